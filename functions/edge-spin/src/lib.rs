@@ -1,0 +1,1 @@
+//! The ports of edge on Spin: SQLite store, variables, outbound http, WASI clock and random.

@@ -1,0 +1,1 @@
+//! What all functions share: ports, authentication, problem replies, relay directory, invocation record.

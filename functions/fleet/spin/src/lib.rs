@@ -1,0 +1,1 @@
+//! The fleet function as a Spin component.

@@ -1,0 +1,1 @@
+//! Relay heartbeats, draining, listing, and room homes.

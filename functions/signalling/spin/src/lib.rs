@@ -1,0 +1,1 @@
+//! The signalling function as a Spin component.

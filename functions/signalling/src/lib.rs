@@ -1,0 +1,1 @@
+//! Join, WHIP and leave: answers an SDP offer with a sealed admission ticket.

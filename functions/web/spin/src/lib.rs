@@ -1,0 +1,1 @@
+//! The browser SDK and the demo page as a Spin component.

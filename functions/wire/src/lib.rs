@@ -1,0 +1,1 @@
+//! Every message that crosses a process: requests, replies, ids, claims, the sealed ticket, data-channel messages.

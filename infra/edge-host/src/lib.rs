@@ -1,0 +1,1 @@
+//! Serves the components of a spin.toml on one machine.

@@ -1,0 +1,1 @@
+//! The relay daemon: shard threads, control endpoint, heartbeats, metrics.

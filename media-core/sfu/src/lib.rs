@@ -1,0 +1,1 @@
+//! The sans-IO media core: admission, rooms, participants, slots, selection.

@@ -1,1 +1,26 @@
-//! Every message that crosses a process: requests, replies, ids, claims, the sealed ticket, data-channel messages.
+//! Every message that crosses a process: requests, replies, ids, claims, the sealed ticket,
+//! data-channel messages, and the records that cost is computed from.
+//!
+//! Nothing here does I/O, reads a clock or draws randomness. Each message type has a golden JSON
+//! file under `tests/golden/`, so that a change of the wire format is a visible change of a file.
+
+pub mod channel;
+pub mod claims;
+pub mod control;
+pub mod fleet;
+pub mod hello;
+pub mod ids;
+pub mod join;
+pub mod keys;
+pub mod limits;
+#[cfg(feature = "schema")]
+pub mod openapi;
+pub mod problem;
+pub mod record;
+mod seal;
+pub mod ticket;
+
+pub use ids::{
+    BootId, ChannelKey, ChannelName, PlayerId, PlayerKey, RegionName, RoomKey, RoomName, SessionId,
+    SessionRef, ShardId,
+};

@@ -1,0 +1,191 @@
+//! Messages on the data channel: UTF-8 JSON objects with a `type`, at most
+//! [`crate::limits::MAX_MESSAGE_BYTES`] long. Both sides ignore unknown types and fields.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ChannelName, PlayerId, RoomName};
+
+/// Label of the data channel (RFC 8832) that the client opens; ordered and reliable.
+pub const LABEL: &str = "lv";
+
+/// From a client to its relay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum ClientMessage {
+    /// First message: the sealed hello of the join reply.
+    Hello {
+        /// The text, unchanged.
+        sealed: String,
+    },
+    /// Asks for a pong; sent every second, which is how a client notices a dead relay.
+    Ping {
+        /// Returned in the pong.
+        id: u32,
+    },
+    /// What the player has set for himself. The relay enforces both.
+    State {
+        /// Be silent for all.
+        muted: bool,
+        /// Hear nobody.
+        deafened: bool,
+    },
+    /// Ends the session in good order.
+    Leave,
+    /// A type that this version does not know; ignored.
+    #[serde(other)]
+    Unknown,
+}
+
+/// From a relay to a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum RelayMessage {
+    /// Answer to the hello: who you are and who is here.
+    Welcome {
+        /// Your number in the room.
+        participant: u32,
+        /// The room.
+        room: RoomName,
+        /// Number of slots.
+        slots: u8,
+        /// Everybody in the room, you included.
+        participants: Vec<Participant>,
+    },
+    /// Changes of the room's roster since the last message.
+    Roster {
+        /// New participants.
+        #[serde(default)]
+        joined: Vec<Participant>,
+        /// Numbers of those who left.
+        #[serde(default)]
+        left: Vec<u32>,
+        /// Participants whose entry changed.
+        #[serde(default)]
+        changed: Vec<Participant>,
+    },
+    /// Who is in which slot now; only slots that changed are named.
+    Slots {
+        /// The changes.
+        slots: Vec<SlotState>,
+    },
+    /// Who started and stopped talking.
+    Speaking {
+        /// Numbers of those who started.
+        #[serde(default)]
+        started: Vec<u32>,
+        /// Numbers of those who stopped.
+        #[serde(default)]
+        stopped: Vec<u32>,
+    },
+    /// Answer to a ping.
+    Pong {
+        /// Of the ping.
+        id: u32,
+    },
+    /// The relay is going away in good order: join again through the edge now, and keep this
+    /// connection until the new one carries voice.
+    Migrate,
+    /// The session is over.
+    Ended {
+        /// Why.
+        reason: EndReason,
+    },
+    /// A type that this version does not know; ignored.
+    #[serde(other)]
+    Unknown,
+}
+
+/// One entry of the roster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Participant {
+    /// Number in the room; not reused while the room lives.
+    pub id: u32,
+    /// Player id; absent for a session that sent no hello (WHIP).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub player: Option<PlayerId>,
+    /// Display name; empty for a session that sent no hello.
+    pub name: String,
+    /// Channels by name; empty for a session that sent no hello.
+    pub channels: Vec<ChannelName>,
+    /// Muted by himself.
+    pub muted: bool,
+    /// Deafened by himself.
+    pub deafened: bool,
+    /// May speak.
+    pub speaker: bool,
+}
+
+/// One slot of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SlotState {
+    /// The n-th receiving audio m-line of the offer, from 0.
+    pub slot: u8,
+    /// Who is heard there; none when it is free.
+    pub participant: Option<u32>,
+}
+
+/// Why a session ended. The variants are also the metric's labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum EndReason {
+    /// The client left.
+    Left,
+    /// A moderator or the game removed the player.
+    Kicked,
+    /// The same player joined the room again.
+    Replaced,
+    /// The relay stops.
+    RelayStopping,
+    /// The client broke the protocol.
+    Protocol,
+    /// Nothing was heard from the client.
+    Timeout,
+}
+
+impl ClientMessage {
+    /// Reads a message from the network; an unknown type is [`ClientMessage::Unknown`].
+    ///
+    /// # Errors
+    /// When it is not a JSON object of this shape.
+    pub fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+impl RelayMessage {
+    /// Reads a message from the network; an unknown type is [`RelayMessage::Unknown`].
+    ///
+    /// # Errors
+    /// When it is not a JSON object of this shape.
+    pub fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_types_and_fields_are_ignored() {
+        let read = |text: &str| ClientMessage::read(text.as_bytes());
+        let novel = r#"{"type":"wave","hand":"left"}"#;
+        assert_eq!(read(novel).unwrap(), ClientMessage::Unknown);
+        let extra = r#"{"type":"ping","id":7,"colour":"red"}"#;
+        assert_eq!(read(extra).unwrap(), ClientMessage::Ping { id: 7 });
+        for bad in [
+            "",
+            "[]",
+            "{}",
+            r#"{"type":"ping"}"#,
+            r#"{"type":"ping","id":-1}"#,
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

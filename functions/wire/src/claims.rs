@@ -1,0 +1,150 @@
+//! Claims of a player token (JWT, RFC 7519) and what they grant.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ChannelName, PlayerId, RoomName};
+use crate::ticket::Permissions;
+
+/// The claims that functions read. Unknown claims are ignored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Claims {
+    /// The player.
+    pub sub: PlayerId,
+    /// Who the token is for; must equal the configured audience.
+    pub aud: String,
+    /// Last second (Unix time) of validity.
+    pub exp: u64,
+    /// First second of validity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<u64>,
+    /// When it was issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iat: Option<u64>,
+    /// Display name, up to 64 characters; shown to others in the room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Set for people and machines who run the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// Rooms that the player may join.
+    #[serde(default)]
+    pub grants: Vec<Grant>,
+}
+
+/// A role beyond being a player.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// May list and drain relays.
+    Operator,
+}
+
+/// What a player may do in the rooms that a pattern names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Grant {
+    /// A room name, or a prefix ended by `*`.
+    pub room: String,
+    /// Channel names; a name may be a prefix ended by `*`.
+    pub channels: Vec<String>,
+    /// What is allowed there.
+    pub permissions: Vec<Permission>,
+}
+
+/// One permission of a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Permission {
+    /// Be heard.
+    Speak,
+    /// Hear others.
+    Listen,
+    /// Mute and remove others.
+    Moderate,
+}
+
+impl From<Permission> for Permissions {
+    fn from(permission: Permission) -> Self {
+        match permission {
+            Permission::Speak => Self::SPEAK,
+            Permission::Listen => Self::LISTEN,
+            Permission::Moderate => Self::MODERATE,
+        }
+    }
+}
+
+impl Claims {
+    /// Whether any grant names `room`.
+    pub fn grants_room(&self, room: &RoomName) -> bool {
+        self.grants
+            .iter()
+            .any(|grant| matches_pattern(&grant.room, room.as_str()))
+    }
+
+    /// The union of what all grants allow in `channel` of `room`; empty when nothing is granted.
+    pub fn permissions(&self, room: &RoomName, channel: &ChannelName) -> Permissions {
+        self.grants
+            .iter()
+            .filter(|grant| matches_pattern(&grant.room, room.as_str()))
+            .filter(|grant| {
+                grant
+                    .channels
+                    .iter()
+                    .any(|c| matches_pattern(c, channel.as_str()))
+            })
+            .flat_map(|grant| grant.permissions.iter().copied())
+            .fold(Permissions::default(), |all, one| all.with(one.into()))
+    }
+}
+
+/// `pattern` is a name, or a prefix ended by `*`.
+fn matches_pattern(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => pattern == name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(grants: Vec<Grant>) -> Claims {
+        Claims {
+            sub: "p1".parse().unwrap(),
+            aud: "a".into(),
+            exp: 1,
+            nbf: None,
+            iat: None,
+            name: None,
+            role: None,
+            grants,
+        }
+    }
+
+    #[test]
+    fn grants_add_up_and_patterns_match_prefixes_only() {
+        let grant = |room: &str, channels: &[&str], permissions: &[Permission]| Grant {
+            room: room.into(),
+            channels: channels.iter().map(|c| (*c).to_owned()).collect(),
+            permissions: permissions.to_vec(),
+        };
+        let claims = claims(vec![
+            grant("guild-*", &["main"], &[Permission::Listen]),
+            grant("guild-7", &["*"], &[Permission::Speak]),
+        ]);
+        let permissions = |room: &str, channel: &str| {
+            claims.permissions(&room.parse().unwrap(), &channel.parse().unwrap())
+        };
+        let both = Permissions::SPEAK.with(Permissions::LISTEN);
+        assert_eq!(permissions("guild-7", "main"), both);
+        assert_eq!(permissions("guild-8", "main"), Permissions::LISTEN);
+        assert_eq!(permissions("guild-8", "officers"), Permissions::default());
+        assert_eq!(permissions("lobby", "main"), Permissions::default());
+        assert!(claims.grants_room(&"guild-8".parse().unwrap()));
+        assert!(!claims.grants_room(&"aguild-8".parse().unwrap()));
+    }
+}

@@ -1,0 +1,196 @@
+//! Messages between relays, operators and the fleet function.
+
+use std::net::SocketAddr;
+
+use data_encoding::BASE64URL_NOPAD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use crate::ids::{BootId, RegionName, RoomName, ShardId};
+use crate::keys::ShardKeys;
+
+/// Scheme of the `authorization` header of a heartbeat: `Shard BASE64URL(HMAC-SHA-256(body))`.
+pub const AUTH_SCHEME: &str = "Shard ";
+
+/// What a shard says of itself every two seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Heartbeat {
+    /// The shard.
+    pub shard: ShardId,
+    /// Where it is.
+    pub region: RegionName,
+    /// This run of it.
+    pub boot: BootId,
+    /// Key epoch, 0 to 15.
+    pub epoch: u8,
+    /// When it was sent, Unix milliseconds.
+    pub sent_at_ms: u64,
+    /// Whether it takes sessions.
+    pub state: ShardState,
+    /// Addresses for media, best first; 1 to 8.
+    pub candidates: Vec<Candidate>,
+    /// `sha-256 AB:CD:..` of its DTLS certificate (RFC 8122).
+    pub fingerprint: String,
+    /// Base URL of the control endpoint, reached by functions.
+    pub control_url: String,
+    /// What it carries now.
+    pub load: Load,
+    /// Most participants that it accepts.
+    pub capacity: u32,
+}
+
+/// A shard's own view of its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum ShardState {
+    /// Takes sessions.
+    Open,
+    /// Above its configured load: takes no new session, keeps those that it has.
+    Full,
+    /// Going away: no new rooms, participants are asked to migrate.
+    Draining,
+    /// Last heartbeat of this run.
+    Stopping,
+}
+
+/// One address where a shard takes media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Candidate {
+    /// How.
+    pub transport: Transport,
+    /// Where.
+    pub address: SocketAddr,
+}
+
+/// Transport of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// RFC 8445.
+    Udp,
+    /// Passive TCP, RFC 6544.
+    Tcp,
+}
+
+/// What a shard carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Load {
+    /// Sessions with a finished handshake.
+    pub participants: u32,
+    /// Rooms with at least one of them.
+    pub rooms: u32,
+    /// Thousandths of one core in the last interval.
+    pub cpu_permille: u16,
+}
+
+/// Reply to a heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct HeartbeatReply {
+    /// Whether an operator wants the shard to drain.
+    pub draining: bool,
+    /// The edge's clock, Unix milliseconds.
+    pub now_ms: u64,
+}
+
+/// Body of a drain request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct DrainRequest {
+    /// Start (`true`) or stop (`false`) draining.
+    pub draining: bool,
+}
+
+/// A shard as the fleet function knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ShardRecord {
+    /// Its last heartbeat.
+    pub heartbeat: Heartbeat,
+    /// When that arrived, by the edge's clock, Unix milliseconds.
+    pub seen_at_ms: u64,
+    /// Set by an operator.
+    #[serde(default)]
+    pub draining: bool,
+}
+
+/// Reply to a list request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ShardList {
+    /// Shards, by id.
+    pub relays: Vec<ListedShard>,
+}
+
+/// One shard of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ListedShard {
+    /// What is known of it.
+    #[serde(flatten)]
+    pub record: ShardRecord,
+    /// Whether its last heartbeat is younger than ten seconds and it is not stopping.
+    pub live: bool,
+}
+
+/// Where a room lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Home {
+    /// The room.
+    pub room: RoomName,
+    /// Region of its shard.
+    pub region: RegionName,
+    /// Its shard.
+    pub shard: ShardId,
+    /// Counts the moves, from 1.
+    pub epoch: u64,
+}
+
+/// Signs a heartbeat's body: the value of the `authorization` header.
+pub fn sign_heartbeat(keys: &ShardKeys, body: &[u8]) -> String {
+    let code = heartbeat_mac(keys, body).finalize().into_bytes();
+    format!("{AUTH_SCHEME}{}", BASE64URL_NOPAD.encode(&code))
+}
+
+/// Whether `authorization` is the signature of `body` by the shard that holds `keys`. Takes the
+/// same time wherever they differ.
+pub fn verify_heartbeat(keys: &ShardKeys, body: &[u8], authorization: &str) -> bool {
+    authorization
+        .strip_prefix(AUTH_SCHEME)
+        .and_then(|code| BASE64URL_NOPAD.decode(code.as_bytes()).ok())
+        .is_some_and(|code| heartbeat_mac(keys, body).verify_slice(&code).is_ok())
+}
+
+fn heartbeat_mac(keys: &ShardKeys, body: &[u8]) -> Hmac<Sha256> {
+    let mac = Hmac::<Sha256>::new_from_slice(&keys.heartbeat).expect("HMAC takes any key length");
+    mac.chain_update(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::ShardKey;
+
+    #[test]
+    fn a_heartbeat_verifies_only_unchanged_and_with_its_key() {
+        let keys = ShardKey::new(0, [1; 32]).subkeys();
+        let other = ShardKey::new(0, [2; 32]).subkeys();
+        let signature = sign_heartbeat(&keys, b"body");
+        assert!(verify_heartbeat(&keys, b"body", &signature));
+        assert!(!verify_heartbeat(&keys, b"Body", &signature));
+        assert!(!verify_heartbeat(&other, b"body", &signature));
+        assert!(!verify_heartbeat(
+            &keys,
+            b"body",
+            &signature[..signature.len() - 4]
+        ));
+        assert!(!verify_heartbeat(&keys, b"body", "Bearer x"));
+    }
+}

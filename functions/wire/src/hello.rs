@@ -1,0 +1,48 @@
+//! The hello: what a relay should know of a participant and a ticket has no room for. The edge
+//! seals it, the join reply carries it, and the client sends it first on the data channel.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{BootId, ChannelName, PlayerId, RoomName, SessionId};
+use crate::keys::ShardKeys;
+pub use crate::seal::NotSealedForUs;
+use crate::seal::{open, seal};
+
+/// The content of a hello.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The session that it belongs to; a relay refuses it on any other.
+    pub session: SessionId,
+    /// The full player id, shown to others in the roster.
+    pub player: PlayerId,
+    /// Display name; the player id when the token had none.
+    pub name: String,
+    /// The room's name.
+    pub room: RoomName,
+    /// Every channel of the session, the ticket's first.
+    pub channels: Vec<ChannelGrant>,
+}
+
+/// One channel of a hello.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelGrant {
+    /// The channel's name.
+    pub channel: ChannelName,
+    /// The bits of [`crate::ticket::Permissions`].
+    pub permissions: u8,
+}
+
+impl Hello {
+    /// Seals the hello for the shard that holds `keys` and runs as `boot`.
+    pub fn seal(&self, keys: &ShardKeys, boot: BootId) -> String {
+        seal(&keys.hello, &[b"hello", &boot.0], self)
+    }
+
+    /// Opens a hello.
+    ///
+    /// # Errors
+    /// [`NotSealedForUs`] when it was made for another shard or boot, or changed.
+    pub fn open(sealed: &str, keys: &ShardKeys, boot: BootId) -> Result<Self, NotSealedForUs> {
+        open(&keys.hello, &[b"hello", &boot.0], sealed)
+    }
+}

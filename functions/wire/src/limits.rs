@@ -1,0 +1,23 @@
+//! Size limits that both sides of a wire know.
+
+/// Largest request body that a function reads, in bytes.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Most slots (receiving audio m-lines) of one session.
+pub const MAX_SLOTS: usize = 16;
+/// Most channels that one join may name.
+pub const MAX_CHANNELS: usize = 16;
+/// Longest display name, in characters (Unicode scalar values).
+pub const MAX_NAME_CHARS: usize = 64;
+/// Longest data-channel message, in bytes, in both directions.
+pub const MAX_MESSAGE_BYTES: usize = 16 * 1024;
+/// Longest ICE ufrag that we may issue, in characters: str0m as a client rejects a STUN USERNAME
+/// (`server:client`, its own part 16 long) above 128 bytes.
+pub const MAX_UFRAG_CHARS: usize = 111;
+/// Seconds between the issue of a ticket and its last use for opening a session.
+pub const TICKET_LIFETIME_S: u64 = 60;
+/// Most transport candidates that one shard may publish.
+pub const MAX_CANDIDATES: usize = 8;
+/// Seconds after its last heartbeat during which a shard counts as live.
+pub const SHARD_LIVE_S: u64 = 10;
+/// Largest difference between the clocks of a shard and of the edge, in milliseconds.
+pub const MAX_CLOCK_SKEW_MS: u64 = 30_000;

@@ -1,0 +1,146 @@
+//! Refusals: problem details for HTTP (RFC 9457), with stable types.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// Media type of a refusal.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+/// Every `type` is this followed by [`ProblemKind::name`].
+pub const TYPE_BASE: &str = "https://lifeverse.dev/problems/";
+
+macro_rules! problem_kinds {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $status:literal, $title:literal;)*) => {
+        /// Every kind of refusal. Name and status never change once released.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum ProblemKind {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl ProblemKind {
+            /// All kinds.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The last segment of `type`, and the metric's label.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// HTTP status.
+            pub fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)* }
+            }
+
+            /// What it is, the same for every occurrence.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+        }
+    };
+}
+
+problem_kinds! {
+    /// No bearer token, or not a token that we can read or trust.
+    TokenInvalid = "token-invalid", 401, "The token is missing or not valid";
+    /// The token was valid once.
+    TokenExpired = "token-expired", 401, "The token has expired";
+    /// The token is for another service.
+    TokenAudience = "token-audience", 401, "The token is for another audience";
+    /// A relay's heartbeat is not signed with its key.
+    SignatureInvalid = "signature-invalid", 401, "The signature is missing or not valid";
+    /// No grant names the room.
+    RoomNotGranted = "room-not-granted", 403, "The token does not grant this room";
+    /// No grant names the channel.
+    ChannelNotGranted = "channel-not-granted", 403, "The token does not grant this channel";
+    /// The operation needs the operator role.
+    OperatorOnly = "operator-only", 403, "Only operators may do this";
+    /// The body is not what the route takes.
+    BodyInvalid = "body-invalid", 400, "The request body is not valid";
+    /// A name in the path or query is not well formed.
+    NameInvalid = "name-invalid", 400, "A name in the address is not valid";
+    /// The offer is not SDP that we can answer.
+    OfferInvalid = "offer-invalid", 400, "The SDP offer is not valid";
+    /// The offer has no audio m-line that sends.
+    OfferNoAudio = "offer-no-audio", 400, "The SDP offer has no audio to send";
+    /// The offer does not offer Opus.
+    OfferNoOpus = "offer-no-opus", 400, "The SDP offer does not offer Opus";
+    /// The offer has more receiving m-lines than a session may have slots.
+    OfferTooManySlots = "offer-too-many-slots", 400, "The SDP offer has too many slots";
+    /// The content type is not the route's.
+    MediaTypeUnsupported = "media-type-unsupported", 415, "The content type is not supported";
+    /// The body is longer than a function reads.
+    BodyTooLarge = "body-too-large", 413, "The request body is too large";
+    /// No route has this path.
+    UnknownRoute = "unknown-route", 404, "There is nothing at this address";
+    /// The route has other methods.
+    MethodNotAllowed = "method-not-allowed", 405, "This address does not take this method";
+    /// Nothing is known of the relay.
+    UnknownRelay = "unknown-relay", 404, "This relay is not known";
+    /// The room has no home.
+    UnknownRoom = "unknown-room", 404, "This room has no home";
+    /// No relay of the region takes a session.
+    NoLiveRelay = "no-live-relay", 503, "No relay is available";
+    /// Others changed the same item again and again.
+    Conflict = "conflict", 503, "Too many requests changed the same thing at once";
+    /// More requests than the host takes at once.
+    Overloaded = "overloaded", 503, "The service has too many requests";
+    /// The store did not answer.
+    StoreUnavailable = "store-unavailable", 503, "The store is not available";
+    /// The function took too long.
+    Deadline = "deadline", 504, "The request took too long";
+    /// A fault of ours.
+    Internal = "internal", 500, "Something went wrong on our side";
+    /// The function's configuration is wrong.
+    Misconfigured = "misconfigured", 500, "The service is not configured correctly";
+}
+
+/// A refusal as the client reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Problem {
+    /// [`TYPE_BASE`] and the kind's name.
+    #[serde(rename = "type")]
+    pub type_uri: Cow<'static, str>,
+    /// The kind's title.
+    pub title: Cow<'static, str>,
+    /// HTTP status.
+    pub status: u16,
+    /// A sentence that says what to change.
+    pub detail: Cow<'static, str>,
+}
+
+impl Problem {
+    /// A refusal of `kind` whose `detail` says what to change.
+    pub fn new(kind: ProblemKind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            type_uri: format!("{TYPE_BASE}{}", kind.name()).into(),
+            title: kind.title().into(),
+            status: kind.status(),
+            detail: detail.into(),
+        }
+    }
+
+    /// The JSON body.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a problem has string keys only")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_kebab_case_and_statuses_are_refusals() {
+        let mut seen = std::collections::BTreeSet::new();
+        for kind in ProblemKind::ALL {
+            assert!(seen.insert(kind.name()), "{} twice", kind.name());
+            assert!(
+                kind.name()
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b == b'-')
+            );
+            assert!((400..600).contains(&kind.status()));
+        }
+    }
+}

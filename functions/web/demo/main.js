@@ -1,0 +1,218 @@
+// The page: one room at a time, on the public interface of the SDK and nothing else.
+
+/** @import { Participant, QualityDetail, StateDetail } from "/sdk/index.js" */
+/** @import { Wish } from "./door.js" */
+
+import { VoiceRoom } from "/sdk/index.js";
+import { announce } from "./announcer.js";
+import { byId, say } from "./dom.js";
+import { Door } from "./door.js";
+import { People } from "./people.js";
+import { Settings } from "./settings.js";
+import { fetchToken } from "./token.js";
+import { countWords, inviteLink, progressWords, qualityWords, rosterNews } from "./words.js";
+
+const COPIED_FOR_MS = 2500;
+/** How often the meter tells assistive technology its value. */
+const METER_TELL_MS = 500;
+
+/** @type {VoiceRoom | null} */
+let room = null;
+/** @type {Participant[]} */
+let known = [];
+let meterTold = 0;
+
+const section = byId("room");
+const door = new Door(enter, () => room?.leave());
+const settings = new Settings(showControls);
+let people = newPeople();
+
+/** @param {Wish} wish */
+async function enter(wish) {
+  await room?.leave();
+  const joining = new VoiceRoom({
+    room: wish.room,
+    token: () => fetchToken(wish.room, wish.name, wish.token),
+    microphone: wish.listenOnly ? null : undefined,
+    on: {
+      state: (detail) => joining === room && showState(detail),
+      roster: showRoster,
+      speaking: () => people.show(joining.participants),
+      level: showLevel,
+      quality: showQuality,
+      playback: showBanner,
+    },
+  });
+  room = joining;
+  people = newPeople();
+  known = [];
+  history.replaceState(null, "", inviteLink(new URL(location.href), wish.room));
+  // The reason for a failure is shown by the last state event.
+  await joining.join().catch(() => {});
+}
+
+function newPeople() {
+  return new People(
+    (id) => room?.volume(id) ?? 1,
+    (id, volume) => room?.setVolume(id, volume),
+  );
+}
+
+// ---- showing ------------------------------------------------------------------------------
+
+/** @param {StateDetail} detail */
+function showState(detail) {
+  section.dataset.state = detail.state;
+  switch (detail.state) {
+    case "connected":
+      return showRoom();
+    case "reconnecting":
+      return showBanner();
+    case "microphone":
+    case "connecting":
+      section.hidden = true;
+      return door.showProgress(detail);
+    default:
+      return showEnd(detail);
+  }
+}
+
+function showRoom() {
+  if (!room) return;
+  showBanner();
+  showControls();
+  if (!section.hidden) return announce("You are back in the room.");
+  door.hide();
+  section.hidden = false;
+  document.title = `#${room.room} · LifeVerse Voice`;
+  say(byId("room-title"), `#${room.room}`);
+  byId("room-title").focus();
+  announce(`You are in ${room.room}.`);
+}
+
+/** @param {StateDetail} detail */
+function showEnd({ state, problem, reason }) {
+  const was = room;
+  room = null;
+  settings.close();
+  section.hidden = true;
+  document.title = "LifeVerse Voice";
+  if (problem && problem.problem !== "left") door.showRefusal(problem);
+  else door.showForm();
+  if (state === "left" && reason === "left" && was) announce(`You left ${was.room}.`);
+}
+
+/** Reconnecting, or waiting for a click before sound may play. */
+function showBanner() {
+  if (!room) return;
+  const away = room.state === "reconnecting";
+  const mute = !away && room.state === "connected" && room.needsGesture;
+  byId("banner").hidden = !away && !mute;
+  byId("sound-on").hidden = !mute;
+  byId("banner").querySelector(".spinner")?.toggleAttribute("hidden", mute);
+  if (away) {
+    const words = progressWords(room.detail);
+    say(byId("banner-text"), `${words.title}. ${words.detail}`);
+  } else if (mute) {
+    say(byId("banner-text"), "Your browser plays no sound until you ask for it.");
+  }
+}
+
+/** @param {Participant[]} roster */
+function showRoster(roster) {
+  people.show(roster);
+  say(byId("count"), countWords(roster.length));
+  if (known.length > 0) announce(rosterNews(known, roster));
+  known = roster;
+  showControls();
+}
+
+/** @param {QualityDetail} quality */
+function showQuality(quality) {
+  const chip = byId("quality");
+  const before = chip.dataset.quality;
+  chip.dataset.quality = quality.quality;
+  const loss = quality.loss === null ? "" : `, ${(quality.loss * 100).toFixed(1)} % lost`;
+  chip.title = quality.jitter === null ? "" : `Jitter ${Math.round(quality.jitter)} ms${loss}`;
+  say(byId("quality-text"), qualityWords(quality));
+  if (quality.quality !== before && quality.quality === "poor") announce("Your connection is poor.");
+}
+
+/** @param {number} level */
+function showLevel(level) {
+  const meter = byId("meter");
+  meter.style.setProperty("--level", level.toFixed(2));
+  if (room?.self) people.showLevel(room.self.id, level);
+  const now = performance.now();
+  if (now - meterTold < METER_TELL_MS && level > 0) return;
+  meterTold = now;
+  meter.setAttribute("aria-valuenow", String(Math.round(level * 100)));
+}
+
+function showControls() {
+  if (!room) return;
+  const mute = byId("mute", HTMLButtonElement);
+  mute.setAttribute("aria-pressed", String(room.muted));
+  mute.title = room.hasMicrophone ? "Mute (M)" : "You only listen. Choose a microphone in Sound.";
+  byId("deafen").setAttribute("aria-pressed", String(room.deafened));
+  byId("deafen").title = "Deafen (D)";
+}
+
+// ---- doing --------------------------------------------------------------------------------
+
+function toggleMute() {
+  if (!room) return;
+  if (!room.hasMicrophone) {
+    announce("You only listen. Choose a microphone.");
+    settings.open(room);
+    return;
+  }
+  if (room.muted) room.unmute();
+  else room.mute();
+  showControls();
+  announce(room.muted ? "Microphone muted." : "Microphone on.");
+}
+
+function toggleDeafen() {
+  if (!room) return;
+  if (room.deafened) room.undeafen();
+  else room.deafen();
+  showControls();
+  announce(room.deafened ? "Deafened. You hear nobody." : "You hear the room again.");
+}
+
+async function copyInvite() {
+  const link = byId("invite-link", HTMLInputElement);
+  const button = byId("invite");
+  link.value = location.href;
+  try {
+    await navigator.clipboard.writeText(link.value);
+    say(button, "Link copied");
+    announce("Invite link copied.");
+    setTimeout(() => say(button, "Copy invite link"), COPIED_FOR_MS);
+  } catch {
+    // No permission for the clipboard: show the link, ready to be copied by hand.
+    link.hidden = false;
+    link.focus();
+    link.select();
+  }
+}
+
+/** @param {KeyboardEvent} event */
+function handleKey(event) {
+  if (!room || section.hidden || !settings.shortcuts) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  const target = event.target;
+  if (target instanceof Element && target.matches("input:not([type=range]), textarea, select")) return;
+  const key = event.key.toLowerCase();
+  if (key === "m") toggleMute();
+  if (key === "d") toggleDeafen();
+}
+
+byId("mute").addEventListener("click", toggleMute);
+byId("deafen").addEventListener("click", toggleDeafen);
+byId("sound").addEventListener("click", () => room && settings.open(room));
+byId("leave").addEventListener("click", () => room?.leave());
+byId("invite").addEventListener("click", copyInvite);
+byId("sound-on").addEventListener("click", () => room?.resume());
+document.addEventListener("keydown", handleKey);

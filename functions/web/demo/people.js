@@ -1,0 +1,136 @@
+// The tiles: one per person, kept while he is there, so that focus and sliders stay put.
+
+/** @import { Participant } from "/sdk/index.js" */
+
+import { byId, icon, make, say } from "./dom.js";
+import { doing, hueOf, initials } from "./words.js";
+
+const MUTED =
+  "M4 4l16 16M9 9v2a3 3 0 0 0 4.500 2.600M15 11V6a3 3 0 0 0-5.900-.700M12 18v3M5.500 11.500a6.500 6.500 0 0 0 10 5.500";
+const DEAFENED = "M4 4l16 16M4 14v-2a8 8 0 0 1 2-5.300M9.500 4.400A8 8 0 0 1 20 12v2M4 14v5h3v-5z";
+const LOUDSPEAKER = "M4 10v4h3l4.500 4V6L7 10zM15.500 9a4 4 0 0 1 0 6M18 6.500a8 8 0 0 1 0 11";
+
+/**
+ * @typedef {{ tile: HTMLElement, avatar: HTMLElement, letters: HTMLElement, badge: HTMLElement,
+ *   name: HTMLElement, doing: HTMLElement, slider: HTMLInputElement | null }} Tile
+ */
+
+export class People {
+  #list = byId("people");
+  /** @type {Map<string, Tile>} */
+  #tiles = new Map();
+  #nobody = nobodyTile();
+  #volumeOf;
+  #setVolume;
+
+  /**
+   * @param {(id: string) => number} volumeOf
+   * @param {(id: string, volume: number) => void} setVolume
+   */
+  constructor(volumeOf, setVolume) {
+    this.#volumeOf = volumeOf;
+    this.#setVolume = setVolume;
+    this.#list.replaceChildren();
+  }
+
+  /** @param {Participant[]} people */
+  show(people) {
+    const present = new Set(people.map((person) => person.id));
+    for (const [id, { tile }] of this.#tiles) {
+      if (present.has(id)) continue;
+      tile.remove();
+      this.#tiles.delete(id);
+    }
+    people.forEach((person, index) => {
+      const tile = this.#tiles.get(person.id) ?? this.#add(person);
+      this.#update(tile, person);
+      const there = this.#list.children[index];
+      if (there !== tile.tile) this.#list.insertBefore(tile.tile, there ?? null);
+    });
+    if (people.length === 1) this.#list.append(this.#nobody);
+    else this.#nobody.remove();
+  }
+
+  /**
+   * The ring of one's own tile breathes with one's own level.
+   *
+   * @param {string} id
+   * @param {number} level
+   */
+  showLevel(id, level) {
+    this.#tiles.get(id)?.tile.style.setProperty("--level", level.toFixed(2));
+  }
+
+  /** @param {Participant} person */
+  #add(person) {
+    const tile = make("li", "person");
+    tile.style.setProperty("--hue", String(hueOf(person.id)));
+    const avatar = make("div", "avatar");
+    avatar.setAttribute("aria-hidden", "true");
+    const letters = make("span");
+    const badge = make("span", "badge");
+    avatar.append(letters, badge);
+    const name = make("h3");
+    const state = make("p", "doing");
+    tile.append(avatar, name, state);
+    const slider = person.self ? null : this.#addVolume(tile, person.id);
+    const made = { tile, avatar, letters, badge, name, doing: state, slider };
+    this.#tiles.set(person.id, made);
+    return made;
+  }
+
+  /**
+   * @param {HTMLElement} tile
+   * @param {string} id
+   */
+  #addVolume(tile, id) {
+    const slider = document.createElement("input");
+    Object.assign(slider, { type: "range", min: "0", max: "200", step: "5" });
+    slider.value = String(Math.round(this.#volumeOf(id) * 100));
+    const shown = make("output", "", `${slider.value}%`);
+    shown.setAttribute("aria-hidden", "true");
+    const tell = () => {
+      say(shown, `${slider.value}%`);
+      slider.setAttribute("aria-valuetext", `${slider.value} percent`);
+      slider.style.setProperty("--fill", `${Number(slider.value) / 2}%`);
+    };
+    slider.addEventListener("input", () => {
+      this.#setVolume(id, Number(slider.value) / 100);
+      tell();
+    });
+    tell();
+    const row = make("div", "volume");
+    row.append(icon(LOUDSPEAKER), slider, shown);
+    tile.append(row);
+    return slider;
+  }
+
+  /**
+   * @param {Tile} tile
+   * @param {Participant} person
+   */
+  #update(tile, person) {
+    const silent = person.deafened || person.muted;
+    tile.tile.toggleAttribute("data-speaking", person.speaking && !silent);
+    tile.tile.toggleAttribute("data-quiet", silent);
+    tile.tile.dataset.player = person.id;
+    say(tile.letters, initials(person.name));
+    say(tile.name, person.self ? `${person.name} (you)` : person.name);
+    tile.name.title = person.name;
+    say(tile.doing, doing(person));
+    tile.slider?.setAttribute("aria-label", `Volume of ${person.name}`);
+    tile.badge.hidden = !silent;
+    const wanted = person.deafened ? DEAFENED : MUTED;
+    if (silent && tile.badge.dataset.icon !== wanted) {
+      tile.badge.dataset.icon = wanted;
+      tile.badge.replaceChildren(icon(wanted));
+    }
+  }
+}
+
+function nobodyTile() {
+  const tile = make("li", "person nobody");
+  tile.append(make("h3", "", "Nobody else here yet"));
+  tile.append(make("p", "", "Send the invite link, or open it in a second tab."));
+  return tile;
+}

@@ -1,0 +1,48 @@
+// Where this page's token comes from: the development endpoint, or what the person pasted. A real
+// game asks its own login service here.
+
+import { VoiceError } from "/sdk/index.js";
+
+/**
+ * A player per tab, so that two tabs are two people.
+ *
+ * @returns {string}
+ */
+export function playerId() {
+  const key = "lifeverse.player";
+  let player = sessionStorage.getItem(key);
+  if (!player) {
+    const bytes = crypto.getRandomValues(new Uint8Array(8));
+    player = `p-${[...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+    sessionStorage.setItem(key, player);
+  }
+  return player;
+}
+
+/**
+ * @param {string} room
+ * @param {string} name
+ * @param {string} pasted
+ * @returns {Promise<string>}
+ */
+export async function fetchToken(room, name, pasted) {
+  if (pasted) return pasted;
+  let response;
+  try {
+    response = await fetch("/dev/token", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ player: playerId(), room, name }),
+      cache: "no-store",
+    });
+  } catch (cause) {
+    throw new VoiceError("network", "The voice service could not be reached.", { cause });
+  }
+  if (response.status === 404 || response.status === 405) {
+    const detail = "This server does not hand out test tokens.";
+    throw new VoiceError("token-needed", detail, { status: 401 });
+  }
+  if (!response.ok) throw await VoiceError.from(response);
+  const { token } = await response.json();
+  return token;
+}

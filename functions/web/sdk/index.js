@@ -1,0 +1,36 @@
+// LifeVerse Voice for browsers. See ../README.md for the guide.
+//
+//   import { joinRoom } from "/sdk/index.js";
+//   const room = await joinRoom({ room: "lobby", token: async () => fetchToken() });
+
+import { VoiceRoom } from "./room.js";
+
+/**
+ * @typedef {import("./room.js").RoomState} RoomState
+ * @typedef {import("./room.js").StateDetail} StateDetail
+ * @typedef {import("./room.js").RoomEvents} RoomEvents
+ * @typedef {import("./room.js").RoomOptions} RoomOptions
+ * @typedef {import("./room.js").QualityDetail} QualityDetail
+ * @typedef {import("./roster.js").Participant} Participant
+ * @typedef {import("./quality.js").Grade} Grade
+ * @typedef {import("./microphone.js").MicrophoneChoice} MicrophoneChoice
+ */
+
+/**
+ * Joins a room and resolves when connected. It is `new VoiceRoom(options)` and `join()` in one; to
+ * see the states on the way in, give handlers as `options.on` or use the two steps.
+ *
+ * @param {RoomOptions} options
+ * @returns {Promise<VoiceRoom>}
+ * @throws {import("./problem.js").VoiceError} refused, microphone denied, or left meanwhile
+ */
+export async function joinRoom(options) {
+  const room = new VoiceRoom(options);
+  await room.join();
+  return room;
+}
+
+export { VoiceRoom } from "./room.js";
+export { VoiceError } from "./problem.js";
+export { microphones, outputs } from "./microphone.js";
+export { canChooseOutput } from "./playback.js";

@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { everybody, HANDOVER_MAX_MS, handoverIsOver, leftBehind, slotGains } from "../sdk/handover.js";
+import { emptyView, participantsOf, playersInSlots, reduce } from "../sdk/roster.js";
+
+/** @import { RelayMessage } from "../sdk/messages.js" */
+
+/**
+ * @param {number} id
+ * @param {string} player
+ * @param {Partial<import("../sdk/messages.js").Peer>} [more]
+ */
+function peer(id, player, more = {}) {
+  const base = { muted: false, deafened: false, speaker: true };
+  return { id, player, name: player.toUpperCase(), channels: ["main"], ...base, ...more };
+}
+
+/** @param {RelayMessage[]} messages */
+function viewAfter(...messages) {
+  return messages.reduce((view, message) => reduce(view, message).view, emptyView(4));
+}
+
+/** @type {RelayMessage} */
+const WELCOME = {
+  type: "welcome",
+  participant: 2,
+  room: "lobby",
+  slots: 4,
+  participants: [peer(1, "zoe"), peer(2, "me"), peer(3, "ann")],
+};
+
+/** @param {Partial<import("../sdk/messages.js").RosterChange>} change @returns {RelayMessage} */
+function roster(change) {
+  return { type: "roster", joined: [], left: [], changed: [], ...change };
+}
+
+test("self comes first, the others by name", () => {
+  const people = participantsOf(viewAfter(WELCOME));
+  assert.deepEqual(people.map((person) => person.id), ["me", "ann", "zoe"]);
+  assert.deepEqual(people.map((person) => person.self), [true, false, false]);
+});
+
+test("a welcome replaces everything from before", () => {
+  const view = viewAfter(WELCOME, { type: "speaking", started: [3], stopped: [] }, {
+    ...WELCOME,
+    participant: 9,
+    participants: [peer(9, "me")],
+  });
+  assert.deepEqual(participantsOf(view).map((person) => person.id), ["me"]);
+  assert.equal(view.speaking.size, 0);
+});
+
+test("who leaves is gone from the roster, the speakers and his slot", () => {
+  const view = viewAfter(
+    WELCOME,
+    { type: "slots", slots: [{ slot: 1, participant: 3 }] },
+    { type: "speaking", started: [3], stopped: [] },
+    roster({ left: [3] }),
+  );
+  assert.deepEqual(playersInSlots(view), [null, null, null, null]);
+  assert.equal(view.speaking.size, 0);
+  assert.equal(participantsOf(view).length, 2);
+});
+
+test("a slot may name someone whose roster entry comes later", () => {
+  const slots = viewAfter(WELCOME, { type: "slots", slots: [{ slot: 0, participant: 7 }] });
+  assert.deepEqual(playersInSlots(slots), [null, null, null, null]);
+  const { view } = reduce(slots, roster({ joined: [peer(7, "late")] }));
+  assert.deepEqual(playersInSlots(view), ["late", null, null, null]);
+});
+
+test("a slot beyond the offered ones is ignored", () => {
+  const view = viewAfter(WELCOME, { type: "slots", slots: [{ slot: 9, participant: 1 }] });
+  assert.equal(view.slots.length, 4);
+});
+
+test("muting ends speaking", () => {
+  const { view, changed } = reduce(
+    viewAfter(WELCOME, { type: "speaking", started: [1], stopped: [] }),
+    roster({ changed: [peer(1, "zoe", { muted: true })] }),
+  );
+  assert.equal(view.speaking.size, 0);
+  assert.deepEqual(changed, { roster: true, speaking: true, slots: false });
+});
+
+test("the same news twice changes nothing", () => {
+  const view = viewAfter(WELCOME, { type: "speaking", started: [1], stopped: [] });
+  const again = reduce(view, { type: "speaking", started: [1], stopped: [3] });
+  assert.equal(again.changed.speaking, false);
+  const stranger = reduce(view, { type: "speaking", started: [77], stopped: [] });
+  assert.equal(stranger.changed.speaking, false);
+});
+
+test("swapping one speaker for another is a change", () => {
+  const view = viewAfter(WELCOME, { type: "speaking", started: [1], stopped: [] });
+  const { changed } = reduce(view, { type: "speaking", started: [3], stopped: [1] });
+  assert.equal(changed.speaking, true);
+});
+
+test("a player who is there twice is shown once, as his newer session", () => {
+  const view = viewAfter(WELCOME, roster({ joined: [peer(8, "ann", { muted: true })] }));
+  const ann = participantsOf(view).filter((person) => person.id === "ann");
+  assert.deepEqual(ann.map((person) => person.muted), [true]);
+});
+
+test("views are never changed in place", () => {
+  const before = viewAfter(WELCOME);
+  const copy = structuredClone(before);
+  reduce(before, roster({ joined: [peer(5, "eve")], left: [1] }));
+  reduce(before, { type: "slots", slots: [{ slot: 0, participant: 1 }] });
+  assert.deepEqual(before, copy);
+});
+
+test("a handover is over when everybody but oneself has arrived", () => {
+  const before = viewAfter(WELCOME);
+  const alone = viewAfter({ ...WELCOME, participant: 1, participants: [peer(1, "me")] });
+  assert.deepEqual([...leftBehind(before, alone)].sort(), ["ann", "zoe"]);
+  assert.equal(handoverIsOver(before, alone, 0), false);
+  assert.equal(handoverIsOver(before, alone, HANDOVER_MAX_MS), true);
+  const joined = [peer(2, "zoe"), peer(3, "ann")];
+  const complete = reduce(alone, roster({ joined })).view;
+  assert.equal(handoverIsOver(before, complete, 0), true);
+});
+
+test("during a handover everybody is shown once and heard from one side", () => {
+  /** @type {RelayMessage} */
+  const slots = {
+    type: "slots",
+    slots: [{ slot: 0, participant: 1 }, { slot: 1, participant: 3 }],
+  };
+  const before = viewAfter(WELCOME, slots);
+  const after = viewAfter({
+    ...WELCOME,
+    participant: 1,
+    participants: [peer(1, "me"), peer(2, "zoe")],
+  });
+  assert.deepEqual(everybody(after, before).map((person) => person.id), ["me", "zoe", "ann"]);
+  const gains = slotGains(before, new Map(), leftBehind(before, after));
+  assert.deepEqual(gains, [0, 1, 0, 0]);
+});
+
+test("volume follows the player through the slots", () => {
+  const volumes = new Map([["zoe", 0.25]]);
+  const first = viewAfter(WELCOME, { type: "slots", slots: [{ slot: 0, participant: 1 }] });
+  assert.deepEqual(slotGains(first, volumes), [0.25, 1, 1, 1]);
+  const moved = { slot: 2, participant: 1 };
+  const { view } = reduce(first, { type: "slots", slots: [{ slot: 0, participant: null }, moved] });
+  assert.deepEqual(slotGains(view, volumes), [1, 1, 0.25, 1]);
+});

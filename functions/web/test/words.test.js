@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { VoiceError } from "../sdk/index.js";
+import {
+  cleanRoom,
+  countWords,
+  doing,
+  explain,
+  hueOf,
+  initials,
+  inviteLink,
+  progressWords,
+  qualityWords,
+  roomOf,
+  rosterNews,
+} from "../demo/words.js";
+
+/** @param {string} name */
+function person(name, more = {}) {
+  return {
+    id: `p-${name}`,
+    name,
+    self: false,
+    speaking: false,
+    muted: false,
+    deafened: false,
+    speaker: true,
+    channels: ["main"],
+    slot: null,
+    ...more,
+  };
+}
+
+test("a room is what the edge accepts, whatever was typed", () => {
+  assert.equal(cleanRoom("  Guild Hall "), "Guild-Hall");
+  assert.equal(cleanRoom("#lobby"), "lobby");
+  assert.equal(cleanRoom("a/b?c=<d>"), "abcd");
+  assert.equal(cleanRoom("日本"), "");
+  assert.equal(cleanRoom("x".repeat(200)).length, 64);
+});
+
+test("an invite link leads to its room", () => {
+  const page = new URL("https://voice.example/?room=old#older");
+  const link = inviteLink(page, "guild-7.b_c");
+  assert.equal(link, "https://voice.example/#guild-7.b_c");
+  assert.equal(roomOf(new URL(link)), "guild-7.b_c");
+  assert.equal(roomOf(new URL("https://voice.example/?room=den")), "den");
+  assert.equal(roomOf(new URL("https://voice.example/#%zz")), "zz");
+  assert.equal(roomOf(new URL("https://voice.example/")), "");
+});
+
+test("initials come from any script", () => {
+  assert.equal(initials("Ann Okafor"), "AO");
+  assert.equal(initials("björn"), "B");
+  assert.equal(initials("李小龙"), "李");
+  assert.equal(initials("😀 face"), "😀F");
+  assert.equal(initials("  "), "?");
+});
+
+test("a player keeps his colour, and neighbours differ", () => {
+  assert.equal(hueOf("p-1"), hueOf("p-1"));
+  const hues = new Set(Array.from({ length: 20 }, (_, n) => hueOf(`p-${n}`)));
+  assert.ok(hues.size > 15);
+  for (const hue of hues) assert.ok(hue >= 0 && hue <= 360);
+});
+
+test("who came and went is told in one sentence each", () => {
+  const [me, ann, bob] = [person("Me", { self: true }), person("Ann"), person("Bob")];
+  assert.equal(rosterNews([me], [me, ann]), "Ann joined.");
+  assert.equal(rosterNews([me, ann], [me, bob]), "Bob joined. Ann left.");
+  assert.equal(rosterNews([me], [me, ann, bob]), "Ann and Bob joined.");
+  const crowd = ["a", "b", "c", "d"].map((name) => person(name));
+  assert.equal(rosterNews([me], [me, ...crowd]), "4 people joined.");
+  assert.equal(rosterNews([me, ann], [me, { ...ann, muted: true }]), null);
+  assert.equal(rosterNews([], [me]), null);
+});
+
+test("what a person does, the strongest fact first", () => {
+  assert.equal(doing(person("a", { speaking: true, muted: true, deafened: true })), "Deafened");
+  assert.equal(doing(person("a", { speaking: true, muted: true })), "Muted");
+  assert.equal(doing(person("a", { speaker: false })), "Listening");
+  assert.equal(doing(person("a", { speaking: true })), "Speaking");
+  assert.equal(doing(person("a")), "Quiet");
+  assert.equal(countWords(1), "Only you so far");
+  assert.equal(countWords(2), "2 people");
+});
+
+test("every refusal has a heading and says what to do", () => {
+  const refusals = [
+    new VoiceError("microphone-denied", "Denied."),
+    new VoiceError("microphone-absent", "None."),
+    new VoiceError("microphone-busy", "Busy."),
+    new VoiceError("not-supported", "Old."),
+    new VoiceError("kicked", "Out."),
+    new VoiceError("replaced", "Twice."),
+    new VoiceError("token-expired", "It expired.", { status: 401, title: "Token expired" }),
+    new VoiceError("unknown", "No.", { status: 401 }),
+    new VoiceError("unknown", "No.", { status: 403 }),
+    new VoiceError("unknown", "No.", { status: 400 }),
+  ];
+  for (const refusal of refusals) {
+    const { title, detail, advice } = explain(refusal);
+    assert.ok(title && advice, refusal.problem);
+    assert.equal(detail, refusal.message);
+  }
+  const expired = explain(/** @type {VoiceError} */ (refusals[6]));
+  assert.equal(expired.title, "Token expired");
+  assert.match(expired.advice, /new access token/);
+});
+
+test("waiting says what for and how long", () => {
+  const blank = { reason: null, problem: null, retryInMs: null };
+  assert.match(progressWords({ ...blank, state: "microphone" }).title, /microphone/);
+  assert.equal(progressWords({ ...blank, state: "connecting" }).title, "Connecting");
+  const problem = new VoiceError("no-live-relay", "x", { status: 503 });
+  const waiting = { ...blank, problem, retryInMs: 3400 };
+  const words = progressWords({ ...waiting, state: "reconnecting" });
+  assert.match(words.detail, /No voice relay is running.*in 3 seconds/);
+});
+
+test("quality is a word with a number when there is one", () => {
+  const none = { loss: null, jitter: null };
+  assert.equal(qualityWords({ quality: "good", rtt: 23.6, ...none }), "Good, 24 ms");
+  assert.equal(qualityWords({ quality: "fair", rtt: null, ...none }), "Fair");
+  assert.equal(qualityWords({ quality: "lost", rtt: 5, ...none }), "No connection");
+});

@@ -1,0 +1,56 @@
+// What a test puts into a page before the page's own code runs. The product knows nothing of it.
+
+/**
+ * A microphone that plays a tone, and an ear at the loudspeaker: everything the page sends to an
+ * AudioContext's destination is measured, so a test hears what a person would.
+ *
+ * Runs in the page.
+ *
+ * @param {{ tone: number | null }} options tone in Hz; null leaves the browser's microphone alone
+ */
+export function installEars({ tone }) {
+  const ears = [];
+  const connect = AudioNode.prototype.connect;
+  AudioNode.prototype.connect = function (destination, ...rest) {
+    if (destination instanceof AudioDestinationNode) {
+      const ear = new AnalyserNode(this.context, { fftSize: 8192, smoothingTimeConstant: 0 });
+      connect.call(this, ear);
+      ears.push(ear);
+    }
+    return connect.call(this, destination, ...rest);
+  };
+
+  /** The loudness at a frequency in dB, minus infinity when nothing plays. */
+  globalThis.heardDecibels = (frequency) => {
+    let loudest = -Infinity;
+    for (const ear of ears) {
+      if (ear.context.state !== "running") continue;
+      const bins = new Float32Array(ear.frequencyBinCount);
+      ear.getFloatFrequencyData(bins);
+      const middle = Math.round((frequency * ear.fftSize) / ear.context.sampleRate);
+      for (let bin = middle - 2; bin <= middle + 2; bin += 1) {
+        loudest = Math.max(loudest, bins[bin]);
+      }
+    }
+    return loudest;
+  };
+
+  if (tone === null || !navigator.mediaDevices) return;
+  globalThis.microphoneRequests = 0;
+  navigator.mediaDevices.getUserMedia = async () => {
+    globalThis.microphoneRequests += 1;
+    const context = new AudioContext();
+    await context.resume();
+    const voice = new OscillatorNode(context, { frequency: tone });
+    // Speech swells and fades; a steady tone is noise to Opus, which would send nothing of it.
+    const swell = new OscillatorNode(context, { frequency: 3 });
+    const depth = new GainNode(context, { gain: 0.2 });
+    const volume = new GainNode(context, { gain: 0.25 });
+    const sink = new MediaStreamAudioDestinationNode(context);
+    swell.connect(depth).connect(volume.gain);
+    voice.connect(volume).connect(sink);
+    voice.start();
+    swell.start();
+    return sink.stream;
+  };
+}

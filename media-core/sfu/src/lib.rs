@@ -1,1 +1,41 @@
-//! The sans-IO media core: admission, rooms, participants, slots, selection.
+//! The sans-IO media core of a relay shard: it admits sessions by sealed ticket, keeps rooms and
+//! their participants, and forwards voice from speakers to the slots of listeners.
+//!
+//! No sockets, threads, clock reads or async: [`Sfu`] is a state machine that its owner drives.
+//!
+//! # Contract
+//!
+//! 1. Feed inputs: [`Sfu::handle_datagram`] for each datagram of a batch,
+//!    [`Sfu::handle_timeout`] when [`Sfu::poll_timeout`] is due, [`Sfu::handle_command`].
+//! 2. Then drain: [`Sfu::poll_transmit`] until `None`, and only then [`Sfu::poll_event`] until
+//!    `None` and [`Sfu::poll_timeout`] once. Draining after a whole batch of inputs is what makes
+//!    one wake-up cheap: everything for one listener leaves together.
+//! 3. `now` never goes backwards.
+//!
+//! Everything that decides is a function of the inputs, `now` and the seed; randomness inside the
+//! crypto provider aside.
+
+mod admission;
+mod config;
+mod ended;
+mod forward;
+mod idents;
+mod protocol;
+mod room;
+mod roster;
+mod service;
+mod session;
+mod sfu;
+mod speaking;
+mod stats;
+mod timers;
+mod usage;
+
+pub use config::{Config, WallClock};
+pub use idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId};
+pub use protocol::{
+    Admission, BadMessage, BadTicket, ChannelGrant, Notice, Protocol, Request, RosterEntry,
+};
+pub use sfu::{Command, Event, Sfu, Transmit};
+pub use speaking::SpeakingConfig;
+pub use stats::{DropReason, EndReason, RejectReason, Stats};

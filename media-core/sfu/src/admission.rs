@@ -1,0 +1,252 @@
+//! Demultiplexing and admission. **No state before proof**: a stranger's datagram allocates
+//! nothing until it has shown a ticket that opens and a MESSAGE-INTEGRITY that matches it.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use rand::Rng;
+use str0m::Input;
+use str0m::ice::StunMessage;
+use str0m::net::{Protocol as Transport, Receive};
+
+use crate::protocol::{Admission, BadTicket, Protocol};
+use crate::room::Room;
+use crate::session::Session;
+use crate::sfu::Sfu;
+use crate::stats::RejectReason;
+
+/// First bytes of a STUN binding request (RFC 8489).
+const BINDING_REQUEST: [u8; 2] = [0x00, 0x01];
+const STUN_HEADER_BYTES: usize = 20;
+const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+const ATTRIBUTE_USERNAME: u16 = 0x0006;
+/// Longest client username fragment (RFC 8839).
+const MAX_CLIENT_UFRAG_BYTES: usize = 256;
+/// First sequence numbers stay below this, so that none starts near a roll-over (RFC 3711).
+const FIRST_SEQ_LIMIT: u64 = 1 << 15;
+
+impl<P: Protocol> Sfu<P> {
+    /// Takes a datagram that came from `from`.
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
+        self.advance(now);
+        self.stats.datagrams_in += 1;
+        self.stats.bytes_in += data.len() as u64;
+        let accepted = match data.first() {
+            Some(0 | 1) => self.handle_stun(from, data),
+            Some(20..=63 | 128..=191) => self.handle_from_peer(from, data),
+            _ => Err(RejectReason::UnknownKind),
+        };
+        if let Err(reason) = accepted {
+            self.stats.reject(reason);
+        }
+    }
+
+    /// DTLS, RTP and RTCP: only from an address that STUN has proved.
+    fn handle_from_peer(&mut self, from: SocketAddr, data: &[u8]) -> Result<(), RejectReason> {
+        let index = *self.by_address.get(&from).ok_or(RejectReason::NoSession)?;
+        if let [first, second, _, _, _, _, _, _, a, b, c, d, ..] = *data {
+            let session = &mut self.sessions[index];
+            let payload_type = u8::from(*session.voice.payload_type());
+            if first >= 128 && second & 0x7f == payload_type {
+                session.learn_source(u32::from_be_bytes([a, b, c, d]));
+            }
+        }
+        self.give(index, from, data)
+    }
+
+    fn handle_stun(&mut self, from: SocketAddr, data: &[u8]) -> Result<(), RejectReason> {
+        let username = stun_username(data).ok_or(RejectReason::StunMalformed)?;
+        let (ufrag, client) = username
+            .split_once(':')
+            .ok_or(RejectReason::TicketMalformed)?;
+        let known = self.by_address.get(&from).copied();
+        if let Some(index) = known.filter(|&index| self.sessions[index].ufrag == ufrag) {
+            self.verify(data, &self.sessions[index].password)?;
+            self.sessions[index].last_heard = self.now;
+            return self.give(index, from, data);
+        }
+        let admission = self.protocol.open(ufrag).map_err(|bad| match bad {
+            BadTicket::Malformed => RejectReason::TicketMalformed,
+            BadTicket::Version => RejectReason::TicketVersion,
+            BadTicket::Sealed => RejectReason::TicketSealed,
+        })?;
+        let index = match self.by_session.get(&admission.session) {
+            Some(&index) => {
+                self.verify(data, &admission.ice_password)?;
+                index
+            }
+            None => {
+                self.may_admit(&admission)?;
+                self.verify(data, &admission.ice_password)?;
+                self.admit(admission, ufrag, client)?
+            }
+        };
+        self.sessions[index].last_heard = self.now;
+        self.bind_address(index, from);
+        self.give(index, from, data)
+    }
+
+    fn may_admit(&self, admission: &Admission) -> Result<(), RejectReason> {
+        if self.unix_s() > admission.expires_at_unix_s {
+            return Err(RejectReason::TicketExpired);
+        }
+        if self.ended.contains(admission.session) {
+            return Err(RejectReason::TicketUsed);
+        }
+        if self.stopping {
+            return Err(RejectReason::Stopping);
+        }
+        let room = self
+            .by_room
+            .get(&admission.room)
+            .map(|&index| self.rooms[index].sessions);
+        let room_full = room.is_some_and(|sessions| sessions >= self.config.max_room_sessions);
+        if room_full || self.sessions.len() >= self.config.max_sessions {
+            return Err(RejectReason::Full);
+        }
+        Ok(())
+    }
+
+    /// Checks MESSAGE-INTEGRITY (RFC 8489 section 9.1).
+    fn verify(&self, data: &[u8], password: &str) -> Result<(), RejectReason> {
+        let message = StunMessage::parse(data).map_err(|_| RejectReason::StunMalformed)?;
+        let hmac = self.config.crypto.sha1_hmac_provider;
+        let matches = message.verify(password.as_bytes(), |key, parts| hmac.sha1_hmac(key, parts));
+        if matches {
+            Ok(())
+        } else {
+            Err(RejectReason::Integrity)
+        }
+    }
+
+    fn admit(
+        &mut self,
+        admission: Admission,
+        ufrag: &str,
+        client: &str,
+    ) -> Result<usize, RejectReason> {
+        if client.len() > MAX_CLIENT_UFRAG_BYTES {
+            return Err(RejectReason::TicketMalformed);
+        }
+        let (room_key, channel) = (admission.room, admission.channel);
+        let (id, permissions) = (admission.session, admission.permissions);
+        let first_seq = self.rng.next_u64() % FIRST_SEQ_LIMIT;
+        let mut session = Session::new(self.now, &self.config, admission, ufrag, client, first_seq)
+            .map_err(|_| RejectReason::Session)?;
+        let room_index = match self.by_room.get(&room_key) {
+            Some(&index) => index,
+            None => {
+                let minute_ends = self.minute_end();
+                let generation = self.next_generation();
+                let room = Room::new(self.now, room_key, minute_ends, generation);
+                let index = self.rooms.insert(room);
+                self.by_room.insert(room_key, index);
+                index
+            }
+        };
+        let room = &mut self.rooms[room_index];
+        room.sessions += 1;
+        session.room = room_index;
+        session.participant = room.new_participant();
+        if let Some(bit) = room.take_channel(channel) {
+            session.in_channels = bit;
+            session.speaks_in = if permissions.speak { bit } else { 0 };
+            session.hears_in = if permissions.listen { bit } else { 0 };
+        }
+        session.generation = self.next_generation();
+        let index = self.sessions.insert(session);
+        self.by_session.insert(id, index);
+        self.stats.admitted += 1;
+        Ok(index)
+    }
+
+    /// From now on datagrams from `address` belong to session `index`.
+    fn bind_address(&mut self, index: usize, address: SocketAddr) {
+        if let Some(other) = self.by_address.insert(address, index) {
+            self.sessions[other].remove_address(address);
+        }
+        if let Some(given_up) = self.sessions[index].add_address(address) {
+            self.by_address.remove(&given_up);
+        }
+    }
+
+    /// Hands a datagram to the session's str0m instance.
+    fn give(&mut self, index: usize, from: SocketAddr, data: &[u8]) -> Result<(), RejectReason> {
+        if self.sessions[index].dirty {
+            // str0m wants to be drained between two inputs.
+            self.service(index);
+        }
+        let destination = self.config.local_for(from).ok_or(RejectReason::Session)?;
+        let session = self
+            .sessions
+            .get_mut(index)
+            .ok_or(RejectReason::NoSession)?;
+        let receive = Receive::new(Transport::Udp, from, destination, data)
+            .map_err(|_| RejectReason::Session)?;
+        let taken = session.rtc.handle_input(Input::Receive(self.now, receive));
+        // An error is the fault of this datagram, which may be forged: the session goes on.
+        self.drain(index);
+        taken.map_err(|_| RejectReason::Session)
+    }
+}
+
+/// The USERNAME of a STUN binding request, without allocating; none when it is not one.
+fn stun_username(data: &[u8]) -> Option<&str> {
+    let (header, mut rest) = data.split_at_checked(STUN_HEADER_BYTES)?;
+    let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    if header[..2] != BINDING_REQUEST || header[4..8] != MAGIC_COOKIE || length != rest.len() {
+        return None;
+    }
+    while let [k0, k1, l0, l1, tail @ ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*l0, *l1]));
+        let value = tail.get(..length)?;
+        if u16::from_be_bytes([*k0, *k1]) == ATTRIBUTE_USERNAME {
+            return std::str::from_utf8(value).ok();
+        }
+        rest = tail.get(length.next_multiple_of(4)..)?;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(attributes: &[u8]) -> Vec<u8> {
+        let mut data = BINDING_REQUEST.to_vec();
+        data.extend(u16::try_from(attributes.len()).unwrap().to_be_bytes());
+        data.extend(MAGIC_COOKIE);
+        data.extend([0; 12]);
+        data.extend(attributes);
+        data
+    }
+
+    #[test]
+    fn the_username_is_found_behind_padded_attributes() {
+        let mut attributes = vec![0x80, 0x22, 0, 3, b'a', b'b', b'c', 0];
+        attributes.extend([0, 6, 0, 5, b's', b':', b'c', b'd', b'e', 0, 0, 0]);
+        assert_eq!(stun_username(&request(&attributes)), Some("s:cde"));
+    }
+
+    #[test]
+    fn anything_else_is_no_username() {
+        let good = request(&[0, 6, 0, 3, b's', b':', b'c', 0]);
+        assert_eq!(stun_username(&good), Some("s:c"));
+        for cut in 0..good.len() {
+            assert_eq!(stun_username(&good[..cut]), None, "cut at {cut}");
+        }
+        for (at, to) in [
+            (0, 1),
+            (1, 2),
+            (4, 0),
+            (3, 7),
+            (21, 7),
+            (23, 200),
+            (24, 0xff),
+        ] {
+            let mut bad = good.clone();
+            bad[at] = to;
+            assert_eq!(stun_username(&bad), None, "byte {at} set to {to}");
+        }
+    }
+}

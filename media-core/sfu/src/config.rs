@@ -1,0 +1,79 @@
+//! Settings of a shard.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use str0m::config::{CryptoProvider, DtlsCert};
+
+use crate::speaking::SpeakingConfig;
+
+/// Settings of one [`crate::Sfu`]. The crypto provider and the certificate are chosen by the
+/// shell; everything else has a default in [`Config::new`].
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Provider for DTLS, SRTP and STUN.
+    pub crypto: Arc<CryptoProvider>,
+    /// The shard's certificate; its fingerprint is in every answer.
+    pub certificate: DtlsCert,
+    /// One local address for each address family in use, as str0m shall see it.
+    pub local: Vec<SocketAddr>,
+    /// Most sessions, those in handshake included.
+    pub max_sessions: usize,
+    /// Most sessions of one room.
+    pub max_room_sessions: usize,
+    /// Time for the DTLS handshake after admission.
+    pub handshake_timeout: Duration,
+    /// Time without anything authenticated after which a session ends. RFC 7675 allows 30 s.
+    pub consent_timeout: Duration,
+    /// Time over which roster and speaking changes of a room are gathered into one message.
+    pub roster_interval: Duration,
+    /// Data-channel messages that a client may send in one second.
+    pub max_messages_per_s: u32,
+    /// How voice is told from silence.
+    pub speaking: SpeakingConfig,
+}
+
+impl Config {
+    /// Defaults for everything that has one.
+    pub fn new(crypto: Arc<CryptoProvider>, certificate: DtlsCert, local: Vec<SocketAddr>) -> Self {
+        Self {
+            crypto,
+            certificate,
+            local,
+            max_sessions: 4096,
+            max_room_sessions: 2048,
+            handshake_timeout: Duration::from_secs(10),
+            consent_timeout: Duration::from_secs(15),
+            roster_interval: Duration::from_millis(50),
+            max_messages_per_s: 20,
+            speaking: SpeakingConfig::default(),
+        }
+    }
+
+    /// The local address that str0m shall believe a datagram from `remote` was sent to.
+    pub(crate) fn local_for(&self, remote: SocketAddr) -> Option<SocketAddr> {
+        self.local
+            .iter()
+            .copied()
+            .find(|local| local.is_ipv4() == remote.is_ipv4())
+    }
+}
+
+/// Ties the monotonic clock to Unix time; tickets expire by the latter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WallClock {
+    /// An instant.
+    pub at: Instant,
+    /// Unix time at that instant, milliseconds.
+    pub unix_ms: u64,
+}
+
+impl WallClock {
+    /// Unix time at `now`, milliseconds.
+    pub fn unix_ms(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.at).as_millis();
+        self.unix_ms
+            .saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+}

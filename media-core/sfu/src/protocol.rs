@@ -1,0 +1,168 @@
+//! What the core needs of the wire, as a trait, so that it knows neither tickets nor JSON.
+
+use crate::idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId};
+use crate::stats::EndReason;
+
+/// Opens tickets and translates data-channel messages. Implemented by the shell; every method is
+/// a pure function of its arguments and of keys that do not change.
+pub trait Protocol {
+    /// What the roster shows of a participant and the core does not look at (name, player id).
+    type Profile;
+
+    /// Opens the ticket in an ICE username fragment, whatever its age. Called for every datagram
+    /// of a stranger: must not allocate before the ticket has proved to be ours.
+    ///
+    /// # Errors
+    /// [`BadTicket`], by reason.
+    fn open(&self, ufrag: &str) -> Result<Admission, BadTicket>;
+
+    /// Reads a data-channel message that `session` sent.
+    ///
+    /// # Errors
+    /// [`BadMessage`] when it is none of the protocol, or a hello of another session.
+    fn read(
+        &self,
+        session: SessionId,
+        message: &[u8],
+    ) -> Result<Request<Self::Profile>, BadMessage>;
+
+    /// Writes a data-channel message.
+    fn write(&self, notice: &Notice<'_, Self::Profile>) -> Vec<u8>;
+}
+
+/// The content of a ticket.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// Last second (Unix time) at which it opens a session.
+    pub expires_at_unix_s: u64,
+    /// The session that it opens, once.
+    pub session: SessionId,
+    /// Whose session it is.
+    pub player: PlayerKey,
+    /// First 16 bytes of the SHA-256 fingerprint of the client's DTLS certificate.
+    pub fingerprint: [u8; 16],
+    /// The room.
+    pub room: RoomKey,
+    /// The first channel.
+    pub channel: ChannelKey,
+    /// What the session may do in it.
+    pub permissions: Permissions,
+    /// RTP payload type of Opus.
+    pub opus_payload_type: u8,
+    /// Id of the RFC 6464 header extension, 1 to 14; none when not negotiated.
+    pub audio_level_id: Option<u8>,
+    /// SSRC of each slot, at most 16.
+    pub slot_ssrcs: Vec<u32>,
+    /// ICE password that belongs to the ticket.
+    pub ice_password: String,
+}
+
+/// Why a username fragment is not a ticket of this shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadTicket {
+    /// Not the form of a ticket.
+    Malformed,
+    /// Another version or key epoch.
+    Version,
+    /// It does not authenticate.
+    Sealed,
+}
+
+/// What a client asks for on its data channel.
+#[derive(Debug)]
+pub enum Request<Profile> {
+    /// Introduces the participant: proved by the edge's seal.
+    Hello {
+        /// For the roster.
+        profile: Profile,
+        /// Every channel of the session, the ticket's too.
+        channels: Vec<ChannelGrant>,
+    },
+    /// Wants a pong with the same number.
+    Ping {
+        /// The number.
+        id: u32,
+    },
+    /// Sets own mute and deafen.
+    State {
+        /// Be silent for all.
+        muted: bool,
+        /// Hear nobody.
+        deafened: bool,
+    },
+    /// Ends the session.
+    Leave,
+    /// Of a type that this version does not know.
+    Unknown,
+}
+
+/// One channel of a hello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelGrant {
+    /// The channel.
+    pub channel: ChannelKey,
+    /// What the session may do in it.
+    pub permissions: Permissions,
+}
+
+/// A data-channel message was not of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadMessage;
+
+/// What a client is told on its data channel.
+#[derive(Debug)]
+pub enum Notice<'a, Profile> {
+    /// Answer to a hello.
+    Welcome {
+        /// Number of the receiver in the room.
+        participant: u32,
+        /// The receiver's own profile.
+        profile: &'a Profile,
+        /// Number of slots.
+        slots: u8,
+        /// The first participants of the room; the rest follows as `Roster`.
+        participants: Vec<RosterEntry<'a, Profile>>,
+    },
+    /// Changes of the roster.
+    Roster {
+        /// New ones.
+        joined: Vec<RosterEntry<'a, Profile>>,
+        /// Numbers of those who left.
+        left: &'a [u32],
+        /// Changed ones.
+        changed: Vec<RosterEntry<'a, Profile>>,
+    },
+    /// Slots of the receiver that changed: slot and who is heard there.
+    Slots(&'a [(u8, Option<u32>)]),
+    /// Who started and stopped talking.
+    Speaking {
+        /// Numbers of those who started.
+        started: &'a [u32],
+        /// Numbers of those who stopped.
+        stopped: &'a [u32],
+    },
+    /// Answer to a ping.
+    Pong {
+        /// Its number.
+        id: u32,
+    },
+    /// Join again through the edge: the relay drains.
+    Migrate,
+    /// The session is over.
+    Ended(EndReason),
+}
+
+/// A participant as the roster shows him.
+#[derive(Debug)]
+pub struct RosterEntry<'a, Profile> {
+    /// Number in the room.
+    pub id: u32,
+    /// None until a hello came.
+    pub profile: Option<&'a Profile>,
+    /// Muted by himself.
+    pub muted: bool,
+    /// Deafened by himself.
+    pub deafened: bool,
+    /// May speak in a channel.
+    pub speaker: bool,
+}

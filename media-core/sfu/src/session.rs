@@ -1,0 +1,321 @@
+//! One participant's connection: its str0m instance and what the core knows of it.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use str0m::channel::ChannelId;
+use str0m::config::Fingerprint;
+use str0m::format::{Codec, FormatParams};
+use str0m::media::{Frequency, MediaKind, Mid, Pt};
+use str0m::rtp::{Extension, ExtensionMap, Ssrc};
+use str0m::{Candidate, IceCreds, Rtc, RtcConfig, RtcError};
+
+use crate::config::Config;
+use crate::forward::{Slot, Voice};
+use crate::idents::{PlayerKey, SessionId};
+use crate::protocol::Admission;
+use crate::stats::EndReason;
+use crate::timers::Deadline;
+
+/// Addresses that one session may be reached at; a client that roams replaces its oldest.
+const MAX_ADDRESSES: usize = 4;
+/// Data-channel messages that may wait for the channel.
+const MAX_OUTBOX: usize = 512;
+/// Buffer of the data channel; a client that lets more pile up is ended.
+const MAX_CHANNEL_BUFFER_BYTES: usize = 1024 * 1024;
+/// Longest message that a client may send.
+const MAX_MESSAGE_BYTES: u32 = 16 * 1024;
+/// Voice packets that may wait in one slot: more than a batch brings for one listener.
+const SEND_BUFFER_PACKETS: usize = 50;
+
+/// Where a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Admitted; DTLS has until then.
+    Handshake { until: Instant },
+    /// In its room.
+    Live,
+    /// Out of its room; the last message has until then to arrive.
+    Ending { until: Instant, reason: EndReason },
+    /// To be removed by whoever holds it.
+    Gone { reason: EndReason },
+}
+
+/// What the next roster message says of a participant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RosterMark {
+    Joined,
+    Changed,
+    Known,
+}
+
+pub(crate) struct Session<F> {
+    pub(crate) id: SessionId,
+    pub(crate) player: PlayerKey,
+    pub(crate) room: usize,
+    pub(crate) participant: u32,
+    pub(crate) rtc: Rtc,
+    pub(crate) ufrag: String,
+    pub(crate) password: String,
+    pub(crate) expires_at_unix_s: u64,
+    pub(crate) fingerprint: [u8; 16],
+    pub(crate) phase: Phase,
+    addresses: VecDeque<SocketAddr>,
+    pub(crate) last_heard: Instant,
+
+    pub(crate) profile: Option<F>,
+    /// Bit n: channel n of the room.
+    pub(crate) in_channels: u64,
+    pub(crate) speaks_in: u64,
+    pub(crate) hears_in: u64,
+    pub(crate) muted: bool,
+    pub(crate) deafened: bool,
+    pub(crate) voice: Voice,
+
+    pub(crate) slots: Vec<Slot>,
+    /// Bit n: the client must be told who is in slot n.
+    pub(crate) slots_changed: u16,
+
+    pub(crate) channel: Option<ChannelId>,
+    pub(crate) welcomed: bool,
+    pub(crate) roster_mark: RosterMark,
+    /// Whether the room was told that this participant speaks.
+    pub(crate) announced_speaking: bool,
+    outbox: VecDeque<Arc<[u8]>>,
+    messages: RateWindow,
+
+    pub(crate) generation: u64,
+    pub(crate) deadline: Deadline,
+    pub(crate) rtc_at: Instant,
+    pub(crate) migrate_at: Option<Instant>,
+    pub(crate) dirty: bool,
+}
+
+/// Counts messages in whole seconds.
+#[derive(Debug)]
+struct RateWindow {
+    since: Instant,
+    count: u32,
+}
+
+impl<F> Session<F> {
+    /// A session for `admission`, whose first authenticated datagram came at `now`. `client` is
+    /// the client's own username fragment.
+    pub(crate) fn new(
+        now: Instant,
+        config: &Config,
+        admission: Admission,
+        ufrag: &str,
+        client: &str,
+        first_seq: u64,
+    ) -> Result<Self, RtcError> {
+        let rtc = build_rtc(now, config, &admission, ufrag, client)?;
+        let slots = admission
+            .slot_ssrcs
+            .iter()
+            .map(|&ssrc| Slot::new(ssrc.into(), first_seq));
+        Ok(Self {
+            id: admission.session,
+            player: admission.player,
+            room: usize::MAX,
+            participant: 0,
+            rtc,
+            ufrag: ufrag.to_owned(),
+            password: admission.ice_password,
+            expires_at_unix_s: admission.expires_at_unix_s,
+            fingerprint: admission.fingerprint,
+            phase: Phase::Handshake {
+                until: now + config.handshake_timeout,
+            },
+            addresses: VecDeque::with_capacity(1),
+            last_heard: now,
+            profile: None,
+            in_channels: 0,
+            speaks_in: 0,
+            hears_in: 0,
+            muted: false,
+            deafened: false,
+            voice: Voice::new(
+                admission.opus_payload_type,
+                admission.audio_level_id.is_some(),
+            ),
+            slots: slots.collect(),
+            slots_changed: 0,
+            channel: None,
+            welcomed: false,
+            roster_mark: RosterMark::Joined,
+            announced_speaking: false,
+            outbox: VecDeque::new(),
+            messages: RateWindow {
+                since: now,
+                count: 0,
+            },
+            generation: 0,
+            deadline: Deadline::default(),
+            rtc_at: now,
+            migrate_at: None,
+            dirty: false,
+        })
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.phase == Phase::Live
+    }
+
+    /// Adds an address that was proved; returns one that is given up for it.
+    pub(crate) fn add_address(&mut self, address: SocketAddr) -> Option<SocketAddr> {
+        self.addresses.push_back(address);
+        if self.addresses.len() > MAX_ADDRESSES {
+            self.addresses.pop_front()
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn remove_address(&mut self, address: SocketAddr) {
+        self.addresses.retain(|known| *known != address);
+    }
+
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.addresses.iter().copied()
+    }
+
+    /// Whether the client may send one more message at `now`.
+    pub(crate) fn take_message(&mut self, now: Instant, max_per_s: u32) -> bool {
+        if now.saturating_duration_since(self.messages.since) >= Duration::from_secs(1) {
+            self.messages = RateWindow {
+                since: now,
+                count: 0,
+            };
+        }
+        self.messages.count = self.messages.count.saturating_add(1);
+        self.messages.count <= max_per_s
+    }
+
+    /// Queues a message; false when the client has let too many pile up.
+    #[must_use]
+    pub(crate) fn queue(&mut self, message: Arc<[u8]>) -> bool {
+        let fits = self.outbox.len() < MAX_OUTBOX;
+        if fits {
+            self.outbox.push_back(message);
+        }
+        fits
+    }
+
+    /// Hands queued messages to the data channel. True when there was one; an error when the
+    /// client does not read what it is sent.
+    pub(crate) fn flush_outbox(&mut self) -> Result<bool, EndReason> {
+        let Some(id) = self.channel else {
+            return Ok(false);
+        };
+        if self.outbox.is_empty() {
+            return Ok(false);
+        }
+        while let Some(message) = self.outbox.pop_front() {
+            let Some(mut channel) = self.rtc.channel(id) else {
+                self.outbox.clear();
+                return Ok(false);
+            };
+            match channel.write(false, &message) {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return Err(EndReason::Protocol),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Lets str0m take packets of a source that it does not know yet (the microphone's SSRC is
+    /// not in the ticket).
+    pub(crate) fn learn_source(&mut self, ssrc: u32) {
+        let learned = self.voice.learn(ssrc);
+        let mut api = self.rtc.direct_api();
+        if let Some(given_up) = learned.given_up {
+            api.remove_stream_rx(Ssrc::from(given_up));
+        }
+        if learned.is_new {
+            api.expect_stream_rx(Ssrc::from(ssrc), None, microphone_mid(), None);
+        }
+    }
+
+    /// Whether the certificate that DTLS saw is the one of the ticket.
+    pub(crate) fn fingerprint_matches(&mut self) -> bool {
+        let expected = self.fingerprint;
+        let api = self.rtc.direct_api();
+        api.remote_dtls_fingerprint()
+            .is_some_and(|seen| seen.hash_func == "sha-256" && seen.bytes.starts_with(&expected))
+    }
+}
+
+fn microphone_mid() -> Mid {
+    Mid::from("mic")
+}
+
+/// Mid of slot `n`. Each slot has its own, because str0m's pacer keys streams by mid.
+fn slot_mid(n: usize) -> Mid {
+    Mid::from(format!("s{n}").as_str())
+}
+
+fn build_rtc(
+    now: Instant,
+    config: &Config,
+    admission: &Admission,
+    ufrag: &str,
+    client: &str,
+) -> Result<Rtc, RtcError> {
+    let mut extensions = ExtensionMap::empty();
+    if let Some(id) = admission.audio_level_id {
+        extensions.set(id, Extension::AudioLevel);
+    }
+    let credentials = IceCreds {
+        ufrag: ufrag.to_owned(),
+        pass: admission.ice_password.clone(),
+    };
+    let mut settings = RtcConfig::new()
+        .set_crypto_provider(Arc::clone(&config.crypto))
+        .set_dtls_cert(config.certificate.clone())
+        // The ticket has a prefix of the fingerprint; the core compares it before it accepts
+        // anything of the session.
+        .set_fingerprint_verification(false)
+        .set_ice_lite(true)
+        .set_local_ice_credentials(credentials)
+        .clear_codecs()
+        .set_extension_map(extensions)
+        .set_rtp_mode(true)
+        .set_send_buffer_audio(SEND_BUFFER_PACKETS)
+        .set_sctp_max_buffered_amount(MAX_CHANNEL_BUFFER_BYTES)
+        .set_sctp_max_message_size(MAX_MESSAGE_BYTES);
+    settings.codec_config().add_config(
+        Pt::from(admission.opus_payload_type),
+        None,
+        Codec::Opus,
+        Frequency::FORTY_EIGHT_KHZ,
+        Some(2),
+        FormatParams::default(),
+    );
+    let mut rtc = settings.build(now);
+    for &local in &config.local {
+        rtc.add_local_candidate(Candidate::host(local, "udp")?);
+    }
+    let mut api = rtc.direct_api();
+    // An ICE-lite agent sends no checks, so it never uses the client's password.
+    let pass = "unused-by-an-ice-lite-agent".to_owned();
+    api.set_remote_ice_credentials(IceCreds {
+        ufrag: client.to_owned(),
+        pass,
+    });
+    let bytes = admission.fingerprint.to_vec();
+    api.set_remote_fingerprint(Fingerprint {
+        hash_func: "sha-256".to_owned(),
+        bytes,
+    });
+    api.start_dtls(false)?;
+    api.start_sctp(false);
+    api.declare_media(microphone_mid(), MediaKind::Audio);
+    for (n, &ssrc) in admission.slot_ssrcs.iter().enumerate() {
+        api.declare_media(slot_mid(n), MediaKind::Audio);
+        api.declare_stream_tx(Ssrc::from(ssrc), None, slot_mid(n), None);
+    }
+    Ok(rtc)
+}

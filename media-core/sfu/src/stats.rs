@@ -1,0 +1,145 @@
+//! Counters. Each reason enum is also a metric's label.
+
+/// An enum whose variants have a label and index an array of counters.
+macro_rules! reason_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $label:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// All reasons, in the order of their counters.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The metric's label.
+            pub fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label,)* }
+            }
+        }
+    };
+}
+
+reason_enum! {
+    /// Why a datagram was not accepted.
+    RejectReason {
+        /// Neither STUN, DTLS, RTP nor RTCP (RFC 7983).
+        UnknownKind = "unknown-kind",
+        /// Not STUN and from an address without a session.
+        NoSession = "no-session",
+        /// STUN, but not a well-formed binding request.
+        StunMalformed = "stun-malformed",
+        /// The username is not `ticket:client`.
+        TicketMalformed = "ticket-malformed",
+        /// The ticket is of another version or key epoch.
+        TicketVersion = "ticket-version",
+        /// The ticket does not authenticate: changed, another shard's or an earlier boot's.
+        TicketSealed = "ticket-sealed",
+        /// The ticket's time is over.
+        TicketExpired = "ticket-expired",
+        /// The ticket's session has ended.
+        TicketUsed = "ticket-used",
+        /// MESSAGE-INTEGRITY does not match the ticket's password.
+        Integrity = "integrity",
+        /// The shard is at capacity.
+        Full = "full",
+        /// The shard is stopping.
+        Stopping = "stopping",
+        /// str0m did not take it.
+        Session = "session",
+    }
+}
+
+reason_enum! {
+    /// Why a session ended.
+    EndReason {
+        /// The client left.
+        Left = "left",
+        /// The edge ended it.
+        Kicked = "kicked",
+        /// The same player joined the room again.
+        Replaced = "replaced",
+        /// The shard stops.
+        RelayStopping = "relay-stopping",
+        /// The client broke the protocol, or did not read its messages.
+        Protocol = "protocol",
+        /// Nothing authenticated was heard for too long (consent, RFC 7675).
+        Timeout = "timeout",
+        /// The DTLS handshake did not finish in time.
+        Handshake = "handshake",
+        /// The client's certificate is not the one in the ticket.
+        Fingerprint = "fingerprint",
+    }
+}
+
+reason_enum! {
+    /// Why a voice packet or message was not passed on.
+    DropReason {
+        /// Silence: nobody needs it.
+        Silence = "silence",
+        /// The speaker is muted or may not speak.
+        NotSpeaker = "not-speaker",
+        /// All slots of the listener are taken.
+        NoSlot = "no-slot",
+        /// Older than what the slot has sent since its speaker changed.
+        Late = "late",
+        /// Not the payload type of the ticket.
+        PayloadType = "payload-type",
+        /// A data-channel message that is not of the protocol.
+        BadMessage = "bad-message",
+        /// More data-channel messages in a second than allowed.
+        MessageRate = "message-rate",
+    }
+}
+
+/// What a shard has counted since its start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Datagrams given to the core.
+    pub datagrams_in: u64,
+    /// Datagrams that the core gave out.
+    pub datagrams_out: u64,
+    /// Bytes of them (UDP payload).
+    pub bytes_in: u64,
+    /// Bytes of them (UDP payload).
+    pub bytes_out: u64,
+    /// Voice packets received and authenticated.
+    pub voice_in: u64,
+    /// Voice packets forwarded, one for each listener.
+    pub voice_out: u64,
+    /// Sessions that proved a ticket.
+    pub admitted: u64,
+    /// Sessions whose handshake finished.
+    pub connected: u64,
+    rejected: [u64; RejectReason::ALL.len()],
+    ended: [u64; EndReason::ALL.len()],
+    dropped: [u64; DropReason::ALL.len()],
+}
+
+impl Stats {
+    /// Datagrams rejected for `reason`.
+    pub fn rejected(&self, reason: RejectReason) -> u64 {
+        self.rejected[reason as usize]
+    }
+
+    /// Sessions ended for `reason`.
+    pub fn ended(&self, reason: EndReason) -> u64 {
+        self.ended[reason as usize]
+    }
+
+    /// Packets and messages dropped for `reason`.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize]
+    }
+
+    pub(crate) fn reject(&mut self, reason: RejectReason) {
+        self.rejected[reason as usize] += 1;
+    }
+
+    pub(crate) fn end(&mut self, reason: EndReason) {
+        self.ended[reason as usize] += 1;
+    }
+
+    pub(crate) fn drop(&mut self, reason: DropReason) {
+        self.dropped[reason as usize] += 1;
+    }
+}

@@ -1,1 +1,30 @@
-//! What all functions share: ports, authentication, problem replies, relay directory, invocation record.
+//! What all functions share: ports, authentication, problem replies, the relay directory and the
+//! invocation record.
+//!
+//! Nothing here reads a clock, draws randomness or knows a runtime; all of that comes in through
+//! the [`ports`] and the [`store`]. Function crates are written against the ports, adapters
+//! (`edge-spin`) implement them.
+//!
+//! **Send.** The ports are traits with native `async fn` and no `Send` bound, because futures of
+//! Wasm components are not `Send`. Functions are generic over their ports and never box a future,
+//! so with an adapter whose futures are `Send` (tokio) the whole function's future is `Send` too.
+
+#![allow(
+    async_fn_in_trait,
+    reason = "see Send above: callers are generic, so the auto trait follows the adapter"
+)]
+
+pub mod config;
+pub mod directory;
+pub mod http;
+mod meter;
+pub mod ports;
+mod refusal;
+pub mod store;
+pub mod token;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use meter::Metered;
+pub use refusal::Refusal;

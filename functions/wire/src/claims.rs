@@ -13,7 +13,7 @@ pub struct Claims {
     pub sub: PlayerId,
     /// Who the token is for; must equal the configured audience.
     pub aud: String,
-    /// Last second (Unix time) of validity.
+    /// First second (Unix time) at which it is no longer valid (RFC 7519, section 4.1.4).
     pub exp: u64,
     /// First second of validity.
     #[serde(default, skip_serializing_if = "Option::is_none")]

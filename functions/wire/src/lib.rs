@@ -17,6 +17,7 @@ pub mod limits;
 pub mod openapi;
 pub mod problem;
 pub mod record;
+pub mod routes;
 mod seal;
 pub mod ticket;
 

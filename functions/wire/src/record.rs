@@ -14,7 +14,8 @@ pub const SHARE_HEADER: &str = "lv-record";
 pub struct FunctionShare {
     /// Name of the route, such as `join`; never the path itself.
     pub route: String,
-    /// What came of it: `ok`, or the problem's name.
+    /// What came of it: `ok`, the problem's name, or for a success worth telling apart a word of
+    /// the route (`relay-silent`).
     pub outcome: String,
     /// Items read from the store.
     pub store_reads: u32,

@@ -1,0 +1,72 @@
+//! Settings of functions, read from variables. A fault names the variable and never its value.
+
+use wire::RegionName;
+use wire::keys::FleetSecret;
+
+use crate::Refusal;
+use crate::ports::Variables;
+use crate::token::{KeySet, Verifier};
+
+/// The fleet secret: 32 bytes in base64. Required.
+pub const FLEET_SECRET: &str = "fleet_secret";
+/// The keys that sign player tokens: see [`KeySet::from_json`]. Required.
+pub const TOKEN_KEYS: &str = "token_keys";
+/// The audience that player tokens must name; [`DEFAULT_AUDIENCE`] when not set.
+pub const TOKEN_AUDIENCE: &str = "token_audience";
+/// The region where rooms are placed that name none; [`DEFAULT_REGION`] when not set.
+pub const REGION: &str = "region";
+
+/// See [`TOKEN_AUDIENCE`].
+pub const DEFAULT_AUDIENCE: &str = "lifeverse-voice";
+/// See [`REGION`].
+pub const DEFAULT_REGION: &str = "dev";
+
+/// Reads [`FLEET_SECRET`].
+///
+/// # Errors
+/// `misconfigured`.
+pub async fn fleet_secret<V: Variables>(variables: &V) -> Result<FleetSecret, Refusal> {
+    let wanted = "32 bytes in base64 (44 characters)";
+    let text = required(variables, FLEET_SECRET, wanted).await?;
+    FleetSecret::from_base64(&text).map_err(|_| Refusal::misconfigured(FLEET_SECRET, wanted))
+}
+
+/// Reads [`TOKEN_KEYS`] and [`TOKEN_AUDIENCE`].
+///
+/// # Errors
+/// `misconfigured`.
+pub async fn verifier<V: Variables>(variables: &V) -> Result<Verifier, Refusal> {
+    let wanted = "a JSON array of verification keys";
+    let text = required(variables, TOKEN_KEYS, wanted).await?;
+    let keys = KeySet::from_json(&text)
+        .map_err(|fault| Refusal::misconfigured(TOKEN_KEYS, &fault.to_string()))?;
+    let audience = optional(variables, TOKEN_AUDIENCE).await?;
+    Ok(Verifier::new(
+        keys,
+        audience.unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned()),
+    ))
+}
+
+/// Reads [`REGION`].
+///
+/// # Errors
+/// `misconfigured`.
+pub async fn region<V: Variables>(variables: &V) -> Result<RegionName, Refusal> {
+    let text = optional(variables, REGION).await?;
+    RegionName::new(text.unwrap_or_else(|| DEFAULT_REGION.to_owned()))
+        .map_err(|_| Refusal::misconfigured(REGION, "a region name: 1 to 32 of A-Z a-z 0-9 _ . -"))
+}
+
+async fn required<V: Variables>(v: &V, name: &str, wanted: &str) -> Result<String, Refusal> {
+    optional(v, name)
+        .await?
+        .ok_or_else(|| Refusal::misconfigured(name, wanted))
+}
+
+/// An empty variable counts as not set: manifests cannot leave one out.
+async fn optional<V: Variables>(v: &V, name: &str) -> Result<Option<String>, Refusal> {
+    let value = v.variable(name).await;
+    let value =
+        value.map_err(|_| Refusal::misconfigured(name, "a value that the host can read"))?;
+    Ok(value.filter(|text| !text.is_empty()))
+}

@@ -1,0 +1,29 @@
+//! Relays and the homes of rooms, as the store keeps them. The fleet function writes heartbeats
+//! here; every function that needs a room's relay finds it here.
+//!
+//! | partition | sort | holds | written |
+//! |---|---|---|---|
+//! | `region#R` | `S#shard` | the last heartbeat of shard S | each heartbeat |
+//! | `region#R` | `S#placed` | counter of rooms ever placed on S | each placement |
+//! | `shard#S` | `region` | the region of S, for requests that know only S | once per month |
+//! | `regions` | `R` | that R has shards | once per month |
+//! | `home#ROOM` | `home` | the room's shard, by compare-and-swap | when it moves |
+//!
+//! A join into a room that has a home reads two items and writes none.
+
+mod home;
+mod shard;
+
+pub use home::{HOME_TTL_MS, Seat, home, home_of};
+pub use shard::{
+    INDEX_TTL_MS, MAX_REGION_SHARDS, SHARD_TTL_MS, is_live, record_heartbeat, set_draining, shard,
+    shards, shards_everywhere,
+};
+
+/// Times that a lost compare-and-swap is tried again before the request is refused with
+/// `conflict`. There is no waiting in between: whoever won has finished, and a fresh read decides.
+pub const MAX_ATTEMPTS: u32 = 8;
+
+fn conflict() -> crate::Refusal {
+    crate::store::StoreError::ConditionFailed.into()
+}

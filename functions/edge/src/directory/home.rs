@@ -1,0 +1,214 @@
+use std::cmp::Reverse;
+
+use sha2::{Digest, Sha256};
+use wire::fleet::{Home, ShardRecord, ShardState};
+use wire::problem::ProblemKind;
+use wire::{RegionName, RoomName, ShardId};
+
+use super::shard::{Candidate, candidates, count_placement, keeps_rooms, read};
+use super::{MAX_ATTEMPTS, conflict};
+use crate::Refusal;
+use crate::store::{Condition, Item, Key, Put, Store, StoreError};
+
+/// How long a home is remembered without a join, in milliseconds; a join renews it after half of
+/// that.
+pub const HOME_TTL_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// Participants that a room is expected to bring, until the shard's next heartbeat tells.
+const EXPECTED_PARTICIPANTS: u64 = 4;
+
+/// A room's home and the shard that it is on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seat {
+    /// Where the room lives.
+    pub home: Home,
+    /// The shard as of its last heartbeat.
+    pub shard: ShardRecord,
+}
+
+/// The home of a room, if it has one; it may be on a shard that is gone.
+///
+/// # Errors
+/// `store-unavailable`.
+pub async fn home<S: Store>(
+    store: &S,
+    now_ms: u64,
+    room: &RoomName,
+) -> Result<Option<Home>, Refusal> {
+    Ok(Known::read(store, now_ms, room).await?.home)
+}
+
+/// The home of a room for a new session. A room without a home, or whose shard is not live or
+/// drains, gets one: the least loaded shard that takes rooms, in `wanted` for a new room, and
+/// for one that moves in its own region if any is left there. Concurrent callers agree, because
+/// the home is written by compare-and-swap and whoever loses reads again.
+///
+/// # Errors
+/// `no-live-relay`, also when the room's shard is at its capacity (its participants hear each
+/// other there, so the room stays); `conflict` after [`MAX_ATTEMPTS`]; `store-unavailable`.
+pub async fn home_of<S: Store>(
+    store: &S,
+    now_ms: u64,
+    room: &RoomName,
+    wanted: &RegionName,
+) -> Result<Seat, Refusal> {
+    for _ in 0..MAX_ATTEMPTS {
+        let known = Known::read(store, now_ms, room).await?;
+        if let Some(home) = &known.home
+            && let Some((_, stored)) = read(store, now_ms, &home.region, &home.shard).await?
+            && keeps_rooms(&stored.record, now_ms)
+        {
+            if stored.record.heartbeat.load.participants >= stored.record.heartbeat.capacity {
+                return Err(no_live_relay(
+                    "The room's relay is full; try again in a moment.",
+                ));
+            }
+            known.renew(store, now_ms).await?;
+            return Ok(Seat {
+                home: home.clone(),
+                shard: stored.record,
+            });
+        }
+        let shard = choose(store, now_ms, room, known.home.as_ref(), wanted).await?;
+        let home = Home {
+            room: room.clone(),
+            region: shard.heartbeat.region.clone(),
+            shard: shard.heartbeat.shard.clone(),
+            epoch: known.home.as_ref().map_or(0, |home| home.epoch) + 1,
+        };
+        match put(store, now_ms, &home, known.condition()).await {
+            Ok(()) => {
+                // A count that is lost makes the next placement a little worse, nothing else.
+                let _ = count_placement(store, now_ms, &shard).await;
+                return Ok(Seat { home, shard });
+            }
+            Err(StoreError::ConditionFailed) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(conflict())
+}
+
+/// What the store says of a room's home. A value that cannot be read is replaced like a home on a
+/// dead shard.
+struct Known {
+    item: Option<Item>,
+    home: Option<Home>,
+}
+
+impl Known {
+    async fn read<S: Store>(store: &S, now_ms: u64, room: &RoomName) -> Result<Self, StoreError> {
+        let item = store.get(now_ms, Key::new(&partition(room), SORT)).await?;
+        let home = item
+            .as_ref()
+            .and_then(|item| serde_json::from_slice(&item.value).ok());
+        Ok(Self { item, home })
+    }
+
+    fn condition(&self) -> Condition {
+        self.item
+            .as_ref()
+            .map_or(Condition::Absent, |item| Condition::Version(item.version))
+    }
+
+    /// Writes the home again when half of its time is over. Losing a race is fine: somebody else
+    /// wrote it.
+    async fn renew<S: Store>(&self, store: &S, now_ms: u64) -> Result<(), StoreError> {
+        let expires_at_ms = self.item.as_ref().and_then(|item| item.expires_at_ms);
+        let (Some(home), Some(expires_at_ms)) = (&self.home, expires_at_ms) else {
+            return Ok(());
+        };
+        if expires_at_ms.saturating_sub(now_ms) > HOME_TTL_MS / 2 {
+            return Ok(());
+        }
+        match put(store, now_ms, home, self.condition()).await {
+            Err(StoreError::ConditionFailed) => Ok(()),
+            written => written,
+        }
+    }
+}
+
+const SORT: &str = "home";
+
+fn partition(room: &RoomName) -> String {
+    format!("home#{room}")
+}
+
+async fn put<S: Store>(
+    store: &S,
+    now_ms: u64,
+    home: &Home,
+    condition: Condition,
+) -> Result<(), StoreError> {
+    let partition = partition(&home.room);
+    let value = serde_json::to_vec(home).expect("a home has string keys only");
+    let key = Key::new(&partition, SORT);
+    let expires_at_ms = Some(now_ms + HOME_TTL_MS);
+    store
+        .put(
+            now_ms,
+            Put {
+                key,
+                value: &value,
+                expires_at_ms,
+                condition,
+            },
+        )
+        .await?;
+    Ok(())
+}
+
+/// The shard for a room that has `old` as its home or none.
+async fn choose<S: Store>(
+    store: &S,
+    now_ms: u64,
+    room: &RoomName,
+    old: Option<&Home>,
+    wanted: &RegionName,
+) -> Result<ShardRecord, Refusal> {
+    let first = old.map_or(wanted, |home| &home.region);
+    if let Some(shard) = least_loaded(candidates(store, now_ms, first).await?, now_ms, room) {
+        return Ok(shard);
+    }
+    if first != wanted
+        && let Some(shard) = least_loaded(candidates(store, now_ms, wanted).await?, now_ms, room)
+    {
+        return Ok(shard);
+    }
+    Err(no_live_relay(
+        "No relay of this region takes sessions now; try again in a moment or name another region.",
+    ))
+}
+
+/// The least loaded of the shards that take rooms; equal ones are ordered by a hash of shard and
+/// room, so that callers who see the same agree and rooms spread.
+fn least_loaded(candidates: Vec<Candidate>, now_ms: u64, room: &RoomName) -> Option<ShardRecord> {
+    candidates
+        .into_iter()
+        .filter(|candidate| {
+            keeps_rooms(&candidate.record, now_ms)
+                && candidate.record.heartbeat.state == ShardState::Open
+                && expected_load(candidate) < u64::from(candidate.record.heartbeat.capacity)
+        })
+        .min_by_key(|candidate| {
+            let heartbeat = &candidate.record.heartbeat;
+            // Thousandths of the capacity, which the filter keeps above zero.
+            let share = expected_load(candidate) * 1000 / u64::from(heartbeat.capacity);
+            (share, Reverse(rank(room, &heartbeat.shard)))
+        })
+        .map(|candidate| candidate.record)
+}
+
+fn expected_load(candidate: &Candidate) -> u64 {
+    u64::from(candidate.record.heartbeat.load.participants)
+        + u64::from(candidate.placed_since) * EXPECTED_PARTICIPANTS
+}
+
+fn rank(room: &RoomName, shard: &ShardId) -> [u8; 32] {
+    let hash = Sha256::new().chain_update(room.as_str()).chain_update([0]);
+    hash.chain_update(shard.as_str()).finalize().into()
+}
+
+fn no_live_relay(detail: &'static str) -> Refusal {
+    Refusal::new(ProblemKind::NoLiveRelay, detail)
+}

@@ -1,0 +1,367 @@
+use serde::{Deserialize, Serialize};
+use wire::fleet::{Heartbeat, ListedShard, ShardRecord, ShardState};
+use wire::limits::{MAX_CLOCK_SKEW_MS, SHARD_LIVE_S};
+use wire::problem::ProblemKind;
+use wire::{RegionName, ShardId};
+
+use super::{MAX_ATTEMPTS, conflict};
+use crate::Refusal;
+use crate::store::{Condition, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write};
+
+/// How long a shard is remembered after its last heartbeat, in milliseconds.
+pub const SHARD_TTL_MS: u64 = 10 * 60 * 1000;
+/// How long the index entries of a shard live; they are renewed after half of that.
+pub const INDEX_TTL_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+/// Most shards of one region that are looked at; each has two items.
+pub const MAX_REGION_SHARDS: usize = MAX_QUERY_ITEMS / 2;
+/// Most regions that are listed.
+const MAX_REGIONS: usize = 100;
+
+/// A shard as the store keeps it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct StoredShard {
+    pub(super) record: ShardRecord,
+    /// The placement counter at the last heartbeat: what was placed since then is not yet in the
+    /// heartbeat's load.
+    placed_before: i64,
+    /// When the index entries expire.
+    indexed_until_ms: u64,
+}
+
+/// A shard with what was placed on it since its last heartbeat.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub(super) record: ShardRecord,
+    pub(super) placed_since: u32,
+}
+
+pub(super) fn region_partition(region: &RegionName) -> String {
+    format!("region#{region}")
+}
+
+fn shard_partition(shard: &ShardId) -> String {
+    format!("shard#{shard}")
+}
+
+fn record_sort(shard: &ShardId) -> String {
+    format!("{shard}#shard")
+}
+
+fn placed_sort(shard: &ShardId) -> String {
+    format!("{shard}#placed")
+}
+
+/// Whether the shard's last heartbeat is younger than ten seconds and it is not stopping.
+pub fn is_live(record: &ShardRecord, now_ms: u64) -> bool {
+    now_ms.saturating_sub(record.seen_at_ms) < SHARD_LIVE_S * 1000
+        && record.heartbeat.state != ShardState::Stopping
+}
+
+/// Whether rooms may stay on the shard.
+pub(super) fn keeps_rooms(record: &ShardRecord, now_ms: u64) -> bool {
+    is_live(record, now_ms) && !record.draining && record.heartbeat.state != ShardState::Draining
+}
+
+fn body_invalid(detail: &'static str) -> Refusal {
+    Refusal::new(ProblemKind::BodyInvalid, detail)
+}
+
+/// Takes a heartbeat whose signature was checked, and returns whether the shard should drain.
+/// One that is not newer than the last is ignored, so a captured one changes nothing when it is
+/// sent again.
+///
+/// # Errors
+/// `body-invalid` when its clock is off by more than [`MAX_CLOCK_SKEW_MS`], `conflict`, or
+/// `store-unavailable`.
+pub async fn record_heartbeat<S: Store>(
+    store: &S,
+    now_ms: u64,
+    heartbeat: &Heartbeat,
+) -> Result<bool, Refusal> {
+    if heartbeat.sent_at_ms.abs_diff(now_ms) > MAX_CLOCK_SKEW_MS {
+        return Err(body_invalid(
+            "Set the relay's clock: sent_at_ms is more than 30 seconds from the edge's clock.",
+        ));
+    }
+    let partition = region_partition(&heartbeat.region);
+    let placed = store
+        .get(now_ms, Key::new(&partition, &placed_sort(&heartbeat.shard)))
+        .await?;
+    let placed_before = placed.map_or(0, |item| counter_value(&item.value));
+    for _ in 0..MAX_ATTEMPTS {
+        let old = read(store, now_ms, &heartbeat.region, &heartbeat.shard).await?;
+        let draining = old.as_ref().is_some_and(|(_, old)| old.record.draining);
+        if old
+            .as_ref()
+            .is_some_and(|(_, old)| old.record.heartbeat.sent_at_ms >= heartbeat.sent_at_ms)
+        {
+            return Ok(draining);
+        }
+        let indexed_until_ms = old.as_ref().map_or(0, |(_, old)| old.indexed_until_ms);
+        let mut new = StoredShard {
+            record: ShardRecord {
+                heartbeat: heartbeat.clone(),
+                seen_at_ms: now_ms,
+                draining,
+            },
+            placed_before,
+            indexed_until_ms,
+        };
+        let condition = old.map_or(Condition::Absent, |(version, _)| {
+            Condition::Version(version)
+        });
+        let written = if indexed_until_ms < now_ms + INDEX_TTL_MS / 2 {
+            new.indexed_until_ms = now_ms + INDEX_TTL_MS;
+            write_with_index(store, now_ms, &new, condition).await
+        } else {
+            write(store, now_ms, &new, condition).await
+        };
+        match written {
+            Ok(()) => return Ok(draining),
+            Err(StoreError::ConditionFailed) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(conflict())
+}
+
+/// Sets the operator's drain flag of a shard; it stays until it is set again or the shard is
+/// forgotten.
+///
+/// # Errors
+/// `unknown-relay`, `conflict`, or `store-unavailable`.
+pub async fn set_draining<S: Store>(
+    store: &S,
+    now_ms: u64,
+    shard: &ShardId,
+    draining: bool,
+) -> Result<ShardRecord, Refusal> {
+    let unknown = || {
+        Refusal::new(
+            ProblemKind::UnknownRelay,
+            "No relay shard of this name has reported within ten minutes; see GET /v1/relays.",
+        )
+    };
+    let region = region_of(store, now_ms, shard).await?.ok_or_else(unknown)?;
+    for _ in 0..MAX_ATTEMPTS {
+        let (version, mut stored) = read(store, now_ms, &region, shard)
+            .await?
+            .ok_or_else(unknown)?;
+        if stored.record.draining == draining {
+            return Ok(stored.record);
+        }
+        stored.record.draining = draining;
+        match write(store, now_ms, &stored, Condition::Version(version)).await {
+            Ok(()) => return Ok(stored.record),
+            Err(StoreError::ConditionFailed) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(conflict())
+}
+
+/// What is known of a shard, or none when it has not reported for ten minutes.
+///
+/// # Errors
+/// `store-unavailable`.
+pub async fn shard<S: Store>(
+    store: &S,
+    now_ms: u64,
+    shard: &ShardId,
+) -> Result<Option<ShardRecord>, Refusal> {
+    let Some(region) = region_of(store, now_ms, shard).await? else {
+        return Ok(None);
+    };
+    let stored = read(store, now_ms, &region, shard).await?;
+    Ok(stored.map(|(_, stored)| stored.record))
+}
+
+/// The shards of one region, by id; at most [`MAX_REGION_SHARDS`].
+///
+/// # Errors
+/// `store-unavailable`.
+pub async fn shards<S: Store>(
+    store: &S,
+    now_ms: u64,
+    region: &RegionName,
+) -> Result<Vec<ListedShard>, Refusal> {
+    let candidates = candidates(store, now_ms, region).await?;
+    Ok(candidates
+        .into_iter()
+        .map(|candidate| ListedShard {
+            live: is_live(&candidate.record, now_ms),
+            record: candidate.record,
+        })
+        .collect())
+}
+
+/// The shards of all regions, by region and id.
+///
+/// # Errors
+/// `store-unavailable`.
+pub async fn shards_everywhere<S: Store>(
+    store: &S,
+    now_ms: u64,
+) -> Result<Vec<ListedShard>, Refusal> {
+    let mut all = Vec::new();
+    for region in store
+        .query(now_ms, Query::all(REGIONS, MAX_REGIONS))
+        .await?
+    {
+        if let Ok(region) = RegionName::new(region.sort) {
+            all.extend(shards(store, now_ms, &region).await?);
+        }
+    }
+    Ok(all)
+}
+
+const REGIONS: &str = "regions";
+const REGION_SORT: &str = "region";
+
+/// The shards of a region that can be read, live or not, in order of their ids.
+pub(super) async fn candidates<S: Store>(
+    store: &S,
+    now_ms: u64,
+    region: &RegionName,
+) -> Result<Vec<Candidate>, StoreError> {
+    let partition = region_partition(region);
+    let items = store
+        .query(now_ms, Query::all(&partition, MAX_QUERY_ITEMS))
+        .await?;
+    let mut placed = ("", 0);
+    let mut candidates = Vec::with_capacity(items.len());
+    for item in &items {
+        // `S#placed` sorts directly before `S#shard`.
+        match item.sort.split_once('#') {
+            Some((shard, "placed")) => placed = (shard, counter_value(&item.value)),
+            Some((shard, "shard")) => {
+                let Ok(stored) = serde_json::from_slice::<StoredShard>(&item.value) else {
+                    continue;
+                };
+                let now = if placed.0 == shard { placed.1 } else { 0 };
+                let since = now.saturating_sub(stored.placed_before).max(0);
+                candidates.push(Candidate {
+                    record: stored.record,
+                    placed_since: u32::try_from(since).unwrap_or(u32::MAX),
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(candidates)
+}
+
+/// Notes that a room was placed on the shard.
+pub(super) async fn count_placement<S: Store>(
+    store: &S,
+    now_ms: u64,
+    record: &ShardRecord,
+) -> Result<(), StoreError> {
+    let partition = region_partition(&record.heartbeat.region);
+    let sort = placed_sort(&record.heartbeat.shard);
+    // Lives longer than the shard's record, or it would start again below `placed_before`.
+    let expires = now_ms + 2 * SHARD_TTL_MS + MAX_CLOCK_SKEW_MS;
+    store
+        .increment(now_ms, Key::new(&partition, &sort), 1, Some(expires))
+        .await?;
+    Ok(())
+}
+
+/// The stored shard and its version. One that cannot be read counts as absent.
+pub(super) async fn read<S: Store>(
+    store: &S,
+    now_ms: u64,
+    region: &RegionName,
+    shard: &ShardId,
+) -> Result<Option<(u64, StoredShard)>, StoreError> {
+    let (partition, sort) = (region_partition(region), record_sort(shard));
+    let item = store.get(now_ms, Key::new(&partition, &sort)).await?;
+    Ok(item.and_then(|item| {
+        let stored = serde_json::from_slice(&item.value).ok()?;
+        Some((item.version, stored))
+    }))
+}
+
+async fn region_of<S: Store>(
+    store: &S,
+    now_ms: u64,
+    shard: &ShardId,
+) -> Result<Option<RegionName>, StoreError> {
+    let partition = shard_partition(shard);
+    let item = store.get(now_ms, Key::new(&partition, REGION_SORT)).await?;
+    Ok(item.and_then(|item| RegionName::new(String::from_utf8(item.value).ok()?).ok()))
+}
+
+async fn write<S: Store>(
+    store: &S,
+    now_ms: u64,
+    stored: &StoredShard,
+    condition: Condition,
+) -> Result<(), StoreError> {
+    let (partition, sort, value) = encode(stored);
+    store
+        .put(
+            now_ms,
+            record_put(&partition, &sort, &value, now_ms, condition),
+        )
+        .await?;
+    Ok(())
+}
+
+async fn write_with_index<S: Store>(
+    store: &S,
+    now_ms: u64,
+    stored: &StoredShard,
+    condition: Condition,
+) -> Result<(), StoreError> {
+    let (partition, sort, value) = encode(stored);
+    let region = stored.record.heartbeat.region.as_str();
+    let index_partition = shard_partition(&stored.record.heartbeat.shard);
+    let index = |key, value| {
+        Write::Put(Put {
+            key,
+            value,
+            expires_at_ms: Some(stored.indexed_until_ms),
+            condition: Condition::Always,
+        })
+    };
+    let writes = [
+        Write::Put(record_put(&partition, &sort, &value, now_ms, condition)),
+        index(Key::new(&index_partition, REGION_SORT), region.as_bytes()),
+        index(Key::new(REGIONS, region), b""),
+    ];
+    store.commit(now_ms, &writes).await
+}
+
+fn encode(stored: &StoredShard) -> (String, String, Vec<u8>) {
+    let heartbeat = &stored.record.heartbeat;
+    let value = serde_json::to_vec(stored).expect("a record has string keys only");
+    (
+        region_partition(&heartbeat.region),
+        record_sort(&heartbeat.shard),
+        value,
+    )
+}
+
+fn record_put<'a>(
+    partition: &'a str,
+    sort: &'a str,
+    value: &'a [u8],
+    now_ms: u64,
+    condition: Condition,
+) -> Put<'a> {
+    let expires_at_ms = Some(now_ms + SHARD_TTL_MS);
+    Put {
+        key: Key::new(partition, sort),
+        value,
+        expires_at_ms,
+        condition,
+    }
+}
+
+fn counter_value(digits: &[u8]) -> i64 {
+    std::str::from_utf8(digits)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,310 @@
+//! Requests and replies without an HTTP library, so that functions are tested on the host and an
+//! adapter only translates: routing, preflight (CORS), refusals and the invocation share.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use wire::limits::MAX_BODY_BYTES;
+use wire::problem::{MEDIA_TYPE, ProblemKind};
+use wire::record::{FunctionShare, SHARE_HEADER};
+use wire::routes::{Auth, Function, JSON, ROUTES, Route};
+
+use crate::{Metered, Refusal};
+
+/// Seconds that a browser may remember a preflight.
+const PREFLIGHT_MAX_AGE_S: &str = "86400";
+
+/// A request. Adapters fill in what is here and read at most one byte of the body beyond
+/// [`MAX_BODY_BYTES`], so that an overlong one is seen as such.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Request {
+    /// Method, upper case.
+    pub method: String,
+    /// Path without the query, percent-encoded as it came.
+    pub path: String,
+    /// What follows the `?`.
+    pub query: Option<String>,
+    /// The `authorization` header.
+    pub authorization: Option<String>,
+    /// The `content-type` header.
+    pub content_type: Option<String>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// Status code.
+    pub status: u16,
+    /// Headers; names are lower case.
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// Body.
+    pub body: Vec<u8>,
+    /// For the invocation record: `ok`, a problem's name, or a word of the route.
+    pub outcome: &'static str,
+}
+
+impl Request {
+    /// The value of `name` in the query, decoded.
+    pub fn query_value(&self, name: &str) -> Option<String> {
+        let query = self.query.as_deref()?;
+        let mut pairs = query
+            .split('&')
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| percent_decode(value))
+    }
+
+    /// Whether the content type is `wanted`, whatever its parameters.
+    pub fn has_content_type(&self, wanted: &str) -> bool {
+        self.content_type.as_deref().is_some_and(|value| {
+            value
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .eq_ignore_ascii_case(wanted)
+        })
+    }
+
+    fn segments(&self) -> impl Iterator<Item = &str> {
+        self.path.split('/')
+    }
+}
+
+impl Response {
+    /// An empty reply.
+    pub fn empty(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+            outcome: "ok",
+        }
+    }
+
+    /// A reply with `body` of `media_type`.
+    pub fn new(status: u16, media_type: &'static str, body: Vec<u8>) -> Self {
+        Self {
+            body,
+            ..Self::empty(status).with("content-type", media_type)
+        }
+    }
+
+    /// A JSON reply.
+    pub fn json<T: Serialize>(status: u16, body: &T) -> Self {
+        let body = serde_json::to_vec(body).expect("our messages have string keys only");
+        Self::new(status, JSON, body)
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The first header called `name` (lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.as_ref())
+    }
+
+    /// Reply to a refusal; `scheme` is what a 401 asks for.
+    fn refused(refusal: &Refusal, scheme: &'static str) -> Self {
+        let kind = refusal.kind;
+        let mut response = Self::new(kind.status(), MEDIA_TYPE, refusal.problem().to_json());
+        response.outcome = kind.name();
+        match kind.status() {
+            401 => response.with("www-authenticate", scheme),
+            503 => response.with("retry-after", "1"),
+            _ => response,
+        }
+    }
+}
+
+/// A request that one of the function's routes takes.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The route.
+    pub route: &'static Route,
+    /// The path's parameters, in order, decoded and unchecked.
+    pub parameters: Vec<String>,
+    /// The request.
+    pub request: &'a Request,
+}
+
+/// Serves `request` as `function`: finds the route, answers preflights and what no route takes,
+/// lets `handler` do the rest, and completes its reply. The handler gets the store by way of a
+/// meter.
+pub async fn serve<S>(
+    function: Function,
+    store: &S,
+    request: &Request,
+    handler: impl AsyncFnOnce(&Call<'_>, &Metered<'_, S>) -> Result<Response, Refusal>,
+) -> Response {
+    let meter = Metered::new(store);
+    let (name, response) = match find(function, request) {
+        Found::Route(call) => {
+            let scheme = if call.route.auth == Auth::Shard {
+                "Shard"
+            } else {
+                "Bearer"
+            };
+            let response = match handle(&call, &meter, handler).await {
+                Ok(response) => response,
+                Err(refusal) => {
+                    debug_assert!(
+                        call.route.documents(refusal.kind),
+                        "{} does not document {}",
+                        call.route.name,
+                        refusal.kind.name()
+                    );
+                    Response::refused(&refusal, scheme)
+                }
+            };
+            (call.route.name, response)
+        }
+        Found::Preflight(routes) => ("preflight", preflight(&routes)),
+        Found::OtherMethod(routes) => ("unknown", method_not_allowed(&routes)),
+        Found::Nothing => ("unknown", Response::refused(&unknown_route(), "")),
+    };
+    let share = FunctionShare {
+        route: name.to_owned(),
+        outcome: response.outcome.to_owned(),
+        store_reads: meter.reads(),
+        store_writes: meter.writes(),
+    };
+    let share = serde_json::to_string(&share).expect("a share has string keys only");
+    response
+        .with("access-control-allow-origin", "*")
+        .with("access-control-expose-headers", "location, retry-after")
+        .with(SHARE_HEADER, share)
+}
+
+async fn handle<S>(
+    call: &Call<'_>,
+    meter: &Metered<'_, S>,
+    handler: impl AsyncFnOnce(&Call<'_>, &Metered<'_, S>) -> Result<Response, Refusal>,
+) -> Result<Response, Refusal> {
+    if call.request.body.len() > MAX_BODY_BYTES {
+        let detail = format!("Send a body of at most {MAX_BODY_BYTES} bytes.");
+        return Err(Refusal::new(ProblemKind::BodyTooLarge, detail));
+    }
+    handler(call, meter).await
+}
+
+enum Found<'a> {
+    Route(Call<'a>),
+    Preflight(Vec<&'static Route>),
+    OtherMethod(Vec<&'static Route>),
+    Nothing,
+}
+
+fn find(function: Function, request: &Request) -> Found<'_> {
+    let routes: Vec<(&'static Route, Vec<String>)> = ROUTES
+        .iter()
+        .filter(|route| route.function == function)
+        .filter_map(|route| Some((route, parameters(route.path, request)?)))
+        .collect();
+    if routes.is_empty() {
+        return Found::Nothing;
+    }
+    let at_path = routes.iter().map(|(route, _)| *route).collect();
+    match routes
+        .into_iter()
+        .find(|(route, _)| route.method == request.method)
+    {
+        Some((route, parameters)) => Found::Route(Call {
+            route,
+            parameters,
+            request,
+        }),
+        None if request.method == "OPTIONS" => Found::Preflight(at_path),
+        None => Found::OtherMethod(at_path),
+    }
+}
+
+/// The values of the braced segments of `pattern` when the request's path fits it.
+fn parameters(pattern: &str, request: &Request) -> Option<Vec<String>> {
+    let mut values = Vec::new();
+    let mut actual = request.segments();
+    for wanted in pattern.split('/') {
+        let segment = actual.next()?;
+        if wanted.starts_with('{') {
+            values.push(percent_decode(segment));
+        } else if wanted != segment {
+            return None;
+        }
+    }
+    actual.next().is_none().then_some(values)
+}
+
+/// Decodes `%41`. What is not well formed stays as it is: names are checked afterwards, and `%` is
+/// in none of their alphabets.
+fn percent_decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = bytes.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
+        match hex.and_then(|hex| data_encoding::HEXLOWER_PERMISSIVE.decode(hex).ok()) {
+            Some(byte) => {
+                out.extend(byte);
+                at += 3;
+            }
+            None => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn allowed(routes: &[&'static Route]) -> String {
+    let methods: Vec<&str> = routes.iter().map(|route| route.method).collect();
+    format!("{}, OPTIONS", methods.join(", "))
+}
+
+fn preflight(routes: &[&'static Route]) -> Response {
+    let methods = allowed(routes);
+    let response = Response::empty(204)
+        .with("allow", methods.clone())
+        .with("access-control-allow-methods", methods)
+        .with(
+            "access-control-allow-headers",
+            "authorization, content-type",
+        )
+        .with("access-control-max-age", PREFLIGHT_MAX_AGE_S);
+    // RFC 9725, section 4.7, for the route that takes more than JSON.
+    match routes
+        .iter()
+        .find_map(|route| route.body.filter(|body| *body != JSON))
+    {
+        Some(body) => response.with("accept-post", body),
+        None => response,
+    }
+}
+
+fn method_not_allowed(routes: &[&'static Route]) -> Response {
+    let methods = allowed(routes);
+    let detail = format!("Use one of {methods}.");
+    let refusal = Refusal::new(ProblemKind::MethodNotAllowed, detail);
+    Response::refused(&refusal, "").with("allow", methods)
+}
+
+fn unknown_route() -> Refusal {
+    Refusal::new(
+        ProblemKind::UnknownRoute,
+        "Check the path; the interface is described in openapi.json.",
+    )
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

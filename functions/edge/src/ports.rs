@@ -1,0 +1,56 @@
+//! The ports besides the [store](crate::store): everything else that a function may touch. A
+//! handler's bounds are its permission list.
+
+use std::fmt;
+
+use wire::ShardId;
+
+/// Tells the time.
+pub trait Clock {
+    /// Unix milliseconds.
+    fn now_ms(&self) -> u64;
+}
+
+/// Draws unpredictable bytes, fit for ids and keys.
+pub trait Entropy {
+    /// Fills `bytes`.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// Reads the function's settings.
+pub trait Variables {
+    /// The value of the variable `name`, or none when it is not set.
+    ///
+    /// # Errors
+    /// [`VariableFault`] when the host could not say.
+    async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault>;
+}
+
+/// The host could not read a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VariableFault;
+
+/// Reaches the control endpoints of relays.
+pub trait RelayLink {
+    /// Posts a sealed control message to `shard` behind `url`, once and within two seconds, and
+    /// returns the HTTP status. The host decides which addresses may be reached.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when no answer came.
+    async fn post(&self, url: &str, shard: &ShardId, sealed: String) -> Result<u16, Unreachable>;
+}
+
+/// Longest time that a relay gets to answer, in milliseconds.
+pub const RELAY_LINK_TIMEOUT_MS: u64 = 2_000;
+
+/// A relay did not answer, for a reason that is in the host's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreachable;
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the relay did not answer")
+    }
+}
+
+impl std::error::Error for Unreachable {}

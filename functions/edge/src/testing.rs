@@ -1,0 +1,10 @@
+//! For tests of this and other crates: the in-memory store, the suite that every store passes,
+//! a scheduler that interleaves tasks by a seed, and ports with fixed answers.
+
+pub mod conformance;
+mod fixed;
+mod memory;
+pub mod schedule;
+
+pub use fixed::{CountingEntropy, FixedVariables};
+pub use memory::MemoryStore;

@@ -1,0 +1,170 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::store::{
+    Condition, Delete, Direction, Item, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write,
+};
+
+type Items = BTreeMap<(String, String), Item>;
+
+/// A store in memory. Clones share their items.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore {
+    items: Arc<Mutex<Items>>,
+}
+
+impl MemoryStore {
+    fn items(&self) -> MutexGuard<'_, Items> {
+        self.items
+            .lock()
+            .expect("no test panics while it holds the lock")
+    }
+}
+
+fn owned(key: Key<'_>) -> (String, String) {
+    (key.partition.to_owned(), key.sort.to_owned())
+}
+
+fn is_current(item: &Item, now_ms: u64) -> bool {
+    item.expires_at_ms.is_none_or(|at| at > now_ms)
+}
+
+fn current<'a>(items: &'a Items, now_ms: u64, key: Key<'_>) -> Option<&'a Item> {
+    items
+        .get(&owned(key))
+        .filter(|item| is_current(item, now_ms))
+}
+
+fn check(items: &Items, now_ms: u64, key: Key<'_>, want: Condition) -> Result<(), StoreError> {
+    let version = current(items, now_ms, key).map(|item| item.version);
+    let holds = match want {
+        Condition::Always => true,
+        Condition::Absent => version.is_none(),
+        Condition::Version(wanted) => version == Some(wanted),
+    };
+    if holds {
+        Ok(())
+    } else {
+        Err(StoreError::ConditionFailed)
+    }
+}
+
+fn check_write(items: &Items, now_ms: u64, write: &Write<'_>) -> Result<(), StoreError> {
+    match write {
+        Write::Put(put) => check(items, now_ms, put.key, put.condition),
+        Write::Delete(delete) => {
+            let condition = delete.version.map_or(Condition::Always, Condition::Version);
+            check(items, now_ms, delete.key, condition)
+        }
+    }
+}
+
+fn apply_put(items: &mut Items, key: Key<'_>, value: Vec<u8>, expires_at_ms: Option<u64>) -> u64 {
+    let version = items.get(&owned(key)).map_or(0, |item| item.version) + 1;
+    let item = Item {
+        sort: key.sort.to_owned(),
+        value,
+        version,
+        expires_at_ms,
+    };
+    items.insert(owned(key), item);
+    version
+}
+
+fn apply(items: &mut Items, write: &Write<'_>) -> u64 {
+    match write {
+        Write::Put(put) => apply_put(items, put.key, put.value.to_vec(), put.expires_at_ms),
+        Write::Delete(delete) => {
+            items.remove(&owned(delete.key));
+            0
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    async fn get(&self, now_ms: u64, key: Key<'_>) -> Result<Option<Item>, StoreError> {
+        key.check()?;
+        Ok(current(&self.items(), now_ms, key).cloned())
+    }
+
+    async fn query(&self, now_ms: u64, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
+        let items = self.items();
+        let wanted = items.values_of(query.partition).filter(|item| {
+            query.from.is_none_or(|from| item.sort.as_str() >= from)
+                && query.to.is_none_or(|to| item.sort.as_str() <= to)
+                && is_current(item, now_ms)
+        });
+        let mut wanted: Vec<Item> = wanted.cloned().collect();
+        if query.direction == Direction::Backward {
+            wanted.reverse();
+        }
+        wanted.truncate(query.limit.min(MAX_QUERY_ITEMS));
+        Ok(wanted)
+    }
+
+    async fn put(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
+        put.check()?;
+        let (mut items, write) = (self.items(), Write::Put(put));
+        check_write(&items, now_ms, &write)?;
+        Ok(apply(&mut items, &write))
+    }
+
+    async fn delete(&self, now_ms: u64, delete: Delete<'_>) -> Result<(), StoreError> {
+        self.commit(now_ms, &[Write::Delete(delete)]).await
+    }
+
+    async fn increment(
+        &self,
+        now_ms: u64,
+        key: Key<'_>,
+        by: i64,
+        expires_at_ms: Option<u64>,
+    ) -> Result<i64, StoreError> {
+        key.check()?;
+        let mut items = self.items();
+        let old = current(&items, now_ms, key).map_or(0, |item| {
+            let digits = std::str::from_utf8(&item.value).expect("a counter holds digits");
+            digits.parse().expect("a counter holds a number")
+        });
+        let sum: i64 = old + by;
+        apply_put(&mut items, key, sum.to_string().into_bytes(), expires_at_ms);
+        Ok(sum)
+    }
+
+    async fn commit(&self, now_ms: u64, writes: &[Write<'_>]) -> Result<(), StoreError> {
+        Write::check_all(writes)?;
+        let mut items = self.items();
+        for write in writes {
+            check_write(&items, now_ms, write)?;
+        }
+        for write in writes {
+            apply(&mut items, write);
+        }
+        Ok(())
+    }
+}
+
+trait Partitions {
+    fn values_of(&self, partition: &str) -> impl Iterator<Item = &Item>;
+}
+
+impl Partitions for Items {
+    fn values_of(&self, partition: &str) -> impl Iterator<Item = &Item> {
+        let from = (partition.to_owned(), String::new());
+        self.range(from..)
+            .take_while(move |((p, _), _)| p == partition)
+            .map(|(_, item)| item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{conformance, schedule};
+
+    #[test]
+    fn conforms() {
+        let store = MemoryStore::default();
+        schedule::block_on(conformance::check(&[store.clone(), store]));
+    }
+}

@@ -1,0 +1,229 @@
+//! The HTTP interface as a table: functions route by it and the OpenAPI document is made from it,
+//! so neither can say what the other does not.
+
+use crate::problem::ProblemKind;
+
+/// One method of one path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// Stable name; the label in records and metrics.
+    pub name: &'static str,
+    /// The function that serves it.
+    pub function: Function,
+    /// HTTP method, upper case.
+    pub method: &'static str,
+    /// Path; a segment in braces is a parameter.
+    pub path: &'static str,
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    /// What proves that the caller may.
+    pub auth: Auth,
+    /// Media type of the request body, when the route has one.
+    pub body: Option<&'static str>,
+    /// Status of a success.
+    pub status: u16,
+    /// Refusals besides [`COMMON_PROBLEMS`].
+    pub problems: &'static [ProblemKind],
+}
+
+/// A function: one deploy unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    /// Joins and leaves.
+    Signalling,
+    /// Relays and homes.
+    Fleet,
+}
+
+/// What proves that a caller may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// A player's bearer token.
+    Player,
+    /// A bearer token with the operator role.
+    Operator,
+    /// A shard's signature of the body (see [`crate::fleet::sign_heartbeat`]).
+    Shard,
+}
+
+/// Media type of JSON bodies.
+pub const JSON: &str = "application/json";
+/// Media type of session descriptions.
+pub const SDP: &str = "application/sdp";
+
+/// Refusals that every route may answer with: by the host, or for faults of ours.
+pub const COMMON_PROBLEMS: &[ProblemKind] = &[
+    ProblemKind::BodyTooLarge,
+    ProblemKind::MethodNotAllowed,
+    ProblemKind::Overloaded,
+    ProblemKind::StoreUnavailable,
+    ProblemKind::Deadline,
+    ProblemKind::Internal,
+    ProblemKind::Misconfigured,
+];
+
+const TOKEN: [ProblemKind; 3] = [
+    ProblemKind::TokenInvalid,
+    ProblemKind::TokenExpired,
+    ProblemKind::TokenAudience,
+];
+
+const JOIN_PROBLEMS: &[ProblemKind] = &[
+    TOKEN[0],
+    TOKEN[1],
+    TOKEN[2],
+    ProblemKind::NameInvalid,
+    ProblemKind::RoomNotGranted,
+    ProblemKind::ChannelNotGranted,
+    ProblemKind::MediaTypeUnsupported,
+    ProblemKind::BodyInvalid,
+    ProblemKind::OfferInvalid,
+    ProblemKind::OfferNoAudio,
+    ProblemKind::OfferNoOpus,
+    ProblemKind::OfferTooManySlots,
+    ProblemKind::NoLiveRelay,
+    ProblemKind::Conflict,
+];
+
+/// Joins a room.
+pub const JOIN: Route = Route {
+    name: "join",
+    function: Function::Signalling,
+    method: "POST",
+    path: "/v1/rooms/{room}/sessions",
+    summary: "Join a room",
+    auth: Auth::Player,
+    body: Some(JSON),
+    status: 201,
+    problems: JOIN_PROBLEMS,
+};
+
+/// Joins a room as a WHIP client (RFC 9725).
+pub const WHIP: Route = Route {
+    name: "whip",
+    function: Function::Signalling,
+    method: "POST",
+    path: "/v1/rooms/{room}/whip",
+    summary: "Publish into a room by WHIP (RFC 9725)",
+    auth: Auth::Player,
+    body: Some(SDP),
+    status: 201,
+    problems: JOIN_PROBLEMS,
+};
+
+/// Ends a session.
+pub const LEAVE: Route = Route {
+    name: "leave",
+    function: Function::Signalling,
+    method: "DELETE",
+    path: "/v1/rooms/{room}/sessions/{session}",
+    summary: "Leave a room",
+    auth: Auth::Player,
+    body: None,
+    status: 204,
+    problems: &[TOKEN[0], TOKEN[1], TOKEN[2], ProblemKind::NameInvalid],
+};
+
+/// Lists relays.
+pub const RELAYS: Route = Route {
+    name: "relays",
+    function: Function::Fleet,
+    method: "GET",
+    path: "/v1/relays",
+    summary: "List the relays, of one region with ?region=",
+    auth: Auth::Operator,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::OperatorOnly,
+        ProblemKind::NameInvalid,
+    ],
+};
+
+/// Takes a shard's heartbeat.
+pub const HEARTBEAT: Route = Route {
+    name: "heartbeat",
+    function: Function::Fleet,
+    method: "POST",
+    path: "/v1/relays/{shard}/heartbeat",
+    summary: "Report a relay shard's state",
+    auth: Auth::Shard,
+    body: Some(JSON),
+    status: 200,
+    problems: &[
+        ProblemKind::SignatureInvalid,
+        ProblemKind::NameInvalid,
+        ProblemKind::BodyInvalid,
+        ProblemKind::Conflict,
+    ],
+};
+
+/// Starts or stops draining a shard.
+pub const DRAIN: Route = Route {
+    name: "drain",
+    function: Function::Fleet,
+    method: "PUT",
+    path: "/v1/relays/{shard}/drain",
+    summary: "Start or stop draining a relay shard",
+    auth: Auth::Operator,
+    body: Some(JSON),
+    status: 200,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::OperatorOnly,
+        ProblemKind::NameInvalid,
+        ProblemKind::BodyInvalid,
+        ProblemKind::UnknownRelay,
+        ProblemKind::Conflict,
+    ],
+};
+
+/// Shows a room's home.
+pub const HOME: Route = Route {
+    name: "home",
+    function: Function::Fleet,
+    method: "GET",
+    path: "/v1/homes/{room}",
+    summary: "Show where a room lives",
+    auth: Auth::Operator,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::OperatorOnly,
+        ProblemKind::NameInvalid,
+        ProblemKind::UnknownRoom,
+    ],
+};
+
+/// Every route.
+pub const ROUTES: &[Route] = &[JOIN, WHIP, LEAVE, RELAYS, HEARTBEAT, DRAIN, HOME];
+
+impl Route {
+    /// Whether the route may be refused with `kind`.
+    pub fn documents(&self, kind: ProblemKind) -> bool {
+        self.problems.contains(&kind) || COMMON_PROBLEMS.contains(&kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_addresses_are_distinct() {
+        for (i, route) in ROUTES.iter().enumerate() {
+            for other in &ROUTES[i + 1..] {
+                assert_ne!(route.name, other.name);
+                assert_ne!((route.method, route.path), (other.method, other.path));
+            }
+        }
+    }
+}

@@ -1,3 +1,81 @@
-//! Build, run, test and measure LifeVerse Voice.
+//! Build, run, test and measure LifeVerse Voice: `cargo xtask help` lists the commands.
 
-fn main() {}
+#![expect(
+    clippy::print_stdout,
+    reason = "a command-line tool talks on standard output"
+)]
+
+mod bench;
+mod check;
+mod child;
+mod cli;
+mod clock;
+mod components;
+mod deny;
+mod dev;
+mod install;
+mod openapi;
+mod ports;
+mod process;
+mod spin_manifest;
+mod tidy;
+mod token;
+mod up;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use cli::{Invocation, Parsed};
+use workspace::Workspace;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().map(String::as_str) == Some(child::LAUNCH) {
+        return child::launch(&args[1..]);
+    }
+    match cli::parse(&args).and_then(run) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(invocation: Invocation) -> Result<ExitCode> {
+    let (command, parsed) = match invocation {
+        Invocation::Help(text) => {
+            print!("{text}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Invocation::Run(command, parsed) => (command, parsed),
+    };
+    let workspace = Workspace::find()?;
+    match command.name {
+        "up" => up::run(&workspace, &parsed)?,
+        "wasm" => components::build_and_list(&workspace)?,
+        "token" => token::run(&workspace, &parsed)?,
+        "test" | "ci" => return check::run(&workspace, &parsed),
+        "tidy" => return tidy_command(&workspace, &parsed),
+        "openapi" => openapi::run(&workspace, parsed.has("--check"))?,
+        "bench" => bench::run(&workspace, &parsed)?,
+        "deny" => deny::run(parsed.has("--install"))?,
+        other => unreachable!("`{other}` is in the command table but not dispatched"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tidy_command(workspace: &Workspace, _parsed: &Parsed) -> Result<ExitCode> {
+    let violations = tidy::check(workspace)?;
+    for violation in &violations {
+        println!("{violation}");
+    }
+    if violations.is_empty() {
+        println!("tidy: nothing to report");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("tidy: {} to mend", violations.len());
+    Ok(ExitCode::FAILURE)
+}

@@ -1,0 +1,201 @@
+//! The steps, in the order in which they run: the quick ones first.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use super::count::Count;
+use super::rig::Rig;
+use crate::install::{self, WASM_TARGET};
+use crate::workspace::Workspace;
+use crate::{components, openapi, process, tidy};
+
+/// One step.
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    /// Adds what its runner counted; an error is a failure too.
+    pub(crate) run: fn(&Workspace, &mut Count) -> Result<()>,
+}
+
+const fn step(
+    name: &'static str,
+    what: &'static str,
+    run: fn(&Workspace, &mut Count) -> Result<()>,
+) -> Step {
+    Step { name, what, run }
+}
+
+/// Every step.
+pub(crate) const STEPS: &[Step] = &[
+    step("fmt", "the code is formatted", fmt),
+    step(
+        "tidy",
+        "crate edges, sizes, clocks in cores, manifests",
+        run_tidy,
+    ),
+    step(
+        "openapi",
+        "functions/wire/openapi.json is current",
+        check_openapi,
+    ),
+    step("wasm", "the components build", wasm),
+    step("clippy", "no warning, all targets", clippy),
+    step(
+        "clippy-wasm",
+        "no warning in what only Wasm compiles",
+        clippy_wasm,
+    ),
+    step("rust", "cargo test of the whole workspace", rust),
+    step("sdk", "the browser SDK: types and unit tests", sdk),
+    step(
+        "browser",
+        "Chromium and Firefox talk through the page",
+        browser,
+    ),
+    step("aiortc", "an independent WebRTC stack talks", aiortc),
+];
+
+fn fmt(workspace: &Workspace, _: &mut Count) -> Result<()> {
+    process::run(&mut workspace.cargo(&["fmt", "--all", "--check"]))
+}
+
+fn run_tidy(workspace: &Workspace, _: &mut Count) -> Result<()> {
+    let violations = tidy::check(workspace)?;
+    for violation in &violations {
+        println!("{violation}");
+    }
+    if !violations.is_empty() {
+        bail!("{} to mend", violations.len());
+    }
+    Ok(())
+}
+
+fn check_openapi(workspace: &Workspace, _: &mut Count) -> Result<()> {
+    openapi::run(workspace, true)
+}
+
+fn wasm(workspace: &Workspace, _: &mut Count) -> Result<()> {
+    components::build_and_list(workspace)
+}
+
+fn clippy(workspace: &Workspace, _: &mut Count) -> Result<()> {
+    install::cmake(workspace)?;
+    let args = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    process::run(&mut workspace.cargo(&args))
+}
+
+fn clippy_wasm(workspace: &Workspace, _: &mut Count) -> Result<()> {
+    install::wasm_target(workspace)?;
+    let mut command = workspace.cargo(&["clippy", "--profile", "wasm", "--target", WASM_TARGET]);
+    for package in components::component_packages(&workspace.metadata(false)?) {
+        command.args(["--package", &package.name]);
+    }
+    process::run(command.args(["--package", "edge-spin", "--", "-D", "warnings"]))
+}
+
+fn rust(workspace: &Workspace, count: &mut Count) -> Result<()> {
+    build_all(workspace)?;
+    let mut command = workspace.cargo(&["test", "--workspace", "--no-fail-fast"]);
+    counted(&mut command, Count::of_cargo, count)
+}
+
+fn sdk(workspace: &Workspace, count: &mut Count) -> Result<()> {
+    install::node()?;
+    let folder = workspace.root.join("functions/web");
+    install::npm_packages(&folder)?;
+    process::run(npm(&["run", "--silent", "check"]).current_dir(&folder))?;
+    counted(
+        npm(&["test", "--silent"]).current_dir(&folder),
+        Count::of_node,
+        count,
+    )
+}
+
+fn browser(workspace: &Workspace, count: &mut Count) -> Result<()> {
+    install::node()?;
+    let browsers = install::browsers()?;
+    let folder = workspace.root.join("tests/browser");
+    install::npm_packages(&folder)?;
+    build_all(workspace)?;
+    let rig = Rig::start(workspace)?;
+    let mut command = npm(&["test", "--silent"]);
+    command
+        .current_dir(&folder)
+        .env("CHROMIUM", browsers.chromium)
+        .env("FIREFOX", browsers.firefox);
+    rig.prepare(&mut command);
+    counted(&mut command, Count::of_node, count)
+}
+
+fn aiortc(workspace: &Workspace, count: &mut Count) -> Result<()> {
+    let folder = workspace.root.join("tests/e2e/aiortc");
+    let python = install::python(workspace, &folder.join("requirements.txt"))?;
+    build_all(workspace)?;
+    let rig = Rig::start(workspace)?;
+    let mut command = Command::new(python);
+    command.arg(folder.join("interops.py")).current_dir(&folder);
+    rig.prepare(&mut command);
+    counted(&mut command, Count::of_last_line, count)
+}
+
+/// Components and every Rust target, in one set of features: a second build of a part of the
+/// workspace would compile its dependencies again with others.
+fn build_all(workspace: &Workspace) -> Result<()> {
+    components::build(workspace)?;
+    install::cmake(workspace)?;
+    process::run(&mut workspace.cargo(&["build", "--workspace", "--all-targets"]))
+}
+
+fn npm(args: &[&str]) -> Command {
+    let mut command = Command::new("npm");
+    command.args(args);
+    command
+}
+
+fn counted(command: &mut Command, read: fn(&str) -> Count, count: &mut Count) -> Result<()> {
+    let (output, ok) = process::tee(command)?;
+    let found = read(&output);
+    count.add(found);
+    if !ok {
+        bail!("`{}` failed", process::line(command));
+    }
+    if found == Count::default() {
+        bail!("`{}` ran no test", process::line(command));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runner_that_runs_nothing_is_a_failure() {
+        let mut count = Count::default();
+        let error = counted(&mut Command::new("true"), Count::of_node, &mut count).unwrap_err();
+        assert!(error.to_string().contains("ran no test"), "{error}");
+    }
+
+    #[test]
+    fn a_runner_that_fails_keeps_its_count() {
+        let mut count = Count::default();
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo 2 passed, 1 failed; exit 1"]);
+        assert!(counted(&mut command, Count::of_last_line, &mut count).is_err());
+        assert_eq!(
+            count,
+            Count {
+                passed: 2,
+                failed: 1
+            }
+        );
+    }
+}

@@ -1,0 +1,435 @@
+//! Which crate may use which: the table, and the check of it against `cargo metadata`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::Violation;
+use crate::workspace::{list, text};
+
+/// A crate of the workspace and the crates of the workspace that it may use.
+struct Row {
+    name: &'static str,
+    uses: &'static [&'static str],
+    /// What its tests may use besides.
+    tests_use: &'static [&'static str],
+}
+
+const fn row(name: &'static str, uses: &'static [&'static str]) -> Row {
+    Row {
+        name,
+        uses,
+        tests_use: &[],
+    }
+}
+
+/// Direct edges inside the workspace. Function crates use `wire` and `edge` and never each other;
+/// adapters use one function crate and one `edge-*`; nothing uses tests/ or infra/, but for e2e.
+const ROWS: &[Row] = &[
+    row("wire", &[]),
+    row("edge", &["wire"]),
+    row("edge-spin", &["edge", "wire"]),
+    row("signalling", &["edge", "wire"]),
+    row(
+        "signalling-spin",
+        &["signalling", "edge-spin", "edge", "wire"],
+    ),
+    row("fleet", &["edge", "wire"]),
+    row("fleet-spin", &["fleet", "edge-spin", "edge", "wire"]),
+    row("web-spin", &["edge-spin", "edge", "wire"]),
+    row("sfu", &[]),
+    row("udp", &[]),
+    row("relay", &["sfu", "udp", "wire"]),
+    row("edge-host", &["edge", "wire"]),
+    row("edge-host-fixture", &[]),
+    row("xtask", &["edge", "wire"]),
+    row(
+        "e2e",
+        &[
+            "wire",
+            "edge",
+            "signalling",
+            "fleet",
+            "sfu",
+            "udp",
+            "relay",
+            "edge-host",
+        ],
+    ),
+];
+
+/// Crates from outside that only some crates may name, and why. `*` at the end is any ending.
+const RESERVED: &[(&str, &[&str], &str)] = &[
+    (
+        "spin-sdk",
+        &[
+            "edge-spin",
+            "signalling-spin",
+            "fleet-spin",
+            "web-spin",
+            "edge-host-fixture",
+        ],
+        "the ports on Spin are in edge-spin; besides it, only a component's entry point needs it",
+    ),
+    (
+        "tokio",
+        &["relay", "edge-host", "e2e"],
+        "everything else is free of a runtime",
+    ),
+    (
+        "axum",
+        &["relay", "edge-host", "e2e"],
+        "only daemons listen for HTTP",
+    ),
+    (
+        "hyper*",
+        &["relay", "edge-host", "e2e"],
+        "only daemons speak HTTP themselves",
+    ),
+    ("wasmtime*", &["edge-host"], "one host runs components"),
+    (
+        "rusqlite",
+        &["edge-host"],
+        "functions keep state behind edge's Store",
+    ),
+    ("str0m", &["sfu", "e2e"], "media goes through sfu"),
+    ("libc", &["udp"], "system calls are made in udp"),
+    (
+        "aws-sdk*",
+        &["edge-lambda"],
+        "the ports on AWS are in edge-lambda",
+    ),
+    (
+        "lambda_http",
+        &["edge-lambda"],
+        "the ports on AWS are in edge-lambda",
+    ),
+];
+
+/// Crates that must not be reached from a core, directly or not.
+const UNREACHABLE: &[(&str, &[&str])] = &[
+    ("wire", &["tokio", "spin-sdk", "wasmtime"]),
+    ("edge", &["tokio", "spin-sdk", "wasmtime"]),
+    ("signalling", &["tokio", "spin-sdk", "wasmtime"]),
+    ("fleet", &["tokio", "spin-sdk", "wasmtime"]),
+    ("sfu", &["wire", "edge", "tokio"]),
+];
+
+/// Where the search must find what it looks for: an edge that exists. A search that finds nothing
+/// here would find nothing anywhere.
+const POSITIVE_CONTROL: (&str, &str) = ("edge-host", "tokio");
+
+/// Checks the metadata of the whole workspace.
+pub(super) fn check(metadata: &Value) -> Vec<Violation> {
+    let members = Members::read(metadata);
+    let mut found = Vec::new();
+    for (name, dependencies) in &members.direct {
+        found.extend(direct_edges(name, dependencies, &members));
+    }
+    let known = |row: &&Row| !members.direct.contains_key(row.name);
+    found.extend(ROWS.iter().filter(known).map(|row| {
+        violation(
+            "xtask",
+            format!("the edge table has a row for `{}`, which is gone", row.name),
+        )
+    }));
+    found.extend(reachability(&Graph::read(metadata), POSITIVE_CONTROL));
+    found
+}
+
+fn direct_edges(name: &str, dependencies: &[Dependency], members: &Members) -> Vec<Violation> {
+    let Some(row) = ROWS.iter().find(|row| row.name == name) else {
+        let message = "not in the edge table of infra/xtask/src/tidy/edges.rs; add a row";
+        return vec![violation(name, message.to_owned())];
+    };
+    let mut found = Vec::new();
+    for Dependency { name: used, is_dev } in dependencies {
+        if members.direct.contains_key(used) {
+            // A crate names itself to switch its test features on.
+            let allowed = used == name
+                || row.uses.contains(&used.as_str())
+                || *is_dev && row.tests_use.contains(&used.as_str());
+            if !allowed {
+                found.push(violation(name, format!("may not use `{used}`")));
+            }
+            continue;
+        }
+        for (pattern, users, why) in RESERVED {
+            if matches_pattern(pattern, used) && !users.contains(&name) {
+                found.push(violation(name, format!("may not use `{used}`: {why}")));
+            }
+        }
+    }
+    found
+}
+
+fn reachability(graph: &Graph, control: (&str, &str)) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let (from, to) = control;
+    if !graph.reachable(from).contains(to) {
+        let message =
+            format!("positive control: `{to}` is not seen from `{from}`, though it is used");
+        found.push(violation("xtask", message));
+    }
+    for (core, forbidden) in UNREACHABLE {
+        let reached = graph.reachable(core);
+        for name in forbidden.iter().filter(|name| reached.contains(**name)) {
+            let message = format!("reaches `{name}`; see cargo tree -p {core} -i {name}");
+            found.push(violation(core, message));
+        }
+    }
+    found
+}
+
+fn violation(place: &str, message: String) -> Violation {
+    Violation {
+        place: place.to_owned(),
+        line: 0,
+        rule: "edges",
+        message,
+    }
+}
+
+fn matches_pattern(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => pattern == name,
+    }
+}
+
+/// A dependency as a manifest declares it.
+struct Dependency {
+    name: String,
+    is_dev: bool,
+}
+
+/// The workspace's crates and what each declares.
+struct Members {
+    direct: BTreeMap<String, Vec<Dependency>>,
+}
+
+impl Members {
+    fn read(metadata: &Value) -> Self {
+        let ids: BTreeSet<&str> = list(metadata, "workspace_members")
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        let dependency = |value: &Value| Dependency {
+            name: text(value, "name").to_owned(),
+            is_dev: text(value, "kind") == "dev",
+        };
+        let direct = list(metadata, "packages")
+            .iter()
+            .filter(|package| ids.contains(text(package, "id")))
+            .map(|package| {
+                let dependencies = list(package, "dependencies")
+                    .iter()
+                    .map(dependency)
+                    .collect();
+                (text(package, "name").to_owned(), dependencies)
+            })
+            .collect();
+        Self { direct }
+    }
+}
+
+/// The resolved graph, tests' dependencies left out, by crate name.
+struct Graph {
+    edges: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Graph {
+    fn read(metadata: &Value) -> Self {
+        let names: BTreeMap<&str, &str> = list(metadata, "packages")
+            .iter()
+            .map(|package| (text(package, "id"), text(package, "name")))
+            .collect();
+        let name_of = |id: &str| names.get(id).map(|name| (*name).to_owned());
+        let is_built = |edge: &&Value| {
+            list(edge, "dep_kinds")
+                .iter()
+                .any(|kind| text(kind, "kind") != "dev")
+        };
+        let mut edges: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for node in list(&metadata["resolve"], "nodes") {
+            let Some(from) = name_of(text(node, "id")) else {
+                continue;
+            };
+            let used = list(node, "deps").iter().filter(is_built);
+            edges
+                .entry(from)
+                .or_default()
+                .extend(used.filter_map(|edge| name_of(text(edge, "pkg"))));
+        }
+        Self { edges }
+    }
+
+    /// Everything that `from` uses, directly or not.
+    fn reachable(&self, from: &str) -> BTreeSet<&str> {
+        let used_by = |name: &str| {
+            self.edges
+                .get(name)
+                .into_iter()
+                .flatten()
+                .map(String::as_str)
+        };
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<&str> = used_by(from).collect();
+        while let Some(name) = open.pop() {
+            if seen.insert(name) {
+                open.extend(used_by(name));
+            }
+        }
+        seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn members(list: &[(&str, &[(&str, bool)])]) -> Members {
+        let dependency = |(name, is_dev): &(&str, bool)| Dependency {
+            name: (*name).to_owned(),
+            is_dev: *is_dev,
+        };
+        let direct = list.iter().map(|(name, dependencies)| {
+            (
+                (*name).to_owned(),
+                dependencies.iter().map(dependency).collect(),
+            )
+        });
+        Members {
+            direct: direct.collect(),
+        }
+    }
+
+    fn direct(name: &str, dependencies: &[(&str, bool)]) -> Vec<String> {
+        let all: Vec<(&str, &[(&str, bool)])> = ROWS
+            .iter()
+            .map(|row| (row.name, if row.name == name { dependencies } else { &[] }))
+            .collect();
+        let members = members(&all);
+        let found = direct_edges(name, &members.direct[name], &members);
+        found
+            .into_iter()
+            .map(|violation| violation.message)
+            .collect()
+    }
+
+    fn graph(edges: &[(&str, &[&str])]) -> Graph {
+        let edge = |(from, to): &(&str, &[&str])| {
+            (
+                (*from).to_owned(),
+                to.iter().map(|name| (*name).to_owned()).collect(),
+            )
+        };
+        Graph {
+            edges: edges.iter().map(edge).collect(),
+        }
+    }
+
+    #[test]
+    fn functions_never_use_each_other() {
+        assert_eq!(
+            direct("signalling", &[("wire", false), ("edge", false)]),
+            [""; 0]
+        );
+        assert_eq!(
+            direct("signalling", &[("fleet", false)]),
+            ["may not use `fleet`"]
+        );
+        assert_eq!(
+            direct("fleet", &[("signalling", true)]),
+            ["may not use `signalling`"]
+        );
+        assert_eq!(direct("signalling-spin", &[("fleet", false)]).len(), 1);
+    }
+
+    #[test]
+    fn nothing_uses_infra_or_tests() {
+        assert_eq!(direct("relay", &[("edge-host", false)]).len(), 1);
+        assert_eq!(direct("relay", &[("e2e", true)]).len(), 1);
+        assert_eq!(
+            direct("e2e", &[("edge-host", false), ("relay", false)]),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn reserved_crates_have_named_users() {
+        assert!(direct("fleet", &[("spin-sdk", false)])[0].contains("edge-spin"));
+        assert_eq!(direct("edge-spin", &[("spin-sdk", false)]), [""; 0]);
+        assert_eq!(direct("edge", &[("tokio", true)]).len(), 1, "nor in tests");
+        assert_eq!(
+            direct("e2e", &[("wasmtime-wasi-http", false)]).len(),
+            1,
+            "a pattern"
+        );
+        assert_eq!(
+            direct("relay", &[("serde", false), ("tokio", false)]),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn every_crate_is_in_the_table_and_the_table_has_no_other() {
+        let members = members(&[("surprise", &[])]);
+        let found = direct_edges("surprise", &members.direct["surprise"], &members);
+        assert!(found[0].message.contains("add a row"), "{}", found[0]);
+        let empty = json!({ "workspace_members": [], "packages": [], "resolve": { "nodes": [] } });
+        let gone = check(&empty);
+        assert!(
+            gone.iter()
+                .any(|v| v.message.contains("`wire`, which is gone"))
+        );
+    }
+
+    #[test]
+    fn cores_reach_no_runtime_even_through_others() {
+        let control = ("edge-host", "tokio");
+        let good = graph(&[
+            ("edge-host", &["tokio"]),
+            ("sfu", &["str0m"]),
+            ("str0m", &["sha1"]),
+        ]);
+        assert_eq!(reachability(&good, control), []);
+        let bad = graph(&[
+            ("edge-host", &["tokio"]),
+            ("sfu", &["str0m"]),
+            ("str0m", &["tokio"]),
+        ]);
+        let found = reachability(&bad, control);
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0].message.contains("cargo tree -p sfu -i tokio"),
+            "{}",
+            found[0]
+        );
+    }
+
+    #[test]
+    fn a_search_that_finds_nothing_anywhere_is_reported() {
+        let found = reachability(&graph(&[]), ("edge-host", "tokio"));
+        assert!(
+            found[0].message.contains("positive control"),
+            "{}",
+            found[0]
+        );
+    }
+
+    #[test]
+    fn dependencies_of_tests_do_not_count_as_reached() {
+        let metadata = json!({
+            "packages": [{ "id": "1", "name": "sfu" }, { "id": "2", "name": "tokio" },
+                         { "id": "3", "name": "str0m" }],
+            "resolve": { "nodes": [{ "id": "1", "deps": [
+                { "pkg": "2", "dep_kinds": [{ "kind": "dev" }] },
+                { "pkg": "3", "dep_kinds": [{ "kind": null }, { "kind": "dev" }] } ] }] },
+        });
+        let graph = Graph::read(&metadata);
+        assert_eq!(graph.reachable("sfu"), BTreeSet::from(["str0m"]));
+    }
+}

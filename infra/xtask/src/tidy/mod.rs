@@ -1,0 +1,101 @@
+//! `cargo xtask tidy`: the architecture, checked by machine.
+//!
+//! One module per kind of rule; each rule is a function from text to violations, so that a test can
+//! show a sample on which it fires. All exceptions are in [`exceptions`], each with its reason.
+
+mod edges;
+mod exceptions;
+mod layout;
+mod manifest;
+mod source;
+mod text;
+
+use std::fmt;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace::Workspace;
+
+/// Something to mend.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Violation {
+    /// The file or crate.
+    pub(crate) place: String,
+    /// Line, from 1; 0 for the whole.
+    pub(crate) line: usize,
+    /// Name of the rule, as exceptions use it.
+    pub(crate) rule: &'static str,
+    /// What is wrong and what to do.
+    pub(crate) message: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.place)?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+        }
+        write!(f, ": {}: {}", self.rule, self.message)
+    }
+}
+
+/// Checks every rule; the exceptions are taken off.
+pub(crate) fn check(workspace: &Workspace) -> Result<Vec<Violation>> {
+    let mut found = Vec::new();
+    for path in repository_files(workspace)? {
+        // Deleted but not yet committed, or not text: nothing to read.
+        let Ok(content) = std::fs::read_to_string(workspace.root.join(&path)) else {
+            continue;
+        };
+        found.extend(layout::check(&path, &content));
+        found.extend(text::check(&path, &content));
+    }
+    let metadata = workspace.metadata(true)?;
+    found.extend(edges::check(&metadata));
+    found.extend(manifest::check(workspace, &metadata)?);
+    let mut kept = exceptions::apply(exceptions::EXCEPTIONS, found);
+    kept.sort();
+    Ok(kept)
+}
+
+/// What git tracks, and what it would: a new file is checked before it is committed.
+fn repository_files(workspace: &Workspace) -> Result<Vec<String>> {
+    let output = Command::new("git")
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
+        .current_dir(&workspace.root)
+        .output()
+        .context("git does not start")?;
+    if !output.status.success() {
+        bail!(
+            "git ls-files: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    let list = String::from_utf8(output.stdout).context("a file name is not UTF-8")?;
+    Ok(list.split_terminator('\0').map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_violation_prints_as_a_place_that_editors_open() {
+        let mut violation = Violation {
+            place: "a/b.rs".into(),
+            line: 7,
+            rule: "columns",
+            message: "101 columns".into(),
+        };
+        assert_eq!(violation.to_string(), "a/b.rs:7: columns: 101 columns");
+        violation.line = 0;
+        assert_eq!(violation.to_string(), "a/b.rs: columns: 101 columns");
+    }
+}

@@ -1,0 +1,320 @@
+//! `cargo xtask up`: the whole service on one machine.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::child::{self, STOP_GRACE, Supervised};
+use crate::cli::Parsed;
+use crate::clock::{now, pause};
+use crate::dev::{self, Secrets};
+use crate::workspace::Workspace;
+use crate::{components, install, ports, process, token};
+
+/// The edge host compiles new components before it listens.
+const EDGE_READY_LIMIT: Duration = Duration::from_secs(60);
+
+/// The relay is ready with its first accepted heartbeat.
+const RELAY_READY_LIMIT: Duration = Duration::from_secs(15);
+
+const POLL: Duration = Duration::from_millis(100);
+
+/// Where things listen.
+#[derive(Debug, PartialEq)]
+struct Addresses {
+    listen: SocketAddr,
+    control: SocketAddr,
+    /// One UDP address per IP that the relay advertises.
+    media: Vec<SocketAddr>,
+}
+
+/// Builds, starts, waits for Ctrl-C or a child's end, and stops.
+pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
+    let started = now();
+    let lan = if parsed.has("--lan") {
+        Some(ports::lan_address()?)
+    } else {
+        None
+    };
+    let addresses = Addresses::from(parsed, lan, ports::has_ipv6())?;
+    addresses.check()?;
+    build(workspace)?;
+    let secrets = dev::secrets(&workspace.dev())?;
+    let interrupts = count_interrupts()?;
+    let interrupted = || interrupts.load(Ordering::Relaxed) > 0;
+
+    println!("[4/4] starting");
+    let mut edge = start_edge(workspace, &addresses, &secrets)?;
+    let ready = edge.wait_ready("listening", EDGE_READY_LIMIT, interrupted)?;
+    let edge_address = listening_address(&ready)?;
+    let mut relay = start_relay(workspace, &addresses, &secrets, edge_address)?;
+    relay.wait_ready("ready", RELAY_READY_LIMIT, interrupted)?;
+
+    announce(edge_address, lan, started.elapsed());
+    let ended = wait(&mut relay, &mut edge, interrupted);
+    println!("stopping");
+    // The relay first: its last heartbeat goes to the edge host.
+    for child in [&mut relay, &mut edge] {
+        let grace = if interrupts.load(Ordering::Relaxed) > 1 {
+            Duration::ZERO
+        } else {
+            STOP_GRACE
+        };
+        if !child.stop(grace)? {
+            println!("{} did not stop by itself and was killed", child.name);
+        }
+    }
+    ended
+}
+
+fn build(workspace: &Workspace) -> Result<()> {
+    println!("[1/4] tools");
+    install::wasm_target(workspace)?;
+    install::cmake(workspace)?;
+    println!("[2/4] components");
+    components::build(workspace)?;
+    println!("[3/4] edge host and relay");
+    let packages = [
+        "build",
+        "--package",
+        "edge-host",
+        "--package",
+        "relay",
+        "--bins",
+    ];
+    process::run(&mut workspace.cargo(&packages))
+}
+
+fn start_edge(
+    workspace: &Workspace,
+    addresses: &Addresses,
+    secrets: &Secrets,
+) -> Result<Supervised> {
+    let mut command = child::launched(&workspace.binary("edge-host"))?;
+    command
+        .arg("--spin-toml")
+        .arg(workspace.root.join("functions/spin.toml"))
+        .args(["--listen", &addresses.listen.to_string()])
+        .arg("--state-dir")
+        .arg(workspace.dev().join("edge-state"))
+        .arg("--dev-signing-key")
+        .arg(&secrets.signing_key_file)
+        .env("SPIN_VARIABLE_FLEET_SECRET", &secrets.fleet_secret)
+        .env(
+            "SPIN_VARIABLE_TOKEN_KEYS",
+            token::verification_keys(&secrets.signing_key_file)?,
+        );
+    Supervised::spawn(
+        "edge-host",
+        command,
+        &workspace.dev().join("edge-host.jsonl"),
+    )
+}
+
+fn start_relay(
+    workspace: &Workspace,
+    addresses: &Addresses,
+    secrets: &Secrets,
+    edge: SocketAddr,
+) -> Result<Supervised> {
+    let mut command: Command = child::launched(&workspace.binary("relay"))?;
+    command
+        .args(["--shard", dev::SHARD, "--region", dev::REGION])
+        .args(["--edge", &format!("http://{}", reachable(edge))])
+        .args(["--control", &addresses.control.to_string()])
+        .arg("--key-file")
+        .arg(&secrets.shard_key_file);
+    for media in &addresses.media {
+        command.args(["--listen", &media.to_string()]);
+        command.args(["--advertise", &media.ip().to_string()]);
+    }
+    Supervised::spawn("relay", command, &workspace.dev().join("relay.jsonl"))
+}
+
+impl Addresses {
+    fn from(parsed: &Parsed, lan: Option<IpAddr>, has_ipv6: bool) -> Result<Self> {
+        let mut listen = address(parsed, "--listen", 7400)?;
+        if lan.is_some() && !parsed.has("--listen") {
+            listen.set_ip(Ipv4Addr::UNSPECIFIED.into());
+        }
+        let control = address(parsed, "--control", 7411)?;
+        let port = match parsed.get("--media-port") {
+            Some(text) => text
+                .parse()
+                .with_context(|| format!("--media-port `{text}` is not a port (0 to 65535)"))?,
+            None => 7410,
+        };
+        // Bound to the very addresses that it advertises: a socket bound to 0.0.0.0 would let the
+        // kernel choose the source of its replies, and ICE accepts none but the address it asked.
+        let media = match lan {
+            Some(lan) => vec![SocketAddr::new(lan, port)],
+            None => {
+                let mut loopback = vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)];
+                if has_ipv6 {
+                    loopback.push(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port));
+                }
+                loopback
+            }
+        };
+        Ok(Self {
+            listen,
+            control,
+            media,
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        ports::check_tcp("--listen", self.listen)?;
+        ports::check_tcp("--control", self.control)?;
+        self.media
+            .iter()
+            .try_for_each(|media| ports::check_udp("--media-port", *media))
+    }
+}
+
+fn address(parsed: &Parsed, flag: &str, port: u16) -> Result<SocketAddr> {
+    let Some(text) = parsed.get(flag) else {
+        return Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
+    };
+    text.parse()
+        .with_context(|| format!("{flag} `{text}` is not IP:PORT, such as 127.0.0.1:{port}"))
+}
+
+fn listening_address(ready: &Value) -> Result<SocketAddr> {
+    let text = ready["address"].as_str().unwrap_or_default();
+    text.parse()
+        .with_context(|| format!("edge-host listens on `{text}`, which is no address"))
+}
+
+/// The address under which this machine reaches a listener.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+fn announce(edge: SocketAddr, lan: Option<IpAddr>, took: Duration) {
+    println!("\nready after {:.1} s", took.as_secs_f32());
+    println!("  page   http://{}/", reachable(edge));
+    if let Some(lan) = lan {
+        println!(
+            "  on other machines  http://{}/",
+            SocketAddr::new(lan, edge.port())
+        );
+        println!("  (browsers give a microphone to https and localhost only: there, forward the");
+        println!("   port with ssh -L, or listen without speaking)");
+    }
+    println!("  token  cargo xtask token --player P --room R");
+    println!("  logs   target/dev/edge-host.jsonl, target/dev/relay.jsonl");
+    println!("Ctrl-C stops.");
+}
+
+/// Returns at an interrupt; an error when a child ends by itself.
+fn wait(
+    relay: &mut Supervised,
+    edge: &mut Supervised,
+    interrupted: impl Fn() -> bool,
+) -> Result<()> {
+    while !interrupted() {
+        for child in [&mut *relay, &mut *edge] {
+            if let Some(status) = child.exited()? {
+                bail!("{} ended ({status}){}", child.name, child.last_lines());
+            }
+        }
+        pause(POLL);
+    }
+    Ok(())
+}
+
+/// Counts SIGINT, SIGTERM and SIGHUP. The second one stops without grace.
+fn count_interrupts() -> Result<Arc<AtomicUsize>> {
+    let count = Arc::new(AtomicUsize::new(0));
+    let handler = Arc::clone(&count);
+    ctrlc::set_handler(move || {
+        handler.fetch_add(1, Ordering::Relaxed);
+    })
+    .context("signals cannot be handled")?;
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{self, Invocation};
+
+    fn parsed(line: &str) -> Parsed {
+        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        match cli::parse(&args).unwrap() {
+            Invocation::Run(_, parsed) => parsed,
+            Invocation::Help(text) => panic!("{text}"),
+        }
+    }
+
+    fn addresses(line: &str, lan: Option<&str>, has_ipv6: bool) -> Result<Addresses> {
+        Addresses::from(&parsed(line), lan.map(|ip| ip.parse().unwrap()), has_ipv6)
+    }
+
+    fn sockets(list: &[&str]) -> Vec<SocketAddr> {
+        list.iter()
+            .map(|address| address.parse().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn without_flags_only_this_machine_can_connect() {
+        let got = addresses("up", None, true).unwrap();
+        assert_eq!(got.listen, "127.0.0.1:7400".parse().unwrap());
+        assert_eq!(got.control, "127.0.0.1:7411".parse().unwrap());
+        assert_eq!(got.media, sockets(&["127.0.0.1:7410", "[::1]:7410"]));
+        let got = addresses("up", None, false).unwrap();
+        assert_eq!(got.media, sockets(&["127.0.0.1:7410"]));
+    }
+
+    #[test]
+    fn lan_opens_the_page_and_the_media_but_not_the_control_endpoint() {
+        let got = addresses("up --lan --media-port 9", Some("192.0.2.7"), true).unwrap();
+        assert_eq!(got.listen, "0.0.0.0:7400".parse().unwrap());
+        assert_eq!(got.control, "127.0.0.1:7411".parse().unwrap());
+        assert_eq!(got.media, sockets(&["192.0.2.7:9"]));
+        let chosen = addresses("up --lan --listen 127.0.0.1:1", Some("192.0.2.7"), true).unwrap();
+        assert_eq!(chosen.listen, "127.0.0.1:1".parse().unwrap());
+    }
+
+    #[test]
+    fn what_is_not_an_address_names_the_flag() {
+        for line in [
+            "up --listen 7400",
+            "up --control host:1",
+            "up --media-port 70000",
+        ] {
+            let flag = line.split(' ').nth(1).unwrap();
+            let error = addresses(line, None, true).unwrap_err().to_string();
+            assert!(error.contains(flag), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_listener_on_every_address_is_reached_on_loopback() {
+        assert_eq!(
+            reachable("0.0.0.0:1".parse().unwrap()),
+            "127.0.0.1:1".parse().unwrap()
+        );
+        assert_eq!(
+            reachable("[::]:1".parse().unwrap()),
+            "[::1]:1".parse().unwrap()
+        );
+        assert_eq!(
+            reachable("192.0.2.7:1".parse().unwrap()),
+            "192.0.2.7:1".parse().unwrap()
+        );
+    }
+}

@@ -1,1 +1,212 @@
-//! Serves the components of a spin.toml on one machine.
+//! Serves the Wasm components of a Spin manifest on one machine.
+//!
+//! [`start`] loads what the manifest names, listens, and returns a [`Running`]. Each request gets a fresh instance from
+//! a pool and leaves one [`InvocationRecord`]. Everything is bounded by [`Limits`]. The binary of the same name is a thin
+//! shell around this library; tests start it in their own process on port 0.
+
+mod allowed_hosts;
+mod bindings;
+mod config;
+mod database;
+mod engine;
+mod guest;
+mod guest_log;
+mod invoke;
+mod manifest;
+mod outbound;
+
+mod record;
+mod refusal;
+mod route;
+mod server;
+mod sqlite;
+mod stall;
+mod variables;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use wasmtime_wasi_http::p3::bindings::ServicePre;
+
+pub use config::{Config, DevTokenRequest, Limits, TokenMint};
+pub use engine::CodeSource;
+pub use manifest::ManifestError;
+pub use record::RecordSink;
+pub use wire::record::InvocationRecord;
+
+use database::Databases;
+use engine::EpochTicker;
+use guest::Grants;
+use invoke::Function;
+use manifest::Manifest;
+use outbound::OutboundClient;
+use record::Recorder;
+use route::Routes;
+use server::App;
+
+/// A host that is serving. Dropping it cuts off what is in flight; [`Running::stop`] lets it finish.
+pub struct Running {
+    address: SocketAddr,
+    code: BTreeMap<String, CodeSource>,
+    app: Arc<App>,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+    _ticker: EpochTicker,
+}
+
+/// Starts serving. Returns once requests are accepted.
+///
+/// Must be called on a tokio runtime with its I/O and time drivers on.
+///
+/// # Errors
+///
+/// A [`ManifestError`], a component that cannot be read or compiled, a database that cannot be opened, or an address
+/// that cannot be listened on; each says what to change.
+pub async fn start(config: Config) -> anyhow::Result<Running> {
+    let environment = |key: &str| std::env::var(key).ok();
+    let manifest = Manifest::read(&config.spin_toml, &config.variables, environment)?;
+    // The port first: it is the most likely fault, and compiling takes seconds.
+    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {}; choose another address with --listen",
+            config.listen
+        )
+    })?;
+    let address = listener.local_addr()?;
+    let records = config.records.clone();
+    let recorder = Recorder::start(records).context("the record writer could not be started")?;
+    let loading = tokio::task::spawn_blocking(move || load(&config, manifest, recorder));
+    let (app, ticker, code) = loading
+        .await
+        .context("loading the application panicked")??;
+    let app = Arc::new(app);
+    let (stop, stopping) = watch::channel(false);
+    let server = tokio::spawn(server::serve(listener, app.clone(), stopping));
+    Ok(Running {
+        address,
+        code,
+        app,
+        stop,
+        server,
+        _ticker: ticker,
+    })
+}
+
+type Loaded = (App, EpochTicker, BTreeMap<String, CodeSource>);
+
+fn load(config: &Config, manifest: Manifest, recorder: Recorder) -> anyhow::Result<Loaded> {
+    let limits = config.limits;
+    let engine = engine::engine(&limits)?;
+    let linker = engine::linker(&engine)?;
+    let names: BTreeSet<String> = manifest
+        .components
+        .iter()
+        .flat_map(|it| it.databases.iter().cloned())
+        .collect();
+    let databases = Databases::open(&config.state_dir.join("sqlite"), names, &limits)
+        .map_err(|cause| anyhow!("{cause}; check --state-dir"))?;
+    let databases = Arc::new(databases);
+    let client = OutboundClient::new(&limits);
+    let cache = config.state_dir.join("cache");
+    let mut functions = Vec::new();
+    let mut code = BTreeMap::new();
+    for spec in manifest.components {
+        let (component, source) = engine::load(&engine, &spec.source, &cache)?;
+        let pre = linker
+            .instantiate_pre(&component)
+            .and_then(ServicePre::new)
+            .map_err(anyhow::Error::from);
+        let pre = pre.with_context(|| {
+            format!(
+                "{}: not a component that edge-host can serve; it must export wasi:http/handler@0.3.0 (spin-sdk 7) and import only WASI, spin:sqlite and spin:variables",
+                spec.source.display()
+            )
+        })?;
+        code.insert(spec.name.clone(), source);
+        let grants = Grants {
+            outbound: client.restrict(&spec.name, spec.allowed_hosts),
+            component: spec.name,
+            variables: spec.variables,
+            environment: spec.environment,
+            database_names: spec.databases,
+            databases: databases.clone(),
+            memory_bytes: limits.instance_memory_bytes,
+            log_bytes: limits.log_bytes,
+            sqlite_busy_ms: limits.sqlite_busy_ms,
+        };
+        functions.push(Function {
+            pre,
+            grants: Arc::new(grants),
+        });
+    }
+    let ticker = EpochTicker::start(&engine)?;
+    let app = app(engine, functions, manifest.routes, config, recorder);
+    Ok((app, ticker, code))
+}
+
+fn app(
+    engine: wasmtime::Engine,
+    functions: Vec<Function>,
+    routes: Routes<usize>,
+    config: &Config,
+    recorder: Recorder,
+) -> App {
+    for (pattern, index) in routes.iter() {
+        let component = &functions[*index].grants.component;
+        tracing::info!(route = pattern.text(), component, "serving");
+    }
+    App {
+        engine,
+        functions,
+        routes,
+        limits: config.limits,
+        slots: Semaphore::new(config.limits.concurrent_requests as usize),
+        recorder,
+        malformed_shares: Default::default(),
+        dev_token: config.dev_token.clone(),
+    }
+}
+
+impl Running {
+    /// Where it listens, with the port that the system chose for port 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where each component's code came from, by component name.
+    pub fn code(&self) -> &BTreeMap<String, CodeSource> {
+        &self.code
+    }
+
+    /// Invocation records lost because their reader was too slow.
+    pub fn records_dropped(&self) -> u64 {
+        self.app.recorder.dropped()
+    }
+
+    /// `lv-record` headers that were not understood.
+    pub fn malformed_shares(&self) -> u64 {
+        self.app
+            .malformed_shares
+            .load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Stops accepting, waits for requests in flight up to `Limits::drain_ms`, and flushes the records.
+    pub async fn stop(mut self) {
+        // Nobody listens when the server task has ended already.
+        let _ = self.stop.send(true);
+        if let Err(cause) = (&mut self.server).await {
+            tracing::error!(%cause, "the server task failed");
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}

@@ -1,0 +1,79 @@
+//! Development tokens: the binary's `--dev-signing-key`.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use edge::config::DEFAULT_AUDIENCE;
+use edge::token::{SigningKey, sign};
+use edge_host::{DevTokenRequest, TokenMint};
+use wire::claims::{Claims, Grant, Permission};
+
+/// The key's id in the key set that verifiers are given.
+const KEY_ID: &str = "dev";
+/// How long a development token is good for.
+const LIFETIME_S: u64 = 24 * 60 * 60;
+
+/// Signs with the key in the file: a seed of 32 bytes in base64.
+pub(crate) fn mint(file: &Path) -> anyhow::Result<TokenMint> {
+    let fault = || format!("--dev-signing-key {}", file.display());
+    let text = std::fs::read_to_string(file).with_context(fault)?;
+    let key = SigningKey::from_base64(&text)
+        .map_err(|_| anyhow::anyhow!("{}: the file must hold 32 bytes in base64", fault()))?;
+    tracing::warn!("POST /dev/token gives a token to anybody; for development only");
+    Ok(TokenMint::new(move |request| {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Ok(sign(&claims(request, now.as_secs())?, &key, KEY_ID))
+    }))
+}
+
+fn claims(request: DevTokenRequest, now_s: u64) -> Result<Claims, String> {
+    let DevTokenRequest { player, room, name } = request;
+    Ok(Claims {
+        sub: player.parse().map_err(|fault| format!("player: {fault}"))?,
+        aud: DEFAULT_AUDIENCE.to_owned(),
+        exp: now_s + LIFETIME_S,
+        nbf: None,
+        iat: Some(now_s),
+        name,
+        role: None,
+        grants: vec![Grant {
+            room,
+            channels: vec!["*".to_owned()],
+            permissions: vec![Permission::Speak, Permission::Listen],
+        }],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(player: &str) -> DevTokenRequest {
+        DevTokenRequest {
+            player: player.into(),
+            room: "lobby".into(),
+            name: Some("Ann".into()),
+        }
+    }
+
+    #[test]
+    fn a_token_lets_the_player_speak_in_the_room_for_a_day() {
+        let claims = claims(request("p1"), 1_000).unwrap();
+        assert_eq!(claims.sub.to_string(), "p1");
+        assert_eq!(claims.exp, 1_000 + 86_400);
+        assert_eq!(claims.grants[0].room, "lobby");
+        assert_eq!(claims.role, None);
+    }
+
+    #[test]
+    fn a_name_that_is_no_player_id_is_refused() {
+        assert!(
+            claims(request("no spaces"), 1_000)
+                .unwrap_err()
+                .starts_with("player")
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! The `edge-host` program: reads its flags, serves until a signal, stops in order.
+
+mod args;
+mod dev_token;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use edge_host::{Config, Limits, RecordSink};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use args::Args;
+
+/// Exit code for a command line that is wrong.
+const EXIT_USAGE: u8 = 2;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = match args::parse(std::env::args_os().skip(1)) {
+        Ok(Some(args)) => args,
+        Ok(None) => {
+            println(args::USAGE);
+            return ExitCode::SUCCESS;
+        }
+        Err(message) => {
+            eprintln!("edge-host: {message}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    log_to_stderr();
+    match run(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("edge-host: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> anyhow::Result<()> {
+    // Before listening, so that no signal comes too early.
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let running = edge_host::start(config(args)?).await?;
+    let address = running.address();
+    println(&serde_json::json!({ "event": "listening", "address": address }).to_string());
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping");
+    running.stop().await;
+    Ok(())
+}
+
+fn config(args: Args) -> anyhow::Result<Config> {
+    let mut limits = Limits::default();
+    if let Some(concurrent_requests) = args.concurrent_requests {
+        limits.concurrent_requests = concurrent_requests;
+    }
+    let dev_token = args
+        .dev_signing_key
+        .map(|file| dev_token::mint(&file))
+        .transpose()?;
+    Ok(Config {
+        spin_toml: args.spin_toml,
+        listen: args.listen,
+        state_dir: args.state_dir,
+        variables: args.variables,
+        limits,
+        records: RecordSink::Stdout,
+        dev_token,
+    })
+}
+
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// One line on stdout. A reader that is gone is no reason to stop serving.
+fn println(line: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}

@@ -1,0 +1,159 @@
+//! Requests that components send: an allow list, a bounded time and size, and pooled connections.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::uri::Scheme;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+use crate::allowed_hosts::AllowedHosts;
+use crate::config::{Limits, milliseconds};
+
+/// An idle connection is closed after this long.
+const IDLE_CONNECTION_S: u64 = 30;
+
+/// The pooled client, shared by all components.
+#[derive(Clone)]
+pub(crate) struct OutboundClient {
+    client: Client<HttpConnector, WasiBody>,
+    timeout: Duration,
+    reply_bytes: usize,
+}
+
+/// What one component may do with the client.
+#[derive(Clone)]
+pub(crate) struct Outbound {
+    client: OutboundClient,
+    allowed: Arc<AllowedHosts>,
+    component: Arc<str>,
+}
+
+/// One instance's view: its time is bounded by its request's.
+pub(crate) struct GuestOutbound {
+    outbound: Outbound,
+    deadline: Instant,
+}
+
+impl OutboundClient {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let timeout = milliseconds(limits.outbound_ms);
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(timeout));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(IDLE_CONNECTION_S))
+            .pool_max_idle_per_host(limits.outbound_idle_connections)
+            .build(connector);
+        Self {
+            client,
+            timeout,
+            reply_bytes: limits.outbound_body_bytes,
+        }
+    }
+
+    pub(crate) fn restrict(&self, component: &str, allowed: AllowedHosts) -> Outbound {
+        if allowed.uses_tls() {
+            tracing::warn!(
+                component,
+                "allowed_outbound_hosts names https, which edge-host does not speak; such requests fail"
+            );
+        }
+        Outbound {
+            client: self.clone(),
+            allowed: Arc::new(allowed),
+            component: component.into(),
+        }
+    }
+
+    /// Sends a request and reads the whole reply, so that the connection is free again and the bounds cover all of it.
+    async fn send(self, request: Request<WasiBody>) -> Result<Response<WasiBody>, Error> {
+        let reply = self.client.request(request).await.map_err(connect_error)?;
+        let (parts, body) = reply.into_parts();
+        let body = Limited::new(body, self.reply_bytes)
+            .collect()
+            .await
+            .map_err(|cause| match cause.is::<LengthLimitError>() {
+                true => Error::HttpResponseBodySize(Some(self.reply_bytes as u64)),
+                false => Error::HttpResponseIncomplete,
+            })?;
+        let body = Full::new(body.to_bytes())
+            .map_err(Error::from)
+            .boxed_unsync();
+        Ok(Response::from_parts(parts, body))
+    }
+}
+
+fn connect_error(cause: hyper_util::client::legacy::Error) -> Error {
+    match cause.is_connect() {
+        true => Error::ConnectionRefused,
+        false => Error::ConnectionTerminated,
+    }
+}
+
+impl Outbound {
+    pub(crate) fn guest(&self, deadline: Instant) -> GuestOutbound {
+        GuestOutbound {
+            outbound: self.clone(),
+            deadline,
+        }
+    }
+}
+
+type Sent = Result<
+    (
+        Response<WasiBody>,
+        Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ),
+    Error,
+>;
+
+impl WasiHttpHooks for GuestOutbound {
+    fn is_supported_scheme(&mut self, scheme: &Scheme) -> bool {
+        *scheme == Scheme::HTTP
+    }
+
+    fn default_scheme(&mut self) -> Option<Scheme> {
+        Some(Scheme::HTTP)
+    }
+
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        let Outbound {
+            client,
+            allowed,
+            component,
+        } = &self.outbound;
+        if !allowed.allows(request.uri()) {
+            // The authority only: a path may hold an id.
+            let authority = request
+                .uri()
+                .authority()
+                .map(|authority| authority.as_str());
+            tracing::warn!(
+                component = &**component,
+                authority,
+                "request denied; add the host to allowed_outbound_hosts if it is wanted"
+            );
+            return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
+        }
+        let asked = options.and_then(|options| options.first_byte_timeout);
+        let timeout = asked.map_or(client.timeout, |asked| asked.min(client.timeout));
+        let until = (Instant::now() + timeout).min(self.deadline);
+        let sending = client.clone().send(request);
+        Box::new(async move {
+            let reply = tokio::time::timeout_at(until.into(), sending).await;
+            let reply = reply.map_err(|_| Error::ConnectionTimeout)??;
+            Ok((reply, Box::new(std::future::ready(Ok(()))) as Box<_>))
+        })
+    }
+}

@@ -1,0 +1,422 @@
+//! Accepts connections, and answers each request with a component or a refusal.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HOST};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioTimer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use wasmtime::Engine;
+use wire::record::{InvocationKind, InvocationRecord};
+
+use crate::config::{DevTokenRequest, Limits, TokenMint, milliseconds};
+use crate::invoke::{Function, Invocation};
+use crate::record::{FunctionShare, Recorder};
+use crate::refusal::Refusal;
+use crate::route::{Match, Pattern, Routes};
+use crate::stall::StallGuard;
+
+const DEV_TOKEN_PATH: &str = "/dev/token";
+const RECORD_HEADER: HeaderName = HeaderName::from_static(wire::record::SHARE_HEADER);
+/// Headers that only the host may set: a component trusts them.
+const HOST_HEADER_PREFIX: &str = "spin-";
+
+/// A loaded application.
+pub(crate) struct App {
+    pub(crate) engine: Engine,
+    pub(crate) functions: Vec<Function>,
+    pub(crate) routes: Routes<usize>,
+    pub(crate) limits: Limits,
+    pub(crate) slots: Semaphore,
+    pub(crate) recorder: Recorder,
+    /// `lv-record` headers that were not understood.
+    pub(crate) malformed_shares: AtomicU64,
+    pub(crate) dev_token: Option<TokenMint>,
+}
+
+/// Serves until `stop` turns true, then lets what is in flight finish, up to the limit.
+pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    let open = Arc::new(Semaphore::new(app.limits.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        let permit = open.clone().acquire_owned();
+        let accepted = async {
+            let permit = permit.await.expect("the semaphore is never closed");
+            listener.accept().await.map(|accepted| (accepted, permit))
+        };
+        tokio::select! {
+            biased;
+            () = stopping(&mut stop) => break,
+            Some(_) = connections.join_next() => {}
+            accepted = accepted => match accepted {
+                Ok(((stream, peer), permit)) => {
+                    let connection = connection(stream, peer, app.clone(), stop.clone());
+                    connections.spawn(async move {
+                        connection.await;
+                        drop(permit);
+                    });
+                }
+                Err(cause) => {
+                    // Out of file descriptors, most likely: give connections time to end.
+                    tracing::warn!(%cause, "accept failed");
+                    tokio::time::sleep(milliseconds(10)).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(milliseconds(app.limits.drain_ms), drained)
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            connections = connections.len(),
+            "requests were cut off: the drain time is over"
+        );
+    }
+    connections.shutdown().await;
+}
+
+/// Ends when the host is to stop, or is gone.
+async fn stopping(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|is_stopping| *is_stopping).await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: Arc<App>,
+    mut stop: watch::Receiver<bool>,
+) {
+    // Only delays replies when it fails.
+    let _ = stream.set_nodelay(true);
+    let local = stream.local_addr().ok();
+    let limits = app.limits;
+    let service = service_fn(move |request| {
+        let app = app.clone();
+        async move { Ok::<_, Infallible>(app.answer(request, peer, local).await) }
+    });
+    let io = StallGuard::new(stream, milliseconds(limits.write_stall_ms));
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(milliseconds(limits.header_read_ms))
+        .max_headers(limits.headers)
+        .max_buf_size(limits.header_bytes)
+        .serve_connection(io, service);
+    tokio::pin!(serving);
+    let outcome = tokio::select! {
+        outcome = serving.as_mut() => outcome,
+        () = stopping(&mut stop) => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(cause) = outcome {
+        tracing::debug!(%cause, "connection ended");
+    }
+}
+
+/// The parts of a record that do not come from the component.
+struct Seen {
+    function: String,
+    route: String,
+    method: Method,
+    bytes_in: u64,
+}
+
+impl App {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        local: Option<SocketAddr>,
+    ) -> Response<Full<Bytes>> {
+        let path = request.uri().path().to_owned();
+        let mut seen = Seen {
+            function: "edge-host".into(),
+            route: "none".into(),
+            method: request.method().clone(),
+            bytes_in: 0,
+        };
+        let reply = if self.dev_token.is_some() && path == DEV_TOKEN_PATH {
+            seen.route = DEV_TOKEN_PATH.into();
+            self.answer_dev_token(request, &mut seen).await
+        } else if let Some((pattern, index, found)) = self.routes.find(&path) {
+            let function = &self.functions[*index];
+            seen.function.clone_from(&function.grants.component);
+            pattern.text().clone_into(&mut seen.route);
+            match self
+                .read(request, &mut seen, Some((pattern, &found)), peer, local)
+                .await
+            {
+                Ok(request) => return self.answer_function(function, request, seen).await,
+                Err(refusal) => Err(refusal),
+            }
+        } else {
+            Err(Refusal::UnknownRoute)
+        };
+        let (reply, outcome) = match reply {
+            Ok(reply) => (reply, "ok"),
+            Err(refusal) => (refusal.response(), refusal.name()),
+        };
+        self.recorder.record(record(
+            seen,
+            &reply,
+            outcome,
+            None,
+            FunctionShare::default(),
+        ));
+        reply.map(Full::new)
+    }
+
+    async fn answer_function(
+        &self,
+        function: &Function,
+        request: Request<Bytes>,
+        seen: Seen,
+    ) -> Response<Full<Bytes>> {
+        let Ok(_slot) = self.slots.try_acquire() else {
+            let reply = Refusal::Overloaded.response();
+            let outcome = Refusal::Overloaded.name();
+            self.recorder.record(record(
+                seen,
+                &reply,
+                outcome,
+                None,
+                FunctionShare::default(),
+            ));
+            return reply.map(Full::new);
+        };
+        let mut invocation = function.invoke(&self.engine, &self.limits, request).await;
+        let mut share = FunctionShare::default();
+        let result = std::mem::replace(&mut invocation.result, Err(crate::invoke::Failure::Trap));
+        let (reply, outcome) = match result {
+            Ok(mut reply) => {
+                share = self.take_share(reply.headers_mut());
+                let is_good = reply.status().is_success() || reply.status().is_redirection();
+                (reply, if is_good { "ok" } else { "refused" })
+            }
+            Err(failure) => (failure.refusal().response(), failure.name()),
+        };
+        self.recorder
+            .record(record(seen, &reply, outcome, Some(&invocation), share));
+        reply.map(Full::new)
+    }
+
+    /// Takes the function's share of the record out of its reply.
+    fn take_share(&self, headers: &mut HeaderMap) -> FunctionShare {
+        let Some(value) = headers.remove(RECORD_HEADER) else {
+            return FunctionShare::default();
+        };
+        serde_json::from_slice(value.as_bytes()).unwrap_or_else(|cause| {
+            self.malformed_shares.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%cause, "a function's lv-record header is malformed");
+            FunctionShare::default()
+        })
+    }
+
+    /// Reads the whole body within its limits and makes the request that the component sees.
+    async fn read(
+        &self,
+        request: Request<Incoming>,
+        seen: &mut Seen,
+        route: Option<(&Pattern, &Match<'_>)>,
+        peer: SocketAddr,
+        local: Option<SocketAddr>,
+    ) -> Result<Request<Bytes>, Refusal> {
+        let (mut parts, body) = request.into_parts();
+        let limit_bytes = self.limits.request_body_bytes;
+        let too_large = Refusal::BodyTooLarge { limit_bytes };
+        if body.size_hint().lower() > limit_bytes as u64 {
+            return Err(too_large);
+        }
+        let body = if body.is_end_stream() {
+            Bytes::new()
+        } else {
+            let reading = Limited::new(body, limit_bytes).collect();
+            match tokio::time::timeout(milliseconds(self.limits.body_read_ms), reading).await {
+                Ok(Ok(body)) => body.to_bytes(),
+                Ok(Err(cause)) if cause.is::<LengthLimitError>() => return Err(too_large),
+                Ok(Err(_)) => return Err(Refusal::BodyMalformed),
+                Err(_) => {
+                    return Err(Refusal::BodyTooSlow {
+                        limit_ms: self.limits.body_read_ms,
+                    });
+                }
+            }
+        };
+        seen.bytes_in = body.len() as u64;
+        if let Some((pattern, found)) = route {
+            parts.uri = full_uri(&parts.uri, &parts.headers, local).ok_or(Refusal::Invalid(
+                "Send a host header that is a host name and port.",
+            ))?;
+            set_host_headers(&mut parts.headers, &parts.uri, pattern, found, peer);
+        }
+        Ok(Request::from_parts(parts, body))
+    }
+
+    async fn answer_dev_token(
+        &self,
+        request: Request<Incoming>,
+        seen: &mut Seen,
+    ) -> Result<Response<Bytes>, Refusal> {
+        const ALLOW: &str = "POST, OPTIONS";
+        let mint = self.dev_token.as_ref().expect("the caller looked");
+        let mut reply = Response::new(Bytes::new());
+        if request.method() == Method::OPTIONS {
+            *reply.status_mut() = StatusCode::NO_CONTENT;
+            let headers = reply.headers_mut();
+            for (name, value) in [
+                ("access-control-allow-origin", "*"),
+                ("access-control-allow-methods", ALLOW),
+                ("access-control-allow-headers", "content-type"),
+                ("access-control-max-age", "86400"),
+            ] {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+            return Ok(reply);
+        }
+        if request.method() != Method::POST {
+            return Err(Refusal::MethodNotAllowed { allow: ALLOW });
+        }
+        let any = SocketAddr::from(([0, 0, 0, 0], 0));
+        let request = self.read(request, seen, None, any, None).await?;
+        let asked: DevTokenRequest = serde_json::from_slice(request.body()).map_err(|_| {
+            Refusal::Invalid("Send JSON: {\"player\": \"..\", \"room\": \"..\", \"name\": \"..\"}.")
+        })?;
+        let token = mint.mint(asked).map_err(|cause| {
+            tracing::warn!(cause, "no development token was made");
+            Refusal::Invalid("Check player, room and name; the host's log says what is wrong.")
+        })?;
+        let headers = reply.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        *reply.body_mut() = serde_json::json!({ "token": token }).to_string().into();
+        Ok(reply)
+    }
+}
+
+/// The URI with scheme and authority, as a component expects it.
+fn full_uri(uri: &Uri, headers: &HeaderMap, local: Option<SocketAddr>) -> Option<Uri> {
+    let authority = match (uri.authority(), headers.get(HOST)) {
+        (Some(authority), _) => authority.clone(),
+        (None, Some(host)) => Authority::try_from(host.as_bytes()).ok()?,
+        (None, None) => Authority::try_from(local?.to_string()).ok()?,
+    };
+    let path = uri
+        .path_and_query()
+        .cloned()
+        .unwrap_or(PathAndQuery::from_static("/"));
+    Uri::builder()
+        .scheme(Scheme::HTTP)
+        .authority(authority)
+        .path_and_query(path)
+        .build()
+        .ok()
+}
+
+/// Replaces whatever the client sent under the host's names with what Spin tells a component.
+fn set_host_headers(
+    headers: &mut HeaderMap,
+    uri: &Uri,
+    pattern: &Pattern,
+    found: &Match<'_>,
+    peer: SocketAddr,
+) {
+    let forged: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with(HOST_HEADER_PREFIX))
+        .cloned()
+        .collect();
+    for name in forged {
+        headers.remove(name);
+    }
+    let mut set = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    let route = pattern.text();
+    set("spin-path-info", found.rest);
+    set("spin-full-url", &uri.to_string());
+    set("spin-matched-route", route);
+    set("spin-base-path", "/");
+    set(
+        "spin-component-route",
+        route.strip_suffix("/...").unwrap_or(route),
+    );
+    set("spin-raw-component-route", route);
+    set("spin-client-addr", &peer.to_string());
+    for (name, value) in &found.parameters {
+        let name = HeaderName::try_from(format!("spin-path-match-{}", name.to_ascii_lowercase()));
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(*value)) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+fn record(
+    seen: Seen,
+    reply: &Response<Bytes>,
+    outcome: &str,
+    invocation: Option<&Invocation>,
+    share: FunctionShare,
+) -> InvocationRecord {
+    let used = |of: fn(&Invocation) -> u64| invocation.map_or(0, of);
+    let at = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    InvocationRecord {
+        kind: InvocationKind::Invocation,
+        function: seen.function,
+        route: share.route.unwrap_or(seen.route),
+        host: "edge-host".into(),
+        method: method_name(&seen.method),
+        status: reply.status().as_u16(),
+        outcome: share.outcome.unwrap_or_else(|| outcome.to_owned()),
+        duration_us: used(|it| it.duration_us),
+        fuel: used(|it| it.fuel),
+        peak_memory_bytes: used(|it| it.peak_memory_bytes),
+        store_reads: share
+            .store_reads
+            .unwrap_or(invocation.map_or(0, |it| it.store_reads)),
+        store_writes: share
+            .store_writes
+            .unwrap_or(invocation.map_or(0, |it| it.store_writes)),
+        bytes_in: seen.bytes_in,
+        bytes_out: reply.body().len() as u64,
+        log_bytes: used(|it| it.log_bytes),
+        at_ms: u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+/// A method is free text: one that the host does not know does not get into a record.
+fn method_name(method: &Method) -> String {
+    const KNOWN: [Method; 7] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+        Method::OPTIONS,
+    ];
+    if KNOWN.contains(method) {
+        method.to_string()
+    } else {
+        "other".to_owned()
+    }
+}

@@ -46,7 +46,7 @@ impl<P: Protocol> Sfu<P> {
         let index = *self.by_address.get(&from).ok_or(RejectReason::NoSession)?;
         if let [first, second, _, _, _, _, _, _, a, b, c, d, ..] = *data {
             let session = &mut self.sessions[index];
-            let payload_type = u8::from(*session.voice.payload_type());
+            let payload_type = *session.voice.payload_type();
             if first >= 128 && second & 0x7f == payload_type {
                 session.learn_source(u32::from_be_bytes([a, b, c, d]));
             }

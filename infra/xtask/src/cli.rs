@@ -90,8 +90,8 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "up",
         summary: "build and run the edge host and one relay on this machine",
-        detail: "Installs what is missing, builds, starts both processes and prints the address of\n\
-                 the demo page. Ctrl-C stops them. Secrets are made once, under target/dev/.",
+        detail: "Installs what is missing, builds, starts both processes and prints the address\n\
+                 of the demo page. Ctrl-C stops them. Secrets are made once, in target/dev/.",
         words: &[],
         flags: &[
             value(

@@ -58,15 +58,17 @@ pub(crate) struct ComponentPackage {
     pub(crate) file: String,
 }
 
-/// The packages of `cargo metadata` that build a cdylib.
+/// The packages of the workspace that build a cdylib, by `cargo metadata`.
 pub(crate) fn component_packages(metadata: &Value) -> Vec<ComponentPackage> {
     let is_cdylib = |target: &&Value| {
         list(target, "crate_types")
             .iter()
             .any(|kind| kind == "cdylib")
     };
+    let members = list(metadata, "workspace_members");
     let mut packages: Vec<ComponentPackage> = list(metadata, "packages")
         .iter()
+        .filter(|package| members.contains(&package["id"]))
         .filter_map(|package| {
             let target = list(package, "targets").iter().find(is_cdylib)?;
             Some(ComponentPackage {
@@ -106,12 +108,15 @@ mod tests {
 
     #[test]
     fn components_are_the_cdylibs() {
-        let metadata = serde_json::json!({ "packages": [
-            { "name": "web-spin", "targets": [
+        let metadata = serde_json::json!({ "workspace_members": [1, 2, 3], "packages": [
+            { "id": 1, "name": "web-spin", "targets": [
                 { "name": "build-script-build", "crate_types": ["bin"] },
                 { "name": "web_spin", "crate_types": ["cdylib", "rlib"] } ] },
-            { "name": "edge", "targets": [{ "name": "edge", "crate_types": ["lib"] }] },
-            { "name": "a-spin", "targets": [{ "name": "a-spin", "crate_types": ["cdylib"] }] },
+            { "id": 2, "name": "edge", "targets": [{ "name": "edge", "crate_types": ["lib"] }] },
+            { "id": 3, "name": "a-spin", "targets": [
+                { "name": "a-spin", "crate_types": ["cdylib"] } ] },
+            { "id": 4, "name": "foreign", "targets": [
+                { "name": "foreign", "crate_types": ["cdylib"] } ] },
         ]});
         let component = |name: &str, file: &str| ComponentPackage {
             name: name.into(),

@@ -1,5 +1,10 @@
 //! The built program: what it says to a person, and that it leaves nothing behind.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests; clippy knows only the test functions themselves"
+)]
+
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -13,7 +13,11 @@ pub(super) struct Exception {
 }
 
 /// The list.
-pub(super) const EXCEPTIONS: &[Exception] = &[];
+pub(super) const EXCEPTIONS: &[Exception] = &[Exception {
+    place: "infra/edge-host/src/engine.rs",
+    rule: "unsafe-outside-udp",
+    reason: "wasmtime has no safe way to load compiled code; goes when it has one",
+}];
 
 /// Takes the exceptions off `found` and adds those that fit nothing.
 pub(super) fn apply(exceptions: &[Exception], found: Vec<Violation>) -> Vec<Violation> {

@@ -258,8 +258,8 @@ mod tests {
 
     #[test]
     fn comments_and_literals_are_blanked_in_place() {
-        let source = "let a = \"x{\\\"}\"; // {\nlet b = r#\"}\"{\"#; /* { /* } */ */ let c = b'{';\n\
-                      let d = '\\''; fn f<'a>(x: &'a str) { 'é'; b\"{\"; br\"\\\"; }";
+        let source = "let a = \"x{\\\"}\"; // {\nlet b = r#\"}\"{\"#; /* { /* } */ */\n\
+                      let c = b'{'; let d = '\\''; fn f<'a>(x: &'a str) { 'é'; b\"{\"; br\"\\\"; }";
         let masked = mask(source);
         assert_eq!(masked.len(), source.len());
         assert_eq!(masked.matches('{').count(), 1, "{masked}");
@@ -280,7 +280,8 @@ mod tests {
     #[test]
     fn functions_are_measured_from_fn_to_brace() {
         let code = "fn one() -> [u8; 2] { [0; 2] }\ntrait T {\n    fn none(&self);\n}\n\
-                    pub async fn three<const N: usize>(\n    f: fn(u8) -> u8,\n) where u8: Copy {}\n";
+                    pub async fn three<const N: usize>(\n    f: fn(u8) -> u8,\n\
+                    ) where u8: Copy {}\n";
         let function = |name: &str, line, lines| Function {
             name: name.into(),
             line,
@@ -295,7 +296,8 @@ mod tests {
     #[test]
     fn test_items_are_taken_out() {
         let code = "fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() {}\n}\n#[test]\nfn c() {}\n\
-                    #[cfg(test)]\nmod far;\nfn d() {}\n#[cfg(any(test, feature = \"x\"))]\nfn e() {}\n\
+                    #[cfg(test)]\nmod far;\nfn d() {}\n\
+                    #[cfg(any(test, feature = \"x\"))]\nfn e() {}\n\
                     #[cfg(not(test))]\nfn f() {}\n#[derive(Debug)]\nstruct G { a: [u8; 2] }\n";
         let masked = mask(code);
         let kept = without_tests(&masked);

@@ -135,7 +135,8 @@ function showQuality(quality) {
   const loss = quality.loss === null ? "" : `, ${(quality.loss * 100).toFixed(1)} % lost`;
   chip.title = quality.jitter === null ? "" : `Jitter ${Math.round(quality.jitter)} ms${loss}`;
   say(byId("quality-text"), qualityWords(quality));
-  if (quality.quality !== before && quality.quality === "poor") announce("Your connection is poor.");
+  const worse = quality.quality === "poor" && before !== "poor";
+  if (worse) announce("Your connection is poor.");
 }
 
 /** @param {number} level */
@@ -203,7 +204,8 @@ function handleKey(event) {
   if (!room || section.hidden || !settings.shortcuts) return;
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const target = event.target;
-  if (target instanceof Element && target.matches("input:not([type=range]), textarea, select")) return;
+  const field = "input:not([type=range]), textarea, select";
+  if (target instanceof Element && target.matches(field)) return;
   const key = event.key.toLowerCase();
   if (key === "m") toggleMute();
   if (key === "d") toggleDeafen();

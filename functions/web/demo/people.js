@@ -6,9 +6,10 @@ import { byId, icon, make, say } from "./dom.js";
 import { doing, hueOf, initials } from "./words.js";
 
 const MUTED =
-  "M4 4l16 16M9 9v2a3 3 0 0 0 4.500 2.600M15 11V6a3 3 0 0 0-5.900-.700M12 18v3M5.500 11.500a6.500 6.500 0 0 0 10 5.500";
-const DEAFENED = "M4 4l16 16M4 14v-2a8 8 0 0 1 2-5.300M9.500 4.400A8 8 0 0 1 20 12v2M4 14v5h3v-5z";
-const LOUDSPEAKER = "M4 10v4h3l4.500 4V6L7 10zM15.500 9a4 4 0 0 1 0 6M18 6.500a8 8 0 0 1 0 11";
+  "M4 4l16 16M9 9v2a3 3 0 0 0 4.5 2.6M15 11V6a3 3 0 0 0-5.9-.7" +
+  "M12 18v3M5.5 11.5a6.5 6.5 0 0 0 10 5.5";
+const DEAFENED = "M4 4l16 16M4 14v-2a8 8 0 0 1 2-5.3M9.5 4.4A8 8 0 0 1 20 12v2M4 14v5h3v-5z";
+const LOUDSPEAKER = "M4 10v4h3l4.5 4V6L7 10zM15.5 9a4 4 0 0 1 0 6M18 6.5a8 8 0 0 1 0 11";
 
 /**
  * @typedef {{ tile: HTMLElement, avatar: HTMLElement, letters: HTMLElement, badge: HTMLElement,

@@ -62,7 +62,8 @@ export function explain(error) {
     const advice = "Choose another room, or ask for access to this one.";
     return { title: title || "This room is not open to you", detail, advice };
   }
-  return { title: title || "The join was refused", detail, advice: "Check the room and try again." };
+  const advice = "Check the room and try again.";
+  return { title: title || "The join was refused", detail, advice };
 }
 
 /**
@@ -200,7 +201,8 @@ export function roomOf(url) {
 }
 
 /**
- * The link that invites to a room. The room is in the fragment, so that no server on the way logs it.
+ * The link that invites to a room. The room is in the fragment, so that no server on the way logs
+ * it.
  *
  * @param {URL} url
  * @param {string} room

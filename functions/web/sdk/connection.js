@@ -108,14 +108,21 @@ export class Connection {
     const iceDeadline = this.#later(this.#options.iceMs, () => {
       unreachable("The voice relay does not answer. A firewall may block UDP.");
     });
-    this.#peer.oniceconnectionstatechange = () => {
+    const check = () => {
       const state = this.#peer.iceConnectionState;
       if (state === "connected" || state === "completed") iceDeadline();
     };
+    // On a near relay the checks may have been answered before this line.
+    this.#peer.oniceconnectionstatechange = check;
+    check();
     const welcomeDeadline = this.#later(WELCOME_MAX_MS, () => {
       unreachable("The voice relay answered but did not let us in.");
     });
-    this.#welcome.promise.finally(welcomeDeadline).catch(() => {});
+    const welcomed = () => {
+      iceDeadline();
+      welcomeDeadline();
+    };
+    this.#welcome.promise.then(welcomed, welcomed);
   }
 
   /** @param {unknown} data */

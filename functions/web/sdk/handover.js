@@ -7,27 +7,28 @@ import { participantsOf, playersInSlots } from "./roster.js";
 
 /** The old connection is given up after this long, whoever is still there. */
 export const HANDOVER_MAX_MS = 20000;
+/** From a player's arrival on the new relay until he is heard from there: his audio has to come. */
+export const SETTLE_MS = 250;
 
 /**
- * The players who are heard only on the old relay.
- *
- * @param {RoomView} before
- * @param {RoomView} after
+ * @param {RoomView} view
  * @returns {Set<string>}
  */
-export function leftBehind(before, after) {
-  const arrived = new Set([...after.peers.values()].map((peer) => peer.player));
-  const players = [...before.peers.values()].filter((peer) => peer.id !== before.self);
-  return new Set(players.map((peer) => peer.player).filter((player) => !arrived.has(player)));
+export function playersOf(view) {
+  return new Set([...view.peers.values()].map((peer) => peer.player));
 }
 
 /**
+ * The players who are heard from the old relay.
+ *
  * @param {RoomView} before
- * @param {RoomView} after
- * @param {number} sinceMs time since the new connection was welcomed
+ * @param {ReadonlySet<string>} settled who has been on the new relay for a while
+ * @returns {Set<string>}
  */
-export function handoverIsOver(before, after, sinceMs) {
-  return sinceMs >= HANDOVER_MAX_MS || leftBehind(before, after).size === 0;
+export function leftBehind(before, settled) {
+  const self = before.self === null ? undefined : before.peers.get(before.self)?.player;
+  const others = [...playersOf(before)].filter((player) => player !== self);
+  return new Set(others.filter((player) => !settled.has(player)));
 }
 
 /**
@@ -35,15 +36,14 @@ export function handoverIsOver(before, after, sinceMs) {
  *
  * @param {RoomView} view
  * @param {ReadonlyMap<string, number>} volumes by player; 1 when absent
- * @param {ReadonlySet<string> | null} [only] when given, everybody else is silent
+ * @param {(player: string) => boolean} [audible] false for whom the other connection plays
  * @returns {number[]}
  */
-export function slotGains(view, volumes, only = null) {
+export function slotGains(view, volumes, audible = () => true) {
   return playersInSlots(view).map((player) => {
     // The slot map and the audio race: a slot that nobody is known to hold is left open.
-    if (player === null) return only ? 0 : 1;
-    if (only && !only.has(player)) return 0;
-    return volumes.get(player) ?? 1;
+    if (player === null) return 1;
+    return audible(player) ? (volumes.get(player) ?? 1) : 0;
   });
 }
 
@@ -58,7 +58,7 @@ export function slotGains(view, volumes, only = null) {
 export function everybody(after, before) {
   const people = participantsOf(after);
   if (!before) return people;
-  const behind = leftBehind(before, after);
+  const behind = leftBehind(before, playersOf(after));
   const others = participantsOf(before).filter((person) => behind.has(person.id));
   return [...people, ...others.map((person) => ({ ...person, slot: null }))];
 }

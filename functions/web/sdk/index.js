@@ -10,7 +10,7 @@ import { VoiceRoom } from "./room.js";
  * @typedef {import("./room.js").StateDetail} StateDetail
  * @typedef {import("./room.js").RoomEvents} RoomEvents
  * @typedef {import("./room.js").RoomOptions} RoomOptions
- * @typedef {import("./room.js").QualityDetail} QualityDetail
+ * @typedef {import("./meters.js").QualityDetail} QualityDetail
  * @typedef {import("./roster.js").Participant} Participant
  * @typedef {import("./quality.js").Grade} Grade
  * @typedef {import("./microphone.js").MicrophoneChoice} MicrophoneChoice

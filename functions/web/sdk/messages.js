@@ -1,8 +1,8 @@
 // What the relay says over the data channel, checked before anything believes it. Unknown types
 // and fields are ignored; a message whose known fields are wrong is dropped whole.
 
-/** The largest message taken, in characters. */
-export const MESSAGE_CHARS_MAX = 16384;
+/** The largest message taken, in characters: what browsers deliver in one piece anyway. */
+export const MESSAGE_CHARS_MAX = 262144;
 /** The largest slot index, exclusive. */
 export const SLOTS_MAX = 16;
 
@@ -28,7 +28,15 @@ export const SLOTS_MAX = 16;
  *   RelayMessage
  */
 
-const END_REASONS = new Set(["kicked", "left", "replaced", "relay-stopping", "protocol", "timeout"]);
+/** @type {Set<EndReason>} */
+const END_REASONS = new Set([
+  "kicked",
+  "left",
+  "replaced",
+  "relay-stopping",
+  "protocol",
+  "timeout",
+]);
 
 /**
  * @param {unknown} data what the data channel delivered
@@ -65,9 +73,8 @@ function readMessage(value) {
       return { type: "migrate" };
     case "ended": {
       // A reason of a later version still ends the session; treat it as the mildest one.
-      const known = typeof value.reason === "string" && END_REASONS.has(value.reason);
-      const reason = /** @type {EndReason} */ (known ? value.reason : "relay-stopping");
-      return { type: "ended", reason };
+      const reason = /** @type {EndReason} */ (value.reason);
+      return { type: "ended", reason: END_REASONS.has(reason) ? reason : "relay-stopping" };
     }
     default:
       return null;

@@ -18,7 +18,8 @@ export class VoiceError extends Error {
   /**
    * @param {string} problem short stable name, the last part of the problem type
    * @param {string} detail a sentence that says what to change
-   * @param {{ status?: number, title?: string, retryAfterMs?: number | null, cause?: unknown }} [more]
+   * @param {{ status?: number, title?: string, retryAfterMs?: number | null,
+   *   cause?: unknown }} [more]
    */
   constructor(problem, detail, more = {}) {
     super(detail, { cause: more.cause });

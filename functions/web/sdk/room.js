@@ -3,25 +3,22 @@
 
 /** @import { RelayMessage } from "./messages.js" */
 /** @import { Participant } from "./roster.js" */
-/** @import { Counters, Grade, Measures } from "./quality.js" */
 /** @import { MicrophoneChoice } from "./microphone.js" */
+/** @import { QualityDetail } from "./meters.js" */
 /** @import { SlotOutput } from "./playback.js" */
 
 import { Connection } from "./connection.js";
 import { sleep } from "./deadline.js";
 import { Emitter } from "./emitter.js";
-import { everybody, handoverIsOver, HANDOVER_MAX_MS, leftBehind, slotGains } from "./handover.js";
-import { smooth } from "./level.js";
+import * as handover from "./handover.js";
+import { Meters } from "./meters.js";
 import { openMicrophone } from "./microphone.js";
 import { Playback } from "./playback.js";
 import { VoiceError, verdict } from "./problem.js";
-import { grade, measure, settle } from "./quality.js";
 import { playersInSlots, reduce } from "./roster.js";
 import { attemptAfterLoss, delayBefore, icePatience } from "./schedule.js";
 
 const SLOTS_DEFAULT = 8;
-const LEVEL_EVERY_MS = 66;
-const QUALITY_EVERY_MS = 1000;
 const VOLUME_MAX = 2;
 
 /**
@@ -41,8 +38,6 @@ const VOLUME_MAX = 2;
  *
  * @typedef {{ state: RoomState, problem: VoiceError | null, retryInMs: number | null,
  *   reason: "left" | "kicked" | "replaced" | null }} StateDetail
- *
- * @typedef {Measures & { quality: Grade }} QualityDetail
  *
  * @typedef {{
  *   state: StateDetail,
@@ -85,11 +80,15 @@ export class VoiceRoom extends Emitter {
   #connecting = false;
   #attempt = 0;
   #volumes = /** @type {Map<string, number>} */ (new Map());
-  #timers = /** @type {ReturnType<typeof setInterval>[]} */ ([]);
-  #handoverTimer = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
-  #level = 0;
-  #counters = /** @type {Counters | null} */ (null);
-  #grade = /** @type {{ shown: Grade, better: number } | null} */ (null);
+  #meters = new Meters({
+    level: () => (this.#muted ? 0 : (this.#playback?.level() ?? 0)),
+    connection: () => this.#current,
+    onLevel: (level) => this.emit("level", level),
+    onQuality: (quality) => this.emit("quality", quality),
+  });
+  /** Who is heard from the current connection although the previous one is still open. */
+  #settled = /** @type {Set<string>} */ (new Set());
+  #handoverTimers = /** @type {ReturnType<typeof setTimeout>[]} */ ([]);
   #people = /** @type {Participant[]} */ ([]);
 
   /** @param {RoomOptions} options */
@@ -191,7 +190,7 @@ export class VoiceRoom extends Emitter {
       if (this.#closed) track?.stop();
       this.#ensureOpen();
       this.#useTrack(track);
-      this.#startTimers();
+      this.#meters.start();
       window.addEventListener("pagehide", this.#sayGoodbye);
       this.#setState({ state: "connecting" });
       await this.#connect();
@@ -341,7 +340,6 @@ export class VoiceRoom extends Emitter {
     if (this.#current && this.#output) this.#beginHandover(this.#current, this.#output);
     this.#current = connection;
     this.#output = this.#playback?.attach(connection.tracks) ?? null;
-    this.#counters = null;
     // The microphone may have been changed while this connection was on its way.
     connection.setTrack(this.#track).catch(() => {});
     if (this.muted || this.#deafened) this.#sendOwnState();
@@ -369,11 +367,10 @@ export class VoiceRoom extends Emitter {
     this.#endHandover();
     this.#output?.close();
     this.#current = this.#output = null;
-    this.#grade = { shown: "lost", better: 0 };
     this.#people = this.#people.map((person) => ({ ...person, speaking: false, slot: null }));
     this.#setState({ state: "reconnecting", problem: error });
     this.emit("speaking", []);
-    this.emit("quality", { quality: "lost", rtt: null, loss: null, jitter: null });
+    this.#meters.reportLost();
     this.#reconnect();
   }
 
@@ -416,10 +413,9 @@ export class VoiceRoom extends Emitter {
   #publish(changed) {
     const current = this.#current;
     if (!current) return;
-    const previous = this.#previous?.connection ?? null;
-    if (previous && handoverIsOver(previous.view, current.view, 0)) this.#endHandover();
+    if (this.#previous && changed.roster) this.#settleLater(current);
     this.#applyGains();
-    this.#people = everybody(current.view, this.#previous?.connection.view ?? null);
+    this.#people = handover.everybody(current.view, this.#previous?.connection.view ?? null);
     if (changed.roster) this.emit("roster", this.#people);
     if (changed.roster || changed.speaking) {
       const talking = this.#people.filter((person) => person.speaking);
@@ -430,11 +426,14 @@ export class VoiceRoom extends Emitter {
 
   #applyGains() {
     if (!this.#current) return;
-    this.#output?.setGains(slotGains(this.#current.view, this.#volumes));
+    const behind = this.#previous
+      ? handover.leftBehind(this.#previous.connection.view, this.#settled)
+      : new Set();
+    const gains = handover.slotGains(this.#current.view, this.#volumes, (id) => !behind.has(id));
+    this.#output?.setGains(gains);
     if (!this.#previous) return;
     const { connection, output } = this.#previous;
-    const behind = leftBehind(connection.view, this.#current.view);
-    output.setGains(slotGains(connection.view, this.#volumes, behind));
+    output.setGains(handover.slotGains(connection.view, this.#volumes, (id) => behind.has(id)));
   }
 
   // ---- moving to another relay ------------------------------------------------------------
@@ -446,18 +445,38 @@ export class VoiceRoom extends Emitter {
   #beginHandover(connection, output) {
     this.#endHandover();
     this.#previous = { connection, output };
-    this.#handoverTimer = setTimeout(() => {
-      this.#endHandover();
-      this.#publish({ roster: true, speaking: true, slots: false });
-    }, HANDOVER_MAX_MS);
+    this.#handoverTimers.push(setTimeout(() => this.#endHandover(), handover.HANDOVER_MAX_MS));
+  }
+
+  /**
+   * Whoever is here now is heard from here in a moment; when nobody is left on the old relay, the
+   * move is done.
+   *
+   * @param {Connection} current
+   */
+  #settleLater(current) {
+    const arrived = handover.playersOf(current.view);
+    const settle = () => {
+      if (!this.#previous || this.#current !== current) return;
+      this.#settled = arrived;
+      if (handover.leftBehind(this.#previous.connection.view, arrived).size === 0) {
+        this.#endHandover();
+      } else {
+        this.#applyGains();
+      }
+    };
+    this.#handoverTimers.push(setTimeout(settle, handover.SETTLE_MS));
   }
 
   #endHandover() {
-    clearTimeout(this.#handoverTimer);
+    for (const timer of this.#handoverTimers.splice(0)) clearTimeout(timer);
     const previous = this.#previous;
+    if (!previous) return;
     this.#previous = null;
-    previous?.output.close();
-    previous?.connection.leave();
+    this.#settled = new Set();
+    previous.output.close();
+    previous.connection.leave();
+    this.#publish({ roster: true, speaking: true, slots: false });
   }
 
   // ---- own microphone and ears ------------------------------------------------------------
@@ -506,30 +525,7 @@ export class VoiceRoom extends Emitter {
     this.#previous?.connection.send(message);
   }
 
-  // ---- clockwork --------------------------------------------------------------------------
-
-  #startTimers() {
-    this.#timers.push(setInterval(() => this.#readLevel(), LEVEL_EVERY_MS));
-    this.#timers.push(setInterval(() => this.#readQuality(), QUALITY_EVERY_MS));
-  }
-
-  #readLevel() {
-    const level = smooth(this.#level, this.#muted ? 0 : (this.#playback?.level() ?? 0));
-    if (level === this.#level) return;
-    this.#level = level;
-    this.emit("level", level);
-  }
-
-  async #readQuality() {
-    const connection = this.#current;
-    if (!connection) return;
-    const reports = await connection.stats().catch(() => []);
-    if (connection !== this.#current || this.#closed) return;
-    const { measures, counters } = measure(reports, this.#counters, connection.rtt);
-    this.#counters = counters;
-    this.#grade = settle(this.#grade, grade(measures));
-    this.emit("quality", { quality: this.#grade.shown, ...measures });
-  }
+  // ---- the way out -----------------------------------------------------------------------
 
   #sayGoodbye = () => {
     this.#current?.send({ type: "leave" });
@@ -560,7 +556,7 @@ export class VoiceRoom extends Emitter {
     this.#abort.abort();
     this.#options.signal?.removeEventListener("abort", this.#leaveOnAbort);
     window.removeEventListener("pagehide", this.#sayGoodbye);
-    for (const timer of this.#timers) clearInterval(timer);
+    this.#meters.stop();
     this.#endHandover();
     this.#current?.close();
     this.#output?.close();

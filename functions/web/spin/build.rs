@@ -26,7 +26,10 @@ fn main() -> io::Result<()> {
 }
 
 fn write_asset(list: &mut String, folder: &str, file: &Path) -> io::Result<()> {
-    let name = file.file_name().and_then(|name| name.to_str()).expect("file names are ASCII");
+    let name = file
+        .file_name()
+        .and_then(|name| name.to_str())
+        .expect("file names are ASCII");
     let content_type = content_type(name).ok_or_else(|| {
         let reason = format!("{folder}/{name}: no content type known; name one in spin/build.rs");
         io::Error::new(io::ErrorKind::InvalidInput, reason)

@@ -36,7 +36,8 @@ test("unknown fields are ignored and absent lists are empty", () => {
   const roster = parseMessage('{"type":"roster","left":[1],"future":{"x":1}}');
   assert.deepEqual(roster, { type: "roster", joined: [], left: [1], changed: [] });
   const welcome = parseMessage(
-    '{"type":"welcome","participant":1,"room":"r","slots":99,"participants":[{"id":1,"player":"p"}]}',
+    '{"type":"welcome","participant":1,"room":"r","slots":99,' +
+      '"participants":[{"id":1,"player":"p"}]}',
   );
   assert.deepEqual(welcome, {
     type: "welcome",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { everybody, HANDOVER_MAX_MS, handoverIsOver, leftBehind, slotGains } from "../sdk/handover.js";
+import { everybody, leftBehind, playersOf, slotGains } from "../sdk/handover.js";
 import { emptyView, participantsOf, playersInSlots, reduce } from "../sdk/roster.js";
 
 /** @import { RelayMessage } from "../sdk/messages.js" */
@@ -111,15 +111,14 @@ test("views are never changed in place", () => {
   assert.deepEqual(before, copy);
 });
 
-test("a handover is over when everybody but oneself has arrived", () => {
+test("behind is everybody but oneself who has not arrived", () => {
   const before = viewAfter(WELCOME);
   const alone = viewAfter({ ...WELCOME, participant: 1, participants: [peer(1, "me")] });
-  assert.deepEqual([...leftBehind(before, alone)].sort(), ["ann", "zoe"]);
-  assert.equal(handoverIsOver(before, alone, 0), false);
-  assert.equal(handoverIsOver(before, alone, HANDOVER_MAX_MS), true);
-  const joined = [peer(2, "zoe"), peer(3, "ann")];
-  const complete = reduce(alone, roster({ joined })).view;
-  assert.equal(handoverIsOver(before, complete, 0), true);
+  assert.deepEqual([...leftBehind(before, playersOf(alone))].sort(), ["ann", "zoe"]);
+  const complete = reduce(alone, roster({ joined: [peer(2, "zoe"), peer(3, "ann")] })).view;
+  assert.equal(leftBehind(before, playersOf(complete)).size, 0);
+  const left = reduce(before, roster({ left: [1, 3] })).view;
+  assert.equal(leftBehind(left, playersOf(alone)).size, 0);
 });
 
 test("during a handover everybody is shown once and heard from one side", () => {
@@ -129,14 +128,19 @@ test("during a handover everybody is shown once and heard from one side", () => 
     slots: [{ slot: 0, participant: 1 }, { slot: 1, participant: 3 }],
   };
   const before = viewAfter(WELCOME, slots);
-  const after = viewAfter({
-    ...WELCOME,
-    participant: 1,
-    participants: [peer(1, "me"), peer(2, "zoe")],
+  const participants = [peer(1, "me"), peer(2, "zoe")];
+  const after = viewAfter({ ...WELCOME, participant: 1, participants }, {
+    type: "slots",
+    slots: [{ slot: 3, participant: 2 }],
   });
   assert.deepEqual(everybody(after, before).map((person) => person.id), ["me", "zoe", "ann"]);
-  const gains = slotGains(before, new Map(), leftBehind(before, after));
-  assert.deepEqual(gains, [0, 1, 0, 0]);
+  const behind = leftBehind(before, playersOf(after));
+  assert.deepEqual(slotGains(before, new Map(), (id) => behind.has(id)), [0, 1, 1, 1]);
+  assert.deepEqual(slotGains(after, new Map(), (id) => !behind.has(id)), [1, 1, 1, 1]);
+  // Zoe has just arrived: until her audio is here too, she is heard from the old side.
+  const early = leftBehind(before, new Set(["me"]));
+  assert.deepEqual(slotGains(before, new Map(), (id) => early.has(id)), [1, 1, 1, 1]);
+  assert.deepEqual(slotGains(after, new Map(), (id) => !early.has(id)), [1, 1, 1, 0]);
 });
 
 test("volume follows the player through the slots", () => {

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import puppeteer from "puppeteer-core";
+import { startSoundCard } from "./sound-card.mjs";
 
 const CHROMIUM_FLAGS = [
   "--no-sandbox",
@@ -14,6 +15,7 @@ const CHROMIUM_FLAGS = [
   "--use-fake-ui-for-media-stream",
   "--use-fake-device-for-media-stream",
   "--autoplay-policy=no-user-gesture-required",
+  "--mute-audio",
   // A test machine has no multicast to resolve the names that would hide addresses.
   "--disable-features=WebRtcHideLocalIpsWithMdns",
   // Several tabs talk at once; none of them may be put to sleep for being behind another.
@@ -36,14 +38,11 @@ const FIREFOX_PREFS = {
   "dom.min_background_timeout_value": 50,
 };
 
-/**
- * @param {"chromium" | "firefox"} kind
- * @param {{ flags?: string[], withoutFlags?: string[] }} [more]
- */
-export async function launch(kind, more = {}) {
+/** @param {"chromium" | "firefox"} kind */
+export async function launch(kind) {
   const profile = await mkdtemp(join(tmpdir(), `lifeverse-${kind}-`));
   const chromium = kind === "chromium";
-  const flags = [...(chromium ? CHROMIUM_FLAGS : []), ...(more.flags ?? [])];
+  const sound = chromium ? null : await startSoundCard();
   const browser = await puppeteer.launch({
     browser: chromium ? "chrome" : "firefox",
     executablePath: chromium
@@ -51,7 +50,8 @@ export async function launch(kind, more = {}) {
       : (process.env.FIREFOX ?? "/usr/bin/firefox-esr"),
     headless: true,
     userDataDir: profile,
-    args: flags.filter((flag) => !more.withoutFlags?.includes(flag)),
+    args: chromium ? CHROMIUM_FLAGS : [],
+    env: { ...process.env, ...sound?.env },
     extraPrefsFirefox: chromium ? undefined : FIREFOX_PREFS,
     protocolTimeout: 60_000,
   });
@@ -59,6 +59,7 @@ export async function launch(kind, more = {}) {
     browser,
     async close() {
       await browser.close();
+      await sound?.close();
       await rm(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
     },
   };

@@ -35,6 +35,24 @@ export function installEars({ tone }) {
     return loudest;
   };
 
+  /** The longest pause in what was played lately, in ms; the last 170 ms are looked at. */
+  globalThis.longestPause = () => {
+    let longest = Infinity;
+    for (const ear of ears) {
+      if (ear.context.state !== "running") continue;
+      const samples = new Float32Array(ear.fftSize);
+      ear.getFloatTimeDomainData(samples);
+      let run = 0;
+      let most = 0;
+      for (const sample of samples) {
+        run = Math.abs(sample) < 0.001 ? run + 1 : 0;
+        most = Math.max(most, run);
+      }
+      longest = Math.min(longest, (most / ear.context.sampleRate) * 1000);
+    }
+    return longest;
+  };
+
   if (tone === null || !navigator.mediaDevices) return;
   globalThis.microphoneRequests = 0;
   navigator.mediaDevices.getUserMedia = async () => {

@@ -48,19 +48,35 @@ pub fn answer(method: &str, path: &str, if_none_match: Option<&str>) -> Answer {
     let mut headers = file_headers(asset);
     if if_none_match.is_some_and(|tags| matches(tags, asset.etag)) {
         headers.push(record("not-modified"));
-        return Answer { status: 304, headers, body: b"" };
+        return Answer {
+            status: 304,
+            headers,
+            body: b"",
+        };
     }
     headers.push(record("served"));
     headers.push(("content-type", asset.content_type.to_owned()));
     if method == "HEAD" {
-        return Answer { status: 200, headers, body: b"" };
+        return Answer {
+            status: 200,
+            headers,
+            body: b"",
+        };
     }
     headers.push(("content-length", asset.body.len().to_string()));
-    Answer { status: 200, headers, body: asset.body }
+    Answer {
+        status: 200,
+        headers,
+        body: asset.body,
+    }
 }
 
 fn find(path: &str) -> Option<&'static Asset> {
-    let path = if path == "/" || path == "/demo/" { INDEX } else { path };
+    let path = if path == "/" || path == "/demo/" {
+        INDEX
+    } else {
+        path
+    };
     let index = ASSETS.binary_search_by(|asset| asset.path.cmp(path)).ok()?;
     Some(&ASSETS[index])
 }
@@ -68,11 +84,18 @@ fn find(path: &str) -> Option<&'static Asset> {
 fn file_headers(asset: &Asset) -> Vec<(&'static str, String)> {
     // Names carry no version, so every use asks whether the file changed. The font never does.
     let lasting = asset.path.ends_with(".woff2");
-    let cache = if lasting { "public, max-age=604800" } else { "no-cache" };
+    let cache = if lasting {
+        "public, max-age=604800"
+    } else {
+        "no-cache"
+    };
     let mut headers = vec![
         ("etag", asset.etag.to_owned()),
         ("cache-control", cache.to_owned()),
-        ("content-security-policy", CONTENT_SECURITY_POLICY.to_owned()),
+        (
+            "content-security-policy",
+            CONTENT_SECURITY_POLICY.to_owned(),
+        ),
         ("permissions-policy", PERMISSIONS_POLICY.to_owned()),
         ("referrer-policy", "no-referrer".to_owned()),
         ("x-content-type-options", "nosniff".to_owned()),
@@ -88,14 +111,24 @@ fn file_headers(asset: &Asset) -> Vec<(&'static str, String)> {
 
 /// Whether an If-None-Match value names this tag (RFC 9110, 13.1.2: weak comparison).
 fn matches(tags: &str, etag: &str) -> bool {
-    tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+    tags.split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
 }
 
-const NOT_FOUND: &[u8] = br#"{"type":"https://lifeverse.dev/problems/unknown-route","title":"Unknown route","status":404,"detail":"Nothing is served at this address. The page is at /, the SDK at /sdk/index.js."}"#;
+const NOT_FOUND: &str = concat!(
+    r#"{"type":"https://lifeverse.dev/problems/unknown-route","#,
+    r#""title":"There is nothing at this address","status":404,"#,
+    r#""detail":"The page is at /, the browser SDK at /sdk/index.js."}"#,
+);
 
-const NOT_ALLOWED: &[u8] = br#"{"type":"https://lifeverse.dev/problems/method-not-allowed","title":"Method not allowed","status":405,"detail":"This address only serves a file. Use GET or HEAD."}"#;
+const NOT_ALLOWED: &str = concat!(
+    r#"{"type":"https://lifeverse.dev/problems/method-not-allowed","#,
+    r#""title":"This address does not take this method","status":405,"#,
+    r#""detail":"Only a file is served here. Use GET or HEAD."}"#,
+);
 
-fn refusal(status: u16, outcome: &str, body: &'static [u8]) -> Answer {
+fn refusal(status: u16, outcome: &str, body: &'static str) -> Answer {
     let headers = vec![
         ("content-type", "application/problem+json".to_owned()),
         ("content-length", body.len().to_string()),
@@ -104,10 +137,17 @@ fn refusal(status: u16, outcome: &str, body: &'static [u8]) -> Answer {
         ("access-control-allow-origin", "*".to_owned()),
         record(outcome),
     ];
-    Answer { status, headers, body }
+    Answer {
+        status,
+        headers,
+        body: body.as_bytes(),
+    }
 }
 
 /// This function's share of the invocation record; the host strips the header.
 fn record(outcome: &str) -> (&'static str, String) {
-    ("lv-record", format!(r#"{{"route":"page","outcome":"{outcome}"}}"#))
+    (
+        "lv-record",
+        format!(r#"{{"route":"page","outcome":"{outcome}"}}"#),
+    )
 }

@@ -21,7 +21,10 @@ mod entry {
 
     #[http_service]
     async fn serve(request: Request) -> impl IntoResponse {
-        let tags = request.headers().get("if-none-match").and_then(|tags| tags.to_str().ok());
+        let tags = request
+            .headers()
+            .get("if-none-match")
+            .and_then(|tags| tags.to_str().ok());
         let answer = answer(request.method().as_str(), request.uri().path(), tags);
         let mut headers = HeaderMap::with_capacity(answer.headers.len());
         for (name, value) in answer.headers {

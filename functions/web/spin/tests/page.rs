@@ -1,4 +1,5 @@
 //! The page, the SDK and their headers, as a browser meets them.
+#![allow(clippy::unwrap_used, reason = "a test may end at once")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +17,11 @@ fn every_file_of_sdk_and_demo_is_served_as_it_lies_there() {
             let path = format!("/{folder}/{name}");
             let reply = answer("GET", &path, None);
             assert_eq!(reply.status, 200, "{path}");
-            assert_eq!(reply.body, fs::read(web.join(folder).join(&name)).unwrap(), "{path}");
+            assert_eq!(
+                reply.body,
+                fs::read(web.join(folder).join(&name)).unwrap(),
+                "{path}"
+            );
             expected.insert(path);
         }
     }
@@ -29,14 +34,20 @@ fn every_file_of_sdk_and_demo_is_served_as_it_lies_there() {
 fn the_root_is_the_page() {
     let reply = answer("GET", "/", None);
     assert_eq!(reply.status, 200);
-    assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
     assert_eq!(reply, answer("GET", "/demo/index.html", None));
 }
 
 #[test]
 fn modules_have_the_type_that_browsers_insist_on() {
     let reply = answer("GET", "/sdk/index.js", None);
-    assert_eq!(reply.header("content-type"), Some("text/javascript; charset=utf-8"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("text/javascript; charset=utf-8")
+    );
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
 }
 
@@ -50,7 +61,12 @@ fn head_has_the_headers_and_no_body() {
 #[test]
 fn an_unchanged_file_is_not_sent_again() {
     let etag = answer("GET", "/", None).header("etag").unwrap().to_owned();
-    for tags in [etag.clone(), format!("W/{etag}"), format!("\"x\", {etag}"), "*".to_owned()] {
+    for tags in [
+        etag.clone(),
+        format!("W/{etag}"),
+        format!("\"x\", {etag}"),
+        "*".to_owned(),
+    ] {
         let reply = answer("GET", "/", Some(&tags));
         assert_eq!((reply.status, reply.body), (304, &b""[..]), "{tags}");
         assert_eq!(reply.header("etag"), Some(etag.as_str()));
@@ -66,10 +82,20 @@ fn different_files_have_different_tags() {
 
 #[test]
 fn nothing_else_is_served() {
-    for path in ["/nothing", "/sdk", "/sdk/", "/sdk/../Cargo.toml", "", "/demo/%2e%2e/x"] {
+    for path in [
+        "/nothing",
+        "/sdk",
+        "/sdk/",
+        "/sdk/../Cargo.toml",
+        "",
+        "/demo/%2e%2e/x",
+    ] {
         let reply = answer("GET", path, None);
         assert_eq!(reply.status, 404, "{path}");
-        assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+        assert_eq!(
+            reply.header("content-type"),
+            Some("application/problem+json")
+        );
         let body = std::str::from_utf8(reply.body).unwrap();
         assert!(body.contains("problems/unknown-route"), "{body}");
     }
@@ -90,7 +116,12 @@ fn the_page_may_run_only_its_own_code() {
     let policy = reply.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none'"));
     assert!(policy.contains("connect-src 'self'") && !policy.contains("unsafe"));
-    assert!(reply.header("permissions-policy").unwrap().contains("microphone=(self)"));
+    assert!(
+        reply
+            .header("permissions-policy")
+            .unwrap()
+            .contains("microphone=(self)")
+    );
     assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(reply.header("referrer-policy"), Some("no-referrer"));
     // The policy is only worth something when the page needs no exception from it.
@@ -98,7 +129,10 @@ fn the_page_may_run_only_its_own_code() {
     for inline in ["<style", " style=", "javascript:", " onclick="] {
         assert!(!page.contains(inline), "the page has {inline}");
     }
-    assert_eq!(page.matches("<script").count(), page.matches("<script type=\"module\" src=").count());
+    assert_eq!(
+        page.matches("<script").count(),
+        page.matches("<script type=\"module\" src=").count()
+    );
 }
 
 #[test]

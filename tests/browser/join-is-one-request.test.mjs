@@ -1,0 +1,17 @@
+import assert from "node:assert/strict";
+import { join, scenario, until } from "./support/scenario.mjs";
+
+scenario("a join is one request, and a call needs none", async ({ open, room }) => {
+  const page = await open();
+  await page.waitForNetworkIdle();
+  const requests = [];
+  page.on("request", (request) => {
+    const { pathname } = new URL(request.url());
+    requests.push(`${request.method()} ${pathname}`);
+  });
+  await join(page, { name: "Ann", room });
+  // Until here and then for a few heartbeats: the measured quality comes from the data channel.
+  await until(page, () => /\d+ ms/.test(document.querySelector("#quality-text").textContent));
+  const voice = requests.filter((request) => !request.endsWith(" /dev/token"));
+  assert.deepEqual(voice, [`POST /v1/rooms/${room}/sessions`]);
+});

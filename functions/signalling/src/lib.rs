@@ -1,1 +1,60 @@
-//! Join, WHIP and leave: answers an SDP offer with a sealed admission ticket.
+//! Join, WHIP and leave: answers an SDP offer with a sealed admission ticket (design section 4).
+//!
+//! The function never talks to the relay to admit a session. What the relay must know travels in
+//! the ICE username fragment of the answer, sealed; the rest in the hello.
+
+#![allow(
+    async_fn_in_trait,
+    reason = "generic over ports, see Send in the crate edge"
+)]
+
+mod admit;
+pub mod answer;
+mod leave;
+pub mod offer;
+
+use edge::http::{Call, Request, Response, serve};
+use edge::ports::{Clock, Entropy, RelayLink, Variables};
+use edge::store::Store;
+use edge::{Refusal, config};
+use wire::RoomName;
+use wire::problem::ProblemKind;
+use wire::routes::{Function, JOIN, LEAVE, WHIP};
+
+/// Serves one request.
+pub async fn handle<H>(host: &H, request: Request) -> Response
+where
+    H: Store + Clock + Entropy + Variables + RelayLink,
+{
+    serve(
+        Function::Signalling,
+        host,
+        &request,
+        async |call, store| match call.route.name {
+            name if name == JOIN.name => admit::join(host, store, call).await,
+            name if name == WHIP.name => admit::whip(host, store, call).await,
+            name if name == LEAVE.name => leave::leave(host, store, call).await,
+            other => unreachable!("the table has no route {other} for this function"),
+        },
+    )
+    .await
+}
+
+/// What every route begins with: the caller's claims, then the room of the path.
+async fn authenticate<H>(
+    host: &H,
+    call: &Call<'_>,
+) -> Result<(wire::claims::Claims, RoomName), Refusal>
+where
+    H: Clock + Variables,
+{
+    let verifier = config::verifier(host).await?;
+    let authorization = call.request.authorization.as_deref();
+    let claims = verifier.verify(authorization, host.now_ms() / 1000)?;
+    let room = RoomName::new(call.parameters[0].clone()).map_err(name_invalid)?;
+    Ok((claims, room))
+}
+
+fn name_invalid(bad: wire::ids::BadId) -> Refusal {
+    Refusal::new(ProblemKind::NameInvalid, format!("The address has {bad}."))
+}

@@ -1,0 +1,221 @@
+use std::pin::pin;
+use std::task::Poll;
+
+use edge::http::{Request, Response};
+use edge::ports::{
+    Clock, Entropy, RELAY_LINK_TIMEOUT_MS, RelayLink, Unreachable, VariableFault, Variables,
+};
+use edge::store::{Delete, Item, Key, Put, Query, Store, StoreError, Write};
+use http_body_util::{BodyExt, Full};
+use spin_sdk::wasip3::clocks::{monotonic_clock, system_clock};
+use spin_sdk::wasip3::random::random;
+use spin_sdk::{http as spin_http, sqlite, variables};
+use wire::ShardId;
+use wire::control::SHARD_HEADER;
+use wire::limits::MAX_BODY_BYTES;
+
+use crate::sql::{Database, SqlError, SqlStore, Value};
+
+/// The ports of one request. An instance serves one request, so nothing is kept between them; the
+/// database is opened when first used, because not every request needs it.
+pub struct SpinHost {
+    store: SqlStore<DefaultDatabase>,
+}
+
+/// Serves one request with `handler`: what a component's entry point calls.
+pub async fn serve(
+    request: spin_http::Request,
+    handler: impl AsyncFnOnce(&SpinHost, Request) -> Response,
+) -> spin_http::Response<Full<bytes::Bytes>> {
+    let host = SpinHost {
+        store: SqlStore::new(DefaultDatabase::default()),
+    };
+    into_http(handler(&host, from_http(request).await).await)
+}
+
+async fn from_http(request: spin_http::Request) -> Request {
+    let (parts, mut body) = request.into_parts();
+    let header = |name: &str| {
+        let value = parts.headers.get(name)?;
+        value.to_str().ok().map(str::to_owned)
+    };
+    let mut bytes = Vec::new();
+    // One byte more than allowed is enough to see that it is too long.
+    while bytes.len() <= MAX_BODY_BYTES
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        if let Ok(data) = frame.into_data() {
+            let room = (MAX_BODY_BYTES + 1 - bytes.len()).min(data.len());
+            bytes.extend_from_slice(&data[..room]);
+        }
+    }
+    Request {
+        method: parts.method.as_str().to_owned(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().map(str::to_owned),
+        authorization: header("authorization"),
+        content_type: header("content-type"),
+        body: bytes,
+    }
+}
+
+fn into_http(response: Response) -> spin_http::Response<Full<bytes::Bytes>> {
+    let mut reply = spin_http::Response::new(Full::new(bytes::Bytes::from(response.body)));
+    *reply.status_mut() =
+        spin_http::StatusCode::from_u16(response.status).expect("functions reply with valid codes");
+    for (name, value) in response.headers {
+        let name = spin_http::HeaderName::from_static(name);
+        let value = spin_http::HeaderValue::from_str(&value)
+            .expect("functions put checked names and our own words into headers");
+        reply.headers_mut().append(name, value);
+    }
+    reply
+}
+
+impl Clock for SpinHost {
+    fn now_ms(&self) -> u64 {
+        let now = system_clock::now();
+        let seconds = u64::try_from(now.seconds).unwrap_or(0);
+        seconds * 1000 + u64::from(now.nanoseconds / 1_000_000)
+    }
+}
+
+impl Entropy for SpinHost {
+    fn fill(&self, bytes: &mut [u8]) {
+        let mut filled = 0;
+        // The host may return fewer bytes than asked for.
+        while filled < bytes.len() {
+            let more = random::get_random_bytes((bytes.len() - filled) as u64);
+            let room = more.len().min(bytes.len() - filled);
+            bytes[filled..filled + room].copy_from_slice(&more[..room]);
+            filled += room;
+        }
+    }
+}
+
+impl Variables for SpinHost {
+    async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault> {
+        match variables::get(name).await {
+            Ok(value) => Ok(Some(value)),
+            Err(variables::Error::Undefined(_)) => Ok(None),
+            Err(_) => Err(VariableFault),
+        }
+    }
+}
+
+impl RelayLink for SpinHost {
+    async fn post(&self, url: &str, shard: &ShardId, sealed: String) -> Result<u16, Unreachable> {
+        let request = http_request(url, shard, sealed).map_err(|_| Unreachable)?;
+        let mut answer = pin!(spin_http::send(request));
+        let timeout_ns = RELAY_LINK_TIMEOUT_MS * 1_000_000;
+        let mut timeout = pin!(monotonic_clock::wait_for(timeout_ns));
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+                let status = answer.map(|answer| answer.status().as_u16());
+                return Poll::Ready(status.map_err(|_| Unreachable));
+            }
+            timeout.as_mut().poll(context).map(|()| Err(Unreachable))
+        })
+        .await
+    }
+}
+
+type OutboundRequest = http::Request<Full<bytes::Bytes>>;
+
+fn http_request(
+    url: &str,
+    shard: &ShardId,
+    sealed: String,
+) -> Result<OutboundRequest, http::Error> {
+    http::Request::post(url)
+        .header(SHARD_HEADER, shard.as_str())
+        .header("content-type", "text/plain")
+        .body(Full::new(bytes::Bytes::from(sealed)))
+}
+
+/// The database called `default`.
+#[derive(Default)]
+struct DefaultDatabase {
+    connection: std::cell::OnceCell<sqlite::Connection>,
+}
+
+impl DefaultDatabase {
+    async fn connection(&self) -> Result<&sqlite::Connection, SqlError> {
+        if self.connection.get().is_none() {
+            let opened = sqlite::Connection::open_default()
+                .await
+                .map_err(sql_error)?;
+            // A request that opened twice at once keeps the first.
+            let _ = self.connection.set(opened);
+        }
+        Ok(self.connection.get().expect("set above"))
+    }
+}
+
+fn sql_error(error: sqlite::Error) -> SqlError {
+    SqlError(match error {
+        sqlite::Error::Io(message) => message,
+        other => other.to_string(),
+    })
+}
+
+impl Database for DefaultDatabase {
+    async fn execute(&self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, SqlError> {
+        let parameters = parameters.iter().cloned().map(|value| match value {
+            Value::Null => sqlite::Value::Null,
+            Value::Integer(number) => sqlite::Value::Integer(number),
+            Value::Text(text) => sqlite::Value::Text(text),
+            Value::Blob(bytes) => sqlite::Value::Blob(bytes),
+        });
+        let result = self
+            .connection()
+            .await?
+            .execute(sql, parameters)
+            .await
+            .map_err(sql_error)?;
+        let rows = result.collect().await.map_err(sql_error)?;
+        let value = |value| match value {
+            sqlite::Value::Null => Ok(Value::Null),
+            sqlite::Value::Integer(number) => Ok(Value::Integer(number)),
+            sqlite::Value::Text(text) => Ok(Value::Text(text)),
+            sqlite::Value::Blob(bytes) => Ok(Value::Blob(bytes)),
+            sqlite::Value::Real(_) => Err(SqlError("a real number where none is kept".into())),
+        };
+        rows.into_iter()
+            .map(|row| row.values.into_iter().map(value).collect())
+            .collect()
+    }
+}
+
+/// The store is the SQL store's; written out because a component has exactly one host type.
+impl Store for SpinHost {
+    async fn get(&self, now_ms: u64, key: Key<'_>) -> Result<Option<Item>, StoreError> {
+        self.store.get(now_ms, key).await
+    }
+
+    async fn query(&self, now_ms: u64, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
+        self.store.query(now_ms, query).await
+    }
+
+    async fn put(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
+        self.store.put(now_ms, put).await
+    }
+
+    async fn delete(&self, now_ms: u64, delete: Delete<'_>) -> Result<(), StoreError> {
+        self.store.delete(now_ms, delete).await
+    }
+
+    async fn increment(
+        &self,
+        now_ms: u64,
+        key: Key<'_>,
+        by: i64,
+        expires_at_ms: Option<u64>,
+    ) -> Result<i64, StoreError> {
+        self.store.increment(now_ms, key, by, expires_at_ms).await
+    }
+
+    async fn commit(&self, now_ms: u64, writes: &[Write<'_>]) -> Result<(), StoreError> {
+        self.store.commit(now_ms, writes).await
+    }
+}

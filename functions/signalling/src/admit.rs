@@ -1,0 +1,245 @@
+//! Admission: what join and WHIP share, and what each replies.
+
+use edge::directory::{self, Seat};
+use edge::http::{Call, Response};
+use edge::ports::{Clock, Entropy, Variables};
+use edge::store::Store;
+use edge::{Metered, Refusal, config};
+use wire::claims::Claims;
+use wire::fleet::Transport;
+use wire::hello::{ChannelGrant, Hello};
+use wire::join::{DEFAULT_CHANNEL, JoinReply, JoinRequest};
+use wire::keys::FleetSecret;
+use wire::limits::{MAX_CHANNELS, TICKET_LIFETIME_S};
+use wire::problem::ProblemKind;
+use wire::routes::{JOIN, JSON, SDP, WHIP};
+use wire::ticket::{Permissions, Ticket, ice_password};
+use wire::{ChannelKey, ChannelName, RegionName, RoomKey, RoomName, SessionId, SessionRef};
+
+use crate::answer::{self, Admission};
+use crate::authenticate;
+use crate::offer::{self, Offer};
+
+/// `POST /v1/rooms/{room}/sessions`.
+pub(crate) async fn join<H, S>(
+    host: &H,
+    store: &Metered<'_, S>,
+    call: &Call<'_>,
+) -> Result<Response, Refusal>
+where
+    H: Clock + Entropy + Variables,
+    S: Store,
+{
+    let (claims, room) = authenticate(host, call).await?;
+    check_room(&claims, &room)?;
+    if call.request.content_type.is_some() && !call.request.has_content_type(JSON) {
+        return Err(media_type(JSON));
+    }
+    let request: JoinRequest = serde_json::from_slice(&call.request.body)
+        .map_err(|error| body_invalid(format!("The body is not a join request: {error}.")))?;
+    let channels = channel_names(request.channels)?;
+    let grants = grants(&claims, &room, channels)?;
+    let offer = offer::read(&request.offer)?;
+    let admitted = Admit {
+        host,
+        claims,
+        room,
+        grants,
+        offer,
+        region: request.region,
+    };
+    let (reply, location) = admitted.seal(store).await?;
+    Ok(Response::json(JOIN.status, &reply)
+        .with("location", location)
+        .with("cache-control", "no-store"))
+}
+
+/// `POST /v1/rooms/{room}/whip` (RFC 9725).
+pub(crate) async fn whip<H, S>(
+    host: &H,
+    store: &Metered<'_, S>,
+    call: &Call<'_>,
+) -> Result<Response, Refusal>
+where
+    H: Clock + Entropy + Variables,
+    S: Store,
+{
+    let (claims, room) = authenticate(host, call).await?;
+    check_room(&claims, &room)?;
+    if !call.request.has_content_type(SDP) {
+        return Err(media_type(SDP));
+    }
+    let grants = grants(&claims, &room, channel_names(None)?)?;
+    let text = std::str::from_utf8(&call.request.body)
+        .map_err(|_| Refusal::new(ProblemKind::OfferInvalid, "Send the offer in UTF-8."))?;
+    let offer = offer::read(text)?;
+    let admitted = Admit {
+        host,
+        claims,
+        room,
+        grants,
+        offer,
+        region: None,
+    };
+    let (reply, location) = admitted.seal(store).await?;
+    Ok(Response::new(WHIP.status, SDP, reply.answer.into_bytes())
+        .with("location", location)
+        .with("cache-control", "no-store"))
+}
+
+fn body_invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
+    Refusal::new(ProblemKind::BodyInvalid, detail)
+}
+
+fn media_type(wanted: &str) -> Refusal {
+    let detail = format!("Send the body with the content type {wanted}.");
+    Refusal::new(ProblemKind::MediaTypeUnsupported, detail)
+}
+
+fn check_room(claims: &Claims, room: &RoomName) -> Result<(), Refusal> {
+    if claims.grants_room(room) {
+        return Ok(());
+    }
+    let detail = format!("Get a token from the game that grants the room {room}.");
+    Err(Refusal::new(ProblemKind::RoomNotGranted, detail))
+}
+
+fn channel_names(wanted: Option<Vec<ChannelName>>) -> Result<Vec<ChannelName>, Refusal> {
+    let Some(channels) = wanted else {
+        return Ok(vec![
+            ChannelName::new(DEFAULT_CHANNEL).expect("the default is a name"),
+        ]);
+    };
+    if channels.is_empty() || channels.len() > MAX_CHANNELS {
+        return Err(body_invalid(format!(
+            "Name 1 to {MAX_CHANNELS} channels, or leave them out."
+        )));
+    }
+    let twice = channels
+        .iter()
+        .enumerate()
+        .any(|(at, name)| channels[..at].contains(name));
+    if twice {
+        return Err(body_invalid("Name each channel once."));
+    }
+    Ok(channels)
+}
+
+/// What the token allows in each channel; a channel in which it allows nothing is refused.
+fn grants(
+    claims: &Claims,
+    room: &RoomName,
+    channels: Vec<ChannelName>,
+) -> Result<Vec<ChannelGrant>, Refusal> {
+    let grant = |channel: ChannelName| {
+        let permissions = claims.permissions(room, &channel);
+        if permissions == Permissions::default() {
+            let detail = format!(
+                "Get a token from the game that grants the channel {channel}, or do not ask for it."
+            );
+            return Err(Refusal::new(ProblemKind::ChannelNotGranted, detail));
+        }
+        Ok(ChannelGrant {
+            channel,
+            permissions: permissions.0,
+        })
+    };
+    channels.into_iter().map(grant).collect()
+}
+
+/// A checked request on its way to a relay.
+struct Admit<'a, H> {
+    host: &'a H,
+    claims: Claims,
+    room: RoomName,
+    grants: Vec<ChannelGrant>,
+    offer: Offer,
+    region: Option<RegionName>,
+}
+
+impl<H: Clock + Entropy + Variables> Admit<'_, H> {
+    /// Finds the room's relay and seals what it must know. Returns the reply and the session's
+    /// address.
+    async fn seal<S: Store>(self, store: &Metered<'_, S>) -> Result<(JoinReply, String), Refusal> {
+        let secret = config::fleet_secret(self.host).await?;
+        let wanted = match &self.region {
+            Some(region) => region.clone(),
+            None => config::region(self.host).await?,
+        };
+        let now_ms = self.host.now_ms();
+        let seat = directory::home_of(store, now_ms, &self.room, &wanted).await?;
+        let mut session = SessionId([0; 8]);
+        self.host.fill(&mut session.0);
+        let expires_at = now_ms / 1000 + TICKET_LIFETIME_S;
+        let (answer, hello) = self.answer(&secret, &seat, session, expires_at);
+        let shard = seat.home.shard;
+        let session = SessionRef {
+            shard: shard.clone(),
+            session,
+        };
+        let location = format!("/v1/rooms/{}/sessions/{session}", self.room);
+        let region = seat.home.region;
+        let reply = JoinReply {
+            session,
+            answer,
+            hello,
+            region,
+            relay: shard,
+            expires_at,
+        };
+        Ok((reply, location))
+    }
+
+    fn answer(
+        &self,
+        secret: &FleetSecret,
+        seat: &Seat,
+        session: SessionId,
+        expires_at: u64,
+    ) -> (String, String) {
+        let heartbeat = &seat.shard.heartbeat;
+        let keys = secret
+            .shard_key(&heartbeat.shard, heartbeat.epoch)
+            .subkeys();
+        let first = &self.grants[0];
+        let ticket = Ticket {
+            expires_at: u32::try_from(expires_at).unwrap_or(u32::MAX),
+            session,
+            player: secret.player_key(&self.claims.sub),
+            fingerprint: self.offer.fingerprint_prefix(),
+            room: RoomKey::of(&self.room),
+            channel: ChannelKey::of(&self.room, &first.channel),
+            permissions: Permissions(first.permissions),
+            opus_payload_type: self.offer.opus_payload_type,
+            red_payload_type: 0,
+            audio_level_id: self.offer.audio_level_id.unwrap_or(0),
+            slots: self.offer.slots,
+        };
+        let ufrag = ticket.seal(&keys, heartbeat.boot);
+        let candidates: Vec<_> = heartbeat
+            .candidates
+            .iter()
+            .filter(|candidate| candidate.transport == Transport::Udp)
+            .map(|candidate| candidate.address)
+            .collect();
+        let admission = Admission {
+            session,
+            ufrag: &ufrag,
+            password: &ice_password(&keys, &ufrag),
+            fingerprint: &heartbeat.fingerprint,
+            candidates: &candidates,
+        };
+        let name = self.claims.name.clone().filter(|name| !name.is_empty());
+        let hello = Hello {
+            session,
+            player: self.claims.sub.clone(),
+            name: name.unwrap_or_else(|| self.claims.sub.to_string()),
+            room: self.room.clone(),
+            channels: self.grants.clone(),
+        };
+        (
+            answer::write(&self.offer, &admission),
+            hello.seal(&keys, heartbeat.boot),
+        )
+    }
+}

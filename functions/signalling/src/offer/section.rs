@@ -1,0 +1,180 @@
+//! What the attributes of one m-line say.
+
+use data_encoding::HEXUPPER_PERMISSIVE;
+use edge::Refusal;
+use sdp_types::{Attribute, Media, Session};
+
+use super::{MAX_MID_CHARS, Role, SCTP_PORT, invalid};
+
+/// Protocols that are DTLS-SRTP with feedback (RFC 8829, section 5.1.2).
+const VOICE_PROTOCOLS: [&str; 3] = ["UDP/TLS/RTP/SAVPF", "TCP/TLS/RTP/SAVPF", "RTP/SAVPF"];
+/// RFC 6464.
+pub(crate) const AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
+
+/// Whether media flows, from the client's point of view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    Send,
+    Receive,
+    Inactive,
+}
+
+fn values<'a>(attributes: &'a [Attribute], name: &str) -> impl Iterator<Item = &'a str> {
+    attributes
+        .iter()
+        .filter(move |attribute| attribute.attribute.eq_ignore_ascii_case(name))
+        .filter_map(|attribute| attribute.value.as_deref())
+}
+
+fn has(attributes: &[Attribute], name: &str) -> bool {
+    attributes
+        .iter()
+        .any(|attribute| attribute.attribute.eq_ignore_ascii_case(name))
+}
+
+/// The m-line's first value of an attribute.
+pub(super) fn value<'a>(media: &'a Media, name: &str) -> Option<&'a str> {
+    values(&media.attributes, name).next()
+}
+
+/// The m-line's value of an attribute, or else the session's.
+pub(super) fn inherited<'a>(session: &'a Session, media: &'a Media, name: &str) -> Option<&'a str> {
+    value(media, name).or_else(|| values(&session.attributes, name).next())
+}
+
+/// RFC 9143: an m-line with port 0 that is offered all the same.
+pub(super) fn bundle_only(media: &Media) -> bool {
+    has(&media.attributes, "bundle-only")
+}
+
+pub(super) fn is_voice(media: &Media) -> bool {
+    media.media == "audio" && VOICE_PROTOCOLS.contains(&media.proto.as_str())
+}
+
+/// Whether the m-line is for data channels over UDP, and in which of the two forms.
+pub(super) fn is_data(media: &Media) -> Option<Role> {
+    if media.media != "application" {
+        return None;
+    }
+    match media.proto.as_str() {
+        "UDP/DTLS/SCTP" if media.fmt == "webrtc-datachannel" => Some(Role::Data),
+        "DTLS/SCTP" => {
+            let map = value(media, "sctpmap")?;
+            (map.split(' ').nth(1) == Some("webrtc-datachannel")).then_some(Role::LegacyData)
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn direction(session: &Session, media: &Media) -> Direction {
+    let of = |attributes: &[Attribute]| {
+        attributes
+            .iter()
+            .find_map(|attribute| match attribute.attribute.as_str() {
+                "sendonly" | "sendrecv" => Some(Direction::Send),
+                "recvonly" => Some(Direction::Receive),
+                "inactive" => Some(Direction::Inactive),
+                _ => None,
+            })
+    };
+    // RFC 8866, section 6.7: sendrecv is the default.
+    of(&media.attributes)
+        .or_else(|| of(&session.attributes))
+        .unwrap_or(Direction::Send)
+}
+
+/// The mid, checked: it is echoed.
+pub(super) fn mid(media: &Media) -> Result<Option<String>, Refusal> {
+    let Some(mid) = value(media, "mid") else {
+        return Ok(None);
+    };
+    if mid.is_empty() || mid.len() > MAX_MID_CHARS || !mid.bytes().all(is_token_char) {
+        let rule = format!("Use mids of 1 to {MAX_MID_CHARS} letters, digits and token signs.");
+        return Err(invalid(rule));
+    }
+    Ok(Some(mid.to_owned()))
+}
+
+/// `token-char` of RFC 8866.
+fn is_token_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`{|}~".contains(&byte)
+}
+
+/// Whether a word of the offer may stand in the answer.
+pub(super) fn is_echoable(word: &str) -> bool {
+    let slash_or_token = |byte: u8| byte == b'/' || is_token_char(byte);
+    !word.is_empty() && word.len() <= 32 && word.bytes().all(slash_or_token)
+}
+
+pub(super) fn check_sctp_port(port: Option<&str>) -> Result<(), Refusal> {
+    if port.and_then(|port| port.parse().ok()) == Some(SCTP_PORT) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "Offer data channels on SCTP port {SCTP_PORT} (a=sctp-port)."
+    )))
+}
+
+/// The SHA-256 fingerprints among the attributes; others are for other stacks.
+pub(super) fn fingerprints(attributes: &[Attribute]) -> Result<Vec<[u8; 32]>, Refusal> {
+    let wrong = || invalid("A SHA-256 fingerprint must be 32 bytes in hex with colons.");
+    let mut found = Vec::new();
+    for value in values(attributes, "fingerprint") {
+        let (hash, digits) = value.split_once(' ').ok_or_else(wrong)?;
+        if !hash.eq_ignore_ascii_case("sha-256") {
+            continue;
+        }
+        let mut bytes = [0; 32];
+        let mut parts = digits.trim().split(':');
+        for byte in &mut bytes {
+            let part = parts
+                .next()
+                .filter(|part| part.len() == 2)
+                .ok_or_else(wrong)?;
+            let decoded = HEXUPPER_PERMISSIVE
+                .decode(part.as_bytes())
+                .map_err(|_| wrong())?;
+            *byte = decoded[0];
+        }
+        if parts.next().is_some() {
+            return Err(wrong());
+        }
+        found.push(bytes);
+    }
+    Ok(found)
+}
+
+/// The payload types of Opus (RFC 7587) in the m-line's order of preference.
+pub(super) fn opus_payload_types(media: &Media) -> Vec<u8> {
+    let mapped: Vec<u8> = values(&media.attributes, "rtpmap")
+        .filter_map(|value| {
+            let (payload_type, codec) = value.split_once(' ')?;
+            let is_opus = codec.trim().eq_ignore_ascii_case("opus/48000/2");
+            payload_type.parse().ok().filter(|_| is_opus)
+        })
+        .collect();
+    let offered = media
+        .fmt
+        .split(' ')
+        .filter_map(|format| format.parse().ok());
+    offered
+        .filter(|pt| is_usable_payload_type(*pt) && mapped.contains(pt))
+        .collect()
+}
+
+/// Seven bits, and apart from the RTCP packet types (RFC 5761, section 4).
+fn is_usable_payload_type(payload_type: u8) -> bool {
+    payload_type < 128 && !(64..=95).contains(&payload_type)
+}
+
+/// The id of the audio-level extension, when the client can send it in one-byte form.
+pub(super) fn audio_level_id(media: &Media) -> Option<u8> {
+    values(&media.attributes, "extmap").find_map(|value| {
+        let mut words = value.split(' ');
+        let first = words.next()?;
+        let (id, direction) = first.split_once('/').unwrap_or((first, "sendrecv"));
+        let id: u8 = id.parse().ok()?;
+        let sends = matches!(direction, "sendrecv" | "sendonly");
+        (words.next() == Some(AUDIO_LEVEL) && sends && (1..=14).contains(&id)).then_some(id)
+    })
+}

@@ -34,7 +34,12 @@ const ROWS: &[Row] = &[
         uses: &["edge", "wire"],
         tests_use: &["rusqlite"],
     },
-    row("signalling", &["edge", "wire"]),
+    // Its tests make offers as a real client does.
+    Row {
+        name: "signalling",
+        uses: &["edge", "wire"],
+        tests_use: &["str0m"],
+    },
     row(
         "signalling-spin",
         &["signalling", "edge-spin", "edge", "wire"],

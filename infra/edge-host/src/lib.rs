@@ -183,6 +183,11 @@ impl Running {
         &self.code
     }
 
+    /// Requests that are in components now.
+    pub fn in_flight(&self) -> usize {
+        self.app.limits.concurrent_requests as usize - self.app.slots.available_permits()
+    }
+
     /// Invocation records lost because their reader was too slow.
     pub fn records_dropped(&self) -> u64 {
         self.app.recorder.dropped()

@@ -45,7 +45,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let running = edge_host::start(config(args)?).await?;
     let address = running.address();
-    println(&serde_json::json!({ "event": "listening", "address": address }).to_string());
+    println(&format!(r#"{{"event":"listening","address":"{address}"}}"#));
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}

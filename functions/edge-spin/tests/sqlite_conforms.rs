@@ -1,5 +1,7 @@
 //! The SQL store against SQLite itself: the suite of all stores, and writers in threads.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -235,7 +235,7 @@ fn parameters(pattern: &str, request: &Request) -> Option<Vec<String>> {
     let mut actual = request.segments();
     for wanted in pattern.split('/') {
         let segment = actual.next()?;
-        if wanted.starts_with('{') {
+        if wanted.starts_with('{') && !segment.is_empty() {
             values.push(percent_decode(segment));
         } else if wanted != segment {
             return None;

@@ -1,0 +1,464 @@
+//! Rooms' homes under concurrent joins: tasks are interleaved by a seed at every store call, and
+//! store calls fail by the same seed. A failure names the seed that repeats it.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use edge::directory::{self, Seat};
+use edge::store::{Delete, Item, Key, Put, Query, Store, StoreError, Write};
+use edge::testing::MemoryStore;
+use edge::testing::schedule::{Chance, block_on, interleave, yield_now};
+use edge::{Metered, Refusal};
+use wire::fleet::{Candidate, Heartbeat, Load, ShardRecord, ShardState, Transport};
+use wire::problem::ProblemKind;
+use wire::{BootId, RegionName, RoomName};
+
+const NOW: u64 = 1_700_000_000_000;
+
+fn region(name: &str) -> RegionName {
+    name.parse().unwrap()
+}
+
+fn room() -> RoomName {
+    "lobby".parse().unwrap()
+}
+
+fn heartbeat(shard: &str, sent_at_ms: u64) -> Heartbeat {
+    Heartbeat {
+        shard: shard.parse().unwrap(),
+        region: region("eu-1"),
+        boot: BootId([1; 8]),
+        epoch: 0,
+        sent_at_ms,
+        state: ShardState::Open,
+        candidates: vec![Candidate {
+            transport: Transport::Udp,
+            address: "192.0.2.1:7410".parse().unwrap(),
+        }],
+        fingerprint: "sha-256 AB".into(),
+        control_url: "http://192.0.2.1:7411".into(),
+        load: Load::default(),
+        capacity: 100,
+    }
+}
+
+fn beat(store: &MemoryStore, now: u64, heartbeat: &Heartbeat) {
+    block_on(directory::record_heartbeat(store, now, heartbeat)).unwrap();
+}
+
+fn home_of(store: &impl Store, now: u64, room: &str) -> Result<Seat, ProblemKind> {
+    let room = room.parse().unwrap();
+    block_on(directory::home_of(store, now, &room, &region("eu-1"))).map_err(|r| r.kind)
+}
+
+/// Yields before every call, and fails some: before they happen or after.
+struct Faulty<'a> {
+    store: &'a MemoryStore,
+    chance: &'a Chance,
+    faults_per_thousand: u64,
+}
+
+impl Faulty<'_> {
+    async fn call<T>(
+        &self,
+        operation: impl AsyncFnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        yield_now().await;
+        let fault = self.chance.below(1000) < self.faults_per_thousand;
+        let lost_reply = self.chance.below(2) == 0;
+        if fault && !lost_reply {
+            return Err(StoreError::Unavailable("injected before".into()));
+        }
+        let result = operation().await;
+        if fault {
+            return Err(StoreError::Unavailable("injected after".into()));
+        }
+        result
+    }
+}
+
+impl Store for Faulty<'_> {
+    async fn get(&self, now_ms: u64, key: Key<'_>) -> Result<Option<Item>, StoreError> {
+        self.call(async || self.store.get(now_ms, key).await).await
+    }
+    async fn query(&self, now_ms: u64, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
+        self.call(async || self.store.query(now_ms, query).await)
+            .await
+    }
+    async fn put(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
+        self.call(async || self.store.put(now_ms, put).await).await
+    }
+    async fn delete(&self, now_ms: u64, delete: Delete<'_>) -> Result<(), StoreError> {
+        self.call(async || self.store.delete(now_ms, delete).await)
+            .await
+    }
+    async fn increment(
+        &self,
+        now_ms: u64,
+        key: Key<'_>,
+        by: i64,
+        expires_at_ms: Option<u64>,
+    ) -> Result<i64, StoreError> {
+        self.call(async || self.store.increment(now_ms, key, by, expires_at_ms).await)
+            .await
+    }
+    async fn commit(&self, now_ms: u64, writes: &[Write<'_>]) -> Result<(), StoreError> {
+        self.call(async || self.store.commit(now_ms, writes).await)
+            .await
+    }
+}
+
+/// Twelve concurrent joins of one room; what each got.
+fn join_storm(
+    store: &MemoryStore,
+    now: u64,
+    seed: u64,
+    faults_per_thousand: u64,
+) -> Vec<Result<Seat, Refusal>> {
+    let chance = Chance::new(seed);
+    let faulty = Faulty {
+        store,
+        chance: &chance,
+        faults_per_thousand,
+    };
+    let (room, region) = (room(), region("eu-1"));
+    let tasks = (0..12)
+        .map(|_| Box::pin(directory::home_of(&faulty, now, &room, &region)) as _)
+        .collect();
+    interleave(seed, tasks)
+}
+
+#[test]
+fn concurrent_joiners_agree_on_one_home() {
+    for seed in 0..500 {
+        let store = MemoryStore::default();
+        ["a", "b", "c"]
+            .into_iter()
+            .for_each(|shard| beat(&store, NOW, &heartbeat(shard, NOW)));
+        let seats = join_storm(&store, NOW, seed, 0);
+        let first = seats[0].as_ref().unwrap().home.clone();
+        assert_eq!(first.epoch, 1, "seed {seed}");
+        for seat in seats {
+            assert_eq!(seat.unwrap().home, first, "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn with_faults_whoever_is_answered_gets_the_one_home() {
+    let mut answered = 0;
+    for seed in 0..500 {
+        let store = MemoryStore::default();
+        ["a", "b", "c"]
+            .into_iter()
+            .for_each(|shard| beat(&store, NOW, &heartbeat(shard, NOW)));
+        let seats = join_storm(&store, NOW, seed, 100);
+        let home = block_on(directory::home(&store, NOW, &room())).unwrap();
+        for seat in seats {
+            match seat {
+                Ok(seat) => {
+                    answered += 1;
+                    assert_eq!(Some(seat.home), home, "seed {seed}");
+                }
+                Err(refusal) => {
+                    assert_eq!(refusal.kind, ProblemKind::StoreUnavailable, "seed {seed}");
+                }
+            }
+        }
+    }
+    assert!(
+        answered > 1000,
+        "the test must not pass by failing always: {answered}"
+    );
+}
+
+#[test]
+fn a_dead_home_moves_exactly_once() {
+    for seed in 0..500 {
+        let store = MemoryStore::default();
+        beat(&store, NOW, &heartbeat("a", NOW));
+        assert_eq!(
+            home_of(&store, NOW, "lobby").unwrap().home.shard.as_str(),
+            "a"
+        );
+        let later = NOW + 10_000;
+        ["b", "c"]
+            .into_iter()
+            .for_each(|shard| beat(&store, later, &heartbeat(shard, later)));
+        let seats = join_storm(&store, later, seed, if seed % 2 == 0 { 0 } else { 50 });
+        let home = block_on(directory::home(&store, later, &room()))
+            .unwrap()
+            .unwrap();
+        assert!(
+            home.epoch == 2 || seats.iter().all(Result::is_err),
+            "seed {seed}: {home:?}"
+        );
+        for seat in seats.into_iter().flatten() {
+            assert_eq!(seat.home, home, "seed {seed}");
+            assert_ne!(seat.home.shard.as_str(), "a", "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn the_epoch_only_grows_while_shards_come_and_go() {
+    for seed in 0..100 {
+        let (store, chance) = (MemoryStore::default(), Chance::new(seed));
+        let (mut now, mut epoch, mut shard) = (NOW, 0, String::new());
+        for _ in 0..40 {
+            now += 1 + chance.below(6_000);
+            for name in ["a", "b", "c"] {
+                if chance.below(3) > 0 {
+                    let state = match chance.below(6) {
+                        0 => ShardState::Draining,
+                        1 => ShardState::Full,
+                        2 => ShardState::Stopping,
+                        _ => ShardState::Open,
+                    };
+                    beat(
+                        &store,
+                        now,
+                        &Heartbeat {
+                            state,
+                            ..heartbeat(name, now)
+                        },
+                    );
+                }
+            }
+            match home_of(&store, now, "lobby") {
+                Ok(seat) => {
+                    let moved = seat.home.shard.as_str() != shard;
+                    assert_eq!(seat.home.epoch, epoch + u64::from(moved), "seed {seed}");
+                    epoch = seat.home.epoch;
+                    shard = seat.home.shard.to_string();
+                }
+                Err(kind) => assert_eq!(kind, ProblemKind::NoLiveRelay, "seed {seed}"),
+            }
+        }
+        assert!(epoch > 1, "seed {seed} shows nothing");
+    }
+}
+
+#[test]
+fn a_join_into_a_room_with_a_home_reads_two_items_and_writes_none() {
+    let store = MemoryStore::default();
+    beat(&store, NOW, &heartbeat("a", NOW));
+    home_of(&store, NOW, "lobby").unwrap();
+    let meter = Metered::new(&store);
+    home_of(&meter, NOW, "lobby").unwrap();
+    assert_eq!((meter.reads(), meter.writes()), (2, 0));
+    // Half a month later somebody pays one write, so that the home lives on.
+    let later = NOW + directory::HOME_TTL_MS / 2;
+    beat(&store, later, &heartbeat("a", later));
+    let meter = Metered::new(&store);
+    home_of(&meter, later, "lobby").unwrap();
+    assert_eq!((meter.reads(), meter.writes()), (2, 1));
+    let at_last = NOW + directory::HOME_TTL_MS + 1;
+    assert_eq!(
+        block_on(directory::home(&store, at_last, &room()))
+            .unwrap()
+            .unwrap()
+            .epoch,
+        1
+    );
+}
+
+#[test]
+fn a_burst_of_new_rooms_spreads_over_the_shards() {
+    let store = MemoryStore::default();
+    let shards = ["a", "b", "c", "d"];
+    shards
+        .into_iter()
+        .for_each(|shard| beat(&store, NOW, &heartbeat(shard, NOW)));
+    let mut rooms = std::collections::BTreeMap::<String, u32>::new();
+    for i in 0..40 {
+        let seat = home_of(&store, NOW, &format!("room-{i}")).unwrap();
+        *rooms.entry(seat.home.shard.to_string()).or_default() += 1;
+    }
+    assert_eq!(
+        rooms.values().copied().collect::<Vec<_>>(),
+        [10; 4],
+        "{rooms:?}"
+    );
+    // The next heartbeat knows the participants; what was placed before it no longer counts.
+    shards.into_iter().for_each(|shard| {
+        let load = Load {
+            participants: if shard == "c" { 1 } else { 50 },
+            ..Load::default()
+        };
+        beat(
+            &store,
+            NOW + 1,
+            &Heartbeat {
+                load,
+                ..heartbeat(shard, NOW + 1)
+            },
+        );
+    });
+    assert_eq!(
+        home_of(&store, NOW + 1, "next")
+            .unwrap()
+            .home
+            .shard
+            .as_str(),
+        "c"
+    );
+}
+
+#[test]
+fn full_shards_keep_their_rooms_and_take_no_new_ones() {
+    let store = MemoryStore::default();
+    beat(&store, NOW, &heartbeat("a", NOW));
+    home_of(&store, NOW, "old").unwrap();
+    let full = Heartbeat {
+        state: ShardState::Full,
+        ..heartbeat("a", NOW + 1)
+    };
+    beat(&store, NOW + 1, &full);
+    assert!(home_of(&store, NOW + 1, "old").is_ok());
+    assert_eq!(
+        home_of(&store, NOW + 1, "new"),
+        Err(ProblemKind::NoLiveRelay)
+    );
+    let load = Load {
+        participants: 100,
+        ..Load::default()
+    };
+    beat(
+        &store,
+        NOW + 2,
+        &Heartbeat {
+            load,
+            ..heartbeat("a", NOW + 2)
+        },
+    );
+    beat(&store, NOW + 2, &heartbeat("b", NOW + 2));
+    assert_eq!(
+        home_of(&store, NOW + 2, "old"),
+        Err(ProblemKind::NoLiveRelay),
+        "stays together"
+    );
+    assert_eq!(
+        home_of(&store, NOW + 2, "new").unwrap().home.shard.as_str(),
+        "b"
+    );
+}
+
+#[test]
+fn draining_moves_rooms_and_is_remembered() {
+    let store = MemoryStore::default();
+    ["a", "b"]
+        .into_iter()
+        .for_each(|shard| beat(&store, NOW, &heartbeat(shard, NOW)));
+    let first = home_of(&store, NOW, "lobby").unwrap().home;
+    let drained = block_on(directory::set_draining(&store, NOW, &first.shard, true)).unwrap();
+    assert!(drained.draining);
+    let second = home_of(&store, NOW, "lobby").unwrap().home;
+    assert_ne!(second.shard, first.shard);
+    assert_eq!(second.epoch, 2);
+    let next = heartbeat(first.shard.as_str(), NOW + 1);
+    assert_eq!(
+        block_on(directory::record_heartbeat(&store, NOW + 1, &next)),
+        Ok(true)
+    );
+    assert_eq!(
+        home_of(&store, NOW + 1, "lobby").unwrap().home,
+        second,
+        "it does not move back"
+    );
+    block_on(directory::set_draining(
+        &store,
+        NOW + 1,
+        &first.shard,
+        false,
+    ))
+    .unwrap();
+    let next = heartbeat(first.shard.as_str(), NOW + 2);
+    assert_eq!(
+        block_on(directory::record_heartbeat(&store, NOW + 2, &next)),
+        Ok(false)
+    );
+    let nobody = block_on(directory::set_draining(
+        &store,
+        NOW,
+        &"x".parse().unwrap(),
+        true,
+    ));
+    assert_eq!(nobody.unwrap_err().kind, ProblemKind::UnknownRelay);
+}
+
+#[test]
+fn old_and_replayed_heartbeats_change_nothing() {
+    let store = MemoryStore::default();
+    let captured = heartbeat("a", NOW);
+    beat(&store, NOW, &captured);
+    let stopping = Heartbeat {
+        state: ShardState::Stopping,
+        ..heartbeat("a", NOW + 2_000)
+    };
+    beat(&store, NOW + 2_000, &stopping);
+    beat(&store, NOW + 3_000, &captured);
+    let known = |now| -> ShardRecord {
+        block_on(directory::shard(&store, now, &"a".parse().unwrap()))
+            .unwrap()
+            .unwrap()
+    };
+    assert_eq!(known(NOW + 3_000).heartbeat, stopping);
+    beat(&store, NOW + 9_000, &stopping);
+    assert_eq!(
+        known(NOW + 9_000).seen_at_ms,
+        NOW + 2_000,
+        "a replay does not keep it alive"
+    );
+    for skewed in [NOW - 30_001, NOW + 30_001] {
+        let skewed = heartbeat("b", skewed);
+        let refused = directory::record_heartbeat(&store, NOW, &skewed);
+        assert_eq!(
+            block_on(refused).unwrap_err().kind,
+            ProblemKind::BodyInvalid
+        );
+    }
+}
+
+#[test]
+fn silent_shards_are_dead_after_ten_seconds_and_forgotten_after_ten_minutes() {
+    let store = MemoryStore::default();
+    beat(&store, NOW, &heartbeat("a", NOW));
+    let live = |now| -> Vec<bool> {
+        let listed = block_on(directory::shards(&store, now, &region("eu-1"))).unwrap();
+        listed.iter().map(|shard| shard.live).collect()
+    };
+    assert_eq!(live(NOW + 9_999), [true]);
+    assert_eq!(live(NOW + 10_000), [false]);
+    assert_eq!(live(NOW + directory::SHARD_TTL_MS), [false; 0]);
+    let everywhere = block_on(directory::shards_everywhere(&store, NOW)).unwrap();
+    assert_eq!(everywhere.len(), 1);
+}
+
+#[test]
+fn a_room_stays_in_its_region_while_that_has_relays() {
+    let store = MemoryStore::default();
+    let in_region = |shard: &str, name: &str, at| Heartbeat {
+        region: region(name),
+        ..heartbeat(shard, at)
+    };
+    beat(&store, NOW, &in_region("a", "us-1", NOW));
+    let join = |now, wanted: &str| {
+        block_on(directory::home_of(&store, now, &room(), &region(wanted))).map(|seat| seat.home)
+    };
+    assert_eq!(join(NOW, "us-1").unwrap().shard.as_str(), "a");
+    let later = NOW + 10_000;
+    beat(&store, later, &in_region("b", "us-1", later));
+    beat(&store, later, &in_region("c", "eu-1", later));
+    assert_eq!(
+        join(later, "eu-1").unwrap().shard.as_str(),
+        "b",
+        "its own region first"
+    );
+    let last = later + 10_000;
+    beat(&store, last, &in_region("c", "eu-1", last));
+    assert_eq!(
+        join(last, "eu-1").unwrap().shard.as_str(),
+        "c",
+        "rather than nowhere"
+    );
+}

@@ -83,7 +83,7 @@ fn accepted(lines: &mut Lines, offer: &Offer, section: &Section, admission: &Adm
     let Section { media, proto, .. } = section;
     let opus = offer.opus_payload_type.to_string();
     let format = match section.role {
-        Role::Data | Role::LegacyData => section.format.as_str(),
+        Role::Data => section.format.as_str(),
         _ => opus.as_str(),
     };
     // The real addresses are in the candidates (RFC 8840, section 4.3.1).
@@ -103,12 +103,6 @@ fn accepted(lines: &mut Lines, offer: &Offer, section: &Section, admission: &Adm
         Role::Slot(slot) => self::slot(lines, offer, section, admission.session, slot),
         Role::Data => {
             lines.add(format_args!("a=sctp-port:{SCTP_PORT}"));
-            lines.add(format_args!("a=max-message-size:{MAX_MESSAGE_BYTES}"));
-        }
-        Role::LegacyData => {
-            lines.add(format_args!(
-                "a=sctpmap:{SCTP_PORT} webrtc-datachannel 65535"
-            ));
             lines.add(format_args!("a=max-message-size:{MAX_MESSAGE_BYTES}"));
         }
         Role::Refused => unreachable!("write() sorts them out"),

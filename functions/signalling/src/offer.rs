@@ -61,10 +61,8 @@ pub enum Role {
     Microphone,
     /// The n-th that the client receives on.
     Slot(u8),
-    /// The data channels, as RFC 8841 writes them.
+    /// The data channels (RFC 8841).
     Data,
-    /// The data channels, as written before RFC 8841 (`DTLS/SCTP` and `sctpmap`): aiortc.
-    LegacyData,
     /// Nothing; answered with port 0.
     Refused,
 }
@@ -130,9 +128,9 @@ fn roles(session: &Session) -> Result<Vec<Role>, Refusal> {
         if media.port == 0 && !bundle_only(media) {
             return Role::Refused;
         }
-        if let Some(role) = is_data(media) {
+        if is_data(media) {
             data += 1;
-            return role;
+            return Role::Data;
         }
         match direction(session, media) {
             _ if !is_voice(media) => Role::Refused,
@@ -207,7 +205,6 @@ impl Line<'_> {
                 Ok(())
             }
             Role::Data => section::check_sctp_port(section::value(self.media, "sctp-port")),
-            Role::LegacyData => section::check_sctp_port(Some(self.media.fmt.trim())),
             Role::Refused => Ok(()),
         }
     }

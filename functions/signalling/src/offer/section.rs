@@ -4,7 +4,7 @@ use data_encoding::HEXUPPER_PERMISSIVE;
 use edge::Refusal;
 use sdp_types::{Attribute, Media, Session};
 
-use super::{MAX_MID_CHARS, Role, SCTP_PORT, invalid};
+use super::{MAX_MID_CHARS, SCTP_PORT, invalid};
 
 /// Protocols that are DTLS-SRTP with feedback (RFC 8829, section 5.1.2).
 const VOICE_PROTOCOLS: [&str; 3] = ["UDP/TLS/RTP/SAVPF", "TCP/TLS/RTP/SAVPF", "RTP/SAVPF"];
@@ -51,19 +51,11 @@ pub(super) fn is_voice(media: &Media) -> bool {
     media.media == "audio" && VOICE_PROTOCOLS.contains(&media.proto.as_str())
 }
 
-/// Whether the m-line is for data channels over UDP, and in which of the two forms.
-pub(super) fn is_data(media: &Media) -> Option<Role> {
-    if media.media != "application" {
-        return None;
-    }
-    match media.proto.as_str() {
-        "UDP/DTLS/SCTP" if media.fmt == "webrtc-datachannel" => Some(Role::Data),
-        "DTLS/SCTP" => {
-            let map = value(media, "sctpmap")?;
-            (map.split(' ').nth(1) == Some("webrtc-datachannel")).then_some(Role::LegacyData)
-        }
-        _ => None,
-    }
+/// Whether the m-line is for data channels over UDP.
+pub(super) fn is_data(media: &Media) -> bool {
+    media.media == "application"
+        && media.proto == "UDP/DTLS/SCTP"
+        && media.fmt == "webrtc-datachannel"
 }
 
 pub(super) fn direction(session: &Session, media: &Media) -> Direction {

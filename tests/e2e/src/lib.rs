@@ -1,1 +1,29 @@
-//! End-to-end tests over the real edge host and a real relay.
+//! What end-to-end tests and benchmarks share: a service on free ports, and a native client that
+//! joins it as a game would.
+
+pub mod client;
+pub mod http;
+pub mod report;
+pub mod service;
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// The monotonic clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a shell reads clocks, in one place"
+)]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// Unix time, seconds.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a shell reads clocks, in one place"
+)]
+pub fn unix_s() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

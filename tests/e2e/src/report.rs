@@ -1,0 +1,90 @@
+//! The table and the JSON file of a benchmark.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::json;
+
+/// What a figure shall be.
+#[derive(Debug, Clone, Copy)]
+pub enum Aim {
+    /// At most this.
+    AtMost(f64),
+    /// At least this.
+    AtLeast(f64),
+    /// Told, not judged.
+    None,
+}
+
+/// The figures of one benchmark.
+#[derive(Debug, Default)]
+pub struct Report {
+    rows: Vec<(String, f64, &'static str, Aim)>,
+}
+
+impl Report {
+    /// Adds a figure.
+    pub fn row(&mut self, name: impl Into<String>, value: f64, unit: &'static str, aim: Aim) {
+        self.rows.push((name.into(), value, unit, aim));
+    }
+
+    /// Prints the table and writes `target/bench/NAME.json`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    #[expect(clippy::print_stdout, reason = "the table is a benchmark's output")]
+    pub fn finish(&self, name: &str) -> Result<()> {
+        let width = self
+            .rows
+            .iter()
+            .map(|(name, ..)| name.len())
+            .max()
+            .unwrap_or(0);
+        println!(
+            "{:width$}  {:>12}  {:12}  {:>12}  met",
+            "", "value", "unit", "aim"
+        );
+        let mut rows = Vec::new();
+        for (name, value, unit, aim) in &self.rows {
+            let (text, aim_value, met) = match *aim {
+                Aim::AtMost(limit) => (format!("<= {limit}"), Some(limit), Some(*value <= limit)),
+                Aim::AtLeast(limit) => (format!(">= {limit}"), Some(limit), Some(*value >= limit)),
+                Aim::None => ("-".to_owned(), None, None),
+            };
+            let verdict = met.map_or("-", |met| if met { "yes" } else { "NO" });
+            println!("{name:width$}  {value:>12.2}  {unit:12}  {text:>12}  {verdict}");
+            let row = json!({
+                "name": name, "value": value, "unit": unit, "aim": aim_value, "met": met,
+            });
+            rows.push(row);
+        }
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench");
+        std::fs::create_dir_all(&folder)?;
+        let file = folder.join(format!("{name}.json"));
+        std::fs::write(&file, format!("{:#}\n", json!({ "rows": rows })))?;
+        println!("written: target/bench/{name}.json");
+        Ok(())
+    }
+}
+
+/// The value below which `share` (0 to 1) of the values lie; they are sorted here.
+pub fn quantile(values: &mut [f64], share: f64) -> f64 {
+    assert!(!values.is_empty(), "a benchmark measured nothing");
+    values.sort_by(f64::total_cmp);
+    let rank = (values.len() as f64 * share).ceil() as usize;
+    values[rank.clamp(1, values.len()) - 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_nearest_rank() {
+        let mut values: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        assert_eq!(quantile(&mut values, 0.5), 50.0);
+        assert_eq!(quantile(&mut values, 0.99), 99.0);
+        assert_eq!(quantile(&mut values, 1.0), 100.0);
+        assert_eq!(quantile(&mut [7.0], 0.99), 7.0);
+    }
+}

@@ -1,1 +1,26 @@
-//! The relay daemon: shard threads, control endpoint, heartbeats, metrics.
+//! The relay daemon: carries voice between the players of a room.
+//!
+//! A relay is a few shards. Each shard is one thread with its own UDP port, key, fleet entry and
+//! [`sfu::Sfu`]; shards share nothing. Around them, on tokio: heartbeats to the fleet, the control
+//! endpoint (`/v1/control`, `/healthz`, `/metrics`), and the way to a clean end.
+//!
+//! [`start`] runs a relay inside any tokio runtime, so tests start one in-process; the binary adds
+//! the command line, signals and logs.
+
+mod clock;
+mod config;
+mod exposition;
+mod handle;
+mod health;
+mod heartbeat;
+mod metrics;
+mod protocol;
+mod replay;
+mod running;
+mod server;
+mod shard;
+mod state;
+
+pub use config::{Arguments, Command, Config, EdgeUrl, HELP, KEY_VARIABLE, SHARDS_MAX, StartError};
+pub use protocol::{Profile, SealedProtocol};
+pub use running::{LINES_MAX, Running, start};

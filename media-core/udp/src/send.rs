@@ -125,6 +125,21 @@ impl SendStats {
     }
 }
 
+impl std::ops::AddAssign<&Self> for SendStats {
+    /// Adds the counters of another batch.
+    fn add_assign(&mut self, other: &Self) {
+        self.datagrams += other.datagrams;
+        self.bytes += other.bytes;
+        self.offloaded += other.offloaded;
+        self.calls += other.calls;
+        self.waits += other.waits;
+        self.splits += other.splits;
+        for (sum, dropped) in self.dropped.iter_mut().zip(other.dropped) {
+            *sum += dropped;
+        }
+    }
+}
+
 /// Datagrams that wait for the end of a turn. Payloads are copied into one arena, which makes
 /// consecutive datagrams of one size to one peer a single GSO train without further work.
 #[derive(Debug)]

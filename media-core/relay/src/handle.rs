@@ -1,0 +1,252 @@
+//! What a shard's thread and the async side share: commands one way, figures the other.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use udp::{RecvStats, SendStats, Waker};
+use wire::channel::EndReason;
+use wire::{PlayerKey, SessionId, ShardId};
+
+use crate::exposition::Histogram;
+
+/// Orders that wait for a shard. They are rare; a queue this long means that the shard is stuck.
+pub(crate) const ORDERS_MAX: usize = 1024;
+
+/// What the async side tells a shard.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// End one session of one player.
+    End {
+        session: SessionId,
+        player: PlayerKey,
+        reason: EndReason,
+    },
+    /// Ask the participants to migrate, or stop asking.
+    Drain(bool),
+    /// End all sessions, and then the thread.
+    Stop,
+}
+
+/// The shard did not take an order: too many wait, or its thread has ended.
+#[derive(Debug)]
+pub(crate) struct NotTaken;
+
+/// Figures that a shard publishes a few times a second.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Snapshot {
+    /// Sessions, those in handshake included.
+    pub(crate) sessions: u32,
+    /// Sessions with a finished handshake.
+    pub(crate) participants: u32,
+    /// Rooms with at least one session.
+    pub(crate) rooms: u32,
+    /// Counters of the core.
+    pub(crate) core: sfu::Stats,
+    /// Counters of receiving.
+    pub(crate) received: RecvStats,
+    /// Datagrams that the kernel dropped before they were received.
+    pub(crate) overflows: u64,
+    /// Counters of sending.
+    pub(crate) sent: SendStats,
+    /// CPU time of the thread.
+    pub(crate) cpu: Duration,
+    /// Time of each turn of the loop, waiting left out.
+    pub(crate) turns: Histogram,
+    /// Usage records that found no room in the output.
+    pub(crate) records_lost: u64,
+}
+
+/// The async side's view of one shard.
+#[derive(Debug)]
+pub(crate) struct ShardHandle {
+    pub(crate) id: ShardId,
+    orders: SyncSender<Order>,
+    waker: Waker,
+    snapshot: Mutex<Snapshot>,
+    /// When the loop last turned.
+    pub(crate) turned: Mark,
+    /// When a heartbeat was last accepted.
+    pub(crate) accepted: Mark,
+    /// Whether the shard drains.
+    pub(crate) draining: AtomicBool,
+    /// Our clock minus the edge's, milliseconds, network delay included.
+    pub(crate) skew_ms: AtomicI64,
+    pub(crate) heartbeats_accepted: AtomicU64,
+    pub(crate) heartbeats_failed: AtomicU64,
+    ready: watch::Sender<bool>,
+}
+
+impl ShardHandle {
+    pub(crate) fn new(id: ShardId, orders: SyncSender<Order>, waker: Waker, now: Instant) -> Self {
+        Self {
+            id,
+            orders,
+            waker,
+            snapshot: Mutex::default(),
+            turned: Mark::new(now),
+            accepted: Mark::new(now),
+            draining: AtomicBool::new(false),
+            skew_ms: AtomicI64::new(0),
+            heartbeats_accepted: AtomicU64::new(0),
+            heartbeats_failed: AtomicU64::new(0),
+            ready: watch::Sender::new(false),
+        }
+    }
+
+    /// Tells the shard to end a session.
+    pub(crate) fn end(
+        &self,
+        session: SessionId,
+        player: PlayerKey,
+        reason: EndReason,
+    ) -> Result<(), NotTaken> {
+        self.order(Order::End {
+            session,
+            player,
+            reason,
+        })
+    }
+
+    /// Tells the shard to stop.
+    pub(crate) fn stop(&self) -> Result<(), NotTaken> {
+        self.order(Order::Stop)
+    }
+
+    /// Follows the fleet's wish; true when that changed something. A wish that the shard did not
+    /// take comes again with the next heartbeat.
+    pub(crate) fn set_draining(&self, draining: bool) -> bool {
+        if self.draining.load(Ordering::Relaxed) == draining {
+            return false;
+        }
+        let taken = self.order(Order::Drain(draining)).is_ok();
+        if taken {
+            self.draining.store(draining, Ordering::Relaxed);
+            tracing::info!(shard = %self.id, draining, "the fleet changed the drain flag");
+        }
+        taken
+    }
+
+    /// Counts a heartbeat that was accepted or not.
+    pub(crate) fn note_heartbeat(&self, accepted: bool, now: Instant) {
+        if accepted {
+            self.heartbeats_accepted.fetch_add(1, Ordering::Relaxed);
+            self.accepted.set(now);
+            self.ready.send_replace(true);
+        } else {
+            self.heartbeats_failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits for the first accepted heartbeat.
+    pub(crate) async fn ready(&self) {
+        let mut ready = self.ready.subscribe();
+        ready
+            .wait_for(|ready| *ready)
+            .await
+            .expect("the sender is in self");
+    }
+
+    /// The last published figures.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.snapshot
+            .lock()
+            .expect("no panic while it is held")
+            .clone()
+    }
+
+    /// Publishes figures; called by the shard.
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
+        *self.snapshot.lock().expect("no panic while it is held") = snapshot;
+    }
+
+    fn order(&self, order: Order) -> Result<(), NotTaken> {
+        match self.orders.try_send(order) {
+            Ok(()) => {
+                self.waker.wake();
+                Ok(())
+            }
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(NotTaken),
+        }
+    }
+}
+
+/// An instant that threads share; never set at first.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    base: Instant,
+    /// Nanoseconds since `base`, plus one; zero for never.
+    nanos: AtomicU64,
+}
+
+impl Mark {
+    pub(crate) fn new(base: Instant) -> Self {
+        Self {
+            base,
+            nanos: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn set(&self, now: Instant) {
+        let nanos = now.saturating_duration_since(self.base).as_nanos();
+        self.nanos.store(
+            u64::try_from(nanos).unwrap_or(u64::MAX - 1) + 1,
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Time since it was set; `None` when it never was.
+    pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
+        let nanos = self.nanos.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(now.saturating_duration_since(self.base + Duration::from_nanos(nanos)))
+    }
+}
+
+/// The share of a core that a thread used since the last question.
+#[derive(Debug, Default)]
+pub(crate) struct CpuMeter {
+    last: Option<(Duration, Instant)>,
+}
+
+impl CpuMeter {
+    /// Thousandths of a core between the last call and this one; 0 at the first.
+    pub(crate) fn permille(&mut self, cpu: Duration, now: Instant) -> u16 {
+        let Some((cpu_before, before)) = self.last.replace((cpu, now)) else {
+            return 0;
+        };
+        let wall = now.saturating_duration_since(before).as_micros().max(1);
+        let used = cpu.saturating_sub(cpu_before).as_micros();
+        u16::try_from((used * 1000 / wall).min(1000)).expect("at most a thousand")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    #[test]
+    fn a_mark_knows_its_age() {
+        let base = clock::now();
+        let mark = Mark::new(base);
+        assert_eq!(mark.age(base), None);
+        mark.set(base);
+        assert_eq!(
+            mark.age(base + Duration::from_secs(3)),
+            Some(Duration::from_secs(3))
+        );
+    }
+
+    #[test]
+    fn the_cpu_share_is_of_the_time_since_the_last_question() {
+        let (mut meter, start) = (CpuMeter::default(), clock::now());
+        let second = Duration::from_secs(1);
+        assert_eq!(meter.permille(second, start), 0);
+        assert_eq!(meter.permille(second * 2, start + second * 4), 250);
+        assert_eq!(meter.permille(second * 2, start + second * 5), 0);
+        assert_eq!(meter.permille(second * 9, start + second * 6), 1000);
+        assert_eq!(meter.permille(second * 10, start + second * 6), 1000);
+    }
+}

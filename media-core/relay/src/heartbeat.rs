@@ -1,0 +1,272 @@
+//! Heartbeats to the fleet function, one task per shard.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use wire::fleet::{Candidate, Heartbeat, HeartbeatReply, ShardState, sign_heartbeat};
+use wire::keys::ShardKeys;
+use wire::limits::MAX_BODY_BYTES;
+use wire::problem::{Problem, TYPE_BASE};
+use wire::{BootId, RegionName};
+
+use crate::clock;
+use crate::config::EdgeUrl;
+use crate::handle::{CpuMeter, ShardHandle};
+
+/// Time between heartbeats.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Time until the first retry; doubles up to [`INTERVAL`].
+const RETRY_MIN: Duration = Duration::from_millis(250);
+
+/// Longest wait for a reply.
+const REPLY_MAX: Duration = Duration::from_secs(2);
+
+/// Longest wait for the reply to the last heartbeat: a relay that stops does not stay for it.
+const LAST_REPLY_MAX: Duration = Duration::from_millis(600);
+
+/// A difference between our clock and the edge's above which the log says so. Tickets live for a
+/// minute, so this much is still harmless.
+const SKEW_WARN_MS: u64 = 5_000;
+
+/// Makes requests to the edge; connections are kept.
+pub(crate) type EdgeClient = Client<HttpConnector, Full<Bytes>>;
+
+/// A client for the edge.
+pub(crate) fn edge_client() -> EdgeClient {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(REPLY_MAX));
+    Client::builder(TokioExecutor::new()).build(connector)
+}
+
+/// What the heartbeats of one shard have in common.
+pub(crate) struct Identity {
+    pub(crate) region: RegionName,
+    pub(crate) boot: BootId,
+    pub(crate) keys: ShardKeys,
+    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) fingerprint: String,
+    pub(crate) control_url: String,
+    pub(crate) capacity: u32,
+}
+
+/// The heartbeats of one shard.
+pub(crate) struct Pulse {
+    pub(crate) shard: Arc<ShardHandle>,
+    pub(crate) identity: Identity,
+    pub(crate) edge: EdgeUrl,
+    pub(crate) client: EdgeClient,
+}
+
+/// Why a heartbeat was not accepted. Holds no address, since it goes to the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Failure {
+    /// No connection to the edge.
+    Connect,
+    /// The connection broke, or what came was not HTTP.
+    Transport,
+    /// No reply in time.
+    Timeout,
+    /// The edge refused; the problem's name.
+    Refused(StatusCode, String),
+    /// The reply is not one to a heartbeat.
+    BadReply,
+}
+
+impl Failure {
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Transport => "transport",
+            Self::Timeout => "timeout",
+            Self::Refused(..) => "refused",
+            Self::BadReply => "bad-reply",
+        }
+    }
+}
+
+impl Pulse {
+    /// Beats until `stopping` becomes true, then once more as `stopping`, and ends.
+    pub(crate) async fn run(self, mut stopping: watch::Receiver<bool>) {
+        let mut cpu = CpuMeter::default();
+        let mut retry = RETRY_MIN;
+        let mut last: Option<Failure> = None;
+        let mut accepted = false;
+        while !*stopping.borrow() {
+            let outcome = tokio::select! {
+                outcome = self.beat(self.state(), &mut cpu, REPLY_MAX) => outcome,
+                _ = stopping.changed() => break,
+            };
+            let pause = match &outcome {
+                Ok(changed) => {
+                    retry = RETRY_MIN;
+                    // A drain that begins or ends is told at once.
+                    if *changed { Duration::ZERO } else { INTERVAL }
+                }
+                Err(_) => {
+                    let pause = retry;
+                    retry = (retry * 2).min(INTERVAL);
+                    pause
+                }
+            };
+            self.log_change(&mut accepted, &mut last, outcome.err());
+            tokio::select! {
+                () = sleep(pause) => {}
+                _ = stopping.changed() => {}
+            }
+        }
+        let _ = self
+            .beat(ShardState::Stopping, &mut cpu, LAST_REPLY_MAX)
+            .await;
+    }
+
+    fn state(&self) -> ShardState {
+        let participants = self.shard.snapshot().participants;
+        if self.shard.draining.load(Ordering::Relaxed) {
+            ShardState::Draining
+        } else if participants >= self.identity.capacity {
+            ShardState::Full
+        } else {
+            ShardState::Open
+        }
+    }
+
+    /// Sends one heartbeat; true when the reply began or ended a drain.
+    async fn beat(
+        &self,
+        state: ShardState,
+        cpu: &mut CpuMeter,
+        reply_max: Duration,
+    ) -> Result<bool, Failure> {
+        let body = self.body(state, cpu);
+        let result = timeout(reply_max, self.exchange(body))
+            .await
+            .unwrap_or(Err(Failure::Timeout));
+        match &result {
+            Ok(reply) => {
+                self.shard.note_heartbeat(true, clock::now());
+                self.note_skew(reply.now_ms);
+            }
+            Err(_) => self.shard.note_heartbeat(false, clock::now()),
+        }
+        let reply = result?;
+        Ok(state != ShardState::Stopping && self.shard.set_draining(reply.draining))
+    }
+
+    fn body(&self, state: ShardState, cpu: &mut CpuMeter) -> Bytes {
+        let snapshot = self.shard.snapshot();
+        let heartbeat = Heartbeat {
+            shard: self.shard.id.clone(),
+            region: self.identity.region.clone(),
+            boot: self.identity.boot,
+            epoch: self.identity.keys.epoch,
+            sent_at_ms: clock::unix_ms(),
+            state,
+            candidates: self.identity.candidates.clone(),
+            fingerprint: self.identity.fingerprint.clone(),
+            control_url: self.identity.control_url.clone(),
+            load: wire::fleet::Load {
+                participants: snapshot.participants,
+                rooms: snapshot.rooms,
+                cpu_permille: cpu.permille(snapshot.cpu, clock::now()),
+            },
+            capacity: self.identity.capacity,
+        };
+        serde_json::to_vec(&heartbeat)
+            .expect("a heartbeat has string keys only")
+            .into()
+    }
+
+    async fn exchange(&self, body: Bytes) -> Result<HeartbeatReply, Failure> {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(self.edge.heartbeat(&self.shard.id))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(
+                header::AUTHORIZATION,
+                sign_heartbeat(&self.identity.keys, &body),
+            )
+            .body(Full::new(body))
+            .expect("the edge's address was checked at the start");
+        let reply = self.client.request(request).await.map_err(|error| {
+            if error.is_connect() {
+                Failure::Connect
+            } else {
+                Failure::Transport
+            }
+        })?;
+        let status = reply.status();
+        let body = Limited::new(reply.into_body(), MAX_BODY_BYTES)
+            .collect()
+            .await;
+        let body = body.map_err(|_| Failure::Transport)?.to_bytes();
+        if status != StatusCode::OK {
+            return Err(Failure::Refused(status, problem_name(&body)));
+        }
+        serde_json::from_slice(&body).map_err(|_| Failure::BadReply)
+    }
+
+    fn note_skew(&self, edge_ms: u64) {
+        let ours_ms = clock::unix_ms();
+        let skew_ms = i64::try_from(ours_ms.abs_diff(edge_ms)).unwrap_or(i64::MAX);
+        let skew_ms = if ours_ms < edge_ms { -skew_ms } else { skew_ms };
+        let before_ms = self.shard.skew_ms.swap(skew_ms, Ordering::Relaxed);
+        let far = |ms: i64| ms.unsigned_abs() > SKEW_WARN_MS;
+        if far(skew_ms) && !far(before_ms) {
+            tracing::warn!(shard = %self.shard.id, skew_ms, "our clock differs from the edge's");
+        }
+    }
+
+    /// Logs what happens to heartbeats once per change, not once per heartbeat.
+    fn log_change(&self, accepted: &mut bool, last: &mut Option<Failure>, now: Option<Failure>) {
+        let shard = &self.shard.id;
+        match &now {
+            None if !*accepted => tracing::info!(%shard, "heartbeats are accepted"),
+            Some(failure) if *accepted || *last != now => match failure {
+                Failure::Refused(status, problem) => {
+                    let status = status.as_u16();
+                    tracing::warn!(%shard, status, problem, "heartbeats are refused");
+                }
+                _ => tracing::warn!(%shard, reason = failure.label(), "heartbeats fail"),
+            },
+            _ => {}
+        }
+        *accepted = now.is_none();
+        *last = now;
+    }
+}
+
+/// The name of the problem in a refusal; `unknown` when it is none of ours. Only names are logged,
+/// since a detail may hold anything.
+fn problem_name(body: &[u8]) -> String {
+    let problem = serde_json::from_slice::<Problem>(body).ok();
+    let name = problem
+        .as_ref()
+        .and_then(|problem| problem.type_uri.strip_prefix(TYPE_BASE));
+    name.filter(|name| name.len() <= 64)
+        .unwrap_or("unknown")
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::problem::ProblemKind;
+
+    #[test]
+    fn only_the_name_of_a_problem_is_logged() {
+        let problem = Problem::new(ProblemKind::SignatureInvalid, "from 192.0.2.1");
+        assert_eq!(problem_name(&problem.to_json()), "signature-invalid");
+        assert_eq!(problem_name(b"<html>"), "unknown");
+    }
+}

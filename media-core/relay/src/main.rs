@@ -1,0 +1,97 @@
+//! The relay daemon; see `relay --help`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use relay::{Command, Config, HELP, KEY_VARIABLE, LINES_MAX, StartError};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing_subscriber::EnvFilter;
+
+/// Logs of libraries below this may name addresses.
+const LOG_FILTER: &str = "error,relay=info";
+
+fn main() -> ExitCode {
+    let config = match read_config() {
+        Ok(Some(config)) => config,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(error) => return fail(&error),
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime needs a few descriptors, as everything that follows does");
+    let (lines, received) = mpsc::channel(LINES_MAX);
+    let writer = std::thread::spawn(move || write_lines(received));
+    let result = runtime.block_on(run(config, lines));
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => {
+            // Every shard has ended, so the last sender is gone and the writer with it.
+            let _ = writer.join();
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+fn read_config() -> Result<Option<Config>, StartError> {
+    let output = match Command::parse(std::env::args().skip(1))? {
+        Command::Run(arguments) => {
+            return arguments
+                .load(std::env::var(KEY_VARIABLE).ok().as_deref())
+                .map(Some);
+        }
+        Command::Help => HELP.to_owned(),
+        Command::Version => format!("relay {}\n", env!("CARGO_PKG_VERSION")),
+    };
+    let _ = std::io::stdout().write_all(output.as_bytes());
+    Ok(None)
+}
+
+async fn run(config: Config, lines: mpsc::Sender<String>) -> Result<(), StartError> {
+    let handler = |kind| {
+        signal(kind).map_err(|error| StartError(format!("signals cannot be received: {error}")))
+    };
+    let mut interrupt = handler(SignalKind::interrupt())?;
+    let mut terminate = handler(SignalKind::terminate())?;
+    let mut running = relay::start(config, lines.clone()).await?;
+    let ready = running.ready();
+    let announce = tokio::spawn(async move {
+        let line = ready.await;
+        let _ = lines.send(line).await;
+    });
+    let result = tokio::select! {
+        failure = running.failure() => Err(failure),
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    };
+    announce.abort();
+    match result {
+        Ok(()) => running.stop().await,
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Writes lines as they come, until no sender is left. A closed pipe does not stop the relay: the
+/// lines are lost, the voice is not.
+fn write_lines(mut lines: mpsc::Receiver<String>) {
+    let mut output = std::io::stdout();
+    while let Some(mut line) = lines.blocking_recv() {
+        line.push('\n');
+        let _ = output
+            .write_all(line.as_bytes())
+            .and_then(|()| output.flush());
+    }
+}
+
+fn fail(error: &StartError) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "relay: {error}");
+    ExitCode::FAILURE
+}

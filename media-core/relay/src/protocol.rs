@@ -1,0 +1,208 @@
+//! The core's [`sfu::Protocol`] over the messages of `wire`: tickets, hellos, JSON.
+//!
+//! Pure functions of their arguments and the shard's keys: no tokio, no clock. The simulation uses
+//! this module too.
+
+use sfu::{
+    Admission, BadMessage, BadTicket, ChannelGrant, Notice, Permissions, Protocol, Request,
+    RosterEntry,
+};
+use wire::channel::{ClientMessage, EndReason, Participant, RelayMessage, SlotState};
+use wire::hello::Hello;
+use wire::keys::ShardKeys;
+use wire::limits::{MAX_MESSAGE_BYTES, MAX_SLOTS};
+use wire::ticket::{self, Ticket, ice_password};
+use wire::{BootId, ChannelName, PlayerId, RoomName};
+
+/// Opens what the edge sealed for one run of one shard.
+#[derive(Debug)]
+pub struct SealedProtocol {
+    keys: ShardKeys,
+    boot: BootId,
+}
+
+/// What the roster shows of a participant, from his hello.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// Player id.
+    pub player: PlayerId,
+    /// Display name.
+    pub name: String,
+    /// The room's name.
+    pub room: RoomName,
+    /// Channels by name.
+    pub channels: Vec<ChannelName>,
+}
+
+impl SealedProtocol {
+    /// For the shard that holds `keys` and runs as `boot`.
+    pub fn new(keys: ShardKeys, boot: BootId) -> Self {
+        Self { keys, boot }
+    }
+}
+
+impl Protocol for SealedProtocol {
+    type Profile = Profile;
+
+    fn open(&self, ufrag: &str) -> Result<Admission, BadTicket> {
+        let ticket = Ticket::open_expired(ufrag, &self.keys, self.boot).map_err(bad_ticket)?;
+        let slots = ticket.slots.min(MAX_SLOTS as u8);
+        Ok(Admission {
+            expires_at_unix_s: u64::from(ticket.expires_at),
+            session: sfu::SessionId(ticket.session.0),
+            player: sfu::PlayerKey(ticket.player.0),
+            fingerprint: ticket.fingerprint,
+            room: sfu::RoomKey(ticket.room.0),
+            channel: sfu::ChannelKey(ticket.channel.0),
+            permissions: permissions(ticket.permissions),
+            opus_payload_type: ticket.opus_payload_type,
+            audio_level_id: Some(ticket.audio_level_id).filter(|id| *id != 0),
+            slot_ssrcs: (0..slots)
+                .map(|slot| ticket.session.slot_ssrc(slot))
+                .collect(),
+            ice_password: ice_password(&self.keys, ufrag),
+        })
+    }
+
+    fn read(
+        &self,
+        session: sfu::SessionId,
+        message: &[u8],
+    ) -> Result<Request<Profile>, BadMessage> {
+        if message.len() > MAX_MESSAGE_BYTES {
+            return Err(BadMessage);
+        }
+        match ClientMessage::read(message).map_err(|_| BadMessage)? {
+            ClientMessage::Hello { sealed } => self.read_hello(session, &sealed),
+            ClientMessage::Ping { id } => Ok(Request::Ping { id }),
+            ClientMessage::State { muted, deafened } => Ok(Request::State { muted, deafened }),
+            ClientMessage::Leave => Ok(Request::Leave),
+            ClientMessage::Unknown => Ok(Request::Unknown),
+        }
+    }
+
+    fn write(&self, notice: &Notice<'_, Profile>) -> Vec<u8> {
+        let message = match notice {
+            Notice::Welcome {
+                participant,
+                profile,
+                slots,
+                participants,
+            } => RelayMessage::Welcome {
+                participant: *participant,
+                room: profile.room.clone(),
+                slots: *slots,
+                participants: participants.iter().map(entry).collect(),
+            },
+            Notice::Roster {
+                joined,
+                left,
+                changed,
+            } => RelayMessage::Roster {
+                joined: joined.iter().map(entry).collect(),
+                left: left.to_vec(),
+                changed: changed.iter().map(entry).collect(),
+            },
+            Notice::Slots(slots) => RelayMessage::Slots {
+                slots: slots
+                    .iter()
+                    .map(|&(slot, participant)| SlotState { slot, participant })
+                    .collect(),
+            },
+            Notice::Speaking { started, stopped } => RelayMessage::Speaking {
+                started: started.to_vec(),
+                stopped: stopped.to_vec(),
+            },
+            Notice::Pong { id } => RelayMessage::Pong { id: *id },
+            Notice::Migrate => RelayMessage::Migrate,
+            Notice::Ended(reason) => RelayMessage::Ended {
+                reason: end_reason(*reason),
+            },
+        };
+        serde_json::to_vec(&message).expect("our messages have string keys only")
+    }
+}
+
+impl SealedProtocol {
+    /// A hello counts on the session that it was sealed for and on no other.
+    fn read_hello(
+        &self,
+        session: sfu::SessionId,
+        sealed: &str,
+    ) -> Result<Request<Profile>, BadMessage> {
+        let hello = Hello::open(sealed, &self.keys, self.boot).map_err(|_| BadMessage)?;
+        if hello.session.0 != session.0 {
+            return Err(BadMessage);
+        }
+        let channels = hello
+            .channels
+            .iter()
+            .map(|grant| ChannelGrant {
+                channel: sfu::ChannelKey(wire::ChannelKey::of(&hello.room, &grant.channel).0),
+                permissions: permissions(ticket::Permissions(grant.permissions)),
+            })
+            .collect();
+        let profile = Profile {
+            player: hello.player,
+            name: hello.name,
+            room: hello.room,
+            channels: hello
+                .channels
+                .into_iter()
+                .map(|grant| grant.channel)
+                .collect(),
+        };
+        Ok(Request::Hello { profile, channels })
+    }
+}
+
+fn bad_ticket(bad: ticket::BadTicket) -> BadTicket {
+    match bad {
+        ticket::BadTicket::Malformed => BadTicket::Malformed,
+        ticket::BadTicket::Version => BadTicket::Version,
+        // The core looks at the time itself, so this opening knows no expiry.
+        ticket::BadTicket::Sealed | ticket::BadTicket::Expired => BadTicket::Sealed,
+    }
+}
+
+fn permissions(bits: ticket::Permissions) -> Permissions {
+    Permissions {
+        speak: bits.contains(ticket::Permissions::SPEAK),
+        listen: bits.contains(ticket::Permissions::LISTEN),
+    }
+}
+
+/// What a client is told. The two reasons that he never hears, since his data channel is not open
+/// then, fall to their nearest kin.
+fn end_reason(reason: sfu::EndReason) -> EndReason {
+    match reason {
+        sfu::EndReason::Left => EndReason::Left,
+        sfu::EndReason::Kicked => EndReason::Kicked,
+        sfu::EndReason::Replaced => EndReason::Replaced,
+        sfu::EndReason::RelayStopping => EndReason::RelayStopping,
+        sfu::EndReason::Protocol | sfu::EndReason::Fingerprint => EndReason::Protocol,
+        sfu::EndReason::Timeout | sfu::EndReason::Handshake => EndReason::Timeout,
+    }
+}
+
+fn entry(entry: &RosterEntry<'_, Profile>) -> Participant {
+    Participant {
+        id: entry.id,
+        player: entry.profile.map(|profile| profile.player.clone()),
+        name: entry
+            .profile
+            .map(|profile| profile.name.clone())
+            .unwrap_or_default(),
+        channels: entry
+            .profile
+            .map(|profile| profile.channels.clone())
+            .unwrap_or_default(),
+        muted: entry.muted,
+        deafened: entry.deafened,
+        speaker: entry.speaker,
+    }
+}
+
+#[cfg(test)]
+#[path = "protocol_tests.rs"]
+mod tests;

@@ -1,0 +1,335 @@
+//! Starting a relay, watching it, and stopping it in good order.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use udp::{Options, Poller, Socket};
+use wire::keys::ShardKey;
+use wire::{BootId, ShardId};
+
+use crate::config::{Config, StartError, candidates, listen_addresses};
+use crate::handle::{ORDERS_MAX, ShardHandle};
+use crate::heartbeat::{EdgeClient, Identity, Pulse, edge_client};
+use crate::protocol::SealedProtocol;
+use crate::shard::{Certificate, Parts, ShardLoop};
+use crate::state::{Relay, Shard};
+use crate::{clock, server};
+
+/// Output lines that may wait: the usage records of this many rooms.
+pub const LINES_MAX: usize = 16 * 1024;
+
+/// Longest wait for the last heartbeats.
+const FAREWELL_MAX: Duration = Duration::from_millis(700);
+
+/// Longest wait for the shards' threads after they were told to stop.
+const THREADS_MAX: Duration = Duration::from_millis(1_000);
+
+/// A running relay. Dropping it leaves the threads running; end it with [`Running::stop`].
+#[derive(Debug)]
+pub struct Running {
+    relay: Arc<Relay>,
+    media: Vec<SocketAddr>,
+    control: SocketAddr,
+    threads: Vec<JoinHandle<()>>,
+    exits: mpsc::UnboundedReceiver<Exit>,
+    tasks: JoinSet<()>,
+    pulses: JoinSet<()>,
+    stopping: watch::Sender<bool>,
+}
+
+/// How a shard's thread ended.
+#[derive(Debug)]
+struct Exit {
+    shard: ShardId,
+    /// `None` when it was told to.
+    fault: Option<String>,
+}
+
+/// Says at the end of a shard's thread how it ended, a panic included.
+struct ExitGuard {
+    exit: Option<Exit>,
+    sender: mpsc::UnboundedSender<Exit>,
+}
+
+impl Drop for ExitGuard {
+    fn drop(&mut self) {
+        if let Some(mut exit) = self.exit.take() {
+            if std::thread::panicking() {
+                exit.fault = Some("panicked".to_owned());
+            }
+            let _ = self.sender.send(exit);
+        }
+    }
+}
+
+/// A shard before its thread starts.
+struct Prepared {
+    shard_loop: ShardLoop,
+    shard: Shard,
+    pulse: Pulse,
+    media: Vec<SocketAddr>,
+}
+
+/// What all shards of a relay are made with.
+struct Maker<'a> {
+    config: &'a Config,
+    control_url: String,
+    client: EdgeClient,
+    certificate: Certificate,
+    lines: mpsc::Sender<String>,
+}
+
+/// Starts a relay. Usage records go to `lines`, each one JSON line without its newline.
+///
+/// # Errors
+/// A sentence that names the flag to change: a port is taken, no address is advertised.
+pub async fn start(config: Config, lines: mpsc::Sender<String>) -> Result<Running, StartError> {
+    let listener = TcpListener::bind(config.control)
+        .await
+        .map_err(|error| bind_error("--control", config.control, &error))?;
+    let control = listener
+        .local_addr()
+        .map_err(|error| bind_error("--control", config.control, &error))?;
+    let maker = Maker {
+        config: &config,
+        control_url: config
+            .control_url
+            .clone()
+            .unwrap_or_else(|| format!("http://{control}")),
+        client: edge_client(),
+        certificate: Certificate::generate()?,
+        lines,
+    };
+    let ids = config.shard_ids()?.into_iter();
+    let prepared: Vec<Prepared> = ids
+        .zip(&config.keys)
+        .zip(0..)
+        .map(|((id, key), number)| maker.prepare(number, id, key))
+        .collect::<Result<_, _>>()?;
+    let (exit_sender, exits) = mpsc::unbounded_channel();
+    let (stopping, stopped) = watch::channel(false);
+    let (mut shards, mut media, mut threads) = (Vec::new(), Vec::new(), Vec::new());
+    let mut pulses = JoinSet::new();
+    for shard in prepared {
+        media.extend(shard.media);
+        threads.push(spawn_thread(
+            shard.shard_loop,
+            &shard.shard.handle.id,
+            &exit_sender,
+        )?);
+        pulses.spawn(shard.pulse.run(stopped.clone()));
+        shards.push(shard.shard);
+    }
+    let relay = Arc::new(Relay { shards });
+    let mut tasks = JoinSet::new();
+    tasks.spawn(server::serve(listener, relay.clone()));
+    Ok(Running {
+        relay,
+        media,
+        control,
+        threads,
+        exits,
+        tasks,
+        pulses,
+        stopping,
+    })
+}
+
+impl Maker<'_> {
+    fn prepare(&self, number: u16, id: ShardId, key: &ShardKey) -> Result<Prepared, StartError> {
+        let sockets: Vec<Socket> = listen_addresses(&self.config.listen, number)?
+            .into_iter()
+            .map(|address| {
+                Socket::bind(address, &Options::default())
+                    .map_err(|error| bind_error("--listen", address, &error))
+            })
+            .collect::<Result<_, _>>()?;
+        let media: Vec<SocketAddr> = sockets.iter().map(Socket::local_address).collect();
+        let candidates = candidates(&media, &self.config.advertise)?;
+        let boot = BootId(random()?);
+        let keys = key.subkeys();
+        let poller = Poller::new().map_err(|error| fault("epoll", &error))?;
+        let (orders, received) = sync_channel(ORDERS_MAX);
+        let handle = Arc::new(ShardHandle::new(id, orders, poller.waker(), clock::now()));
+        let shard_loop = ShardLoop::new(Parts {
+            sockets,
+            poller,
+            orders: received,
+            handle: handle.clone(),
+            protocol: SealedProtocol::new(keys.clone(), boot),
+            certificate: self.certificate.clone(),
+            local: candidates
+                .iter()
+                .map(|candidate| candidate.address)
+                .collect(),
+            participants_max: self.config.participants_max,
+            drain: Duration::from_secs(self.config.drain_seconds.into()),
+            seed: u64::from_le_bytes(random()?),
+            lines: self.lines.clone(),
+        })
+        .map_err(|error| fault("epoll", &error))?;
+        let identity = Identity {
+            region: self.config.region.clone(),
+            boot,
+            keys: keys.clone(),
+            candidates,
+            fingerprint: self.certificate.fingerprint.clone(),
+            control_url: self.control_url.clone(),
+            capacity: self.config.participants_max,
+        };
+        let pulse = Pulse {
+            shard: handle.clone(),
+            identity,
+            edge: self.config.edge.clone(),
+            client: self.client.clone(),
+        };
+        let shard = Shard {
+            handle,
+            keys,
+            boot,
+            replay: Mutex::default(),
+        };
+        Ok(Prepared {
+            shard_loop,
+            shard,
+            pulse,
+            media,
+        })
+    }
+}
+
+impl Running {
+    /// Where media arrives: every socket of every shard, in their order.
+    pub fn media(&self) -> &[SocketAddr] {
+        &self.media
+    }
+
+    /// Where the control endpoint listens.
+    pub fn control(&self) -> SocketAddr {
+        self.control
+    }
+
+    /// Waits until every shard's first heartbeat was accepted, and returns the ready line.
+    pub fn ready(&self) -> impl Future<Output = String> + Send + use<> {
+        let relay = self.relay.clone();
+        let (media, control) = (self.media.clone(), self.control);
+        async move {
+            for shard in &relay.shards {
+                shard.handle.ready().await;
+            }
+            let shards: Vec<_> = relay.shards.iter().map(|shard| &shard.handle.id).collect();
+            serde_json::json!({
+                "event": "ready",
+                "shards": shards,
+                "media": media,
+                "control": control,
+            })
+            .to_string()
+        }
+    }
+
+    /// Waits until something ends that should not: a shard's thread, a task. Cancel-safe.
+    pub async fn failure(&mut self) -> StartError {
+        tokio::select! {
+            exit = self.exits.recv() => match exit {
+                Some(Exit { shard, fault }) => {
+                    let fault = fault.unwrap_or_else(|| "ended unasked".to_owned());
+                    StartError(format!("shard {shard} {fault}"))
+                }
+                None => StartError("no shard is left".to_owned()),
+            },
+            _ = self.tasks.join_next() => StartError("the control endpoint ended".to_owned()),
+            _ = self.pulses.join_next() => StartError("the heartbeats of a shard ended".to_owned()),
+        }
+    }
+
+    /// Stops in good order, within two seconds: tells the fleet first, so that participants who
+    /// join again are sent elsewhere, then ends their sessions and the threads.
+    ///
+    /// # Errors
+    /// When a shard's thread did not end in time, or not well.
+    pub async fn stop(mut self) -> Result<(), StartError> {
+        self.stopping.send_replace(true);
+        let _ = timeout(FAREWELL_MAX, async {
+            while self.pulses.join_next().await.is_some() {}
+        })
+        .await;
+        for shard in &self.relay.shards {
+            // A shard that takes no orders any more shows below as one that does not end.
+            let _ = shard.handle.stop();
+        }
+        let mut left = self.threads.len();
+        let ends = async {
+            while left > 0 {
+                let Some(exit) = self.exits.recv().await else {
+                    break;
+                };
+                left -= 1;
+                if let Some(fault) = exit.fault {
+                    return Err(StartError(format!("shard {} {fault}", exit.shard)));
+                }
+            }
+            Ok(())
+        };
+        match timeout(THREADS_MAX, ends).await {
+            Ok(result) => result?,
+            Err(_) => return Err(StartError("a shard did not stop in time".to_owned())),
+        }
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+        Ok(())
+    }
+}
+
+fn spawn_thread(
+    shard_loop: ShardLoop,
+    id: &ShardId,
+    sender: &mpsc::UnboundedSender<Exit>,
+) -> Result<JoinHandle<()>, StartError> {
+    let exit = Exit {
+        shard: id.clone(),
+        fault: None,
+    };
+    let mut guard = ExitGuard {
+        exit: Some(exit),
+        sender: sender.clone(),
+    };
+    std::thread::Builder::new()
+        .name(id.to_string())
+        .spawn(move || {
+            if let Err(error) = shard_loop.run() {
+                let exit = guard.exit.as_mut().expect("taken only when dropped");
+                exit.fault = Some(format!("failed: {error}"));
+            }
+        })
+        .map_err(|error| fault("a thread", &error))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], StartError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| StartError(format!("no randomness from the system: {error}")))?;
+    Ok(bytes)
+}
+
+fn fault(what: &str, error: &std::io::Error) -> StartError {
+    StartError(format!("{what} cannot be set up: {error}"))
+}
+
+fn bind_error(flag: &str, address: SocketAddr, error: &std::io::Error) -> StartError {
+    StartError(match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            format!("{address} is taken; choose another address or port with {flag}")
+        }
+        _ => format!("{flag} {address} cannot be used: {error}"),
+    })
+}

@@ -1,0 +1,377 @@
+//! The thread of one shard: sockets in, core, sockets out.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use sfu::{Command, Event, Sfu, WallClock};
+use str0m::config::{CryptoProvider, DtlsCert};
+use tokio::sync::mpsc;
+use udp::{Poller, RecvBatch, SendBatch, SendStats, Socket, thread_cpu_time};
+use wire::channel::EndReason;
+use wire::record::{UsageKind, UsageRecord};
+
+use crate::clock;
+use crate::config::StartError;
+use crate::exposition::Histogram;
+use crate::handle::{Order, ShardHandle, Snapshot};
+use crate::protocol::SealedProtocol;
+
+/// Longest wait of a turn, so that health can tell an idle loop from a stuck one.
+const WAIT_MAX: Duration = Duration::from_millis(200);
+
+/// Time between two publications of the shard's figures.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Time between two looks at the wall clock.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Longest time that a shard stays for its last words after it was told to stop.
+const STOP_MAX: Duration = Duration::from_millis(700);
+
+/// Orders taken per turn.
+const ORDERS_PER_TURN_MAX: usize = 64;
+
+const MINUTE_MS: u64 = 60_000;
+
+/// The relay's DTLS certificate, made anew at each start.
+#[derive(Clone)]
+pub(crate) struct Certificate {
+    crypto: Arc<CryptoProvider>,
+    certificate: DtlsCert,
+    /// `sha-256 AB:CD:..` (RFC 8122).
+    pub(crate) fingerprint: String,
+}
+
+impl Certificate {
+    pub(crate) fn generate() -> Result<Self, StartError> {
+        let crypto = Arc::new(str0m::crypto::from_feature_flags());
+        let certificate = crypto
+            .dtls_provider
+            .generate_certificate()
+            .ok_or_else(|| StartError("a DTLS certificate cannot be made".to_owned()))?;
+        let digest = crypto.sha256_provider.sha256(&certificate.certificate);
+        let digest: Vec<String> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+        let fingerprint = format!("sha-256 {}", digest.join(":"));
+        Ok(Self {
+            crypto,
+            certificate,
+            fingerprint,
+        })
+    }
+}
+
+/// What a shard is made of.
+pub(crate) struct Parts {
+    pub(crate) sockets: Vec<Socket>,
+    pub(crate) poller: Poller,
+    pub(crate) orders: Receiver<Order>,
+    pub(crate) handle: Arc<ShardHandle>,
+    pub(crate) protocol: SealedProtocol,
+    pub(crate) certificate: Certificate,
+    /// Addresses as clients know them; the first of each family is what str0m is told.
+    pub(crate) local: Vec<SocketAddr>,
+    pub(crate) participants_max: u32,
+    pub(crate) drain: Duration,
+    pub(crate) seed: u64,
+    pub(crate) lines: mpsc::Sender<String>,
+}
+
+/// A shard, ready to run.
+pub(crate) struct ShardLoop {
+    /// Each with what waits to be sent through it; the index is the poller's token.
+    lanes: Vec<Lane>,
+    poller: Poller,
+    received: RecvBatch,
+    orders: Receiver<Order>,
+    handle: Arc<ShardHandle>,
+    core: Sfu<SealedProtocol>,
+    drain: Duration,
+    lines: mpsc::Sender<String>,
+    turns: Histogram,
+    records_lost: u64,
+    publish_at: Instant,
+    clock_at: Instant,
+    stop_by: Option<Instant>,
+}
+
+/// One socket and its batch.
+struct Lane {
+    socket: Socket,
+    batch: SendBatch,
+}
+
+impl ShardLoop {
+    pub(crate) fn new(parts: Parts) -> io::Result<Self> {
+        let mut lanes = Vec::new();
+        for (token, socket) in (0..).zip(parts.sockets) {
+            parts.poller.add(&socket, token)?;
+            log_granted(&parts.handle, &socket);
+            lanes.push(Lane {
+                batch: SendBatch::new(&socket),
+                socket,
+            });
+        }
+        let now = clock::now();
+        let Certificate {
+            crypto,
+            certificate,
+            ..
+        } = parts.certificate;
+        let mut config = sfu::Config::new(crypto, certificate, parts.local);
+        config.max_sessions = parts.participants_max as usize;
+        let core = Sfu::new(config, parts.protocol, wall_clock(now), parts.seed, now);
+        Ok(Self {
+            lanes,
+            poller: parts.poller,
+            received: RecvBatch::new(),
+            orders: parts.orders,
+            handle: parts.handle,
+            core,
+            drain: parts.drain,
+            lines: parts.lines,
+            turns: Histogram::default(),
+            records_lost: 0,
+            publish_at: now,
+            clock_at: now + CLOCK_INTERVAL,
+            stop_by: None,
+        })
+    }
+
+    /// Turns until told to stop.
+    ///
+    /// # Errors
+    /// When a socket or the poller fails for good.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        loop {
+            let began = clock::now();
+            self.receive()?;
+            self.take_orders();
+            let now = clock::now();
+            if self.core.poll_timeout().is_some_and(|at| at <= now) {
+                self.core.handle_timeout(now);
+            }
+            self.send();
+            self.drain_events();
+            let ended = clock::now();
+            self.turns.observe(ended.saturating_duration_since(began));
+            self.handle.turned.set(ended);
+            self.keep_books(ended);
+            if self.is_done(ended) {
+                self.handle.publish(self.snapshot());
+                return Ok(());
+            }
+            self.poller.wait(Some(self.wait(ended)))?;
+        }
+    }
+
+    /// Gives the core what has arrived: one batch per socket and turn, so that what the core
+    /// answers leaves before the next batch is looked at.
+    fn receive(&mut self) -> io::Result<()> {
+        let Self {
+            lanes,
+            poller,
+            received,
+            core,
+            ..
+        } = self;
+        for token in poller.readable() {
+            let lane = &mut lanes[usize::try_from(token).expect("tokens are indices")];
+            lane.socket.recv(received)?;
+            let now = clock::now();
+            for datagram in received.datagrams() {
+                core.handle_datagram(now, datagram.from, datagram.data);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_orders(&mut self) {
+        for _ in 0..ORDERS_PER_TURN_MAX {
+            let Ok(order) = self.orders.try_recv() else {
+                break;
+            };
+            let now = clock::now();
+            let command = match order {
+                Order::End {
+                    session,
+                    player,
+                    reason,
+                } => Command::End {
+                    session: sfu::SessionId(session.0),
+                    player: sfu::PlayerKey(player.0),
+                    reason: end_reason(reason),
+                },
+                Order::Drain(true) => Command::Drain { over: self.drain },
+                Order::Drain(false) => Command::Undrain,
+                Order::Stop => {
+                    self.stop_by = Some(now + STOP_MAX);
+                    Command::Stop
+                }
+            };
+            self.core.handle_command(now, command);
+        }
+    }
+
+    fn send(&mut self) {
+        while let Some(transmit) = self.core.poll_transmit() {
+            let v4 = transmit.to.is_ipv4();
+            let family = |lane: &&mut Lane| lane.socket.local_address().is_ipv4() == v4;
+            // The core answers only who has written, so the family has a socket.
+            if let Some(lane) = self.lanes.iter_mut().find(family) {
+                lane.batch.push(&lane.socket, transmit.to, &transmit.data);
+            }
+        }
+        for lane in self.lanes.iter_mut().filter(|lane| !lane.batch.is_empty()) {
+            lane.batch.flush(&lane.socket);
+        }
+    }
+
+    fn drain_events(&mut self) {
+        while let Some(event) = self.core.poll_event() {
+            let Event::Used {
+                room,
+                participant_time,
+                talk_time,
+                packets_out,
+                bytes_out,
+            } = event
+            else {
+                continue;
+            };
+            let record = UsageRecord {
+                kind: UsageKind::Usage,
+                minute_ms: minute_before(clock::unix_ms()),
+                shard: self.handle.id.clone(),
+                room: wire::RoomKey(room.0),
+                participant_ms: millis(participant_time),
+                talk_ms: millis(talk_time),
+                packets_out,
+                bytes_out,
+            };
+            let line = serde_json::to_string(&record).expect("a record has string keys only");
+            if self.lines.try_send(line).is_err() {
+                self.records_lost += 1;
+            }
+        }
+    }
+
+    fn keep_books(&mut self, now: Instant) {
+        if now >= self.publish_at {
+            self.publish_at = now + PUBLISH_INTERVAL;
+            self.handle.publish(self.snapshot());
+        }
+        if now >= self.clock_at {
+            self.clock_at = now + CLOCK_INTERVAL;
+            self.core
+                .handle_command(now, Command::SetWallClock(wall_clock(now)));
+        }
+    }
+
+    fn is_done(&self, now: Instant) -> bool {
+        self.stop_by
+            .is_some_and(|by| now >= by || self.core.sessions() == 0)
+    }
+
+    fn wait(&self, now: Instant) -> Duration {
+        let due = self.core.poll_timeout();
+        due.map_or(WAIT_MAX, |at| at.saturating_duration_since(now))
+            .min(WAIT_MAX)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let mut sent = SendStats::default();
+        let mut overflows = 0;
+        for lane in &self.lanes {
+            sent += lane.batch.stats();
+            overflows += lane.socket.receive_overflows();
+        }
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Snapshot {
+            sessions: count(self.core.sessions()),
+            participants: count(self.core.participants()),
+            rooms: count(self.core.rooms()),
+            core: self.core.stats().clone(),
+            received: self.received.stats(),
+            overflows,
+            sent,
+            cpu: thread_cpu_time(),
+            turns: self.turns.clone(),
+            records_lost: self.records_lost,
+        }
+    }
+}
+
+fn wall_clock(now: Instant) -> WallClock {
+    WallClock {
+        at: now,
+        unix_ms: clock::unix_ms(),
+    }
+}
+
+/// The minute that a record is about. It comes a little after the minute's end.
+fn minute_before(unix_ms: u64) -> u64 {
+    let inside_ms = unix_ms.saturating_sub(500);
+    inside_ms - inside_ms % MINUTE_MS
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn end_reason(reason: EndReason) -> sfu::EndReason {
+    match reason {
+        EndReason::Left => sfu::EndReason::Left,
+        EndReason::Kicked => sfu::EndReason::Kicked,
+        EndReason::Replaced => sfu::EndReason::Replaced,
+        EndReason::RelayStopping => sfu::EndReason::RelayStopping,
+        EndReason::Protocol => sfu::EndReason::Protocol,
+        EndReason::Timeout => sfu::EndReason::Timeout,
+    }
+}
+
+fn log_granted(handle: &ShardHandle, socket: &Socket) {
+    let granted = socket.granted();
+    let family = if socket.local_address().is_ipv4() {
+        "ipv4"
+    } else {
+        "ipv6"
+    };
+    tracing::info!(
+        shard = %handle.id,
+        family,
+        receive_buffer_bytes = granted.receive_buffer_bytes,
+        send_buffer_bytes = granted.send_buffer_bytes,
+        gso = granted.gso,
+        gro = granted.gro,
+        "socket is open"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_belongs_to_the_minute_that_just_ended() {
+        let minute_ms = 1_700_000_000_000 / MINUTE_MS * MINUTE_MS;
+        assert_eq!(minute_before(minute_ms + MINUTE_MS + 3), minute_ms);
+        assert_eq!(minute_before(minute_ms + 30_000), minute_ms);
+    }
+
+    #[test]
+    fn a_fingerprint_has_the_form_of_rfc_8122() {
+        let fingerprint = Certificate::generate().expect("a certificate").fingerprint;
+        let digest = fingerprint
+            .strip_prefix("sha-256 ")
+            .expect("the hash's name");
+        assert_eq!(digest.split(':').count(), 32);
+        assert!(
+            digest
+                .split(':')
+                .all(|byte| u8::from_str_radix(byte, 16).is_ok())
+        );
+    }
+}

@@ -1,0 +1,24 @@
+//! What the control endpoint looks at.
+
+use std::sync::{Arc, Mutex};
+
+use wire::BootId;
+use wire::keys::ShardKeys;
+
+use crate::handle::ShardHandle;
+use crate::replay::ReplayGuard;
+
+/// A running relay.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    pub(crate) shards: Vec<Shard>,
+}
+
+/// One of its shards, as the edge addresses it.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) handle: Arc<ShardHandle>,
+    pub(crate) keys: ShardKeys,
+    pub(crate) boot: BootId,
+    pub(crate) replay: Mutex<ReplayGuard>,
+}

@@ -1,0 +1,213 @@
+//! An edge that accepts heartbeats, and a relay that sends them there; both in this process.
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failure in a helper is a failure of its test"
+)]
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use relay::{Config, LINES_MAX, Running};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use wire::fleet::{Heartbeat, HeartbeatReply, verify_heartbeat};
+use wire::keys::ShardKey;
+
+/// Longest wait for anything that must happen.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// The key of every shard in these tests.
+pub(crate) fn key() -> ShardKey {
+    ShardKey::new(0, [5; 32])
+}
+
+/// What the edge says to a heartbeat.
+#[derive(Clone, Copy)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) draining: bool,
+}
+
+/// An edge that takes heartbeats and nothing else.
+pub(crate) struct FakeEdge {
+    pub(crate) url: String,
+    pub(crate) answer: Arc<Mutex<Answer>>,
+    heartbeats: mpsc::UnboundedReceiver<Heartbeat>,
+    server: JoinHandle<()>,
+}
+
+impl FakeEdge {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let answer = Arc::new(Mutex::new(Answer {
+            status: StatusCode::OK,
+            draining: false,
+        }));
+        let (sender, heartbeats) = mpsc::unbounded_channel();
+        let server = tokio::spawn(serve(listener, answer.clone(), sender));
+        Self {
+            url,
+            answer,
+            heartbeats,
+            server,
+        }
+    }
+
+    /// The next heartbeat; its path and signature were checked.
+    pub(crate) async fn heartbeat(&mut self) -> Heartbeat {
+        let heartbeat = timeout(WAIT_MAX, self.heartbeats.recv()).await;
+        heartbeat
+            .expect("a heartbeat in time")
+            .expect("the edge lives")
+    }
+
+    /// Heartbeats that came and were not looked at.
+    pub(crate) fn waiting(&mut self) -> usize {
+        std::iter::from_fn(|| self.heartbeats.try_recv().ok()).count()
+    }
+
+    pub(crate) fn set(&self, status: StatusCode, draining: bool) {
+        *self.answer.lock().unwrap() = Answer { status, draining };
+    }
+}
+
+impl Drop for FakeEdge {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    answer: Arc<Mutex<Answer>>,
+    sender: mpsc::UnboundedSender<Heartbeat>,
+) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (answer, sender) = (answer.clone(), sender.clone());
+        let service = service_fn(move |request| {
+            let (answer, sender) = (answer.clone(), sender.clone());
+            async move { Ok::<_, Infallible>(take(request, &answer, &sender).await) }
+        });
+        tokio::spawn(async move {
+            let _ = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+async fn take(
+    request: Request<Incoming>,
+    answer: &Mutex<Answer>,
+    sender: &mpsc::UnboundedSender<Heartbeat>,
+) -> Response<Full<Bytes>> {
+    let path = request.uri().path().to_owned();
+    let authorization = request.headers()[header::AUTHORIZATION]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    assert!(verify_heartbeat(&key().subkeys(), &body, &authorization));
+    let heartbeat: Heartbeat = serde_json::from_slice(&body).unwrap();
+    assert_eq!(path, format!("/v1/relays/{}/heartbeat", heartbeat.shard));
+    let now_ms = heartbeat.sent_at_ms;
+    let _ = sender.send(heartbeat);
+    let Answer { status, draining } = *answer.lock().unwrap();
+    let reply = serde_json::to_vec(&HeartbeatReply { draining, now_ms }).unwrap();
+    Response::builder()
+        .status(status)
+        .body(Full::new(reply.into()))
+        .unwrap()
+}
+
+/// A configuration on loopback with free ports.
+pub(crate) fn config(edge: &str, shards: usize) -> Config {
+    Config {
+        shard: "dev-0".parse().unwrap(),
+        region: "dev".parse().unwrap(),
+        edge: edge.parse().unwrap(),
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        advertise: Vec::new(),
+        control: "127.0.0.1:0".parse().unwrap(),
+        control_url: None,
+        keys: vec![key(); shards],
+        participants_max: 100,
+        drain_seconds: 0,
+    }
+}
+
+/// Starts a relay whose output nobody reads.
+pub(crate) async fn start(config: Config) -> Running {
+    let (lines, _) = mpsc::channel(LINES_MAX);
+    relay::start(config, lines).await.unwrap()
+}
+
+/// Sends a request to the control endpoint: status and body.
+pub(crate) async fn call(
+    control: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> (StatusCode, String) {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let mut request = Request::builder()
+        .method(method)
+        .uri(format!("http://{control}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(body.into())).unwrap();
+    let reply = timeout(WAIT_MAX, client.request(request))
+        .await
+        .unwrap()
+        .unwrap();
+    let status = reply.status();
+    let body = reply.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+pub(crate) async fn get(control: SocketAddr, path: &str) -> (StatusCode, String) {
+    call(control, "GET", path, &[], Bytes::new()).await
+}
+
+/// Repeats a look at `/metrics` until `wanted` is satisfied, and returns that text.
+pub(crate) async fn metrics_until(control: SocketAddr, wanted: impl Fn(&str) -> bool) -> String {
+    let look = async {
+        loop {
+            let (_, text) = get(control, "/metrics").await;
+            if wanted(&text) {
+                return text;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(WAIT_MAX, look)
+        .await
+        .expect("the metrics show it in time")
+}
+
+/// The value of one sample.
+pub(crate) fn sample(text: &str, name: &str) -> f64 {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{name} is not in\n{text}"))
+        .parse()
+        .unwrap()
+}

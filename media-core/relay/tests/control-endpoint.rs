@@ -1,0 +1,220 @@
+//! What the control endpoint takes and refuses.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failure in a helper is a failure of its test"
+)]
+
+mod common;
+
+use common::{FakeEdge, WAIT_MAX, call, config, get, key, metrics_until, sample, start};
+use http::StatusCode;
+use relay::Running;
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
+use wire::BootId;
+use wire::channel::EndReason;
+use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, SHARD_HEADER};
+use wire::fleet::Heartbeat;
+
+/// A relay, its first heartbeat, and the edge that must outlive it.
+async fn relay(shards: usize) -> (Running, Heartbeat, FakeEdge) {
+    let mut edge = FakeEdge::start().await;
+    let running = start(config(&edge.url, shards)).await;
+    timeout(WAIT_MAX, running.ready()).await.unwrap();
+    let heartbeat = edge.heartbeat().await;
+    (running, heartbeat, edge)
+}
+
+fn message(at_ms: u64, nonce: u8) -> ControlMessage {
+    ControlMessage {
+        at_ms,
+        nonce: wire::SessionId([nonce; 8]),
+        command: ControlCommand::End {
+            session: wire::SessionId([1; 8]),
+            player: wire::PlayerKey([2; 16]),
+            reason: EndReason::Kicked,
+        },
+    }
+}
+
+fn seal(message: &ControlMessage, boot: BootId) -> String {
+    message.seal(&key().subkeys(), boot)
+}
+
+fn assert_problem((status, body): (StatusCode, String), wanted: (u16, &str)) {
+    let problem: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let name = format!("https://lifeverse.dev/problems/{}", wanted.1);
+    assert_eq!(
+        (status.as_u16(), &problem["type"]),
+        (wanted.0, &name.into()),
+        "{body}"
+    );
+    assert!(!problem["detail"].as_str().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_sealed_message_is_taken_once() {
+    let (running, heartbeat, _edge) = relay(1).await;
+    let post = |body: String| call(running.control(), "POST", CONTROL_PATH, &[], body);
+    let sealed = seal(&message(heartbeat.sent_at_ms, 1), heartbeat.boot);
+    assert_eq!(post(sealed.clone()).await.0, StatusCode::ACCEPTED);
+    assert_problem(post(sealed).await, (401, "signature-invalid"));
+    let next = seal(&message(heartbeat.sent_at_ms, 2), heartbeat.boot);
+    assert_eq!(post(next).await.0, StatusCode::ACCEPTED);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_not_sealed_for_this_boot_and_time_is_refused() {
+    let (running, heartbeat, _edge) = relay(1).await;
+    let now_ms = heartbeat.sent_at_ms;
+    let other_key = wire::keys::ShardKey::new(0, [6; 32]).subkeys();
+    for body in [
+        String::new(),
+        "garbage".to_owned(),
+        seal(&message(now_ms, 1), BootId([0; 8])),
+        seal(&message(now_ms - 120_000, 2), heartbeat.boot),
+        seal(&message(now_ms + 120_000, 3), heartbeat.boot),
+        message(now_ms, 4).seal(&other_key, heartbeat.boot),
+    ] {
+        let reply = call(running.control(), "POST", CONTROL_PATH, &[], body).await;
+        assert_problem(reply, (401, "signature-invalid"));
+    }
+    let reply = call(
+        running.control(),
+        "POST",
+        CONTROL_PATH,
+        &[],
+        vec![0xff; 100],
+    )
+    .await;
+    assert_problem(reply, (401, "signature-invalid"));
+    let reply = call(
+        running.control(),
+        "POST",
+        CONTROL_PATH,
+        &[],
+        vec![b'a'; 65 * 1024],
+    )
+    .await;
+    assert_problem(reply, (413, "body-too-large"));
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_of_several_shards_must_be_named() {
+    let (running, heartbeat, _edge) = relay(2).await;
+    let sealed = seal(&message(heartbeat.sent_at_ms, 1), heartbeat.boot);
+    let post = |shard: &'static [(&'static str, &'static str)]| {
+        call(
+            running.control(),
+            "POST",
+            CONTROL_PATH,
+            shard,
+            sealed.clone(),
+        )
+    };
+    assert_problem(post(&[]).await, (404, "unknown-relay"));
+    assert_problem(
+        post(&[(SHARD_HEADER, "dev-0-7")]).await,
+        (404, "unknown-relay"),
+    );
+    let (own, other) = match heartbeat.shard.as_str() {
+        "dev-0-0" => ([(SHARD_HEADER, "dev-0-0")], [(SHARD_HEADER, "dev-0-1")]),
+        _ => ([(SHARD_HEADER, "dev-0-1")], [(SHARD_HEADER, "dev-0-0")]),
+    };
+    let reply = call(
+        running.control(),
+        "POST",
+        CONTROL_PATH,
+        &other,
+        sealed.clone(),
+    )
+    .await;
+    assert_problem(reply, (401, "signature-invalid"));
+    let reply = call(
+        running.control(),
+        "POST",
+        CONTROL_PATH,
+        &own,
+        sealed.clone(),
+    )
+    .await;
+    assert_eq!(reply.0, StatusCode::ACCEPTED);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_refused_with_what_to_change() {
+    let (running, ..) = relay(1).await;
+    assert_problem(get(running.control(), "/").await, (404, "unknown-route"));
+    assert_problem(
+        get(running.control(), CONTROL_PATH).await,
+        (405, "method-not-allowed"),
+    );
+    let reply = call(running.control(), "POST", "/metrics", &[], "").await;
+    assert_problem(reply, (405, "method-not-allowed"));
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn strangers_datagrams_are_counted_by_reason_and_leave_nothing_behind() {
+    let (running, ..) = relay(1).await;
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut stun = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+    stun.resize(20, 7);
+    for _ in 0..100 {
+        for datagram in [&b"garbage"[..], &[22; 40], &[128; 60], &stun, &[]] {
+            stranger
+                .send_to(datagram, running.media()[0])
+                .await
+                .unwrap();
+        }
+        tokio::task::yield_now().await;
+    }
+    let received = "relay_datagrams_received_total{shard=\"dev-0\"}";
+    let text = metrics_until(running.control(), |text| sample(text, received) >= 500.0).await;
+    let rejected = |reason: &str| {
+        let labels = format!("{{shard=\"dev-0\",reason=\"{reason}\"}}");
+        sample(&text, &format!("relay_datagrams_rejected_total{labels}"))
+    };
+    assert_eq!(rejected("no-session"), 200.0);
+    assert_eq!(rejected("stun-malformed"), 100.0);
+    assert_eq!(rejected("unknown-kind"), 200.0);
+    assert_eq!(sample(&text, "relay_sessions{shard=\"dev-0\"}"), 0.0);
+    assert_eq!(
+        sample(&text, "relay_datagrams_sent_total{shard=\"dev-0\"}"),
+        0.0
+    );
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn metrics_are_well_formed_and_name_no_address() {
+    let (running, ..) = relay(2).await;
+    let (status, text) = get(running.control(), "/metrics").await;
+    assert_eq!(status, StatusCode::OK);
+    let mut families = std::collections::BTreeSet::new();
+    for line in text.lines() {
+        if let Some(family) = line.strip_prefix("# TYPE ") {
+            let name = family.split(' ').next().unwrap();
+            assert!(families.insert(name.to_owned()), "{name} twice");
+            assert!(
+                !family.ends_with(" counter") || name.ends_with("_total"),
+                "{name}"
+            );
+        } else if !line.starts_with('#') {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            value.parse::<f64>().unwrap();
+            let name = name.split('{').next().unwrap();
+            let known = |suffix| {
+                name.strip_suffix(suffix)
+                    .is_some_and(|n| families.contains(n))
+            };
+            assert!(families.contains(name) || ["_bucket", "_sum", "_count"].iter().any(known));
+        }
+    }
+    assert!(!text.contains("127.0.0.1"));
+    running.stop().await.unwrap();
+}

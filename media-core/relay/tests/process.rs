@@ -1,0 +1,147 @@
+//! The binary: command line, ready line, signals.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failure in a helper is a failure of its test"
+)]
+
+mod common;
+
+use std::process::{Output, Stdio};
+
+use common::{FakeEdge, WAIT_MAX, key};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+fn command(edge: &str, extra: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_relay"));
+    command
+        .args(["--shard", "dev-0", "--region", "dev", "--edge", edge])
+        .args(extra)
+        .env("RELAY_SHARD_KEYS", key().to_base64())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+const FREE_PORTS: [&str; 6] = [
+    "--listen",
+    "127.0.0.1:0",
+    "--control",
+    "127.0.0.1:0",
+    "--drain-seconds",
+    "0",
+];
+
+async fn output(mut command: Command) -> Output {
+    timeout(WAIT_MAX, command.output()).await.unwrap().unwrap()
+}
+
+async fn signal(child: &Child, name: &str) {
+    let id = child.id().expect("it runs").to_string();
+    let status = Command::new("kill")
+        .args([name, &id])
+        .status()
+        .await
+        .unwrap();
+    assert!(status.success());
+}
+
+#[tokio::test]
+async fn it_says_ready_and_ends_well_on_either_signal() {
+    for name in ["-INT", "-TERM"] {
+        let edge = FakeEdge::start().await;
+        let mut child = command(&edge.url, &FREE_PORTS).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = timeout(WAIT_MAX, lines.next_line())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(line["event"], "ready");
+        let control = line["control"].as_str().unwrap().parse().unwrap();
+        assert_eq!(common::get(control, "/healthz").await.0, 200);
+        signal(&child, name).await;
+        let limit = std::time::Duration::from_secs(3);
+        let status = timeout(limit, child.wait())
+            .await
+            .expect("it ends in time")
+            .unwrap();
+        assert_eq!(status.code(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_with_its_flag() {
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (tcp_address, udp_address) = (tcp.local_addr().unwrap(), udp.local_addr().unwrap());
+    for (listen, control, wanted) in [
+        (
+            "127.0.0.1:0".to_owned(),
+            tcp_address.to_string(),
+            format!("relay: {tcp_address} is taken; choose another address or port with --control"),
+        ),
+        (
+            udp_address.to_string(),
+            "127.0.0.1:0".to_owned(),
+            format!("relay: {udp_address} is taken; choose another address or port with --listen"),
+        ),
+    ] {
+        let flags = ["--listen", &listen, "--control", &control];
+        let output = output(command("http://127.0.0.1:1", &flags)).await;
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.lines().any(|line| line == wanted), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_command_line_is_explained() {
+    let output = output(command("https://edge.example", &[])).await;
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("https is not supported yet"), "{error}");
+}
+
+#[tokio::test]
+async fn help_names_the_flags() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_relay"));
+    command.arg("--help");
+    let output = output(command).await;
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains("--advertise IP")
+    );
+}
+
+#[tokio::test]
+async fn the_log_holds_no_address() {
+    let mut edge = FakeEdge::start().await;
+    edge.set(http::StatusCode::UNAUTHORIZED, false);
+    let mut child = command(&edge.url, &FREE_PORTS).spawn().unwrap();
+    edge.heartbeat().await;
+    edge.heartbeat().await;
+    signal(&child, "-TERM").await;
+    let output = timeout(WAIT_MAX, child.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap();
+    child = command("http://127.0.0.1:1", &FREE_PORTS).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut log = String::from_utf8(output.stderr).unwrap();
+    while !log.contains("heartbeats fail") {
+        let line = timeout(WAIT_MAX, lines.next_line()).await.unwrap().unwrap();
+        log += &line.expect("the log goes on until heartbeats fail");
+    }
+    assert!(
+        log.contains("heartbeats are refused") && log.contains("socket is open"),
+        "{log}"
+    );
+    assert!(!log.contains("127.0.0.1"), "{log}");
+}

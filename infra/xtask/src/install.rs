@@ -176,6 +176,10 @@ pub(crate) fn browsers() -> Result<Browsers> {
     if firefox().is_none() {
         missing.push("firefox-esr");
     }
+    // Firefox plays and measures no sound without a sound card; the tests start a null sink.
+    if find_program(&["pulseaudio"]).is_none() {
+        missing.push("pulseaudio");
+    }
     if !missing.is_empty() {
         apt(&missing, "the browser tests drive them")?;
     }

@@ -28,6 +28,8 @@ pub(crate) enum Order {
     Drain(bool),
     /// End all sessions, and then the thread.
     Stop,
+    /// End the thread at once, as if the process had been killed.
+    Abandon,
 }
 
 /// The shard did not take an order: too many wait, or its thread has ended.
@@ -113,6 +115,12 @@ impl ShardHandle {
     /// Tells the shard to stop.
     pub(crate) fn stop(&self) -> Result<(), NotTaken> {
         self.order(Order::Stop)
+    }
+
+    /// Ends the shard's thread without a word to anybody. Whether it takes the order does not
+    /// matter: a thread that takes none has ended.
+    pub(crate) fn abandon(&self) {
+        let _ = self.order(Order::Abandon);
     }
 
     /// Follows the fleet's wish; true when that changed something. A wish that the shard did not

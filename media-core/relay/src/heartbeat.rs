@@ -131,10 +131,10 @@ impl Pulse {
     }
 
     fn state(&self) -> ShardState {
-        let participants = self.shard.snapshot().participants;
+        let sessions = self.shard.snapshot().sessions;
         if self.shard.draining.load(Ordering::Relaxed) {
             ShardState::Draining
-        } else if participants >= self.identity.capacity {
+        } else if sessions >= self.identity.capacity {
             ShardState::Full
         } else {
             ShardState::Open

@@ -32,7 +32,8 @@ const FAREWELL_MAX: Duration = Duration::from_millis(700);
 /// Longest wait for the shards' threads after they were told to stop.
 const THREADS_MAX: Duration = Duration::from_millis(1_000);
 
-/// A running relay. Dropping it leaves the threads running; end it with [`Running::stop`].
+/// A running relay. End it with [`Running::stop`]; dropping it ends it without a word to the fleet
+/// or to participants, as if the process had been killed.
 #[derive(Debug)]
 pub struct Running {
     relay: Arc<Relay>,
@@ -120,11 +121,9 @@ pub async fn start(config: Config, lines: mpsc::Sender<String>) -> Result<Runnin
     let mut pulses = JoinSet::new();
     for shard in prepared {
         media.extend(shard.media);
-        threads.push(spawn_thread(
-            shard.shard_loop,
-            &shard.shard.handle.id,
-            &exit_sender,
-        )?);
+        let shard_loop = shard.shard_loop;
+        let id = &shard.shard.handle.id;
+        threads.push(spawn_thread(id, &exit_sender, move || shard_loop.run())?);
         pulses.spawn(shard.pulse.run(stopped.clone()));
         shards.push(shard.shard);
     }
@@ -283,17 +282,26 @@ impl Running {
             Ok(result) => result?,
             Err(_) => return Err(StartError("a shard did not stop in time".to_owned())),
         }
-        for thread in self.threads {
+        for thread in std::mem::take(&mut self.threads) {
             let _ = thread.join();
         }
         Ok(())
     }
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        for shard in &self.relay.shards {
+            shard.handle.abandon();
+        }
+    }
+}
+
+/// Runs `body` on its own thread and says at its end how it ended.
 fn spawn_thread(
-    shard_loop: ShardLoop,
     id: &ShardId,
     sender: &mpsc::UnboundedSender<Exit>,
+    body: impl FnOnce() -> std::io::Result<()> + Send + 'static,
 ) -> Result<JoinHandle<()>, StartError> {
     let exit = Exit {
         shard: id.clone(),
@@ -306,7 +314,7 @@ fn spawn_thread(
     std::thread::Builder::new()
         .name(id.to_string())
         .spawn(move || {
-            if let Err(error) = shard_loop.run() {
+            if let Err(error) = body() {
                 let exit = guard.exit.as_mut().expect("taken only when dropped");
                 exit.fault = Some(format!("failed: {error}"));
             }
@@ -332,4 +340,27 @@ fn bind_error(flag: &str, address: SocketAddr, error: &std::io::Error) -> StartE
         }
         _ => format!("{flag} {address} cannot be used: {error}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_a_thread_is_never_silent() {
+        let (sender, mut exits) = mpsc::unbounded_channel();
+        let mut end = async |body: fn() -> std::io::Result<()>| {
+            let thread = spawn_thread(&"dev-0".parse().unwrap(), &sender, body).unwrap();
+            let exit = exits.recv().await.unwrap();
+            let _ = thread.join();
+            exit.fault
+        };
+        assert_eq!(end(|| Ok(())).await, None);
+        assert_eq!(
+            end(|| panic!("on purpose")).await.as_deref(),
+            Some("panicked")
+        );
+        let broken = end(|| Err(std::io::ErrorKind::BrokenPipe.into())).await;
+        assert_eq!(broken.as_deref(), Some("failed: broken pipe"));
+    }
 }

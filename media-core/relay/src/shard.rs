@@ -10,6 +10,7 @@ use sfu::{Command, Event, Sfu, WallClock};
 use str0m::config::{CryptoProvider, DtlsCert};
 use tokio::sync::mpsc;
 use udp::{Poller, RecvBatch, SendBatch, SendStats, Socket, thread_cpu_time};
+use wire::ShardId;
 use wire::channel::EndReason;
 use wire::record::{UsageKind, UsageRecord};
 
@@ -210,6 +211,10 @@ impl ShardLoop {
                     self.stop_by = Some(now + STOP_MAX);
                     Command::Stop
                 }
+                Order::Abandon => {
+                    self.stop_by = Some(now);
+                    continue;
+                }
             };
             self.core.handle_command(now, command);
         }
@@ -231,27 +236,9 @@ impl ShardLoop {
 
     fn drain_events(&mut self) {
         while let Some(event) = self.core.poll_event() {
-            let Event::Used {
-                room,
-                participant_time,
-                talk_time,
-                packets_out,
-                bytes_out,
-            } = event
-            else {
+            let Some(line) = usage_line(&self.handle.id, &event, clock::unix_ms()) else {
                 continue;
             };
-            let record = UsageRecord {
-                kind: UsageKind::Usage,
-                minute_ms: minute_before(clock::unix_ms()),
-                shard: self.handle.id.clone(),
-                room: wire::RoomKey(room.0),
-                participant_ms: millis(participant_time),
-                talk_ms: millis(talk_time),
-                packets_out,
-                bytes_out,
-            };
-            let line = serde_json::to_string(&record).expect("a record has string keys only");
             if self.lines.try_send(line).is_err() {
                 self.records_lost += 1;
             }
@@ -311,6 +298,31 @@ fn wall_clock(now: Instant) -> WallClock {
     }
 }
 
+/// The usage record of an event that came at `unix_ms`; none for other events.
+fn usage_line(shard: &ShardId, event: &Event, unix_ms: u64) -> Option<String> {
+    let &Event::Used {
+        room,
+        participant_time,
+        talk_time,
+        packets_out,
+        bytes_out,
+    } = event
+    else {
+        return None;
+    };
+    let record = UsageRecord {
+        kind: UsageKind::Usage,
+        minute_ms: minute_before(unix_ms),
+        shard: shard.clone(),
+        room: wire::RoomKey(room.0),
+        participant_ms: millis(participant_time),
+        talk_ms: millis(talk_time),
+        packets_out,
+        bytes_out,
+    };
+    Some(serde_json::to_string(&record).expect("a record has string keys only"))
+}
+
 /// The minute that a record is about. It comes a little after the minute's end.
 fn minute_before(unix_ms: u64) -> u64 {
     let inside_ms = unix_ms.saturating_sub(500);
@@ -359,6 +371,24 @@ mod tests {
         let minute_ms = 1_700_000_000_000 / MINUTE_MS * MINUTE_MS;
         assert_eq!(minute_before(minute_ms + MINUTE_MS + 3), minute_ms);
         assert_eq!(minute_before(minute_ms + 30_000), minute_ms);
+    }
+
+    #[test]
+    fn usage_becomes_one_json_line() {
+        let event = Event::Used {
+            room: sfu::RoomKey([0xab; 8]),
+            participant_time: Duration::from_secs(90),
+            talk_time: Duration::from_millis(1_500),
+            packets_out: 75,
+            bytes_out: 9_000,
+        };
+        let line = usage_line(&"dev-0".parse().unwrap(), &event, 120_004).unwrap();
+        assert_eq!(
+            line,
+            r#"{"kind":"usage","minute_ms":60000,"shard":"dev-0","room":"abababababababab","#
+                .to_owned()
+                + r#""participant_ms":90000,"talk_ms":1500,"packets_out":75,"bytes_out":9000}"#
+        );
     }
 
     #[test]

@@ -191,6 +191,55 @@ async fn strangers_datagrams_are_counted_by_reason_and_leave_nothing_behind() {
 }
 
 #[tokio::test]
+async fn ipv6_arrives_where_the_machine_has_it() {
+    if std::net::UdpSocket::bind("[::1]:0").is_err() {
+        eprintln!("skipped: this machine has no IPv6");
+        return;
+    }
+    let mut edge = FakeEdge::start().await;
+    let mut both = config(&edge.url, 1);
+    both.listen = vec!["0.0.0.0:0".parse().unwrap(), "[::]:0".parse().unwrap()];
+    both.advertise = vec!["::1".parse().unwrap(), "127.0.0.1".parse().unwrap()];
+    let running = start(both).await;
+    let candidates = edge.heartbeat().await.candidates;
+    for candidate in &candidates {
+        let family = if candidate.address.is_ipv4() {
+            "127.0.0.1:0"
+        } else {
+            "[::1]:0"
+        };
+        let stranger = UdpSocket::bind(family).await.unwrap();
+        stranger
+            .send_to(b"garbage", candidate.address)
+            .await
+            .unwrap();
+    }
+    assert_eq!(candidates.len(), 2);
+    let received = "relay_datagrams_received_total{shard=\"dev-0\"}";
+    metrics_until(running.control(), |text| sample(text, received) == 2.0).await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dropped_relay_is_gone_like_a_killed_one() {
+    let (running, _, mut edge) = relay(2).await;
+    let (control, media) = (running.control(), running.media().to_vec());
+    edge.waiting();
+    drop(running);
+    let gone = async {
+        while tokio::net::TcpStream::connect(control).await.is_ok()
+            || media
+                .iter()
+                .any(|address| std::net::UdpSocket::bind(address).is_err())
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(WAIT_MAX, gone).await.expect("its ports are free");
+    assert_eq!(edge.waiting(), 0, "no farewell");
+}
+
+#[tokio::test]
 async fn metrics_are_well_formed_and_name_no_address() {
     let (running, ..) = relay(2).await;
     let (status, text) = get(running.control(), "/metrics").await;

@@ -1,8 +1,11 @@
 //! Prints what a fresh instance per request costs, with the fixture component:
 //! `cargo run --release -p edge-host --example instance_cost [REQUESTS]` after `cargo xtask wasm`.
 //!
-//! "function" is the record's `duration_us`, "round trip" what a client on the same machine sees over one kept-alive
-//! connection. Percentiles are of all requests after a tenth of them as warm-up.
+//! "function" is the record's `duration_us`, "round trip" what a client on the same machine sees
+//! over one kept-alive connection. Percentiles are of all requests after a tenth of them as
+//! warm-up.
+
+#![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -61,6 +64,38 @@ async fn main() {
         );
     }
     rig.running.stop().await;
+    compare_statement_with_thread(requests).await;
+}
+
+/// Why statements run in place: what one takes, against handing nothing at all to a blocking
+/// thread.
+#[expect(clippy::print_stdout, reason = "the figures are the purpose")]
+async fn compare_statement_with_thread(requests: usize) {
+    let connection = rusqlite::Connection::open_in_memory().expect("memory");
+    connection
+        .execute_batch("CREATE TABLE t (k PRIMARY KEY, v); INSERT INTO t VALUES (7, 8)")
+        .expect("a table");
+    let (mut statements, mut threads) = (Vec::new(), Vec::new());
+    for _ in 0..requests {
+        let started = Instant::now();
+        let mut prepared = connection
+            .prepare_cached("SELECT v FROM t WHERE k = ?")
+            .expect("SQL");
+        let value: i64 = prepared.query_row([7], |row| row.get(0)).expect("a row");
+        statements.push(started.elapsed().as_nanos());
+        assert_eq!(value, 8);
+        let started = Instant::now();
+        tokio::task::spawn_blocking(|| ()).await.expect("no panic");
+        threads.push(started.elapsed().as_nanos());
+    }
+    for (name, mut figures) in [
+        ("statement in place", statements),
+        ("spawn_blocking", threads),
+    ] {
+        figures.sort_unstable();
+        let at = |percent: usize| figures[(figures.len() - 1) * percent / 100];
+        println!("{name:<20} p50 {} ns, p99 {} ns", at(50), at(99));
+    }
 }
 
 fn microseconds(elapsed: Duration) -> u64 {

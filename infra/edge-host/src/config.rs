@@ -17,7 +17,8 @@ pub struct Config {
     pub spin_toml: PathBuf,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Holds the databases (`sqlite/`) and the compiled components (`cache/`). Created when missing.
+    /// Holds the databases (`sqlite/`) and the compiled components (`cache/`). Created when
+    /// missing.
     pub state_dir: PathBuf,
     /// Values of application variables; they come before the environment's.
     pub variables: BTreeMap<String, String>,
@@ -30,7 +31,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// The default configuration for a manifest: a free loopback port, records on stdout, no development endpoint.
+    /// The default configuration for a manifest: a free loopback port, records on stdout, no
+    /// development endpoint.
     pub fn new(spin_toml: impl Into<PathBuf>, state_dir: impl Into<PathBuf>) -> Self {
         Self {
             spin_toml: spin_toml.into(),
@@ -47,7 +49,8 @@ impl Config {
 /// Bounds of one host. Each has its unit in its name; `Default` gives the values in the README.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Requests in components at the same time; one more gets 503. Also the size of the instance pool.
+    /// Requests in components at the same time; one more gets 503. Also the size of the instance
+    /// pool.
     pub concurrent_requests: u32,
     /// Open client connections; further ones wait in the listen queue.
     pub connections: usize,

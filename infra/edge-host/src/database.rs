@@ -1,9 +1,10 @@
 //! SQLite files and their pooled connections.
 //!
-//! Statements run in place on the executor: a prepared one takes tens of microseconds, less than handing it to another
-//! thread and back (README, "Measured"). For that to be safe nothing here may wait. A statement that meets another
-//! writer's lock returns [`Failure::Busy`] at once and the caller retries; a statement that runs past the request's
-//! deadline is interrupted; the log is written back to the database by a thread of its own.
+//! Statements run in place on the executor: a prepared one takes tens of microseconds, less than
+//! handing it to another thread and back (README, "Measured"). For that to be safe nothing here may
+//! wait. A statement that meets another writer's lock returns [`Failure::Busy`] at once and the
+//! caller retries; a statement that runs past the request's deadline is interrupted; the log is
+//! written back to the database by a thread of its own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
 use rusqlite::{Connection, ToSql};
 
 use crate::bindings::sqlite::{RowResult, Value};
+use crate::clock;
 use crate::config::Limits;
 
 /// Idle connections kept for each database.
@@ -31,7 +33,8 @@ const CACHED_STATEMENTS: usize = 64;
 const STEPS_PER_DEADLINE_CHECK: i32 = 2_000;
 /// How often the write-ahead log is copied into the database file.
 const CHECKPOINT_INTERVAL_MS: u64 = 500;
-/// A commit copies the log itself when the thread fell this far behind, so that the log stays bounded.
+/// A commit copies the log itself when the thread fell this far behind, so that the log stays
+/// bounded.
 const AUTOCHECKPOINT_PAGES: u32 = 16_384;
 /// Longest statement.
 const STATEMENT_BYTES: i32 = 64 << 10;
@@ -140,9 +143,10 @@ impl Database {
             limits: *limits,
             is_changed: AtomicBool::new(true),
             checkpoints: Mutex::new(checkpoints),
-            epoch: Instant::now(),
+            epoch: clock::now(),
         };
-        // The first request should not pay for opening, nor be the first to learn that it is impossible.
+        // The first request should not pay for opening, nor be the first to learn that it is
+        // impossible.
         let first = database.connect()?;
         lock(&database.idle).push(first);
         Ok(database)
@@ -257,11 +261,7 @@ impl Checkout {
             .prepare_cached(statement)
             .map_err(|it| failure(&it))?;
         let is_read = prepared.readonly();
-        let columns: Vec<String> = prepared
-            .column_names()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let columns: Vec<String> = prepared.column_names().map(str::to_owned).collect();
         let limit_bytes = self.database.limits.sqlite_result_bytes;
         let mut rows = Vec::new();
         let mut bytes = 0;
@@ -297,7 +297,8 @@ impl Checkout {
     }
 }
 
-/// Denies what would reach other files, change the connection for its next user, or outlive the guest on it.
+/// Denies what would reach other files, change the connection for its next user, or outlive the
+/// guest on it.
 fn authorize(asked: &AuthContext<'_>) -> Authorization {
     /// Pragmas that only read, or belong to the database file.
     const PRAGMAS: [&str; 13] = [

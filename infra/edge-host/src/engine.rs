@@ -85,7 +85,8 @@ pub enum CodeSource {
     Cached,
 }
 
-/// Loads a component: from the cache when the same bytes were compiled for the same engine before, otherwise compiled.
+/// Loads a component: from the cache when the same bytes were compiled for the same engine before,
+/// otherwise compiled.
 pub(crate) fn load(
     engine: &Engine,
     source: &Path,
@@ -93,7 +94,7 @@ pub(crate) fn load(
 ) -> anyhow::Result<(Component, CodeSource)> {
     let wasm = std::fs::read(source).with_context(|| {
         format!(
-            "{}: the component cannot be read; build it with `cargo xtask wasm`",
+            "{}: cannot be read; build the component with `cargo xtask wasm`",
             source.display()
         )
     })?;
@@ -143,7 +144,7 @@ fn read_cached(engine: &Engine, file: &Path) -> Option<Component> {
     match deserialize(engine, code) {
         Ok(component) => Some(component),
         Err(cause) => {
-            tracing::warn!(file = %file.display(), %cause, "cached code does not fit; compiling again");
+            tracing::warn!(file = %file.display(), %cause, "cached code does not fit; compiling");
             None
         }
     }
@@ -166,9 +167,10 @@ fn write_cached(file: &Path, code: &[u8]) -> std::io::Result<()> {
     reason = "wasmtime offers no safe way to load compiled code"
 )]
 fn deserialize(engine: &Engine, code: &[u8]) -> anyhow::Result<Component> {
-    // SAFETY: the bytes are what `precompile_component` returned: either just now, or they come from the cache folder,
-    // which only this host writes, under a name that holds the digest of the source and the settings, and their own
-    // digest was checked after the one read that they come from.
+    // SAFETY: the bytes are what `precompile_component` returned: either just now, or they come
+    // from the cache folder, which only this host writes, under a name that holds the digest of the
+    // source and the settings, and their own digest was checked after the one read that they come
+    // from.
     let component = unsafe { Component::deserialize(engine, code) }?;
     Ok(component)
 }

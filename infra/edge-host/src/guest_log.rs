@@ -50,7 +50,8 @@ impl GuestLog {
         }
     }
 
-    /// Logs what is left and returns how many bytes the guest wrote, those over the bound among them.
+    /// Logs what is left and returns how many bytes the guest wrote, those over the bound among
+    /// them.
     pub(crate) fn finish(&self) -> u64 {
         let mut collected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for stream in [Stream::Stdout, Stream::Stderr] {

@@ -13,9 +13,13 @@ use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p3;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
+use crate::clock;
 use crate::config::{Limits, milliseconds};
 use crate::guest::{Grants, Guest};
 use crate::refusal::Refusal;
+
+/// Fuel after which the count is written back, a few milliseconds of computing.
+const FUEL_PER_YIELD: u64 = 10_000_000;
 
 /// How sending the request's body to the guest ended.
 type BodySent = Pin<Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>>;
@@ -103,14 +107,15 @@ impl std::fmt::Display for StoppedWith {
 impl std::error::Error for StoppedWith {}
 
 impl Function {
-    /// Serves one request. The instance is gone when this returns, whatever the guest was still doing.
+    /// Serves one request. The instance is gone when this returns, whatever the guest was still
+    /// doing.
     pub(crate) async fn invoke(
         &self,
         engine: &Engine,
         limits: &Limits,
         request: Request<Bytes>,
     ) -> Invocation {
-        let started = Instant::now();
+        let started = clock::now();
         let deadline = started + milliseconds(limits.request_ms);
         let mut store = Store::new(engine, Guest::new(&self.grants, deadline));
         let call = self.call(&mut store, limits, deadline, request);
@@ -158,10 +163,13 @@ impl Function {
     ) -> anyhow::Result<Response<Bytes>> {
         store.limiter(|guest| &mut guest.memory);
         store.set_fuel(limits.request_fuel)?;
+        // Compiled code counts fuel in a register; this writes it back, for the record of a request
+        // that is cut off.
+        store.fuel_async_yield_interval(Some(FUEL_PER_YIELD))?;
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |_| {
             // Giving way lets other requests run, and lets the timeout around this call fire.
-            Ok(match Instant::now() < deadline {
+            Ok(match clock::now() < deadline {
                 true => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
                 false => UpdateDeadline::Interrupt,
             })

@@ -1,11 +1,13 @@
 //! Serves the Wasm components of a Spin manifest on one machine.
 //!
-//! [`start`] loads what the manifest names, listens, and returns a [`Running`]. Each request gets a fresh instance from
-//! a pool and leaves one [`InvocationRecord`]. Everything is bounded by [`Limits`]. The binary of the same name is a thin
-//! shell around this library; tests start it in their own process on port 0.
+//! [`start`] loads what the manifest names, listens, and returns a [`Running`]. Each request gets a
+//! fresh instance from a pool and leaves one [`InvocationRecord`]. Everything is bounded by
+//! [`Limits`]. The binary of the same name is a thin shell around this library; tests start it in
+//! their own process on port 0.
 
 mod allowed_hosts;
 mod bindings;
+mod clock;
 mod config;
 mod database;
 mod engine;
@@ -49,7 +51,8 @@ use record::Recorder;
 use route::Routes;
 use server::App;
 
-/// A host that is serving. Dropping it cuts off what is in flight; [`Running::stop`] lets it finish.
+/// A host that is serving. Dropping it cuts off what is in flight; [`Running::stop`] lets it
+/// finish.
 pub struct Running {
     address: SocketAddr,
     code: BTreeMap<String, CodeSource>,
@@ -65,8 +68,8 @@ pub struct Running {
 ///
 /// # Errors
 ///
-/// A [`ManifestError`], a component that cannot be read or compiled, a database that cannot be opened, or an address
-/// that cannot be listened on; each says what to change.
+/// A [`ManifestError`], a component that cannot be read or compiled, a database that cannot be
+/// opened, or an address that cannot be listened on; each says what to change.
 pub async fn start(config: Config) -> anyhow::Result<Running> {
     let environment = |key: &str| std::env::var(key).ok();
     let manifest = Manifest::read(&config.spin_toml, &config.variables, environment)?;
@@ -123,7 +126,9 @@ fn load(config: &Config, manifest: Manifest, recorder: Recorder) -> anyhow::Resu
             .map_err(anyhow::Error::from);
         let pre = pre.with_context(|| {
             format!(
-                "{}: not a component that edge-host can serve; it must export wasi:http/handler@0.3.0 (spin-sdk 7) and import only WASI, spin:sqlite and spin:variables",
+                "{}: not a component that edge-host can serve; it must \
+                 export wasi:http/handler@0.3.0 (spin-sdk 7) and import only WASI, spin:sqlite \
+                 and spin:variables",
                 spec.source.display()
             )
         })?;
@@ -200,7 +205,8 @@ impl Running {
             .load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Stops accepting, waits for requests in flight up to `Limits::drain_ms`, and flushes the records.
+    /// Stops accepting, waits for requests in flight up to `Limits::drain_ms`, and flushes the
+    /// records.
     pub async fn stop(mut self) {
         // Nobody listens when the server task has ended already.
         let _ = self.stop.send(true);

@@ -1,4 +1,5 @@
-//! Reads a Spin manifest (version 2): the parts that this host serves, and a clear error for the others.
+//! Reads a Spin manifest (version 2): the parts that this host serves, and a clear error for the
+//! others.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::allowed_hosts::AllowedHosts;
+use crate::clock;
 use crate::config::{Limits, milliseconds};
 
 /// An idle connection is closed after this long.
@@ -61,7 +62,7 @@ impl OutboundClient {
         if allowed.uses_tls() {
             tracing::warn!(
                 component,
-                "allowed_outbound_hosts names https, which edge-host does not speak; such requests fail"
+                "allowed_outbound_hosts names https, which edge-host does not speak: those fail"
             );
         }
         Outbound {
@@ -71,7 +72,8 @@ impl OutboundClient {
         }
     }
 
-    /// Sends a request and reads the whole reply, so that the connection is free again and the bounds cover all of it.
+    /// Sends a request and reads the whole reply, so that the connection is free again and the
+    /// bounds cover all of it.
     async fn send(self, request: Request<WasiBody>) -> Result<Response<WasiBody>, Error> {
         let reply = self.client.request(request).await.map_err(connect_error)?;
         let (parts, body) = reply.into_parts();
@@ -148,7 +150,7 @@ impl WasiHttpHooks for GuestOutbound {
         }
         let asked = options.and_then(|options| options.first_byte_timeout);
         let timeout = asked.map_or(client.timeout, |asked| asked.min(client.timeout));
-        let until = (Instant::now() + timeout).min(self.deadline);
+        let until = (clock::now() + timeout).min(self.deadline);
         let sending = client.clone().send(request);
         Box::new(async move {
             let reply = tokio::time::timeout_at(until.into(), sending).await;

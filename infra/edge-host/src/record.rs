@@ -12,8 +12,8 @@ use wire::record::InvocationRecord;
 /// Records that may wait for a slow reader of stdout; more are dropped and counted.
 const QUEUE_RECORDS: usize = 16_384;
 
-/// The function's share, from its `lv-record` reply header. Unlike [`wire::record::FunctionShare`] every field may be
-/// missing: what a function does not say, the host does.
+/// The function's share, from its `lv-record` reply header. Unlike [`wire::record::FunctionShare`]
+/// every field may be missing: what a function does not say, the host does.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct FunctionShare {
     pub(crate) route: Option<String>,

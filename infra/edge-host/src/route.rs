@@ -1,8 +1,8 @@
 //! Which component serves a path: Spin's HTTP route patterns.
 //!
-//! A pattern is `/`-separated segments: literal text, `:name` for any one segment, and `/...` at the end for any rest
-//! (also none). Of several that match, the most specific wins: at the first segment that differs, literal before
-//! `:name` before `/...`.
+//! A pattern is `/`-separated segments: literal text, `:name` for any one segment, and `/...` at
+//! the end for any rest (also none). Of several that match, the most specific wins: at the first
+//! segment that differs, literal before `:name` before `/...`.
 
 use std::cmp::Ordering;
 

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HOST};
@@ -21,6 +20,7 @@ use tokio::task::JoinSet;
 use wasmtime::Engine;
 use wire::record::{InvocationKind, InvocationRecord};
 
+use crate::clock;
 use crate::config::{DevTokenRequest, Limits, TokenMint, milliseconds};
 use crate::invoke::{Function, Invocation};
 use crate::record::{FunctionShare, Recorder};
@@ -376,9 +376,6 @@ fn record(
     share: FunctionShare,
 ) -> InvocationRecord {
     let used = |of: fn(&Invocation) -> u64| invocation.map_or(0, of);
-    let at = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
     InvocationRecord {
         kind: InvocationKind::Invocation,
         function: seen.function,
@@ -399,7 +396,7 @@ fn record(
         bytes_in: seen.bytes_in,
         bytes_out: reply.body().len() as u64,
         log_bytes: used(|it| it.log_bytes),
-        at_ms: u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
+        at_ms: clock::unix_ms(),
     }
 }
 

@@ -6,6 +6,7 @@ use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader
 
 use crate::bindings::sqlite::{Error, Host, HostConnection, HostConnectionWithStore};
 use crate::bindings::sqlite::{QueryResult, RowResult, Value};
+use crate::clock;
 use crate::config::milliseconds;
 use crate::database::{Checkout, Failure, Rows};
 use crate::guest::{Spin, SpinView};
@@ -61,7 +62,7 @@ impl SpinView<'_> {
     }
 
     fn patience(&self) -> Patience {
-        let busy = Instant::now() + milliseconds(self.state.grants.sqlite_busy_ms);
+        let busy = clock::now() + milliseconds(self.state.grants.sqlite_busy_ms);
         Patience {
             until: busy.min(self.state.deadline),
             pause: RETRY_MIN,
@@ -78,7 +79,7 @@ struct Patience {
 impl Patience {
     /// Waits before the next try; false when there is no time left.
     async fn wait(&mut self) -> bool {
-        if Instant::now() + self.pause > self.until {
+        if clock::now() + self.pause > self.until {
             return false;
         }
         tokio::time::sleep(self.pause).await;

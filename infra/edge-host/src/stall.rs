@@ -1,4 +1,5 @@
-//! A connection whose writes may not stall: a client that stops reading does not hold its reply for ever.
+//! A connection whose writes may not stall: a client that stops reading does not hold its reply for
+//! ever.
 
 use std::io::{Error, ErrorKind};
 use std::pin::Pin;

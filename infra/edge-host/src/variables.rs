@@ -29,7 +29,8 @@ pub(crate) struct Declaration {
 pub(crate) struct Values(BTreeMap<String, String>);
 
 impl Values {
-    /// Takes each value from `given`, then from `environment` (asked for `SPIN_VARIABLE_NAME`), then the default.
+    /// Takes each value from `given`, then from `environment` (asked for `SPIN_VARIABLE_NAME`),
+    /// then the default.
     pub(crate) fn resolve(
         declared: &BTreeMap<String, Declaration>,
         given: &BTreeMap<String, String>,
@@ -37,7 +38,7 @@ impl Values {
     ) -> Result<Self, String> {
         if let Some(unknown) = given.keys().find(|name| !declared.contains_key(*name)) {
             return Err(format!(
-                "variable `{unknown}` was given but [variables] does not declare it; declare it or remove it"
+                "variable `{unknown}` was given and is not declared; declare it or remove it"
             ));
         }
         let mut values = BTreeMap::new();
@@ -51,7 +52,7 @@ impl Values {
                 }
                 None => {
                     return Err(format!(
-                        "variable `{name}` is required; set {key} in the environment or give --variable {name}=VALUE"
+                        "variable `{name}` is required; set {key} or give --variable {name}=VALUE"
                     ));
                 }
             }
@@ -85,7 +86,7 @@ impl Values {
 fn check(name: &str, declaration: &Declaration) -> Result<(), String> {
     if !is_name(name) {
         return Err(format!(
-            "variable `{name}`: use lower-case letters, digits and single underscores, a letter first"
+            "variable `{name}`: use lower-case letters, digits and single underscores"
         ));
     }
     match (declaration.required, &declaration.default) {
@@ -127,7 +128,8 @@ mod tests {
     #[test]
     fn a_given_value_beats_the_environment_beats_the_default() {
         let declared = declared(
-            "a = { default = \"d\" }\nb = { default = \"d\" }\nc = { default = \"d\" }\nd = { required = true, secret = true }",
+            "a = { default = \"d\" }\nb = { default = \"d\" }\nc = { default = \"d\" }\n\
+             d = { required = true, secret = true }",
         );
         let environment = |key: &str| {
             ["SPIN_VARIABLE_A", "SPIN_VARIABLE_B", "SPIN_VARIABLE_D"]

@@ -1,4 +1,8 @@
 //! Starting, what makes a start fail, the cache of compiled code, and stopping.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests with real processes need deadlines"
+)]
 
 mod support;
 

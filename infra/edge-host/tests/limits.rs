@@ -1,4 +1,8 @@
 //! Each bound, what the client is told, and that the host goes on serving.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests with real processes need deadlines"
+)]
 
 mod support;
 

@@ -1,4 +1,9 @@
 //! Requests that components send.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests with real processes need deadlines"
+)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod support;
 

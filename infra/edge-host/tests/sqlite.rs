@@ -1,4 +1,9 @@
-//! Databases: what a component may do with them, and that nothing it leaves behind reaches the next one.
+//! Databases: what a component may do with them, and that nothing it leaves behind reaches the next
+//! one.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests with real processes need deadlines"
+)]
 
 mod support;
 

@@ -3,9 +3,9 @@ use std::task::Poll;
 
 use edge::http::{Request, Response};
 use edge::ports::{
-    Clock, Entropy, RELAY_LINK_TIMEOUT_MS, RelayLink, Unreachable, VariableFault, Variables,
+    Clock, Entropy, RELAY_LINK_TIMEOUT_MS, RelayLink, Storage, Unreachable, VariableFault,
+    Variables,
 };
-use edge::store::{Delete, Item, Key, Put, Query, Store, StoreError, Write};
 use http_body_util::{BodyExt, Full};
 use spin_sdk::wasip3::clocks::{monotonic_clock, system_clock};
 use spin_sdk::wasip3::random::random;
@@ -72,6 +72,14 @@ fn into_http(response: Response) -> spin_http::Response<Full<bytes::Bytes>> {
     reply
 }
 
+impl Storage for SpinHost {
+    type Store = SqlStore<DefaultDatabase>;
+
+    fn store(&self) -> &Self::Store {
+        &self.store
+    }
+}
+
 impl Clock for SpinHost {
     fn now_ms(&self) -> u64 {
         let now = system_clock::now();
@@ -135,7 +143,7 @@ fn http_request(
 
 /// The database called `default`.
 #[derive(Default)]
-struct DefaultDatabase {
+pub struct DefaultDatabase {
     connection: std::cell::OnceCell<sqlite::Connection>,
 }
 
@@ -184,38 +192,5 @@ impl Database for DefaultDatabase {
         rows.into_iter()
             .map(|row| row.values.into_iter().map(value).collect())
             .collect()
-    }
-}
-
-/// The store is the SQL store's; written out because a component has exactly one host type.
-impl Store for SpinHost {
-    async fn get(&self, now_ms: u64, key: Key<'_>) -> Result<Option<Item>, StoreError> {
-        self.store.get(now_ms, key).await
-    }
-
-    async fn query(&self, now_ms: u64, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
-        self.store.query(now_ms, query).await
-    }
-
-    async fn put(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
-        self.store.put(now_ms, put).await
-    }
-
-    async fn delete(&self, now_ms: u64, delete: Delete<'_>) -> Result<(), StoreError> {
-        self.store.delete(now_ms, delete).await
-    }
-
-    async fn increment(
-        &self,
-        now_ms: u64,
-        key: Key<'_>,
-        by: i64,
-        expires_at_ms: Option<u64>,
-    ) -> Result<i64, StoreError> {
-        self.store.increment(now_ms, key, by, expires_at_ms).await
-    }
-
-    async fn commit(&self, now_ms: u64, writes: &[Write<'_>]) -> Result<(), StoreError> {
-        self.store.commit(now_ms, writes).await
     }
 }

@@ -5,6 +5,17 @@ use std::fmt;
 
 use wire::ShardId;
 
+use crate::store::Store;
+
+/// Has a store.
+pub trait Storage {
+    /// Its kind.
+    type Store: Store;
+
+    /// The store.
+    fn store(&self) -> &Self::Store;
+}
+
 /// Tells the time.
 pub trait Clock {
     /// Unix milliseconds.

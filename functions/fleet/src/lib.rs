@@ -11,7 +11,7 @@
 mod heartbeat;
 
 use edge::http::{Call, Request, Response, serve};
-use edge::ports::{Clock, Variables};
+use edge::ports::{Clock, Storage, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, config, directory};
 use wire::claims::Role;
@@ -24,11 +24,11 @@ use wire::{RegionName, RoomName, ShardId};
 /// Serves one request.
 pub async fn handle<H>(host: &H, request: Request) -> Response
 where
-    H: Store + Clock + Variables,
+    H: Storage + Clock + Variables,
 {
     serve(
         Function::Fleet,
-        host,
+        host.store(),
         &request,
         async |call, store| match call.route.name {
             name if name == HEARTBEAT.name => heartbeat::heartbeat(host, store, call).await,

@@ -77,6 +77,9 @@ fn refused(lines: &mut Lines, section: &Section) {
         lines.add(format_args!("a=mid:{mid}"));
     }
     lines.add(format_args!("a=inactive"));
+    if let Some(codec) = &section.codec {
+        lines.add(format_args!("a=rtpmap:{format} {codec}"));
+    }
 }
 
 fn accepted(lines: &mut Lines, offer: &Offer, section: &Section, admission: &Admission<'_>) {

@@ -14,8 +14,7 @@ mod leave;
 pub mod offer;
 
 use edge::http::{Call, Request, Response, serve};
-use edge::ports::{Clock, Entropy, RelayLink, Variables};
-use edge::store::Store;
+use edge::ports::{Clock, Entropy, RelayLink, Storage, Variables};
 use edge::{Refusal, config};
 use wire::RoomName;
 use wire::problem::ProblemKind;
@@ -24,11 +23,11 @@ use wire::routes::{Function, JOIN, LEAVE, WHIP};
 /// Serves one request.
 pub async fn handle<H>(host: &H, request: Request) -> Response
 where
-    H: Store + Clock + Entropy + Variables + RelayLink,
+    H: Storage + Clock + Entropy + Variables + RelayLink,
 {
     serve(
         Function::Signalling,
-        host,
+        host.store(),
         &request,
         async |call, store| match call.route.name {
             name if name == JOIN.name => admit::join(host, store, call).await,

@@ -48,6 +48,8 @@ pub struct Section {
     pub proto: String,
     /// First format, as offered: what a refused m-line is answered with.
     pub format: String,
+    /// What that format is, as offered (`VP8/90000`); some stacks want it even with port 0.
+    pub codec: Option<String>,
     /// Its mid; an accepted one has it.
     pub mid: Option<String>,
     /// Whether reduced-size RTCP (RFC 5506) was offered.
@@ -188,6 +190,7 @@ impl Line<'_> {
             role: self.role,
             media: media.media.clone(),
             proto: media.proto.clone(),
+            codec: section::codec(media, &format).filter(|codec| section::is_echoable(codec)),
             format,
             mid,
             rtcp_rsize: media.has_attribute("rtcp-rsize"),

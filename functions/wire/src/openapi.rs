@@ -1,1 +1,260 @@
+//! The OpenAPI 3.1 document of the HTTP interface, made from the [route table](crate::routes) and
+//! the message types.
 
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use crate::fleet::{DrainRequest, Heartbeat, HeartbeatReply, Home, ShardList, ShardRecord};
+use crate::join::{JoinReply, JoinRequest};
+use crate::limits::MAX_BODY_BYTES;
+use crate::problem::{MEDIA_TYPE, Problem, ProblemKind, TYPE_BASE};
+use crate::routes::{self, Auth, COMMON_PROBLEMS, JSON, ROUTES, Route, SDP};
+use crate::{RegionName, RoomName, SessionRef, ShardId};
+
+/// The document.
+pub fn document() -> Value {
+    let mut generator = SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .into_generator();
+    let mut paths = Map::new();
+    for route in ROUTES {
+        let operation = operation(&mut generator, route);
+        let path = paths
+            .entry(route.path)
+            .or_insert_with(|| parameters(&mut generator, route));
+        let method = route.method.to_ascii_lowercase();
+        path.as_object_mut()
+            .expect("made as an object")
+            .insert(method, operation);
+    }
+    generator.subschema_for::<Problem>();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "LifeVerse Voice",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Voice rooms for games: join, leave, and the relay fleet. Every refusal \
+                is application/problem+json with a stable type and a sentence that says what to change.",
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "servers": [
+            { "url": "http://127.0.0.1:7400", "description": "cargo xtask up" },
+        ],
+        "paths": paths,
+        "components": {
+            "schemas": generator.take_definitions(true),
+            "securitySchemes": security_schemes(),
+        },
+    })
+}
+
+/// The document as text, the same for the same code.
+pub fn document_text() -> String {
+    let mut text = serde_json::to_string_pretty(&document()).expect("string keys only");
+    text.push('\n');
+    text
+}
+
+fn security_schemes() -> Value {
+    json!({
+        "player": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "A player token that the game issued. The claim grants names rooms, \
+                channels and permissions.",
+        },
+        "operator": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "A token whose claim role is operator.",
+        },
+        "shard": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "authorization",
+            "description": "Shard and a space, then HMAC-SHA-256 of the body with the shard's \
+                heartbeat key, in base64url.",
+        },
+    })
+}
+
+/// The path's parameters, which all of its methods share.
+fn parameters(generator: &mut SchemaGenerator, route: &Route) -> Value {
+    let names = route
+        .path
+        .split('/')
+        .filter_map(|s| s.strip_prefix('{')?.strip_suffix('}'));
+    let parameters: Vec<Value> = names
+        .map(|name| {
+            let schema = match name {
+                "room" => generator.subschema_for::<RoomName>(),
+                "shard" => generator.subschema_for::<ShardId>(),
+                "session" => generator.subschema_for::<SessionRef>(),
+                other => panic!("the parameter {other} has no type"),
+            };
+            json!({ "name": name, "in": "path", "required": true, "schema": schema })
+        })
+        .collect();
+    if parameters.is_empty() {
+        json!({})
+    } else {
+        json!({ "parameters": parameters })
+    }
+}
+
+fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
+    let security = match route.auth {
+        Auth::Player => "player",
+        Auth::Operator => "operator",
+        Auth::Shard => "shard",
+    };
+    let mut operation = json!({
+        "operationId": route.name,
+        "summary": route.summary,
+        "security": [{ security: [] }],
+        "responses": responses(generator, route),
+    });
+    if let Some(media_type) = route.body {
+        operation["requestBody"] = json!({
+            "required": true,
+            "description": format!("At most {MAX_BODY_BYTES} bytes."),
+            "content": { media_type: { "schema": request_schema(generator, route) } },
+        });
+    }
+    if *route == routes::RELAYS {
+        let schema = generator.subschema_for::<RegionName>();
+        operation["parameters"] =
+            json!([{ "name": "region", "in": "query", "required": false, "schema": schema }]);
+    }
+    operation
+}
+
+fn request_schema(generator: &mut SchemaGenerator, route: &Route) -> Value {
+    let schema = match route.name {
+        name if name == routes::JOIN.name => generator.subschema_for::<JoinRequest>(),
+        name if name == routes::HEARTBEAT.name => generator.subschema_for::<Heartbeat>(),
+        name if name == routes::DRAIN.name => generator.subschema_for::<DrainRequest>(),
+        name if name == routes::WHIP.name => return sdp_schema(),
+        other => panic!("the body of {other} has no type"),
+    };
+    schema.into()
+}
+
+fn sdp_schema() -> Value {
+    json!({ "type": "string", "description": "A session description (RFC 8866)." })
+}
+
+fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
+    let mut responses = Map::new();
+    responses.insert(route.status.to_string(), success(generator, route));
+    let kinds = || {
+        ProblemKind::ALL
+            .iter()
+            .filter(|kind| route.documents(**kind))
+    };
+    for kind in kinds() {
+        let status = kind.status();
+        let same: Vec<ProblemKind> = kinds().filter(|k| k.status() == status).copied().collect();
+        responses.insert(status.to_string(), problems(&same));
+    }
+    Value::Object(responses)
+}
+
+fn problems(kinds: &[ProblemKind]) -> Value {
+    let titles: Vec<String> = kinds
+        .iter()
+        .map(|kind| format!("`{}`: {}", kind.name(), kind.title()))
+        .collect();
+    let types: Vec<String> = kinds
+        .iter()
+        .map(|kind| format!("{TYPE_BASE}{}", kind.name()))
+        .collect();
+    json!({
+        "description": titles.join("; "),
+        "content": { MEDIA_TYPE: { "schema": {
+            "allOf": [{ "$ref": "#/components/schemas/Problem" }],
+            "properties": { "type": { "enum": types } },
+        } } },
+    })
+}
+
+fn success(generator: &mut SchemaGenerator, route: &Route) -> Value {
+    let location = json!({
+        "location": {
+            "description": "The session's address; DELETE it to leave.",
+            "required": true,
+            "schema": { "type": "string" },
+        },
+    });
+    let schema = match route.name {
+        name if name == routes::JOIN.name => generator.subschema_for::<JoinReply>(),
+        name if name == routes::HEARTBEAT.name => generator.subschema_for::<HeartbeatReply>(),
+        name if name == routes::DRAIN.name => generator.subschema_for::<ShardRecord>(),
+        name if name == routes::RELAYS.name => generator.subschema_for::<ShardList>(),
+        name if name == routes::HOME.name => generator.subschema_for::<Home>(),
+        name if name == routes::WHIP.name => {
+            return json!({
+                "description": "The answer",
+                "headers": location,
+                "content": { SDP: { "schema": sdp_schema() } },
+            });
+        }
+        name if name == routes::LEAVE.name => {
+            return json!({ "description": "Left; also when the relay is gone" });
+        }
+        other => panic!("the reply of {other} has no type"),
+    };
+    let mut success =
+        json!({ "description": "Done", "content": { JSON: { "schema": Value::from(schema) } } });
+    if route.status == 201 {
+        success["headers"] = location;
+    }
+    success
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every `$ref` leads somewhere.
+    fn check_references(document: &Value, value: &Value) {
+        match value {
+            Value::Object(map) => {
+                if let Some(Value::String(reference)) = map.get("$ref") {
+                    let pointer = reference.strip_prefix('#').expect("a local reference");
+                    assert!(document.pointer(pointer).is_some(), "{reference}");
+                }
+                map.values()
+                    .for_each(|value| check_references(document, value));
+            }
+            Value::Array(values) => {
+                values
+                    .iter()
+                    .for_each(|value| check_references(document, value));
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_route_is_described_and_every_reference_leads_somewhere() {
+        let document = document();
+        check_references(&document, &document);
+        for route in ROUTES {
+            let operation = &document["paths"][route.path][route.method.to_ascii_lowercase()];
+            assert_eq!(operation["operationId"], route.name);
+            for kind in COMMON_PROBLEMS.iter().chain(route.problems) {
+                let response = &operation["responses"][kind.status().to_string()];
+                let description = response["description"].as_str().expect("a description");
+                assert!(
+                    description.contains(kind.name()),
+                    "{} {}",
+                    route.name,
+                    kind.name()
+                );
+            }
+        }
+    }
+}

@@ -136,6 +136,14 @@ pub(super) fn fingerprints(attributes: &[Attribute]) -> Result<Vec<[u8; 32]>, Re
     Ok(found)
 }
 
+/// What the m-line maps a format to.
+pub(super) fn codec(media: &Media, format: &str) -> Option<String> {
+    values(&media.attributes, "rtpmap").find_map(|value| {
+        let (payload_type, codec) = value.split_once(' ')?;
+        (payload_type == format).then(|| codec.to_owned())
+    })
+}
+
 /// The payload types of Opus (RFC 7587) in the m-line's order of preference.
 pub(super) fn opus_payload_types(media: &Media) -> Vec<u8> {
     let mapped: Vec<u8> = values(&media.attributes, "rtpmap")

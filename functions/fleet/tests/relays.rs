@@ -1,0 +1,376 @@
+//! Heartbeats, draining, listing and homes, through the function's front door.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use edge::directory;
+use edge::http::{Request, Response};
+use edge::ports::{Clock, Storage, VariableFault, Variables};
+use edge::testing::schedule::block_on;
+use edge::testing::{FixedVariables, MemoryStore};
+use edge::token::{SigningKey, sign};
+use wire::BootId;
+use wire::claims::{Claims, Role};
+use wire::fleet::{
+    Candidate, Heartbeat, HeartbeatReply, Home, Load, ShardList, ShardRecord, ShardState,
+    Transport, sign_heartbeat,
+};
+use wire::keys::FleetSecret;
+
+const NOW_MS: u64 = 1_700_000_000_000;
+const SECRET: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
+
+struct Rig {
+    store: MemoryStore,
+    variables: FixedVariables,
+    now_ms: u64,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let keys = SigningKey::new([1; 32]).key_set_json("dev");
+        let variables = [("fleet_secret", SECRET), ("token_keys", keys.as_str())];
+        Self {
+            store: MemoryStore::default(),
+            variables: FixedVariables::new(&variables),
+            now_ms: NOW_MS,
+        }
+    }
+
+    fn handle(&self, request: Request) -> Response {
+        block_on(fleet::handle(self, request))
+    }
+
+    fn beat(&self, heartbeat: &Heartbeat) -> Response {
+        self.handle(beat_request(heartbeat))
+    }
+
+    fn operator(&self, method: &str, path: &str, body: &str) -> Response {
+        let (path, query) = path
+            .split_once('?')
+            .map_or((path, None), |(p, q)| (p, Some(q)));
+        self.handle(Request {
+            method: method.into(),
+            path: path.into(),
+            query: query.map(str::to_owned),
+            authorization: Some(token(Some(Role::Operator))),
+            content_type: None,
+            body: body.into(),
+        })
+    }
+}
+
+fn token(role: Option<Role>) -> String {
+    let claims = Claims {
+        sub: "ops".parse().unwrap(),
+        aud: "lifeverse-voice".into(),
+        exp: NOW_MS / 1000 + 3600,
+        nbf: None,
+        iat: None,
+        name: None,
+        role,
+        grants: vec![],
+    };
+    format!("Bearer {}", sign(&claims, &SigningKey::new([1; 32]), "dev"))
+}
+
+fn heartbeat() -> Heartbeat {
+    Heartbeat {
+        shard: "eu-1-a".parse().unwrap(),
+        region: "eu-1".parse().unwrap(),
+        boot: BootId([7; 8]),
+        epoch: 0,
+        sent_at_ms: NOW_MS,
+        state: ShardState::Open,
+        candidates: vec![Candidate {
+            transport: Transport::Udp,
+            address: "192.0.2.1:7410".parse().unwrap(),
+        }],
+        fingerprint: format!("sha-256 {}", ["AB"; 32].join(":")),
+        control_url: "http://192.0.2.1:7411".into(),
+        load: Load::default(),
+        capacity: 100,
+    }
+}
+
+fn beat_request(heartbeat: &Heartbeat) -> Request {
+    let body = serde_json::to_vec(heartbeat).unwrap();
+    let secret = FleetSecret::from_base64(SECRET).unwrap();
+    let keys = secret
+        .shard_key(&heartbeat.shard, heartbeat.epoch.min(15))
+        .subkeys();
+    Request {
+        method: "POST".into(),
+        path: format!("/v1/relays/{}/heartbeat", heartbeat.shard),
+        query: None,
+        authorization: Some(sign_heartbeat(&keys, &body)),
+        content_type: Some("application/json".into()),
+        body,
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(response: &Response) -> T {
+    assert_eq!(
+        response.status,
+        200,
+        "{}",
+        String::from_utf8_lossy(&response.body)
+    );
+    serde_json::from_slice(&response.body).unwrap()
+}
+
+#[test]
+fn a_heartbeat_is_taken_and_listed() {
+    let rig = Rig::new();
+    let reply: HeartbeatReply = read(&rig.beat(&heartbeat()));
+    assert_eq!(
+        reply,
+        HeartbeatReply {
+            draining: false,
+            now_ms: NOW_MS
+        }
+    );
+    for path in ["/v1/relays", "/v1/relays?region=eu-1"] {
+        let list: ShardList = read(&rig.operator("GET", path, ""));
+        assert_eq!(list.relays.len(), 1);
+        assert!(list.relays[0].live);
+        assert_eq!(list.relays[0].record.heartbeat, heartbeat());
+    }
+    let list: ShardList = read(&rig.operator("GET", "/v1/relays?region=us-1", ""));
+    assert!(list.relays.is_empty());
+}
+
+#[test]
+fn a_heartbeat_is_believed_only_with_its_shard_s_signature() {
+    let rig = Rig::new();
+    let good = beat_request(&heartbeat());
+    let other = Heartbeat {
+        shard: "eu-1-b".parse().unwrap(),
+        ..heartbeat()
+    };
+    let unsigned = Request {
+        authorization: None,
+        ..good.clone()
+    };
+    let by_another = Request {
+        authorization: beat_request(&other).authorization,
+        ..good.clone()
+    };
+    let mut changed = good.clone();
+    let at = changed.body.windows(3).position(|w| w == b"100").unwrap();
+    changed.body[at] = b'9';
+    let elsewhere = Request {
+        path: "/v1/relays/eu-1-b/heartbeat".into(),
+        ..good.clone()
+    };
+    let player = Request {
+        authorization: Some(token(Some(Role::Operator))),
+        ..good.clone()
+    };
+    for request in [unsigned, by_another, changed, elsewhere, player] {
+        let response = rig.handle(request);
+        assert_eq!(
+            (response.status, response.outcome),
+            (401, "signature-invalid")
+        );
+        assert_eq!(response.header("www-authenticate"), Some("Shard"));
+    }
+    // Signed with the key of the path, about another shard.
+    let mut forged = beat_request(&heartbeat());
+    forged.body = serde_json::to_vec(&other).unwrap();
+    let keys = FleetSecret::from_base64(SECRET)
+        .unwrap()
+        .shard_key(&heartbeat().shard, 0)
+        .subkeys();
+    forged.authorization = Some(sign_heartbeat(&keys, &forged.body));
+    assert_eq!(rig.handle(forged).outcome, "body-invalid");
+    let list: ShardList = read(&rig.operator("GET", "/v1/relays", ""));
+    assert!(list.relays.is_empty());
+}
+
+#[test]
+fn settings_that_clients_could_not_use_are_refused() {
+    let address = |text: &str| Candidate {
+        transport: Transport::Udp,
+        address: text.parse().unwrap(),
+    };
+    let tcp = Candidate {
+        transport: Transport::Tcp,
+        ..address("192.0.2.1:443")
+    };
+    let beat = heartbeat;
+    let broken = [
+        Heartbeat {
+            candidates: vec![],
+            ..beat()
+        },
+        Heartbeat {
+            candidates: vec![tcp],
+            ..beat()
+        },
+        Heartbeat {
+            candidates: vec![address("192.0.2.1:1"); 9],
+            ..beat()
+        },
+        Heartbeat {
+            candidates: vec![address("0.0.0.0:7410")],
+            ..beat()
+        },
+        Heartbeat {
+            candidates: vec![address("192.0.2.1:0")],
+            ..beat()
+        },
+        Heartbeat {
+            fingerprint: "sha-256 AB:CD".into(),
+            ..beat()
+        },
+        Heartbeat {
+            fingerprint: ["AB"; 32].join(":"),
+            ..beat()
+        },
+        Heartbeat {
+            fingerprint: format!("sha-256 {}\r\n", ["AB"; 32].join(":")),
+            ..beat()
+        },
+        Heartbeat {
+            control_url: "ftp://192.0.2.1".into(),
+            ..beat()
+        },
+        Heartbeat {
+            control_url: "http://".into(),
+            ..beat()
+        },
+        Heartbeat {
+            control_url: "http://user@host".into(),
+            ..beat()
+        },
+        Heartbeat {
+            control_url: "http://host /".into(),
+            ..beat()
+        },
+        Heartbeat {
+            capacity: 0,
+            ..beat()
+        },
+        Heartbeat {
+            epoch: 16,
+            ..beat()
+        },
+        Heartbeat {
+            sent_at_ms: NOW_MS - 30_001,
+            ..beat()
+        },
+        Heartbeat {
+            sent_at_ms: NOW_MS + 30_001,
+            ..beat()
+        },
+    ];
+    let rig = Rig::new();
+    for heartbeat in broken {
+        let response = rig.beat(&heartbeat);
+        assert_eq!(
+            (response.status, response.outcome),
+            (400, "body-invalid"),
+            "{heartbeat:?}"
+        );
+    }
+    let request = Request {
+        body: b"{}".to_vec(),
+        ..beat_request(&heartbeat())
+    };
+    assert_eq!(rig.handle(request).outcome, "body-invalid");
+    let request = Request {
+        path: "/v1/relays/a%20b/heartbeat".into(),
+        ..beat_request(&heartbeat())
+    };
+    assert_eq!(rig.handle(request).outcome, "name-invalid");
+}
+
+#[test]
+fn draining_is_told_to_the_relay() {
+    let mut rig = Rig::new();
+    rig.beat(&heartbeat());
+    let drain = "/v1/relays/eu-1-a/drain";
+    let record: ShardRecord = read(&rig.operator("PUT", drain, r#"{"draining":true}"#));
+    assert!(record.draining);
+    rig.now_ms += 2_000;
+    let next = Heartbeat {
+        sent_at_ms: rig.now_ms,
+        ..heartbeat()
+    };
+    assert!(read::<HeartbeatReply>(&rig.beat(&next)).draining);
+    let record: ShardRecord = read(&rig.operator("PUT", drain, r#"{"draining":false}"#));
+    assert!(!record.draining);
+    assert_eq!(rig.operator("PUT", drain, "{}").outcome, "body-invalid");
+    let unknown = rig.operator("PUT", "/v1/relays/x/drain", r#"{"draining":true}"#);
+    assert_eq!((unknown.status, unknown.outcome), (404, "unknown-relay"));
+}
+
+#[test]
+fn a_room_s_home_is_shown() {
+    let rig = Rig::new();
+    rig.beat(&heartbeat());
+    let none = rig.operator("GET", "/v1/homes/lobby", "");
+    assert_eq!((none.status, none.outcome), (404, "unknown-room"));
+    let (room, region) = ("lobby".parse().unwrap(), "eu-1".parse().unwrap());
+    let seat = block_on(directory::home_of(&rig.store, NOW_MS, &room, &region)).unwrap();
+    assert_eq!(
+        read::<Home>(&rig.operator("GET", "/v1/homes/lobby", "")),
+        seat.home
+    );
+}
+
+#[test]
+fn operators_only() {
+    let rig = Rig::new();
+    for (method, path) in [
+        ("GET", "/v1/relays"),
+        ("PUT", "/v1/relays/a/drain"),
+        ("GET", "/v1/homes/lobby"),
+    ] {
+        let mut request = Request {
+            method: method.into(),
+            path: path.into(),
+            authorization: Some(token(None)),
+            ..Request::default()
+        };
+        let response = rig.handle(request.clone());
+        assert_eq!(
+            (response.status, response.outcome),
+            (403, "operator-only"),
+            "{path}"
+        );
+        request.authorization = None;
+        let response = rig.handle(request);
+        assert_eq!(
+            (response.status, response.outcome),
+            (401, "token-invalid"),
+            "{path}"
+        );
+    }
+    let odd = rig.operator("GET", "/v1/relays?region=a%20b", "");
+    assert_eq!(odd.outcome, "name-invalid");
+    assert_eq!(
+        rig.operator("GET", "/v1/homes/a%20b", "").outcome,
+        "name-invalid"
+    );
+}
+
+impl Storage for Rig {
+    type Store = MemoryStore;
+
+    fn store(&self) -> &MemoryStore {
+        &self.store
+    }
+}
+
+impl Clock for Rig {
+    fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+}
+
+impl Variables for Rig {
+    async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault> {
+        self.variables.variable(name).await
+    }
+}

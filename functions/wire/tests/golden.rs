@@ -1,0 +1,347 @@
+//! Each message and variant as a JSON file: a change of the wire format is a change of a file, and
+//! every file is read back. `UPDATE_GOLDEN=1` writes them anew.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wire::channel::{ClientMessage, EndReason, Participant, RelayMessage, SlotState};
+use wire::claims::{Claims, Grant, Permission, Role};
+use wire::control::{ControlCommand, ControlMessage};
+use wire::fleet::{
+    Candidate, DrainRequest, Heartbeat, HeartbeatReply, Home, ListedShard, Load, ShardList,
+    ShardRecord, ShardState, Transport,
+};
+use wire::hello::{ChannelGrant, Hello};
+use wire::join::{JoinReply, JoinRequest};
+use wire::problem::{Problem, ProblemKind};
+use wire::record::{FunctionShare, InvocationKind, InvocationRecord, UsageKind, UsageRecord};
+use wire::{BootId, PlayerKey, RoomKey, SessionId};
+
+fn folder() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"))
+}
+
+/// Compares messages with their files, and notices files without a message.
+#[derive(Default)]
+struct Golden {
+    names: BTreeSet<String>,
+}
+
+impl Golden {
+    fn check<T>(&mut self, name: &str, message: &T)
+    where
+        T: Serialize + DeserializeOwned + PartialEq + Debug,
+    {
+        assert!(self.names.insert(format!("{name}.json")), "{name} twice");
+        let path = folder().join(format!("{name}.json"));
+        let text = serde_json::to_string_pretty(message).expect("string keys only") + "\n";
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, &text).expect("the folder can be written");
+        }
+        let kept = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{name}: {error}; UPDATE_GOLDEN=1 writes it"));
+        assert_eq!(
+            text, kept,
+            "{name}: if it should change, UPDATE_GOLDEN=1 writes it"
+        );
+        let read: T = serde_json::from_str(&kept).expect("what we wrote");
+        assert_eq!(read, *message, "{name}");
+    }
+
+    fn finish(self) {
+        let files: BTreeSet<String> = std::fs::read_dir(folder())
+            .expect("the folder")
+            .map(|file| {
+                file.expect("a file")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
+        assert_eq!(files, self.names, "files and messages");
+    }
+}
+
+fn participant() -> Participant {
+    Participant {
+        id: 3,
+        player: Some("player-1".parse().expect("an id")),
+        name: "Ann".into(),
+        channels: vec!["main".parse().expect("a name")],
+        muted: false,
+        deafened: true,
+        speaker: true,
+    }
+}
+
+fn heartbeat() -> Heartbeat {
+    Heartbeat {
+        shard: "eu-1-a".parse().expect("an id"),
+        region: "eu-1".parse().expect("a name"),
+        boot: BootId([7; 8]),
+        epoch: 0,
+        sent_at_ms: 1_700_000_000_000,
+        state: ShardState::Open,
+        candidates: vec![
+            Candidate {
+                transport: Transport::Udp,
+                address: "192.0.2.1:7410".parse().expect("an address"),
+            },
+            Candidate {
+                transport: Transport::Tcp,
+                address: "[2001:db8::1]:443".parse().expect("an address"),
+            },
+        ],
+        fingerprint: format!("sha-256 {}", ["AB"; 32].join(":")),
+        control_url: "http://192.0.2.1:7411".into(),
+        load: Load {
+            participants: 12,
+            rooms: 3,
+            cpu_permille: 45,
+        },
+        capacity: 500,
+    }
+}
+
+fn record() -> ShardRecord {
+    ShardRecord {
+        heartbeat: heartbeat(),
+        seen_at_ms: 1_700_000_000_010,
+        draining: true,
+    }
+}
+
+fn client_messages(golden: &mut Golden) {
+    golden.check(
+        "client-hello",
+        &ClientMessage::Hello {
+            sealed: "c2VhbGVk".into(),
+        },
+    );
+    golden.check("client-ping", &ClientMessage::Ping { id: 7 });
+    golden.check(
+        "client-state",
+        &ClientMessage::State {
+            muted: true,
+            deafened: false,
+        },
+    );
+    golden.check("client-leave", &ClientMessage::Leave);
+}
+
+fn relay_messages(golden: &mut Golden) {
+    let welcome = RelayMessage::Welcome {
+        participant: 3,
+        room: "lobby".parse().expect("a name"),
+        slots: 4,
+        participants: vec![
+            participant(),
+            // A session without a hello.
+            Participant {
+                id: 4,
+                player: None,
+                name: String::new(),
+                channels: vec![],
+                ..participant()
+            },
+        ],
+    };
+    golden.check("relay-welcome", &welcome);
+    let roster = RelayMessage::Roster {
+        joined: vec![participant()],
+        left: vec![1, 2],
+        changed: vec![participant()],
+    };
+    golden.check("relay-roster", &roster);
+    let slots = vec![
+        SlotState {
+            slot: 0,
+            participant: Some(4),
+        },
+        SlotState {
+            slot: 1,
+            participant: None,
+        },
+    ];
+    golden.check("relay-slots", &RelayMessage::Slots { slots });
+    let speaking = RelayMessage::Speaking {
+        started: vec![4],
+        stopped: vec![5],
+    };
+    golden.check("relay-speaking", &speaking);
+    golden.check("relay-pong", &RelayMessage::Pong { id: 7 });
+    golden.check("relay-migrate", &RelayMessage::Migrate);
+    for (name, reason) in [
+        ("left", EndReason::Left),
+        ("kicked", EndReason::Kicked),
+        ("replaced", EndReason::Replaced),
+        ("relay-stopping", EndReason::RelayStopping),
+        ("protocol", EndReason::Protocol),
+        ("timeout", EndReason::Timeout),
+    ] {
+        golden.check(
+            &format!("relay-ended-{name}"),
+            &RelayMessage::Ended { reason },
+        );
+    }
+}
+
+fn http_messages(golden: &mut Golden) {
+    let request = JoinRequest {
+        offer: "v=0\r\n".into(),
+        channels: Some(vec!["main".parse().expect("a name")]),
+        region: Some("eu-1".parse().expect("a name")),
+    };
+    golden.check("join-request", &request);
+    let shortest = JoinRequest {
+        channels: None,
+        region: None,
+        ..request
+    };
+    golden.check("join-request-shortest", &shortest);
+    let reply = JoinReply {
+        session: "eu-1-a~0123456789abcdef".parse().expect("a reference"),
+        answer: "v=0\r\n".into(),
+        hello: "c2VhbGVk".into(),
+        region: "eu-1".parse().expect("a name"),
+        relay: "eu-1-a".parse().expect("an id"),
+        expires_at: 1_700_000_060,
+    };
+    golden.check("join-reply", &reply);
+    for kind in ProblemKind::ALL {
+        let problem = Problem::new(*kind, "What to change.");
+        golden.check(&format!("problem-{}", kind.name()), &problem);
+    }
+    let claims = Claims {
+        sub: "player-1".parse().expect("an id"),
+        aud: "lifeverse-voice".into(),
+        exp: 1_700_000_060,
+        nbf: Some(1_700_000_000),
+        iat: Some(1_700_000_000),
+        name: Some("Ann".into()),
+        role: Some(Role::Operator),
+        grants: vec![Grant {
+            room: "guild-*".into(),
+            channels: vec!["*".into()],
+            permissions: vec![Permission::Speak, Permission::Listen, Permission::Moderate],
+        }],
+    };
+    golden.check("claims", &claims);
+}
+
+fn fleet_messages(golden: &mut Golden) {
+    golden.check("heartbeat", &heartbeat());
+    for (name, state) in [
+        ("full", ShardState::Full),
+        ("draining", ShardState::Draining),
+        ("stopping", ShardState::Stopping),
+    ] {
+        golden.check(
+            &format!("heartbeat-{name}"),
+            &Heartbeat {
+                state,
+                ..heartbeat()
+            },
+        );
+    }
+    let reply = HeartbeatReply {
+        draining: false,
+        now_ms: 1_700_000_000_010,
+    };
+    golden.check("heartbeat-reply", &reply);
+    golden.check("drain-request", &DrainRequest { draining: true });
+    golden.check("shard-record", &record());
+    let relays = vec![ListedShard {
+        record: record(),
+        live: true,
+    }];
+    golden.check("shard-list", &ShardList { relays });
+    let home = Home {
+        room: "lobby".parse().expect("a name"),
+        region: "eu-1".parse().expect("a name"),
+        shard: "eu-1-a".parse().expect("an id"),
+        epoch: 2,
+    };
+    golden.check("home", &home);
+}
+
+/// Sealed on the wire; here as they are inside.
+fn sealed_messages(golden: &mut Golden) {
+    let session = SessionId([0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef]);
+    let hello = Hello {
+        session,
+        player: "player-1".parse().expect("an id"),
+        name: "Ann".into(),
+        room: "lobby".parse().expect("a name"),
+        channels: vec![ChannelGrant {
+            channel: "main".parse().expect("a name"),
+            permissions: 3,
+        }],
+    };
+    golden.check("hello", &hello);
+    let end = ControlMessage {
+        at_ms: 1_700_000_000_000,
+        nonce: SessionId([9; 8]),
+        command: ControlCommand::End {
+            session,
+            player: PlayerKey([5; 16]),
+            reason: EndReason::Left,
+        },
+    };
+    golden.check("control-end", &end);
+}
+
+fn records(golden: &mut Golden) {
+    let share = FunctionShare {
+        route: "join".into(),
+        outcome: "ok".into(),
+        store_reads: 2,
+        store_writes: 0,
+    };
+    golden.check("function-share", &share);
+    let invocation = InvocationRecord {
+        kind: InvocationKind::Invocation,
+        at_ms: 1_700_000_000_000,
+        function: "signalling".into(),
+        route: "join".into(),
+        host: "edge-host".into(),
+        method: "POST".into(),
+        status: 201,
+        outcome: "ok".into(),
+        duration_us: 480,
+        fuel: 1_200_000,
+        peak_memory_bytes: 1_310_720,
+        store_reads: 2,
+        store_writes: 0,
+        bytes_in: 5_300,
+        bytes_out: 6_100,
+        log_bytes: 0,
+    };
+    golden.check("invocation-record", &invocation);
+    let usage = UsageRecord {
+        kind: UsageKind::Usage,
+        minute_ms: 1_700_000_040_000,
+        shard: "eu-1-a".parse().expect("an id"),
+        room: RoomKey([3; 8]),
+        participant_ms: 120_000,
+        talk_ms: 45_000,
+        packets_out: 6_750,
+        bytes_out: 607_500,
+    };
+    golden.check("usage-record", &usage);
+}
+
+#[test]
+fn every_message_is_as_its_file_says() {
+    let mut golden = Golden::default();
+    client_messages(&mut golden);
+    relay_messages(&mut golden);
+    http_messages(&mut golden);
+    fleet_messages(&mut golden);
+    sealed_messages(&mut golden);
+    records(&mut golden);
+    golden.finish();
+}

@@ -8,7 +8,7 @@ use crate::fleet::{DrainRequest, Heartbeat, HeartbeatReply, Home, ShardList, Sha
 use crate::join::{JoinReply, JoinRequest};
 use crate::limits::MAX_BODY_BYTES;
 use crate::problem::{MEDIA_TYPE, Problem, ProblemKind, TYPE_BASE};
-use crate::routes::{self, Auth, COMMON_PROBLEMS, JSON, ROUTES, Route, SDP};
+use crate::routes::{self, Auth, JSON, ROUTES, Route, SDP};
 use crate::{RegionName, RoomName, SessionRef, ShardId};
 
 /// The document.
@@ -217,6 +217,7 @@ fn success(generator: &mut SchemaGenerator, route: &Route) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::routes::COMMON_PROBLEMS;
 
     /// Every `$ref` leads somewhere.
     fn check_references(document: &Value, value: &Value) {

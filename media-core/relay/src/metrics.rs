@@ -12,6 +12,109 @@ struct Row<'a> {
     figures: Snapshot,
 }
 
+/// Name, help and value of a family with one sample per shard.
+type Figure = (&'static str, &'static str, fn(&Snapshot) -> u64);
+
+const GAUGES: &[Figure] = &[
+    (
+        "relay_sessions",
+        "Sessions, those in handshake included.",
+        |all| all.sessions.into(),
+    ),
+    (
+        "relay_participants",
+        "Sessions with a finished handshake.",
+        |all| all.participants.into(),
+    ),
+    ("relay_rooms", "Rooms with at least one session.", |all| {
+        all.rooms.into()
+    }),
+];
+
+const COUNTERS: &[Figure] = &[
+    (
+        "relay_datagrams_received_total",
+        "Datagrams given to the core.",
+        |all| all.core.datagrams_in,
+    ),
+    (
+        "relay_received_bytes_total",
+        "UDP payload bytes given to the core.",
+        |all| all.core.bytes_in,
+    ),
+    (
+        "relay_datagrams_queued_total",
+        "Datagrams that the core gave out.",
+        |all| all.core.datagrams_out,
+    ),
+    (
+        "relay_queued_bytes_total",
+        "UDP payload bytes that the core gave out.",
+        |all| all.core.bytes_out,
+    ),
+    (
+        "relay_voice_packets_received_total",
+        "Authenticated voice packets.",
+        |all| all.core.voice_in,
+    ),
+    (
+        "relay_voice_packets_forwarded_total",
+        "Voice packets, one per listener.",
+        |all| all.core.voice_out,
+    ),
+    (
+        "relay_sessions_admitted_total",
+        "Sessions that proved a ticket.",
+        |all| all.core.admitted,
+    ),
+    (
+        "relay_sessions_connected_total",
+        "Sessions whose handshake finished.",
+        |all| all.core.connected,
+    ),
+    ("relay_receive_calls_total", "Calls of recvmmsg.", |all| {
+        all.received.calls
+    }),
+    (
+        "relay_receive_oversize_total",
+        "Datagrams longer than 2048 bytes.",
+        |all| all.received.oversize,
+    ),
+    (
+        "relay_receive_overflows_total",
+        "Datagrams that the kernel dropped because the receive buffer was full.",
+        |all| all.overflows,
+    ),
+    (
+        "relay_datagrams_sent_total",
+        "Datagrams that the kernel took.",
+        |all| all.sent.datagrams,
+    ),
+    (
+        "relay_sent_bytes_total",
+        "UDP payload bytes that the kernel took.",
+        |all| all.sent.bytes,
+    ),
+    ("relay_send_calls_total", "Calls of sendmmsg.", |all| {
+        all.sent.calls
+    }),
+    (
+        "relay_datagrams_offloaded_total",
+        "Sent datagrams that shared a segmentation train with others.",
+        |all| all.sent.offloaded,
+    ),
+    (
+        "relay_send_waits_total",
+        "Waits for room in the send buffer.",
+        |all| all.sent.waits,
+    ),
+    (
+        "relay_usage_records_lost_total",
+        "Usage records that were lost because the output did not keep up.",
+        |all| all.records_lost,
+    ),
+];
+
 /// The text of `/metrics`.
 pub(crate) fn render(relay: &Relay) -> String {
     let rows: Vec<Row<'_>> = relay
@@ -23,10 +126,25 @@ pub(crate) fn render(relay: &Relay) -> String {
         })
         .collect();
     let mut text = Exposition::default();
-    gauges(&mut text, &rows);
-    core(&mut text, &rows);
-    core_reasons(&mut text, &rows);
-    network(&mut text, &rows);
+    for (name, help, value) in GAUGES {
+        per_shard(&mut text, &rows, Kind::Gauge, (name, help), |row| {
+            value(&row.figures)
+        });
+    }
+    for (name, help, value) in COUNTERS {
+        per_shard(&mut text, &rows, Kind::Counter, (name, help), |row| {
+            value(&row.figures)
+        });
+    }
+    let draining = (
+        "relay_draining",
+        "1 while participants are asked to migrate.",
+    );
+    per_shard(&mut text, &rows, Kind::Gauge, draining, |row| {
+        u8::from(row.shard.draining.load(Ordering::Relaxed))
+    });
+    reasons(&mut text, &rows);
+    loop_figures(&mut text, &rows);
     heartbeats(&mut text, &rows);
     process(&mut text);
     text.finish()
@@ -64,79 +182,7 @@ fn per_reason<R: Copy>(
     }
 }
 
-fn gauges(text: &mut Exposition, rows: &[Row<'_>]) {
-    let mut gauge = |name, help, value: fn(&Row<'_>) -> u64| {
-        per_shard(text, rows, Kind::Gauge, (name, help), value);
-    };
-    gauge(
-        "relay_sessions",
-        "Sessions, those in handshake included.",
-        |row| row.figures.sessions.into(),
-    );
-    gauge(
-        "relay_participants",
-        "Sessions with a finished handshake.",
-        |row| row.figures.participants.into(),
-    );
-    gauge("relay_rooms", "Rooms with at least one session.", |row| {
-        row.figures.rooms.into()
-    });
-    gauge(
-        "relay_draining",
-        "1 while participants are asked to migrate.",
-        |row| row.shard.draining.load(Ordering::Relaxed).into(),
-    );
-}
-
-fn core(text: &mut Exposition, rows: &[Row<'_>]) {
-    let mut counter = |name, help, value: fn(&sfu::Stats) -> u64| {
-        per_shard(text, rows, Kind::Counter, (name, help), |row| {
-            value(&row.figures.core)
-        });
-    };
-    counter(
-        "relay_datagrams_received_total",
-        "Datagrams given to the core.",
-        |core| core.datagrams_in,
-    );
-    counter(
-        "relay_received_bytes_total",
-        "UDP payload bytes given to the core.",
-        |core| core.bytes_in,
-    );
-    counter(
-        "relay_datagrams_queued_total",
-        "Datagrams that the core gave out.",
-        |core| core.datagrams_out,
-    );
-    counter(
-        "relay_queued_bytes_total",
-        "UDP payload bytes that the core gave out.",
-        |core| core.bytes_out,
-    );
-    counter(
-        "relay_voice_packets_received_total",
-        "Authenticated voice packets.",
-        |core| core.voice_in,
-    );
-    counter(
-        "relay_voice_packets_forwarded_total",
-        "Voice packets, one per listener.",
-        |core| core.voice_out,
-    );
-    counter(
-        "relay_sessions_admitted_total",
-        "Sessions that proved a ticket.",
-        |core| core.admitted,
-    );
-    counter(
-        "relay_sessions_connected_total",
-        "Sessions whose handshake finished.",
-        |core| core.connected,
-    );
-}
-
-fn core_reasons(text: &mut Exposition, rows: &[Row<'_>]) {
+fn reasons(text: &mut Exposition, rows: &[Row<'_>]) {
     per_reason(
         text,
         rows,
@@ -170,57 +216,6 @@ fn core_reasons(text: &mut Exposition, rows: &[Row<'_>]) {
         sfu::DropReason::label,
         |figures, reason| figures.core.dropped(reason),
     );
-}
-
-fn network(text: &mut Exposition, rows: &[Row<'_>]) {
-    let mut counter = |name, help, value: fn(&Snapshot) -> u64| {
-        per_shard(text, rows, Kind::Counter, (name, help), |row| {
-            value(&row.figures)
-        });
-    };
-    counter(
-        "relay_receive_calls_total",
-        "Calls of recvmmsg.",
-        |figures| figures.received.calls,
-    );
-    counter(
-        "relay_receive_oversize_total",
-        "Datagrams longer than 2048 bytes.",
-        |figures| figures.received.oversize,
-    );
-    counter(
-        "relay_receive_overflows_total",
-        "Datagrams that the kernel dropped because the receive buffer was full.",
-        |figures| figures.overflows,
-    );
-    counter(
-        "relay_datagrams_sent_total",
-        "Datagrams that the kernel took.",
-        |figures| figures.sent.datagrams,
-    );
-    counter(
-        "relay_sent_bytes_total",
-        "UDP payload bytes that the kernel took.",
-        |figures| figures.sent.bytes,
-    );
-    counter("relay_send_calls_total", "Calls of sendmmsg.", |figures| {
-        figures.sent.calls
-    });
-    counter(
-        "relay_datagrams_offloaded_total",
-        "Sent datagrams that shared a segmentation train with others.",
-        |figures| figures.sent.offloaded,
-    );
-    counter(
-        "relay_send_waits_total",
-        "Waits for room in the send buffer.",
-        |figures| figures.sent.waits,
-    );
-    counter(
-        "relay_usage_records_lost_total",
-        "Usage records that were lost because the output did not keep up.",
-        |figures| figures.records_lost,
-    );
     per_reason(
         text,
         rows,
@@ -232,6 +227,9 @@ fn network(text: &mut Exposition, rows: &[Row<'_>]) {
         udp::DropReason::label,
         |figures, reason| figures.sent.dropped_for(reason),
     );
+}
+
+fn loop_figures(text: &mut Exposition, rows: &[Row<'_>]) {
     let cpu = (
         "relay_cpu_seconds_total",
         "CPU time of the shard's thread, kernel included.",

@@ -7,7 +7,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use sfu::{Command, Event, Sfu, WallClock};
-use str0m::config::{CryptoProvider, DtlsCert};
+use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
 use tokio::sync::mpsc;
 use udp::{Poller, RecvBatch, SendBatch, SendStats, Socket, thread_cpu_time};
 use wire::ShardId;
@@ -54,8 +54,11 @@ impl Certificate {
             .generate_certificate()
             .ok_or_else(|| StartError("a DTLS certificate cannot be made".to_owned()))?;
         let digest = crypto.sha256_provider.sha256(&certificate.certificate);
-        let digest: Vec<String> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
-        let fingerprint = format!("sha-256 {}", digest.join(":"));
+        let fingerprint = Fingerprint {
+            hash_func: "sha-256".to_owned(),
+            bytes: digest.to_vec(),
+        }
+        .to_string();
         Ok(Self {
             crypto,
             certificate,

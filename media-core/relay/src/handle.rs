@@ -15,6 +15,9 @@ use crate::exposition::Histogram;
 /// Orders that wait for a shard. They are rare; a queue this long means that the shard is stuck.
 pub(crate) const ORDERS_MAX: usize = 1024;
 
+/// A loop that has not turned for this long is stuck.
+const TURN_MAX: Duration = Duration::from_secs(1);
+
 /// What the async side tells a shard.
 #[derive(Debug)]
 pub(crate) enum Order {
@@ -78,6 +81,7 @@ pub(crate) struct ShardHandle {
     pub(crate) skew_ms: AtomicI64,
     pub(crate) heartbeats_accepted: AtomicU64,
     pub(crate) heartbeats_failed: AtomicU64,
+    started: watch::Sender<bool>,
     ready: watch::Sender<bool>,
 }
 
@@ -94,6 +98,7 @@ impl ShardHandle {
             skew_ms: AtomicI64::new(0),
             heartbeats_accepted: AtomicU64::new(0),
             heartbeats_failed: AtomicU64::new(0),
+            started: watch::Sender::new(false),
             ready: watch::Sender::new(false),
         }
     }
@@ -146,6 +151,26 @@ impl ShardHandle {
         } else {
             self.heartbeats_failed.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Says that the loop begins to turn; called by the shard.
+    pub(crate) fn note_start(&self, now: Instant) {
+        self.turned.set(now);
+        self.started.send_replace(true);
+    }
+
+    /// Waits until the loop turns.
+    pub(crate) async fn started(&self) {
+        let mut started = self.started.subscribe();
+        started
+            .wait_for(|started| *started)
+            .await
+            .expect("the sender is in self");
+    }
+
+    /// Whether the loop has not turned for too long.
+    pub(crate) fn is_stuck(&self, now: Instant) -> bool {
+        self.turned.age(now).is_none_or(|age| age > TURN_MAX)
     }
 
     /// Waits for the first accepted heartbeat.
@@ -245,6 +270,18 @@ mod tests {
             mark.age(base + Duration::from_secs(3)),
             Some(Duration::from_secs(3))
         );
+    }
+
+    #[test]
+    fn a_loop_is_stuck_when_it_does_not_turn() {
+        let (orders, _received) = std::sync::mpsc::sync_channel(1);
+        let waker = udp::Poller::new().unwrap().waker();
+        let base = clock::now();
+        let handle = ShardHandle::new("dev-0".parse().unwrap(), orders, waker, base);
+        assert!(handle.is_stuck(base));
+        handle.note_start(base);
+        assert!(!handle.is_stuck(base + TURN_MAX));
+        assert!(handle.is_stuck(base + TURN_MAX * 2));
     }
 
     #[test]

@@ -8,9 +8,6 @@ use wire::limits::SHARD_LIVE_S;
 
 use crate::state::Shard;
 
-/// A loop that has not turned for this long is stuck.
-const TURN_MAX: Duration = Duration::from_secs(1);
-
 /// What `/healthz` says.
 #[derive(Debug, Serialize)]
 pub(crate) struct Health {
@@ -36,7 +33,7 @@ pub(crate) fn check(shards: &[Shard], now: Instant) -> Health {
                 reason,
             })
         };
-        if handle.turned.age(now).is_none_or(|age| age > TURN_MAX) {
+        if handle.is_stuck(now) {
             fault("loop-stuck");
         }
         match handle.accepted.age(now) {

@@ -81,6 +81,8 @@ enum Failure {
     Refused(StatusCode, String),
     /// The reply is not one to a heartbeat.
     BadReply,
+    /// The shard's loop does not turn, so the fleet is not to send anybody here.
+    LoopStuck,
 }
 
 impl Failure {
@@ -91,6 +93,7 @@ impl Failure {
             Self::Timeout => "timeout",
             Self::Refused(..) => "refused",
             Self::BadReply => "bad-reply",
+            Self::LoopStuck => "loop-stuck",
         }
     }
 }
@@ -102,6 +105,10 @@ impl Pulse {
         let mut retry = RETRY_MIN;
         let mut last: Option<Failure> = None;
         let mut accepted = false;
+        tokio::select! {
+            () = self.shard.started() => {}
+            _ = stopping.changed() => {}
+        }
         while !*stopping.borrow() {
             let outcome = tokio::select! {
                 outcome = self.beat(self.state(), &mut cpu, REPLY_MAX) => outcome,
@@ -148,6 +155,9 @@ impl Pulse {
         cpu: &mut CpuMeter,
         reply_max: Duration,
     ) -> Result<bool, Failure> {
+        if self.shard.is_stuck(clock::now()) {
+            return Err(Failure::LoopStuck);
+        }
         let body = self.body(state, cpu);
         let result = timeout(reply_max, self.exchange(body))
             .await

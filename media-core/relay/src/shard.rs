@@ -149,6 +149,7 @@ impl ShardLoop {
     /// # Errors
     /// When a socket or the poller fails for good.
     pub(crate) fn run(mut self) -> io::Result<()> {
+        self.handle.note_start(clock::now());
         loop {
             let began = clock::now();
             self.receive()?;

@@ -236,7 +236,8 @@ fn the_program_prints_where_it_listens_and_its_records_and_stops_on_a_signal() {
     assert_eq!(line()["kind"], "invocation");
     let body = r#"{"player":"p1","room":"lobby"}"#;
     let token = ask(&format!(
-        "POST /dev/token HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /dev/token HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{body}",
         body.len()
     ));
     let token = token.split("\r\n\r\n").nth(1).unwrap();

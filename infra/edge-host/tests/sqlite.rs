@@ -16,7 +16,8 @@ async fn values_survive_a_round_trip_both_ways_of_calling() {
     let mut rig = Rig::start().await;
     let reply = rig.get("/sqlite/round-trip").await;
     reply.assert_ok(
-        "1 [[Value::Text(\"a\"), Value::Integer(7), Value::Real(1.5), Value::Blob([0, 255]), Value::Null]]",
+        "1 [[Value::Text(\"a\"), Value::Integer(7), Value::Real(1.5), \
+         Value::Blob([0, 255]), Value::Null]]",
     );
     let record = rig.record().await;
     // One select; create, delete and insert.

@@ -5,6 +5,7 @@
     unreachable_pub,
     reason = "each test file uses a part of it"
 )]
+#![allow(clippy::unwrap_used, reason = "a broken test world may panic")]
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};

@@ -1,16 +1,16 @@
 //! Reads an SDP offer strictly: what we do not understand is refused with a sentence that says
-//! what to change, or, where SDP allows it, answered with port 0. The syntax is read by the crate
-//! `sdp-types`; here is what it means.
+//! what to change, or, where SDP allows it, answered with port 0.
 
 mod section;
+mod syntax;
 
 use edge::Refusal;
-use sdp_types::{Media, Session};
 use wire::limits::MAX_SLOTS;
 use wire::problem::ProblemKind;
 
 pub(crate) use section::AUDIO_LEVEL;
 use section::{Direction, bundle_only, direction, is_data, is_voice};
+use syntax::{Description, Media};
 
 /// Most m-lines of an offer.
 pub const MAX_SECTIONS: usize = 64;
@@ -78,16 +78,16 @@ fn invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
 /// # Errors
 /// `offer-invalid`, `offer-no-audio`, `offer-no-opus` or `offer-too-many-slots`.
 pub fn read(text: &str) -> Result<Offer, Refusal> {
-    let session = Session::parse(text.as_bytes()).map_err(|error| {
-        let error: String = error.to_string().chars().take(120).collect();
-        invalid(format!("The offer is not a session description: {error}."))
+    let session = syntax::read(text).map_err(|bad| {
+        let syntax::BadLine { number, rule } = bad;
+        invalid(format!("Line {number} of the offer is not SDP: {rule}."))
     })?;
-    if session.medias.len() > MAX_SECTIONS {
+    if session.media.len() > MAX_SECTIONS {
         return Err(invalid(format!("Offer at most {MAX_SECTIONS} m-lines.")));
     }
     let roles = roles(&session)?;
     let lines: Vec<Line<'_>> = session
-        .medias
+        .media
         .iter()
         .zip(&roles)
         .map(|(media, role)| Line { media, role: *role })
@@ -124,9 +124,9 @@ impl Offer {
 }
 
 /// What each m-line is, with the limits on their number.
-fn roles(session: &Session) -> Result<Vec<Role>, Refusal> {
+fn roles(session: &Description<'_>) -> Result<Vec<Role>, Refusal> {
     let (mut microphones, mut slots, mut data) = (0, 0, 0);
-    let mut role = |media: &Media| {
+    let mut role = |media: &Media<'_>| {
         if media.port == 0 && !bundle_only(media) {
             return Role::Refused;
         }
@@ -147,7 +147,7 @@ fn roles(session: &Session) -> Result<Vec<Role>, Refusal> {
             Direction::Inactive => Role::Refused,
         }
     };
-    let roles: Vec<Role> = session.medias.iter().map(&mut role).collect();
+    let roles: Vec<Role> = session.media.iter().map(&mut role).collect();
     if slots > MAX_SLOTS {
         let detail = format!("Offer at most {MAX_SLOTS} audio m-lines that are recvonly.");
         return Err(Refusal::new(ProblemKind::OfferTooManySlots, detail));
@@ -168,7 +168,7 @@ fn roles(session: &Session) -> Result<Vec<Role>, Refusal> {
 }
 
 struct Line<'a> {
-    media: &'a Media,
+    media: &'a Media<'a>,
     role: Role,
 }
 
@@ -179,8 +179,13 @@ impl Line<'_> {
         if mid.is_none() && self.role != Role::Refused {
             return Err(invalid("Give every m-line a mid (a=mid)."));
         }
-        let format = media.fmt.split(' ').next().unwrap_or_default().to_owned();
-        let texts = [&media.media, &media.proto, &format];
+        let format = media
+            .formats
+            .split(' ')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let texts = [media.media, media.proto, &format];
         if !texts.iter().all(|text| section::is_echoable(text)) {
             return Err(invalid(
                 "An m-line has a media type, protocol or format that is no word.",
@@ -188,12 +193,12 @@ impl Line<'_> {
         }
         Ok(Section {
             role: self.role,
-            media: media.media.clone(),
-            proto: media.proto.clone(),
+            media: media.media.to_owned(),
+            proto: media.proto.to_owned(),
             codec: section::codec(media, &format).filter(|codec| section::is_echoable(codec)),
             format,
             mid,
-            rtcp_rsize: media.has_attribute("rtcp-rsize"),
+            rtcp_rsize: section::has(media, "rtcp-rsize"),
         })
     }
 
@@ -202,7 +207,7 @@ impl Line<'_> {
         match self.role {
             Role::Microphone | Role::Slot(_) => {
                 // RFC 9143 lets a bundle-only m-line leave it out.
-                if !self.media.has_attribute("rtcp-mux") && !bundle_only(self.media) {
+                if !section::has(self.media, "rtcp-mux") && !bundle_only(self.media) {
                     return Err(invalid("Offer a=rtcp-mux on every audio m-line."));
                 }
                 Ok(())
@@ -214,7 +219,7 @@ impl Line<'_> {
 }
 
 /// The accepted mids in the order of the offer's BUNDLE group.
-fn bundle(session: &Session, sections: &[Section]) -> Result<Vec<String>, Refusal> {
+fn bundle(session: &Description<'_>, sections: &[Section]) -> Result<Vec<String>, Refusal> {
     let mids: Vec<&str> = sections
         .iter()
         .filter_map(|section| section.mid.as_deref())
@@ -234,8 +239,8 @@ fn bundle(session: &Session, sections: &[Section]) -> Result<Vec<String>, Refusa
     let group = session
         .attributes
         .iter()
-        .filter(|attribute| attribute.attribute == "group")
-        .filter_map(|attribute| attribute.value.as_deref()?.strip_prefix("BUNDLE "))
+        .filter(|attribute| attribute.name == "group")
+        .filter_map(|attribute| attribute.value?.strip_prefix("BUNDLE "))
         .find(|group| group.split(' ').any(|mid| accepted.contains(&mid)));
     let Some(group) = group else {
         if accepted.len() == 1 {
@@ -260,7 +265,7 @@ fn bundle(session: &Session, sections: &[Section]) -> Result<Vec<String>, Refusa
 }
 
 /// The m-line that carries the transport: the first of the group.
-fn tagged<'a>(lines: &[Line<'a>], sections: &[Section], bundle: &[String]) -> &'a Media {
+fn tagged<'a>(lines: &[Line<'a>], sections: &[Section], bundle: &[String]) -> &'a Media<'a> {
     let at = sections.iter().position(|section| match bundle.first() {
         Some(mid) => section.mid.as_ref() == Some(mid),
         None => section.role != Role::Refused,
@@ -268,7 +273,7 @@ fn tagged<'a>(lines: &[Line<'a>], sections: &[Section], bundle: &[String]) -> &'
     lines[at.expect("the microphone is accepted")].media
 }
 
-fn check_transport(session: &Session, tagged: &Media) -> Result<(), Refusal> {
+fn check_transport(session: &Description<'_>, tagged: &Media<'_>) -> Result<(), Refusal> {
     let present = |name| section::inherited(session, tagged, name).is_some_and(|v| !v.is_empty());
     if !present("ice-ufrag") || !present("ice-pwd") {
         return Err(invalid("Offer ICE: a=ice-ufrag and a=ice-pwd."));
@@ -283,9 +288,9 @@ fn check_transport(session: &Session, tagged: &Media) -> Result<(), Refusal> {
 
 /// The one SHA-256 fingerprint of all m-lines.
 fn fingerprint<'a>(
-    session: &Session,
-    tagged: &Media,
-    accepted: impl Iterator<Item = &'a Media>,
+    session: &Description<'_>,
+    tagged: &Media<'_>,
+    accepted: impl Iterator<Item = &'a Media<'a>>,
 ) -> Result<[u8; 32], Refusal> {
     let at_session = section::fingerprints(&session.attributes)?;
     let at_tagged = section::fingerprints(&tagged.attributes)?;

@@ -1,9 +1,8 @@
 //! What the attributes of one m-line say.
 
-use data_encoding::HEXUPPER_PERMISSIVE;
 use edge::Refusal;
-use sdp_types::{Attribute, Media, Session};
 
+use super::syntax::{Attribute, Description, Media};
 use super::{MAX_MID_CHARS, SCTP_PORT, invalid};
 
 /// Protocols that are DTLS-SRTP with feedback (RFC 8829, section 5.1.2).
@@ -19,50 +18,56 @@ pub(super) enum Direction {
     Inactive,
 }
 
-fn values<'a>(attributes: &'a [Attribute], name: &str) -> impl Iterator<Item = &'a str> {
+fn values<'a>(attributes: &[Attribute<'a>], name: &str) -> impl Iterator<Item = &'a str> {
     attributes
         .iter()
-        .filter(move |attribute| attribute.attribute.eq_ignore_ascii_case(name))
-        .filter_map(|attribute| attribute.value.as_deref())
+        .filter(move |attribute| attribute.name.eq_ignore_ascii_case(name))
+        .filter_map(|attribute| attribute.value)
 }
 
-fn has(attributes: &[Attribute], name: &str) -> bool {
-    attributes
+/// Whether the m-line has an attribute.
+pub(super) fn has(media: &Media<'_>, name: &str) -> bool {
+    media
+        .attributes
         .iter()
-        .any(|attribute| attribute.attribute.eq_ignore_ascii_case(name))
+        .any(|attribute| attribute.name.eq_ignore_ascii_case(name))
 }
 
 /// The m-line's first value of an attribute.
-pub(super) fn value<'a>(media: &'a Media, name: &str) -> Option<&'a str> {
+pub(super) fn value<'a>(media: &Media<'a>, name: &str) -> Option<&'a str> {
     values(&media.attributes, name).next()
 }
 
 /// The m-line's value of an attribute, or else the session's.
-pub(super) fn inherited<'a>(session: &'a Session, media: &'a Media, name: &str) -> Option<&'a str> {
+pub(super) fn inherited<'a>(
+    session: &Description<'a>,
+    media: &Media<'a>,
+    name: &str,
+) -> Option<&'a str> {
     value(media, name).or_else(|| values(&session.attributes, name).next())
 }
 
 /// RFC 9143: an m-line with port 0 that is offered all the same.
-pub(super) fn bundle_only(media: &Media) -> bool {
-    has(&media.attributes, "bundle-only")
+pub(super) fn bundle_only(media: &Media<'_>) -> bool {
+    has(media, "bundle-only")
 }
 
-pub(super) fn is_voice(media: &Media) -> bool {
-    media.media == "audio" && VOICE_PROTOCOLS.contains(&media.proto.as_str())
+pub(super) fn is_voice(media: &Media<'_>) -> bool {
+    media.media == "audio" && VOICE_PROTOCOLS.contains(&media.proto)
 }
 
 /// Whether the m-line is for data channels over UDP.
-pub(super) fn is_data(media: &Media) -> bool {
+pub(super) fn is_data(media: &Media<'_>) -> bool {
     media.media == "application"
         && media.proto == "UDP/DTLS/SCTP"
-        && media.fmt == "webrtc-datachannel"
+        && media.formats == "webrtc-datachannel"
 }
 
-pub(super) fn direction(session: &Session, media: &Media) -> Direction {
-    let of = |attributes: &[Attribute]| {
+pub(super) fn direction(session: &Description<'_>, media: &Media<'_>) -> Direction {
+    let of = |attributes: &[Attribute<'_>]| {
         attributes
             .iter()
-            .find_map(|attribute| match attribute.attribute.as_str() {
+            .find_map(|attribute| match attribute.name {
                 "sendonly" | "sendrecv" => Some(Direction::Send),
                 "recvonly" => Some(Direction::Receive),
                 "inactive" => Some(Direction::Inactive),
@@ -76,7 +81,7 @@ pub(super) fn direction(session: &Session, media: &Media) -> Direction {
 }
 
 /// The mid, checked: it is echoed.
-pub(super) fn mid(media: &Media) -> Result<Option<String>, Refusal> {
+pub(super) fn mid(media: &Media<'_>) -> Result<Option<String>, Refusal> {
     let Some(mid) = value(media, "mid") else {
         return Ok(None);
     };
@@ -108,7 +113,7 @@ pub(super) fn check_sctp_port(port: Option<&str>) -> Result<(), Refusal> {
 }
 
 /// The SHA-256 fingerprints among the attributes; others are for other stacks.
-pub(super) fn fingerprints(attributes: &[Attribute]) -> Result<Vec<[u8; 32]>, Refusal> {
+pub(super) fn fingerprints(attributes: &[Attribute<'_>]) -> Result<Vec<[u8; 32]>, Refusal> {
     let wrong = || invalid("A SHA-256 fingerprint must be 32 bytes in hex with colons.");
     let mut found = Vec::new();
     for value in values(attributes, "fingerprint") {
@@ -116,28 +121,29 @@ pub(super) fn fingerprints(attributes: &[Attribute]) -> Result<Vec<[u8; 32]>, Re
         if !hash.eq_ignore_ascii_case("sha-256") {
             continue;
         }
-        let mut bytes = [0; 32];
-        let mut parts = digits.trim().split(':');
-        for byte in &mut bytes {
-            let part = parts
-                .next()
-                .filter(|part| part.len() == 2)
-                .ok_or_else(wrong)?;
-            let decoded = HEXUPPER_PERMISSIVE
-                .decode(part.as_bytes())
-                .map_err(|_| wrong())?;
-            *byte = decoded[0];
-        }
-        if parts.next().is_some() {
-            return Err(wrong());
-        }
-        found.push(bytes);
+        found.push(sha256(digits.trim().as_bytes()).ok_or_else(wrong)?);
     }
     Ok(found)
 }
 
+/// `AB:CD:..`, 32 bytes. By hand: it runs for every m-line.
+fn sha256(text: &[u8]) -> Option<[u8; 32]> {
+    if text.len() != 32 * 3 - 1 {
+        return None;
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let mut bytes = [0; 32];
+    for (byte, part) in bytes.iter_mut().zip(text.chunks(3)) {
+        if part.get(2).is_some_and(|colon| *colon != b':') {
+            return None;
+        }
+        *byte = (digit(part[0])? * 16 + digit(part[1])?) as u8;
+    }
+    Some(bytes)
+}
+
 /// What the m-line maps a format to.
-pub(super) fn codec(media: &Media, format: &str) -> Option<String> {
+pub(super) fn codec(media: &Media<'_>, format: &str) -> Option<String> {
     values(&media.attributes, "rtpmap").find_map(|value| {
         let (payload_type, codec) = value.split_once(' ')?;
         (payload_type == format).then(|| codec.to_owned())
@@ -145,7 +151,7 @@ pub(super) fn codec(media: &Media, format: &str) -> Option<String> {
 }
 
 /// The payload types of Opus (RFC 7587) in the m-line's order of preference.
-pub(super) fn opus_payload_types(media: &Media) -> Vec<u8> {
+pub(super) fn opus_payload_types(media: &Media<'_>) -> Vec<u8> {
     let mapped: Vec<u8> = values(&media.attributes, "rtpmap")
         .filter_map(|value| {
             let (payload_type, codec) = value.split_once(' ')?;
@@ -154,7 +160,7 @@ pub(super) fn opus_payload_types(media: &Media) -> Vec<u8> {
         })
         .collect();
     let offered = media
-        .fmt
+        .formats
         .split(' ')
         .filter_map(|format| format.parse().ok());
     offered
@@ -168,7 +174,7 @@ fn is_usable_payload_type(payload_type: u8) -> bool {
 }
 
 /// The id of the audio-level extension, when the client can send it in one-byte form.
-pub(super) fn audio_level_id(media: &Media) -> Option<u8> {
+pub(super) fn audio_level_id(media: &Media<'_>) -> Option<u8> {
     values(&media.attributes, "extmap").find_map(|value| {
         let mut words = value.split(' ');
         let first = words.next()?;

@@ -142,9 +142,10 @@ fn http_request(
         .body(Full::new(bytes::Bytes::from(sealed)))
 }
 
-/// The database called `default`, by the calls that return when they are done. The asynchronous ones
-/// hand the rows through a stream and the end through a future, which made a join 50 us slower, and
-/// an instance has nothing else to do meanwhile. The SDK has them in its bindings only.
+/// The database called `default`, by the calls that return when they are done. The asynchronous
+/// ones hand the rows through a stream and the end through a future, which made a join 50 us
+/// slower, and an instance has nothing else to do meanwhile. The SDK has these in its bindings
+/// only.
 #[derive(Default)]
 pub struct DefaultDatabase {
     connection: std::cell::OnceCell<Connection>,

@@ -34,7 +34,8 @@ pub fn document() -> Value {
             "title": "LifeVerse Voice",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Voice rooms for games: join, leave, and the relay fleet. Every refusal \
-                is application/problem+json with a stable type and a sentence that says what to change.",
+                is application/problem+json with a stable type and a sentence that says \
+                what to change.",
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
         "servers": [

@@ -181,7 +181,8 @@ mod tests {
         #[test]
         fn an_independent_parser_agrees(
             lines in proptest::collection::vec(
-                "(a=[a-z]{1,8}(:[ -~]{0,20})?|m=[a-z]{1,8} [0-9]{1,5}(/2)? [A-Z/]{1,9}( [0-9a-z]{1,4}){1,3}|[abcmostv]=[ -~]{0,20})",
+                "(a=[a-z]{1,8}(:[ -~]{0,20})?|[abcmostv]=[ -~]{0,20}\
+                 |m=[a-z]{1,8} [0-9]{1,5}(/2)? [A-Z/]{1,9}( [0-9a-z]{1,4}){1,3})",
                 0..12,
             ),
         ) {

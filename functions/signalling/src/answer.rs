@@ -110,9 +110,9 @@ fn accepted(lines: &mut Lines, offer: &Offer, section: &Section, admission: &Adm
         }
         Role::Refused => unreachable!("write() sorts them out"),
     }
-    if offer.bundle.first().is_none_or(|tagged| tagged == mid) {
-        candidates(lines, admission.candidates);
-    }
+    // RFC 8843 wants them in the first m-line of the bundle only; aiortc reads those of the last,
+    // and browsers ignore what they have read already.
+    candidates(lines, admission.candidates);
 }
 
 fn microphone(lines: &mut Lines, offer: &Offer, section: &Section) {

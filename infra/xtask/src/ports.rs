@@ -28,7 +28,7 @@ pub(crate) fn lan_address() -> Result<IpAddr> {
         .connect(("192.0.2.1", 9))
         .and_then(|()| socket.local_addr())
         .map(|address| address.ip())
-        .context("this machine has no route to a network; leave out --lan")
+        .context("this machine has no route to a network")
 }
 
 fn explain(

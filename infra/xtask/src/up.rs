@@ -36,12 +36,13 @@ struct Addresses {
 /// Builds, starts, waits for Ctrl-C or a child's end, and stops.
 pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
     let started = now();
-    let lan = if parsed.has("--lan") {
-        Some(ports::lan_address()?)
-    } else {
-        None
+    let own = ports::lan_address();
+    let lan = match &own {
+        _ if !parsed.has("--lan") => None,
+        Ok(address) => Some(*address),
+        Err(_) => bail!("this machine has no route to a network; leave out --lan"),
     };
-    let addresses = Addresses::from(parsed, lan, ports::has_ipv6())?;
+    let addresses = Addresses::from(parsed, lan, own.ok(), ports::has_ipv6())?;
     addresses.check()?;
     build(workspace)?;
     let secrets = dev::secrets(&workspace.dev())?;
@@ -137,7 +138,12 @@ fn start_relay(
 }
 
 impl Addresses {
-    fn from(parsed: &Parsed, lan: Option<IpAddr>, has_ipv6: bool) -> Result<Self> {
+    fn from(
+        parsed: &Parsed,
+        lan: Option<IpAddr>,
+        own: Option<IpAddr>,
+        has_ipv6: bool,
+    ) -> Result<Self> {
         let mut listen = address(parsed, "--listen", 7400)?;
         if lan.is_some() && !parsed.has("--listen") {
             listen.set_ip(Ipv4Addr::UNSPECIFIED.into());
@@ -151,8 +157,9 @@ impl Addresses {
         };
         // Bound to the very addresses that it advertises: a socket bound to 0.0.0.0 would let the
         // kernel choose the source of its replies, and ICE accepts none but the address it asked.
-        let media = match lan {
-            Some(lan) => vec![SocketAddr::new(lan, port)],
+        // Not loopback if there is anything else: Firefox and aiortc have no candidate there.
+        let media = match own {
+            Some(own) => vec![SocketAddr::new(own, port)],
             None => {
                 let mut loopback = vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)];
                 if has_ipv6 {
@@ -260,7 +267,8 @@ mod tests {
     }
 
     fn addresses(line: &str, lan: Option<&str>, has_ipv6: bool) -> Result<Addresses> {
-        Addresses::from(&parsed(line), lan.map(|ip| ip.parse().unwrap()), has_ipv6)
+        let lan = lan.map(|ip| ip.parse().unwrap());
+        Addresses::from(&parsed(line), lan, lan, has_ipv6)
     }
 
     fn sockets(list: &[&str]) -> Vec<SocketAddr> {
@@ -270,13 +278,21 @@ mod tests {
     }
 
     #[test]
-    fn without_flags_only_this_machine_can_connect() {
+    fn without_a_network_everything_is_on_loopback() {
         let got = addresses("up", None, true).unwrap();
         assert_eq!(got.listen, "127.0.0.1:7400".parse().unwrap());
         assert_eq!(got.control, "127.0.0.1:7411".parse().unwrap());
         assert_eq!(got.media, sockets(&["127.0.0.1:7410", "[::1]:7410"]));
         let got = addresses("up", None, false).unwrap();
         assert_eq!(got.media, sockets(&["127.0.0.1:7410"]));
+    }
+
+    #[test]
+    fn without_flags_only_the_media_port_has_the_machines_own_address() {
+        let own = Some("192.0.2.7".parse().unwrap());
+        let got = Addresses::from(&parsed("up"), None, own, true).unwrap();
+        assert_eq!(got.listen, "127.0.0.1:7400".parse().unwrap());
+        assert_eq!(got.media, sockets(&["192.0.2.7:7410"]));
     }
 
     #[test]

@@ -28,7 +28,6 @@ const FIREFOX_PREFS = {
   "media.autoplay.default": 0,
   "media.autoplay.blocking_policy": 0,
   "media.navigator.permission.disabled": true,
-  "media.navigator.streams.fake": true,
   // The relay of a test is on this machine.
   "media.peerconnection.ice.loopback": true,
   "media.peerconnection.ice.obfuscate_host_addresses": false,

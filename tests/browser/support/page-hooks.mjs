@@ -55,8 +55,12 @@ export function installEars({ tone }) {
 
   if (tone === null || !navigator.mediaDevices) return;
   globalThis.microphoneRequests = 0;
-  navigator.mediaDevices.getUserMedia = async () => {
+  const capture = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (constraints) => {
     globalThis.microphoneRequests += 1;
+    // Firefox offers loopback candidates, which the tests need, only to a page that captures from
+    // a device that is not fake: the null sink of the tests' sound card.
+    globalThis.captured = await capture(constraints);
     const context = new AudioContext();
     await context.resume();
     const voice = new OscillatorNode(context, { frequency: tone });

@@ -30,7 +30,7 @@ SLOTS = 4
 
 
 class Tone(MediaStreamTrack):
-    """A sine that swells three times a second, as steady tones look like noise to voice detection."""
+    """A sine that swells three times a second: voice detection takes a steady tone for noise."""
 
     kind = "audio"
 

@@ -56,7 +56,8 @@ fn a_taken_port_is_told_before_anything_is_built() {
     let control = format!("up --media-port 0 --listen 127.0.0.1:0 --control {taken}");
     assert!(error(&control).contains("taken; choose another with --control"));
 
-    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // On every address, because the relay takes the machine's own.
+    let udp = UdpSocket::bind("0.0.0.0:0").unwrap();
     let port = udp.local_addr().unwrap().port();
     let media = format!("up --listen 127.0.0.1:0 --control 127.0.0.1:0 --media-port {port}");
     assert!(error(&media).contains("taken; choose another with --media-port"));

@@ -1,16 +1,20 @@
 //! 200,000 garbage and half-valid datagrams: no session, no memory, and a running call goes on.
 
 use std::net::UdpSocket;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use e2e::client::{Client, Offer, Options, Seen, join, post_join};
+use e2e::now;
 use e2e::service::{Edge, Relay};
 use str0m::ice::{StunMessage, TransId};
 use wire::join::JoinReply;
 
 const DATAGRAMS: u32 = 200_000;
 /// Datagrams between two looks at the relay's counter, so that its socket buffer never overflows.
-const BURST: u32 = 200;
+const BURST: u32 = 2000;
+/// Longest wait for a burst to be taken in; the relay publishes its counters every 200 ms.
+const BURST_MAX: Duration = Duration::from_secs(5);
 /// What allocators may keep for themselves after the flood, KiB.
 const MEMORY_SLACK_KIB: u64 = 1024;
 
@@ -177,7 +181,13 @@ async fn flood(
         for n in burst..(burst + BURST).min(range.end) {
             socket.send_to(&shapes.next(n), to)?;
         }
-        while relay.metric(&edge.http, name).await? < target {}
+        let until = now() + BURST_MAX;
+        while relay.metric(&edge.http, name).await? < target {
+            ensure!(
+                now() < until,
+                "datagrams were lost in the relay's socket buffer"
+            );
+        }
     }
     Ok(())
 }

@@ -96,7 +96,11 @@ fn every_m_line_is_answered_in_order() {
         ["4 urn:ietf:params:rtp-hdrext:ssrc-audio-level"]
     );
     assert_eq!(lines("a=msid:"), ["slot-0 slot-0", "slot-1 slot-1"]);
-    assert_eq!(lines("a=candidate:").len(), 2 * 4, "on every accepted m-line");
+    assert_eq!(
+        lines("a=candidate:").len(),
+        2 * 4,
+        "on every accepted m-line"
+    );
 }
 
 #[test]

@@ -61,8 +61,8 @@ impl<P: Protocol> Sfu<P> {
             .ok_or(RejectReason::TicketMalformed)?;
         let known = self.by_address.get(&from).copied();
         if let Some(index) = known.filter(|&index| self.sessions[index].ufrag == ufrag) {
-            self.verify(data, &self.sessions[index].password)?;
-            self.sessions[index].last_heard = self.now;
+            let nominates = self.verify(data, &self.sessions[index].password)?;
+            self.sessions[index].handle_check(self.now, from, nominates);
             return self.give(index, from, data);
         }
         let admission = self.protocol.open(ufrag).map_err(|bad| match bad {
@@ -70,19 +70,16 @@ impl<P: Protocol> Sfu<P> {
             BadTicket::Version => RejectReason::TicketVersion,
             BadTicket::Sealed => RejectReason::TicketSealed,
         })?;
-        let index = match self.by_session.get(&admission.session) {
-            Some(&index) => {
-                self.verify(data, &admission.ice_password)?;
-                index
-            }
+        let (index, nominates) = match self.by_session.get(&admission.session) {
+            Some(&index) => (index, self.verify(data, &admission.ice_password)?),
             None => {
                 self.may_admit(&admission)?;
-                self.verify(data, &admission.ice_password)?;
-                self.admit(admission, ufrag, client)?
+                let nominates = self.verify(data, &admission.ice_password)?;
+                (self.admit(admission, ufrag, client)?, nominates)
             }
         };
-        self.sessions[index].last_heard = self.now;
         self.bind_address(index, from);
+        self.sessions[index].handle_check(self.now, from, nominates);
         self.give(index, from, data)
     }
 
@@ -107,13 +104,13 @@ impl<P: Protocol> Sfu<P> {
         Ok(())
     }
 
-    /// Checks MESSAGE-INTEGRITY (RFC 8489 section 9.1).
-    fn verify(&self, data: &[u8], password: &str) -> Result<(), RejectReason> {
+    /// Checks MESSAGE-INTEGRITY (RFC 8489 section 9.1). True when the client nominates the path.
+    fn verify(&self, data: &[u8], password: &str) -> Result<bool, RejectReason> {
         let message = StunMessage::parse(data).map_err(|_| RejectReason::StunMalformed)?;
         let hmac = self.config.crypto.sha1_hmac_provider;
         let matches = message.verify(password.as_bytes(), |key, parts| hmac.sha1_hmac(key, parts));
         if matches {
-            Ok(())
+            Ok(message.use_candidate())
         } else {
             Err(RejectReason::Integrity)
         }

@@ -35,7 +35,6 @@ impl Ended {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.ids.len()
     }

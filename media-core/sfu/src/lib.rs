@@ -38,4 +38,4 @@ pub use protocol::{
 };
 pub use sfu::{Command, Event, Sfu, Transmit};
 pub use speaking::SpeakingConfig;
-pub use stats::{DropReason, EndReason, RejectReason, Stats};
+pub use stats::{DropReason, EndReason, Queues, RejectReason, Stats};

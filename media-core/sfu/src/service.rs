@@ -94,6 +94,7 @@ impl<P: Protocol> Sfu<P> {
     }
 
     fn transmit(&mut self, index: usize, to: std::net::SocketAddr, data: Vec<u8>) {
+        let to = self.sessions[index].route(to, &data);
         let room = &mut self.rooms[self.sessions[index].room];
         room.usage.packets_out += 1;
         room.usage.bytes_out += data.len() as u64;
@@ -106,9 +107,7 @@ impl<P: Protocol> Sfu<P> {
             RtcEvent::IceConnectionStateChange(IceConnectionState::Disconnected)
                 if !matches!(self.sessions[index].phase, Phase::Handshake { .. }) =>
             {
-                self.sessions[index].phase = Phase::Gone {
-                    reason: EndReason::Timeout,
-                };
+                self.give_up(index, EndReason::Timeout);
             }
             // Nothing of a session counts before its certificate was compared.
             _ if matches!(self.sessions[index].phase, Phase::Handshake { .. }) => {}
@@ -126,6 +125,9 @@ impl<P: Protocol> Sfu<P> {
     }
 
     fn handle_connected(&mut self, index: usize) {
+        if !matches!(self.sessions[index].phase, Phase::Handshake { .. }) {
+            return;
+        }
         if !self.sessions[index].fingerprint_matches() {
             self.sessions[index].phase = Phase::Gone {
                 reason: EndReason::Fingerprint,
@@ -181,6 +183,7 @@ impl<P: Protocol> Sfu<P> {
         };
         let speaker = (session.participant, session.voice.source);
         let (speaks_in, room_index) = (session.speaks_in, session.room);
+        let player = session.player;
         self.rooms[room_index].usage.talk_time += PACKET_TIME;
         if forwardable.started {
             self.schedule_flush(room_index);
@@ -194,7 +197,9 @@ impl<P: Protocol> Sfu<P> {
         } = self;
         for &other in &rooms[room_index].members {
             let listener = &mut sessions[other];
-            if other == index || listener.hears_in & speaks_in == 0 || listener.deafened {
+            // Also while a player moves from one session to the next he does not hear himself.
+            if listener.player == player || listener.hears_in & speaks_in == 0 || listener.deafened
+            {
                 continue;
             }
             let payload_type = listener.voice.payload_type();

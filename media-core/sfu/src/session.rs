@@ -63,6 +63,8 @@ pub(crate) struct Session<F> {
     pub(crate) fingerprint: [u8; 16],
     pub(crate) phase: Phase,
     addresses: VecDeque<SocketAddr>,
+    /// The address that the client nominated last; media goes there.
+    nominated: Option<SocketAddr>,
     pub(crate) last_heard: Instant,
 
     pub(crate) profile: Option<F>,
@@ -130,6 +132,7 @@ impl<F> Session<F> {
                 until: now + config.handshake_timeout,
             },
             addresses: VecDeque::with_capacity(1),
+            nominated: None,
             last_heard: now,
             profile: None,
             in_channels: 0,
@@ -164,18 +167,39 @@ impl<F> Session<F> {
         self.phase == Phase::Live
     }
 
+    /// Notes an authentic connectivity check.
+    pub(crate) fn handle_check(&mut self, now: Instant, from: SocketAddr, nominates: bool) {
+        self.last_heard = now;
+        if nominates {
+            self.nominated = Some(from);
+        }
+    }
+
+    /// Where a datagram goes that str0m wants to send to `to`. Its ICE-lite agent stays with the
+    /// first of two paths of one priority, which is what a client has whose NAT gave it another
+    /// port: he would hear nothing any more. Answers to checks go back to where they came from.
+    pub(crate) fn route(&self, to: SocketAddr, data: &[u8]) -> SocketAddr {
+        let is_stun = data.first().is_some_and(|byte| *byte < 4);
+        self.nominated.filter(|_| !is_stun).unwrap_or(to)
+    }
+
     /// Adds an address that was proved; returns one that is given up for it.
     pub(crate) fn add_address(&mut self, address: SocketAddr) -> Option<SocketAddr> {
         self.addresses.push_back(address);
-        if self.addresses.len() > MAX_ADDRESSES {
+        let given_up = if self.addresses.len() > MAX_ADDRESSES {
             self.addresses.pop_front()
         } else {
             None
-        }
+        };
+        self.nominated = self
+            .nominated
+            .filter(|nominated| given_up != Some(*nominated));
+        given_up
     }
 
     pub(crate) fn remove_address(&mut self, address: SocketAddr) {
         self.addresses.retain(|known| *known != address);
+        self.nominated = self.nominated.filter(|nominated| *nominated != address);
     }
 
     pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
@@ -202,6 +226,11 @@ impl<F> Session<F> {
             self.outbox.push_back(message);
         }
         fits
+    }
+
+    /// Messages that wait for the data channel.
+    pub(crate) fn waiting(&self) -> usize {
+        self.outbox.len()
     }
 
     /// Hands queued messages to the data channel. True when there was one; an error when the

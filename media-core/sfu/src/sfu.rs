@@ -15,7 +15,7 @@ use crate::idents::{PlayerKey, RoomKey, SessionId};
 use crate::protocol::Protocol;
 use crate::room::Room;
 use crate::session::{Phase, Session};
-use crate::stats::{EndReason, Stats};
+use crate::stats::{EndReason, Queues, Stats};
 use crate::timers::{Owner, Timers, Waiter};
 
 /// How long the last message to a client may take before its connection is closed.
@@ -156,6 +156,20 @@ impl<P: Protocol> Sfu<P> {
         self.rooms.len()
     }
 
+    /// How much is held at this moment. Looks at every session: not for each wake-up.
+    pub fn queues(&self) -> Queues {
+        let outboxes = self.sessions.iter().map(|(_, session)| session.waiting());
+        Queues {
+            transmits: self.transmits.len(),
+            events: self.events.len(),
+            dirty: self.dirty.len(),
+            longest_outbox: outboxes.max().unwrap_or_default(),
+            addresses: self.by_address.len(),
+            timers: self.timers.len(),
+            ended: self.ended.len(),
+        }
+    }
+
     /// Lets due timers act.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
@@ -276,6 +290,19 @@ impl<P: Protocol> Sfu<P> {
             Phase::Ending { .. } | Phase::Gone { .. } => {}
         }
         self.mark_dirty(index);
+    }
+
+    /// Ends a session whose client is not reached any more: no last message. Whoever drains it
+    /// removes it.
+    pub(crate) fn give_up(&mut self, index: usize, reason: EndReason) {
+        if self.sessions[index].is_live() {
+            self.leave_room(index);
+        }
+        let reason = match self.sessions[index].phase {
+            Phase::Ending { reason, .. } | Phase::Gone { reason } => reason,
+            Phase::Handshake { .. } | Phase::Live => reason,
+        };
+        self.sessions[index].phase = Phase::Gone { reason };
     }
 
     /// Forgets a session. Its ticket stays spent until it expires.

@@ -143,3 +143,23 @@ impl Stats {
         self.dropped[reason as usize] += 1;
     }
 }
+
+/// How much the core holds at this moment, for tests and metrics. With the core drained the first
+/// three are zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Queues {
+    /// Datagrams to be taken.
+    pub transmits: usize,
+    /// Events to be taken.
+    pub events: usize,
+    /// Sessions that have something to send.
+    pub dirty: usize,
+    /// Messages that wait for a data channel, in the session that has most.
+    pub longest_outbox: usize,
+    /// Addresses that belong to a session.
+    pub addresses: usize,
+    /// Entries of the timer heap, those that no longer count included.
+    pub timers: usize,
+    /// Ended sessions whose tickets have not expired.
+    pub ended: usize,
+}

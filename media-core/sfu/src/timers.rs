@@ -39,6 +39,11 @@ impl Timers {
         }
     }
 
+    /// Entries, live or not.
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// The earliest entry, live or not.
     pub(crate) fn next_at(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse((at, _))| *at)

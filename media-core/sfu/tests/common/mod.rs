@@ -129,6 +129,8 @@ pub fn channel(name: &str) -> ChannelKey {
 /// A str0m client.
 pub struct Client {
     pub rtc: Rtc,
+    /// As the client knows it, and as the shard sees it: a NAT may change the latter.
+    local: SocketAddr,
     pub address: SocketAddr,
     pub admission: Admission,
     pub ufrag: String,
@@ -429,6 +431,7 @@ impl Client {
         }
         Self {
             rtc,
+            local: address,
             address,
             admission,
             ufrag,
@@ -520,7 +523,7 @@ impl Client {
             return;
         }
         let server = SERVER.parse().unwrap();
-        if let Ok(receive) = Receive::new(Transport::Udp, server, self.address, data) {
+        if let Ok(receive) = Receive::new(Transport::Udp, server, self.local, data) {
             let _ = self.rtc.handle_input(Input::Receive(now, receive));
             // str0m wants to be drained between two inputs.
             self.drain(now);

@@ -172,6 +172,17 @@ pub(crate) const COMMANDS: &[Command] = &[
         flags: &[],
     },
     Command {
+        name: "sim",
+        summary: "search the simulation for seeds that break an invariant",
+        detail: "Runs tests/sim with seed after seed; a violation prints the command that repeats\n\
+                 it. `cargo xtask test` replays the committed seeds.",
+        words: &[],
+        flags: &[
+            value("--seeds", "N", "how many seeds [200]"),
+            value("--from", "SEED", "the first one [0]"),
+        ],
+    },
+    Command {
         name: "deny",
         summary: "check licences, banned crates and sources with cargo-deny",
         detail: "The rules are in deny.toml.",

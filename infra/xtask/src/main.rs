@@ -17,6 +17,7 @@ mod install;
 mod openapi;
 mod ports;
 mod process;
+mod sim;
 mod spin_manifest;
 mod tidy;
 mod token;
@@ -61,6 +62,7 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
         "tidy" => return tidy_command(&workspace, &parsed),
         "openapi" => openapi::run(&workspace, parsed.has("--check"))?,
         "bench" => bench::run(&workspace, &parsed)?,
+        "sim" => sim::run(&workspace, &parsed)?,
         "deny" => deny::run(parsed.has("--install"))?,
         other => unreachable!("`{other}` is in the command table but not dispatched"),
     }

@@ -53,6 +53,7 @@ const ROWS: &[Row] = &[
     row("edge-host", &["edge", "wire"]),
     row("edge-host-fixture", &[]),
     row("xtask", &["edge", "wire"]),
+    row("sim", &["wire", "sfu", "relay"]),
     row(
         "e2e",
         &[
@@ -104,7 +105,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "str0m",
-        &["sfu", "relay", "e2e"],
+        &["sfu", "relay", "e2e", "sim"],
         "media goes through sfu; the relay only chooses its cryptography",
     ),
     ("libc", &["udp"], "system calls are made in udp"),

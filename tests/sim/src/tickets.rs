@@ -1,0 +1,102 @@
+//! What the edge makes of a join: a sealed ticket and a sealed hello.
+
+use std::net::SocketAddr;
+
+use str0m::config::Fingerprint;
+use wire::hello::{ChannelGrant, Hello};
+use wire::keys::ShardKeys;
+use wire::limits::TICKET_LIFETIME_S;
+use wire::ticket::{Permissions, Ticket, ice_password};
+use wire::{ChannelKey, ChannelName, PlayerKey, RoomKey, RoomName, SessionId};
+
+use crate::client::{Contact, LEVEL_ID, OPUS};
+use crate::model::{Grant, Plan};
+use crate::transition::{CHANNELS, ROOMS};
+use crate::world::BOOT;
+
+/// The key of a player, which only has to be unique here.
+pub(crate) fn player_key(player: usize) -> PlayerKey {
+    PlayerKey((player as u128).to_be_bytes())
+}
+
+/// The ticket of `session`, made at `unix_s`.
+pub(crate) fn ticket(
+    plan: &Plan,
+    session: SessionId,
+    fingerprint: [u8; 16],
+    unix_s: u64,
+) -> Ticket {
+    let room = room(plan);
+    let first = &plan.grants[0];
+    Ticket {
+        expires_at: (unix_s + TICKET_LIFETIME_S) as u32,
+        session,
+        player: player_key(plan.player),
+        fingerprint,
+        channel: ChannelKey::of(&room, &channel(first)),
+        room: RoomKey::of(&room),
+        permissions: permissions(first),
+        opus_payload_type: OPUS,
+        red_payload_type: 0,
+        audio_level_id: LEVEL_ID,
+        slots: plan.slots as u8,
+    }
+}
+
+/// The hello of `session`.
+pub(crate) fn hello(plan: &Plan, session: SessionId) -> Hello {
+    let grant = |grant: &Grant| ChannelGrant {
+        channel: channel(grant),
+        permissions: permissions(grant).0,
+    };
+    let player = format!("p{}", plan.player);
+    Hello {
+        session,
+        player: player.parse().expect("a player id"),
+        name: player,
+        room: room(plan),
+        channels: plan.grants.iter().map(grant).collect(),
+    }
+}
+
+/// What the client learns of the answer.
+pub(crate) fn contact(
+    ticket: &Ticket,
+    keys: &ShardKeys,
+    hello: Option<String>,
+    server: SocketAddr,
+    fingerprint: Fingerprint,
+) -> Contact {
+    let ufrag = ticket.seal(keys, BOOT);
+    Contact {
+        server,
+        fingerprint,
+        password: ice_password(keys, &ufrag),
+        ufrag,
+        slot_ssrcs: (0..ticket.slots)
+            .map(|slot| ticket.session.slot_ssrc(slot))
+            .collect(),
+        hello,
+    }
+}
+
+fn room(plan: &Plan) -> RoomName {
+    ROOMS[plan.room].parse().expect("a room name")
+}
+
+fn channel(grant: &Grant) -> ChannelName {
+    CHANNELS[grant.channel].parse().expect("a channel name")
+}
+
+fn permissions(grant: &Grant) -> Permissions {
+    let mut permissions = Permissions::default();
+    for (given, bit) in [
+        (grant.speak, Permissions::SPEAK),
+        (grant.listen, Permissions::LISTEN),
+    ] {
+        if given {
+            permissions = permissions.with(bit);
+        }
+    }
+    permissions
+}

@@ -1,0 +1,140 @@
+//! What can happen in a run, and the choice of what happens next.
+
+use crate::chance::Chance;
+use crate::model::{Grant, Plan};
+use crate::network::Weather;
+
+/// Rooms and channels of the world.
+pub(crate) const ROOMS: [&str; 2] = ["alpha", "beta"];
+pub(crate) const CHANNELS: [&str; 3] = ["main", "team", "staff"];
+/// Most clients that are up at a time.
+const CLIENTS_UP_MAX: usize = 7;
+/// Most clients of a run, the dead ones included.
+const CLIENTS_MAX: usize = 40;
+
+/// One thing that happens. Numbers are those of clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transition {
+    /// A player joins.
+    Join(Plan),
+    /// A client leaves in good order.
+    Leave(usize),
+    /// A client stops without a word.
+    Crash(usize),
+    /// The player comes back with a new ticket, perhaps while the old session lives, and perhaps
+    /// with one channel more.
+    ComeBack {
+        /// The old session.
+        client: usize,
+        /// A channel to join further.
+        further: Option<Grant>,
+    },
+    /// Starts to talk.
+    Talk(usize),
+    /// Stops talking.
+    Stop(usize),
+    /// Sets mute.
+    Mute(usize, bool),
+    /// Sets deafen.
+    Deafen(usize, bool),
+    /// Voice comes from another source from now on.
+    ChangeSource(usize),
+    /// The client's NAT gives it another address: a new one, or that of a client that is gone.
+    Rebind {
+        /// The client.
+        client: usize,
+        /// Whose address it gets.
+        of: Option<usize>,
+    },
+    /// The network of a client changes.
+    Weather(usize, Weather),
+    /// The edge ends a session.
+    Kick(usize),
+    /// The shard drains.
+    Drain,
+    /// It does not any more.
+    Undrain,
+}
+
+/// What the generator knows of a client.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) up: bool,
+    pub(crate) talking: bool,
+    pub(crate) muted: bool,
+    pub(crate) deafened: bool,
+    pub(crate) is_welcome: bool,
+    pub(crate) weather: Weather,
+}
+
+/// Chooses what happens next.
+pub(crate) fn choose(chance: &mut Chance, clients: &[Known]) -> Transition {
+    let up: Vec<usize> = (0..clients.len()).filter(|&n| clients[n].up).collect();
+    let may_grow = up.len() < CLIENTS_UP_MAX && clients.len() < CLIENTS_MAX;
+    if up.len() < 3 && clients.len() < CLIENTS_MAX || may_grow && chance.percent(15) {
+        return Transition::Join(plan(chance, clients.len()));
+    }
+    let Some(n) = chance.pick(&up) else {
+        return Transition::Undrain;
+    };
+    let client = &clients[n];
+    match chance.between(0, 99) {
+        0..20 if client.talking => Transition::Stop(n),
+        0..34 => Transition::Talk(n),
+        34..44 if client.is_welcome => Transition::Mute(n, !client.muted),
+        44..52 if client.is_welcome => Transition::Deafen(n, !client.deafened),
+        52..58 => Transition::ChangeSource(n),
+        58..66 => {
+            let gone: Vec<usize> = (0..clients.len()).filter(|&n| !clients[n].up).collect();
+            let of = chance.pick(&gone).filter(|_| chance.percent(30));
+            Transition::Rebind { client: n, of }
+        }
+        66..78 if client.weather != Weather::Calm => Transition::Weather(n, Weather::Calm),
+        66..76 => Transition::Weather(n, Weather::Storm),
+        76..78 => Transition::Weather(n, Weather::Blackout),
+        78..82 => Transition::Leave(n),
+        82..85 => Transition::Crash(n),
+        85..87 => Transition::Kick(n),
+        87..95 if clients.len() < CLIENTS_MAX => {
+            let all: Vec<usize> = (0..clients.len()).collect();
+            let client = chance.pick(&all).unwrap_or(n);
+            let further = chance.percent(50).then(|| grant(chance));
+            Transition::ComeBack { client, further }
+        }
+        95..97 => Transition::Drain,
+        97..98 => Transition::Undrain,
+        _ => Transition::Talk(n),
+    }
+}
+
+fn plan(chance: &mut Chance, player: usize) -> Plan {
+    // Most meet in one room.
+    let room = usize::from(chance.percent(20));
+    let mut grants = vec![grant(chance)];
+    while chance.percent(40) && grants.len() < CHANNELS.len() {
+        let further = grant(chance);
+        if grants.iter().all(|known| known.channel != further.channel) {
+            grants.push(further);
+        }
+    }
+    Plan {
+        player,
+        room,
+        grants,
+        slots: chance.between(1, 5) as usize,
+        whip: chance.percent(8),
+    }
+}
+
+fn grant(chance: &mut Chance) -> Grant {
+    let channel = if chance.percent(60) {
+        0
+    } else {
+        chance.between(1, CHANNELS.len() as u64 - 1) as usize
+    };
+    Grant {
+        channel,
+        speak: chance.percent(85),
+        listen: chance.percent(85),
+    }
+}

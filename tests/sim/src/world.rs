@@ -1,0 +1,449 @@
+//! The world: one shard, its clients and their links on a virtual clock.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use relay::SealedProtocol;
+use sfu::{Command, Config, EndReason, Event, Sfu, WallClock};
+use str0m::RtcConfig;
+use str0m::config::{CryptoProvider, Fingerprint};
+use str0m::crypto::from_feature_flags;
+use wire::keys::{ShardKey, ShardKeys};
+use wire::{BootId, SessionId};
+
+use crate::chance::Chance;
+use crate::client::{Client, PATIENCE};
+use crate::model::{Grant, Model, Plan};
+use crate::network::{Datagram, Link, Weather};
+use crate::observed::{Log, Observed, Sabotage};
+use crate::tickets;
+use crate::transition::{Known, Transition};
+use crate::watch::Watch;
+
+/// Unix time at which every run starts.
+pub(crate) const UNIX_S: u64 = 1_800_000_000;
+pub(crate) const BOOT: BootId = BootId([9; 8]);
+/// How often the invariants that need time are looked at.
+const CHECK_EVERY: Duration = Duration::from_millis(200);
+/// Time over which a drain asks everybody.
+const DRAIN_OVER: Duration = Duration::from_secs(2);
+/// Transitions that a violation shows.
+const HISTORY: usize = 15;
+
+/// Both directions between a client and the shard.
+struct Links {
+    up: Link,
+    down: Link,
+    weather: Weather,
+}
+
+pub(crate) struct World {
+    t0: Instant,
+    pub(crate) now: Instant,
+    pub(crate) sfu: Sfu<Observed>,
+    pub(crate) chance: Chance,
+    pub(crate) watch: Watch,
+    pub(crate) history: VecDeque<String>,
+    clients: Vec<Client>,
+    links: Vec<Links>,
+    /// Each client's address as the relay sees it.
+    public: Vec<SocketAddr>,
+    owners: BTreeMap<SocketAddr, usize>,
+    model: Model,
+    log: Log,
+    sabotage: Sabotage,
+    keys: ShardKeys,
+    crypto: Arc<CryptoProvider>,
+    server: SocketAddr,
+    server_fingerprint: Fingerprint,
+    rebinds: u16,
+    check_at: Instant,
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "virtual time needs an instant to start from"
+)]
+fn some_instant() -> Instant {
+    Instant::now()
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, sabotage: Sabotage) -> Self {
+        let now = some_instant();
+        let crypto = Arc::new(from_feature_flags());
+        let certificate = crypto
+            .dtls_provider
+            .generate_certificate()
+            .expect("the provider makes certificates");
+        let mut probe = RtcConfig::new()
+            .set_crypto_provider(Arc::clone(&crypto))
+            .set_dtls_cert(certificate.clone())
+            .build(now);
+        let server_fingerprint = probe.direct_api().local_dtls_fingerprint().clone();
+        let server = SocketAddr::from(([10, 0, 0, 1], 7410));
+        let keys = || ShardKey::new(0, [5; 32]).subkeys();
+        let log = Log::default();
+        let protocol = Observed {
+            sealed: SealedProtocol::new(keys(), BOOT),
+            log: Log::clone(&log),
+            sabotage,
+        };
+        let config = Config::new(Arc::clone(&crypto), certificate, vec![server]);
+        let clock = WallClock {
+            at: now,
+            unix_ms: UNIX_S * 1000,
+        };
+        Self {
+            t0: now,
+            now,
+            sfu: Sfu::new(config, protocol, clock, seed, now),
+            chance: Chance::new(seed),
+            watch: Watch::default(),
+            history: VecDeque::new(),
+            clients: Vec::new(),
+            links: Vec::new(),
+            public: Vec::new(),
+            owners: BTreeMap::new(),
+            model: Model::default(),
+            log,
+            sabotage,
+            keys: keys(),
+            crypto,
+            server,
+            server_fingerprint,
+            rebinds: 0,
+            check_at: now,
+        }
+    }
+
+    /// Virtual time since the start.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.now.saturating_duration_since(self.t0)
+    }
+
+    /// What the generator may know.
+    pub(crate) fn known(&self) -> Vec<Known> {
+        let known = |(n, client): (usize, &Client)| Known {
+            up: !client.down,
+            talking: client.talking,
+            muted: client.muted,
+            deafened: client.deafened,
+            is_welcome: client.participant.is_some(),
+            weather: self.links[n].weather,
+        };
+        self.clients.iter().enumerate().map(known).collect()
+    }
+
+    /// Makes `transition` happen now.
+    pub(crate) fn apply(&mut self, transition: &Transition) -> Result<(), String> {
+        let at_ms = self.elapsed().as_millis();
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history
+            .push_back(format!("{at_ms} ms: {transition:?}"));
+        let now = self.now;
+        match *transition {
+            Transition::Join(ref plan) => self.join(plan.clone(), Weather::Calm),
+            Transition::Leave(n) if self.model.members[n].plan.whip => {
+                self.kick(n, EndReason::Left)
+            }
+            Transition::Leave(n) => self.clients[n].leave(now),
+            Transition::Crash(n) => self.crash(n),
+            Transition::ComeBack { client, further } => self.come_back(client, further),
+            Transition::Talk(n) => self.clients[n].talk(now, true),
+            Transition::Stop(n) => self.clients[n].talk(now, false),
+            Transition::Mute(n, muted) => {
+                let deafened = self.clients[n].deafened;
+                self.clients[n].set_state(now, muted, deafened);
+            }
+            Transition::Deafen(n, deafened) => {
+                let muted = self.clients[n].muted;
+                self.clients[n].set_state(now, muted, deafened);
+            }
+            Transition::ChangeSource(n) => {
+                let source = self.new_source();
+                self.clients[n].change_source(source);
+            }
+            Transition::Rebind { client, of } => self.rebind(client, of),
+            Transition::Weather(n, weather) => self.change_weather(n, weather),
+            Transition::Kick(n) => self.kick(n, EndReason::Kicked),
+            Transition::Drain => {
+                let over = DRAIN_OVER;
+                self.sfu.handle_command(now, Command::Drain { over });
+            }
+            Transition::Undrain => self.sfu.handle_command(now, Command::Undrain),
+        }
+        self.settle()
+    }
+
+    fn join(&mut self, plan: Plan, weather: Weather) {
+        let n = self.clients.len();
+        let mut client = Client::new(self.now, n, &self.crypto, self.server);
+        let (salt, [a, b, c, d]) = (self.chance.any().to_be_bytes(), (n as u32).to_be_bytes());
+        let session = SessionId([salt[0], salt[1], salt[2], salt[3], a, b, c, d]);
+        let unix_s = UNIX_S + self.elapsed().as_secs();
+        let ticket = tickets::ticket(&plan, session, client.fingerprint(), unix_s);
+        let hello = (!plan.whip).then(|| tickets::hello(&plan, session).seal(&self.keys, BOOT));
+        let fingerprint = self.server_fingerprint.clone();
+        let contact = tickets::contact(&ticket, &self.keys, hello, self.server, fingerprint);
+        let source = self.new_source();
+        client.start(self.now, contact, source);
+        let address = client.local();
+        self.owners.insert(address, n);
+        self.public.push(address);
+        self.clients.push(client);
+        self.links.push(Links {
+            up: Link::new(weather, &mut self.chance),
+            down: Link::new(weather, &mut self.chance),
+            weather,
+        });
+        self.model.join(self.now, plan, sfu::SessionId(session.0));
+    }
+
+    /// The same player again, perhaps with one more channel, over the same network.
+    fn come_back(&mut self, n: usize, further: Option<Grant>) {
+        let mut plan = self.model.members[n].plan.clone();
+        if let Some(further) = further
+            && plan
+                .grants
+                .iter()
+                .all(|grant| grant.channel != further.channel)
+        {
+            plan.grants.push(further);
+        }
+        let weather = self.links[n].weather;
+        self.join(plan, weather);
+        let talking = self.clients[n].talking;
+        let last = self.clients.len() - 1;
+        if weather != Weather::Calm {
+            self.model.members[last].calm_since = None;
+            self.model.members[last].was_troubled = true;
+        }
+        self.clients[last].talk(self.now, talking);
+    }
+
+    fn crash(&mut self, n: usize) {
+        self.clients[n].down = true;
+        self.model.members[n].has_crashed = true;
+    }
+
+    fn kick(&mut self, n: usize, reason: EndReason) {
+        let member = &mut self.model.members[n];
+        member.is_leaving = true;
+        let command = Command::End {
+            session: member.session,
+            player: sfu::PlayerKey(tickets::player_key(member.plan.player).0),
+            reason,
+        };
+        self.sfu.handle_command(self.now, command);
+    }
+
+    fn rebind(&mut self, n: usize, of: Option<usize>) {
+        self.rebinds += 1;
+        let [high, low] = self.rebinds.to_be_bytes();
+        let fresh = SocketAddr::from(([10, 2, high, low], 6000));
+        let address = of.map_or(fresh, |gone| self.public[gone]);
+        if self
+            .owners
+            .get(&address)
+            .is_some_and(|&owner| !self.clients[owner].down)
+        {
+            return;
+        }
+        self.owners.remove(&self.public[n]);
+        self.owners.insert(address, n);
+        self.public[n] = address;
+        let member = &mut self.model.members[n];
+        // The relay learns of the new address with the next check of connectivity.
+        member.calm_since = member.calm_since.map(|_| self.now);
+    }
+
+    fn change_weather(&mut self, n: usize, weather: Weather) {
+        let links = &mut self.links[n];
+        links.up.change(weather, &mut self.chance);
+        links.down.change(weather, &mut self.chance);
+        links.weather = weather;
+        let member = &mut self.model.members[n];
+        member.was_troubled = true;
+        member.calm_since = (weather == Weather::Calm).then_some(self.now);
+    }
+
+    fn new_source(&mut self) -> (u32, u64, u32) {
+        let ssrc = self.chance.any() as u32 & 0x7fff_ffff;
+        // As RFC 3711 advises, no first number is near a roll-over.
+        (
+            ssrc,
+            self.chance.between(0, 1 << 15),
+            self.chance.any() as u32,
+        )
+    }
+
+    /// Clears the sky for everybody.
+    pub(crate) fn calm_all(&mut self) {
+        for n in 0..self.clients.len() {
+            if self.links[n].weather != Weather::Calm {
+                self.change_weather(n, Weather::Calm);
+            }
+        }
+    }
+
+    /// Lets everybody go, the odd ones without a word.
+    pub(crate) fn close(&mut self) -> Result<(), String> {
+        for n in 0..self.clients.len() {
+            if self.clients[n].down {
+                continue;
+            }
+            let quietly = n % 2 == 1 || self.clients[n].participant.is_none();
+            self.apply(&if quietly {
+                Transition::Crash(n)
+            } else {
+                Transition::Leave(n)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Clients that were asked to migrate do.
+    fn migrate(&mut self) -> Result<(), String> {
+        for n in 0..self.clients.len() {
+            let client = &mut self.clients[n];
+            if std::mem::take(&mut client.asked_to_migrate) && !client.down {
+                let further = None;
+                self.apply(&Transition::ComeBack { client: n, further })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets `time` pass.
+    pub(crate) fn run(&mut self, time: Duration) -> Result<(), String> {
+        let until = self.now + time;
+        while let Some(at) = self.next_at().filter(|at| *at <= until) {
+            self.now = self.now.max(at);
+            self.step()?;
+        }
+        self.now = until;
+        Ok(())
+    }
+
+    fn next_at(&self) -> Option<Instant> {
+        let clients = self.clients.iter().filter_map(Client::next_at);
+        let links = self.links.iter();
+        let arrivals = links.flat_map(|links| [links.up.next_at(), links.down.next_at()]);
+        clients
+            .chain(arrivals.flatten())
+            .chain(self.sfu.poll_timeout())
+            .chain([self.check_at])
+            .min()
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        let now = self.now;
+        for n in 0..self.links.len() {
+            for datagram in self.links[n].up.arrived(now) {
+                self.sfu.handle_datagram(now, datagram.peer, &datagram.data);
+            }
+            for datagram in self.links[n].down.arrived(now) {
+                // What was sent to an address that the NAT has given up is lost.
+                if self.public[n] == datagram.peer {
+                    self.clients[n].handle_datagram(now, &datagram.data);
+                }
+            }
+        }
+        if self.sfu.poll_timeout().is_some_and(|at| at <= now) {
+            self.sfu.handle_timeout(now);
+        }
+        self.settle()?;
+        self.advance_clients()?;
+        if now >= self.check_at {
+            self.check_at = now + CHECK_EVERY;
+            self.migrate()?;
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    fn advance_clients(&mut self) -> Result<(), String> {
+        for n in 0..self.clients.len() {
+            let was_up = !self.clients[n].down;
+            let peer = self.public[n];
+            let sent = self.clients[n].advance(self.now);
+            for data in sent {
+                let is_voice = data.first().is_some_and(|byte| byte >> 6 == 2);
+                if !(is_voice && self.sabotage == Sabotage::NoVoice) {
+                    self.links[n].up.send(self.now, Datagram { peer, data });
+                }
+            }
+            for heard in std::mem::take(&mut self.clients[n].heard) {
+                self.model.check_heard(self.now, n, heard.speaker)?;
+                self.watch.handle_heard(self.now, n, heard)?;
+            }
+            if was_up && self.clients[n].down {
+                self.check_let_go(n)?;
+                self.model.members[n].has_crashed = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// A client that says good-bye on a good network is let go before it loses patience.
+    fn check_let_go(&self, n: usize) -> Result<(), String> {
+        let member = &self.model.members[n];
+        let long_ago = |at: Instant| self.now.saturating_duration_since(at) >= PATIENCE;
+        let is_stuck = self.clients[n].leaving_at.is_some_and(long_ago)
+            && member.calm_since.is_some_and(long_ago)
+            && !member.was_troubled
+            && member.ended_at.is_none();
+        if is_stuck {
+            return Err(format!("client {n} left, and the relay did not let it go"));
+        }
+        Ok(())
+    }
+
+    /// Takes what the shard has to say: datagrams, what it read, events.
+    fn settle(&mut self) -> Result<(), String> {
+        while let Some(transmit) = self.sfu.poll_transmit() {
+            self.watch.handle_sent(&transmit.data)?;
+            if self.sabotage == Sabotage::SendTwice {
+                self.watch.handle_sent(&transmit.data)?;
+            }
+            let Some(&n) = self.owners.get(&transmit.to) else {
+                continue;
+            };
+            let (peer, data) = (transmit.to, transmit.data);
+            self.links[n].down.send(self.now, Datagram { peer, data });
+        }
+        let read = std::mem::take(&mut *self.log.borrow_mut());
+        for (session, read) in read {
+            self.model.relay_read(self.now, session, read)?;
+        }
+        while let Some(event) = self.sfu.poll_event() {
+            match event {
+                Event::Connected { session } => self.model.connected(session)?,
+                Event::Ended { session, reason } => self.model.ended(self.now, session, reason)?,
+                Event::Used { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&mut self) -> Result<(), String> {
+        self.watch.check(self.now, &self.model, &self.clients)?;
+        crate::queues::check(&self.sfu)
+    }
+
+    /// Checks that nothing is left.
+    pub(crate) fn check_empty(&self) -> Result<(), String> {
+        let (sessions, rooms) = (self.sfu.sessions(), self.sfu.rooms());
+        if sessions + rooms > 0 {
+            return Err(format!(
+                "{sessions} sessions in {rooms} rooms are left behind"
+            ));
+        }
+        crate::queues::check_empty(&self.sfu)
+    }
+}

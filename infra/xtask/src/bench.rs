@@ -8,18 +8,67 @@ use crate::cli::Parsed;
 use crate::workspace::Workspace;
 use crate::{components, install, process};
 
+/// A benchmark: the binary `bench-NAME` of a package.
+struct Bench {
+    name: &'static str,
+    package: &'static str,
+    /// Packages whose binaries it starts.
+    starts: &'static [&'static str],
+    /// Whether it serves the components.
+    serves: bool,
+}
+
+const BENCHES: [Bench; 2] = [
+    Bench {
+        name: "join",
+        package: "e2e",
+        starts: &[],
+        serves: true,
+    },
+    Bench {
+        name: "relay",
+        package: "loadgen",
+        starts: &["relay"],
+        serves: false,
+    },
+];
+
 /// Runs the benchmark that was named; it prints its figures and writes target/bench/NAME.json.
 pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
-    let name = parsed
-        .word
-        .as_deref()
-        .expect("the table says that a word is needed");
-    let binary = format!("bench-{name}");
+    let bench = BENCHES
+        .iter()
+        .find(|bench| Some(bench.name) == parsed.word.as_deref())
+        .expect("the command line knows the same names");
+    let binary = format!("bench-{}", bench.name);
     install::cmake(workspace)?;
-    println!("[1/3] components");
-    components::build(workspace)?;
-    println!("[2/3] {binary}");
-    process::run(&mut workspace.cargo(&["build", "--package", "e2e", "--bin", &binary]))?;
-    println!("[3/3] measuring");
-    process::run(Command::new(workspace.binary(&binary)).current_dir(&workspace.root))
+    if bench.serves {
+        println!("components");
+        components::build(workspace)?;
+    }
+    println!("{binary}");
+    let mut build = workspace.cargo(&["build", "--package", bench.package, "--bins"]);
+    for package in bench.starts {
+        build.args(["--package", package]);
+    }
+    process::run(&mut build)?;
+    println!("measuring");
+    let mut command = Command::new(workspace.binary(&binary));
+    if parsed.has("--quick") {
+        command.arg("--quick");
+    }
+    process::run(command.current_dir(&workspace.root))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli;
+
+    #[test]
+    fn the_command_line_knows_the_same_benchmarks() {
+        for bench in &BENCHES {
+            let line = ["bench".to_owned(), bench.name.to_owned()];
+            assert!(cli::parse(&line).is_ok(), "{}", bench.name);
+        }
+    }
 }

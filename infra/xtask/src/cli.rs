@@ -165,11 +165,12 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        summary: "measure: `cargo xtask bench join`",
+        summary: "measure: `cargo xtask bench join|relay`",
         detail: "join: requests per second and p50/p99 of a join, and the time from join to the\n\
-                 first RTP packet. Prints, and writes JSON under target/bench/.",
-        words: &["join"],
-        flags: &[],
+                 first RTP packet. relay: what forwarding, holding and admitting take, next to\n\
+                 what the kernel alone takes. Prints, and writes JSON under target/bench/.",
+        words: &["join", "relay"],
+        flags: &[switch("--quick", "relay: under a minute, less exact")],
     },
     Command {
         name: "sim",

@@ -67,6 +67,12 @@ const ROWS: &[Row] = &[
             "edge-host",
         ],
     ),
+    // Its tests run a relay in their own process.
+    Row {
+        name: "loadgen",
+        uses: &["udp", "wire"],
+        tests_use: &["relay", "tokio"],
+    },
 ];
 
 /// Crates from outside that only some crates may name, and why. `*` at the end is any ending.
@@ -105,7 +111,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "str0m",
-        &["sfu", "relay", "e2e", "sim"],
+        &["sfu", "relay", "e2e", "sim", "loadgen"],
         "media goes through sfu; the relay only chooses its cryptography",
     ),
     ("libc", &["udp"], "system calls are made in udp"),

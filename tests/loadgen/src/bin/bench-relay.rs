@@ -1,0 +1,207 @@
+//! `cargo xtask bench relay`: what the relay takes to forward voice, to hold participants and to
+//! let them in, next to what the kernel alone takes.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use loadgen::now;
+use loadgen::prices::per_1000_minutes;
+use loadgen::report::{Aim, Report};
+use loadgen::scenario::{Outcome, Scenario};
+use loadgen::swarm::pause;
+
+/// CPU per forwarded packet of a large room, microseconds.
+const PACKET_AIM_US: f64 = 1.8;
+/// The same, over the kernel floor.
+const FLOOR_RATIO_AIM: f64 = 1.6;
+/// CPU per forwarded packet of many small rooms, microseconds.
+const SMALL_ROOMS_AIM_US: f64 = 3.0;
+/// Resident memory per idle participant, kB.
+const MEMORY_AIM_KB: f64 = 60.0;
+/// CPU per idle participant-second, microseconds.
+const IDLE_AIM_US: f64 = 10.0;
+/// Joins per second per shard.
+const JOINS_AIM: f64 = 500.0;
+/// Added latency, milliseconds.
+const LATENCY_AIM_MS: (f64, f64) = (0.5, 3.0);
+/// Shares of a core at which latency and loss have their aims.
+const LOADS: [f64; 2] = [0.7, 0.8];
+/// Packets that a room of the loaded rows gets forwarded in a second: 5 speakers, 100 listeners.
+const LOADED_ROOM_PER_S: f64 = 5.0 * 50.0 * 100.0;
+
+/// How much is measured.
+struct Extent {
+    time: Duration,
+    idle: usize,
+    loads: &'static [f64],
+}
+
+fn main() -> Result<()> {
+    let extent = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
+        [] => Extent {
+            time: Duration::from_secs(10),
+            idle: 2000,
+            loads: &LOADS,
+        },
+        [flag] if flag == "--quick" => Extent {
+            time: Duration::from_secs(3),
+            idle: 500,
+            loads: &[],
+        },
+        _ => bail!("bench-relay takes --quick or nothing"),
+    };
+    let binary = relay_binary()?;
+    let mut report = Report::default();
+    let large = talk(
+        &binary,
+        &extent,
+        &mut report,
+        &room("10 to 100", 1, 10, 100),
+    )?;
+    let mut huge = room("4 to 1,000", 1, 4, 1000);
+    huge.all_greet = false;
+    talk(&binary, &extent, &mut report, &huge)?;
+    talk(
+        &binary,
+        &extent,
+        &mut report,
+        &room("200 rooms of 5", 200, 1, 4),
+    )?;
+    for &load in extent.loads {
+        loaded(&binary, &extent, &mut report, load, large)?;
+    }
+    idle(&binary, &extent, &mut report)?;
+    report.finish("relay")
+}
+
+/// The relay next to this binary.
+fn relay_binary() -> Result<PathBuf> {
+    let relay = std::env::current_exe()?.with_file_name("relay");
+    if !relay.is_file() {
+        bail!("{} is missing: cargo build -p relay", relay.display());
+    }
+    Ok(relay)
+}
+
+fn room(name: &str, rooms: usize, speakers: usize, listeners: usize) -> Scenario {
+    Scenario {
+        name: name.to_owned(),
+        rooms,
+        speakers,
+        listeners,
+        probes: 2,
+        all_greet: true,
+    }
+}
+
+/// Rows of one scenario; returns its CPU per packet, microseconds.
+fn talk(binary: &Path, extent: &Extent, report: &mut Report, scenario: &Scenario) -> Result<f64> {
+    let outcome = scenario.measure(binary, extent.time)?;
+    let name = &scenario.name;
+    let (packet, ratio) = if scenario.rooms == 1 {
+        (Aim::AtMost(PACKET_AIM_US), Aim::AtMost(FLOOR_RATIO_AIM))
+    } else {
+        (Aim::AtMost(SMALL_ROOMS_AIM_US), Aim::None)
+    };
+    let (cpu_us, floor_us) = (outcome.cpu_us, outcome.floor_us);
+    let row = |what: &str| format!("{name}: {what}");
+    report.row(row("CPU per forwarded packet"), cpu_us, "us", packet);
+    report.row(row("kernel floor, just before"), floor_us, "us", Aim::None);
+    report.row(row("over the floor"), cpu_us / floor_us, "x", ratio);
+    flow(report, name, &outcome, Aim::None);
+    latency(report, name, &outcome, (Aim::None, Aim::None));
+    let (cpu, egress) = per_1000_minutes(cpu_us / 1e6, outcome.payload_bytes);
+    let unit = "USD/1000 min";
+    report.row(row("CPU, 1,000 voice-minutes"), cpu, unit, Aim::None);
+    report.row(row("egress, 1,000 voice-minutes"), egress, unit, Aim::None);
+    Ok(cpu_us)
+}
+
+/// Rows of a shard that is loaded to about `share` of a core.
+fn loaded(
+    binary: &Path,
+    extent: &Extent,
+    report: &mut Report,
+    share: f64,
+    cpu_us: f64,
+) -> Result<()> {
+    let rooms = (share / (cpu_us / 1e6 * LOADED_ROOM_PER_S))
+        .round()
+        .max(1.0) as usize;
+    let name = format!("{rooms} rooms, 5 to 100");
+    let outcome = room(&name, rooms, 5, 100).measure(binary, extent.time)?;
+    flow(report, &name, &outcome, Aim::AtMost(0.0));
+    let aims = (Aim::AtMost(LATENCY_AIM_MS.0), Aim::AtMost(LATENCY_AIM_MS.1));
+    latency(report, &name, &outcome, aims);
+    Ok(())
+}
+
+fn flow(report: &mut Report, name: &str, outcome: &Outcome, loss: Aim) {
+    let row = |what: &str| format!("{name}: {what}");
+    let core = outcome.core * 100.0;
+    report.row(row("forwarded"), outcome.forwarded_per_s, "1/s", Aim::None);
+    report.row(row("shard's load"), core, "% of core", Aim::None);
+    report.row(
+        row("dropped by the relay"),
+        outcome.dropped as f64,
+        "packets",
+        loss,
+    );
+    report.row(
+        row("lost, ends included"),
+        outcome.lost as f64,
+        "packets",
+        Aim::None,
+    );
+}
+
+fn latency(report: &mut Report, name: &str, outcome: &Outcome, aims: (Aim, Aim)) {
+    let ms = |share| outcome.latency.voice.value_at_quantile(share) as f64 / 1e6;
+    let late_ms = outcome.latency.generator.value_at_quantile(0.99) as f64 / 1e6;
+    let row = |what: &str| format!("{name}: {what}");
+    report.row(row("latency, ends included, p50"), ms(0.5), "ms", aims.0);
+    report.row(row("latency, ends included, p99"), ms(0.99), "ms", aims.1);
+    report.row(row("generator late, p99"), late_ms, "ms", Aim::None);
+}
+
+/// Joins, and what those who are in take while nobody talks.
+fn idle(binary: &Path, extent: &Extent, report: &mut Report) -> Result<()> {
+    let mut first = room("one idle room of 5", 1, 1, 4);
+    first.probes = 0;
+    // A relay that has served somebody has paid for what does not grow with participants.
+    let (relay, swarm) = first.join(binary)?;
+    pause(Duration::from_secs(1))?;
+    let base_bytes = relay.figures()?.resident_bytes();
+    let base = first.speakers + first.listeners;
+    swarm.stop()?;
+    drop(relay);
+    let mut scenario = room("idle rooms of 5", extent.idle / 5, 1, 4);
+    scenario.probes = 0;
+    let began = now();
+    let (relay, swarm) = scenario.join(binary)?;
+    let joined_s = (now() - began).as_secs_f64();
+    pause(Duration::from_secs(2))?;
+    let (before, counted_at) = (relay.figures()?, now());
+    pause(extent.time.min(Duration::from_secs(8)))?;
+    let (after, took) = (relay.figures()?, (now() - counted_at).as_secs_f64());
+    swarm.stop()?;
+    let people = extent.idle as f64;
+    let connected = before.get("relay_sessions_connected_total");
+    let more = people - base as f64;
+    let memory_kb = (after.resident_bytes() - base_bytes) / more / 1000.0;
+    let idle_us = (after.cpu_s() - before.cpu_s()) / took / people * 1e6;
+    let per_core_s = connected / before.cpu_s();
+    let row = "joins per second of the shard's CPU, DTLS 1.2";
+    report.row(row, per_core_s, "1/s", Aim::AtLeast(JOINS_AIM));
+    let row = "joins per second, generator beside it";
+    report.row(row, people / joined_s, "1/s", Aim::None);
+    let row = "memory per idle participant";
+    report.row(row, memory_kb, "kB", Aim::AtMost(MEMORY_AIM_KB));
+    let row = "CPU per idle participant-second";
+    report.row(row, idle_us, "us", Aim::AtMost(IDLE_AIM_US));
+    let left = people - after.get("relay_participants");
+    (left == 0.0)
+        .then_some(())
+        .with_context(|| format!("{left} idle participants were lost"))
+}

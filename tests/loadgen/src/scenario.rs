@@ -1,0 +1,174 @@
+//! One loaded relay: who is there, how long it is measured, and what came of it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::peer::{Common, Role};
+use crate::relay_process::{Figures, RelayProcess, shard_key};
+use crate::swarm::{Counts, Latency, Phase, Swarm, TalkPattern, pause};
+use crate::{floor, now};
+
+/// Batches of a floor measurement, 100 datagrams each.
+const FLOOR_ROUNDS: u32 = 1500;
+/// Talking before the measurement, so that slots are taken and caches are warm.
+const WARM_UP: Duration = Duration::from_secs(1);
+/// Wait for what is under way after the last packet.
+const AFTERMATH: Duration = Duration::from_millis(400);
+/// Longer than the relay keeps figures to itself.
+const PUBLISHED: Duration = Duration::from_millis(450);
+/// Fewest slots of a client, as in the SDK.
+const SLOTS_MIN: usize = 4;
+
+/// Rooms of equal size.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// For the table and the progress line.
+    pub name: String,
+    /// Number of rooms.
+    pub rooms: usize,
+    /// Speakers of each, who hear nobody.
+    pub speakers: usize,
+    /// Listeners of each.
+    pub listeners: usize,
+    /// Listeners of all rooms together who decrypt what they hear.
+    pub probes: usize,
+    /// Everybody says hello and gets rosters; otherwise only speakers and probes do.
+    pub all_greet: bool,
+}
+
+/// What a scenario showed.
+pub struct Outcome {
+    /// CPU time of the shard's thread for each packet forwarded, microseconds.
+    pub cpu_us: f64,
+    /// Kernel floor just before, microseconds.
+    pub floor_us: f64,
+    /// Share of a core that the shard used.
+    pub core: f64,
+    /// Packets forwarded in a second.
+    pub forwarded_per_s: f64,
+    /// UDP payload bytes of a datagram sent.
+    pub payload_bytes: f64,
+    /// Voice that should have been heard and was not, in the whole run.
+    pub lost: u64,
+    /// Of it, what the relay counted as dropped.
+    pub dropped: u64,
+    /// Latencies of the measured time.
+    pub latency: Latency,
+}
+
+impl Scenario {
+    /// Everybody's role.
+    fn roles(&self) -> Result<Vec<Role>> {
+        let (mut roles, mut probes) = (Vec::new(), self.probes);
+        for n in 0..self.rooms {
+            let room: wire::RoomName = format!("room-{n}").parse()?;
+            for member in 0..self.speakers + self.listeners {
+                let speaks = member < self.speakers;
+                let is_probe = !speaks && probes > 0;
+                probes -= usize::from(is_probe);
+                roles.push(Role {
+                    room: room.clone(),
+                    speaks,
+                    probes: is_probe,
+                    hello: self.all_greet || speaks || is_probe,
+                    slots: u8::try_from(self.speakers.max(SLOTS_MIN))?,
+                });
+            }
+        }
+        Ok(roles)
+    }
+
+    /// Starts a relay and fills it.
+    ///
+    /// # Errors
+    /// When the relay or a peer does not come up.
+    pub fn join(&self, binary: &Path) -> Result<(RelayProcess, Swarm)> {
+        let relay = RelayProcess::start(binary)?;
+        let common = Common::new(shard_key().subkeys(), relay.heartbeat.clone(), now())?;
+        let swarm = Swarm::start(&common, self.roles()?, TalkPattern::ENDLESS)?;
+        swarm.wait_joined(|counts| self.progress(counts))?;
+        Ok((relay, swarm))
+    }
+
+    /// Starts a relay, fills it, and measures while speakers talk for `time`.
+    ///
+    /// # Errors
+    /// When the relay or a peer does not come up.
+    pub fn measure(&self, binary: &Path, time: Duration) -> Result<Outcome> {
+        let floor_us = floor::measure(FLOOR_ROUNDS)?.as_secs_f64() * 1e6;
+        let (relay, swarm) = self.join(binary)?;
+        swarm.set_phase(Phase::Talk);
+        pause(WARM_UP)?;
+        swarm.set_phase(Phase::Measure);
+        let (before, began) = (relay.figures()?, now());
+        let until = began + time;
+        while now() < until {
+            pause(until.saturating_duration_since(now()).min(WARM_UP))?;
+            self.progress(swarm.counts());
+        }
+        let (after, took) = (relay.figures()?, now() - began);
+        swarm.set_phase(Phase::Quiet);
+        pause(AFTERMATH)?;
+        pause(PUBLISHED)?;
+        let (counts, at_end) = (swarm.counts(), relay.figures()?);
+        let latency = swarm.stop()?;
+        let expected = counts.sent * self.listeners as u64;
+        let forwarded = after.forwarded() - before.forwarded();
+        let cpu_s = after.cpu_s() - before.cpu_s();
+        Ok(Outcome {
+            cpu_us: cpu_s / forwarded.max(1.0) * 1e6,
+            floor_us,
+            core: cpu_s / took.as_secs_f64(),
+            forwarded_per_s: forwarded / took.as_secs_f64(),
+            payload_bytes: delta(&before, &after, "relay_sent_bytes_total")
+                / delta(&before, &after, "relay_datagrams_sent_total").max(1.0),
+            lost: expected.saturating_sub(counts.received),
+            dropped: at_end.dropped() as u64,
+            latency,
+        })
+    }
+
+    #[expect(clippy::print_stderr, reason = "progress is for whoever watches")]
+    fn progress(&self, counts: Counts) {
+        let Counts {
+            connected,
+            welcomed,
+            sent,
+            received,
+        } = counts;
+        eprintln!(
+            "{}: {connected} connected, {welcomed} welcome, {sent} sent, {received} received",
+            self.name
+        );
+    }
+}
+
+fn delta(before: &Figures, after: &Figures, family: &str) -> f64 {
+    after.get(family) - before.get(family)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_fill_the_rooms_and_probes_listen() {
+        let scenario = Scenario {
+            name: "test".to_owned(),
+            rooms: 3,
+            speakers: 5,
+            listeners: 4,
+            probes: 6,
+            all_greet: false,
+        };
+        let roles = scenario.roles().unwrap();
+        let count = |wanted: &dyn Fn(&Role) -> bool| roles.iter().filter(|r| wanted(r)).count();
+        assert_eq!(roles.len(), 27);
+        assert_eq!(count(&|role| role.speaks), 15);
+        assert_eq!(count(&|role| role.probes && !role.speaks), 6);
+        assert_eq!(count(&|role| role.hello), 21);
+        assert!(roles.iter().all(|role| role.slots == 5));
+    }
+}

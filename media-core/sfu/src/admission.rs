@@ -128,7 +128,8 @@ impl<P: Protocol> Sfu<P> {
         let (room_key, channel) = (admission.room, admission.channel);
         let (id, permissions) = (admission.session, admission.permissions);
         let first_seq = self.rng.next_u64() % FIRST_SEQ_LIMIT;
-        let mut session = Session::new(self.now, &self.config, admission, ufrag, client, first_seq)
+        let settings = (&self.config, &self.crypto);
+        let mut session = Session::new(self.now, settings, admission, ufrag, client, first_seq)
             .map_err(|_| RejectReason::Session)?;
         let room_index = match self.by_room.get(&room_key) {
             Some(&index) => index,

@@ -4,16 +4,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rtc_srtp::crypto::RTCCryptoProvider;
+use rtc_srtp::crypto::providers::AwsLcRsProvider;
 use str0m::config::{CryptoProvider, DtlsCert};
 
 use crate::speaking::SpeakingConfig;
 
 /// Settings of one [`crate::Sfu`]. The crypto provider and the certificate are chosen by the
 /// shell; everything else has a default in [`Config::new`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
-    /// Provider for DTLS, SRTP and STUN.
+    /// Provider for DTLS, SRTP of what comes in, and STUN.
     pub crypto: Arc<CryptoProvider>,
+    /// Provider for SRTP of what goes out.
+    pub srtp: Arc<dyn RTCCryptoProvider>,
     /// The shard's certificate; its fingerprint is in every answer.
     pub certificate: DtlsCert,
     /// One local address for each address family in use, as str0m shall see it.
@@ -39,6 +43,7 @@ impl Config {
     pub fn new(crypto: Arc<CryptoProvider>, certificate: DtlsCert, local: Vec<SocketAddr>) -> Self {
         Self {
             crypto,
+            srtp: Arc::new(AwsLcRsProvider::new()),
             certificate,
             local,
             max_sessions: 4096,

@@ -1,23 +1,28 @@
 //! Forwarding: from one speaker's packet to a slot of each listener.
 //!
-//! Sequence numbers are the SRTP nonce, so none may ever be used twice in a slot. Within a talk
-//! spurt they keep the speaker's gaps (the listener's jitter buffer sees real loss); suppressed
-//! silence and changes of speaker leave no gap.
+//! Sequence numbers are the SRTP nonce, so none may ever be used twice in a slot, and none may be
+//! so far from the last that SRTP miscounts the roll-overs. Within a talk spurt they keep the
+//! speaker's gaps (the listener's jitter buffer sees real loss); suppressed silence and changes of
+//! speaker leave no gap.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use str0m::Rtc;
 use str0m::media::Pt;
-use str0m::rtp::{RtpPacket, RtpWrite, SeqNo, Ssrc};
+use str0m::rtp::RtpPacket;
 
+use crate::idents::PlayerKey;
 use crate::speaking::{Heard, Speaking, SpeakingConfig};
+use crate::srtp::{RTP_HEADER_BYTES, RtpHeader, Sent};
 use crate::stats::DropReason;
 
 /// RTP clock of Opus (RFC 7587), Hz.
 const CLOCK_HZ: u64 = 48_000;
 /// Timestamp step of one 20 ms packet.
-const PACKET_TICKS: u64 = CLOCK_HZ / 50;
+const PACKET_TICKS: u32 = CLOCK_HZ as u32 / 50;
+/// Furthest step of a slot's sequence numbers, forth or back. SRTP counts roll-overs from 16 bits,
+/// on both sides: a step of half of them would be taken for one back, to numbers that were used.
+const MAX_STEP: u64 = 1 << 10;
 /// Sources of one microphone that may wait for their first authentic packet.
 const MAX_UNPROVEN: usize = 3;
 
@@ -47,12 +52,64 @@ pub(crate) struct Learned {
 }
 
 /// A packet as listeners shall get it, before it is fitted into their slots.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Forwardable {
-    packet: RtpPacket,
     number: u64,
+    time: u32,
     marker: bool,
     /// A new talk spurt began.
     pub(crate) started: bool,
+}
+
+/// An accepted packet that waits to be sent to everybody who hears its speaker.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) speaker: Speaker,
+    forwardable: Forwardable,
+    /// Room for the RTP header of each listener in turn, then the payload.
+    packet: Vec<u8>,
+}
+
+/// Whose packet it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Speaker {
+    pub(crate) player: PlayerKey,
+    /// Number in the room.
+    pub(crate) participant: u32,
+    /// Counts the speaker's sources.
+    pub(crate) source: u32,
+    /// Channels in which it is heard.
+    pub(crate) speaks_in: u64,
+}
+
+impl Pending {
+    /// A packet with `payload`, in the memory of `spare`.
+    pub(crate) fn new(
+        speaker: Speaker,
+        forwardable: Forwardable,
+        payload: &[u8],
+        mut spare: Vec<u8>,
+    ) -> Self {
+        spare.clear();
+        spare.resize(RTP_HEADER_BYTES, 0);
+        spare.extend_from_slice(payload);
+        Self {
+            speaker,
+            forwardable,
+            packet: spare,
+        }
+    }
+
+    /// The whole packet with `header`.
+    pub(crate) fn with_header(&mut self, header: RtpHeader) -> &[u8] {
+        header.write(&mut self.packet);
+        &self.packet
+    }
+
+    /// Gives the memory back.
+    pub(crate) fn into_spare(self) -> Vec<u8> {
+        self.packet
+    }
 }
 
 impl Voice {
@@ -113,7 +170,7 @@ impl Voice {
         &mut self,
         now: Instant,
         config: &SpeakingConfig,
-        packet: RtpPacket,
+        packet: &RtpPacket,
     ) -> Result<Forwardable, DropReason> {
         if packet.header.payload_type != self.payload_type {
             return Err(DropReason::PayloadType);
@@ -141,8 +198,8 @@ impl Voice {
         self.forwarded_next = self.forwarded_next.max(number + 1);
         let marker = started || packet.header.marker;
         Ok(Forwardable {
-            packet,
             number,
+            time: packet.header.timestamp,
             marker,
             started,
         })
@@ -152,7 +209,7 @@ impl Voice {
 /// One outgoing stream of a listener.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    ssrc: Ssrc,
+    ssrc: u32,
     /// Participant number of the speaker; none while free.
     pub(crate) speaker: Option<u32>,
     source: u32,
@@ -163,11 +220,16 @@ pub(crate) struct Slot {
     time_offset: u32,
     last_time: u32,
     last_sent: Option<Instant>,
+    /// Since the start, as sender reports count.
+    packets: u32,
+    octets: u32,
+    /// Whether anything was sent since the last report.
+    unreported: bool,
 }
 
 impl Slot {
     /// A free slot whose first sequence number is `first_seq`.
-    pub(crate) fn new(ssrc: Ssrc, first_seq: u64) -> Self {
+    pub(crate) fn new(ssrc: u32, first_seq: u64) -> Self {
         Self {
             ssrc,
             speaker: None,
@@ -178,6 +240,9 @@ impl Slot {
             time_offset: 0,
             last_time: 0,
             last_sent: None,
+            packets: 0,
+            octets: 0,
+            unreported: false,
         }
     }
 
@@ -190,7 +255,7 @@ impl Slot {
         forwardable: &Forwardable,
         hang_over: Duration,
     ) -> Option<(u64, u32, bool)> {
-        let received_time = forwardable.packet.header.timestamp;
+        let received_time = forwardable.time;
         let changed = self.speaker != Some(speaker) || self.source != source;
         // After a pause the numbers go on where they stopped: what was not sent (the listener was
         // deafened) must not look like loss.
@@ -206,7 +271,15 @@ impl Slot {
         }
         // Older than what the slot began with: its number is taken.
         let offset = forwardable.number.checked_sub(self.number_base)?;
-        let number = self.sent_base + offset;
+        let mut number = self.sent_base + offset;
+        if number + MAX_STEP < self.sent_next {
+            return None;
+        }
+        if number > self.sent_next + MAX_STEP {
+            self.number_base = forwardable.number;
+            self.sent_base = self.sent_next;
+            number = self.sent_next;
+        }
         let time = received_time.wrapping_add(self.time_offset);
         if number >= self.sent_next {
             self.sent_next = number + 1;
@@ -218,11 +291,31 @@ impl Slot {
 
     /// Timestamp ticks to leave between two speakers: the time that passed, one packet at least.
     fn ticks_since_last(&self, now: Instant) -> u32 {
-        let Some(last) = self.last_sent else { return 0 };
-        let micros = now.saturating_duration_since(last).as_micros();
-        let ticks = u64::try_from(micros).unwrap_or(u64::MAX) / 1_000 * (CLOCK_HZ / 1_000);
-        // Wrapping is what RTP timestamps do.
-        ticks.max(PACKET_TICKS) as u32
+        self.last_sent
+            .map_or(0, |last| ticks(last, now).max(PACKET_TICKS))
+    }
+
+    /// Counts a packet of `octets` of payload.
+    fn note_sent(&mut self, octets: usize) {
+        self.packets = self.packets.wrapping_add(1);
+        self.octets = self.octets.wrapping_add(octets as u32);
+        self.unreported = true;
+    }
+
+    /// What a sender report at `now` says; none when nothing was sent since the last one.
+    pub(crate) fn take_report(&mut self, now: Instant) -> Option<Sent> {
+        let last = self.last_sent?;
+        std::mem::take(&mut self.unreported).then(|| Sent {
+            ssrc: self.ssrc,
+            rtp_time: self.last_time.wrapping_add(ticks(last, now)),
+            packets: self.packets,
+            octets: self.octets,
+        })
+    }
+
+    /// Whether `ssrc` is the slot's.
+    pub(crate) fn is_ssrc(&self, ssrc: u32) -> bool {
+        self.ssrc == ssrc
     }
 
     /// Time since the last packet.
@@ -230,6 +323,13 @@ impl Slot {
         self.last_sent
             .map_or(Duration::MAX, |at| now.saturating_duration_since(at))
     }
+}
+
+/// Whole milliseconds from `since` to `now` in ticks of the RTP clock.
+fn ticks(since: Instant, now: Instant) -> u32 {
+    let millis = now.saturating_duration_since(since).as_millis();
+    // Wrapping is what RTP timestamps do.
+    (millis as u64).wrapping_mul(CLOCK_HZ / 1_000) as u32
 }
 
 /// Finds the slot for `speaker`: the one that he has, a free one, or the one that has been silent
@@ -246,30 +346,35 @@ fn choose_slot(slots: &[Slot], now: Instant, speaker: u32, hang_over: Duration) 
     })
 }
 
-/// Queues a packet of participant `speaker` in the right slot of a listener's connection. Returns
-/// the slot when its speaker changed.
-pub(crate) fn send_to(
+/// Fits `pending` into one of a listener's slots. Returns the header that it has there, and the
+/// slot when its speaker changed.
+pub(crate) fn fit(
     now: Instant,
-    listener: (&mut Rtc, &mut [Slot], Pt),
-    speaker: (u32, u32),
-    forwardable: &Forwardable,
+    slots: &mut [Slot],
+    payload_type: Pt,
+    pending: &Pending,
     config: &SpeakingConfig,
-) -> Result<Option<usize>, DropReason> {
-    let (rtc, slots, payload_type) = listener;
-    let (speaker, source) = speaker;
-    let n = choose_slot(slots, now, speaker, config.hang_over).ok_or(DropReason::NoSlot)?;
+) -> Result<(RtpHeader, Option<usize>), DropReason> {
+    let Speaker {
+        participant,
+        source,
+        ..
+    } = pending.speaker;
+    let n = choose_slot(slots, now, participant, config.hang_over).ok_or(DropReason::NoSlot)?;
     let slot = &mut slots[n];
-    let moved = slot.speaker != Some(speaker);
-    let (number, time, marker) = slot
-        .fit(now, speaker, source, forwardable, config.hang_over)
+    let moved = slot.speaker != Some(participant);
+    let forwardable = &pending.forwardable;
+    let (number, timestamp, marker) = slot
+        .fit(now, participant, source, forwardable, config.hang_over)
         .ok_or(DropReason::Late)?;
-    let payload = forwardable.packet.payload.clone();
-    let wallclock = forwardable.packet.timestamp;
-    let write =
-        RtpWrite::new(payload_type, SeqNo::from(number), time, wallclock, payload).marker(marker);
-    let ssrc = slot.ssrc;
-    if let Some(stream) = rtc.direct_api().stream_tx(&ssrc) {
-        stream.write_rtp(write);
-    }
-    Ok(moved.then_some(n))
+    slot.note_sent(pending.packet.len() - RTP_HEADER_BYTES);
+    let header = RtpHeader {
+        payload_type: *payload_type,
+        marker,
+        // The roll-overs are counted where it is sealed.
+        sequence: number as u16,
+        timestamp,
+        ssrc: slot.ssrc,
+    };
+    Ok((header, moved.then_some(n)))
 }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::forward::Pending;
 use crate::idents::{ChannelKey, RoomKey};
 use crate::timers::Deadline;
 use crate::usage::Usage;
@@ -15,6 +16,10 @@ pub(crate) struct Room {
     pub(crate) members: Vec<usize>,
     /// Sessions that refer to the room, those in handshake or ending included.
     pub(crate) sessions: usize,
+    /// Voice that waits to be sent to the members.
+    pub(crate) pending: Vec<Pending>,
+    /// Members who got it already.
+    pub(crate) served: usize,
     channels: Vec<Option<(ChannelKey, u32)>>,
     next_participant: u32,
     /// Announced participants who left since the last roster message.
@@ -33,6 +38,8 @@ impl Room {
             key,
             members: Vec::new(),
             sessions: 0,
+            pending: Vec::new(),
+            served: 0,
             channels: Vec::new(),
             next_participant: 1,
             left: Vec::new(),

@@ -29,6 +29,9 @@ impl<P: Protocol> Sfu<P> {
         let announced = session.roster_mark != RosterMark::Joined;
         let room = &mut self.rooms[room_index];
         room.members.retain(|&member| member != index);
+        // Voice that still waits would take the speaker's slots again.
+        room.pending
+            .retain(|pending| pending.speaker.participant != participant);
         room.usage
             .set_participants(self.now, room.members.len() as u32);
         if announced {
@@ -224,7 +227,7 @@ impl<P: Protocol> Sfu<P> {
             owner: Owner::Room(room_index),
             generation: room.generation,
         };
-        self.timers.arm(&mut room.deadline, at, waiter);
+        self.timers.arm(self.now, &mut room.deadline, at, waiter);
     }
 
     fn report_usage(&mut self, room_index: usize) {

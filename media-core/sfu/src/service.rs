@@ -1,12 +1,14 @@
 //! Serving one session: draining str0m, acting on its events, passing voice on.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use rand::Rng;
 use str0m::channel::ChannelData;
 use str0m::rtp::RtpPacket;
 use str0m::{Event as RtcEvent, IceConnectionState, Input, Output};
 
-use crate::forward::send_to;
+use crate::forward::{Pending, Speaker, fit};
 use crate::protocol::{Protocol, Request};
 use crate::session::Phase;
 use crate::sfu::{Event, Sfu, Transmit};
@@ -16,6 +18,10 @@ use crate::stats::{DropReason, EndReason};
 const RETRY: Duration = Duration::from_millis(50);
 /// Voice that one packet carries, for usage: packets of clients are 20 ms long.
 const PACKET_TIME: Duration = Duration::from_millis(20);
+/// Mean time between two sender reports (RFC 3550 section 6.2).
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+/// Buffers kept for voice that waits: more than most batches bring.
+const MAX_SPARE: usize = 256;
 /// Rounds of writing and draining in one service; what is left waits for the next.
 const MAX_ROUNDS: usize = 4;
 
@@ -27,7 +33,7 @@ impl<P: Protocol> Sfu<P> {
             self.queue_slots(index);
             let session = &mut self.sessions[index];
             let wrote = session.flush_outbox();
-            // Also without a message: queued voice leaves on a timeout.
+            // Also without a message: the session may be here because a timer of str0m is due.
             let _ = session.rtc.handle_input(Input::Timeout(self.now));
             if let Err(reason) = wrote {
                 self.end(index, reason);
@@ -93,8 +99,13 @@ impl<P: Protocol> Sfu<P> {
         self.remove(index, reason);
     }
 
-    fn transmit(&mut self, index: usize, to: std::net::SocketAddr, data: Vec<u8>) {
-        let to = self.sessions[index].route(to, &data);
+    fn transmit(&mut self, index: usize, to: SocketAddr, data: Vec<u8>) {
+        if let Some(to) = self.sessions[index].route(to, &data) {
+            self.push_transmit(index, to, data);
+        }
+    }
+
+    fn push_transmit(&mut self, index: usize, to: SocketAddr, data: Vec<u8>) {
         let room = &mut self.rooms[self.sessions[index].room];
         room.usage.packets_out += 1;
         room.usage.bytes_out += data.len() as u64;
@@ -111,7 +122,7 @@ impl<P: Protocol> Sfu<P> {
             }
             // Nothing of a session counts before its certificate was compared.
             _ if matches!(self.sessions[index].phase, Phase::Handshake { .. }) => {}
-            RtcEvent::RtpPacket(packet) => self.handle_voice(index, packet),
+            RtcEvent::RtpPacket(packet) => self.handle_voice(index, &packet),
             RtcEvent::ChannelOpen(id, _) => {
                 self.sessions[index].channel.get_or_insert(id);
             }
@@ -135,6 +146,12 @@ impl<P: Protocol> Sfu<P> {
             return;
         }
         let session = &mut self.sessions[index];
+        if !session.take_keys(&*self.config.srtp) {
+            session.phase = Phase::Gone {
+                reason: EndReason::Handshake,
+            };
+            return;
+        }
         session.phase = Phase::Live;
         session.last_heard = self.now;
         self.stats.connected += 1;
@@ -164,8 +181,8 @@ impl<P: Protocol> Sfu<P> {
         }
     }
 
-    /// Passes an authentic packet on to everybody who hears its speaker.
-    fn handle_voice(&mut self, index: usize, packet: RtpPacket) {
+    /// Takes an authentic packet; everybody who hears its speaker gets it when the core is drained.
+    fn handle_voice(&mut self, index: usize, packet: &RtpPacket) {
         let now = self.now;
         self.stats.voice_in += 1;
         let config = self.config.speaking;
@@ -181,46 +198,120 @@ impl<P: Protocol> Sfu<P> {
             Ok(forwardable) => forwardable,
             Err(reason) => return self.stats.drop(reason),
         };
-        let speaker = (session.participant, session.voice.source);
-        let (speaks_in, room_index) = (session.speaks_in, session.room);
-        let player = session.player;
-        self.rooms[room_index].usage.talk_time += PACKET_TIME;
+        let speaker = Speaker {
+            player: session.player,
+            participant: session.participant,
+            source: session.voice.source,
+            speaks_in: session.speaks_in,
+        };
+        let room_index = session.room;
+        let spare = self.spare.pop().unwrap_or_default();
+        let room = &mut self.rooms[room_index];
+        room.usage.talk_time += PACKET_TIME;
+        if room.pending.is_empty() {
+            self.talking.push_back(room_index);
+        }
+        let pending = Pending::new(speaker, forwardable, &packet.payload, spare);
+        room.pending.push(pending);
         if forwardable.started {
             self.schedule_flush(room_index);
         }
+    }
+
+    /// Sends what waits in a room to its next member: all of it at once, so that what is known of
+    /// the member is looked at once and datagrams to one address leave together.
+    pub(crate) fn forward_to_next(&mut self, room_index: usize) {
         let Self {
             rooms,
             sessions,
             dirty,
             stats,
+            config,
+            transmits,
+            now,
             ..
         } = self;
-        for &other in &rooms[room_index].members {
-            let listener = &mut sessions[other];
+        // The room may have gone with its last member.
+        let Some(room) = rooms.get_mut(room_index) else {
+            self.talking.pop_front();
+            return;
+        };
+        let Some(&member) = room.members.get(room.served) else {
+            self.finish_forwarding(room_index);
+            return;
+        };
+        room.served += 1;
+        let listener = &mut sessions[member];
+        if listener.deafened || listener.hears_in == 0 {
+            return;
+        }
+        let Some(to) = listener.media_route() else {
+            return;
+        };
+        let payload_type = listener.voice.payload_type();
+        for pending in &mut room.pending {
+            let speaker = pending.speaker;
             // Also while a player moves from one session to the next he does not hear himself.
-            if listener.player == player || listener.hears_in & speaks_in == 0 || listener.deafened
-            {
+            if listener.player == speaker.player || listener.hears_in & speaker.speaks_in == 0 {
                 continue;
             }
-            let payload_type = listener.voice.payload_type();
-            let target = (
-                &mut listener.rtc,
-                listener.slots.as_mut_slice(),
-                payload_type,
-            );
-            match send_to(now, target, speaker, &forwardable, &config) {
-                Ok(moved) => {
-                    stats.voice_out += 1;
-                    if let Some(slot) = moved {
-                        listener.slots_changed |= 1 << slot;
-                    }
-                    if !listener.dirty {
-                        listener.dirty = true;
-                        dirty.push_back(other);
-                    }
+            let slots = &mut listener.slots;
+            let (header, moved) = match fit(*now, slots, payload_type, pending, &config.speaking) {
+                Ok(fitted) => fitted,
+                Err(reason) => {
+                    stats.drop(reason);
+                    continue;
                 }
-                Err(reason) => stats.drop(reason),
+            };
+            let Some(data) = listener.seal_rtp(pending.with_header(header)) else {
+                stats.drop(DropReason::Seal);
+                continue;
+            };
+            stats.voice_out += 1;
+            room.usage.packets_out += 1;
+            room.usage.bytes_out += data.len() as u64;
+            let data = Vec::from(data);
+            transmits.push_back(Transmit { to, data });
+            if let Some(slot) = moved {
+                listener.slots_changed |= 1 << slot;
+                if !listener.dirty {
+                    listener.dirty = true;
+                    dirty.push_back(member);
+                }
             }
+        }
+        if listener.report_at.is_none() {
+            self.schedule_report(member);
+        }
+    }
+
+    fn finish_forwarding(&mut self, room_index: usize) {
+        self.talking.pop_front();
+        let room = &mut self.rooms[room_index];
+        room.served = 0;
+        let packets = room.pending.drain(..).map(Pending::into_spare);
+        self.spare.extend(packets);
+        self.spare.truncate(MAX_SPARE);
+    }
+
+    /// Has the next sender reports of a session sent at a random moment half to one and a half
+    /// intervals from now, as RFC 3550 section 6.3.1 wants it: whoever hears the same speaker must
+    /// not get his at the same time.
+    fn schedule_report(&mut self, index: usize) {
+        let share = f64::from(self.rng.next_u32()) / f64::from(u32::MAX);
+        let wait = REPORT_INTERVAL.mul_f64(0.5 + share);
+        self.sessions[index].report_at = Some(self.now + wait);
+        self.arm_session(index);
+    }
+
+    /// Sends the sender reports that are due; the next ones follow the next voice.
+    pub(crate) fn report_sent(&mut self, index: usize) {
+        let unix_ms = self.clock.unix_ms(self.now);
+        let session = &mut self.sessions[index];
+        session.report_at = None;
+        let data = session.seal_reports(self.now, unix_ms);
+        if let (Some(to), Some(data)) = (session.media_route(), data) {
+            self.push_transmit(index, to, data.into());
         }
     }
 

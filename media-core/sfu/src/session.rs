@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
+use rtc_srtp::crypto::RTCCryptoProvider;
+
 use str0m::channel::ChannelId;
 use str0m::config::Fingerprint;
 use str0m::format::{Codec, FormatParams};
@@ -15,7 +18,9 @@ use str0m::{Candidate, IceCreds, Rtc, RtcConfig, RtcError};
 use crate::config::Config;
 use crate::forward::{Slot, Voice};
 use crate::idents::{PlayerKey, SessionId};
+use crate::keys::{KeySlot, TappedCrypto};
 use crate::protocol::Admission;
+use crate::srtp::{Outbound, Sent, rtcp_ssrc};
 use crate::stats::EndReason;
 use crate::timers::Deadline;
 
@@ -27,8 +32,6 @@ const MAX_OUTBOX: usize = 512;
 const MAX_CHANNEL_BUFFER_BYTES: usize = 1024 * 1024;
 /// Longest message that a client may send.
 const MAX_MESSAGE_BYTES: u32 = 16 * 1024;
-/// Voice packets that may wait in one slot: more than a batch brings for one listener.
-const SEND_BUFFER_PACKETS: usize = 50;
 
 /// Where a session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +59,8 @@ pub(crate) struct Session<F> {
     pub(crate) player: PlayerKey,
     pub(crate) room: usize,
     pub(crate) participant: u32,
-    pub(crate) rtc: Rtc,
+    /// Boxed, so that what forwarding looks at lies close together.
+    pub(crate) rtc: Box<Rtc>,
     pub(crate) ufrag: String,
     pub(crate) password: String,
     pub(crate) expires_at_unix_s: u64,
@@ -65,6 +69,13 @@ pub(crate) struct Session<F> {
     addresses: VecDeque<SocketAddr>,
     /// The address that the client nominated last; media goes there.
     nominated: Option<SocketAddr>,
+    /// Where str0m sent last.
+    sent_to: Option<SocketAddr>,
+    keys: KeySlot,
+    /// Once there are keys.
+    outbound: Option<Outbound>,
+    /// When the next sender reports are due.
+    pub(crate) report_at: Option<Instant>,
     pub(crate) last_heard: Instant,
 
     pub(crate) profile: Option<F>,
@@ -107,23 +118,23 @@ impl<F> Session<F> {
     /// the client's own username fragment.
     pub(crate) fn new(
         now: Instant,
-        config: &Config,
+        (config, crypto): (&Config, &TappedCrypto),
         admission: Admission,
         ufrag: &str,
         client: &str,
         first_seq: u64,
     ) -> Result<Self, RtcError> {
-        let rtc = build_rtc(now, config, &admission, ufrag, client)?;
+        let rtc = build_rtc(now, (config, crypto), &admission, ufrag, client)?;
         let slots = admission
             .slot_ssrcs
             .iter()
-            .map(|&ssrc| Slot::new(ssrc.into(), first_seq));
+            .map(|&ssrc| Slot::new(ssrc, first_seq));
         Ok(Self {
             id: admission.session,
             player: admission.player,
             room: usize::MAX,
             participant: 0,
-            rtc,
+            rtc: Box::new(rtc),
             ufrag: ufrag.to_owned(),
             password: admission.ice_password,
             expires_at_unix_s: admission.expires_at_unix_s,
@@ -133,6 +144,10 @@ impl<F> Session<F> {
             },
             addresses: VecDeque::with_capacity(1),
             nominated: None,
+            sent_to: None,
+            keys: crypto.newest_keys(),
+            outbound: None,
+            report_at: None,
             last_heard: now,
             profile: None,
             in_channels: 0,
@@ -178,9 +193,45 @@ impl<F> Session<F> {
     /// Where a datagram goes that str0m wants to send to `to`. Its ICE-lite agent stays with the
     /// first of two paths of one priority, which is what a client has whose NAT gave it another
     /// port: he would hear nothing any more. Answers to checks go back to where they came from.
-    pub(crate) fn route(&self, to: SocketAddr, data: &[u8]) -> SocketAddr {
+    /// None for a report whose nonce may have been used for one of a slot's.
+    pub(crate) fn route(&mut self, to: SocketAddr, data: &[u8]) -> Option<SocketAddr> {
         let is_stun = data.first().is_some_and(|byte| *byte < 4);
-        self.nominated.filter(|_| !is_stun).unwrap_or(to)
+        if is_stun {
+            return Some(to);
+        }
+        if rtcp_ssrc(data).is_some_and(|ssrc| self.slots.iter().any(|slot| slot.is_ssrc(ssrc))) {
+            return None;
+        }
+        self.sent_to = Some(to);
+        Some(self.nominated.unwrap_or(to))
+    }
+
+    /// Where voice goes; none before anything was sent.
+    pub(crate) fn media_route(&self) -> Option<SocketAddr> {
+        self.nominated.or(self.sent_to)
+    }
+
+    /// Takes the keys that the handshake exported. False when there are none of any use.
+    #[must_use]
+    pub(crate) fn take_keys(&mut self, crypto: &dyn RTCCryptoProvider) -> bool {
+        let exported = self.keys.take();
+        self.outbound = exported.and_then(|exported| Outbound::new(&exported, crypto));
+        self.outbound.is_some()
+    }
+
+    /// Seals an RTP packet.
+    pub(crate) fn seal_rtp(&mut self, packet: &[u8]) -> Option<BytesMut> {
+        self.outbound.as_mut()?.seal_rtp(packet)
+    }
+
+    /// Seals the sender reports of all slots that have something to report; none when none has.
+    pub(crate) fn seal_reports(&mut self, now: Instant, unix_ms: u64) -> Option<BytesMut> {
+        let reports = self.slots.iter_mut();
+        let sent: Vec<Sent> = reports.filter_map(|slot| slot.take_report(now)).collect();
+        if sent.is_empty() {
+            return None;
+        }
+        self.outbound.as_mut()?.seal_reports(unix_ms, &sent)
     }
 
     /// Adds an address that was proved; returns one that is given up for it.
@@ -264,7 +315,9 @@ impl<F> Session<F> {
             api.remove_stream_rx(Ssrc::from(given_up));
         }
         if learned.is_new {
-            api.expect_stream_rx(Ssrc::from(ssrc), None, microphone_mid(), None);
+            let stream = api.expect_stream_rx(Ssrc::from(ssrc), None, microphone_mid(), None);
+            // A voice packet that is sent again comes too late to be played.
+            stream.suppress_nack(true);
         }
     }
 
@@ -281,14 +334,9 @@ fn microphone_mid() -> Mid {
     Mid::from("mic")
 }
 
-/// Mid of slot `n`. Each slot has its own, because str0m's pacer keys streams by mid.
-fn slot_mid(n: usize) -> Mid {
-    Mid::from(format!("s{n}").as_str())
-}
-
 fn build_rtc(
     now: Instant,
-    config: &Config,
+    (config, crypto): (&Config, &TappedCrypto),
     admission: &Admission,
     ufrag: &str,
     client: &str,
@@ -302,7 +350,7 @@ fn build_rtc(
         pass: admission.ice_password.clone(),
     };
     let mut settings = RtcConfig::new()
-        .set_crypto_provider(Arc::clone(&config.crypto))
+        .set_crypto_provider(Arc::clone(&crypto.provider))
         .set_dtls_cert(config.certificate.clone())
         // The ticket has a prefix of the fingerprint; the core compares it before it accepts
         // anything of the session.
@@ -312,7 +360,6 @@ fn build_rtc(
         .clear_codecs()
         .set_extension_map(extensions)
         .set_rtp_mode(true)
-        .set_send_buffer_audio(SEND_BUFFER_PACKETS)
         .set_sctp_max_buffered_amount(MAX_CHANNEL_BUFFER_BYTES)
         .set_sctp_max_message_size(MAX_MESSAGE_BYTES);
     settings.codec_config().add_config(
@@ -342,9 +389,5 @@ fn build_rtc(
     api.start_dtls(false)?;
     api.start_sctp(false);
     api.declare_media(microphone_mid(), MediaKind::Audio);
-    for (n, &ssrc) in admission.slot_ssrcs.iter().enumerate() {
-        api.declare_media(slot_mid(n), MediaKind::Audio);
-        api.declare_stream_tx(Ssrc::from(ssrc), None, slot_mid(n), None);
-    }
     Ok(rtc)
 }

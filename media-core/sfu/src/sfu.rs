@@ -12,6 +12,7 @@ use slab::Slab;
 use crate::config::{Config, WallClock};
 use crate::ended::Ended;
 use crate::idents::{PlayerKey, RoomKey, SessionId};
+use crate::keys::TappedCrypto;
 use crate::protocol::Protocol;
 use crate::room::Room;
 use crate::session::{Phase, Session};
@@ -88,6 +89,7 @@ pub enum Event {
 /// The media core of one shard. See the crate documentation for how to drive it.
 pub struct Sfu<P: Protocol> {
     pub(crate) config: Config,
+    pub(crate) crypto: TappedCrypto,
     pub(crate) protocol: P,
     pub(crate) rng: ChaCha8Rng,
     pub(crate) now: Instant,
@@ -104,6 +106,10 @@ pub struct Sfu<P: Protocol> {
     pub(crate) generation: u64,
     /// Sessions that have something to send, each once.
     pub(crate) dirty: VecDeque<usize>,
+    /// Rooms with voice that waits to be sent.
+    pub(crate) talking: VecDeque<usize>,
+    /// Memory for voice that waits.
+    pub(crate) spare: Vec<Vec<u8>>,
     pub(crate) transmits: VecDeque<Transmit>,
     pub(crate) events: VecDeque<Event>,
 }
@@ -115,6 +121,7 @@ impl<P: Protocol> Sfu<P> {
         // Seeded, because an attacker who knew the seed could choose colliding addresses.
         let state = FixedState::with_seed(rng.next_u64());
         Self {
+            crypto: TappedCrypto::new(&config.crypto),
             config,
             protocol,
             rng,
@@ -128,9 +135,11 @@ impl<P: Protocol> Sfu<P> {
             by_session: HashMap::with_hasher(state.clone()),
             by_room: HashMap::with_hasher(state),
             ended: Ended::default(),
-            timers: Timers::default(),
+            timers: Timers::new(now),
             generation: 0,
             dirty: VecDeque::new(),
+            talking: VecDeque::new(),
+            spare: Vec::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -232,6 +241,10 @@ impl<P: Protocol> Sfu<P> {
                 self.stats.datagrams_out += 1;
                 self.stats.bytes_out += transmit.data.len() as u64;
                 return Some(transmit);
+            }
+            if let Some(&room) = self.talking.front() {
+                self.forward_to_next(room);
+                continue;
             }
             let index = self.dirty.pop_front()?;
             // A removed session may have left its index behind.
@@ -342,13 +355,14 @@ impl<P: Protocol> Sfu<P> {
         let others = [
             session.voice.speaking.ends_at(&config.speaking),
             session.migrate_at,
+            session.report_at,
         ];
         at = others.into_iter().flatten().fold(at, Instant::min);
         let waiter = Waiter {
             owner: Owner::Session(index),
             generation: session.generation,
         };
-        self.timers.arm(&mut session.deadline, at, waiter);
+        self.timers.arm(self.now, &mut session.deadline, at, waiter);
     }
 
     fn session_due(&mut self, index: usize) {
@@ -381,6 +395,9 @@ impl<P: Protocol> Sfu<P> {
         }
         if self.sessions[index].migrate_at.is_some_and(|at| now >= at) {
             self.ask_to_migrate(index);
+        }
+        if self.sessions[index].report_at.is_some_and(|at| now >= at) {
+            self.report_sent(index);
         }
         self.mark_dirty(index);
     }

@@ -82,6 +82,8 @@ reason_enum! {
         NoSlot = "no-slot",
         /// Older than what the slot has sent since its speaker changed.
         Late = "late",
+        /// The listener's keys are used up, or are not there yet.
+        Seal = "seal",
         /// Not the payload type of the ticket.
         PayloadType = "payload-type",
         /// A data-channel message that is not of the protocol.

@@ -2,7 +2,13 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Deadlines at least this far away are rounded up to whole [`GRAIN`]s.
+const FAR: Duration = Duration::from_millis(100);
+/// A shard with thousands of sessions wakes up a hundred times in a second for their keep-alives
+/// rather than once for each.
+const GRAIN: Duration = Duration::from_millis(10);
 
 /// Who waits, by index, and a generation, so that an entry of a removed owner is recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,19 +30,47 @@ pub(crate) struct Deadline {
     queued: Option<Instant>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Timers {
+    /// Grains count from here.
+    base: Instant,
     heap: BinaryHeap<Reverse<(Instant, Waiter)>>,
 }
 
 impl Timers {
-    /// Makes sure that `waiter` is woken at `at` or earlier. A later deadline than the queued one
-    /// costs nothing: the owner asks again when woken.
-    pub(crate) fn arm(&mut self, deadline: &mut Deadline, at: Instant, waiter: Waiter) {
+    /// None yet.
+    pub(crate) fn new(base: Instant) -> Self {
+        Self {
+            base,
+            heap: BinaryHeap::new(),
+        }
+    }
+
+    /// Makes sure that `waiter` is woken soon after `at`, or earlier. A later deadline than the
+    /// queued one costs nothing: the owner asks again when woken.
+    pub(crate) fn arm(
+        &mut self,
+        now: Instant,
+        deadline: &mut Deadline,
+        at: Instant,
+        waiter: Waiter,
+    ) {
+        let at = if at.saturating_duration_since(now) < FAR {
+            at
+        } else {
+            self.round_up(at)
+        };
         if deadline.queued.is_none_or(|queued| at < queued) {
             deadline.queued = Some(at);
             self.heap.push(Reverse((at, waiter)));
         }
+    }
+
+    fn round_up(&self, at: Instant) -> Instant {
+        let since = at.saturating_duration_since(self.base).as_millis();
+        let grains = since / GRAIN.as_millis() + 1;
+        // Grains that do not fit are further away than anybody waits.
+        u32::try_from(grains).map_or(at, |grains| self.base + GRAIN * grains)
     }
 
     /// Entries, live or not.
@@ -66,5 +100,35 @@ impl Deadline {
             self.queued = None;
         }
         live
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn far_deadlines_share_a_wake_up_and_near_ones_are_exact() {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test needs some instant to start from"
+        )]
+        let base = Instant::now();
+        let at = |ms| base + Duration::from_millis(ms);
+        let mut timers = Timers::new(base);
+        let mut fires_at = |due| {
+            let owner = Owner::Session(0);
+            let waiter = Waiter {
+                owner,
+                generation: 0,
+            };
+            timers.arm(at(1000), &mut Deadline::default(), due, waiter);
+            timers.heap.pop().map(|Reverse((at, _))| at)
+        };
+        assert_eq!(fires_at(at(1001)), Some(at(1001)));
+        assert_eq!(fires_at(at(1099)), Some(at(1099)));
+        assert_eq!(fires_at(at(2001)), Some(at(2010)));
+        assert_eq!(fires_at(at(2009)), Some(at(2010)));
+        assert_eq!(fires_at(at(999)), Some(at(999)), "what is due stays due");
     }
 }

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use allocation_counter::measure;
 use sfu::{
     Admission, BadMessage, BadTicket, ChannelGrant, ChannelKey, Command, Config, Event, Notice,
     Permissions, PlayerKey, Protocol, Request, RoomKey, RosterEntry, SessionId, Sfu, WallClock,
@@ -23,6 +24,7 @@ use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
 use str0m::crypto::from_feature_flags;
 use str0m::media::{Frequency, MediaKind, Mid, Pt};
 use str0m::net::{Protocol as Transport, Receive};
+use str0m::rtp::rtcp::SenderInfo;
 use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite, SeqNo, Ssrc};
 use str0m::{Candidate, Event as RtcEvent, IceCreds, Input, Output, Rtc, RtcConfig};
 
@@ -146,6 +148,8 @@ pub struct Client {
     voice_at: Instant,
     pub seq: u64,
     pub heard: Vec<RtpPacket>,
+    /// Sender reports: when they came and what they said.
+    pub reports: Vec<(Instant, SenderInfo)>,
     pub messages: Vec<String>,
     hello: Option<String>,
     to_send: Vec<Vec<u8>>,
@@ -157,6 +161,9 @@ pub struct World {
     pub sfu: Sfu<PlainProtocol>,
     pub clients: Vec<Client>,
     pub events: Vec<Event>,
+    /// Memory allocations of the core for each voice packet given to it, and for each one that it
+    /// gave out.
+    pub allocations: (Vec<u64>, Vec<u64>),
     in_flight: BinaryHeap<Reverse<Packet>>,
     order: u64,
     crypto: Arc<CryptoProvider>,
@@ -277,6 +284,7 @@ impl World {
             sfu,
             clients,
             events: Vec::new(),
+            allocations: (Vec::new(), Vec::new()),
             in_flight: BinaryHeap::new(),
             order: 0,
             crypto,
@@ -349,7 +357,10 @@ impl World {
             }
             let Reverse((_, _, from, to, data)) = self.in_flight.pop().unwrap();
             if to == SERVER.parse().unwrap() {
-                self.sfu.handle_datagram(now, from, &data);
+                let counted = measure(|| self.sfu.handle_datagram(now, from, &data));
+                if is_voice(&data) {
+                    self.allocations.0.push(counted.count_total);
+                }
             } else if let Some(client) = self.clients.iter_mut().find(|c| c.address == to) {
                 client.handle_datagram(now, &data);
             }
@@ -370,13 +381,24 @@ impl World {
 
     fn drain_sfu(&mut self) {
         let server = SERVER.parse().unwrap();
-        while let Some(transmit) = self.sfu.poll_transmit() {
+        loop {
+            let mut next = None;
+            let counted = measure(|| next = self.sfu.poll_transmit());
+            let Some(transmit) = next else { break };
+            if is_voice(&transmit.data) {
+                self.allocations.1.push(counted.count_total);
+            }
             self.send(server, transmit.to, transmit.data);
         }
         while let Some(event) = self.sfu.poll_event() {
             self.events.push(event);
         }
     }
+}
+
+/// Whether a datagram is RTP with the payload type of all clients.
+fn is_voice(data: &[u8]) -> bool {
+    matches!(data, [128..=191, second, ..] if second & 0x7f == OPUS)
 }
 
 impl Client {
@@ -445,6 +467,7 @@ impl Client {
             voice_at: now,
             seq: 100,
             heard: Vec::new(),
+            reports: Vec::new(),
             messages: Vec::new(),
             hello,
             to_send: Vec::new(),
@@ -590,6 +613,10 @@ impl Client {
         match event {
             RtcEvent::Connected => self.connected = true,
             RtcEvent::RtpPacket(packet) => self.heard.push(packet),
+            RtcEvent::SenderFeedback(feedback) => {
+                let at = feedback.received_at;
+                self.reports.push((at, feedback.sender_info));
+            }
             RtcEvent::ChannelOpen(id, _) => {
                 self.channel = Some(id);
                 if let Some(hello) = self.hello.take() {

@@ -1,0 +1,163 @@
+//! Where the SRTP keys of a session come from: what its DTLS handshake exports (RFC 5764).
+//!
+//! str0m runs DTLS and keeps the keys to itself. The crypto provider that it is given is a tap on
+//! the real one: it passes everything on, and hands the exported keying material to the session
+//! too, whose forwarded voice is sealed beside str0m (see `srtp`).
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use str0m::config::CryptoProvider;
+use str0m::crypto::CryptoError;
+use str0m::crypto::dtls::{
+    DtlsCert, DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, DtlsVersion, KeyingMaterial,
+    ProtocolVersion, SrtpProfile,
+};
+
+/// What a handshake exported.
+pub(crate) struct Exported {
+    pub(crate) profile: SrtpProfile,
+    pub(crate) material: KeyingMaterial,
+}
+
+/// Where the handshake of one session leaves what it exports.
+#[derive(Clone, Default)]
+pub(crate) struct KeySlot(Arc<Mutex<Option<Exported>>>);
+
+impl KeySlot {
+    /// Takes the keys, once there are any.
+    pub(crate) fn take(&self) -> Option<Exported> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Exported>> {
+        // One assignment is done under the lock, so a poisoned value is a whole one.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for KeySlot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeySlot")
+    }
+}
+
+/// The crypto provider of one shard, whose handshakes are tapped.
+pub(crate) struct TappedCrypto {
+    pub(crate) provider: Arc<CryptoProvider>,
+    tap: &'static KeyTap,
+}
+
+impl TappedCrypto {
+    /// A provider like `crypto`. str0m wants providers to live for ever, so each call leaks a few
+    /// bytes: one is made for each shard.
+    pub(crate) fn new(crypto: &CryptoProvider) -> Self {
+        let tap: &'static KeyTap = Box::leak(Box::new(KeyTap {
+            real: crypto.dtls_provider,
+            newest: Mutex::default(),
+        }));
+        let provider = CryptoProvider {
+            dtls_provider: tap,
+            ..crypto.clone()
+        };
+        Self {
+            provider: Arc::new(provider),
+            tap,
+        }
+    }
+
+    /// Where the keys of the DTLS instance that was made last will be.
+    pub(crate) fn newest_keys(&self) -> KeySlot {
+        self.tap
+            .newest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// A DTLS provider that passes everything on to another.
+#[derive(Debug)]
+struct KeyTap {
+    real: &'static dyn DtlsProvider,
+    newest: Mutex<KeySlot>,
+}
+
+impl DtlsProvider for KeyTap {
+    fn generate_certificate(&self) -> Option<DtlsCert> {
+        self.real.generate_certificate()
+    }
+
+    fn new_dtls(
+        &self,
+        certificate: &DtlsCert,
+        now: Instant,
+        version: DtlsVersion,
+        mtu: Option<usize>,
+    ) -> Result<Box<dyn DtlsInstance>, CryptoError> {
+        let real = self.real.new_dtls(certificate, now, version, mtu)?;
+        let keys = KeySlot::default();
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = keys.clone();
+        Ok(Box::new(Tapped { real, keys }))
+    }
+
+    fn is_test(&self) -> bool {
+        self.real.is_test()
+    }
+}
+
+/// One handshake.
+#[derive(Debug)]
+struct Tapped {
+    real: Box<dyn DtlsInstance>,
+    keys: KeySlot,
+}
+
+impl DtlsInstance for Tapped {
+    fn set_active(&mut self, active: bool) {
+        self.real.set_active(active);
+    }
+
+    fn handle_packet(&mut self, packet: &[u8]) -> Result<(), DtlsImplError> {
+        self.real.handle_packet(packet)
+    }
+
+    fn poll_output<'a>(&mut self, buf: &'a mut [u8]) -> DtlsOutput<'a> {
+        let output = self.real.poll_output(buf);
+        if let DtlsOutput::KeyingMaterial(material, profile) = &output {
+            *self.keys.lock() = Some(Exported {
+                profile: *profile,
+                material: KeyingMaterial::new(material),
+            });
+        }
+        output
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsImplError> {
+        self.real.handle_timeout(now)
+    }
+
+    fn send_application_data(&mut self, data: &[u8]) -> Result<usize, DtlsImplError> {
+        self.real.send_application_data(data)
+    }
+
+    fn is_active(&self) -> bool {
+        self.real.is_active()
+    }
+
+    fn protocol_version(&self) -> Option<ProtocolVersion> {
+        self.real.protocol_version()
+    }
+
+    fn is_closing(&self) -> bool {
+        self.real.is_closing()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.real.is_closed()
+    }
+
+    fn close(&mut self) -> Result<(), DtlsImplError> {
+        self.real.close()
+    }
+}

@@ -1,0 +1,182 @@
+//! Sealing what a session is sent beside str0m: forwarded voice (SRTP, RFC 3711 and RFC 7714) and
+//! the sender reports about it (RTCP, RFC 3550).
+//!
+//! `rtc-srtp` does the cryptography and counts roll-overs and SRTCP indices; here is only what goes
+//! in. The keys are those of the DTLS handshake, and str0m has them too. No nonce is used twice,
+//! because nonces contain the SSRC: str0m sends no RTP, and RTCP from an SSRC of its own
+//! ([`rtcp_ssrc`] is how the core makes sure).
+
+use bytes::{Bytes, BytesMut};
+use rtc_rtcp::Packet;
+use rtc_rtcp::sender_report::SenderReport;
+use rtc_rtcp::source_description::{
+    SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem,
+};
+use rtc_srtp::config::Config;
+use rtc_srtp::context::Context;
+use rtc_srtp::crypto::RTCCryptoProvider;
+use rtc_srtp::protection_profile::ProtectionProfile;
+use str0m::crypto::dtls::SrtpProfile;
+
+use crate::keys::Exported;
+
+/// Bytes of an RTP header without contributing sources and extensions.
+pub(crate) const RTP_HEADER_BYTES: usize = 12;
+/// First byte of such a header: version 2, nothing else.
+const RTP_VERSION: u8 = 2 << 6;
+/// Canonical name of the relay's streams (RFC 7022); the answer says the same.
+const CNAME: &str = "lv";
+/// Seconds from the NTP era of 1900 to the Unix epoch.
+const NTP_OFFSET_S: u64 = 2_208_988_800;
+
+/// What distinguishes one RTP packet of a stream from the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RtpHeader {
+    pub(crate) payload_type: u8,
+    pub(crate) marker: bool,
+    pub(crate) sequence: u16,
+    pub(crate) timestamp: u32,
+    pub(crate) ssrc: u32,
+}
+
+impl RtpHeader {
+    /// Writes the header into the first bytes of `packet`.
+    pub(crate) fn write(&self, packet: &mut [u8]) {
+        packet[0] = RTP_VERSION;
+        packet[1] = self.payload_type | u8::from(self.marker) << 7;
+        packet[2..4].copy_from_slice(&self.sequence.to_be_bytes());
+        packet[4..8].copy_from_slice(&self.timestamp.to_be_bytes());
+        packet[8..RTP_HEADER_BYTES].copy_from_slice(&self.ssrc.to_be_bytes());
+    }
+}
+
+/// What a slot has sent, for a sender report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) ssrc: u32,
+    /// RTP timestamp of the moment of the report.
+    pub(crate) rtp_time: u32,
+    pub(crate) packets: u32,
+    /// Of payload.
+    pub(crate) octets: u32,
+}
+
+/// The outgoing half of a session's SRTP.
+pub(crate) struct Outbound(Context);
+
+impl Outbound {
+    /// Keys of a handshake in which the relay was the server; none for a profile that is not of
+    /// WebRTC (RFC 8827).
+    pub(crate) fn new(exported: &Exported, crypto: &dyn RTCCryptoProvider) -> Option<Self> {
+        let profile = match exported.profile {
+            SrtpProfile::AES128_CM_SHA1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
+            SrtpProfile::AEAD_AES_128_GCM => ProtectionProfile::AeadAes128Gcm,
+            SrtpProfile::AEAD_AES_256_GCM => ProtectionProfile::AeadAes256Gcm,
+            _ => return None,
+        };
+        let mut config = Config {
+            profile,
+            ..Config::default()
+        };
+        config
+            .set_session_keys_from_keying_material(&exported.material, false)
+            .ok()?;
+        let (key, salt) = (
+            &config.keys.local_master_key,
+            &config.keys.local_master_salt,
+        );
+        Context::new(key, salt, profile, None, None, crypto.crypto())
+            .ok()
+            .map(Self)
+    }
+
+    /// Seals a whole RTP packet; none once the stream has sent all the packets that its key allows.
+    pub(crate) fn seal_rtp(&mut self, packet: &[u8]) -> Option<BytesMut> {
+        self.0.encrypt_rtp(packet).ok()
+    }
+
+    /// Seals a compound packet of sender reports about `sent`, sent at `unix_ms`.
+    pub(crate) fn seal_reports(&mut self, unix_ms: u64, sent: &[Sent]) -> Option<BytesMut> {
+        let ntp_time = ntp(unix_ms);
+        let chunk = |sent: &Sent| SourceDescriptionChunk {
+            source: sent.ssrc,
+            items: vec![SourceDescriptionItem {
+                sdes_type: SdesType::SdesCname,
+                text: Bytes::from_static(CNAME.as_bytes()),
+            }],
+        };
+        let report = |sent: &Sent| -> Box<dyn Packet> {
+            Box::new(SenderReport {
+                ssrc: sent.ssrc,
+                ntp_time,
+                rtp_time: sent.rtp_time,
+                packet_count: sent.packets,
+                octet_count: sent.octets,
+                ..SenderReport::default()
+            })
+        };
+        let mut compound: Vec<Box<dyn Packet>> = sent.iter().map(report).collect();
+        compound.push(Box::new(SourceDescription {
+            chunks: sent.iter().map(chunk).collect(),
+        }));
+        let plain = rtc_rtcp::packet::marshal(&compound).ok()?;
+        self.0.encrypt_rtcp(&plain).ok()
+    }
+}
+
+/// The sender SSRC of a datagram if it is RTCP (RFC 5761); sealed or not, it is in the clear.
+pub(crate) fn rtcp_ssrc(datagram: &[u8]) -> Option<u32> {
+    match *datagram {
+        [128..=191, 192..=223, _, _, a, b, c, d, ..] => Some(u32::from_be_bytes([a, b, c, d])),
+        _ => None,
+    }
+}
+
+/// Unix time in milliseconds as an NTP timestamp (RFC 5905): 32 bits of seconds, 32 of fractions.
+fn ntp(unix_ms: u64) -> u64 {
+    // The era that began in 1900 ends in 2036; the seconds then start again at zero.
+    let seconds = (unix_ms / 1000).wrapping_add(NTP_OFFSET_S) << 32;
+    let fraction = ((unix_ms % 1000) << 32) / 1000;
+    seconds | fraction
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ntp_time_has_seconds_since_1900_and_binary_fractions() {
+        assert_eq!(ntp(0), 2_208_988_800 << 32);
+        assert_eq!(ntp(500), (2_208_988_800 << 32) | 1 << 31);
+        assert_eq!(ntp(1_700_000_000_250) >> 32, 3_908_988_800);
+    }
+
+    #[test]
+    fn rtcp_is_told_from_rtp_by_its_packet_type() {
+        let mut sr = [0u8; 28];
+        (sr[0], sr[1]) = (0x80, 200);
+        sr[4..8].copy_from_slice(&7u32.to_be_bytes());
+        assert_eq!(rtcp_ssrc(&sr), Some(7));
+        sr[1] = 111;
+        assert_eq!(rtcp_ssrc(&sr), None, "RTP with payload type 111");
+        assert_eq!(rtcp_ssrc(&sr[..7]), None, "too short");
+        assert_eq!(rtcp_ssrc(&[20, 200, 0, 0, 0, 0, 0, 0]), None, "DTLS");
+    }
+
+    #[test]
+    fn a_header_has_the_layout_of_rfc_3550() {
+        let header = RtpHeader {
+            payload_type: 111,
+            marker: true,
+            sequence: 0x1234,
+            timestamp: 0x5678_9abc,
+            ssrc: 0xdef0_1234,
+        };
+        let mut packet = [0xff; 13];
+        header.write(&mut packet);
+        let expected = [
+            0x80, 0xef, 0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0, 0x12, 0x34, 0xff,
+        ];
+        assert_eq!(packet, expected);
+    }
+}

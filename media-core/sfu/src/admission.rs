@@ -20,6 +20,8 @@ const BINDING_REQUEST: [u8; 2] = [0x00, 0x01];
 const STUN_HEADER_BYTES: usize = 20;
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const ATTRIBUTE_USERNAME: u16 = 0x0006;
+/// RTCP packet type of a receiver report (RFC 3550); the first of a compound is in the clear.
+const RECEIVER_REPORT: u8 = 201;
 /// Longest client username fragment (RFC 8839).
 const MAX_CLIENT_UFRAG_BYTES: usize = 256;
 /// First sequence numbers stay below this, so that none starts near a roll-over (RFC 3711).
@@ -44,6 +46,10 @@ impl<P: Protocol> Sfu<P> {
     /// DTLS, RTP and RTCP: only from an address that STUN has proved.
     fn handle_from_peer(&mut self, from: SocketAddr, data: &[u8]) -> Result<(), RejectReason> {
         let index = *self.by_address.get(&from).ok_or(RejectReason::NoSession)?;
+        if matches!(data, [128..=191, RECEIVER_REPORT, ..]) {
+            // About slots, of which str0m knows nothing: it would decrypt it in vain.
+            return Ok(());
+        }
         if let [first, second, _, _, _, _, _, _, a, b, c, d, ..] = *data {
             let session = &mut self.sessions[index];
             let payload_type = *session.voice.payload_type();

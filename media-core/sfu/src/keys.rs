@@ -14,6 +14,8 @@ use str0m::crypto::dtls::{
     ProtocolVersion, SrtpProfile,
 };
 
+use crate::ciphers::LazySrtp;
+
 /// What a handshake exported.
 pub(crate) struct Exported {
     pub(crate) profile: SrtpProfile,
@@ -56,8 +58,10 @@ impl TappedCrypto {
             real: crypto.dtls_provider,
             newest: Mutex::default(),
         }));
+        let lazy: &'static LazySrtp = Box::leak(Box::new(LazySrtp::new(crypto.srtp_provider)));
         let provider = CryptoProvider {
             dtls_provider: tap,
+            srtp_provider: lazy,
             ..crypto.clone()
         };
         Self {

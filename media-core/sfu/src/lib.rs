@@ -16,6 +16,7 @@
 //! crypto provider aside.
 
 mod admission;
+mod ciphers;
 mod config;
 mod ended;
 mod forward;

@@ -30,6 +30,9 @@ const LOADS: [f64; 2] = [0.7, 0.8];
 /// Packets that a room of the loaded rows gets forwarded in a second: 5 speakers, 100 listeners.
 const LOADED_ROOM_PER_S: f64 = 5.0 * 50.0 * 100.0;
 
+/// Time after joining until participants that do nothing have done everything once.
+const SETTLED: Duration = Duration::from_secs(12);
+
 /// How much is measured.
 struct Extent {
     time: Duration,
@@ -171,7 +174,7 @@ fn idle(binary: &Path, extent: &Extent, report: &mut Report) -> Result<()> {
     first.probes = 0;
     // A relay that has served somebody has paid for what does not grow with participants.
     let (relay, swarm) = first.join(binary)?;
-    pause(Duration::from_secs(1))?;
+    pause(SETTLED)?;
     let base_bytes = relay.figures()?.resident_bytes();
     let base = first.speakers + first.listeners;
     swarm.stop()?;
@@ -181,7 +184,8 @@ fn idle(binary: &Path, extent: &Extent, report: &mut Report) -> Result<()> {
     let began = now();
     let (relay, swarm) = scenario.join(binary)?;
     let joined_s = (now() - began).as_secs_f64();
-    pause(Duration::from_secs(2))?;
+    // Rosters, and the first reports of everybody.
+    pause(SETTLED)?;
     let (before, counted_at) = (relay.figures()?, now());
     pause(extent.time.min(Duration::from_secs(8)))?;
     let (after, took) = (relay.figures()?, (now() - counted_at).as_secs_f64());
@@ -191,6 +195,7 @@ fn idle(binary: &Path, extent: &Extent, report: &mut Report) -> Result<()> {
     let more = people - base as f64;
     let memory_kb = (after.resident_bytes() - base_bytes) / more / 1000.0;
     let idle_us = (after.cpu_s() - before.cpu_s()) / took / people * 1e6;
+    let rate = |family: &str| (after.get(family) - before.get(family)) / took;
     let per_core_s = connected / before.cpu_s();
     let row = "joins per second of the shard's CPU, DTLS 1.2";
     report.row(row, per_core_s, "1/s", Aim::AtLeast(JOINS_AIM));
@@ -200,6 +205,11 @@ fn idle(binary: &Path, extent: &Extent, report: &mut Report) -> Result<()> {
     report.row(row, memory_kb, "kB", Aim::AtMost(MEMORY_AIM_KB));
     let row = "CPU per idle participant-second";
     report.row(row, idle_us, "us", Aim::AtMost(IDLE_AIM_US));
+    let received = rate("relay_datagrams_received_total") / people;
+    let row = "datagrams received per idle participant-second";
+    report.row(row, received, "1/s", Aim::None);
+    let row = "wake-ups per second, everybody idle";
+    report.row(row, rate("relay_loop_turn_seconds_count"), "1/s", Aim::None);
     let left = people - after.get("relay_participants");
     (left == 0.0)
         .then_some(())

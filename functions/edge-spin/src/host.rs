@@ -3,7 +3,7 @@ use std::task::Poll;
 
 use edge::http::{Request, Response};
 use edge::ports::{
-    Clock, Entropy, RELAY_LINK_TIMEOUT_MS, RelayLink, Storage, Unreachable, VariableFault,
+    Clock, Entropy, RELAY_LINK_TIMEOUT_MS, RelayLink, Storage, Timer, Unreachable, VariableFault,
     Variables,
 };
 use http_body_util::{BodyExt, Full};
@@ -86,6 +86,12 @@ impl Clock for SpinHost {
         let now = system_clock::now();
         let seconds = u64::try_from(now.seconds).unwrap_or(0);
         seconds * 1000 + u64::from(now.nanoseconds / 1_000_000)
+    }
+}
+
+impl Timer for SpinHost {
+    async fn sleep(&self, ms: u64) {
+        monotonic_clock::wait_for(ms * 1_000_000).await;
     }
 }
 

@@ -76,6 +76,8 @@ const PURGE: &str = "DELETE FROM items WHERE (partition, sort) IN \
 
 /// Every so many writes of one item, some expired items are removed.
 const WRITES_PER_PURGE: u64 = 64;
+/// And in every so many milliseconds one, because many items are written once.
+const MS_PER_PURGE: u64 = 64;
 
 type Rows = Vec<Vec<Value>>;
 
@@ -172,10 +174,10 @@ impl<D: Database> SqlStore<D> {
     }
 
     /// Removes what nobody can see any more. Tied to version numbers, so that it needs neither
-    /// chance nor a timer: the writer of every 64th version of an item pays. What fails here is
-    /// tried again by the next one.
+    /// chance nor a timer: the writer of every 64th version of an item pays, and whoever writes in
+    /// every 64th millisecond. What fails here is tried again by the next one.
     async fn purge_sometimes(&self, now_ms: u64, version: u64) {
-        if version.is_multiple_of(WRITES_PER_PURGE) {
+        if version.is_multiple_of(WRITES_PER_PURGE) || now_ms.is_multiple_of(MS_PER_PURGE) {
             let _ = self.run(PURGE, &[integer(now_ms)]).await;
         }
     }

@@ -4,6 +4,7 @@ use wire::RegionName;
 use wire::keys::FleetSecret;
 
 use crate::Refusal;
+use crate::policy::Policy;
 use crate::ports::Variables;
 use crate::token::{KeySet, Verifier};
 
@@ -15,6 +16,9 @@ pub const TOKEN_KEYS: &str = "token_keys";
 pub const TOKEN_AUDIENCE: &str = "token_audience";
 /// The region where rooms are placed that name none; [`DEFAULT_REGION`] when not set.
 pub const REGION: &str = "region";
+
+/// A policy table in place of the one that is compiled in: see [`Policy`].
+pub const POLICY: &str = "policy";
 
 /// See [`TOKEN_AUDIENCE`].
 pub const DEFAULT_AUDIENCE: &str = "lifeverse-voice";
@@ -55,6 +59,18 @@ pub async fn region<V: Variables>(variables: &V) -> Result<RegionName, Refusal> 
     let text = optional(variables, REGION).await?;
     RegionName::new(text.unwrap_or_else(|| DEFAULT_REGION.to_owned()))
         .map_err(|_| Refusal::misconfigured(REGION, "a region name: 1 to 32 of A-Z a-z 0-9 _ . -"))
+}
+
+/// Reads [`POLICY`].
+///
+/// # Errors
+/// `misconfigured`.
+pub async fn policy<V: Variables>(variables: &V) -> Result<Policy, Refusal> {
+    match optional(variables, POLICY).await? {
+        None => Ok(Policy::built_in()),
+        Some(text) => Policy::from_json(&text)
+            .map_err(|fault| Refusal::misconfigured(POLICY, &fault.to_string())),
+    }
 }
 
 async fn required<V: Variables>(v: &V, name: &str, wanted: &str) -> Result<String, Refusal> {

@@ -119,9 +119,11 @@ impl Response {
         let kind = refusal.kind;
         let mut response = Self::new(kind.status(), MEDIA_TYPE, refusal.problem().to_json());
         response.outcome = kind.name();
+        if let Some(seconds) = refusal.retry_after_s {
+            response = response.with("retry-after", seconds.to_string());
+        }
         match kind.status() {
             401 => response.with("www-authenticate", scheme),
-            503 => response.with("retry-after", "1"),
             _ => response,
         }
     }

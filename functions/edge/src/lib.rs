@@ -18,6 +18,7 @@ pub mod config;
 pub mod directory;
 pub mod http;
 mod meter;
+pub mod policy;
 pub mod ports;
 mod refusal;
 pub mod store;

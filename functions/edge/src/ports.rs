@@ -22,6 +22,12 @@ pub trait Clock {
     fn now_ms(&self) -> u64;
 }
 
+/// Waits.
+pub trait Timer {
+    /// Lets `ms` milliseconds pass.
+    async fn sleep(&self, ms: u64);
+}
+
 /// Draws unpredictable bytes, fit for ids and keys.
 pub trait Entropy {
     /// Fills `bytes`.

@@ -11,6 +11,8 @@ pub struct Refusal {
     pub kind: ProblemKind,
     /// What to change. Holds no secret and nothing of another player.
     pub detail: Cow<'static, str>,
+    /// Seconds after which the request may succeed, for the header `retry-after`.
+    pub retry_after_s: Option<u64>,
 }
 
 impl Refusal {
@@ -19,6 +21,16 @@ impl Refusal {
         Self {
             kind,
             detail: detail.into(),
+            retry_after_s: (kind.status() == 503).then_some(1),
+        }
+    }
+
+    /// The same, worth another try after `seconds`.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self {
+            retry_after_s: Some(seconds),
+            ..self
         }
     }
 

@@ -18,6 +18,7 @@ fn claims() -> Claims {
         nbf: None,
         iat: None,
         name: Some("Ann".into()),
+        profile: wire::claims::Profile::default(),
         role: None,
         grants: vec![Grant {
             room: "lobby".into(),

@@ -67,6 +67,7 @@ fn token(role: Option<Role>) -> String {
         nbf: None,
         iat: None,
         name: None,
+        profile: wire::claims::Profile::default(),
         role,
         grants: vec![],
     };

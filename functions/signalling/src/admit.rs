@@ -2,9 +2,11 @@
 
 use edge::directory::{self, Seat};
 use edge::http::{Call, Response};
+use edge::policy::WorldRight;
 use edge::ports::{Clock, Entropy, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, config};
+use wire::chat::WORLD_ROOM;
 use wire::claims::Claims;
 use wire::fleet::Transport;
 use wire::hello::{ChannelGrant, Hello};
@@ -171,7 +173,8 @@ impl<H: Clock + Entropy + Variables> Admit<'_, H> {
         let mut session = SessionId([0; 8]);
         self.host.fill(&mut session.0);
         let expires_at = now_ms / 1000 + TICKET_LIFETIME_S;
-        let (answer, hello) = self.answer(&secret, &seat, session, expires_at);
+        let reads_world = self.reads_world(&seat).await?;
+        let (answer, hello) = self.answer(&secret, &seat, session, expires_at, reads_world);
         let shard = seat.home.shard;
         let session = SessionRef {
             shard: shard.clone(),
@@ -190,12 +193,25 @@ impl<H: Clock + Entropy + Variables> Admit<'_, H> {
         Ok((reply, location))
     }
 
+    /// Whether the relay may hand the world channel of its region to the player.
+    async fn reads_world(&self, seat: &Seat) -> Result<bool, Refusal> {
+        let region = seat.home.region.as_str();
+        if self.claims.permissions_in(WORLD_ROOM, region) == Permissions::default() {
+            return Ok(false);
+        }
+        let rights = config::policy(self.host)
+            .await?
+            .rights(&self.claims.profile);
+        Ok(rights.world != WorldRight::Off)
+    }
+
     fn answer(
         &self,
         secret: &FleetSecret,
         seat: &Seat,
         session: SessionId,
         expires_at: u64,
+        reads_world: bool,
     ) -> (String, String) {
         let heartbeat = &seat.shard.heartbeat;
         let keys = secret
@@ -236,6 +252,7 @@ impl<H: Clock + Entropy + Variables> Admit<'_, H> {
             name: name.unwrap_or_else(|| self.claims.sub.to_string()),
             room: self.room.clone(),
             channels: self.grants.clone(),
+            world: reads_world,
         };
         (
             answer::write(&self.offer, &admission),

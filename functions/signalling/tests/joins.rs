@@ -91,8 +91,33 @@ fn the_relay_finds_everything_in_the_ticket_and_the_hello() {
                 permissions: Permissions::LISTEN.0,
             },
         ],
+        world: false,
     };
     assert_eq!(hello, wanted);
+}
+
+#[test]
+fn the_world_channel_needs_a_grant_of_the_region_and_the_policys_consent() {
+    let rig = Rig::new();
+    let world = |channel: &str, age| {
+        let mut claims = claims();
+        claims.profile.age = Some(age);
+        claims.grants.push(wire::claims::Grant {
+            room: "world".into(),
+            channels: vec![channel.into()],
+            permissions: vec![wire::claims::Permission::Listen],
+        });
+        let mut request = join_request(&join_body(&offer("chromium")));
+        request.authorization = bearer(&claims);
+        let reply: JoinReply = serde_json::from_slice(&rig.handle(request).body).expect("a reply");
+        Hello::open(&reply.hello, &shard_keys(), BOOT)
+            .expect("a hello")
+            .world
+    };
+    use wire::claims::Age;
+    assert!(world("eu-*", Age::Adult));
+    assert!(!world("us-1", Age::Adult), "another region");
+    assert!(!world("eu-1", Age::Child));
 }
 
 #[test]

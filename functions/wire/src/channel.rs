@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::chat::{ChatChannel, ChatEvent};
 use crate::ids::{ChannelName, PlayerId, RoomName};
 
 /// Label of the data channel (RFC 8832) that the client opens; ordered and reliable.
@@ -87,6 +88,13 @@ pub enum RelayMessage {
     /// The relay is going away in good order: join again through the edge now, and keep this
     /// connection until the new one carries voice.
     Migrate,
+    /// Something happened in a chat channel; the edge sent it.
+    Chat {
+        /// The channel, as the receiver addresses it.
+        channel: ChatChannel,
+        /// What.
+        event: ChatEvent,
+    },
     /// The session is over.
     Ended {
         /// Why.

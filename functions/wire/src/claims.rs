@@ -24,6 +24,9 @@ pub struct Claims {
     /// Display name, up to 64 characters; shown to others in the room.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Who plays, and on what: what the policy table goes by.
+    #[serde(default, skip_serializing_if = "Profile::is_empty")]
+    pub profile: Profile,
     /// Set for people and machines who run the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
@@ -39,6 +42,77 @@ pub struct Claims {
 pub enum Role {
     /// May list and drain relays.
     Operator,
+    /// May export and erase what is kept of a player.
+    Privacy,
+}
+
+/// What a token says of the player, for the policy table. What it leaves out, the table fills in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Profile {
+    /// Age group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age: Option<Age>,
+    /// Part that the player has in the game.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persona: Option<Persona>,
+    /// What he plays on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// Whether he plays and talks with other platforms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross_play: Option<bool>,
+}
+
+impl Profile {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Age group, as the law and the game see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Age {
+    /// A child.
+    Child,
+    /// A teenager.
+    Teen,
+    /// An adult.
+    Adult,
+}
+
+/// A player's part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Persona {
+    /// Plays.
+    Player,
+    /// Keeps order.
+    Moderator,
+    /// Plays in front of an audience.
+    Streamer,
+    /// Helps players.
+    Support,
+}
+
+/// What a player plays on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Platform {
+    /// A personal computer.
+    Pc,
+    /// A console.
+    Console,
+    /// A telephone or tablet.
+    Mobile,
+    /// A headset.
+    Vr,
+    /// A browser.
+    Web,
 }
 
 /// What a player may do in the rooms that a pattern names.
@@ -64,6 +138,8 @@ pub enum Permission {
     Listen,
     /// Mute and remove others.
     Moderate,
+    /// Write text. Who is granted anything in a channel may read it.
+    Chat,
 }
 
 impl From<Permission> for Permissions {
@@ -72,6 +148,7 @@ impl From<Permission> for Permissions {
             Permission::Speak => Self::SPEAK,
             Permission::Listen => Self::LISTEN,
             Permission::Moderate => Self::MODERATE,
+            Permission::Chat => Self::CHAT,
         }
     }
 }
@@ -86,15 +163,16 @@ impl Claims {
 
     /// The union of what all grants allow in `channel` of `room`; empty when nothing is granted.
     pub fn permissions(&self, room: &RoomName, channel: &ChannelName) -> Permissions {
+        self.permissions_in(room.as_str(), channel.as_str())
+    }
+
+    /// As [`Claims::permissions`], for names that are not a voice channel's: the players and
+    /// regions of [`crate::chat`].
+    pub fn permissions_in(&self, room: &str, channel: &str) -> Permissions {
         self.grants
             .iter()
-            .filter(|grant| matches_pattern(&grant.room, room.as_str()))
-            .filter(|grant| {
-                grant
-                    .channels
-                    .iter()
-                    .any(|c| matches_pattern(c, channel.as_str()))
-            })
+            .filter(|grant| matches_pattern(&grant.room, room))
+            .filter(|grant| grant.channels.iter().any(|c| matches_pattern(c, channel)))
             .flat_map(|grant| grant.permissions.iter().copied())
             .fold(Permissions::default(), |all, one| all.with(one.into()))
     }
@@ -120,6 +198,7 @@ mod tests {
             nbf: None,
             iat: None,
             name: None,
+            profile: Profile::default(),
             role: None,
             grants,
         }

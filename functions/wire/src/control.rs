@@ -1,11 +1,12 @@
 //! Messages from the edge to a relay's control endpoint, sealed with the shard's key.
 //!
-//! Losing one loses nothing: sessions that were to end time out by themselves.
+//! Losing one loses nothing: sessions that were to end time out by themselves, and pushed messages
+//! have a number by which a client notices that it missed one.
 
 use serde::{Deserialize, Serialize};
 
 use crate::channel::EndReason;
-use crate::ids::{BootId, PlayerKey, SessionId};
+use crate::ids::{BootId, ChannelKey, PlayerKey, RoomKey, SessionId};
 use crate::keys::ShardKeys;
 pub use crate::seal::NotSealedForUs;
 use crate::seal::{open, seal};
@@ -40,6 +41,42 @@ pub enum ControlCommand {
         /// What the client is told.
         reason: EndReason,
     },
+    /// Hand a message to participants over the data channel, as it is. One who has let too much
+    /// pile up does not get it.
+    Push {
+        /// To whom.
+        to: PushTarget,
+        /// A [`crate::channel::RelayMessage`] as JSON, at most
+        /// [`crate::limits::MAX_MESSAGE_BYTES`] long.
+        message: String,
+    },
+}
+
+/// Who gets a pushed message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "who", rename_all = "kebab-case")]
+pub enum PushTarget {
+    /// Everybody in a room.
+    Room {
+        /// The room.
+        room: RoomKey,
+    },
+    /// Everybody in a channel of a room.
+    Channel {
+        /// The room.
+        room: RoomKey,
+        /// The channel.
+        channel: ChannelKey,
+    },
+    /// One player in a room.
+    Player {
+        /// The room.
+        room: RoomKey,
+        /// The player.
+        player: PlayerKey,
+    },
+    /// Every participant of the shard whose hello says that he reads the world channel.
+    World,
 }
 
 impl ControlMessage {

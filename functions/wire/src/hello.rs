@@ -21,6 +21,9 @@ pub struct Hello {
     pub room: RoomName,
     /// Every channel of the session, the ticket's first.
     pub channels: Vec<ChannelGrant>,
+    /// Whether the participant reads the world channel of the shard's region.
+    #[serde(default)]
+    pub world: bool,
 }
 
 /// One channel of a hello.

@@ -20,6 +20,13 @@ impl fmt::Display for BadId {
 
 impl std::error::Error for BadId {}
 
+impl BadId {
+    /// A text is not a `what`, which must follow `rule`.
+    pub(crate) const fn new(what: &'static str, rule: &'static str) -> Self {
+        Self { what, rule }
+    }
+}
+
 fn is_name(text: &str, max_chars: usize, extra: &str) -> bool {
     !text.is_empty()
         && text.len() <= max_chars
@@ -120,6 +127,19 @@ name_type! {
 name_type! {
     /// A shard of a relay: one core, one UDP port, one fleet entry.
     ShardId, "shard id", 48, "_.-", "1 to 48 of A-Z a-z 0-9 _ . -"
+}
+
+name_type! {
+    /// Names one message of one player before it has a number; a retry has the same.
+    MessageKey, "message key", 64, "_.:-", "1 to 64 of A-Z a-z 0-9 _ . : -"
+}
+name_type! {
+    /// A phrase or word of the game, which its client localises.
+    PhraseId, "phrase id", 64, "_.-", "1 to 64 of A-Z a-z 0-9 _ . -"
+}
+name_type! {
+    /// Something that the game keeps and a message refers to.
+    AttachmentId, "attachment id", 128, "_.:-", "1 to 128 of A-Z a-z 0-9 _ . : -"
 }
 
 macro_rules! hex_type {

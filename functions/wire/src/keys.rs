@@ -70,6 +70,11 @@ impl FleetSecret {
         }
     }
 
+    /// A key that only functions hold, for the use that `label` names.
+    pub fn edge_key(&self, label: &str) -> [u8; 32] {
+        derive(&self.0, &[b"lifeverse/edge/v1/", label.as_bytes()])
+    }
+
     /// How relays know `player`: stable for the fleet, not reversible without the secret.
     pub fn player_key(&self, player: &PlayerId) -> PlayerKey {
         let info = [

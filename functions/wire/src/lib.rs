@@ -5,6 +5,7 @@
 //! file under `tests/golden/`, so that a change of the wire format is a visible change of a file.
 
 pub mod channel;
+pub mod chat;
 pub mod claims;
 pub mod control;
 pub mod fleet;
@@ -22,6 +23,6 @@ mod seal;
 pub mod ticket;
 
 pub use ids::{
-    BootId, ChannelKey, ChannelName, PlayerId, PlayerKey, RegionName, RoomKey, RoomName, SessionId,
-    SessionRef, ShardId,
+    AttachmentId, BootId, ChannelKey, ChannelName, MessageKey, PhraseId, PlayerId, PlayerKey,
+    RegionName, RoomKey, RoomName, SessionId, SessionRef, ShardId,
 };

@@ -4,12 +4,17 @@
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
+use crate::chat::{
+    AuditReply, BlockList, ChannelSettings, ChatChannel, EditRequest, EraseReply, ExportReply,
+    HistoryReply, MessageReply, MuteRequest, PostRequest, PresenceReply, PresenceRequest,
+    ReadMarker, ReportRequest, ReportsReply, UnreadReply,
+};
 use crate::fleet::{DrainRequest, Heartbeat, HeartbeatReply, Home, ShardList, ShardRecord};
 use crate::join::{JoinReply, JoinRequest};
 use crate::limits::MAX_BODY_BYTES;
 use crate::problem::{MEDIA_TYPE, Problem, ProblemKind, TYPE_BASE};
-use crate::routes::{self, Auth, JSON, ROUTES, Route, SDP};
-use crate::{RegionName, RoomName, SessionRef, ShardId};
+use crate::routes::{self, Auth, Function, JSON, ROUTES, Route, SDP};
+use crate::{PlayerId, RegionName, RoomName, SessionRef, ShardId};
 
 /// The document.
 pub fn document() -> Value {
@@ -33,7 +38,7 @@ pub fn document() -> Value {
         "info": {
             "title": "LifeVerse Voice",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Voice rooms for games: join, leave, and the relay fleet. Every refusal \
+            "description": "Voice rooms and text chat for games, and the relay fleet. Every refusal \
                 is application/problem+json with a stable type and a sentence that says \
                 what to change.",
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
@@ -71,6 +76,12 @@ fn security_schemes() -> Value {
             "bearerFormat": "JWT",
             "description": "A token whose claim role is operator.",
         },
+        "privacy": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "A token whose claim role is privacy.",
+        },
         "shard": {
             "type": "apiKey",
             "in": "header",
@@ -93,6 +104,10 @@ fn parameters(generator: &mut SchemaGenerator, route: &Route) -> Value {
                 "room" => generator.subschema_for::<RoomName>(),
                 "shard" => generator.subschema_for::<ShardId>(),
                 "session" => generator.subschema_for::<SessionRef>(),
+                "channel" => generator.subschema_for::<ChatChannel>(),
+                "player" => generator.subschema_for::<PlayerId>(),
+                "seq" => schemars::json_schema!({ "type": "integer", "minimum": 1 }),
+                "reaction" => schemars::json_schema!({ "type": "string", "maxLength": 32 }),
                 other => panic!("the parameter {other} has no type"),
             };
             json!({ "name": name, "in": "path", "required": true, "schema": schema })
@@ -109,6 +124,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
     let security = match route.auth {
         Auth::Player => "player",
         Auth::Operator => "operator",
+        Auth::Privacy => "privacy",
         Auth::Shard => "shard",
     };
     let mut operation = json!({
@@ -124,12 +140,35 @@ fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
             "content": { media_type: { "schema": request_schema(generator, route) } },
         });
     }
-    if *route == routes::RELAYS {
-        let schema = generator.subschema_for::<RegionName>();
-        operation["parameters"] =
-            json!([{ "name": "region", "in": "query", "required": false, "schema": schema }]);
+    let parameters = query_parameters(generator, route);
+    if !parameters.is_empty() {
+        operation["parameters"] = parameters.into();
     }
     operation
+}
+
+fn query_parameters(generator: &mut SchemaGenerator, route: &Route) -> Vec<Value> {
+    let text = || json!({ "type": "string" });
+    let number = || json!({ "type": "integer", "minimum": 0 });
+    let parameters = match route.name {
+        name if name == routes::RELAYS.name => {
+            vec![("region", generator.subschema_for::<RegionName>().into())]
+        }
+        name if name == routes::HISTORY.name => vec![
+            ("after", number()),
+            ("before", number()),
+            ("limit", number()),
+            ("wait", number()),
+        ],
+        name if name == routes::UNREAD.name => vec![("in", text())],
+        name if name == routes::PRESENCE.name => vec![("players", text())],
+        name if name == routes::EXPORT.name || name == routes::ERASE.name => {
+            vec![("next", text())]
+        }
+        _ => vec![],
+    };
+    let one = |(name, schema): (&str, Value)| json!({ "name": name, "in": "query", "required": false, "schema": schema });
+    parameters.into_iter().map(one).collect()
 }
 
 fn request_schema(generator: &mut SchemaGenerator, route: &Route) -> Value {
@@ -137,6 +176,13 @@ fn request_schema(generator: &mut SchemaGenerator, route: &Route) -> Value {
         name if name == routes::JOIN.name => generator.subschema_for::<JoinRequest>(),
         name if name == routes::HEARTBEAT.name => generator.subschema_for::<Heartbeat>(),
         name if name == routes::DRAIN.name => generator.subschema_for::<DrainRequest>(),
+        name if name == routes::POST.name => generator.subschema_for::<PostRequest>(),
+        name if name == routes::EDIT.name => generator.subschema_for::<EditRequest>(),
+        name if name == routes::REPORT.name => generator.subschema_for::<ReportRequest>(),
+        name if name == routes::MARK_READ.name => generator.subschema_for::<ReadMarker>(),
+        name if name == routes::SET_PRESENCE.name => generator.subschema_for::<PresenceRequest>(),
+        name if name == routes::SET_SETTINGS.name => generator.subschema_for::<ChannelSettings>(),
+        name if name == routes::MUTE.name => generator.subschema_for::<MuteRequest>(),
         name if name == routes::WHIP.name => return sdp_schema(),
         other => panic!("the body of {other} has no type"),
     };
@@ -189,6 +235,9 @@ fn success(generator: &mut SchemaGenerator, route: &Route) -> Value {
             "schema": { "type": "string" },
         },
     });
+    if let Some(schema) = chat_reply(generator, route) {
+        return json!({ "description": "Done", "content": { JSON: { "schema": schema } } });
+    }
     let schema = match route.name {
         name if name == routes::JOIN.name => generator.subschema_for::<JoinReply>(),
         name if name == routes::HEARTBEAT.name => generator.subschema_for::<HeartbeatReply>(),
@@ -205,6 +254,7 @@ fn success(generator: &mut SchemaGenerator, route: &Route) -> Value {
         name if name == routes::LEAVE.name => {
             return json!({ "description": "Left; also when the relay is gone" });
         }
+        _ if route.function == Function::Chat => return json!({ "description": "Done" }),
         other => panic!("the reply of {other} has no type"),
     };
     let mut success =
@@ -213,6 +263,34 @@ fn success(generator: &mut SchemaGenerator, route: &Route) -> Value {
         success["headers"] = location;
     }
     success
+}
+
+/// The reply of a chat route that has one.
+fn chat_reply(generator: &mut SchemaGenerator, route: &Route) -> Option<Value> {
+    let name = route.name;
+    let is = |wanted: &[&Route]| wanted.iter().any(|route| route.name == name);
+    let schema = match () {
+        () if is(&[
+            &routes::POST,
+            &routes::EDIT,
+            &routes::DELETE_MESSAGE,
+            &routes::SET_SETTINGS,
+        ]) =>
+        {
+            generator.subschema_for::<MessageReply>()
+        }
+        () if is(&[&routes::HISTORY]) => generator.subschema_for::<HistoryReply>(),
+        () if is(&[&routes::MARK_READ]) => generator.subschema_for::<ReadMarker>(),
+        () if is(&[&routes::UNREAD]) => generator.subschema_for::<UnreadReply>(),
+        () if is(&[&routes::PRESENCE]) => generator.subschema_for::<PresenceReply>(),
+        () if is(&[&routes::BLOCKS]) => generator.subschema_for::<BlockList>(),
+        () if is(&[&routes::AUDIT]) => generator.subschema_for::<AuditReply>(),
+        () if is(&[&routes::REPORTS]) => generator.subschema_for::<ReportsReply>(),
+        () if is(&[&routes::EXPORT]) => generator.subschema_for::<ExportReply>(),
+        () if is(&[&routes::ERASE]) => generator.subschema_for::<EraseReply>(),
+        () => return None,
+    };
+    Some(schema.into())
 }
 
 #[cfg(test)]

@@ -74,6 +74,36 @@ problem_kinds! {
     UnknownRoute = "unknown-route", 404, "There is nothing at this address";
     /// The route has other methods.
     MethodNotAllowed = "method-not-allowed", 405, "This address does not take this method";
+    /// The operation needs the privacy role.
+    PrivacyOnly = "privacy-only", 403, "Only a token for privacy requests may do this";
+    /// The operation needs the permission to moderate, or to be the author.
+    NotModerator = "not-moderator", 403, "Only a moderator may do this";
+    /// The policy table does not allow it to this player.
+    PolicyRefused = "policy-refused", 403, "The game's policy does not allow this to the player";
+    /// A moderator muted the player.
+    Muted = "muted", 403, "The player is muted";
+    /// One of the two players blocked the other.
+    Blocked = "blocked", 403, "One of the players has blocked the other";
+    /// Only moderators may write.
+    ChannelLocked = "channel-locked", 403, "The channel is locked";
+    /// The text has a link and the player may not send links.
+    LinkRefused = "link-refused", 422, "Links are not allowed";
+    /// The text has a word of the filter's lists.
+    WordRefused = "word-refused", 422, "The text has a word that is not allowed";
+    /// More characters than the policy allows.
+    TextTooLong = "text-too-long", 422, "The text is too long";
+    /// Not UTF-8, or with control characters.
+    TextInvalid = "text-invalid", 400, "The text is not valid";
+    /// A number, cursor or count in the query is not one of ours.
+    CursorInvalid = "cursor-invalid", 400, "The position asked for is not valid";
+    /// More messages than the player may send.
+    TooFast = "too-fast", 429, "Too many messages in a short time";
+    /// There is no such message, or none any more.
+    UnknownMessage = "unknown-message", 404, "There is no such message";
+    /// The message changed since the client read it.
+    VersionConflict = "version-conflict", 409, "The message has changed";
+    /// As many as there may be.
+    LimitReached = "limit-reached", 409, "There are as many as there may be";
     /// Nothing is known of the relay.
     UnknownRelay = "unknown-relay", 404, "This relay is not known";
     /// The room has no home.

@@ -3,6 +3,14 @@
 
 use crate::problem::ProblemKind;
 
+mod chat;
+
+pub use chat::{
+    AUDIT, BLOCK, BLOCKS, DELETE_MESSAGE, EDIT, ERASE, EXPORT, HISTORY, MARK_READ, MUTE, POST,
+    PRESENCE, REACT, REPORT, REPORTS, SET_PRESENCE, SET_SETTINGS, TYPING, UNBLOCK, UNMUTE, UNREACT,
+    UNREAD,
+};
+
 /// One method of one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
@@ -33,6 +41,8 @@ pub enum Function {
     Signalling,
     /// Relays and homes.
     Fleet,
+    /// Text chat.
+    Chat,
 }
 
 /// What proves that a caller may use a route.
@@ -42,6 +52,8 @@ pub enum Auth {
     Player,
     /// A bearer token with the operator role.
     Operator,
+    /// A bearer token with the privacy role.
+    Privacy,
     /// A shard's signature of the body (see [`crate::fleet::sign_heartbeat`]).
     Shard,
 }
@@ -204,7 +216,37 @@ pub const HOME: Route = Route {
 };
 
 /// Every route.
-pub const ROUTES: &[Route] = &[JOIN, WHIP, LEAVE, RELAYS, HEARTBEAT, DRAIN, HOME];
+pub const ROUTES: &[Route] = &[
+    JOIN,
+    WHIP,
+    LEAVE,
+    RELAYS,
+    HEARTBEAT,
+    DRAIN,
+    HOME,
+    POST,
+    HISTORY,
+    EDIT,
+    DELETE_MESSAGE,
+    REACT,
+    UNREACT,
+    REPORT,
+    MARK_READ,
+    TYPING,
+    UNREAD,
+    SET_PRESENCE,
+    PRESENCE,
+    BLOCKS,
+    BLOCK,
+    UNBLOCK,
+    SET_SETTINGS,
+    MUTE,
+    UNMUTE,
+    AUDIT,
+    REPORTS,
+    EXPORT,
+    ERASE,
+];
 
 impl Route {
     /// Whether the route may be refused with `kind`.

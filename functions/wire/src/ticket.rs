@@ -35,6 +35,8 @@ impl Permissions {
     pub const LISTEN: Self = Self(2);
     /// Mute and remove others.
     pub const MODERATE: Self = Self(4);
+    /// Write text.
+    pub const CHAT: Self = Self(8);
 
     /// Whether every bit of `other` is set.
     pub fn contains(self, other: Self) -> bool {

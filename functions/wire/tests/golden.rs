@@ -8,8 +8,15 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wire::channel::{ClientMessage, EndReason, Participant, RelayMessage, SlotState};
-use wire::claims::{Claims, Grant, Permission, Role};
-use wire::control::{ControlCommand, ControlMessage};
+use wire::chat::{
+    Attachment, AuditAction, AuditEntry, AuditReply, BlockList, ChannelSettings, ChatEvent,
+    Deletion, EditRequest, EraseReply, ExportReply, ExportedItem, HistoryReply, Message,
+    MessageReply, MuteRequest, PostRequest, Presence, PresenceReply, PresenceRequest,
+    ReactionCount, ReadMarker, Report, ReportRequest, ReportsReply, Status, SystemEvent, Unread,
+    UnreadReply,
+};
+use wire::claims::{Age, Claims, Grant, Permission, Persona, Platform, Profile, Role};
+use wire::control::{ControlCommand, ControlMessage, PushTarget};
 use wire::fleet::{
     Candidate, DrainRequest, Heartbeat, HeartbeatReply, Home, ListedShard, Load, ShardList,
     ShardRecord, ShardState, Transport,
@@ -18,7 +25,7 @@ use wire::hello::{ChannelGrant, Hello};
 use wire::join::{JoinReply, JoinRequest};
 use wire::problem::{Problem, ProblemKind};
 use wire::record::{FunctionShare, InvocationKind, InvocationRecord, UsageKind, UsageRecord};
-use wire::{BootId, PlayerKey, RoomKey, SessionId};
+use wire::{BootId, ChannelKey, PlayerId, PlayerKey, RoomKey, SessionId};
 
 fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"))
@@ -222,11 +229,22 @@ fn http_messages(golden: &mut Golden) {
         nbf: Some(1_700_000_000),
         iat: Some(1_700_000_000),
         name: Some("Ann".into()),
+        profile: Profile {
+            age: Some(Age::Teen),
+            persona: Some(Persona::Player),
+            platform: Some(Platform::Web),
+            cross_play: Some(true),
+        },
         role: Some(Role::Operator),
         grants: vec![Grant {
             room: "guild-*".into(),
             channels: vec!["*".into()],
-            permissions: vec![Permission::Speak, Permission::Listen, Permission::Moderate],
+            permissions: vec![
+                Permission::Speak,
+                Permission::Listen,
+                Permission::Moderate,
+                Permission::Chat,
+            ],
         }],
     };
     golden.check("claims", &claims);
@@ -268,6 +286,272 @@ fn fleet_messages(golden: &mut Golden) {
     golden.check("home", &home);
 }
 
+fn message() -> Message {
+    Message {
+        seq: 7,
+        at_ms: 1_700_000_000_000,
+        version: 2,
+        author: Some("player-1".parse().expect("an id")),
+        name: Some("Ann".into()),
+        platform: Some(Platform::Console),
+        text: Some("hello \u{1f44b}".into()),
+        phrase: None,
+        system: None,
+        reply_to: Some(6),
+        mentions: vec!["player-2".parse().expect("an id")],
+        attachments: vec![Attachment {
+            id: "shot-1".parse().expect("an id"),
+            kind: "screenshot".parse().expect("an id"),
+        }],
+        edited_at_ms: Some(1_700_000_000_500),
+        deleted: None,
+        reactions: vec![ReactionCount {
+            reaction: "fire".into(),
+            count: 2,
+            mine: true,
+        }],
+    }
+}
+
+fn tombstone() -> Message {
+    Message {
+        author: None,
+        name: None,
+        platform: None,
+        text: None,
+        reply_to: None,
+        mentions: vec![],
+        attachments: vec![],
+        edited_at_ms: None,
+        deleted: Some(Deletion::Erasure),
+        reactions: vec![],
+        ..message()
+    }
+}
+
+fn chat_requests(golden: &mut Golden) {
+    let post = PostRequest {
+        key: "k-1".parse().expect("a key"),
+        text: Some("hello".into()),
+        phrase: None,
+        notice: None,
+        reply_to: Some(6),
+        mentions: message().mentions,
+        attachments: message().attachments,
+        tail: Some("dGFpbA".into()),
+    };
+    golden.check("chat-post-request", &post);
+    let phrase = PostRequest {
+        text: None,
+        phrase: Some("need-help".parse().expect("an id")),
+        reply_to: None,
+        mentions: vec![],
+        attachments: vec![],
+        tail: None,
+        ..post
+    };
+    golden.check("chat-post-request-phrase", &phrase);
+    let edit = EditRequest {
+        text: "hello".into(),
+        version: 1,
+    };
+    golden.check("chat-edit-request", &edit);
+    golden.check("chat-read-marker", &ReadMarker { seq: 7 });
+    let presence = PresenceRequest {
+        status: Status::Away,
+        room: Some("lobby".parse().expect("a name")),
+    };
+    golden.check("chat-presence-request", &presence);
+    golden.check(
+        "chat-report-request",
+        &ReportRequest {
+            reason: "rude".into(),
+        },
+    );
+    golden.check(
+        "chat-mute-request",
+        &MuteRequest {
+            seconds: 60,
+            reason: "rude".into(),
+        },
+    );
+    golden.check(
+        "chat-settings",
+        &ChannelSettings {
+            locked: true,
+            slow_s: 5,
+        },
+    );
+}
+
+fn chat_replies(golden: &mut Golden) {
+    let reply = MessageReply {
+        message: message(),
+        tail: Some("dGFpbA".into()),
+    };
+    golden.check("chat-message-reply", &reply);
+    let history = HistoryReply {
+        messages: vec![message(), tombstone()],
+        next: Some(7),
+        more: false,
+        settings: Some(ChannelSettings::default()),
+        tail: Some("dGFpbA".into()),
+    };
+    golden.check("chat-history-reply", &history);
+    let channel = || "direct~player-2".parse().expect("a channel");
+    let unread = Unread {
+        channel: channel(),
+        last: 9,
+        read: 7,
+        unread: 2,
+    };
+    golden.check(
+        "chat-unread-reply",
+        &UnreadReply {
+            channels: vec![unread],
+        },
+    );
+    let player: PlayerId = "player-2".parse().expect("an id");
+    let presence = Presence {
+        player: player.clone(),
+        status: Status::Online,
+    };
+    golden.check(
+        "chat-presence-reply",
+        &PresenceReply {
+            players: vec![presence],
+        },
+    );
+    golden.check(
+        "chat-block-list",
+        &BlockList {
+            players: vec![player.clone()],
+        },
+    );
+    let entry = AuditEntry {
+        at_ms: 1_700_000_000_000,
+        actor: player.clone(),
+        action: AuditAction::Delete,
+        player: Some(player.clone()),
+        seq: Some(7),
+        reason: "rude".into(),
+    };
+    golden.check(
+        "chat-audit-reply",
+        &AuditReply {
+            entries: vec![entry],
+        },
+    );
+    let report = Report {
+        at_ms: 1_700_000_000_000,
+        reporter: player.clone(),
+        seq: 7,
+        reason: "rude".into(),
+        messages: vec![message()],
+    };
+    golden.check(
+        "chat-reports-reply",
+        &ReportsReply {
+            reports: vec![report],
+        },
+    );
+    let item = ExportedItem {
+        what: "message".into(),
+        place: "room~lobby~main".into(),
+        value: serde_json::json!({ "seq": 7 }),
+    };
+    let export = ExportReply {
+        items: vec![item],
+        next: Some("bmV4dA".into()),
+    };
+    golden.check("chat-export-reply", &export);
+    golden.check(
+        "chat-erase-reply",
+        &EraseReply {
+            erased: 3,
+            next: None,
+        },
+    );
+}
+
+fn chat_events(golden: &mut Golden) {
+    let mut check = |name: &str, event: ChatEvent| {
+        let channel = "room~lobby~main".parse().expect("a channel");
+        golden.check(
+            &format!("relay-chat-{name}"),
+            &RelayMessage::Chat { channel, event },
+        );
+    };
+    check(
+        "posted",
+        ChatEvent::Posted {
+            message: message(),
+            tail: "dGFpbA".into(),
+        },
+    );
+    let settings = ChannelSettings {
+        locked: true,
+        slow_s: 0,
+    };
+    let system = Message {
+        system: Some(SystemEvent::Settings { settings }),
+        ..tombstone()
+    };
+    check(
+        "settings",
+        ChatEvent::Posted {
+            message: system,
+            tail: "dGFpbA".into(),
+        },
+    );
+    check(
+        "changed",
+        ChatEvent::Changed {
+            message: tombstone(),
+        },
+    );
+    let player: PlayerId = "player-2".parse().expect("an id");
+    let reacted = ChatEvent::Reacted {
+        seq: 7,
+        player: player.clone(),
+        reaction: "fire".into(),
+        added: true,
+    };
+    check("reacted", reacted);
+    check("typing", ChatEvent::Typing { player });
+    check("fetch", ChatEvent::Fetch { seq: 7 });
+    let push = ControlMessage {
+        at_ms: 1_700_000_000_000,
+        nonce: SessionId([9; 8]),
+        command: ControlCommand::Push {
+            to: PushTarget::Channel {
+                room: RoomKey([3; 8]),
+                channel: ChannelKey([4; 8]),
+            },
+            message: "{}".into(),
+        },
+    };
+    golden.check("control-push", &push);
+    for (name, to) in [
+        (
+            "room",
+            PushTarget::Room {
+                room: RoomKey([3; 8]),
+            },
+        ),
+        (
+            "player",
+            PushTarget::Player {
+                room: RoomKey([3; 8]),
+                player: PlayerKey([5; 16]),
+            },
+        ),
+        ("world", PushTarget::World),
+    ] {
+        golden.check(&format!("push-target-{name}"), &to);
+    }
+}
+
 /// Sealed on the wire; here as they are inside.
 fn sealed_messages(golden: &mut Golden) {
     let session = SessionId([0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef]);
@@ -280,6 +564,7 @@ fn sealed_messages(golden: &mut Golden) {
             channel: "main".parse().expect("a name"),
             permissions: 3,
         }],
+        world: true,
     };
     golden.check("hello", &hello);
     let end = ControlMessage {
@@ -341,6 +626,9 @@ fn every_message_is_as_its_file_says() {
     relay_messages(&mut golden);
     http_messages(&mut golden);
     fleet_messages(&mut golden);
+    chat_requests(&mut golden);
+    chat_replies(&mut golden);
+    chat_events(&mut golden);
     sealed_messages(&mut golden);
     records(&mut golden);
     golden.finish();

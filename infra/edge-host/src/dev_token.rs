@@ -46,6 +46,7 @@ fn claims(request: DevTokenRequest, now_s: u64) -> Result<Claims, String> {
         nbf: None,
         iat: Some(now_s),
         name,
+        profile: wire::claims::Profile::default(),
         role: None,
         grants: vec![Grant {
             room,

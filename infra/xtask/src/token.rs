@@ -57,6 +57,7 @@ fn claims(parsed: &Parsed, now_s: u64) -> Result<Claims> {
         nbf: None,
         iat: Some(now_s),
         name: parsed.get("--name").map(str::to_owned),
+        profile: wire::claims::Profile::default(),
         role: parsed.has("--operator").then_some(Role::Operator),
         grants: vec![Grant {
             room: parsed.get("--room").unwrap_or_default().to_owned(),

@@ -1,18 +1,19 @@
 //! What a shard's thread and the async side share: commands one way, figures the other.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use udp::{RecvStats, SendStats, Waker};
 use wire::channel::EndReason;
+use wire::control::PushTarget;
 use wire::{PlayerKey, SessionId, ShardId};
 
 use crate::exposition::Histogram;
 
-/// Orders that wait for a shard. They are rare; a queue this long means that the shard is stuck.
+/// Orders that wait for a shard. It takes 64 each turn; a queue this long means that it is stuck.
 pub(crate) const ORDERS_MAX: usize = 1024;
 
 /// A loop that has not turned for this long is stuck.
@@ -27,6 +28,8 @@ pub(crate) enum Order {
         player: PlayerKey,
         reason: EndReason,
     },
+    /// Hand a message to participants.
+    Push { to: PushTarget, message: Arc<[u8]> },
     /// Ask the participants to migrate, or stop asking.
     Drain(bool),
     /// End all sessions, and then the thread.
@@ -115,6 +118,11 @@ impl ShardHandle {
             player,
             reason,
         })
+    }
+
+    /// Hands a message to participants.
+    pub(crate) fn push(&self, to: PushTarget, message: Arc<[u8]>) -> Result<(), NotTaken> {
+        self.order(Order::Push { to, message })
     }
 
     /// Tells the shard to stop.

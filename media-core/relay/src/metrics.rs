@@ -63,6 +63,11 @@ const COUNTERS: &[Figure] = &[
         |all| all.core.voice_out,
     ),
     (
+        "relay_messages_pushed_total",
+        "Messages of the edge passed on, one per participant.",
+        |all| all.core.pushed,
+    ),
+    (
         "relay_sessions_admitted_total",
         "Sessions that proved a ticket.",
         |all| all.core.admitted,

@@ -152,7 +152,11 @@ impl SealedProtocol {
                 .map(|grant| grant.channel)
                 .collect(),
         };
-        Ok(Request::Hello { profile, channels })
+        Ok(Request::Hello {
+            profile,
+            channels,
+            world: hello.world,
+        })
     }
 }
 

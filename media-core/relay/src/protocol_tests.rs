@@ -40,6 +40,7 @@ fn hello() -> Hello {
             channel: "main".parse().expect("a channel"),
             permissions: ticket::Permissions::LISTEN.0,
         }],
+        world: true,
     }
 }
 
@@ -112,7 +113,12 @@ fn another_boots_ticket_is_refused_by_reason() {
 fn a_hello_counts_only_on_its_own_session() {
     let sealed = hello().seal(&keys(), BOOT);
     match read_hello(&sealed, SESSION).expect("our own hello") {
-        Request::Hello { profile, channels } => {
+        Request::Hello {
+            profile,
+            channels,
+            world,
+        } => {
+            assert!(world);
             assert_eq!(
                 (profile.player.as_str(), profile.name.as_str()),
                 ("p1", "Ann")

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, SHARD_HEADER};
-use wire::limits::MAX_BODY_BYTES;
+use wire::limits::{MAX_BODY_BYTES, MAX_MESSAGE_BYTES};
 use wire::problem::{MEDIA_TYPE, Problem, ProblemKind};
 
 use crate::replay::Refusal;
@@ -138,15 +138,21 @@ async fn control(request: Request<Incoming>, relay: &Relay) -> Result<(), Proble
         Refusal::Replayed => invalid("Seal the message anew: it was used before."),
         Refusal::Full => overloaded(),
     })?;
-    let ControlCommand::End {
-        session,
-        player,
-        reason,
-    } = message.command;
-    shard
-        .handle
-        .end(session, player, reason)
-        .map_err(|_| overloaded())
+    let taken = match message.command {
+        ControlCommand::End {
+            session,
+            player,
+            reason,
+        } => shard.handle.end(session, player, reason),
+        ControlCommand::Push { to, message } => {
+            if message.len() > MAX_MESSAGE_BYTES {
+                let detail = format!("Push at most {MAX_MESSAGE_BYTES} bytes.");
+                return Err(Problem::new(ProblemKind::BodyTooLarge, detail));
+            }
+            shard.handle.push(to, message.into_bytes().into())
+        }
+    };
+    taken.map_err(|_| overloaded())
 }
 
 async fn read_body(body: Incoming) -> Result<Bytes, Problem> {

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use sfu::{Command, Event, Sfu, WallClock};
+use sfu::{Audience, Command, Event, Sfu, WallClock};
 use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
 use tokio::sync::mpsc;
 use udp::{Poller, RecvBatch, SendBatch, SendStats, Socket, thread_cpu_time};
 use wire::ShardId;
 use wire::channel::EndReason;
+use wire::control::PushTarget;
 use wire::record::{UsageKind, UsageRecord};
 
 use crate::clock;
@@ -209,6 +210,10 @@ impl ShardLoop {
                     player: sfu::PlayerKey(player.0),
                     reason: end_reason(reason),
                 },
+                Order::Push { to, message } => Command::Push {
+                    to: audience(to),
+                    message,
+                },
                 Order::Drain(true) => Command::Drain { over: self.drain },
                 Order::Drain(false) => Command::Undrain,
                 Order::Stop => {
@@ -335,6 +340,20 @@ fn minute_before(unix_ms: u64) -> u64 {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn audience(to: PushTarget) -> Audience {
+    let room = |key: wire::RoomKey| sfu::RoomKey(key.0);
+    match to {
+        PushTarget::Room { room: key } => Audience::Room(room(key)),
+        PushTarget::Channel { room: key, channel } => {
+            Audience::Channel(room(key), sfu::ChannelKey(channel.0))
+        }
+        PushTarget::Player { room: key, player } => {
+            Audience::Player(room(key), sfu::PlayerKey(player.0))
+        }
+        PushTarget::World => Audience::World,
+    }
 }
 
 fn end_reason(reason: EndReason) -> sfu::EndReason {

@@ -86,6 +86,7 @@ impl Client {
                 channel,
                 permissions: both.0,
             }],
+            world: number != 2,
         }
         .seal(&keys, heartbeat.boot);
         let relay = heartbeat.candidates[0].address;

@@ -23,6 +23,7 @@ mod forward;
 mod idents;
 mod keys;
 mod protocol;
+mod push;
 mod room;
 mod roster;
 mod service;
@@ -39,6 +40,6 @@ pub use idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId};
 pub use protocol::{
     Admission, BadMessage, BadTicket, ChannelGrant, Notice, Protocol, Request, RosterEntry,
 };
-pub use sfu::{Command, Event, Sfu, Transmit};
+pub use sfu::{Audience, Command, Event, Sfu, Transmit};
 pub use speaking::SpeakingConfig;
 pub use stats::{DropReason, EndReason, Queues, RejectReason, Stats};

@@ -77,6 +77,8 @@ pub enum Request<Profile> {
         profile: Profile,
         /// Every channel of the session, the ticket's too.
         channels: Vec<ChannelGrant>,
+        /// Whether the participant reads the world channel.
+        world: bool,
     },
     /// Wants a pong with the same number.
     Ping {

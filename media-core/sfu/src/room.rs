@@ -77,6 +77,13 @@ impl Room {
         Some(1 << n)
     }
 
+    /// The bit of `channel`; none when nobody is in it.
+    pub(crate) fn channel_bit(&self, channel: ChannelKey) -> u64 {
+        let is_it =
+            |entry: &Option<(ChannelKey, u32)>| entry.is_some_and(|(key, _)| key == channel);
+        self.channels.iter().position(is_it).map_or(0, |n| 1 << n)
+    }
+
     /// Gives back the channels of `mask`, one session less for each.
     pub(crate) fn release_channels(&mut self, mask: u64) {
         for (n, entry) in self.channels.iter_mut().enumerate() {

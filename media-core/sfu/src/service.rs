@@ -172,7 +172,14 @@ impl<P: Protocol> Sfu<P> {
             return self.stats.drop(DropReason::MessageRate);
         }
         match self.protocol.read(session.id, &data.data) {
-            Ok(Request::Hello { profile, channels }) => self.introduce(index, profile, &channels),
+            Ok(Request::Hello {
+                profile,
+                channels,
+                world,
+            }) => {
+                self.sessions[index].reads_world |= world;
+                self.introduce(index, profile, &channels);
+            }
             Ok(Request::Ping { id }) => self.pong(index, id),
             Ok(Request::State { muted, deafened }) => self.set_state(index, muted, deafened),
             Ok(Request::Leave) => self.end(index, EndReason::Left),

@@ -28,6 +28,10 @@ use crate::timers::Deadline;
 const MAX_ADDRESSES: usize = 4;
 /// Data-channel messages that may wait for the channel.
 const MAX_OUTBOX: usize = 512;
+/// Waiting messages and bytes above which nothing more is pushed: a client who reads slowly misses
+/// pushes, but is not ended for them.
+const MAX_OUTBOX_FOR_PUSH: usize = 64;
+const MAX_BUFFER_FOR_PUSH_BYTES: usize = 256 * 1024;
 /// Buffer of the data channel; a client that lets more pile up is ended.
 const MAX_CHANNEL_BUFFER_BYTES: usize = 1024 * 1024;
 /// Longest message that a client may send.
@@ -85,6 +89,8 @@ pub(crate) struct Session<F> {
     pub(crate) hears_in: u64,
     pub(crate) muted: bool,
     pub(crate) deafened: bool,
+    /// Gets what is pushed to the world channel.
+    pub(crate) reads_world: bool,
     pub(crate) voice: Voice,
 
     pub(crate) slots: Vec<Slot>,
@@ -155,6 +161,7 @@ impl<F> Session<F> {
             hears_in: 0,
             muted: false,
             deafened: false,
+            reads_world: false,
             voice: Voice::new(
                 admission.opus_payload_type,
                 admission.audio_level_id.is_some(),
@@ -277,6 +284,17 @@ impl<F> Session<F> {
             self.outbox.push_back(message);
         }
         fits
+    }
+
+    /// Queues a pushed message; false when the client is not there for it or has too much waiting.
+    #[must_use]
+    pub(crate) fn queue_push(&mut self, message: Arc<[u8]>) -> bool {
+        let channel = self.channel.and_then(|id| self.rtc.channel(id));
+        let buffered = channel.map(|mut channel| channel.buffered_amount());
+        let fits = self.welcomed
+            && self.outbox.len() < MAX_OUTBOX_FOR_PUSH
+            && buffered.is_some_and(|bytes| bytes < MAX_BUFFER_FOR_PUSH_BYTES);
+        fits && self.queue(message)
     }
 
     /// Messages that wait for the data channel.

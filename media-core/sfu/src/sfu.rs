@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use foldhash::quality::FixedState;
@@ -11,7 +12,7 @@ use slab::Slab;
 
 use crate::config::{Config, WallClock};
 use crate::ended::Ended;
-use crate::idents::{PlayerKey, RoomKey, SessionId};
+use crate::idents::{ChannelKey, PlayerKey, RoomKey, SessionId};
 use crate::keys::TappedCrypto;
 use crate::protocol::Protocol;
 use crate::room::Room;
@@ -34,6 +35,13 @@ pub enum Command {
         /// What the client is told.
         reason: EndReason,
     },
+    /// Hand a message to participants as it is; one whose queue is long does not get it.
+    Push {
+        /// To whom.
+        to: Audience,
+        /// A message of the protocol.
+        message: Arc<[u8]>,
+    },
     /// Ask every participant to migrate, at random moments within `over`.
     Drain {
         /// The time over which the requests are spread.
@@ -45,6 +53,19 @@ pub enum Command {
     Stop,
     /// Corrects the wall clock.
     SetWallClock(WallClock),
+}
+
+/// Who gets a pushed message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody in a room.
+    Room(RoomKey),
+    /// Everybody in a channel of a room.
+    Channel(RoomKey, ChannelKey),
+    /// One player in a room.
+    Player(RoomKey, PlayerKey),
+    /// Every participant who reads the world channel.
+    World,
 }
 
 /// A datagram to send.
@@ -218,6 +239,7 @@ impl<P: Protocol> Sfu<P> {
                     self.end(index, reason);
                 }
             }
+            Command::Push { to, message } => self.push(to, &message),
             Command::Drain { over } => self.drain_over(over),
             Command::Undrain => {
                 for (_, session) in &mut self.sessions {

@@ -90,6 +90,8 @@ reason_enum! {
         BadMessage = "bad-message",
         /// More data-channel messages in a second than allowed.
         MessageRate = "message-rate",
+        /// A pushed message for a client who has too much waiting, or no open data channel.
+        Backlog = "backlog",
     }
 }
 
@@ -108,6 +110,8 @@ pub struct Stats {
     pub voice_in: u64,
     /// Voice packets forwarded, one for each listener.
     pub voice_out: u64,
+    /// Messages of the edge passed on, one for each participant.
+    pub pushed: u64,
     /// Sessions that proved a ticket.
     pub admitted: u64,
     /// Sessions whose handshake finished.

@@ -72,6 +72,7 @@ pub fn claims(player: &str, room: &str) -> Claims {
         nbf: None,
         iat: None,
         name: Some(format!("Player {player}")),
+        profile: wire::claims::Profile::default(),
         role: None,
         grants: vec![Grant {
             room: room.to_owned(),

@@ -124,6 +124,7 @@ impl Common {
                 channel,
                 permissions: permissions.0,
             }],
+            world: false,
         };
         let boot = self.heartbeat.boot;
         let sealed = hello.seal(&self.keys, boot);

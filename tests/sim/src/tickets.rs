@@ -56,6 +56,7 @@ pub(crate) fn hello(plan: &Plan, session: SessionId) -> Hello {
         name: player,
         room: room(plan),
         channels: plan.grants.iter().map(grant).collect(),
+        world: false,
     }
 }
 

@@ -5,7 +5,7 @@ use wire::fleet::{Home, ShardRecord, ShardState};
 use wire::problem::ProblemKind;
 use wire::{RegionName, RoomName, ShardId};
 
-use super::shard::{Candidate, candidates, count_placement, keeps_rooms, read};
+use super::shard::{Candidate, candidates, count_placement, is_live, keeps_rooms, read};
 use super::{MAX_ATTEMPTS, conflict};
 use crate::Refusal;
 use crate::store::{Condition, Item, Key, Put, Store, StoreError};
@@ -36,6 +36,26 @@ pub async fn home<S: Store>(
     room: &RoomName,
 ) -> Result<Option<Home>, Refusal> {
     Ok(Known::read(store, now_ms, room).await?.home)
+}
+
+/// Where a room's participants are now; none when it has no home or its shard is not live. Reads
+/// two items and changes nothing.
+///
+/// # Errors
+/// `store-unavailable`.
+pub async fn seat<S: Store>(
+    store: &S,
+    now_ms: u64,
+    room: &RoomName,
+) -> Result<Option<Seat>, Refusal> {
+    let Some(home) = home(store, now_ms, room).await? else {
+        return Ok(None);
+    };
+    let stored = read(store, now_ms, &home.region, &home.shard).await?;
+    Ok(stored
+        .map(|(_, stored)| stored.record)
+        .filter(|record| is_live(record, now_ms))
+        .map(|shard| Seat { home, shard }))
 }
 
 /// The home of a room for a new session. A room without a home, or whose shard is not live or

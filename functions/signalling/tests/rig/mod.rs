@@ -130,6 +130,7 @@ pub fn claims() -> Claims {
         nbf: None,
         iat: None,
         name: Some("Ann".into()),
+        profile: wire::claims::Profile::default(),
         role: None,
         grants: vec![
             grant("main", &[Permission::Speak, Permission::Listen]),

@@ -46,6 +46,8 @@ const ROWS: &[Row] = &[
     ),
     row("fleet", &["edge", "wire"]),
     row("fleet-spin", &["fleet", "edge-spin", "edge", "wire"]),
+    row("chat", &["edge", "wire"]),
+    row("chat-spin", &["chat", "edge-spin", "edge", "wire"]),
     row("web-spin", &["edge-spin", "edge", "wire"]),
     row("sfu", &[]),
     row("udp", &[]),
@@ -83,6 +85,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
             "edge-spin",
             "signalling-spin",
             "fleet-spin",
+            "chat-spin",
             "web-spin",
             "edge-host-fixture",
         ],
@@ -133,6 +136,7 @@ const UNREACHABLE: &[(&str, &[&str])] = &[
     ("edge", &["tokio", "spin-sdk", "wasmtime"]),
     ("signalling", &["tokio", "spin-sdk", "wasmtime"]),
     ("fleet", &["tokio", "spin-sdk", "wasmtime"]),
+    ("chat", &["tokio", "spin-sdk", "wasmtime"]),
     ("sfu", &["wire", "edge", "tokio"]),
 ];
 

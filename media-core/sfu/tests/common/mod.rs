@@ -64,6 +64,7 @@ impl Protocol for PlainProtocol {
                 Ok(Request::Hello {
                     profile: name.to_owned(),
                     channels,
+                    world: name.starts_with('w'),
                 })
             }
             ["ping", id] => Ok(Request::Ping {

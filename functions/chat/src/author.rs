@@ -1,0 +1,253 @@
+//! A player as an author in a channel: one item, read and written with each post, that holds his
+//! limits, what a moderator said, and which number each of his last keys was tried with.
+
+use edge::Refusal;
+use edge::store::{Condition, Item, Key, Put, Store, StoreError};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use wire::chat::ChannelSettings;
+use wire::problem::ProblemKind;
+use wire::{MessageKey, PlayerId};
+
+use crate::Ports;
+use crate::access::{Chat, Place, unreadable};
+use crate::push::Route;
+
+/// Keys that are remembered; older ones count as new.
+const MAX_KEYS: usize = 16;
+/// How much longer than messages the item is kept, in milliseconds.
+const SLACK_MS: u64 = 24 * 60 * 60 * 1000;
+/// Least time between two notes that a player types, in milliseconds.
+const TYPING_INTERVAL_MS: u64 = 2_000;
+const MINUTE_MS: u64 = 60_000;
+
+/// The item. Names are short because a write unit is a kilobyte.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Author {
+    /// Token bucket (GCRA): when it will be full again, Unix milliseconds.
+    #[serde(default, rename = "b")]
+    full_at_ms: u64,
+    /// When the last message was tried, Unix milliseconds.
+    #[serde(default, rename = "l")]
+    last_ms: u64,
+    #[serde(default, rename = "y")]
+    typed_ms: u64,
+    /// Key hash and the number that it was last tried with, oldest first.
+    #[serde(default, rename = "k", skip_serializing_if = "Vec::is_empty")]
+    tries: Vec<(String, u64)>,
+    /// Unix milliseconds.
+    #[serde(default, rename = "m", skip_serializing_if = "is_zero")]
+    pub(crate) muted_until_ms: u64,
+    /// In a direct channel: this player blocked the other.
+    #[serde(default, rename = "x", skip_serializing_if = "is_false")]
+    pub(crate) blocks: bool,
+    /// In a direct channel: the other blocked this player.
+    #[serde(default, rename = "z", skip_serializing_if = "is_false")]
+    pub(crate) is_blocked: bool,
+    #[serde(default, rename = "r", skip_serializing_if = "Option::is_none")]
+    pub(crate) route: Option<Route>,
+    /// Nobody is there to push to; looked for again from then on, Unix milliseconds.
+    #[serde(default, rename = "n", skip_serializing_if = "is_zero")]
+    pub(crate) no_route_until_ms: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// An author with the condition under which he may be written.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) author: Author,
+    condition: Condition,
+}
+
+/// The partition of everything that is kept of a player.
+pub(crate) fn player_partition(player: &PlayerId) -> String {
+    format!("chat-player#{player}")
+}
+
+/// Prefix of the sort keys of [`Author`] items; the channel's key follows.
+pub(crate) const IN: &str = "in#";
+
+/// What a key is remembered as.
+pub(crate) fn key_hash(player: &PlayerId, key: &MessageKey) -> String {
+    let hash = Sha256::new()
+        .chain_update(player.as_str())
+        .chain_update([0])
+        .chain_update(key.as_str())
+        .finalize();
+    data_encoding::HEXLOWER.encode(&hash[..8])
+}
+
+impl Held {
+    fn of(item: Option<Item>) -> Result<Self, StoreError> {
+        let Some(item) = item else {
+            return Ok(Self {
+                author: Author::default(),
+                condition: Condition::Absent,
+            });
+        };
+        Ok(Self {
+            author: serde_json::from_slice(&item.value).map_err(|_| unreadable())?,
+            condition: Condition::Version(item.version),
+        })
+    }
+}
+
+impl<H: Ports, S: Store> Chat<'_, H, S> {
+    /// Reads the caller as an author.
+    pub(crate) async fn author(&self, place: &Place) -> Result<Held, StoreError> {
+        self.author_of(place, self.me()).await
+    }
+
+    pub(crate) async fn author_of(
+        &self,
+        place: &Place,
+        player: &PlayerId,
+    ) -> Result<Held, StoreError> {
+        let (partition, sort) = (player_partition(player), format!("{IN}{}", place.key));
+        let key = Key::new(&partition, &sort);
+        Held::of(self.store.get(self.now_ms, key).await?)
+    }
+
+    /// Writes the caller as an author. `ConditionFailed`: read him again.
+    pub(crate) async fn keep(&self, place: &Place, held: &mut Held) -> Result<(), StoreError> {
+        self.keep_of(place, self.me(), held).await
+    }
+
+    pub(crate) async fn keep_of(
+        &self,
+        place: &Place,
+        player: &PlayerId,
+        held: &mut Held,
+    ) -> Result<(), StoreError> {
+        let (partition, sort) = (player_partition(player), format!("{IN}{}", place.key));
+        let value = serde_json::to_vec(&held.author).expect("an author has string keys only");
+        let is_blocking = held.author.blocks || held.author.is_blocked;
+        let until = self.now_ms.max(held.author.muted_until_ms) + place.retention_ms + SLACK_MS;
+        let put = Put {
+            key: Key::new(&partition, &sort),
+            value: &value,
+            // A block lasts until it is taken back.
+            expires_at_ms: (!is_blocking).then_some(until),
+            condition: held.condition,
+        };
+        held.condition = Condition::Version(self.store.put(self.now_ms, put).await?);
+        Ok(())
+    }
+
+    /// Whether a moderator or a block keeps the caller from writing.
+    pub(crate) fn check_author(&self, author: &Author) -> Result<(), Refusal> {
+        if author.blocks {
+            let detail = "Take your block of the player back first.";
+            return Err(Refusal::new(ProblemKind::Blocked, detail));
+        }
+        if author.is_blocked {
+            let detail = "The player does not take messages of this one.";
+            return Err(Refusal::new(ProblemKind::Blocked, detail));
+        }
+        if author.muted_until_ms > self.now_ms {
+            let left_s = (author.muted_until_ms - self.now_ms).div_ceil(1000);
+            let detail = format!("A moderator muted the player for {left_s} more seconds.");
+            return Err(Refusal::new(ProblemKind::Muted, detail).retry_after(left_s));
+        }
+        Ok(())
+    }
+
+    /// Whether the channel's settings keep the caller from writing now.
+    pub(crate) fn check_settings(
+        &self,
+        place: &Place,
+        settings: ChannelSettings,
+        author: &Author,
+    ) -> Result<(), Refusal> {
+        if place.may_moderate() && self.rights.ignore_slow_mode {
+            return Ok(());
+        }
+        if settings.locked && !place.may_moderate() {
+            let detail = "Wait until a moderator unlocks the channel.";
+            return Err(Refusal::new(ProblemKind::ChannelLocked, detail));
+        }
+        let next_ms = author.last_ms + u64::from(settings.slow_s) * 1000;
+        if settings.slow_s > 0 && next_ms > self.now_ms {
+            return Err(too_fast(next_ms - self.now_ms));
+        }
+        Ok(())
+    }
+
+    /// Takes one message from the author's bucket.
+    pub(crate) fn charge(&self, author: &mut Author) -> Result<(), Refusal> {
+        let interval_ms = MINUTE_MS / u64::from(self.rights.per_minute);
+        let room_ms = interval_ms * u64::from(self.rights.burst.saturating_sub(1));
+        let full_at_ms = author.full_at_ms.max(self.now_ms);
+        if full_at_ms - self.now_ms > room_ms {
+            return Err(too_fast(full_at_ms - self.now_ms - room_ms));
+        }
+        author.full_at_ms = full_at_ms + interval_ms;
+        Ok(())
+    }
+
+    /// The caller as an author, checked and charged for something that is not a message.
+    pub(crate) async fn charged(&self, place: &Place) -> Result<Held, Refusal> {
+        for attempt in 0..crate::access::MAX_ATTEMPTS {
+            self.pause(attempt).await;
+            let mut held = self.author(place).await?;
+            self.check_author(&held.author)?;
+            self.charge(&mut held.author)?;
+            self.refresh_route(place, &mut held.author).await;
+            match self.keep(place, &mut held).await {
+                Ok(()) => return Ok(held),
+                Err(StoreError::ConditionFailed) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(crate::access::conflict())
+    }
+}
+
+fn too_fast(wait_ms: u64) -> Refusal {
+    let seconds = wait_ms.div_ceil(1000).max(1);
+    let detail = format!("Send the next message in {seconds} seconds.");
+    Refusal::new(ProblemKind::TooFast, detail).retry_after(seconds)
+}
+
+impl Author {
+    /// The number that the key was last tried with.
+    pub(crate) fn tried(&self, key: &str) -> Option<u64> {
+        let found = self.tries.iter().find(|(known, _)| known == key);
+        found.map(|(_, seq)| *seq)
+    }
+
+    /// Notes that the key is about to be tried with `seq`.
+    pub(crate) fn note(&mut self, key: &str, seq: u64, now_ms: u64) {
+        if let Some(found) = self.tries.iter_mut().find(|(known, _)| known == key) {
+            found.1 = seq;
+            return;
+        }
+        if self.tries.len() >= MAX_KEYS {
+            self.tries.remove(0);
+        }
+        self.tries.push((key.to_owned(), seq));
+        self.last_ms = now_ms;
+    }
+
+    /// Forgets when he wrote last: what is to follow is that message, at another number.
+    pub(crate) fn forget_last(&mut self) {
+        self.last_ms = 0;
+    }
+
+    /// Whether he may say that he types, which he then has.
+    pub(crate) fn type_now(&mut self, now_ms: u64) -> Result<(), Refusal> {
+        let next_ms = self.typed_ms + TYPING_INTERVAL_MS;
+        if next_ms > now_ms {
+            return Err(too_fast(next_ms - now_ms));
+        }
+        self.typed_ms = now_ms;
+        Ok(())
+    }
+}

@@ -1,0 +1,360 @@
+//! The messages of a channel in the store, and how one is appended: once, with the next number.
+//! Why it is right: `infra/decisions/0010-chat-the-log-is-the-state.md`.
+
+use edge::Refusal;
+use edge::store::{Condition, Direction, Item, Key, Put, Query, Store, StoreError};
+use serde::{Deserialize, Serialize};
+use wire::chat::{ChannelSettings, Message};
+
+use crate::Ports;
+use crate::access::{Chat, MAX_ATTEMPTS, Place, conflict, unreadable};
+use crate::author::Held;
+use crate::tail::{EXPIRY_MARGIN_MS, Tail};
+
+/// Highest number: what 16 digits hold, and JavaScript counts exactly up to.
+pub(crate) const MAX_SEQ: u64 = (1 << 53) - 1;
+/// Every so many messages the floor is written.
+const FLOOR_STEP: u64 = 64;
+/// How far behind the last message the floor may be, failures of many writers included.
+const FLOOR_LAG: u64 = 1024;
+
+/// A message as kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Stored {
+    #[serde(rename = "m")]
+    pub(crate) message: Message,
+    /// See [`crate::author::key_hash`].
+    #[serde(default, rename = "k", skip_serializing_if = "String::is_empty")]
+    pub(crate) key: String,
+    /// The channel's settings after this message.
+    #[serde(default, rename = "s", skip_serializing_if = "is_default")]
+    pub(crate) settings: ChannelSettings,
+    /// The author does not talk with other platforms.
+    #[serde(default, rename = "p", skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) one_platform: bool,
+    #[serde(skip)]
+    pub(crate) expires_at_ms: u64,
+}
+
+fn is_default(settings: &ChannelSettings) -> bool {
+    *settings == ChannelSettings::default()
+}
+
+/// See the table of the decision record.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Floor {
+    seq: u64,
+    #[serde(default)]
+    settings: ChannelSettings,
+}
+
+/// A message on its way into the log.
+pub(crate) struct Draft {
+    /// Hash of the key.
+    pub(crate) key: String,
+    /// Number and time are filled in.
+    pub(crate) message: Message,
+    /// Settings that hold from this message on; none keeps what holds.
+    pub(crate) settings: Option<ChannelSettings>,
+}
+
+/// What became of a draft.
+pub(crate) struct Appended {
+    pub(crate) stored: Stored,
+    /// False when an earlier request with this key had done it.
+    pub(crate) is_new: bool,
+}
+
+impl Stored {
+    pub(crate) fn tail(&self) -> Tail {
+        Tail {
+            seq: self.message.seq,
+            settings: self.settings,
+            expires_at_ms: self.expires_at_ms,
+        }
+    }
+}
+
+pub(crate) fn messages_partition(place: &str) -> String {
+    format!("chat#{place}")
+}
+
+pub(crate) fn message_sort(seq: u64) -> String {
+    format!("{seq:016}")
+}
+
+fn floor_partition(place: &str) -> String {
+    format!("chat-floor#{place}")
+}
+
+const FLOOR_SORT: &str = "floor";
+
+pub(crate) fn stored(item: &Item) -> Result<Stored, StoreError> {
+    let mut stored: Stored = serde_json::from_slice(&item.value).map_err(|_| unreadable())?;
+    stored.message.version = item.version;
+    stored.expires_at_ms = item.expires_at_ms.unwrap_or(u64::MAX);
+    Ok(stored)
+}
+
+impl<H: Ports, S: Store> Chat<'_, H, S> {
+    /// Reads one message, a tombstone too.
+    pub(crate) async fn message(
+        &self,
+        place: &str,
+        seq: u64,
+    ) -> Result<Option<Stored>, StoreError> {
+        let (partition, sort) = (messages_partition(place), message_sort(seq));
+        let item = self
+            .store
+            .get(self.now_ms, Key::new(&partition, &sort))
+            .await?;
+        item.as_ref().map(stored).transpose()
+    }
+
+    /// Reads messages with numbers from `from` to `to`.
+    pub(crate) async fn messages(
+        &self,
+        place: &str,
+        (from, to): (u64, u64),
+        limit: usize,
+        direction: Direction,
+    ) -> Result<Vec<Stored>, StoreError> {
+        let partition = messages_partition(place);
+        let (from, to) = (message_sort(from), message_sort(to));
+        let query = Query {
+            partition: &partition,
+            from: Some(&from),
+            to: Some(&to),
+            limit,
+            direction,
+        };
+        // A request that waits reads at a later time than it came.
+        let items = self.store.query(self.host.now_ms(), query).await?;
+        items.iter().map(stored).collect()
+    }
+
+    /// The last message, as far as it has not expired.
+    pub(crate) async fn last(&self, place: &str) -> Result<Option<Stored>, StoreError> {
+        let all = (0, MAX_SEQ);
+        Ok(self
+            .messages(place, all, 1, Direction::Backward)
+            .await?
+            .pop())
+    }
+
+    /// What the next message follows.
+    pub(crate) async fn tail(&self, place: &str) -> Result<Tail, StoreError> {
+        if let Some(tail) = self.lasting_tail(place).await? {
+            return Ok(tail);
+        }
+        // Nothing, or nothing that lasts. The floor is read before the messages are looked for
+        // again: had it moved, what moved it would be seen.
+        let floor = self.floor(place).await?;
+        if let Some(tail) = self.lasting_tail(place).await? {
+            return Ok(tail);
+        }
+        Ok(Tail {
+            // A number at which the floor is raised.
+            seq: floor.map_or(0, |(_, floor)| (floor.seq / FLOOR_LAG + 2) * FLOOR_LAG - 1),
+            settings: floor.map_or_else(ChannelSettings::default, |(_, floor)| floor.settings),
+            expires_at_ms: 0,
+        })
+    }
+
+    async fn lasting_tail(&self, place: &str) -> Result<Option<Tail>, StoreError> {
+        let last = self.last(place).await?;
+        let lasts = |tail: &Tail| tail.expires_at_ms >= self.now_ms + EXPIRY_MARGIN_MS;
+        Ok(last.map(|stored| stored.tail()).filter(lasts))
+    }
+
+    async fn floor(&self, place: &str) -> Result<Option<(u64, Floor)>, StoreError> {
+        let partition = floor_partition(place);
+        let key = Key::new(&partition, FLOOR_SORT);
+        let Some(item) = self.store.get(self.now_ms, key).await? else {
+            return Ok(None);
+        };
+        let floor = serde_json::from_slice(&item.value).map_err(|_| unreadable())?;
+        Ok(Some((item.version, floor)))
+    }
+
+    /// Raises the floor to `stored` where one is due. Done before the message is acknowledged, so
+    /// that whoever retries does it again.
+    async fn raise_floor(&self, place: &str, stored: &Stored) -> Result<(), Refusal> {
+        let seq = stored.message.seq;
+        let is_due = seq.is_multiple_of(FLOOR_STEP)
+            || seq.is_power_of_two()
+            || seq % FLOOR_LAG <= 2
+            || stored.message.system.is_some();
+        if !is_due {
+            return Ok(());
+        }
+        let partition = floor_partition(place);
+        for attempt in 0..MAX_ATTEMPTS {
+            self.pause(attempt).await;
+            let old = self.floor(place).await?;
+            if old.is_some_and(|(_, floor)| floor.seq >= seq) {
+                return Ok(());
+            }
+            let settings = stored.settings;
+            let value = serde_json::to_vec(&Floor { seq, settings }).expect("string keys only");
+            let put = Put {
+                key: Key::new(&partition, FLOOR_SORT),
+                value: &value,
+                expires_at_ms: None,
+                condition: old.map_or(Condition::Absent, |(version, _)| {
+                    Condition::Version(version)
+                }),
+            };
+            match self.store.put(self.now_ms, put).await {
+                Ok(_) => return Ok(()),
+                Err(StoreError::ConditionFailed) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(conflict())
+    }
+
+    /// Appends the draft of the author, who was read just now, or finds that it was appended.
+    /// `known` is a tail that a client brought along.
+    pub(crate) async fn append(
+        &self,
+        place: &Place,
+        held: &mut Held,
+        draft: &Draft,
+        mut known: Option<Tail>,
+    ) -> Result<Appended, Refusal> {
+        for attempt in 0..MAX_ATTEMPTS {
+            self.pause(attempt.saturating_sub(1)).await;
+            let (tail, is_noted) = match held.author.tried(&draft.key) {
+                None => match known.take() {
+                    Some(tail) => (tail, false),
+                    None => (self.tail(&place.key).await?, false),
+                },
+                Some(seq) => match self.follow(place, draft, seq).await? {
+                    Follow::Done(stored) => {
+                        self.raise_floor(&place.key, &stored).await?;
+                        return Ok(Appended {
+                            stored: *stored,
+                            is_new: false,
+                        });
+                    }
+                    Follow::Same(tail) => (tail, true),
+                    Follow::Next(tail) => (tail, false),
+                },
+            };
+            if !is_noted && !self.note(place, held, draft, &tail).await? {
+                continue;
+            }
+            if let Some(stored) = self.put(place, draft, &tail).await? {
+                self.raise_floor(&place.key, &stored).await?;
+                return Ok(Appended {
+                    stored,
+                    is_new: true,
+                });
+            }
+        }
+        Err(conflict())
+    }
+
+    /// What an earlier attempt with this key, at number `seq`, came to.
+    async fn follow(&self, place: &Place, draft: &Draft, seq: u64) -> Result<Follow, Refusal> {
+        // The tail first: a message that is missing although its number is not above the tail
+        // has expired.
+        let tail = self.tail(&place.key).await?;
+        Ok(match self.message(&place.key, seq).await? {
+            Some(stored) if stored.key == draft.key => Follow::Done(Box::new(stored)),
+            Some(other) if other.message.seq > tail.seq => Follow::Next(other.tail()),
+            None if tail.seq + 1 == seq => Follow::Same(tail),
+            _ => Follow::Next(tail),
+        })
+    }
+
+    /// Checks that the author may write after `tail` and writes down that he will. False when
+    /// another request of his came between; he was read again.
+    async fn note(
+        &self,
+        place: &Place,
+        held: &mut Held,
+        draft: &Draft,
+        tail: &Tail,
+    ) -> Result<bool, Refusal> {
+        let is_first = held.author.tried(&draft.key).is_none();
+        self.check_author(&held.author)?;
+        if draft.settings.is_none() {
+            let mut author = held.author.clone();
+            if !is_first {
+                author.forget_last();
+            }
+            self.check_settings(place, tail.settings, &author)?;
+        }
+        if is_first {
+            self.charge(&mut held.author)?;
+        }
+        self.refresh_route(place, &mut held.author).await;
+        held.author.note(&draft.key, tail.seq + 1, self.now_ms);
+        match self.keep(place, held).await {
+            Ok(()) => Ok(true),
+            Err(StoreError::ConditionFailed) => {
+                *held = self.author(place).await?;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Puts the draft after `tail`; none when the number is taken.
+    async fn put(
+        &self,
+        place: &Place,
+        draft: &Draft,
+        tail: &Tail,
+    ) -> Result<Option<Stored>, Refusal> {
+        let mut message = draft.message.clone();
+        message.seq = tail.seq + 1;
+        message.at_ms = self.now_ms;
+        message.version = 1;
+        let stored = Stored {
+            message,
+            key: draft.key.clone(),
+            settings: draft.settings.unwrap_or(tail.settings),
+            one_platform: !self.rights.cross_play,
+            expires_at_ms: self.now_ms + place.retention_ms,
+        };
+        match self.write(place, &stored, Condition::Absent).await {
+            Ok(_) => Ok(Some(stored)),
+            Err(StoreError::ConditionFailed) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes a message; its expiry stays what it says.
+    pub(crate) async fn write(
+        &self,
+        place: &Place,
+        stored: &Stored,
+        condition: Condition,
+    ) -> Result<u64, StoreError> {
+        let (partition, sort) = (
+            messages_partition(&place.key),
+            message_sort(stored.message.seq),
+        );
+        let value = serde_json::to_vec(stored).expect("a message has string keys only");
+        let put = Put {
+            key: Key::new(&partition, &sort),
+            value: &value,
+            expires_at_ms: Some(stored.expires_at_ms),
+            condition,
+        };
+        self.store.put(self.now_ms, put).await
+    }
+}
+
+/// Where an attempt goes on.
+enum Follow {
+    /// It has happened.
+    Done(Box<Stored>),
+    /// At the number that is written down already.
+    Same(Tail),
+    /// At a new one.
+    Next(Tail),
+}

@@ -1,0 +1,94 @@
+//! Who is here and who types.
+
+use edge::Refusal;
+use edge::http::Response;
+use edge::store::{Condition, Key, Put, Store, StoreError};
+use wire::chat::{ChatEvent, Presence, PresenceReply, PresenceRequest, Status};
+use wire::problem::ProblemKind;
+use wire::routes::{PRESENCE, SET_PRESENCE, TYPING};
+use wire::{PlayerId, RoomName};
+
+use crate::Ports;
+use crate::access::{Chat, Intent, name_invalid};
+use crate::author::player_partition;
+use crate::markers::listed;
+
+/// How long a presence holds, in milliseconds.
+const HELD_MS: u64 = 90_000;
+pub(crate) const PRESENCE_SORT: &str = "presence";
+
+/// `PUT /v1/chat/presence`.
+pub(crate) async fn set<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Response, Refusal> {
+    let request: PresenceRequest = chat.body()?;
+    if let Some(room) = request
+        .room
+        .as_ref()
+        .filter(|room| !chat.claims.grants_room(room))
+    {
+        let detail = format!("Get a token from the game that grants the room {room}.");
+        return Err(Refusal::new(ProblemKind::RoomNotGranted, detail));
+    }
+    let partition = player_partition(chat.me());
+    let value = serde_json::to_vec(&request).expect("a presence has string keys only");
+    let put = Put {
+        key: Key::new(&partition, PRESENCE_SORT),
+        value: &value,
+        expires_at_ms: Some(chat.now_ms + HELD_MS),
+        condition: Condition::Always,
+    };
+    chat.store.put(chat.now_ms, put).await?;
+    Ok(Response::empty(SET_PRESENCE.status))
+}
+
+/// `GET /v1/chat/presence`.
+pub(crate) async fn show<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Response, Refusal> {
+    let asked = chat.call.request.query_value("players").unwrap_or_default();
+    let hidden = chat.blocked_players().await?;
+    let mut players = Vec::new();
+    for name in listed(&asked)? {
+        let player = PlayerId::new(name).map_err(name_invalid)?;
+        let known = match hidden.contains(&player) {
+            true => None,
+            false => presence_of(chat, &player).await?,
+        };
+        players.push(Presence {
+            player,
+            status: known.map_or(Status::Offline, |known| known.status),
+        });
+    }
+    Ok(Response::json(PRESENCE.status, &PresenceReply { players }))
+}
+
+/// `POST /v1/chat/channels/{channel}/typing`: tells the others, and keeps only that he may not say
+/// so again at once.
+pub(crate) async fn typing<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Response, Refusal> {
+    let place = chat.place(Intent::Write)?;
+    let mut held = chat.author(&place).await?;
+    chat.check_author(&held.author)?;
+    held.author.type_now(chat.now_ms)?;
+    chat.refresh_route(&place, &mut held.author).await;
+    chat.keep(&place, &mut held).await?;
+    let event = ChatEvent::Typing {
+        player: chat.me().clone(),
+    };
+    chat.push(&place, &mut held.author, event).await;
+    Ok(Response::empty(TYPING.status))
+}
+
+async fn presence_of<H: Ports, S: Store>(
+    chat: &Chat<'_, H, S>,
+    player: &PlayerId,
+) -> Result<Option<PresenceRequest>, StoreError> {
+    let partition = player_partition(player);
+    let key = Key::new(&partition, PRESENCE_SORT);
+    let item = chat.store.get(chat.now_ms, key).await?;
+    Ok(item.and_then(|item| serde_json::from_slice(&item.value).ok()))
+}
+
+/// The voice room that the player is in, as he says.
+pub(crate) async fn room_of<H: Ports, S: Store>(
+    chat: &Chat<'_, H, S>,
+    player: &PlayerId,
+) -> Option<RoomName> {
+    presence_of(chat, player).await.ok()??.room
+}

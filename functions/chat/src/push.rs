@@ -1,0 +1,218 @@
+//! Telling the members of a channel over their relay. Whatever goes wrong here loses nothing: the
+//! message is in the store and has a number.
+
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use edge::directory;
+use edge::store::Store;
+use serde::{Deserialize, Serialize};
+use wire::channel::RelayMessage;
+use wire::chat::{ChatChannel, ChatEvent};
+use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, PushTarget};
+use wire::fleet::ShardRecord;
+use wire::limits::MAX_MESSAGE_BYTES;
+use wire::{BootId, ChannelKey, RoomKey, RoomName, SessionId, ShardId};
+
+use crate::Ports;
+use crate::access::{Chat, Place};
+use crate::author::Author;
+use crate::presence;
+
+/// How long a route is used without being looked up again, in milliseconds. After a room has
+/// moved, a push may miss it for so long.
+const ROUTE_MS: u64 = 30_000;
+/// How long a room without a relay is taken to have none, in milliseconds.
+const NO_ROUTE_MS: u64 = 10_000;
+/// Longest time that a push may take of a request, in milliseconds.
+const PUSH_MS: u64 = 500;
+
+/// Where the members of a room are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Route {
+    #[serde(rename = "s")]
+    shard: ShardId,
+    #[serde(rename = "b")]
+    boot: BootId,
+    #[serde(rename = "e")]
+    epoch: u8,
+    #[serde(rename = "u")]
+    url: String,
+    /// Of the other player of a direct channel.
+    #[serde(default, rename = "r", skip_serializing_if = "Option::is_none")]
+    room: Option<RoomName>,
+    /// Unix milliseconds.
+    #[serde(rename = "t")]
+    until_ms: u64,
+}
+
+impl Route {
+    fn to(record: &ShardRecord, room: Option<RoomName>, until_ms: u64) -> Self {
+        let heartbeat = &record.heartbeat;
+        Self {
+            shard: heartbeat.shard.clone(),
+            boot: heartbeat.boot,
+            epoch: heartbeat.epoch,
+            url: heartbeat.control_url.clone(),
+            room,
+            until_ms,
+        }
+    }
+}
+
+impl<H: Ports, S: Store> Chat<'_, H, S> {
+    /// Looks the route up when the author's is old. Called before the author is written.
+    pub(crate) async fn refresh_route(&self, place: &Place, author: &mut Author) {
+        let until_ms = author
+            .route
+            .as_ref()
+            .map_or(author.no_route_until_ms, |route| route.until_ms);
+        if until_ms <= self.now_ms {
+            author.route = self.find_route(place).await;
+            let is_none = u64::from(author.route.is_none());
+            author.no_route_until_ms = is_none * (self.now_ms + NO_ROUTE_MS);
+        }
+    }
+
+    async fn find_route(&self, place: &Place) -> Option<Route> {
+        let (room, of_other) = match &place.channel {
+            ChatChannel::Room(room, _) | ChatChannel::Party(room) => (room.clone(), None),
+            ChatChannel::Direct(other) => {
+                let room = presence::room_of(self, other).await?;
+                (room.clone(), Some(room))
+            }
+            ChatChannel::World(_) => return None,
+        };
+        let seat = directory::seat(self.store, self.now_ms, &room)
+            .await
+            .ok()??;
+        Some(Route::to(&seat.shard, of_other, self.now_ms + ROUTE_MS))
+    }
+
+    /// Pushes `event` to the other members of the channel.
+    pub(crate) async fn push(&self, place: &Place, author: &mut Author, event: ChatEvent) {
+        if let ChatChannel::World(region) = &place.channel {
+            let shards = directory::shards(self.store, self.now_ms, region).await;
+            let routes = shards
+                .unwrap_or_default()
+                .into_iter()
+                .filter(|shard| shard.live);
+            let routes: Vec<Route> = routes
+                .map(|shard| Route::to(&shard.record, None, self.now_ms))
+                .collect();
+            let text = push_text(&place.channel, event);
+            let posts = routes
+                .iter()
+                .map(|route| self.send(route, PushTarget::World, &text));
+            join_all(posts.collect()).await;
+            return;
+        }
+        let (Some(route), channel) = (&author.route, self.channel_of_others(place)) else {
+            return;
+        };
+        let text = push_text(&channel, event);
+        if self.send(route, self.target(place, route), &text).await {
+            return;
+        }
+        // The shard is gone, or runs anew.
+        let used = author.route.take();
+        author.route = self.find_route(place).await;
+        let same = |a: &Route, b: &Route| (&a.shard, a.boot) == (&b.shard, b.boot);
+        if let Some(route) = &author.route
+            && used.as_ref().is_none_or(|used| !same(used, route))
+        {
+            self.send(route, self.target(place, route), &text).await;
+        }
+    }
+
+    /// The channel as those address it who get the push.
+    fn channel_of_others(&self, place: &Place) -> ChatChannel {
+        match &place.channel {
+            ChatChannel::Direct(_) => ChatChannel::Direct(self.me().clone()),
+            other => other.clone(),
+        }
+    }
+
+    fn target(&self, place: &Place, route: &Route) -> PushTarget {
+        match (&place.channel, &route.room) {
+            (ChatChannel::Room(room, channel), _) => PushTarget::Channel {
+                room: RoomKey::of(room),
+                channel: ChannelKey::of(room, channel),
+            },
+            (ChatChannel::Party(room), _) => PushTarget::Room {
+                room: RoomKey::of(room),
+            },
+            (ChatChannel::Direct(other), Some(room)) => PushTarget::Player {
+                room: RoomKey::of(room),
+                player: self.secret.player_key(other),
+            },
+            (ChatChannel::Direct(_) | ChatChannel::World(_), _) => PushTarget::World,
+        }
+    }
+
+    /// Whether the relay took it.
+    async fn send(&self, route: &Route, to: PushTarget, message: &str) -> bool {
+        let keys = self
+            .secret
+            .shard_key(&route.shard, route.epoch & 0x0f)
+            .subkeys();
+        let message = ControlMessage {
+            at_ms: self.host.now_ms(),
+            nonce: SessionId(self.nonce()),
+            command: ControlCommand::Push {
+                to,
+                message: message.to_owned(),
+            },
+        };
+        let url = format!("{}{CONTROL_PATH}", route.url.trim_end_matches('/'));
+        let sealed = message.seal(&keys, route.boot);
+        let mut post = pin!(self.host.post(&url, &route.shard, sealed));
+        let mut timeout = pin!(self.host.sleep(PUSH_MS));
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(status) = post.as_mut().poll(context) {
+                return Poll::Ready(status.is_ok_and(|status| status < 300));
+            }
+            timeout.as_mut().poll(context).map(|()| false)
+        })
+        .await
+    }
+}
+
+/// The data-channel message; only its number when the whole would be too long for a control
+/// message, whose text is escaped and in base64.
+fn push_text(channel: &ChatChannel, event: ChatEvent) -> String {
+    let seq = match &event {
+        ChatEvent::Posted { message, .. } | ChatEvent::Changed { message } => message.seq,
+        _ => 0,
+    };
+    let text = |event: ChatEvent| {
+        let message = RelayMessage::Chat {
+            channel: channel.clone(),
+            event,
+        };
+        serde_json::to_string(&message).expect("our messages have string keys only")
+    };
+    let whole = text(event);
+    let escapes = whole
+        .bytes()
+        .filter(|byte| matches!(byte, b'"' | b'\\'))
+        .count();
+    if (whole.len() + escapes + 512) * 4 / 3 <= MAX_MESSAGE_BYTES {
+        return whole;
+    }
+    text(ChatEvent::Fetch { seq })
+}
+
+/// Polls all to their end.
+async fn join_all<F: Future<Output = bool>>(futures: Vec<F>) {
+    let mut running: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
+    std::future::poll_fn(move |context| {
+        running.retain_mut(|future| future.as_mut().poll(context).is_pending());
+        if running.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}

@@ -1,0 +1,190 @@
+//! Reactions: one item for each player and message, beside the messages.
+
+use std::collections::BTreeMap;
+
+use edge::Refusal;
+use edge::http::Response;
+use edge::store::{
+    Condition, Direction, Item, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError,
+};
+use wire::chat::{ChatEvent, MAX_REACTION_BYTES, Message, ReactionCount};
+use wire::problem::ProblemKind;
+use wire::routes::REACT;
+
+use crate::Ports;
+use crate::access::{Chat, Intent, MAX_ATTEMPTS, Place, conflict};
+use crate::change::existing;
+use crate::log::{Stored, message_sort};
+
+/// Most ways in which one player reacts to one message.
+const MAX_OWN: usize = 5;
+/// Most players who react to one message.
+const MAX_PLAYERS: usize = 100;
+
+pub(crate) fn reactions_partition(place: &str) -> String {
+    format!("chat-react#{place}")
+}
+
+/// `PUT` and `DELETE /v1/chat/channels/{channel}/messages/{seq}/reactions/{reaction}`.
+pub(crate) async fn react<H: Ports, S: Store>(
+    chat: &Chat<'_, H, S>,
+    adds: bool,
+) -> Result<Response, Refusal> {
+    let place = chat.place(Intent::Write)?;
+    let seq = chat.seq()?;
+    let reaction = chat.call.parameters[2].clone();
+    let is_bad = |c: char| c.is_control() || c.is_whitespace() || c == '\u{fffd}';
+    if reaction.len() > MAX_REACTION_BYTES || reaction.chars().any(is_bad) {
+        let detail = "React with one emoji or word of at most 32 bytes, percent-encoded.";
+        return Err(Refusal::new(ProblemKind::TextInvalid, detail));
+    }
+    if !chat.rights.links && crate::text::has_link(&reaction) {
+        return Err(Refusal::new(
+            ProblemKind::TextInvalid,
+            "React without a link.",
+        ));
+    }
+    let stored = existing(chat.message(&place.key, seq).await?)?;
+    let mut held = chat.charged(&place).await?;
+    if change(chat, &place, &stored, &reaction, adds).await? {
+        let event = ChatEvent::Reacted {
+            seq,
+            player: chat.me().clone(),
+            reaction,
+            added: adds,
+        };
+        chat.push(&place, &mut held.author, event).await;
+    }
+    Ok(Response::empty(REACT.status))
+}
+
+/// Adds or removes the caller's reaction; false when there was nothing to do.
+async fn change<H: Ports, S: Store>(
+    chat: &Chat<'_, H, S>,
+    place: &Place,
+    stored: &Stored,
+    reaction: &str,
+    adds: bool,
+) -> Result<bool, Refusal> {
+    let partition = reactions_partition(&place.key);
+    let sort = format!("{}#{}", message_sort(stored.message.seq), chat.me());
+    for attempt in 0..MAX_ATTEMPTS {
+        chat.pause(attempt).await;
+        let old = chat
+            .store
+            .get(chat.now_ms, Key::new(&partition, &sort))
+            .await?;
+        let mut own = old.as_ref().map(read).transpose()?.unwrap_or_default();
+        let is_there = own.iter().any(|known| known == reaction);
+        if is_there == adds {
+            return Ok(false);
+        }
+        if adds {
+            own.push(reaction.to_owned());
+        } else {
+            own.retain(|known| known != reaction);
+        }
+        if own.len() > MAX_OWN || (old.is_none() && is_full(chat, place, stored).await?) {
+            let detail = "Take another reaction back, or react to another message.";
+            return Err(Refusal::new(ProblemKind::LimitReached, detail));
+        }
+        let value = serde_json::to_vec(&own).expect("a list of texts");
+        let put = Put {
+            key: Key::new(&partition, &sort),
+            value: &value,
+            expires_at_ms: Some(stored.expires_at_ms),
+            condition: old.map_or(Condition::Absent, |item| Condition::Version(item.version)),
+        };
+        match chat.store.put(chat.now_ms, put).await {
+            Ok(_) => return Ok(true),
+            Err(StoreError::ConditionFailed) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(conflict())
+}
+
+pub(crate) fn read(item: &Item) -> Result<Vec<String>, StoreError> {
+    serde_json::from_slice(&item.value).map_err(|_| crate::access::unreadable())
+}
+
+async fn is_full<H: Ports, S: Store>(
+    chat: &Chat<'_, H, S>,
+    place: &Place,
+    stored: &Stored,
+) -> Result<bool, StoreError> {
+    let sort = message_sort(stored.message.seq);
+    let items = between(chat, place, &sort, &sort, MAX_PLAYERS).await?;
+    Ok(items.len() >= MAX_PLAYERS)
+}
+
+/// Reactions to the messages from one sort key to another.
+async fn between<H: Ports, S: Store>(
+    chat: &Chat<'_, H, S>,
+    place: &Place,
+    first: &str,
+    last: &str,
+    limit: usize,
+) -> Result<Vec<Item>, StoreError> {
+    let partition = reactions_partition(&place.key);
+    let (from, to) = (format!("{first}#"), format!("{last}#~"));
+    let query = Query {
+        partition: &partition,
+        from: Some(&from),
+        to: Some(&to),
+        limit,
+        direction: Direction::Forward,
+    };
+    chat.store.query(chat.now_ms, query).await
+}
+
+impl<H: Ports, S: Store> Chat<'_, H, S> {
+    /// Fills in the reactions of messages that are in order of their numbers.
+    pub(crate) async fn count_reactions(
+        &self,
+        place: &Place,
+        messages: &mut [Message],
+    ) -> Result<(), StoreError> {
+        let (Some(first), Some(last)) = (messages.first(), messages.last()) else {
+            return Ok(());
+        };
+        let (mut from, to) = (message_sort(first.seq), message_sort(last.seq));
+        let mut counts: BTreeMap<u64, Vec<ReactionCount>> = BTreeMap::new();
+        loop {
+            let items = between(self, place, &from, &to, MAX_QUERY_ITEMS).await?;
+            let is_last = items.len() < MAX_QUERY_ITEMS;
+            for item in &items {
+                let Some((seq, player)) = item.sort.split_once('#') else {
+                    continue;
+                };
+                let counts = counts.entry(seq.parse().unwrap_or_default()).or_default();
+                add(counts, read(item)?, player == self.me().as_str());
+            }
+            // The next query begins behind the last item: nothing sorts between it and this.
+            let Some(item) = items.last().filter(|_| !is_last) else {
+                break;
+            };
+            from = format!("{}!", item.sort);
+        }
+        for message in messages {
+            message.reactions = counts.remove(&message.seq).unwrap_or_default();
+        }
+        Ok(())
+    }
+}
+
+fn add(counts: &mut Vec<ReactionCount>, reactions: Vec<String>, mine: bool) {
+    for reaction in reactions {
+        match counts.iter_mut().find(|count| count.reaction == reaction) {
+            Some(count) => {
+                count.count += 1;
+                count.mine |= mine;
+            }
+            None => counts.push(ReactionCount {
+                reaction,
+                count: 1,
+                mine,
+            }),
+        }
+    }
+}

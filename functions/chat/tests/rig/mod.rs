@@ -1,0 +1,320 @@
+//! The whole function on ports that a test controls: a store that may fail by a seed, a clock that
+//! a test moves, and a relay that remembers what was sealed for it.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use edge::directory;
+use edge::http::{Request, Response};
+use edge::ports::{
+    Clock, Entropy, RelayLink, Storage, Timer, Unreachable, VariableFault, Variables,
+};
+use edge::store::{Delete, Item, Key, Put, Query, Store, StoreError, Write};
+use edge::testing::schedule::{Chance, block_on, yield_now};
+use edge::testing::{FixedVariables, MemoryStore};
+use edge::token::{SigningKey, sign};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use wire::claims::{Claims, Grant, Permission, Profile};
+use wire::control::{ControlCommand, ControlMessage, PushTarget};
+use wire::fleet::{Heartbeat, Load, ShardState};
+use wire::keys::FleetSecret;
+use wire::problem::{Problem, TYPE_BASE};
+use wire::record::{FunctionShare, SHARE_HEADER};
+use wire::{BootId, ShardId};
+
+pub const NOW_MS: u64 = 1_700_000_000_000;
+pub const ROOM: &str = "room~lobby~main";
+const SECRET: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
+const BOOT: BootId = BootId([7; 8]);
+
+/// Yields before each call and fails some: before they happen or after.
+pub struct FaultyStore {
+    pub inner: MemoryStore,
+    pub chance: Chance,
+    pub faults_per_thousand: AtomicU64,
+}
+
+pub struct Rig {
+    pub store: FaultyStore,
+    pub variables: FixedVariables,
+    pub now_ms: AtomicU64,
+    pub pushes: Mutex<Vec<(ShardId, PushTarget, Value)>>,
+    pub relay_answers: Mutex<Result<u16, Unreachable>>,
+}
+
+impl Rig {
+    pub fn new(seed: u64) -> Self {
+        let keys = signing_key().key_set_json("dev");
+        let variables = [
+            ("fleet_secret", SECRET),
+            ("token_keys", keys.as_str()),
+            ("region", "eu-1"),
+        ];
+        Self {
+            store: FaultyStore {
+                inner: MemoryStore::default(),
+                chance: Chance::new(seed),
+                faults_per_thousand: AtomicU64::new(0),
+            },
+            variables: FixedVariables::new(&variables),
+            now_ms: AtomicU64::new(NOW_MS),
+            pushes: Mutex::default(),
+            relay_answers: Mutex::new(Ok(202)),
+        }
+    }
+
+    /// A rig whose policy allows any rate.
+    pub fn unlimited(seed: u64) -> Self {
+        let mut rig = Self::new(seed);
+        let policy = built_in_policy()
+            .replace("\"burst\": 6", "\"burst\": 1000")
+            .replace("\"per_minute\": 40", "\"per_minute\": 1000");
+        rig.variables.0.insert("policy".into(), policy);
+        rig
+    }
+
+    pub fn pass(&self, ms: u64) {
+        self.now_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    pub fn send(&self, request: Request) -> Response {
+        block_on(chat::handle(self, request))
+    }
+
+    pub fn call(&self, player: &str, method: &str, path: &str, body: Value) -> Response {
+        self.send(request(&claims(player), method, path, body))
+    }
+
+    pub fn post(&self, player: &str, channel: &str, key: &str, text: &str) -> Response {
+        let path = format!("/v1/chat/channels/{channel}/messages");
+        self.call(player, "POST", &path, json!({ "key": key, "text": text }))
+    }
+
+    pub fn history(&self, player: &str, channel: &str, query: &str) -> wire::chat::HistoryReply {
+        let path = format!("/v1/chat/channels/{channel}/messages?{query}");
+        read(&self.call(player, "GET", &path, Value::Null))
+    }
+
+    /// One live shard, and the room `lobby` at home on it.
+    pub fn start_shard(&self, shard: &str) {
+        let heartbeat = Heartbeat {
+            shard: shard.parse().unwrap(),
+            region: "eu-1".parse().unwrap(),
+            boot: BOOT,
+            epoch: 3,
+            sent_at_ms: self.now_ms(),
+            state: ShardState::Open,
+            candidates: vec![],
+            fingerprint: "sha-256 00".into(),
+            control_url: "http://192.0.2.1:7411/".into(),
+            load: Load::default(),
+            capacity: 100,
+        };
+        let store = &self.store.inner;
+        block_on(directory::record_heartbeat(
+            store,
+            self.now_ms(),
+            &heartbeat,
+        ))
+        .unwrap();
+    }
+
+    pub fn place_room(&self, room: &str) {
+        let (room, region) = (room.parse().unwrap(), "eu-1".parse().unwrap());
+        let placed = directory::home_of(&self.store.inner, self.now_ms(), &room, &region);
+        block_on(placed).unwrap();
+    }
+
+    pub fn take_pushes(&self) -> Vec<(ShardId, PushTarget, Value)> {
+        std::mem::take(&mut self.pushes.lock().unwrap())
+    }
+}
+
+pub fn built_in_policy() -> String {
+    include_str!("../../../edge/policy.json").to_owned()
+}
+
+pub fn signing_key() -> SigningKey {
+    SigningKey::new([1; 32])
+}
+
+pub fn secret() -> FleetSecret {
+    FleetSecret::from_base64(SECRET).unwrap()
+}
+
+/// Somebody who may write everywhere in `lobby`, `squad`, to everybody and to his region; players
+/// whose names begin with `mod` may moderate.
+pub fn claims(player: &str) -> Claims {
+    let mut permissions = vec![Permission::Listen, Permission::Chat];
+    if player.starts_with("mod") {
+        permissions.push(Permission::Moderate);
+    }
+    let grant = |room: &str, channel: &str| Grant {
+        room: room.into(),
+        channels: vec![channel.into()],
+        permissions: permissions.clone(),
+    };
+    Claims {
+        sub: player.parse().unwrap(),
+        aud: "lifeverse-voice".into(),
+        exp: u64::MAX / 1000,
+        nbf: None,
+        iat: None,
+        name: Some(format!("Name of {player}")),
+        profile: Profile::default(),
+        role: None,
+        grants: vec![
+            grant("lobby", "*"),
+            grant("squad", "party"),
+            grant("direct", "*"),
+            grant("world", "eu-*"),
+        ],
+    }
+}
+
+pub fn request(claims: &Claims, method: &str, path: &str, body: Value) -> Request {
+    let (path, query) = path
+        .split_once('?')
+        .map_or((path, None), |(p, q)| (p, Some(q)));
+    let has_body = body != Value::Null;
+    Request {
+        method: method.into(),
+        path: path.into(),
+        query: query.map(str::to_owned),
+        authorization: Some(format!("Bearer {}", sign(claims, &signing_key(), "dev"))),
+        content_type: has_body.then(|| "application/json".into()),
+        body: if has_body {
+            body.to_string().into_bytes()
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+#[track_caller]
+pub fn read<T: DeserializeOwned>(response: &Response) -> T {
+    assert!(
+        response.status < 300,
+        "{}",
+        String::from_utf8_lossy(&response.body)
+    );
+    serde_json::from_slice(&response.body).unwrap()
+}
+
+/// The problem's name; empty when the response is none.
+pub fn problem(response: &Response) -> String {
+    if response.header("content-type") != Some("application/problem+json") {
+        return String::new();
+    }
+    let problem: Problem = serde_json::from_slice(&response.body).unwrap();
+    problem.type_uri.strip_prefix(TYPE_BASE).unwrap().to_owned()
+}
+
+pub fn share(response: &Response) -> FunctionShare {
+    serde_json::from_str(response.header(SHARE_HEADER).unwrap()).unwrap()
+}
+
+impl FaultyStore {
+    async fn call<T>(
+        &self,
+        operation: impl AsyncFnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        yield_now().await;
+        let faults = self.faults_per_thousand.load(Ordering::Relaxed);
+        let fault = faults > 0 && self.chance.below(1000) < faults;
+        if fault && self.chance.below(2) == 0 {
+            return Err(StoreError::Unavailable("injected before".into()));
+        }
+        let result = operation().await;
+        if fault {
+            return Err(StoreError::Unavailable("injected after".into()));
+        }
+        result
+    }
+}
+
+impl Store for FaultyStore {
+    async fn get(&self, now_ms: u64, key: Key<'_>) -> Result<Option<Item>, StoreError> {
+        self.call(async || self.inner.get(now_ms, key).await).await
+    }
+    async fn query(&self, now_ms: u64, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
+        self.call(async || self.inner.query(now_ms, query).await)
+            .await
+    }
+    async fn put(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
+        self.call(async || self.inner.put(now_ms, put).await).await
+    }
+    async fn delete(&self, now_ms: u64, delete: Delete<'_>) -> Result<(), StoreError> {
+        self.call(async || self.inner.delete(now_ms, delete).await)
+            .await
+    }
+    async fn increment(
+        &self,
+        now_ms: u64,
+        key: Key<'_>,
+        by: i64,
+        expires_at_ms: Option<u64>,
+    ) -> Result<i64, StoreError> {
+        self.call(async || self.inner.increment(now_ms, key, by, expires_at_ms).await)
+            .await
+    }
+    async fn commit(&self, now_ms: u64, writes: &[Write<'_>]) -> Result<(), StoreError> {
+        self.call(async || self.inner.commit(now_ms, writes).await)
+            .await
+    }
+}
+
+impl Storage for Rig {
+    type Store = FaultyStore;
+
+    fn store(&self) -> &FaultyStore {
+        &self.store
+    }
+}
+
+impl Clock for Rig {
+    fn now_ms(&self) -> u64 {
+        self.now_ms.load(Ordering::Relaxed)
+    }
+}
+
+impl Timer for Rig {
+    /// Time passes for everybody.
+    async fn sleep(&self, ms: u64) {
+        yield_now().await;
+        self.pass(ms);
+    }
+}
+
+impl Entropy for Rig {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill_with(|| self.store.chance.next() as u8);
+    }
+}
+
+impl Variables for Rig {
+    async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault> {
+        self.variables.variable(name).await
+    }
+}
+
+impl RelayLink for Rig {
+    async fn post(&self, url: &str, shard: &ShardId, sealed: String) -> Result<u16, Unreachable> {
+        assert_eq!(url, "http://192.0.2.1:7411/v1/control");
+        let keys = secret().shard_key(shard, 3).subkeys();
+        let message = ControlMessage::open(&sealed, &keys, BOOT).unwrap();
+        let ControlCommand::Push { to, message } = message.command else {
+            panic!("chat only pushes");
+        };
+        let message = serde_json::from_str(&message).unwrap();
+        self.pushes
+            .lock()
+            .unwrap()
+            .push((shard.clone(), to, message));
+        *self.relay_answers.lock().unwrap()
+    }
+}

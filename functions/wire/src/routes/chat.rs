@@ -1,0 +1,511 @@
+//! The routes of text chat.
+
+use super::{Auth, Function, JSON, Route, TOKEN};
+use crate::problem::ProblemKind;
+
+/// Sends a message.
+pub const POST: Route = Route {
+    name: "chat-post",
+    function: Function::Chat,
+    method: "POST",
+    path: "/v1/chat/channels/{channel}/messages",
+    summary: "Send a message",
+    auth: Auth::Player,
+    body: Some(JSON),
+    status: 201,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::ChannelNotGranted,
+        ProblemKind::PolicyRefused,
+        ProblemKind::BodyInvalid,
+        ProblemKind::TextInvalid,
+        ProblemKind::TextTooLong,
+        ProblemKind::LinkRefused,
+        ProblemKind::WordRefused,
+        ProblemKind::Muted,
+        ProblemKind::Blocked,
+        ProblemKind::ChannelLocked,
+        ProblemKind::NotModerator,
+        ProblemKind::TooFast,
+        ProblemKind::Conflict,
+    ],
+};
+
+/// Reads messages.
+pub const HISTORY: Route = Route {
+    name: "chat-history",
+    function: Function::Chat,
+    method: "GET",
+    path: "/v1/chat/channels/{channel}/messages",
+    summary: "Read messages: ?after= or ?before= a number, ?limit=, and ?wait= seconds for the next",
+    auth: Auth::Player,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::ChannelNotGranted,
+        ProblemKind::PolicyRefused,
+        ProblemKind::CursorInvalid,
+    ],
+};
+
+/// Edits a message.
+pub const EDIT: Route = Route {
+    name: "chat-edit",
+    function: Function::Chat,
+    method: "PATCH",
+    path: "/v1/chat/channels/{channel}/messages/{seq}",
+    summary: "Edit an own message",
+    auth: Auth::Player,
+    body: Some(JSON),
+    status: 200,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::ChannelNotGranted,
+        ProblemKind::PolicyRefused,
+        ProblemKind::BodyInvalid,
+        ProblemKind::TextInvalid,
+        ProblemKind::TextTooLong,
+        ProblemKind::LinkRefused,
+        ProblemKind::WordRefused,
+        ProblemKind::CursorInvalid,
+        ProblemKind::UnknownMessage,
+        ProblemKind::VersionConflict,
+        ProblemKind::NotModerator,
+        ProblemKind::Muted,
+        ProblemKind::Blocked,
+        ProblemKind::ChannelLocked,
+        ProblemKind::TooFast,
+        ProblemKind::Conflict,
+    ],
+};
+
+/// Deletes a message.
+pub const DELETE_MESSAGE: Route = Route {
+    name: "chat-delete",
+    function: Function::Chat,
+    method: "DELETE",
+    path: "/v1/chat/channels/{channel}/messages/{seq}",
+    summary: "Delete a message: an own one, or any as a moderator",
+    auth: Auth::Player,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::ChannelNotGranted,
+        ProblemKind::PolicyRefused,
+        ProblemKind::CursorInvalid,
+        ProblemKind::UnknownMessage,
+        ProblemKind::NotModerator,
+        ProblemKind::Conflict,
+    ],
+};
+
+/// Reacts to a message.
+pub const REACT: Route = Route {
+    name: "chat-react",
+    function: Function::Chat,
+    method: "PUT",
+    path: "/v1/chat/channels/{channel}/messages/{seq}/reactions/{reaction}",
+    summary: "React to a message",
+    auth: Auth::Player,
+    body: None,
+    status: 204,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::ChannelNotGranted,
+        ProblemKind::PolicyRefused,
+        ProblemKind::CursorInvalid,
+        ProblemKind::UnknownMessage,
+        ProblemKind::TextInvalid,
+        ProblemKind::LimitReached,
+        ProblemKind::Muted,
+        ProblemKind::Blocked,
+        ProblemKind::ChannelLocked,
+        ProblemKind::TooFast,
+        ProblemKind::Conflict,
+    ],
+};
+
+/// Takes a reaction back.
+pub const UNREACT: Route = Route {
+    name: "chat-unreact",
+    function: Function::Chat,
+    method: "DELETE",
+    path: "/v1/chat/channels/{channel}/messages/{seq}/reactions/{reaction}",
+    summary: "Take a reaction back",
+    auth: Auth::Player,
+    body: None,
+    status: 204,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::ChannelNotGranted,
+        ProblemKind::PolicyRefused,
+        ProblemKind::CursorInvalid,
+        ProblemKind::UnknownMessage,
+        ProblemKind::TextInvalid,
+        ProblemKind::LimitReached,
+        ProblemKind::Muted,
+        ProblemKind::Blocked,
+        ProblemKind::ChannelLocked,
+        ProblemKind::TooFast,
+        ProblemKind::Conflict,
+    ],
+};
+
+/// Reports a message.
+pub const REPORT: Route = Route {
+    name: "chat-report",
+    function: Function::Chat,
+    method: "POST",
+    path: "/v1/chat/channels/{channel}/messages/{seq}/report",
+    summary: "Report a message, with those around it, to the moderators",
+    auth: Auth::Player,
+    body: Some(JSON),
+    status: 201,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::ChannelNotGranted,
+        ProblemKind::PolicyRefused,
+        ProblemKind::CursorInvalid,
+        ProblemKind::UnknownMessage,
+        ProblemKind::BodyInvalid,
+        ProblemKind::TextInvalid,
+        ProblemKind::TextTooLong,
+        ProblemKind::TooFast,
+        ProblemKind::Conflict,
+    ],
+};
+
+/// Sets the read marker.
+pub const MARK_READ: Route = Route {
+    name: "chat-mark-read",
+    function: Function::Chat,
+    method: "PUT",
+    path: "/v1/chat/channels/{channel}/read",
+    summary: "Set the read marker; it never goes back",
+    auth: Auth::Player,
+    body: Some(JSON),
+    status: 200,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::ChannelNotGranted,
+        ProblemKind::PolicyRefused,
+        ProblemKind::BodyInvalid,
+        ProblemKind::Conflict,
+    ],
+};
+
+/// Says that the player types.
+pub const TYPING: Route = Route {
+    name: "chat-typing",
+    function: Function::Chat,
+    method: "POST",
+    path: "/v1/chat/channels/{channel}/typing",
+    summary: "Say that the player types",
+    auth: Auth::Player,
+    body: None,
+    status: 202,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::ChannelNotGranted,
+        ProblemKind::PolicyRefused,
+        ProblemKind::Muted,
+        ProblemKind::Blocked,
+        ProblemKind::ChannelLocked,
+        ProblemKind::TooFast,
+        ProblemKind::Conflict,
+    ],
+};
+
+/// Counts unread messages.
+pub const UNREAD: Route = Route {
+    name: "chat-unread",
+    function: Function::Chat,
+    method: "GET",
+    path: "/v1/chat/unread",
+    summary: "Count unread messages of ?in= channels, by commas",
+    auth: Auth::Player,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::ChannelNotGranted,
+        ProblemKind::PolicyRefused,
+        ProblemKind::CursorInvalid,
+    ],
+};
+
+/// Says that the player is here.
+pub const SET_PRESENCE: Route = Route {
+    name: "chat-set-presence",
+    function: Function::Chat,
+    method: "PUT",
+    path: "/v1/chat/presence",
+    summary: "Say that the player is here, for 90 seconds",
+    auth: Auth::Player,
+    body: Some(JSON),
+    status: 204,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::RoomNotGranted,
+        ProblemKind::BodyInvalid,
+    ],
+};
+
+/// Sees whether players are here.
+pub const PRESENCE: Route = Route {
+    name: "chat-presence",
+    function: Function::Chat,
+    method: "GET",
+    path: "/v1/chat/presence",
+    summary: "See whether ?players= by commas are here",
+    auth: Auth::Player,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::CursorInvalid,
+    ],
+};
+
+/// Lists blocked players.
+pub const BLOCKS: Route = Route {
+    name: "chat-blocks",
+    function: Function::Chat,
+    method: "GET",
+    path: "/v1/chat/blocks",
+    summary: "List the players whom the caller blocked",
+    auth: Auth::Player,
+    body: None,
+    status: 200,
+    problems: &[TOKEN[0], TOKEN[1], TOKEN[2]],
+};
+
+/// Blocks a player.
+pub const BLOCK: Route = Route {
+    name: "chat-block",
+    function: Function::Chat,
+    method: "PUT",
+    path: "/v1/chat/blocks/{player}",
+    summary: "Block a player, both ways",
+    auth: Auth::Player,
+    body: None,
+    status: 204,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::LimitReached,
+        ProblemKind::Conflict,
+    ],
+};
+
+/// Takes a block back.
+pub const UNBLOCK: Route = Route {
+    name: "chat-unblock",
+    function: Function::Chat,
+    method: "DELETE",
+    path: "/v1/chat/blocks/{player}",
+    summary: "Take a block back",
+    auth: Auth::Player,
+    body: None,
+    status: 204,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::Conflict,
+    ],
+};
+
+/// Sets what a channel allows.
+pub const SET_SETTINGS: Route = Route {
+    name: "chat-settings",
+    function: Function::Chat,
+    method: "PUT",
+    path: "/v1/chat/channels/{channel}/settings",
+    summary: "Lock a channel or slow it down; moderators only",
+    auth: Auth::Player,
+    body: Some(JSON),
+    status: 200,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::ChannelNotGranted,
+        ProblemKind::PolicyRefused,
+        ProblemKind::BodyInvalid,
+        ProblemKind::NotModerator,
+        ProblemKind::TooFast,
+        ProblemKind::Conflict,
+    ],
+};
+
+/// Mutes a player.
+pub const MUTE: Route = Route {
+    name: "chat-mute",
+    function: Function::Chat,
+    method: "PUT",
+    path: "/v1/chat/channels/{channel}/mutes/{player}",
+    summary: "Mute a player in a channel; moderators only",
+    auth: Auth::Player,
+    body: Some(JSON),
+    status: 204,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::ChannelNotGranted,
+        ProblemKind::PolicyRefused,
+        ProblemKind::BodyInvalid,
+        ProblemKind::TextInvalid,
+        ProblemKind::TextTooLong,
+        ProblemKind::NotModerator,
+        ProblemKind::Conflict,
+    ],
+};
+
+/// Ends a mute.
+pub const UNMUTE: Route = Route {
+    name: "chat-unmute",
+    function: Function::Chat,
+    method: "DELETE",
+    path: "/v1/chat/channels/{channel}/mutes/{player}",
+    summary: "End a mute; moderators only",
+    auth: Auth::Player,
+    body: None,
+    status: 204,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::ChannelNotGranted,
+        ProblemKind::PolicyRefused,
+        ProblemKind::NotModerator,
+        ProblemKind::Conflict,
+    ],
+};
+
+/// Reads the audit trail.
+pub const AUDIT: Route = Route {
+    name: "chat-audit",
+    function: Function::Chat,
+    method: "GET",
+    path: "/v1/chat/channels/{channel}/audit",
+    summary: "Read who moderated what, newest first; moderators only",
+    auth: Auth::Player,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::ChannelNotGranted,
+        ProblemKind::PolicyRefused,
+        ProblemKind::NotModerator,
+    ],
+};
+
+/// Reads the reports.
+pub const REPORTS: Route = Route {
+    name: "chat-reports",
+    function: Function::Chat,
+    method: "GET",
+    path: "/v1/chat/channels/{channel}/reports",
+    summary: "Read the reports, newest first; moderators only",
+    auth: Auth::Player,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::ChannelNotGranted,
+        ProblemKind::PolicyRefused,
+        ProblemKind::NotModerator,
+    ],
+};
+
+/// Exports what is kept of a player.
+pub const EXPORT: Route = Route {
+    name: "chat-export",
+    function: Function::Chat,
+    method: "GET",
+    path: "/v1/chat/players/{player}/data",
+    summary: "Export what is kept of a player, step by step with ?next=",
+    auth: Auth::Privacy,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::PrivacyOnly,
+        ProblemKind::CursorInvalid,
+    ],
+};
+
+/// Erases what is kept of a player.
+pub const ERASE: Route = Route {
+    name: "chat-erase",
+    function: Function::Chat,
+    method: "DELETE",
+    path: "/v1/chat/players/{player}/data",
+    summary: "Erase what is kept of a player, step by step with ?next=",
+    auth: Auth::Privacy,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN[0],
+        TOKEN[1],
+        TOKEN[2],
+        ProblemKind::NameInvalid,
+        ProblemKind::PrivacyOnly,
+        ProblemKind::CursorInvalid,
+        ProblemKind::Conflict,
+    ],
+};

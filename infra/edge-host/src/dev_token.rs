@@ -7,6 +7,7 @@ use anyhow::Context;
 use edge::config::DEFAULT_AUDIENCE;
 use edge::token::{SigningKey, sign};
 use edge_host::{DevTokenRequest, TokenMint};
+use wire::chat::{DIRECT_ROOM, WORLD_ROOM};
 use wire::claims::{Claims, Grant, Permission};
 
 /// The key's id in the key set that verifiers are given.
@@ -48,12 +49,23 @@ fn claims(request: DevTokenRequest, now_s: u64) -> Result<Claims, String> {
         name,
         profile: wire::claims::Profile::default(),
         role: None,
-        grants: vec![Grant {
-            room,
-            channels: vec!["*".to_owned()],
-            permissions: vec![Permission::Speak, Permission::Listen],
-        }],
+        grants: vec![
+            grant(
+                &room,
+                &[Permission::Speak, Permission::Listen, Permission::Chat],
+            ),
+            grant(DIRECT_ROOM, &[Permission::Listen, Permission::Chat]),
+            grant(WORLD_ROOM, &[Permission::Listen, Permission::Chat]),
+        ],
     })
+}
+
+fn grant(room: &str, permissions: &[Permission]) -> Grant {
+    Grant {
+        room: room.to_owned(),
+        channels: vec!["*".to_owned()],
+        permissions: permissions.to_vec(),
+    }
 }
 
 #[cfg(test)]

@@ -18,9 +18,15 @@ struct Bench {
     serves: bool,
 }
 
-const BENCHES: [Bench; 2] = [
+const BENCHES: [Bench; 3] = [
     Bench {
         name: "join",
+        package: "e2e",
+        starts: &[],
+        serves: true,
+    },
+    Bench {
+        name: "chat",
         package: "e2e",
         starts: &[],
         serves: true,

@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod chat;
 mod check;
 mod child;
 mod cli;
@@ -62,6 +63,7 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
         "tidy" => return tidy_command(&workspace, &parsed),
         "openapi" => openapi::run(&workspace, parsed.has("--check"))?,
         "bench" => bench::run(&workspace, &parsed)?,
+        "chat" => chat::run(&workspace, &parsed)?,
         "sim" => sim::run(&workspace, &parsed)?,
         "deny" => deny::run(parsed.has("--install"))?,
         other => unreachable!("`{other}` is in the command table but not dispatched"),

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use edge::config::DEFAULT_AUDIENCE;
 use edge::token::{SigningKey, sign};
+use wire::chat::{DIRECT_ROOM, WORLD_ROOM};
 use wire::claims::{Claims, Grant, Permission, Role};
 
 use crate::cli::Parsed;
@@ -25,6 +26,16 @@ pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
     Ok(())
 }
 
+/// A token for the privacy requests of one run.
+pub(crate) fn privacy_token(workspace: &Workspace) -> Result<String> {
+    let key = signing_key(&dev::secrets(&workspace.dev())?.signing_key_file)?;
+    let parsed = Parsed::default();
+    let mut claims = claims_of("privacy", &parsed, unix_seconds())?;
+    claims.role = Some(Role::Privacy);
+    claims.grants.clear();
+    Ok(sign(&claims, &key, KEY_ID))
+}
+
 /// The value of the variable `token_keys`: the public half of the development key.
 pub(crate) fn verification_keys(signing_key_file: &Path) -> Result<String> {
     Ok(signing_key(signing_key_file)?.key_set_json(KEY_ID))
@@ -36,7 +47,10 @@ fn signing_key(file: &Path) -> Result<SigningKey> {
 }
 
 fn claims(parsed: &Parsed, now_s: u64) -> Result<Claims> {
-    let player = parsed.get("--player").unwrap_or_default();
+    claims_of(parsed.get("--player").unwrap_or_default(), parsed, now_s)
+}
+
+fn claims_of(player: &str, parsed: &Parsed, now_s: u64) -> Result<Claims> {
     let ttl_s = match parsed.get("--ttl") {
         Some(text) => match text.parse() {
             Ok(seconds) if seconds > 0 => seconds,
@@ -44,7 +58,7 @@ fn claims(parsed: &Parsed, now_s: u64) -> Result<Claims> {
         },
         None => DEFAULT_TTL_S,
     };
-    let mut permissions = vec![Permission::Speak, Permission::Listen];
+    let mut permissions = vec![Permission::Speak, Permission::Listen, Permission::Chat];
     if parsed.has("--operator") {
         permissions.push(Permission::Moderate);
     }
@@ -59,11 +73,17 @@ fn claims(parsed: &Parsed, now_s: u64) -> Result<Claims> {
         name: parsed.get("--name").map(str::to_owned),
         profile: wire::claims::Profile::default(),
         role: parsed.has("--operator").then_some(Role::Operator),
-        grants: vec![Grant {
-            room: parsed.get("--room").unwrap_or_default().to_owned(),
+        grants: [
+            parsed.get("--room").unwrap_or_default(),
+            DIRECT_ROOM,
+            WORLD_ROOM,
+        ]
+        .map(|room| Grant {
+            room: room.to_owned(),
             channels: vec!["*".to_owned()],
-            permissions,
-        }],
+            permissions: permissions.clone(),
+        })
+        .into(),
     })
 }
 

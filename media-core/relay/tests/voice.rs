@@ -27,7 +27,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use wire::channel::{ClientMessage, EndReason, RelayMessage};
-use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage};
+use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, PushTarget};
 use wire::fleet::Heartbeat;
 use wire::hello::{ChannelGrant, Hello};
 use wire::ticket::{Permissions, Ticket, ice_password};
@@ -382,6 +382,39 @@ async fn the_edge_can_end_one_session_and_not_another_players() {
     assert_eq!(a.until_ended().await, EndReason::Kicked);
     world.running.stop().await.unwrap();
     assert_eq!(b.until_ended().await, EndReason::RelayStopping);
+}
+
+#[tokio::test]
+async fn the_edge_can_push_a_message_to_a_room() {
+    let world = World::start().await;
+    let (mut a, mut b) = world.pair().await;
+    let event = wire::chat::ChatEvent::Fetch { seq: 7 };
+    let channel = "room~lobby~main".parse().unwrap();
+    let message = RelayMessage::Chat { channel, event };
+    let push = |nonce: u8, to: PushTarget| {
+        let message = serde_json::to_string(&message).unwrap();
+        let command = ControlCommand::Push { to, message };
+        ControlMessage {
+            at_ms: world.heartbeat.sent_at_ms,
+            nonce: SessionId([nonce; 8]),
+            command,
+        }
+        .seal(&key().subkeys(), world.heartbeat.boot)
+    };
+    let room = RoomKey::of(&"lobby".parse().unwrap());
+    let control = world.running.control();
+    for sealed in [
+        push(1, PushTarget::Room { room }),
+        push(2, PushTarget::World),
+    ] {
+        let reply = call(control, "POST", CONTROL_PATH, &[], sealed).await;
+        assert_eq!(reply.0, 202);
+    }
+    let same = |seen: &RelayMessage| (*seen == message).then_some(());
+    a.until_message(same).await;
+    a.until_message(same).await;
+    b.until_message(same).await;
+    world.running.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod http;
+pub mod killable;
 pub mod report;
 pub mod service;
 

@@ -16,14 +16,14 @@ use crate::unix_s;
 
 /// Region of every relay of a test.
 pub const REGION: &str = "dev";
-const KEY_ID: &str = "test";
+pub(crate) const KEY_ID: &str = "test";
 /// Usage records that may wait for a test that reads none.
 const LINES_MAX: usize = 4096;
 
 /// Secrets of one service.
 pub struct Secrets {
-    fleet: [u8; 32],
-    signing: [u8; 32],
+    pub(crate) fleet: [u8; 32],
+    pub(crate) signing: [u8; 32],
 }
 
 impl Secrets {
@@ -52,6 +52,20 @@ impl Secrets {
     /// A token of `player` for every channel of `room`, one hour long.
     pub fn token(&self, player: &str, room: &str) -> String {
         self.sign(&claims(player, room))
+    }
+
+    /// A token of `player` who may also write in every channel of `room`, to everybody and to the
+    /// world.
+    pub fn chat_token(&self, player: &str, room: &str) -> String {
+        let mut claims = claims(player, room);
+        for name in [room, "direct", "world"] {
+            claims.grants.push(Grant {
+                room: name.to_owned(),
+                channels: vec!["*".to_owned()],
+                permissions: vec![Permission::Listen, Permission::Chat],
+            });
+        }
+        self.sign(&claims)
     }
 
     /// A token of an operator.

@@ -64,7 +64,7 @@ impl Protocol for PlainProtocol {
                 Ok(Request::Hello {
                     profile: name.to_owned(),
                     channels,
-                    world: name.starts_with('w'),
+                    world: name == "player3",
                 })
             }
             ["ping", id] => Ok(Request::Ping {

@@ -1,0 +1,186 @@
+//! What is pushed, to whom, and what it costs.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod rig;
+
+use edge::ports::Unreachable;
+use rig::{ROOM, Rig, claims, read, request, secret, share};
+use serde_json::{Value, json};
+use wire::chat::MessageReply;
+use wire::control::PushTarget;
+use wire::{ChannelKey, RoomKey};
+
+const MESSAGES: &str = "/v1/chat/channels/room~lobby~main/messages";
+
+fn rig() -> Rig {
+    let rig = Rig::unlimited(1);
+    rig.start_shard("eu-1-a");
+    rig.place_room("lobby");
+    rig.place_room("squad");
+    rig
+}
+
+#[test]
+fn a_message_is_one_push_whatever_happens_to_it_later() {
+    let rig = rig();
+    let posted: MessageReply = read(&rig.post("ann", ROOM, "k", "hello"));
+    let room = "lobby".parse().unwrap();
+    let to = PushTarget::Channel {
+        room: RoomKey::of(&room),
+        channel: ChannelKey::of(&room, &"main".parse().unwrap()),
+    };
+    let pushes = rig.take_pushes();
+    let [(shard, target, message)] = pushes.as_slice() else {
+        panic!("one push: {pushes:?}");
+    };
+    assert_eq!((shard.as_str(), *target), ("eu-1-a", to));
+    assert_eq!(message["channel"], ROOM);
+    assert_eq!(message["event"]["kind"], "posted");
+    assert_eq!(
+        message["event"]["message"],
+        serde_json::to_value(&posted.message).unwrap()
+    );
+    assert_eq!(message["event"]["tail"], json!(posted.tail));
+    rig.post("ann", ROOM, "k", "hello");
+    assert_eq!(rig.take_pushes().len(), 0, "a retry says nothing again");
+    let path = format!("{MESSAGES}/1");
+    rig.call("ann", "PATCH", &path, json!({ "text": "hi", "version": 1 }));
+    rig.call("bob", "PUT", &format!("{path}/reactions/fire"), Value::Null);
+    rig.call(
+        "bob",
+        "POST",
+        "/v1/chat/channels/room~lobby~main/typing",
+        Value::Null,
+    );
+    rig.call("ann", "DELETE", &path, Value::Null);
+    let pushes = rig.take_pushes();
+    let kinds: Vec<_> = pushes
+        .iter()
+        .map(|(_, _, m)| m["event"]["kind"].clone())
+        .collect();
+    assert_eq!(kinds, ["changed", "reacted", "typing", "changed"]);
+}
+
+#[test]
+fn the_route_is_looked_up_once_in_half_a_minute() {
+    let rig = rig();
+    let mut tail = read::<MessageReply>(&rig.post("ann", ROOM, "k0", "x")).tail;
+    let mut reads = Vec::new();
+    for n in 1..8 {
+        rig.pass(5_000);
+        rig.start_shard("eu-1-a");
+        let body = json!({ "key": format!("k{n}"), "text": "x", "tail": tail });
+        let response = rig.call("ann", "POST", MESSAGES, body);
+        reads.push(share(&response).store_reads);
+        tail = read::<MessageReply>(&response).tail;
+    }
+    // Message 2, 4 and 8 raise the floor, which is a read.
+    assert_eq!(reads, [2, 1, 2, 1, 1, 3, 2]);
+    assert_eq!(rig.take_pushes().len(), 8);
+}
+
+#[test]
+fn a_direct_message_is_pushed_to_the_room_where_the_other_is() {
+    let rig = rig();
+    rig.post("ann", "direct~bob", "k1", "x");
+    assert_eq!(rig.take_pushes().len(), 0, "bob is nowhere");
+    let here = json!({ "status": "online", "room": "lobby" });
+    rig.call("bob", "PUT", "/v1/chat/presence", here);
+    rig.pass(10_000);
+    rig.start_shard("eu-1-a");
+    rig.post("ann", "direct~bob", "k2", "x");
+    let (_, target, message) = rig.take_pushes().remove(0);
+    let player = secret().player_key(&"bob".parse().unwrap());
+    let room = RoomKey::of(&"lobby".parse().unwrap());
+    assert_eq!(target, PushTarget::Player { room, player });
+    assert_eq!(message["channel"], "direct~ann", "as bob addresses it");
+}
+
+#[test]
+fn the_world_is_one_write_and_one_push_for_each_shard() {
+    let rig = rig();
+    rig.start_shard("eu-1-b");
+    rig.start_shard("eu-1-c");
+    let response = rig.post("ann", "world~eu-1", "k", "hello all");
+    assert_eq!(
+        share(&response).store_writes,
+        3,
+        "author, message, and the first floor"
+    );
+    let pushes = rig.take_pushes();
+    let shards: Vec<_> = pushes
+        .iter()
+        .map(|(shard, target, _)| (shard.as_str(), *target))
+        .collect();
+    assert_eq!(
+        shards,
+        ["eu-1-a", "eu-1-b", "eu-1-c"].map(|shard| (shard, PushTarget::World))
+    );
+    rig.pass(10_000);
+    rig.start_shard("eu-1-b");
+    rig.post("ann", "world~eu-1", "k2", "hello again");
+    assert_eq!(rig.take_pushes().len(), 1, "only live ones");
+}
+
+#[test]
+fn a_party_is_pushed_to_its_whole_room() {
+    let rig = rig();
+    rig.post("ann", "party~squad", "k", "go");
+    let room = RoomKey::of(&"squad".parse().unwrap());
+    assert_eq!(rig.take_pushes()[0].1, PushTarget::Room { room });
+}
+
+#[test]
+fn a_relay_that_does_not_answer_costs_nothing_but_the_push() {
+    let rig = rig();
+    *rig.relay_answers.lock().unwrap() = Err(Unreachable);
+    let response = rig.post("ann", ROOM, "k", "x");
+    assert_eq!(read::<MessageReply>(&response).message.seq, 1);
+    *rig.relay_answers.lock().unwrap() = Ok(401);
+    assert_eq!(rig.post("ann", ROOM, "k2", "x").status, 201);
+}
+
+#[test]
+fn a_text_that_is_too_long_for_a_push_is_to_be_fetched() {
+    let rig = rig();
+    let mut moderator = claims("mod");
+    moderator.profile.persona = Some(wire::claims::Persona::Moderator);
+    moderator.profile.age = Some(wire::claims::Age::Adult);
+    let mut policy: Value = serde_json::from_str(&rig.variables.0["policy"]).unwrap();
+    for rule in policy["rules"].as_array_mut().unwrap() {
+        if rule["set"].get("max_chars").is_some() {
+            rule["set"]["max_chars"] = json!(2000);
+        }
+    }
+    let rig = Rig {
+        variables: {
+            let mut variables = rig.variables.clone();
+            variables.0.insert("policy".into(), policy.to_string());
+            variables
+        },
+        ..rig
+    };
+    for (text, kind) in [
+        ("\"".repeat(2_000), "posted"),
+        ("\u{10ffff}".repeat(2_000), "posted"),
+    ] {
+        let body = json!({ "key": format!("k{}", text.len()), "text": text });
+        let response = rig.send(request(&moderator, "POST", MESSAGES, body));
+        read::<MessageReply>(&response);
+        assert_eq!(rig.take_pushes()[0].2["event"]["kind"], kind);
+    }
+    // With mentions and attachments the longest text does not fit any more.
+    let mentions: Vec<String> = (0..16).map(|n| format!("{n:0>64}")).collect();
+    let attachment = json!({ "id": "x".repeat(128), "kind": "y".repeat(64) });
+    let body = json!({
+        "key": "long", "text": "\u{10ffff}".repeat(2_000), "mentions": mentions,
+        "attachments": [attachment, attachment, attachment, attachment],
+    });
+    let posted: MessageReply = read(&rig.send(request(&moderator, "POST", MESSAGES, body)));
+    let pushed = rig.take_pushes().remove(0).2;
+    assert_eq!(
+        pushed["event"],
+        json!({ "kind": "fetch", "seq": posted.message.seq })
+    );
+}

@@ -1,0 +1,127 @@
+//! An edge host as a process of its own, on a fixed port and state folder, that can be killed.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use edge::token::SigningKey;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, watch};
+
+use crate::service::{KEY_ID, Secrets, manifest};
+
+/// A policy whose rate limits do not bind, for load.
+pub fn unlimited_policy() -> String {
+    include_str!("../../../functions/edge/policy.json")
+        .replace("\"burst\": 6", "\"burst\": 1000")
+        .replace("\"per_minute\": 40", "\"per_minute\": 1000")
+}
+
+/// The process, which comes back where it was.
+pub struct KillableEdge {
+    /// Of this service.
+    pub secrets: Secrets,
+    address: SocketAddr,
+    state: TempDir,
+    child: Mutex<Child>,
+    up: watch::Sender<bool>,
+}
+
+impl KillableEdge {
+    /// Starts it on a free port.
+    ///
+    /// # Errors
+    /// When the binary or a component has not been built.
+    pub async fn start() -> Result<Self> {
+        let (secrets, state) = (Secrets::generate(), TempDir::new()?);
+        let free = ([127, 0, 0, 1], 0).into();
+        let (child, address) = spawn(&secrets, state.path(), free).await?;
+        Ok(Self {
+            secrets,
+            address,
+            state,
+            child: Mutex::new(child),
+            up: watch::Sender::new(true),
+        })
+    }
+
+    /// Its base address, the same after each start.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Kills it as a crash would, and starts it again with the same state.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub async fn kill_and_start(&self) -> Result<()> {
+        let mut child = self.child.lock().await;
+        self.up.send_replace(false);
+        child.kill().await?;
+        let (started, _) = spawn(&self.secrets, self.state.path(), self.address).await?;
+        *child = started;
+        self.up.send_replace(true);
+        Ok(())
+    }
+
+    /// Waits until it runs.
+    ///
+    /// # Errors
+    /// When it does not within ten seconds.
+    pub async fn wait_until_up(&self) -> Result<()> {
+        let mut up = self.up.subscribe();
+        let waiting = up.wait_for(|up| *up);
+        tokio::time::timeout(Duration::from_secs(30), waiting)
+            .await
+            .context("it stays down")??;
+        Ok(())
+    }
+}
+
+async fn spawn(secrets: &Secrets, state: &Path, listen: SocketAddr) -> Result<(Child, SocketAddr)> {
+    let program = binary("edge-host")?;
+    let key_set = SigningKey::new(secrets.signing).key_set_json(KEY_ID);
+    let mut child = Command::new(program)
+        .arg("--spin-toml")
+        .arg(manifest())
+        .args(["--listen", &listen.to_string(), "--state-dir"])
+        .arg(state)
+        .env(
+            "SPIN_VARIABLE_FLEET_SECRET",
+            SigningKey::new(secrets.fleet).to_base64(),
+        )
+        .env("SPIN_VARIABLE_TOKEN_KEYS", key_set)
+        .env("SPIN_VARIABLE_POLICY", unlimited_policy())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let stdout = child.stdout.take().context("standard output is piped")?;
+    let mut lines = BufReader::new(stdout).lines();
+    while let Some(line) = lines.next_line().await? {
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        if value["event"] == "listening" {
+            let address = value["address"]
+                .as_str()
+                .context("it names its address")?
+                .parse()?;
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return Ok((child, address));
+        }
+    }
+    bail!("the edge host ended before it listened")
+}
+
+/// A program of this workspace, built beside the one that runs (or beside the tests' folder).
+fn binary(name: &str) -> Result<std::path::PathBuf> {
+    let own = std::env::current_exe()?;
+    let folders = own.ancestors().skip(1).take(2);
+    let found = folders
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file());
+    found.with_context(|| format!("{name} is not built; `cargo build --package edge-host` does"))
+}

@@ -380,3 +380,39 @@ fn a_report_keeps_the_messages_around_even_when_they_are_deleted() {
         (2..=9).map(|n| format!("text {n}")).collect::<Vec<_>>()
     );
 }
+
+#[test]
+fn garbage_is_refused_by_every_route_with_a_documented_problem() {
+    let rig = Rig::unlimited(9);
+    rig.post("ann", ROOM, "k", "x");
+    let routes = wire::routes::ROUTES.iter();
+    for route in routes.filter(|route| route.function == wire::routes::Function::Chat) {
+        for (channel, player, seq) in [
+            (ROOM, "ann", "1"),
+            ("x", "\u{e9}", "x"),
+            ("%00", "%ff", "-1"),
+        ] {
+            let path = route
+                .path
+                .replace("{channel}", channel)
+                .replace("{player}", player)
+                .replace("{seq}", seq)
+                .replace("{reaction}", "%00");
+            for body in [
+                &b""[..],
+                b"\xff",
+                b"null",
+                b"[]",
+                b"{}",
+                b"{\"seq\":-1}",
+                b"\"\\ud800\"",
+            ] {
+                let mut raw = request(&claims("mod"), route.method, &path, Value::Null);
+                raw.body = body.to_vec();
+                raw.query = Some("in=&players=%ff&next=x&after=x".into());
+                let response = rig.send(raw);
+                assert!(response.status < 500, "{} {path} {body:?}", route.name);
+            }
+        }
+    }
+}

@@ -217,6 +217,7 @@ pub const MARK_READ: Route = Route {
         ProblemKind::PolicyRefused,
         ProblemKind::BodyInvalid,
         ProblemKind::Conflict,
+        ProblemKind::TextInvalid,
     ],
 };
 
@@ -282,6 +283,7 @@ pub const SET_PRESENCE: Route = Route {
         TOKEN[2],
         ProblemKind::RoomNotGranted,
         ProblemKind::BodyInvalid,
+        ProblemKind::TextInvalid,
     ],
 };
 
@@ -377,6 +379,9 @@ pub const SET_SETTINGS: Route = Route {
         ProblemKind::NotModerator,
         ProblemKind::TooFast,
         ProblemKind::Conflict,
+        ProblemKind::TextInvalid,
+        ProblemKind::Muted,
+        ProblemKind::Blocked,
     ],
 };
 

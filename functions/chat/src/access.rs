@@ -206,7 +206,8 @@ impl<'a, H: Ports, S: Store> Chat<'a, H, S> {
         bytes
     }
 
-    /// Lets others finish before try number `tried`: for as long as chance says, at first not at all.
+    /// Lets others finish before try number `tried`, for as long as chance says; before the first
+    /// not at all.
     pub(crate) async fn pause(&self, tried: u32) {
         if tried > 0 {
             let [chance, ..] = self.nonce();

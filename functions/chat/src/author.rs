@@ -30,6 +30,9 @@ pub(crate) struct Author {
     /// When the last message was tried, Unix milliseconds.
     #[serde(default, rename = "l")]
     last_ms: u64,
+    /// When the message before that was tried.
+    #[serde(default, rename = "p")]
+    before_last_ms: u64,
     #[serde(default, rename = "y")]
     typed_ms: u64,
     /// Key hash and the number that it was last tried with, oldest first.
@@ -233,12 +236,12 @@ impl Author {
             self.tries.remove(0);
         }
         self.tries.push((key.to_owned(), seq));
-        self.last_ms = now_ms;
+        self.before_last_ms = std::mem::replace(&mut self.last_ms, now_ms);
     }
 
-    /// Forgets when he wrote last: what is to follow is that message, at another number.
+    /// Takes his last message out of account: it is the one that is to follow, at another number.
     pub(crate) fn forget_last(&mut self) {
-        self.last_ms = 0;
+        self.last_ms = self.before_last_ms;
     }
 
     /// Whether he may say that he types, which he then has.

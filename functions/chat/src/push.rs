@@ -216,3 +216,29 @@ async fn join_all<F: Future<Output = bool>>(futures: Vec<F>) {
     })
     .await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::post::empty;
+
+    #[test]
+    fn what_would_not_fit_into_a_control_message_is_to_be_fetched() {
+        let channel = "room~lobby~main".parse().unwrap();
+        let text = |length: usize| {
+            let message = wire::chat::Message {
+                seq: 7,
+                text: Some("\"".repeat(length)),
+                ..empty()
+            };
+            push_text(&channel, ChatEvent::Changed { message })
+        };
+        assert!(text(100).contains("changed"));
+        let short = text(10_000);
+        assert!(
+            short.contains(r#"{"kind":"fetch","seq":7}"#),
+            "{}",
+            short.len()
+        );
+    }
+}

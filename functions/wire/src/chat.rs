@@ -217,7 +217,8 @@ pub struct ReactionCount {
     pub mine: bool,
 }
 
-/// Body of `POST /v1/chat/channels/{channel}/messages`. Exactly one of `text`, `phrase` and `notice` is there.
+/// Body of `POST /v1/chat/channels/{channel}/messages`. Exactly one of `text`, `phrase` and
+/// `notice` is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PostRequest {

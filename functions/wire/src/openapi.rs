@@ -38,8 +38,8 @@ pub fn document() -> Value {
         "info": {
             "title": "LifeVerse Voice",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Voice rooms and text chat for games, and the relay fleet. Every refusal \
-                is application/problem+json with a stable type and a sentence that says \
+            "description": "Voice rooms and text chat for games, and the relay fleet. Every \
+                refusal is application/problem+json with a stable type and a sentence that says \
                 what to change.",
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
@@ -167,8 +167,12 @@ fn query_parameters(generator: &mut SchemaGenerator, route: &Route) -> Vec<Value
         }
         _ => vec![],
     };
-    let one = |(name, schema): (&str, Value)| json!({ "name": name, "in": "query", "required": false, "schema": schema });
-    parameters.into_iter().map(one).collect()
+    let mut described = Vec::new();
+    for (name, schema) in parameters {
+        let schema: Value = schema;
+        described.push(json!({ "name": name, "in": "query", "required": false, "schema": schema }));
+    }
+    described
 }
 
 fn request_schema(generator: &mut SchemaGenerator, route: &Route) -> Value {

@@ -6,8 +6,8 @@ use wire::SessionId;
 use wire::limits::MAX_CLOCK_SKEW_MS;
 
 /// Most nonces remembered: 4,000 messages per second, as many chat messages as a shard's rooms may
-/// have, for the half minute that clocks may differ by. Only messages that authenticate get here, so
-/// nobody else can fill it; full, it is about 4 MB.
+/// have, for the half minute that clocks may differ by. Only messages that authenticate get here,
+/// so nobody else can fill it; full, it is about 4 MB.
 const NONCES_MAX: usize = 128 * 1024;
 
 /// Why a control message is refused although it is genuine.

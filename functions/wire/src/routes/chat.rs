@@ -40,7 +40,7 @@ pub const HISTORY: Route = Route {
     function: Function::Chat,
     method: "GET",
     path: "/v1/chat/channels/{channel}/messages",
-    summary: "Read messages: ?after= or ?before= a number, ?limit=, and ?wait= seconds for the next",
+    summary: "Read messages: ?after= or ?before= a number, ?limit=, ?wait= seconds for the next",
     auth: Auth::Player,
     body: None,
     status: 200,

@@ -320,8 +320,9 @@ mod tests {
     fn everyday_words_pass() {
         let filter = Filter::new(&["de", "en", "es", "fr"], &[""; 0]);
         let text = "assassin class grass Scunthorpe cocktail button shuttle analysis therapist \
-            pass the glass; Dickens, Essex, Sussex, Arsenal, Penistone; basement, \
-            skill, kill it, as is, ship it, duck, count, con, que, pour, Fachmann, Flick, conejo, disputar, computer";
+            pass the glass; Dickens, Essex, Sussex, Arsenal, Penistone; basement, skill, \
+            kill it, as is, ship it, duck, count, con, que, pour, Fachmann, Flick, conejo, \
+            disputar, computer";
         let found: Vec<&str> = filter.find(text).into_iter().map(|at| &text[at]).collect();
         assert_eq!(found, [""; 0]);
     }

@@ -167,18 +167,20 @@ pub(crate) const COMMANDS: &[Command] = &[
         name: "bench",
         summary: "measure: `cargo xtask bench join|chat|relay`",
         detail: "join: requests per second and p50/p99 of a join, and the time from join to the\n\
-                 first RTP packet. chat: posts per second, p50/p99, store items and dollars, and\n\
-                 the time from POST to 1,000 readers. relay: what forwarding, holding and\n\
-                 admitting take, next to what the kernel alone takes. Prints, and writes JSON under target/bench/.",
+                 first RTP packet. chat: posts per second, p50/p99, store items and dollars,\n\
+                 and the time from POST to 1,000 readers. relay: what forwarding, holding and\n\
+                 admitting take, next to what the kernel alone takes. Prints, and writes JSON\n\
+                 under target/bench/.",
         words: &["join", "chat", "relay"],
         flags: &[switch("--quick", "relay, chat: under a minute, less exact")],
     },
     Command {
         name: "chat",
         summary: "export or erase what chat keeps of a player",
-        detail: "export prints one JSON object per line; erase says how much it erased. Needs curl\n\
-                 and a token whose role is privacy: in the environment as PRIVACY_TOKEN, or else\n\
-                 one signed with the development key. Stop the player's tokens before erasing.",
+        detail: "export prints one JSON object per line; erase says how much it erased. Needs\n\
+                 curl and a token whose role is privacy: in the environment as PRIVACY_TOKEN,\n\
+                 or else one signed with the development key. Stop the player's tokens before\n\
+                 erasing.",
         words: &["export", "erase"],
         flags: &[
             required("--player", "ID", "whose data"),

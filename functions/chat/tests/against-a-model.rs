@@ -2,8 +2,6 @@
 //! and after its writes. A request that was not answered is sent again, as clients do, until it is;
 //! then the reply and what everybody reads must be the model's. A failure names its seed.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 mod rig;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,5 @@
 //! Any text that is taken comes back unchanged, and nothing that a client sends makes a fault.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 mod rig;
 
 use chat::Filter;

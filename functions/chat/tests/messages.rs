@@ -1,7 +1,5 @@
 //! What a channel does for its members.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 mod rig;
 
 use rig::{NOW_MS, ROOM, Rig, problem, read, share};

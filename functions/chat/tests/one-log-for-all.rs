@@ -2,8 +2,6 @@
 //! interleaved by a seed: whatever was acknowledged is in the log once, with the number that was
 //! acknowledged, and the log has no hole. A failure names the seed that repeats it.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 mod rig;
 
 use std::collections::{BTreeMap, BTreeSet};

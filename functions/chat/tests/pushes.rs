@@ -1,7 +1,5 @@
 //! What is pushed, to whom, and what it costs.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 mod rig;
 
 use edge::ports::Unreachable;

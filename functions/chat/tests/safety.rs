@@ -1,7 +1,5 @@
 //! Limits, policy, blocks and moderation, and how each refusal looks.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 mod rig;
 
 use edge::http::Response;

@@ -188,7 +188,7 @@ fn push_text(channel: &ChatChannel, event: ChatEvent) -> String {
     let text = |event: ChatEvent| {
         let message = RelayMessage::Chat {
             channel: channel.clone(),
-            event,
+            event: Box::new(event),
         };
         serde_json::to_string(&message).expect("our messages have string keys only")
     };

@@ -42,10 +42,6 @@ pub enum ClientMessage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "written or read one at a time, never kept in numbers"
-)]
 pub enum RelayMessage {
     /// Answer to the hello: who you are and who is here.
     Welcome {
@@ -97,7 +93,7 @@ pub enum RelayMessage {
         /// The channel, as the receiver addresses it.
         channel: ChatChannel,
         /// What.
-        event: ChatEvent,
+        event: Box<ChatEvent>,
     },
     /// The session is over.
     Ended {

@@ -479,7 +479,10 @@ fn chat_events(golden: &mut Golden) {
         let channel = "room~lobby~main".parse().expect("a channel");
         golden.check(
             &format!("relay-chat-{name}"),
-            &RelayMessage::Chat { channel, event },
+            &RelayMessage::Chat {
+                channel,
+                event: Box::new(event),
+            },
         );
     };
     check(

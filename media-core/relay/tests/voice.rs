@@ -388,7 +388,7 @@ async fn the_edge_can_end_one_session_and_not_another_players() {
 async fn the_edge_can_push_a_message_to_a_room() {
     let world = World::start().await;
     let (mut a, mut b) = world.pair().await;
-    let event = wire::chat::ChatEvent::Fetch { seq: 7 };
+    let event = Box::new(wire::chat::ChatEvent::Fetch { seq: 7 });
     let channel = "room~lobby~main".parse().unwrap();
     let message = RelayMessage::Chat { channel, event };
     let push = |nonce: u8, to: PushTarget| {

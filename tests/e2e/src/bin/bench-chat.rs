@@ -280,7 +280,7 @@ async fn posted(client: &mut Client) -> Result<std::time::Instant> {
         let Seen::Message(RelayMessage::Chat { event, .. }) = seen else {
             return None;
         };
-        matches!(event, ChatEvent::Posted { .. }).then_some(())
+        matches!(**event, ChatEvent::Posted { .. }).then_some(())
     };
     Ok(client.wait_for("the message", is_post).await?.0)
 }

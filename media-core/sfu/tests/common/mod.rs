@@ -20,7 +20,7 @@ use sfu::{
     Permissions, PlayerKey, Protocol, Request, RoomKey, RosterEntry, SessionId, Sfu, WallClock,
 };
 use str0m::channel::{ChannelConfig, ChannelId};
-use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
+use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion, Fingerprint};
 use str0m::crypto::from_feature_flags;
 use str0m::media::{Frequency, MediaKind, Mid, Pt};
 use str0m::net::{Protocol as Transport, Receive};
@@ -186,6 +186,7 @@ pub struct Want {
     pub other_certificate: bool,
     /// Use another password than the ticket's.
     pub other_password: bool,
+    pub dtls: DtlsVersion,
 }
 
 impl Default for Want {
@@ -199,6 +200,7 @@ impl Default for Want {
             hello: true,
             other_certificate: false,
             other_password: false,
+            dtls: DtlsVersion::Auto,
         }
     }
 }
@@ -410,6 +412,7 @@ impl Client {
         let mut settings = RtcConfig::new()
             .set_crypto_provider(Arc::clone(crypto))
             .set_dtls_cert(certificate_used)
+            .set_dtls_version(want.dtls)
             .clear_codecs()
             .set_rtp_mode(true)
             .set_extension_map(extensions);

@@ -1,14 +1,14 @@
 //! Demultiplexing and admission. **No state before proof**: a stranger's datagram allocates
 //! nothing until it has shown a ticket that opens and a MESSAGE-INTEGRITY that matches it.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use rand::Rng;
 use str0m::Input;
 use str0m::ice::StunMessage;
-use str0m::net::{Protocol as Transport, Receive};
+use str0m::net::Receive;
 
+use crate::path::Path;
 use crate::protocol::{Admission, BadTicket, Protocol};
 use crate::room::Room;
 use crate::session::Session;
@@ -28,8 +28,9 @@ const MAX_CLIENT_UFRAG_BYTES: usize = 256;
 const FIRST_SEQ_LIMIT: u64 = 1 << 15;
 
 impl<P: Protocol> Sfu<P> {
-    /// Takes a datagram that came from `from`.
-    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
+    /// Takes a datagram that came from `from`, an address (UDP) or a path.
+    pub fn handle_datagram(&mut self, now: Instant, from: impl Into<Path>, data: &[u8]) {
+        let from = from.into();
         self.advance(now);
         self.stats.datagrams_in += 1;
         self.stats.bytes_in += data.len() as u64;
@@ -44,8 +45,8 @@ impl<P: Protocol> Sfu<P> {
     }
 
     /// DTLS, RTP and RTCP: only from an address that STUN has proved.
-    fn handle_from_peer(&mut self, from: SocketAddr, data: &[u8]) -> Result<(), RejectReason> {
-        let index = *self.by_address.get(&from).ok_or(RejectReason::NoSession)?;
+    fn handle_from_peer(&mut self, from: Path, data: &[u8]) -> Result<(), RejectReason> {
+        let index = *self.by_path.get(&from).ok_or(RejectReason::NoSession)?;
         if matches!(data, [128..=191, RECEIVER_REPORT, ..]) {
             // About slots, of which str0m knows nothing: it would decrypt it in vain.
             return Ok(());
@@ -60,12 +61,12 @@ impl<P: Protocol> Sfu<P> {
         self.give(index, from, data)
     }
 
-    fn handle_stun(&mut self, from: SocketAddr, data: &[u8]) -> Result<(), RejectReason> {
+    fn handle_stun(&mut self, from: Path, data: &[u8]) -> Result<(), RejectReason> {
         let username = stun_username(data).ok_or(RejectReason::StunMalformed)?;
         let (ufrag, client) = username
             .split_once(':')
             .ok_or(RejectReason::TicketMalformed)?;
-        let known = self.by_address.get(&from).copied();
+        let known = self.by_path.get(&from).copied();
         if let Some(index) = known.filter(|&index| self.sessions[index].ufrag == ufrag) {
             let nominates = self.verify(data, &self.sessions[index].password)?;
             self.sessions[index].handle_check(self.now, from, nominates);
@@ -84,7 +85,7 @@ impl<P: Protocol> Sfu<P> {
                 (self.admit(admission, ufrag, client)?, nominates)
             }
         };
-        self.bind_address(index, from);
+        self.bind_path(index, from);
         self.sessions[index].handle_check(self.now, from, nominates);
         self.give(index, from, data)
     }
@@ -164,18 +165,18 @@ impl<P: Protocol> Sfu<P> {
         Ok(index)
     }
 
-    /// From now on datagrams from `address` belong to session `index`.
-    fn bind_address(&mut self, index: usize, address: SocketAddr) {
-        if let Some(other) = self.by_address.insert(address, index) {
-            self.sessions[other].remove_address(address);
+    /// From now on datagrams from `path` belong to session `index`.
+    fn bind_path(&mut self, index: usize, path: Path) {
+        if let Some(other) = self.by_path.insert(path, index) {
+            self.sessions[other].remove_path(path);
         }
-        if let Some(given_up) = self.sessions[index].add_address(address) {
-            self.by_address.remove(&given_up);
+        if let Some(given_up) = self.sessions[index].add_path(path) {
+            self.by_path.remove(&given_up);
         }
     }
 
     /// Hands a datagram to the session's str0m instance.
-    fn give(&mut self, index: usize, from: SocketAddr, data: &[u8]) -> Result<(), RejectReason> {
+    fn give(&mut self, index: usize, from: Path, data: &[u8]) -> Result<(), RejectReason> {
         if self.sessions[index].dirty {
             // str0m wants to be drained between two inputs.
             self.service(index);
@@ -185,7 +186,7 @@ impl<P: Protocol> Sfu<P> {
             .sessions
             .get_mut(index)
             .ok_or(RejectReason::NoSession)?;
-        let receive = Receive::new(Transport::Udp, from, destination, data)
+        let receive = Receive::new(from.protocol(), from.address, destination, data)
             .map_err(|_| RejectReason::Session)?;
         let taken = session.rtc.handle_input(Input::Receive(self.now, receive));
         // An error is the fault of this datagram, which may be forged: the session goes on.

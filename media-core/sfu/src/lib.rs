@@ -22,6 +22,7 @@ mod ended;
 mod forward;
 mod idents;
 mod keys;
+mod path;
 mod protocol;
 mod room;
 mod roster;
@@ -36,6 +37,7 @@ mod usage;
 
 pub use config::{Config, WallClock};
 pub use idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId};
+pub use path::{Path, Transport};
 pub use protocol::{
     Admission, BadMessage, BadTicket, ChannelGrant, Notice, Protocol, Request, RosterEntry,
 };

@@ -1,6 +1,5 @@
 //! Serving one session: draining str0m, acting on its events, passing voice on.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rand::Rng;
@@ -9,6 +8,7 @@ use str0m::rtp::RtpPacket;
 use str0m::{Event as RtcEvent, IceConnectionState, Input, Output};
 
 use crate::forward::{Pending, Speaker, fit};
+use crate::path::Path;
 use crate::protocol::{Protocol, Request};
 use crate::session::Phase;
 use crate::sfu::{Event, Sfu, Transmit};
@@ -60,7 +60,8 @@ impl<P: Protocol> Sfu<P> {
                 }
                 Ok(Output::Transmit(transmit)) => {
                     let data = Vec::from(transmit.contents);
-                    self.transmit(index, transmit.destination, data);
+                    let to = Path::of(transmit.proto, transmit.destination);
+                    self.transmit(index, to, data);
                 }
                 Ok(Output::Event(event)) => self.handle_rtc_event(index, event),
                 Err(_) => {
@@ -91,7 +92,8 @@ impl<P: Protocol> Sfu<P> {
                 Output::Timeout(_) => break,
                 Output::Transmit(transmit) => {
                     let data = Vec::from(transmit.contents);
-                    self.transmit(index, transmit.destination, data);
+                    let to = Path::of(transmit.proto, transmit.destination);
+                    self.transmit(index, to, data);
                 }
                 Output::Event(_) => {}
             }
@@ -99,13 +101,13 @@ impl<P: Protocol> Sfu<P> {
         self.remove(index, reason);
     }
 
-    fn transmit(&mut self, index: usize, to: SocketAddr, data: Vec<u8>) {
+    fn transmit(&mut self, index: usize, to: Path, data: Vec<u8>) {
         if let Some(to) = self.sessions[index].route(to, &data) {
             self.push_transmit(index, to, data);
         }
     }
 
-    fn push_transmit(&mut self, index: usize, to: SocketAddr, data: Vec<u8>) {
+    fn push_transmit(&mut self, index: usize, to: Path, data: Vec<u8>) {
         let room = &mut self.rooms[self.sessions[index].room];
         room.usage.packets_out += 1;
         room.usage.bytes_out += data.len() as u64;

@@ -1,7 +1,6 @@
 //! One participant's connection: its str0m instance and what the core knows of it.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use str0m::channel::ChannelId;
 use str0m::config::{DtlsVersion, Fingerprint};
 use str0m::format::{Codec, FormatParams};
 use str0m::media::{Frequency, MediaKind, Mid, Pt};
+use str0m::net::TcpType;
 use str0m::rtp::{Extension, ExtensionMap, Ssrc};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig, RtcError};
 
@@ -19,13 +19,14 @@ use crate::config::Config;
 use crate::forward::{Slot, Voice};
 use crate::idents::{PlayerKey, SessionId};
 use crate::keys::{KeySlot, TappedCrypto};
+use crate::path::Path;
 use crate::protocol::Admission;
 use crate::srtp::{Outbound, Sent, rtcp_ssrc};
 use crate::stats::EndReason;
 use crate::timers::Deadline;
 
-/// Addresses that one session may be reached at; a client that roams replaces its oldest.
-const MAX_ADDRESSES: usize = 4;
+/// Paths by which one session may be reached; a client that roams replaces its oldest.
+const MAX_PATHS: usize = 4;
 /// Data-channel messages that may wait for the channel.
 const MAX_OUTBOX: usize = 512;
 /// Buffer of the data channel; a client that lets more pile up is ended.
@@ -66,11 +67,11 @@ pub(crate) struct Session<F> {
     pub(crate) expires_at_unix_s: u64,
     pub(crate) fingerprint: [u8; 16],
     pub(crate) phase: Phase,
-    addresses: VecDeque<SocketAddr>,
-    /// The address that the client nominated last; media goes there.
-    nominated: Option<SocketAddr>,
+    paths: VecDeque<Path>,
+    /// The path that the client nominated last; media goes there.
+    nominated: Option<Path>,
     /// Where str0m sent last.
-    sent_to: Option<SocketAddr>,
+    sent_to: Option<Path>,
     keys: KeySlot,
     /// Once there are keys.
     outbound: Option<Outbound>,
@@ -142,7 +143,7 @@ impl<F> Session<F> {
             phase: Phase::Handshake {
                 until: now + config.handshake_timeout,
             },
-            addresses: VecDeque::with_capacity(1),
+            paths: VecDeque::with_capacity(1),
             nominated: None,
             sent_to: None,
             keys: crypto.newest_keys(),
@@ -183,7 +184,7 @@ impl<F> Session<F> {
     }
 
     /// Notes an authentic connectivity check.
-    pub(crate) fn handle_check(&mut self, now: Instant, from: SocketAddr, nominates: bool) {
+    pub(crate) fn handle_check(&mut self, now: Instant, from: Path, nominates: bool) {
         self.last_heard = now;
         if nominates {
             self.nominated = Some(from);
@@ -194,7 +195,7 @@ impl<F> Session<F> {
     /// first of two paths of one priority, which is what a client has whose NAT gave it another
     /// port: he would hear nothing any more. Answers to checks go back to where they came from.
     /// None for a report whose nonce may have been used for one of a slot's.
-    pub(crate) fn route(&mut self, to: SocketAddr, data: &[u8]) -> Option<SocketAddr> {
+    pub(crate) fn route(&mut self, to: Path, data: &[u8]) -> Option<Path> {
         let is_stun = data.first().is_some_and(|byte| *byte < 4);
         if is_stun {
             return Some(to);
@@ -207,7 +208,7 @@ impl<F> Session<F> {
     }
 
     /// Where voice goes; none before anything was sent.
-    pub(crate) fn media_route(&self) -> Option<SocketAddr> {
+    pub(crate) fn media_route(&self) -> Option<Path> {
         self.nominated.or(self.sent_to)
     }
 
@@ -234,11 +235,11 @@ impl<F> Session<F> {
         self.outbound.as_mut()?.seal_reports(unix_ms, &sent)
     }
 
-    /// Adds an address that was proved; returns one that is given up for it.
-    pub(crate) fn add_address(&mut self, address: SocketAddr) -> Option<SocketAddr> {
-        self.addresses.push_back(address);
-        let given_up = if self.addresses.len() > MAX_ADDRESSES {
-            self.addresses.pop_front()
+    /// Adds a path that was proved; returns one that is given up for it.
+    pub(crate) fn add_path(&mut self, path: Path) -> Option<Path> {
+        self.paths.push_back(path);
+        let given_up = if self.paths.len() > MAX_PATHS {
+            self.paths.pop_front()
         } else {
             None
         };
@@ -248,13 +249,13 @@ impl<F> Session<F> {
         given_up
     }
 
-    pub(crate) fn remove_address(&mut self, address: SocketAddr) {
-        self.addresses.retain(|known| *known != address);
-        self.nominated = self.nominated.filter(|nominated| *nominated != address);
+    pub(crate) fn remove_path(&mut self, path: Path) {
+        self.paths.retain(|known| *known != path);
+        self.nominated = self.nominated.filter(|nominated| *nominated != path);
     }
 
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.addresses.iter().copied()
+    pub(crate) fn paths(&self) -> impl Iterator<Item = Path> + '_ {
+        self.paths.iter().copied()
     }
 
     /// Whether the client may send one more message at `now`.
@@ -375,6 +376,10 @@ fn build_rtc(
     let mut rtc = settings.build(now);
     for &local in &config.local {
         rtc.add_local_candidate(Candidate::host(local, "udp")?);
+    }
+    for &local in &config.local_tcp {
+        let passive = Candidate::builder().tcp().host(local);
+        rtc.add_local_candidate(passive.tcptype(TcpType::Passive).build()?);
     }
     let mut api = rtc.direct_api();
     // An ICE-lite agent sends no checks, so it never uses the client's password.

@@ -1,7 +1,6 @@
 //! The state machine: what goes in, what comes out, and what is due when.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use foldhash::quality::FixedState;
@@ -13,6 +12,7 @@ use crate::config::{Config, WallClock};
 use crate::ended::Ended;
 use crate::idents::{PlayerKey, RoomKey, SessionId};
 use crate::keys::TappedCrypto;
+use crate::path::Path;
 use crate::protocol::Protocol;
 use crate::room::Room;
 use crate::session::{Phase, Session};
@@ -51,8 +51,8 @@ pub enum Command {
 #[derive(Debug)]
 pub struct Transmit {
     /// Where to.
-    pub to: SocketAddr,
-    /// UDP payload.
+    pub to: Path,
+    /// The datagram; a TCP connection carries it framed (RFC 4571).
     pub data: Vec<u8>,
 }
 
@@ -98,7 +98,7 @@ pub struct Sfu<P: Protocol> {
     pub(crate) stats: Stats,
     pub(crate) sessions: Slab<Session<P::Profile>>,
     pub(crate) rooms: Slab<Room>,
-    pub(crate) by_address: HashMap<SocketAddr, usize, FixedState>,
+    pub(crate) by_path: HashMap<Path, usize, FixedState>,
     pub(crate) by_session: HashMap<SessionId, usize, FixedState>,
     pub(crate) by_room: HashMap<RoomKey, usize, FixedState>,
     pub(crate) ended: Ended,
@@ -131,7 +131,7 @@ impl<P: Protocol> Sfu<P> {
             stats: Stats::default(),
             sessions: Slab::new(),
             rooms: Slab::new(),
-            by_address: HashMap::with_hasher(state.clone()),
+            by_path: HashMap::with_hasher(state.clone()),
             by_session: HashMap::with_hasher(state.clone()),
             by_room: HashMap::with_hasher(state),
             ended: Ended::default(),
@@ -173,7 +173,7 @@ impl<P: Protocol> Sfu<P> {
             events: self.events.len(),
             dirty: self.dirty.len(),
             longest_outbox: outboxes.max().unwrap_or_default(),
-            addresses: self.by_address.len(),
+            addresses: self.by_path.len(),
             timers: self.timers.len(),
             ended: self.ended.len(),
         }
@@ -201,6 +201,20 @@ impl<P: Protocol> Sfu<P> {
                     }
                 }
             }
+        }
+    }
+
+    /// Whether `path` belongs to a session. A TCP connection that belongs to none may be closed.
+    pub fn knows(&self, path: Path) -> bool {
+        self.by_path.contains_key(&path)
+    }
+
+    /// Notes that a TCP connection is closed. Its session lives on until its consent times out,
+    /// so that the client may open another.
+    pub fn handle_closed(&mut self, now: Instant, path: Path) {
+        self.advance(now);
+        if let Some(index) = self.by_path.remove(&path) {
+            self.sessions[index].remove_path(path);
         }
     }
 
@@ -324,9 +338,9 @@ impl<P: Protocol> Sfu<P> {
             self.leave_room(index);
         }
         let session = self.sessions.remove(index);
-        for address in session.addresses() {
-            if self.by_address.get(&address) == Some(&index) {
-                self.by_address.remove(&address);
+        for path in session.paths() {
+            if self.by_path.get(&path) == Some(&index) {
+                self.by_path.remove(&path);
             }
         }
         self.by_session.remove(&session.id);

@@ -158,7 +158,7 @@ pub struct Queues {
     pub dirty: usize,
     /// Messages that wait for a data channel, in the session that has most.
     pub longest_outbox: usize,
-    /// Addresses that belong to a session.
+    /// Paths that belong to a session.
     pub addresses: usize,
     /// Entries of the timer heap, those that no longer count included.
     pub timers: usize,

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use allocation_counter::measure;
 use sfu::{
     Admission, BadMessage, BadTicket, ChannelGrant, ChannelKey, Command, Config, Event, Notice,
-    Permissions, PlayerKey, Protocol, Request, RoomKey, RosterEntry, SessionId, Sfu, WallClock,
+    Path, Permissions, PlayerKey, Protocol, Request, RoomKey, RosterEntry, SessionId, Sfu,
+    WallClock,
 };
 use str0m::channel::{ChannelConfig, ChannelId};
 use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion, Fingerprint};
@@ -134,6 +135,8 @@ pub struct Client {
     /// As the client knows it, and as the shard sees it: a NAT may change the latter.
     local: SocketAddr,
     pub address: SocketAddr,
+    /// Its datagrams travel on a connection.
+    pub tcp: bool,
     pub admission: Admission,
     pub ufrag: String,
     channel: Option<ChannelId>,
@@ -187,6 +190,8 @@ pub struct Want {
     /// Use another password than the ticket's.
     pub other_password: bool,
     pub dtls: DtlsVersion,
+    /// Connect by ICE-TCP.
+    pub tcp: bool,
 }
 
 impl Default for Want {
@@ -201,6 +206,7 @@ impl Default for Want {
             other_certificate: false,
             other_password: false,
             dtls: DtlsVersion::Auto,
+            tcp: false,
         }
     }
 }
@@ -256,6 +262,7 @@ impl World {
             server_certificate,
             vec![SERVER.parse().unwrap()],
         );
+        config.local_tcp = vec![SERVER.parse().unwrap()];
         change(&mut config);
         let mut protocol = PlainProtocol::default();
         let mut clients = Vec::new();
@@ -359,7 +366,8 @@ impl World {
             }
             let Reverse((_, _, from, to, data)) = self.in_flight.pop().unwrap();
             if to == SERVER.parse().unwrap() {
-                let counted = measure(|| self.sfu.handle_datagram(now, from, &data));
+                let path = self.path(from);
+                let counted = measure(|| self.sfu.handle_datagram(now, path, &data));
                 if is_voice(&data) {
                     self.allocations.0.push(counted.count_total);
                 }
@@ -381,6 +389,16 @@ impl World {
         }
     }
 
+    /// The way to whoever has `address`.
+    pub fn path(&self, address: SocketAddr) -> Path {
+        let is_tcp = self.clients.iter().any(|c| c.address == address && c.tcp);
+        if is_tcp {
+            Path::tcp(address)
+        } else {
+            Path::udp(address)
+        }
+    }
+
     fn drain_sfu(&mut self) {
         let server = SERVER.parse().unwrap();
         loop {
@@ -390,7 +408,13 @@ impl World {
             if is_voice(&transmit.data) {
                 self.allocations.1.push(counted.count_total);
             }
-            self.send(server, transmit.to, transmit.data);
+            let to = transmit.to;
+            let receiver = self.clients.iter().find(|c| c.address == to.address);
+            if let Some(client) = receiver {
+                let own = client.tcp == (to.transport == sfu::Transport::Tcp);
+                assert!(own, "sent to a client's other transport");
+            }
+            self.send(server, to.address, transmit.data);
         }
         while let Some(event) = self.sfu.poll_event() {
             self.events.push(event);
@@ -430,8 +454,9 @@ impl Client {
             fingerprint.bytes[3] ^= 1;
         }
         let admission = admission(n, want, &fingerprint);
-        rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
-        rtc.add_remote_candidate(Candidate::host(SERVER.parse().unwrap(), "udp").unwrap());
+        let protocol = if want.tcp { "tcp" } else { "udp" };
+        rtc.add_local_candidate(Candidate::host(address, protocol).unwrap());
+        rtc.add_remote_candidate(Candidate::host(SERVER.parse().unwrap(), protocol).unwrap());
         let ufrag = format!("ticket-{n}");
         let mut pass = admission.ice_password.clone();
         if want.other_password {
@@ -458,6 +483,7 @@ impl Client {
             rtc,
             local: address,
             address,
+            tcp: want.tcp,
             admission,
             ufrag,
             channel: None,
@@ -549,7 +575,11 @@ impl Client {
             return;
         }
         let server = SERVER.parse().unwrap();
-        if let Ok(receive) = Receive::new(Transport::Udp, server, self.local, data) {
+        let transport = match self.tcp {
+            true => Transport::Tcp,
+            false => Transport::Udp,
+        };
+        if let Ok(receive) = Receive::new(transport, server, self.local, data) {
             let _ = self.rtc.handle_input(Input::Receive(now, receive));
             // str0m wants to be drained between two inputs.
             self.drain(now);

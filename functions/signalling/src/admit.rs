@@ -6,7 +6,6 @@ use edge::ports::{Clock, Entropy, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, config};
 use wire::claims::Claims;
-use wire::fleet::Transport;
 use wire::hello::{ChannelGrant, Hello};
 use wire::join::{DEFAULT_CHANNEL, JoinReply, JoinRequest};
 use wire::keys::FleetSecret;
@@ -216,18 +215,12 @@ impl<H: Clock + Entropy + Variables> Admit<'_, H> {
             slots: self.offer.slots,
         };
         let ufrag = ticket.seal(&keys, heartbeat.boot);
-        let candidates: Vec<_> = heartbeat
-            .candidates
-            .iter()
-            .filter(|candidate| candidate.transport == Transport::Udp)
-            .map(|candidate| candidate.address)
-            .collect();
         let admission = Admission {
             session,
             ufrag: &ufrag,
             password: &ice_password(&keys, &ufrag),
             fingerprint: &heartbeat.fingerprint,
-            candidates: &candidates,
+            candidates: &heartbeat.candidates,
         };
         let name = self.claims.name.clone().filter(|name| !name.is_empty());
         let hello = Hello {

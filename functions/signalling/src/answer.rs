@@ -2,9 +2,9 @@
 //! must agree on follows from the offer and the ticket, so no message to the relay is needed.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 
 use wire::SessionId;
+use wire::fleet::{Candidate, Transport};
 use wire::limits::MAX_MESSAGE_BYTES;
 
 use crate::offer::{AUDIO_LEVEL, Offer, Role, SCTP_PORT, Section};
@@ -20,8 +20,8 @@ pub struct Admission<'a> {
     pub password: &'a str,
     /// The shard's fingerprint, `sha-256 AB:CD:..`.
     pub fingerprint: &'a str,
-    /// Where the shard listens for UDP, best first.
-    pub candidates: &'a [SocketAddr],
+    /// Where the shard takes media, best first.
+    pub candidates: &'a [Candidate],
 }
 
 /// How the client should send Opus: 20 ms packets, forward error correction, silence left out,
@@ -33,6 +33,11 @@ const PACKET_MS: u32 = 20;
 const CNAME: &str = "lv";
 /// Type preference of a host candidate (RFC 8445, section 5.1.2.2).
 const HOST_PREFERENCE: u32 = 126;
+/// The same over TCP: below every kind of UDP but a relayed one (RFC 6544, section 4.2).
+const TCP_HOST_PREFERENCE: u32 = 90;
+/// Largest local preference over TCP for who waits for the other's connection: a direction
+/// preference of 2, and 13 bits for the rest (RFC 6544, section 4.2).
+const PASSIVE_LOCAL_PREFERENCE: u32 = (2 << 13) + 8191;
 
 /// Writes the answer, lines ended by CRLF.
 pub fn write(offer: &Offer, admission: &Admission<'_>) -> String {
@@ -144,13 +149,24 @@ fn voice(lines: &mut Lines, offer: &Offer, section: &Section) {
     }
 }
 
-fn candidates(lines: &mut Lines, addresses: &[SocketAddr]) {
-    for (rank, address) in (0_u32..).zip(addresses) {
+fn candidates(lines: &mut Lines, candidates: &[Candidate]) {
+    let of = |transport| move |candidate: &&Candidate| candidate.transport == transport;
+    let udp = candidates.iter().filter(of(Transport::Udp));
+    let tcp = candidates.iter().filter(of(Transport::Tcp));
+    for (rank, candidate) in (0_u32..).zip(udp.chain(tcp)) {
+        let (preference, local, transport, end) = match candidate.transport {
+            Transport::Udp => (HOST_PREFERENCE, 65_535, "udp", ""),
+            Transport::Tcp => {
+                let local = PASSIVE_LOCAL_PREFERENCE;
+                (TCP_HOST_PREFERENCE, local, "tcp", " tcptype passive")
+            }
+        };
         // RFC 8445, section 5.1.2.1, for component 1.
-        let priority = (HOST_PREFERENCE << 24) + ((65_535 - rank) << 8) + 255;
-        let (foundation, ip, port) = (rank + 1, address.ip(), address.port());
+        let priority = (preference << 24) + ((local - rank) << 8) + 255;
+        let (foundation, address) = (rank + 1, candidate.address);
+        let (ip, port) = (address.ip(), address.port());
         lines.add(format_args!(
-            "a=candidate:{foundation} 1 udp {priority} {ip} {port} typ host"
+            "a=candidate:{foundation} 1 {transport} {priority} {ip} {port} typ host{end}"
         ));
     }
     lines.add(format_args!("a=end-of-candidates"));

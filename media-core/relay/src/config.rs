@@ -27,6 +27,8 @@ usage: relay --shard NAME --region NAME --edge URL --key-file FILE [options]
   --edge URL              base address of the edge, http only
   --listen ADDRESS        UDP address for media, once per address family; shard n takes the
                           n-th port from there, port 0 takes free ones [0.0.0.0:7410]
+  --listen-tcp ADDRESS    TCP address for media of players without UDP, once per address family,
+                          one port for all shards; 443 passes most firewalls [none]
   --advertise IP          address that clients reach; repeatable, best first [that of --listen]
   --control ADDRESS       TCP address of /v1/control, /healthz and /metrics [127.0.0.1:7411]
   --control-url URL       how the edge reaches --control [http://ADDRESS]
@@ -63,6 +65,9 @@ pub struct Config {
     /// Where media arrives; at most one address per family. Shard n takes the n-th port from
     /// there, or a free one where the port is 0.
     pub listen: Vec<SocketAddr>,
+    /// Where media arrives over TCP, for players whose network has no UDP; at most one address per
+    /// family, the same for all shards. Port 0 takes a free one. Empty: nowhere.
+    pub listen_tcp: Vec<SocketAddr>,
     /// Addresses that clients reach, best first. Empty: those of `listen`.
     pub advertise: Vec<IpAddr>,
     /// Where the control endpoint listens.
@@ -152,6 +157,7 @@ pub struct Arguments {
     region: RegionName,
     edge: EdgeUrl,
     listen: Vec<SocketAddr>,
+    listen_tcp: Vec<SocketAddr>,
     advertise: Vec<IpAddr>,
     control: SocketAddr,
     control_url: Option<String>,
@@ -167,12 +173,13 @@ struct Given {
     values: Vec<(String, String)>,
 }
 
-const FLAGS: [&str; 13] = [
+const FLAGS: [&str; 14] = [
     "--shard",
     "--shards",
     "--region",
     "--edge",
     "--listen",
+    "--listen-tcp",
     "--advertise",
     "--control",
     "--control-url",
@@ -226,6 +233,7 @@ impl Given {
                 "--listen",
                 "ADDRESS:PORT, such as 0.0.0.0:7410 or [::]:7410",
             )?,
+            listen_tcp: self.all("--listen-tcp", "ADDRESS:PORT, such as 0.0.0.0:443")?,
             advertise: self.all("--advertise", "an IP address without a port")?,
             control: self
                 .one("--control")?
@@ -334,6 +342,7 @@ impl Arguments {
             region: self.region,
             edge: self.edge,
             listen,
+            listen_tcp: self.listen_tcp,
             advertise: self.advertise,
             control: self.control,
             control_url: self.control_url,
@@ -344,6 +353,17 @@ impl Arguments {
     }
 }
 
+/// Refuses two addresses of one family.
+pub(crate) fn check_families(flag: &str, listen: &[SocketAddr]) -> Result<(), StartError> {
+    let v4 = listen.iter().filter(|address| address.is_ipv4()).count();
+    if v4 > 1 || listen.len() - v4 > 1 {
+        return Err(StartError(format!(
+            "give {flag} once per address family (IPv4, IPv6)"
+        )));
+    }
+    Ok(())
+}
+
 /// The addresses where shard `number` listens.
 ///
 /// # Errors
@@ -352,11 +372,9 @@ pub(crate) fn listen_addresses(
     listen: &[SocketAddr],
     number: u16,
 ) -> Result<Vec<SocketAddr>, StartError> {
-    let v4 = listen.iter().filter(|address| address.is_ipv4()).count();
-    if listen.is_empty() || v4 > 1 || listen.len() - v4 > 1 {
-        return Err(StartError(
-            "give --listen once per address family (IPv4, IPv6)".to_owned(),
-        ));
+    check_families("--listen", listen)?;
+    if listen.is_empty() {
+        return Err(StartError("--listen is missing".to_owned()));
     }
     listen
         .iter()
@@ -376,18 +394,41 @@ pub(crate) fn listen_addresses(
 }
 
 /// What clients are told: the advertised addresses with the ports of the sockets, in the order in
-/// which they were advertised.
+/// which they were advertised, and after them those of the TCP listeners.
 ///
 /// # Errors
 /// When an address has no socket of its family, or nothing tells which address clients reach.
 pub(crate) fn candidates(
     bound: &[SocketAddr],
+    bound_tcp: &[SocketAddr],
     advertise: &[IpAddr],
 ) -> Result<Vec<Candidate>, StartError> {
-    let candidate = |address| Candidate {
-        transport: Transport::Udp,
-        address,
+    let mut found = reachable(Transport::Udp, bound, advertise)?;
+    if !bound_tcp.is_empty() {
+        // Not every family needs a way around a firewall.
+        let has_listener = |ip: &&IpAddr| bound_tcp.iter().any(|a| a.is_ipv4() == ip.is_ipv4());
+        let advertise: Vec<IpAddr> = advertise.iter().filter(has_listener).copied().collect();
+        found.extend(reachable(Transport::Tcp, bound_tcp, &advertise)?);
+    }
+    if found.len() > MAX_CANDIDATES {
+        return Err(StartError(format!(
+            "clients may be told {MAX_CANDIDATES} addresses at most, those of --listen-tcp \
+             included; give --advertise less often"
+        )));
+    }
+    Ok(found)
+}
+
+fn reachable(
+    transport: Transport,
+    bound: &[SocketAddr],
+    advertise: &[IpAddr],
+) -> Result<Vec<Candidate>, StartError> {
+    let flag = match transport {
+        Transport::Udp => "--listen",
+        Transport::Tcp => "--listen-tcp",
     };
+    let candidate = |address| Candidate { transport, address };
     let found: Vec<Candidate> = if advertise.is_empty() {
         let fixed = bound
             .iter()
@@ -403,20 +444,16 @@ pub(crate) fn candidates(
                 socket
                     .map(|socket| candidate(SocketAddr::new(*ip, socket.port())))
                     .ok_or_else(|| {
-                        StartError(format!("--advertise {ip} needs a --listen of its family"))
+                        StartError(format!("--advertise {ip} needs a {flag} of its family"))
                     })
             })
             .collect::<Result<_, _>>()?
     };
-    match found.len() {
-        0 => Err(StartError(
-            "--listen takes any address; say with --advertise IP which one clients reach"
-                .to_owned(),
-        )),
-        1..=MAX_CANDIDATES => Ok(found),
-        _ => Err(StartError(format!(
-            "--advertise may be given {MAX_CANDIDATES} times at most"
+    match found.is_empty() {
+        true => Err(StartError(format!(
+            "{flag} takes any address; say with --advertise IP which one clients reach"
         ))),
+        false => Ok(found),
     }
 }
 

@@ -11,6 +11,7 @@ use wire::channel::EndReason;
 use wire::{PlayerKey, SessionId, ShardId};
 
 use crate::exposition::Histogram;
+use crate::streams::{Arrival, StreamStats};
 
 /// Orders that wait for a shard. They are rare; a queue this long means that the shard is stuck.
 pub(crate) const ORDERS_MAX: usize = 1024;
@@ -29,6 +30,8 @@ pub(crate) enum Order {
     },
     /// Ask the participants to migrate, or stop asking.
     Drain(bool),
+    /// Take over a media connection.
+    Connection(Arrival),
     /// End all sessions, and then the thread.
     Stop,
     /// End the thread at once, as if the process had been killed.
@@ -56,6 +59,9 @@ pub(crate) struct Snapshot {
     pub(crate) overflows: u64,
     /// Counters of sending.
     pub(crate) sent: SendStats,
+    /// Open media connections, and their counters.
+    pub(crate) connections: u32,
+    pub(crate) streams: StreamStats,
     /// CPU time of the thread.
     pub(crate) cpu: Duration,
     /// Time of each turn of the loop, waiting left out.
@@ -115,6 +121,11 @@ impl ShardHandle {
             player,
             reason,
         })
+    }
+
+    /// Hands the shard a media connection.
+    pub(crate) fn take_connection(&self, arrival: Arrival) -> Result<(), NotTaken> {
+        self.order(Order::Connection(arrival))
     }
 
     /// Tells the shard to stop.

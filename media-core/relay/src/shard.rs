@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use sfu::{Command, Event, Sfu, WallClock};
+use sfu::{Command, Event, Sfu, Transport, WallClock};
 use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
 use tokio::sync::mpsc;
 use udp::{Poller, RecvBatch, SendBatch, SendStats, Socket, thread_cpu_time};
@@ -19,6 +19,7 @@ use crate::config::StartError;
 use crate::exposition::Histogram;
 use crate::handle::{Order, ShardHandle, Snapshot};
 use crate::protocol::SealedProtocol;
+use crate::streams::Streams;
 
 /// Longest wait of a turn, so that health can tell an idle loop from a stuck one.
 const WAIT_MAX: Duration = Duration::from_millis(200);
@@ -34,6 +35,10 @@ const STOP_MAX: Duration = Duration::from_millis(700);
 
 /// Orders taken per turn.
 const ORDERS_PER_TURN_MAX: usize = 64;
+
+/// Media connections of one shard for each session that it may have: a client that comes back
+/// opens the next before the last is gone.
+const CONNECTIONS_PER_SESSION_MAX: usize = 2;
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -77,6 +82,8 @@ pub(crate) struct Parts {
     pub(crate) certificate: Certificate,
     /// Addresses as clients know them; the first of each family is what str0m is told.
     pub(crate) local: Vec<SocketAddr>,
+    /// The same for TCP.
+    pub(crate) local_tcp: Vec<SocketAddr>,
     pub(crate) participants_max: u32,
     pub(crate) drain: Duration,
     pub(crate) seed: u64,
@@ -87,6 +94,7 @@ pub(crate) struct Parts {
 pub(crate) struct ShardLoop {
     /// Each with what waits to be sent through it; the index is the poller's token.
     lanes: Vec<Lane>,
+    streams: Streams,
     poller: Poller,
     received: RecvBatch,
     orders: Receiver<Order>,
@@ -125,10 +133,13 @@ impl ShardLoop {
             ..
         } = parts.certificate;
         let mut config = sfu::Config::new(crypto, certificate, parts.local);
+        config.local_tcp = parts.local_tcp;
         config.max_sessions = parts.participants_max as usize;
+        let connections_max = config.max_sessions * CONNECTIONS_PER_SESSION_MAX;
         let core = Sfu::new(config, parts.protocol, wall_clock(now), parts.seed, now);
         Ok(Self {
             lanes,
+            streams: Streams::new(connections_max),
             poller: parts.poller,
             received: RecvBatch::new(),
             orders: parts.orders,
@@ -180,9 +191,14 @@ impl ShardLoop {
             poller,
             received,
             core,
+            streams,
             ..
         } = self;
         for token in poller.readable() {
+            if Streams::has(token) {
+                streams.receive(core, clock::now(), token);
+                continue;
+            }
             let lane = &mut lanes[usize::try_from(token).expect("tokens are indices")];
             lane.socket.recv(received)?;
             let now = clock::now();
@@ -209,6 +225,11 @@ impl ShardLoop {
                     player: sfu::PlayerKey(player.0),
                     reason: end_reason(reason),
                 },
+                Order::Connection(arrival) => {
+                    let (streams, core) = (&mut self.streams, &mut self.core);
+                    streams.open(&self.poller, core, now, arrival);
+                    continue;
+                }
                 Order::Drain(true) => Command::Drain { over: self.drain },
                 Order::Drain(false) => Command::Undrain,
                 Order::Stop => {
@@ -226,16 +247,23 @@ impl ShardLoop {
 
     fn send(&mut self) {
         while let Some(transmit) = self.core.poll_transmit() {
-            let v4 = transmit.to.is_ipv4();
+            let to = transmit.to.address;
+            if transmit.to.transport == Transport::Tcp {
+                self.streams.send(to, &transmit.data);
+                continue;
+            }
+            let v4 = to.is_ipv4();
             let family = |lane: &&mut Lane| lane.socket.local_address().is_ipv4() == v4;
             // The core answers only who has written, so the family has a socket.
             if let Some(lane) = self.lanes.iter_mut().find(family) {
-                lane.batch.push(&lane.socket, transmit.to, &transmit.data);
+                lane.batch.push(&lane.socket, to, &transmit.data);
             }
         }
         for lane in self.lanes.iter_mut().filter(|lane| !lane.batch.is_empty()) {
             lane.batch.flush(&lane.socket);
         }
+        self.streams
+            .flush(&self.poller, &mut self.core, clock::now());
     }
 
     fn drain_events(&mut self) {
@@ -256,6 +284,7 @@ impl ShardLoop {
         }
         if now >= self.clock_at {
             self.clock_at = now + CLOCK_INTERVAL;
+            self.streams.sweep(&mut self.core, now);
             self.core
                 .handle_command(now, Command::SetWallClock(wall_clock(now)));
         }
@@ -288,6 +317,8 @@ impl ShardLoop {
             received: self.received.stats(),
             overflows,
             sent,
+            connections: count(self.streams.len()),
+            streams: self.streams.stats(),
             cpu: thread_cpu_time(),
             turns: self.turns.clone(),
             records_lost: self.records_lost,

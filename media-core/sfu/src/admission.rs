@@ -195,6 +195,12 @@ impl<P: Protocol> Sfu<P> {
     }
 }
 
+/// The ticket that a STUN binding request shows in its USERNAME, unopened and unproved; none when
+/// `datagram` is no such request. For a shell that must choose a shard.
+pub fn ticket_of(datagram: &[u8]) -> Option<&str> {
+    Some(stun_username(datagram)?.split_once(':')?.0)
+}
+
 /// The USERNAME of a STUN binding request, without allocating; none when it is not one.
 fn stun_username(data: &[u8]) -> Option<&str> {
     let (header, mut rest) = data.split_at_checked(STUN_HEADER_BYTES)?;

@@ -35,6 +35,7 @@ mod stats;
 mod timers;
 mod usage;
 
+pub use admission::ticket_of;
 pub use config::{Config, WallClock};
 pub use idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId};
 pub use path::{Path, Transport};

@@ -160,6 +160,7 @@ impl Edge {
             region: RegionName::new(REGION)?,
             edge: self.url().parse()?,
             listen: vec!["127.0.0.1:0".parse()?],
+            listen_tcp: vec!["127.0.0.1:0".parse()?],
             advertise: Vec::new(),
             control: "127.0.0.1:0".parse()?,
             control_url: None,

@@ -17,6 +17,7 @@ fn start_relay(runtime: &Runtime, fleet: &FakeFleet) -> Running {
         region: "bench".parse().unwrap(),
         edge: fleet.url.parse().unwrap(),
         listen: vec!["127.0.0.1:0".parse().unwrap()],
+        listen_tcp: Vec::new(),
         advertise: Vec::new(),
         control: "127.0.0.1:0".parse().unwrap(),
         control_url: None,

@@ -106,7 +106,7 @@ export class Connection {
   #watchProgress() {
     const unreachable = (/** @type {string} */ detail) => this.#fail("relay-unreachable", detail);
     const iceDeadline = this.#later(this.#options.iceMs, () => {
-      unreachable("The voice relay does not answer. A firewall may block UDP.");
+      unreachable("The voice relay does not answer. A firewall may be in the way.");
     });
     const check = () => {
       const state = this.#peer.iceConnectionState;

@@ -9,6 +9,8 @@ use wire::keys::ShardKey;
 use wire::limits::MAX_CANDIDATES;
 use wire::{RegionName, ShardId};
 
+use crate::overload::Limits;
+
 /// Most shards of one process: more cores than any machine that we would rent.
 pub const SHARDS_MAX: u16 = 128;
 
@@ -35,6 +37,9 @@ usage: relay --shard NAME --region NAME --edge URL --key-file FILE [options]
   --key-file FILE         shard keys, base64, one a line; or env RELAY_SHARD_KEYS
   --key-epoch N           epoch of the keys, 0 to 15 [0]
   --max-participants N    most participants of each shard [1000]
+  --full-cpu-percent N    share of a core above which a shard takes no more sessions, 1 to 100;
+                          100 for no limit [80]
+  --full-packets N        the same for datagrams sent in a second, 0 for no limit [0]
   --drain-seconds N       time over which a drain moves the participants [10]
   --help, --version
 
@@ -78,11 +83,25 @@ pub struct Config {
     pub keys: Vec<ShardKey>,
     /// Most participants of each shard.
     pub participants_max: u32,
+    /// Share of a core, in percent, above which a shard takes no more sessions; 100 for no limit.
+    pub full_cpu_percent: u8,
+    /// Datagrams sent in a second above which a shard takes no more sessions; 0 for no limit.
+    pub full_packets_per_s: u32,
     /// Time over which a drain moves the participants, in seconds.
     pub drain_seconds: u16,
 }
 
 impl Config {
+    /// Above which load a shard is full.
+    pub(crate) fn limits(&self) -> Limits {
+        let (percent, packets) = (self.full_cpu_percent, self.full_packets_per_s);
+        Limits {
+            sessions: self.participants_max.into(),
+            cpu_permille: (percent < 100).then_some(u64::from(percent) * 10),
+            packets_per_s: (packets > 0).then_some(packets.into()),
+        }
+    }
+
     /// Ids of the shards.
     ///
     /// # Errors
@@ -164,6 +183,8 @@ pub struct Arguments {
     key_file: Option<String>,
     key_epoch: u8,
     participants_max: u32,
+    full_cpu_percent: u8,
+    full_packets_per_s: u32,
     drain_seconds: u16,
 }
 
@@ -173,7 +194,7 @@ struct Given {
     values: Vec<(String, String)>,
 }
 
-const FLAGS: [&str; 14] = [
+const FLAGS: [&str; 16] = [
     "--shard",
     "--shards",
     "--region",
@@ -186,6 +207,8 @@ const FLAGS: [&str; 14] = [
     "--key-file",
     "--key-epoch",
     "--max-participants",
+    "--full-cpu-percent",
+    "--full-packets",
     "--drain-seconds",
     "--help",
 ];
@@ -242,6 +265,8 @@ impl Given {
             key_file: self.one("--key-file")?,
             key_epoch: self.one("--key-epoch")?.unwrap_or(0),
             participants_max: self.one("--max-participants")?.unwrap_or(1000),
+            full_cpu_percent: self.one("--full-cpu-percent")?.unwrap_or(80),
+            full_packets_per_s: self.one("--full-packets")?.unwrap_or(0),
             drain_seconds: self.one("--drain-seconds")?.unwrap_or(10),
         };
         let check = |fine: bool, rule: &str| match fine {
@@ -256,6 +281,10 @@ impl Given {
         check(
             arguments.participants_max > 0,
             "--max-participants must be at least 1",
+        )?;
+        check(
+            (1..=100).contains(&arguments.full_cpu_percent),
+            "--full-cpu-percent must be 1 to 100",
         )?;
         Ok(arguments)
     }
@@ -348,6 +377,8 @@ impl Arguments {
             control_url: self.control_url,
             keys,
             participants_max: self.participants_max,
+            full_cpu_percent: self.full_cpu_percent,
+            full_packets_per_s: self.full_packets_per_s,
             drain_seconds: self.drain_seconds,
         })
     }

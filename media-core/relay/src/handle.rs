@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use udp::{RecvStats, SendStats, Waker};
 use wire::channel::EndReason;
+use wire::fleet::RefusedRoom;
 use wire::{PlayerKey, SessionId, ShardId};
 
 use crate::exposition::Histogram;
+use crate::overload::FullReason;
 use crate::streams::{Arrival, StreamStats};
 
 /// Orders that wait for a shard. They are rare; a queue this long means that the shard is stuck.
@@ -87,8 +89,20 @@ pub(crate) struct ShardHandle {
     pub(crate) skew_ms: AtomicI64,
     pub(crate) heartbeats_accepted: AtomicU64,
     pub(crate) heartbeats_failed: AtomicU64,
+    fullness: Mutex<Fullness>,
+    /// The next heartbeat has something that cannot wait.
+    urgent: Notify,
     started: watch::Sender<bool>,
     ready: watch::Sender<bool>,
+}
+
+/// Whether a shard is full, why, and to which rooms it refused somebody since.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fullness {
+    pub(crate) reason: Option<FullReason>,
+    pub(crate) refused: Vec<RefusedRoom>,
+    /// How often it became full.
+    pub(crate) times: u64,
 }
 
 impl ShardHandle {
@@ -104,6 +118,8 @@ impl ShardHandle {
             skew_ms: AtomicI64::new(0),
             heartbeats_accepted: AtomicU64::new(0),
             heartbeats_failed: AtomicU64::new(0),
+            fullness: Mutex::default(),
+            urgent: Notify::new(),
             started: watch::Sender::new(false),
             ready: watch::Sender::new(false),
         }
@@ -151,6 +167,40 @@ impl ShardHandle {
             tracing::info!(shard = %self.id, draining, "the fleet changed the drain flag");
         }
         taken
+    }
+
+    /// Why the shard is full; none when it is not.
+    pub(crate) fn full(&self) -> Option<FullReason> {
+        self.fullness().reason
+    }
+
+    /// Whether the shard is full, and what follows from it.
+    pub(crate) fn fullness(&self) -> Fullness {
+        let fullness = self.fullness.lock();
+        fullness.expect("no panic while it is held").clone()
+    }
+
+    /// Notes whether the shard is full; called by the shard. What the fleet should know soon makes
+    /// the next heartbeat come at once.
+    pub(crate) fn set_full(&self, reason: Option<FullReason>, refused: Vec<RefusedRoom>) {
+        let mut held = self.fullness.lock().expect("no panic while it is held");
+        let turned = held.reason.is_some() != reason.is_some();
+        if turned {
+            let reason = reason.map(FullReason::label);
+            tracing::warn!(shard = %self.id, full = reason.is_some(), reason, "load");
+        }
+        let news = turned || refused.iter().any(|room| !held.refused.contains(room));
+        held.times += u64::from(turned && reason.is_some());
+        held.reason = reason;
+        held.refused = refused;
+        if news {
+            self.urgent.notify_one();
+        }
+    }
+
+    /// Waits until the next heartbeat has something that cannot wait. Cancel-safe.
+    pub(crate) async fn urgent(&self) {
+        self.urgent.notified().await;
     }
 
     /// Counts a heartbeat that was accepted or not.

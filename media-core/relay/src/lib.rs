@@ -16,6 +16,7 @@ mod handle;
 mod health;
 mod heartbeat;
 mod metrics;
+mod overload;
 mod protocol;
 mod replay;
 mod running;

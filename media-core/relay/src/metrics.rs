@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use crate::acceptor::{AcceptStats, Outcome};
 use crate::exposition::{Exposition, Kind};
 use crate::handle::{ShardHandle, Snapshot};
+use crate::overload::FullReason;
 use crate::state::Relay;
 use crate::streams::{CloseReason, DropReason};
 
@@ -165,6 +166,11 @@ pub(crate) fn render(relay: &Relay) -> String {
     per_shard(&mut text, &rows, Kind::Gauge, draining, |row| {
         u8::from(row.shard.draining.load(Ordering::Relaxed))
     });
+    let times = ("relay_full_total", "How often the shard became full.");
+    per_shard(&mut text, &rows, Kind::Counter, times, |row| {
+        row.shard.fullness().times
+    });
+    fullness(&mut text, &rows);
     reasons(&mut text, &rows);
     streams(&mut text, &rows);
     accepted(&mut text, &relay.accepted);
@@ -251,6 +257,19 @@ fn reasons(text: &mut Exposition, rows: &[Row<'_>]) {
         udp::DropReason::label,
         |figures, reason| figures.sent.dropped_for(reason),
     );
+}
+
+/// 1 for the reason for which a shard is full.
+fn fullness(text: &mut Exposition, rows: &[Row<'_>]) {
+    let help = "1 while the shard takes no new sessions for this reason.";
+    let mut family = text.family("relay_full", Kind::Gauge, help);
+    for row in rows {
+        let full = row.shard.full();
+        for reason in FullReason::ALL {
+            let labels = [("shard", row.shard.id.as_str()), ("reason", reason.label())];
+            family.sample(&labels, u8::from(full == Some(reason)));
+        }
+    }
 }
 
 fn streams(text: &mut Exposition, rows: &[Row<'_>]) {

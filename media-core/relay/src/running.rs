@@ -214,7 +214,7 @@ impl Maker<'_> {
             certificate: self.certificate.clone(),
             local: local(Transport::Udp),
             local_tcp: local(Transport::Tcp),
-            participants_max: self.config.participants_max,
+            limits: self.config.limits(),
             drain: Duration::from_secs(self.config.drain_seconds.into()),
             seed: u64::from_le_bytes(random()?),
             lines: self.lines.clone(),

@@ -12,12 +12,14 @@ use tokio::sync::mpsc;
 use udp::{Poller, RecvBatch, SendBatch, SendStats, Socket, thread_cpu_time};
 use wire::ShardId;
 use wire::channel::EndReason;
+use wire::fleet::RefusedRoom;
 use wire::record::{UsageKind, UsageRecord};
 
 use crate::clock;
 use crate::config::StartError;
 use crate::exposition::Histogram;
 use crate::handle::{Order, ShardHandle, Snapshot};
+use crate::overload::{Limits, Overload, Sample};
 use crate::protocol::SealedProtocol;
 use crate::streams::Streams;
 
@@ -84,7 +86,7 @@ pub(crate) struct Parts {
     pub(crate) local: Vec<SocketAddr>,
     /// The same for TCP.
     pub(crate) local_tcp: Vec<SocketAddr>,
-    pub(crate) participants_max: u32,
+    pub(crate) limits: Limits,
     pub(crate) drain: Duration,
     pub(crate) seed: u64,
     pub(crate) lines: mpsc::Sender<String>,
@@ -100,6 +102,7 @@ pub(crate) struct ShardLoop {
     orders: Receiver<Order>,
     handle: Arc<ShardHandle>,
     core: Sfu<SealedProtocol>,
+    overload: Overload,
     drain: Duration,
     lines: mpsc::Sender<String>,
     turns: Histogram,
@@ -134,8 +137,10 @@ impl ShardLoop {
         } = parts.certificate;
         let mut config = sfu::Config::new(crypto, certificate, parts.local);
         config.local_tcp = parts.local_tcp;
-        config.max_sessions = parts.participants_max as usize;
-        let connections_max = config.max_sessions * CONNECTIONS_PER_SESSION_MAX;
+        config.max_sessions = usize::try_from(parts.limits.sessions).unwrap_or(usize::MAX);
+        let connections_max = config
+            .max_sessions
+            .saturating_mul(CONNECTIONS_PER_SESSION_MAX);
         let core = Sfu::new(config, parts.protocol, wall_clock(now), parts.seed, now);
         Ok(Self {
             lanes,
@@ -145,6 +150,7 @@ impl ShardLoop {
             orders: parts.orders,
             handle: parts.handle,
             core,
+            overload: Overload::new(parts.limits),
             drain: parts.drain,
             lines: parts.lines,
             turns: Histogram::default(),
@@ -280,7 +286,16 @@ impl ShardLoop {
     fn keep_books(&mut self, now: Instant) {
         if now >= self.publish_at {
             self.publish_at = now + PUBLISH_INTERVAL;
-            self.handle.publish(self.snapshot());
+            let snapshot = self.snapshot();
+            let sample = Sample {
+                at: now,
+                cpu: snapshot.cpu,
+                packets: snapshot.sent.datagrams,
+                sessions: snapshot.sessions.into(),
+            };
+            // First, because news of the load makes the next heartbeat come at once.
+            self.handle.publish(snapshot);
+            self.weigh(sample);
         }
         if now >= self.clock_at {
             self.clock_at = now + CLOCK_INTERVAL;
@@ -288,6 +303,22 @@ impl ShardLoop {
             self.core
                 .handle_command(now, Command::SetWallClock(wall_clock(now)));
         }
+    }
+
+    /// Decides whether the shard is full, and tells the core and the heartbeat.
+    fn weigh(&mut self, sample: Sample) {
+        let full = self.overload.observe(sample);
+        let was = self.handle.full();
+        if was.is_some() != full.is_some() {
+            self.core
+                .handle_command(sample.at, Command::SetFull(full.is_some()));
+        }
+        let refused = self.core.refused_rooms();
+        let refused = refused.map(|(room, occupied)| RefusedRoom {
+            room: wire::RoomKey(room.0),
+            occupied,
+        });
+        self.handle.set_full(full, refused.collect());
     }
 
     fn is_done(&self, now: Instant) -> bool {

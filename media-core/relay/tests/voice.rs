@@ -54,7 +54,9 @@ async fn one_talks_and_the_other_hears_in_his_slot() {
     a.talk(true);
     let slot = b
         .until(|noticed| match noticed {
-            Noticed::Voice { ssrc, first_byte } => Some((*ssrc, *first_byte)),
+            Noticed::Voice {
+                ssrc, first_byte, ..
+            } => Some((*ssrc, *first_byte)),
             Noticed::Message(_) => None,
         })
         .await;

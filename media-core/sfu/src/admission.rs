@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use rand::Rng;
 use str0m::Input;
-use str0m::ice::StunMessage;
+use str0m::ice::{StunMessage, StunMessageBuilder};
 use str0m::net::Receive;
 
 use crate::path::Path;
 use crate::protocol::{Admission, BadTicket, Protocol};
 use crate::room::Room;
 use crate::session::Session;
-use crate::sfu::Sfu;
+use crate::sfu::{Sfu, Transmit};
 use crate::stats::RejectReason;
 
 /// First bytes of a STUN binding request (RFC 8489).
@@ -22,6 +22,12 @@ const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const ATTRIBUTE_USERNAME: u16 = 0x0006;
 /// RTCP packet type of a receiver report (RFC 3550); the first of a compound is in the clear.
 const RECEIVER_REPORT: u8 = 201;
+/// What a client is told whom the shard does not let in (RFC 8656, section 19).
+const NO_CAPACITY: (u16, &str) = (508, "Insufficient Capacity");
+/// Longest error response.
+const ERROR_BYTES_MAX: usize = 128;
+/// Rooms that are remembered while the shard is full.
+const MAX_REFUSED_ROOMS: usize = 64;
 /// Longest client username fragment (RFC 8839).
 const MAX_CLIENT_UFRAG_BYTES: usize = 256;
 /// First sequence numbers stay below this, so that none starts near a roll-over (RFC 3711).
@@ -80,7 +86,11 @@ impl<P: Protocol> Sfu<P> {
         let (index, nominates) = match self.by_session.get(&admission.session) {
             Some(&index) => (index, self.verify(data, &admission.ice_password)?),
             None => {
-                self.may_admit(&admission)?;
+                let allowed = self.may_admit(&admission);
+                if let Err(reason @ (RejectReason::Full | RejectReason::Stopping)) = allowed {
+                    return Err(self.refuse(from, data, &admission, reason));
+                }
+                allowed?;
                 let nominates = self.verify(data, &admission.ice_password)?;
                 (self.admit(admission, ufrag, client)?, nominates)
             }
@@ -105,10 +115,51 @@ impl<P: Protocol> Sfu<P> {
             .get(&admission.room)
             .map(|&index| self.rooms[index].sessions);
         let room_full = room.is_some_and(|sessions| sessions >= self.config.max_room_sessions);
-        if room_full || self.sessions.len() >= self.config.max_sessions {
+        if room_full || self.full || self.sessions.len() >= self.config.max_sessions {
             return Err(RejectReason::Full);
         }
         Ok(())
+    }
+
+    /// Tells a client with a good ticket that he is not let in, so that he joins again at once
+    /// instead of asking until his patience ends: browsers give up a pair of candidates that gets
+    /// this error. Leaves no state of his.
+    fn refuse(
+        &mut self,
+        to: Path,
+        data: &[u8],
+        admission: &Admission,
+        reason: RejectReason,
+    ) -> RejectReason {
+        if let Err(forged) = self.verify(data, &admission.ice_password) {
+            return forged;
+        }
+        if reason == RejectReason::Full && !self.refused.contains(&admission.room) {
+            self.refused.push_back(admission.room);
+            if self.refused.len() > MAX_REFUSED_ROOMS {
+                self.refused.pop_front();
+            }
+        }
+        let answer = self.no_capacity(to, data, &admission.ice_password);
+        self.transmits.extend(answer);
+        reason
+    }
+
+    /// The error response to a binding request; shorter than the request.
+    fn no_capacity(&self, to: Path, data: &[u8], password: &str) -> Option<Transmit> {
+        let id = StunMessage::parse(data).ok()?.trans_id();
+        let (code, phrase) = NO_CAPACITY;
+        let message = StunMessageBuilder::new().binding().failure();
+        let message = message.error_code(code, phrase).build(id);
+        let hmac = self.config.crypto.sha1_hmac_provider;
+        let mut bytes = [0; ERROR_BYTES_MAX];
+        let length = message
+            .to_bytes(Some(password.as_bytes()), &mut bytes, |key, parts| {
+                hmac.sha1_hmac(key, parts)
+            })
+            .ok()?;
+        let data = bytes[..length].to_vec();
+        Some(Transmit { to, data })
     }
 
     /// Checks MESSAGE-INTEGRITY (RFC 8489 section 9.1). True when the client nominates the path.

@@ -43,6 +43,8 @@ pub enum Command {
     Undrain,
     /// Tell everybody that the shard stops, and admit nobody from now on.
     Stop,
+    /// Refuse sessions that are new, or take them again; those that there are go on.
+    SetFull(bool),
     /// Corrects the wall clock.
     SetWallClock(WallClock),
 }
@@ -95,6 +97,9 @@ pub struct Sfu<P: Protocol> {
     pub(crate) now: Instant,
     pub(crate) clock: WallClock,
     pub(crate) stopping: bool,
+    pub(crate) full: bool,
+    /// Rooms to which somebody was refused since the shard is full, oldest first.
+    pub(crate) refused: VecDeque<RoomKey>,
     pub(crate) stats: Stats,
     pub(crate) sessions: Slab<Session<P::Profile>>,
     pub(crate) rooms: Slab<Room>,
@@ -128,6 +133,8 @@ impl<P: Protocol> Sfu<P> {
             now,
             clock,
             stopping: false,
+            full: false,
+            refused: VecDeque::new(),
             stats: Stats::default(),
             sessions: Slab::new(),
             rooms: Slab::new(),
@@ -163,6 +170,13 @@ impl<P: Protocol> Sfu<P> {
     /// Rooms with at least one session.
     pub fn rooms(&self) -> usize {
         self.rooms.len()
+    }
+
+    /// Rooms to which somebody was refused since [`Command::SetFull`], oldest first and at most
+    /// 64, and whether they have a session here.
+    pub fn refused_rooms(&self) -> impl Iterator<Item = (RoomKey, bool)> + '_ {
+        let here = |room| self.by_room.contains_key(room);
+        self.refused.iter().map(move |room| (*room, here(room)))
     }
 
     /// How much is held at this moment. Looks at every session: not for each wake-up.
@@ -243,6 +257,10 @@ impl<P: Protocol> Sfu<P> {
                 for index in self.session_indices() {
                     self.end(index, EndReason::RelayStopping);
                 }
+            }
+            Command::SetFull(full) => {
+                self.full = full;
+                self.refused.clear();
             }
             Command::SetWallClock(clock) => self.clock = clock,
         }

@@ -76,3 +76,34 @@ export function installEars({ tone }) {
     return sink.stream;
   };
 }
+
+/**
+ * A network that has no UDP: the page does not learn of the relay's UDP addresses. Runs in the
+ * page.
+ */
+export function removeUdp() {
+  globalThis.peers = [];
+  const Native = RTCPeerConnection;
+  globalThis.RTCPeerConnection = class extends Native {
+    constructor(...options) {
+      super(...options);
+      globalThis.peers.push(this);
+    }
+
+    setRemoteDescription({ type, sdp }) {
+      const lines = sdp.split("\r\n");
+      const kept = lines.filter((line) => !/^a=candidate:\S+ 1 udp /i.test(line));
+      return super.setRemoteDescription({ type, sdp: kept.join("\r\n") });
+    }
+  };
+
+  /** The transport of the pair of candidates in use, "" while there is none. */
+  globalThis.transportInUse = async () => {
+    const report = await globalThis.peers.at(-1).getStats();
+    const stats = new Map();
+    report.forEach((value) => stats.set(value.id, value));
+    const pairs = [...stats.values()].filter((value) => value.type === "candidate-pair");
+    const used = pairs.find((pair) => pair.nominated && pair.state === "succeeded");
+    return stats.get(used?.remoteCandidateId)?.protocol ?? "";
+  };
+}

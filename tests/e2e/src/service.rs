@@ -166,6 +166,8 @@ impl Edge {
             control_url: None,
             keys: vec![key],
             participants_max: 4000,
+            full_cpu_percent: 100,
+            full_packets_per_s: 0,
             drain_seconds: 1,
         };
         change(&mut config);

@@ -23,6 +23,8 @@ fn start_relay(runtime: &Runtime, fleet: &FakeFleet) -> Running {
         control_url: None,
         keys: vec![shard_key()],
         participants_max: 100,
+        full_cpu_percent: 100,
+        full_packets_per_s: 0,
         drain_seconds: 0,
     };
     let (lines, _) = mpsc::channel(LINES_MAX);

@@ -150,6 +150,8 @@ pub(crate) fn config(edge: &str, shards: usize) -> Config {
         control_url: None,
         keys: vec![key(); shards],
         participants_max: 100,
+        full_cpu_percent: 100,
+        full_packets_per_s: 0,
         drain_seconds: 0,
     }
 }

@@ -36,7 +36,7 @@ const FRAME: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) enum Noticed {
     Message(RelayMessage),
-    Voice { ssrc: u32, first_byte: u8 },
+    Voice { ssrc: u32, first_byte: u8, seq: u64 },
 }
 
 /// What a client is to do.
@@ -154,6 +154,11 @@ impl Client {
     /// Writes bytes on the connection, as they are.
     pub(crate) fn write(&self, bytes: Vec<u8>) {
         self.orders.send(Order::Write(bytes)).unwrap();
+    }
+
+    /// Whether it has noticed nothing so far.
+    pub(crate) fn was_left_out(&mut self) -> bool {
+        self.noticed.try_recv().is_err()
     }
 
     /// Waits for a notice that `wanted` accepts.
@@ -313,7 +318,13 @@ impl Player {
             }
             Event::RtpPacket(packet) => {
                 let (ssrc, first_byte) = (*packet.header.ssrc, packet.payload[0]);
-                self.sender.send(Noticed::Voice { ssrc, first_byte }).ok()?;
+                let seq = *packet.seq_no;
+                let voice = Noticed::Voice {
+                    ssrc,
+                    first_byte,
+                    seq,
+                };
+                self.sender.send(voice).ok()?;
             }
             _ => {}
         }

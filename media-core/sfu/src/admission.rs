@@ -59,8 +59,8 @@ impl<P: Protocol> Sfu<P> {
         }
         if let [first, second, _, _, _, _, _, _, a, b, c, d, ..] = *data {
             let session = &mut self.sessions[index];
-            let payload_type = *session.voice.payload_type();
-            if first >= 128 && second & 0x7f == payload_type {
+            let types = session.voice.payload_types();
+            if first >= 128 && types.contain(second & 0x7f) {
                 session.learn_source(u32::from_be_bytes([a, b, c, d]));
             }
         }

@@ -24,6 +24,7 @@ mod idents;
 mod keys;
 mod path;
 mod protocol;
+mod red;
 mod room;
 mod roster;
 mod service;

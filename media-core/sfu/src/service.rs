@@ -205,15 +205,15 @@ impl<P: Protocol> Sfu<P> {
             participant: session.participant,
             source: session.voice.source,
             speaks_in: session.speaks_in,
+            opus: session.voice.payload_types().opus,
         };
         let room_index = session.room;
-        let spare = self.spare.pop().unwrap_or_default();
         let room = &mut self.rooms[room_index];
         room.usage.talk_time += PACKET_TIME;
         if room.pending.is_empty() {
             self.talking.push_back(room_index);
         }
-        let pending = Pending::new(speaker, forwardable, &packet.payload, spare);
+        let pending = Pending::new(speaker, forwardable, &packet.payload, &mut self.spare);
         room.pending.push(pending);
         if forwardable.started {
             self.schedule_flush(room_index);
@@ -250,7 +250,7 @@ impl<P: Protocol> Sfu<P> {
         let Some(to) = listener.media_route() else {
             return;
         };
-        let payload_type = listener.voice.payload_type();
+        let types = listener.voice.payload_types();
         for pending in &mut room.pending {
             let speaker = pending.speaker;
             // Also while a player moves from one session to the next he does not hear himself.
@@ -258,14 +258,14 @@ impl<P: Protocol> Sfu<P> {
                 continue;
             }
             let slots = &mut listener.slots;
-            let (header, moved) = match fit(*now, slots, payload_type, pending, &config.speaking) {
+            let (header, moved) = match fit(*now, slots, types, pending, &config.speaking) {
                 Ok(fitted) => fitted,
                 Err(reason) => {
                     stats.drop(reason);
                     continue;
                 }
             };
-            let Some(data) = listener.seal_rtp(pending.with_header(header)) else {
+            let Some(data) = listener.seal_rtp(pending.with_header(types, header)) else {
                 stats.drop(DropReason::Seal);
                 continue;
             };
@@ -291,7 +291,7 @@ impl<P: Protocol> Sfu<P> {
         self.talking.pop_front();
         let room = &mut self.rooms[room_index];
         room.served = 0;
-        let packets = room.pending.drain(..).map(Pending::into_spare);
+        let packets = room.pending.drain(..).flat_map(Pending::into_spare);
         self.spare.extend(packets);
         self.spare.truncate(MAX_SPARE);
     }

@@ -16,7 +16,7 @@ use str0m::rtp::{Extension, ExtensionMap, Ssrc};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig, RtcError};
 
 use crate::config::Config;
-use crate::forward::{Slot, Voice};
+use crate::forward::{PayloadTypes, Slot, Voice};
 use crate::idents::{PlayerKey, SessionId};
 use crate::keys::{KeySlot, TappedCrypto};
 use crate::path::Path;
@@ -125,6 +125,10 @@ impl<F> Session<F> {
         client: &str,
         first_seq: u64,
     ) -> Result<Self, RtcError> {
+        let payload_types = PayloadTypes {
+            opus: admission.opus_payload_type,
+            red: admission.red_payload_type,
+        };
         let rtc = build_rtc(now, (config, crypto), &admission, ufrag, client)?;
         let slots = admission
             .slot_ssrcs
@@ -156,10 +160,7 @@ impl<F> Session<F> {
             hears_in: 0,
             muted: false,
             deafened: false,
-            voice: Voice::new(
-                admission.opus_payload_type,
-                admission.audio_level_id.is_some(),
-            ),
+            voice: Voice::new(payload_types, admission.audio_level_id.is_some()),
             slots: slots.collect(),
             slots_changed: 0,
             channel: None,
@@ -365,14 +366,23 @@ fn build_rtc(
         .set_rtp_mode(true)
         .set_sctp_max_buffered_amount(MAX_CHANNEL_BUFFER_BYTES)
         .set_sctp_max_message_size(MAX_MESSAGE_BYTES);
-    settings.codec_config().add_config(
-        Pt::from(admission.opus_payload_type),
-        None,
-        Codec::Opus,
-        Frequency::FORTY_EIGHT_KHZ,
-        Some(2),
-        FormatParams::default(),
-    );
+    // To str0m RED is Opus by another number: it passes payloads on as they are.
+    for payload_type in [
+        Some(admission.opus_payload_type),
+        admission.red_payload_type,
+    ] {
+        let Some(payload_type) = payload_type else {
+            continue;
+        };
+        settings.codec_config().add_config(
+            Pt::from(payload_type),
+            None,
+            Codec::Opus,
+            Frequency::FORTY_EIGHT_KHZ,
+            Some(2),
+            FormatParams::default(),
+        );
+    }
     let mut rtc = settings.build(now);
     for &local in &config.local {
         rtc.add_local_candidate(Candidate::host(local, "udp")?);

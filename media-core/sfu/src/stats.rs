@@ -84,8 +84,10 @@ reason_enum! {
         Late = "late",
         /// The listener's keys are used up, or are not there yet.
         Seal = "seal",
-        /// Not the payload type of the ticket.
+        /// Not a payload type of the ticket.
         PayloadType = "payload-type",
+        /// RED whose primary block is not found, or is not Opus.
+        RedMalformed = "red-malformed",
         /// A data-channel message that is not of the protocol.
         BadMessage = "bad-message",
         /// More data-channel messages in a second than allowed.

@@ -150,6 +150,8 @@ pub struct Client {
     rtc_at: Instant,
     voice_at: Instant,
     pub seq: u64,
+    /// What it sends instead of its number, with which payload type.
+    pub payload: Option<(u8, Vec<u8>)>,
     pub heard: Vec<RtpPacket>,
     /// Sender reports: when they came and what they said.
     pub reports: Vec<(Instant, SenderInfo)>,
@@ -192,6 +194,9 @@ pub struct Want {
     pub dtls: DtlsVersion,
     /// Connect by ICE-TCP.
     pub tcp: bool,
+    pub opus: u8,
+    /// Payload type of RED, where negotiated.
+    pub red: Option<u8>,
 }
 
 impl Default for Want {
@@ -207,6 +212,8 @@ impl Default for Want {
             other_password: false,
             dtls: DtlsVersion::Auto,
             tcp: false,
+            opus: OPUS,
+            red: None,
         }
     }
 }
@@ -234,7 +241,8 @@ fn admission(n: u8, want: &Want, fingerprint: &Fingerprint) -> Admission {
             speak: true,
             listen: true,
         },
-        opus_payload_type: OPUS,
+        opus_payload_type: want.opus,
+        red_payload_type: want.red,
         audio_level_id: Some(LEVEL_ID),
         slot_ssrcs: (0..want.slots)
             .map(|slot| 1000 * u32::from(n) + slot as u32 + 1)
@@ -440,14 +448,16 @@ impl Client {
             .clear_codecs()
             .set_rtp_mode(true)
             .set_extension_map(extensions);
-        settings.codec_config().add_config(
-            Pt::from(OPUS),
-            None,
-            str0m::format::Codec::Opus,
-            Frequency::FORTY_EIGHT_KHZ,
-            Some(2),
-            str0m::format::FormatParams::default(),
-        );
+        for payload_type in [want.opus].into_iter().chain(want.red) {
+            settings.codec_config().add_config(
+                Pt::from(payload_type),
+                None,
+                str0m::format::Codec::Opus,
+                Frequency::FORTY_EIGHT_KHZ,
+                Some(2),
+                str0m::format::FormatParams::default(),
+            );
+        }
         let mut rtc = settings.build(now);
         let mut fingerprint = rtc.direct_api().local_dtls_fingerprint().clone();
         if want.other_certificate {
@@ -495,6 +505,7 @@ impl Client {
             rtc_at: now,
             voice_at: now,
             seq: 100,
+            payload: None,
             heard: Vec::new(),
             reports: Vec::new(),
             messages: Vec::new(),
@@ -631,9 +642,12 @@ impl Client {
             voice_activity: Some(level > -50),
             ..Default::default()
         };
-        let payload = [self.number; 60];
-        let write = RtpWrite::new(Pt::from(OPUS), SeqNo::from(self.seq), time, now, payload)
-            .ext_vals(values);
+        let opus = self.admission.opus_payload_type;
+        let plain = (opus, vec![self.number; 60]);
+        let (payload_type, payload) = self.payload.clone().unwrap_or(plain);
+        let payload_type = Pt::from(payload_type);
+        let write =
+            RtpWrite::new(payload_type, SeqNo::from(self.seq), time, now, payload).ext_vals(values);
         let source = Ssrc::from(self.source);
         self.rtc
             .direct_api()

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
-import { removeUdp } from "./support/page-hooks.mjs";
+import { rememberPeers, removeUdp } from "./support/page-hooks.mjs";
 import { hears, join, scenario } from "./support/scenario.mjs";
 
 const ANN = 523;
 const BOB = 1237;
 
-const blocked = (page) => page.evaluateOnNewDocument(removeUdp);
+const blocked = async (page) => {
+  await page.evaluateOnNewDocument(removeUdp);
+  await page.evaluateOnNewDocument(rememberPeers);
+};
 
 for (const kind of ["chromium", "firefox"]) {
   scenario(`${kind} without UDP talks over TCP`, async ({ open, room }) => {

@@ -210,7 +210,7 @@ impl<H: Clock + Entropy + Variables> Admit<'_, H> {
             channel: ChannelKey::of(&self.room, &first.channel),
             permissions: Permissions(first.permissions),
             opus_payload_type: self.offer.opus_payload_type,
-            red_payload_type: 0,
+            red_payload_type: self.offer.red.map_or(0, |red| red.payload_type),
             audio_level_id: self.offer.audio_level_id.unwrap_or(0),
             slots: self.offer.slots,
         };

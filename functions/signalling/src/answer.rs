@@ -7,7 +7,7 @@ use wire::SessionId;
 use wire::fleet::{Candidate, Transport};
 use wire::limits::MAX_MESSAGE_BYTES;
 
-use crate::offer::{AUDIO_LEVEL, Offer, Role, SCTP_PORT, Section};
+use crate::offer::{AUDIO_LEVEL, Offer, Red, Role, SCTP_PORT, Section};
 
 /// What the answer says besides the echo of the offer.
 #[derive(Debug, Clone, Copy)]
@@ -89,10 +89,10 @@ fn refused(lines: &mut Lines, section: &Section) {
 
 fn accepted(lines: &mut Lines, offer: &Offer, section: &Section, admission: &Admission<'_>) {
     let Section { media, proto, .. } = section;
-    let opus = offer.opus_payload_type.to_string();
+    let voice = voice_formats(offer);
     let format = match section.role {
         Role::Data => section.format.as_str(),
-        _ => opus.as_str(),
+        _ => voice.as_str(),
     };
     // The real addresses are in the candidates (RFC 8840, section 4.3.1).
     lines.add(format_args!("m={media} 9 {proto} {format}"));
@@ -138,10 +138,27 @@ fn slot(lines: &mut Lines, offer: &Offer, section: &Section, session: SessionId,
     ));
 }
 
+/// Formats of an audio m-line, in the client's order: he sends the first.
+fn voice_formats(offer: &Offer) -> String {
+    let opus = offer.opus_payload_type;
+    match offer.red {
+        None => opus.to_string(),
+        Some(red) if red.preferred => format!("{} {opus}", red.payload_type),
+        Some(red) => format!("{opus} {}", red.payload_type),
+    }
+}
+
 fn voice(lines: &mut Lines, offer: &Offer, section: &Section) {
     let payload_type = offer.opus_payload_type;
     lines.add(format_args!("a=rtpmap:{payload_type} opus/48000/2"));
     lines.add(format_args!("a=fmtp:{payload_type} {OPUS_PARAMETERS}"));
+    if let Some(Red {
+        payload_type: red, ..
+    }) = offer.red
+    {
+        lines.add(format_args!("a=rtpmap:{red} red/48000/2"));
+        lines.add(format_args!("a=fmtp:{red} {payload_type}/{payload_type}"));
+    }
     lines.add(format_args!("a=ptime:{PACKET_MS}"));
     lines.add(format_args!("a=rtcp-mux"));
     if section.rtcp_rsize {

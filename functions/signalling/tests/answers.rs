@@ -126,6 +126,37 @@ fn tcp_comes_after_udp_and_with_less_priority() {
 }
 
 #[test]
+fn red_is_accepted_where_every_audio_line_has_it_and_sent_where_it_comes_first() {
+    let chromium = offer("chromium");
+    let formats = |sdp: &str| -> Vec<String> {
+        let text = answer(sdp);
+        let audio = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("m=audio 9 "));
+        let formats = audio.map(|line| line.replace("UDP/TLS/RTP/SAVPF ", ""));
+        formats.collect()
+    };
+    assert_eq!(formats(&chromium), ["111 63"; 5]);
+    assert!(answer(&chromium).contains("a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n"));
+    let preferred = chromium.replacen(" 111 63 ", " 63 111 ", 1);
+    assert_eq!(formats(&preferred)[..2], ["63 111", "63 111"]);
+    for broken in [
+        chromium.replacen("a=rtpmap:63 red/48000/2\r\n", "", 1),
+        chromium.replacen("a=fmtp:63 111/111\r\n", "a=fmtp:63 111/9\r\n", 1),
+        chromium.replacen("a=fmtp:63 111/111\r\n", "", 1),
+        chromium.replacen("red/48000/2", "red/8000", 1),
+    ] {
+        assert_ne!(broken, chromium, "the offer is as expected");
+        assert_eq!(formats(&broken), ["111"; 5]);
+    }
+    assert_eq!(
+        formats(&offer("firefox"))[0].split(' ').count(),
+        1,
+        "has none"
+    );
+}
+
+#[test]
 fn slots_are_numbered_by_the_order_of_the_m_lines() {
     let offer = offer::read(&offer("chromium")).expect("our file");
     let roles: Vec<Role> = offer.sections.iter().map(|section| section.role).collect();

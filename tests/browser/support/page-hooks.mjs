@@ -77,33 +77,51 @@ export function installEars({ tone }) {
   };
 }
 
+/** Keeps the page's peer connections, for their statistics. Runs in the page. */
+export function rememberPeers() {
+  const peers = [];
+  const Native = RTCPeerConnection;
+  globalThis.RTCPeerConnection = class extends Native {
+    constructor(...options) {
+      super(...options);
+      peers.push(this);
+    }
+  };
+
+  /** Statistics of the newest connection, by id. */
+  globalThis.statsNow = async () => {
+    const stats = new Map();
+    (await peers.at(-1).getStats()).forEach((value) => stats.set(value.id, value));
+    return stats;
+  };
+
+  /** The transport of the pair of candidates in use, "" while there is none. */
+  globalThis.transportInUse = async () => {
+    const stats = await statsNow();
+    const used = [...stats.values()].find((value) => {
+      return value.type === "candidate-pair" && value.nominated && value.state === "succeeded";
+    });
+    return stats.get(used?.remoteCandidateId)?.protocol ?? "";
+  };
+
+  /** What the microphone sends: the codec, and payload bytes for each packet. */
+  globalThis.sentVoice = async () => {
+    const stats = await statsNow();
+    const sent = [...stats.values()].find((value) => value.type === "outbound-rtp");
+    const codec = stats.get(sent?.codecId)?.mimeType ?? "";
+    return { codec, packets: sent.packetsSent, bytes: sent.bytesSent / sent.packetsSent };
+  };
+}
+
 /**
  * A network that has no UDP: the page does not learn of the relay's UDP addresses. Runs in the
  * page.
  */
 export function removeUdp() {
-  globalThis.peers = [];
-  const Native = RTCPeerConnection;
-  globalThis.RTCPeerConnection = class extends Native {
-    constructor(...options) {
-      super(...options);
-      globalThis.peers.push(this);
-    }
-
-    setRemoteDescription({ type, sdp }) {
-      const lines = sdp.split("\r\n");
-      const kept = lines.filter((line) => !/^a=candidate:\S+ 1 udp /i.test(line));
-      return super.setRemoteDescription({ type, sdp: kept.join("\r\n") });
-    }
-  };
-
-  /** The transport of the pair of candidates in use, "" while there is none. */
-  globalThis.transportInUse = async () => {
-    const report = await globalThis.peers.at(-1).getStats();
-    const stats = new Map();
-    report.forEach((value) => stats.set(value.id, value));
-    const pairs = [...stats.values()].filter((value) => value.type === "candidate-pair");
-    const used = pairs.find((pair) => pair.nominated && pair.state === "succeeded");
-    return stats.get(used?.remoteCandidateId)?.protocol ?? "";
+  const accept = RTCPeerConnection.prototype.setRemoteDescription;
+  RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+    const lines = sdp.split("\r\n");
+    const kept = lines.filter((line) => !/^a=candidate:\S+ 1 udp /i.test(line));
+    return accept.call(this, { type, sdp: kept.join("\r\n") });
   };
 }

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{Id, JoinSet};
 use tokio::time::timeout;
@@ -190,19 +189,19 @@ async fn welcome(connection: TcpStream, from: SocketAddr, relay: Arc<Relay>) -> 
         .unwrap_or(Outcome::Late)
 }
 
-async fn prove(mut connection: TcpStream, from: SocketAddr, relay: &Relay) -> Outcome {
-    let mut read = Vec::with_capacity(FIRST_READ_BYTES_MAX);
+async fn prove(connection: TcpStream, from: SocketAddr, relay: &Relay) -> Outcome {
+    let (mut buffer, mut length) = ([0; FIRST_READ_BYTES_MAX], 0);
     let shard = loop {
-        let room = FIRST_READ_BYTES_MAX - read.len();
-        match (&mut connection)
-            .take(room as u64)
-            .read_buf(&mut read)
-            .await
-        {
-            Ok(0) | Err(_) => return Outcome::Closed,
-            Ok(_) => {}
+        if connection.readable().await.is_err() {
+            return Outcome::Closed;
         }
-        match split_frame(&read) {
+        match connection.try_read(&mut buffer[length..]) {
+            Ok(0) => return Outcome::Closed,
+            Ok(count) => length += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(_) => return Outcome::Closed,
+        }
+        match split_frame(&buffer[..length]) {
             Ok(Some((datagram, _))) => {
                 let Some(ticket) = sfu::ticket_of(datagram) else {
                     return Outcome::NotStun;
@@ -212,10 +211,11 @@ async fn prove(mut connection: TcpStream, from: SocketAddr, relay: &Relay) -> Ou
                     None => return Outcome::Ticket,
                 }
             }
-            Ok(None) if read.len() < FIRST_READ_BYTES_MAX => {}
+            Ok(None) if length < FIRST_READ_BYTES_MAX => {}
             _ => return Outcome::NotStun,
         }
     };
+    let read = buffer[..length].to_vec();
     match hand_over(shard, connection, from, read) {
         Ok(()) => Outcome::Taken,
         Err(_) => Outcome::Shard,

@@ -29,7 +29,9 @@ const LEAVE_MAX_MS = 300;
  */
 function preferRedundancy(microphone) {
   const codecs = RTCRtpSender.getCapabilities("audio")?.codecs ?? [];
-  const isRed = (/** @type {{ mimeType: string }} */ { mimeType }) => /^audio\/red$/i.test(mimeType);
+  const isRed = (/** @type {{ mimeType: string }} */ codec) => {
+    return codec.mimeType.toLowerCase() === "audio/red";
+  };
   if (!codecs.some(isRed)) return;
   const others = codecs.filter((codec) => !isRed(codec));
   microphone.setCodecPreferences([...codecs.filter(isRed), ...others]);

@@ -57,7 +57,10 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_a_block_inside_them_or_nothing(payload: Vec<u8>, payload_type in 0..128_u8) {
+        fn any_bytes_are_a_block_inside_them_or_nothing(
+            payload: Vec<u8>,
+            payload_type in 0..128_u8,
+        ) {
             if let Some(from) = primary_from(&payload, payload_type) {
                 prop_assert!((1..=payload.len()).contains(&from));
             }

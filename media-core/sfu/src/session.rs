@@ -336,6 +336,18 @@ fn microphone_mid() -> Mid {
     Mid::from("mic")
 }
 
+/// To str0m RED is Opus by another number: it passes payloads on as they are.
+fn add_voice(settings: &mut RtcConfig, payload_type: u8) {
+    settings.codec_config().add_config(
+        Pt::from(payload_type),
+        None,
+        Codec::Opus,
+        Frequency::FORTY_EIGHT_KHZ,
+        Some(2),
+        FormatParams::default(),
+    );
+}
+
 fn build_rtc(
     now: Instant,
     (config, crypto): (&Config, &TappedCrypto),
@@ -351,6 +363,8 @@ fn build_rtc(
         ufrag: ufrag.to_owned(),
         pass: admission.ice_password.clone(),
     };
+    let opus = Some(admission.opus_payload_type);
+    let payload_types = opus.into_iter().chain(admission.red_payload_type);
     let mut settings = RtcConfig::new()
         .set_crypto_provider(Arc::clone(&crypto.provider))
         .set_dtls_cert(config.certificate.clone())
@@ -366,22 +380,8 @@ fn build_rtc(
         .set_rtp_mode(true)
         .set_sctp_max_buffered_amount(MAX_CHANNEL_BUFFER_BYTES)
         .set_sctp_max_message_size(MAX_MESSAGE_BYTES);
-    // To str0m RED is Opus by another number: it passes payloads on as they are.
-    for payload_type in [
-        Some(admission.opus_payload_type),
-        admission.red_payload_type,
-    ] {
-        let Some(payload_type) = payload_type else {
-            continue;
-        };
-        settings.codec_config().add_config(
-            Pt::from(payload_type),
-            None,
-            Codec::Opus,
-            Frequency::FORTY_EIGHT_KHZ,
-            Some(2),
-            FormatParams::default(),
-        );
+    for payload_type in payload_types {
+        add_voice(&mut settings, payload_type);
     }
     let mut rtc = settings.build(now);
     for &local in &config.local {

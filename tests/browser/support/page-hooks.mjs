@@ -104,12 +104,11 @@ export function rememberPeers() {
     return stats.get(used?.remoteCandidateId)?.protocol ?? "";
   };
 
-  /** What the microphone sends: the codec, and payload bytes for each packet. */
+  /** What the microphone sends: packets, and payload bytes for each. */
   globalThis.sentVoice = async () => {
     const stats = await statsNow();
     const sent = [...stats.values()].find((value) => value.type === "outbound-rtp");
-    const codec = stats.get(sent?.codecId)?.mimeType ?? "";
-    return { codec, packets: sent.packetsSent, bytes: sent.bytesSent / sent.packetsSent };
+    return { packets: sent.packetsSent, bytes: sent.bytesSent / sent.packetsSent };
   };
 }
 

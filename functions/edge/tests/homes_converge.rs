@@ -8,9 +8,9 @@ use edge::store::{Delete, Item, Key, Put, Query, Store, StoreError, Write};
 use edge::testing::MemoryStore;
 use edge::testing::schedule::{Chance, block_on, interleave, yield_now};
 use edge::{Metered, Refusal};
-use wire::fleet::{Candidate, Heartbeat, Load, ShardRecord, ShardState, Transport};
+use wire::fleet::{Candidate, Heartbeat, Load, RefusedRoom, ShardRecord, ShardState, Transport};
 use wire::problem::ProblemKind;
-use wire::{BootId, RegionName, RoomName};
+use wire::{BootId, RegionName, RoomKey, RoomName};
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -38,6 +38,7 @@ fn heartbeat(shard: &str, sent_at_ms: u64) -> Heartbeat {
         control_url: "http://192.0.2.1:7411".into(),
         load: Load::default(),
         capacity: 100,
+        refused: Vec::new(),
     }
 }
 
@@ -319,18 +320,15 @@ fn full_shards_keep_their_rooms_and_take_no_new_ones() {
         home_of(&store, NOW + 1, "new"),
         Err(ProblemKind::NoLiveRelay)
     );
-    let load = Load {
-        participants: 100,
-        ..Load::default()
+    let refused = |occupied, at| Heartbeat {
+        refused: vec![RefusedRoom {
+            room: RoomKey::of(&"old".parse().unwrap()),
+            occupied,
+        }],
+        sent_at_ms: at,
+        ..full.clone()
     };
-    beat(
-        &store,
-        NOW + 2,
-        &Heartbeat {
-            load,
-            ..heartbeat("a", NOW + 2)
-        },
-    );
+    beat(&store, NOW + 2, &refused(true, NOW + 2));
     beat(&store, NOW + 2, &heartbeat("b", NOW + 2));
     assert_eq!(
         home_of(&store, NOW + 2, "old"),
@@ -341,6 +339,21 @@ fn full_shards_keep_their_rooms_and_take_no_new_ones() {
         home_of(&store, NOW + 2, "new").unwrap().home.shard.as_str(),
         "b"
     );
+    beat(&store, NOW + 3, &refused(false, NOW + 3));
+    let moved = home_of(&store, NOW + 3, "old").unwrap().home;
+    assert_eq!(
+        (moved.shard.as_str(), moved.epoch),
+        ("b", 2),
+        "nobody was there"
+    );
+    // A shard that is open again takes what it has refused.
+    home_of(&store, NOW + 3, "third").unwrap();
+    let open = Heartbeat {
+        state: ShardState::Open,
+        ..refused(false, NOW + 4)
+    };
+    beat(&store, NOW + 4, &open);
+    assert!(home_of(&store, NOW + 4, "old").is_ok());
 }
 
 #[test]

@@ -3,7 +3,7 @@ use edge::ports::{Clock, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, config, directory};
 use wire::fleet::{Heartbeat, HeartbeatReply, Transport, verify_heartbeat};
-use wire::limits::MAX_CANDIDATES;
+use wire::limits::{MAX_CANDIDATES, MAX_REFUSED_ROOMS};
 use wire::problem::ProblemKind;
 use wire::routes::HEARTBEAT;
 
@@ -80,6 +80,9 @@ fn check(heartbeat: &Heartbeat) -> Result<(), Refusal> {
         return Err(body_invalid(
             "The control URL must be http:// or https:// and a host.",
         ));
+    }
+    if heartbeat.refused.len() > MAX_REFUSED_ROOMS {
+        return Err(body_invalid("Name at most 64 refused rooms."));
     }
     if heartbeat.capacity == 0 {
         return Err(body_invalid(

@@ -11,8 +11,8 @@ use edge::token::{SigningKey, sign};
 use wire::BootId;
 use wire::claims::{Claims, Role};
 use wire::fleet::{
-    Candidate, Heartbeat, HeartbeatReply, Home, Load, ShardList, ShardRecord, ShardState,
-    Transport, sign_heartbeat,
+    Candidate, Heartbeat, HeartbeatReply, Home, Load, RefusedRoom, ShardList, ShardRecord,
+    ShardState, Transport, sign_heartbeat,
 };
 use wire::keys::FleetSecret;
 
@@ -90,6 +90,7 @@ fn heartbeat() -> Heartbeat {
         control_url: "http://192.0.2.1:7411".into(),
         load: Load::default(),
         capacity: 100,
+        refused: Vec::new(),
     }
 }
 
@@ -198,6 +199,10 @@ fn settings_that_clients_could_not_use_are_refused() {
         transport: Transport::Tcp,
         ..address("192.0.2.1:443")
     };
+    let refused = RefusedRoom {
+        room: wire::RoomKey([1; 8]),
+        occupied: true,
+    };
     let beat = heartbeat;
     let broken = [
         Heartbeat {
@@ -250,6 +255,10 @@ fn settings_that_clients_could_not_use_are_refused() {
         },
         Heartbeat {
             capacity: 0,
+            ..beat()
+        },
+        Heartbeat {
+            refused: vec![refused; 65],
             ..beat()
         },
         Heartbeat {

@@ -8,7 +8,6 @@ use edge::store::Store;
 use edge::{Metered, Refusal, config};
 use wire::chat::WORLD_ROOM;
 use wire::claims::Claims;
-use wire::fleet::Transport;
 use wire::hello::{ChannelGrant, Hello};
 use wire::join::{DEFAULT_CHANNEL, JoinReply, JoinRequest};
 use wire::keys::FleetSecret;
@@ -227,23 +226,17 @@ impl<H: Clock + Entropy + Variables> Admit<'_, H> {
             channel: ChannelKey::of(&self.room, &first.channel),
             permissions: Permissions(first.permissions),
             opus_payload_type: self.offer.opus_payload_type,
-            red_payload_type: 0,
+            red_payload_type: self.offer.red.map_or(0, |red| red.payload_type),
             audio_level_id: self.offer.audio_level_id.unwrap_or(0),
             slots: self.offer.slots,
         };
         let ufrag = ticket.seal(&keys, heartbeat.boot);
-        let candidates: Vec<_> = heartbeat
-            .candidates
-            .iter()
-            .filter(|candidate| candidate.transport == Transport::Udp)
-            .map(|candidate| candidate.address)
-            .collect();
         let admission = Admission {
             session,
             ufrag: &ufrag,
             password: &ice_password(&keys, &ufrag),
             fingerprint: &heartbeat.fingerprint,
-            candidates: &candidates,
+            candidates: &heartbeat.candidates,
         };
         let name = self.claims.name.clone().filter(|name| !name.is_empty());
         let hello = Hello {

@@ -2,12 +2,12 @@
 //! must agree on follows from the offer and the ticket, so no message to the relay is needed.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 
 use wire::SessionId;
+use wire::fleet::{Candidate, Transport};
 use wire::limits::MAX_MESSAGE_BYTES;
 
-use crate::offer::{AUDIO_LEVEL, Offer, Role, SCTP_PORT, Section};
+use crate::offer::{AUDIO_LEVEL, Offer, Red, Role, SCTP_PORT, Section};
 
 /// What the answer says besides the echo of the offer.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +20,8 @@ pub struct Admission<'a> {
     pub password: &'a str,
     /// The shard's fingerprint, `sha-256 AB:CD:..`.
     pub fingerprint: &'a str,
-    /// Where the shard listens for UDP, best first.
-    pub candidates: &'a [SocketAddr],
+    /// Where the shard takes media, best first.
+    pub candidates: &'a [Candidate],
 }
 
 /// How the client should send Opus: 20 ms packets, forward error correction, silence left out,
@@ -33,6 +33,11 @@ const PACKET_MS: u32 = 20;
 const CNAME: &str = "lv";
 /// Type preference of a host candidate (RFC 8445, section 5.1.2.2).
 const HOST_PREFERENCE: u32 = 126;
+/// The same over TCP: below every kind of UDP but a relayed one (RFC 6544, section 4.2).
+const TCP_HOST_PREFERENCE: u32 = 90;
+/// Largest local preference over TCP for who waits for the other's connection: a direction
+/// preference of 2, and 13 bits for the rest (RFC 6544, section 4.2).
+const PASSIVE_LOCAL_PREFERENCE: u32 = (2 << 13) + 8191;
 
 /// Writes the answer, lines ended by CRLF.
 pub fn write(offer: &Offer, admission: &Admission<'_>) -> String {
@@ -84,10 +89,10 @@ fn refused(lines: &mut Lines, section: &Section) {
 
 fn accepted(lines: &mut Lines, offer: &Offer, section: &Section, admission: &Admission<'_>) {
     let Section { media, proto, .. } = section;
-    let opus = offer.opus_payload_type.to_string();
+    let voice = voice_formats(offer);
     let format = match section.role {
         Role::Data => section.format.as_str(),
-        _ => opus.as_str(),
+        _ => voice.as_str(),
     };
     // The real addresses are in the candidates (RFC 8840, section 4.3.1).
     lines.add(format_args!("m={media} 9 {proto} {format}"));
@@ -133,10 +138,27 @@ fn slot(lines: &mut Lines, offer: &Offer, section: &Section, session: SessionId,
     ));
 }
 
+/// Formats of an audio m-line, in the client's order: he sends the first.
+fn voice_formats(offer: &Offer) -> String {
+    let opus = offer.opus_payload_type;
+    match offer.red {
+        None => opus.to_string(),
+        Some(red) if red.preferred => format!("{} {opus}", red.payload_type),
+        Some(red) => format!("{opus} {}", red.payload_type),
+    }
+}
+
 fn voice(lines: &mut Lines, offer: &Offer, section: &Section) {
     let payload_type = offer.opus_payload_type;
     lines.add(format_args!("a=rtpmap:{payload_type} opus/48000/2"));
     lines.add(format_args!("a=fmtp:{payload_type} {OPUS_PARAMETERS}"));
+    if let Some(Red {
+        payload_type: red, ..
+    }) = offer.red
+    {
+        lines.add(format_args!("a=rtpmap:{red} red/48000/2"));
+        lines.add(format_args!("a=fmtp:{red} {payload_type}/{payload_type}"));
+    }
     lines.add(format_args!("a=ptime:{PACKET_MS}"));
     lines.add(format_args!("a=rtcp-mux"));
     if section.rtcp_rsize {
@@ -144,13 +166,24 @@ fn voice(lines: &mut Lines, offer: &Offer, section: &Section) {
     }
 }
 
-fn candidates(lines: &mut Lines, addresses: &[SocketAddr]) {
-    for (rank, address) in (0_u32..).zip(addresses) {
+fn candidates(lines: &mut Lines, candidates: &[Candidate]) {
+    let of = |transport| move |candidate: &&Candidate| candidate.transport == transport;
+    let udp = candidates.iter().filter(of(Transport::Udp));
+    let tcp = candidates.iter().filter(of(Transport::Tcp));
+    for (rank, candidate) in (0_u32..).zip(udp.chain(tcp)) {
+        let (preference, local, transport, end) = match candidate.transport {
+            Transport::Udp => (HOST_PREFERENCE, 65_535, "udp", ""),
+            Transport::Tcp => {
+                let local = PASSIVE_LOCAL_PREFERENCE;
+                (TCP_HOST_PREFERENCE, local, "tcp", " tcptype passive")
+            }
+        };
         // RFC 8445, section 5.1.2.1, for component 1.
-        let priority = (HOST_PREFERENCE << 24) + ((65_535 - rank) << 8) + 255;
-        let (foundation, ip, port) = (rank + 1, address.ip(), address.port());
+        let priority = (preference << 24) + ((local - rank) << 8) + 255;
+        let (foundation, address) = (rank + 1, candidate.address);
+        let (ip, port) = (address.ip(), address.port());
         lines.add(format_args!(
-            "a=candidate:{foundation} 1 udp {priority} {ip} {port} typ host"
+            "a=candidate:{foundation} 1 {transport} {priority} {ip} {port} typ host{end}"
         ));
     }
     lines.add(format_args!("a=end-of-candidates"));

@@ -31,10 +31,21 @@ pub struct Offer {
     pub fingerprint: [u8; 32],
     /// RTP payload type of Opus, the same for microphone and slots.
     pub opus_payload_type: u8,
+    /// RED for Opus (RFC 2198), when every audio m-line offers it with the same payload type.
+    pub red: Option<Red>,
     /// Id of the RFC 6464 extension on the microphone.
     pub audio_level_id: Option<u8>,
     /// Number of slots.
     pub slots: u8,
+}
+
+/// RED as offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Red {
+    /// RTP payload type, above 0.
+    pub payload_type: u8,
+    /// Whether the client would rather send RED than Opus alone.
+    pub preferred: bool,
 }
 
 /// One m-line.
@@ -103,9 +114,11 @@ pub fn read(text: &str) -> Result<Offer, Refusal> {
     check_transport(&session, tagged)?;
     let microphone = accepted().find(|line| line.role == Role::Microphone);
     let microphone = microphone.expect("roles() found one").media;
+    let opus_payload_type = opus_payload_type(&lines)?;
     Ok(Offer {
         fingerprint: fingerprint(&session, tagged, accepted().map(|line| line.media))?,
-        opus_payload_type: opus_payload_type(&lines)?,
+        opus_payload_type,
+        red: red(&lines, microphone, opus_payload_type),
         audio_level_id: section::audio_level_id(microphone),
         slots: roles
             .iter()
@@ -333,4 +346,18 @@ fn opus_payload_type(lines: &[Line<'_>]) -> Result<u8, Refusal> {
         .into_iter()
         .find(|pt| slots.iter().all(|types| types.contains(pt)));
     common.ok_or_else(|| invalid("Offer Opus with the same payload type on every audio m-line."))
+}
+
+fn red(lines: &[Line<'_>], microphone: &Media<'_>, opus: u8) -> Option<Red> {
+    let (payload_type, preferred) = section::red_payload_type(microphone, opus)?;
+    let mut slots = lines.iter().filter(|l| matches!(l.role, Role::Slot(_)));
+    let same = |line: &Line<'_>| {
+        let red = section::red_payload_type(line.media, opus);
+        red.is_some_and(|(other, _)| other == payload_type)
+    };
+    // A ticket says 0 for none.
+    (payload_type > 0 && slots.all(same)).then_some(Red {
+        payload_type,
+        preferred,
+    })
 }

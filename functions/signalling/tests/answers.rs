@@ -2,13 +2,12 @@
 
 mod rig;
 
-use std::net::SocketAddr;
-
 use rig::{FINGERPRINT, Rig, join_body, offer};
 use signalling::answer::{Admission, write};
 use signalling::offer::{self, Role};
 use str0m::change::SdpAnswer;
 use wire::SessionId;
+use wire::fleet::{Candidate, Transport};
 use wire::join::JoinReply;
 
 const OFFERS: [&str; 6] = [
@@ -20,8 +19,16 @@ const OFFERS: [&str; 6] = [
     "video-and-voice",
 ];
 
-fn candidates() -> [SocketAddr; 2] {
-    ["192.0.2.1:7410", "[2001:db8::1]:7410"].map(|text| text.parse().expect("an address"))
+fn candidates() -> [Candidate; 3] {
+    [
+        (Transport::Udp, "192.0.2.1:7410"),
+        (Transport::Tcp, "192.0.2.1:443"),
+        (Transport::Udp, "[2001:db8::1]:7410"),
+    ]
+    .map(|(transport, text)| Candidate {
+        transport,
+        address: text.parse().expect("an address"),
+    })
 }
 
 /// The answer to an offer, with a ticket and a password that do not change with the key schedule.
@@ -98,8 +105,54 @@ fn every_m_line_is_answered_in_order() {
     assert_eq!(lines("a=msid:"), ["slot-0 slot-0", "slot-1 slot-1"]);
     assert_eq!(
         lines("a=candidate:").len(),
-        2 * 4,
+        3 * 4,
         "on every accepted m-line"
+    );
+}
+
+#[test]
+fn tcp_comes_after_udp_and_with_less_priority() {
+    let text = answer(&offer("aiortc-whip"));
+    let candidates = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("a=candidate:"));
+    let wanted = [
+        "1 1 udp 2130706431 192.0.2.1 7410 typ host",
+        "2 1 udp 2130706175 2001:db8::1 7410 typ host",
+        "3 1 tcp 1516240383 192.0.2.1 443 typ host tcptype passive",
+    ];
+    // 90 * 2^24 + (2 * 2^13 + 8191 - 2) * 2^8 + 255
+    assert_eq!(candidates.collect::<Vec<_>>(), wanted);
+}
+
+#[test]
+fn red_is_accepted_where_every_audio_line_has_it_and_sent_where_it_comes_first() {
+    let chromium = offer("chromium");
+    let formats = |sdp: &str| -> Vec<String> {
+        let text = answer(sdp);
+        let audio = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("m=audio 9 "));
+        let formats = audio.map(|line| line.replace("UDP/TLS/RTP/SAVPF ", ""));
+        formats.collect()
+    };
+    assert_eq!(formats(&chromium), ["111 63"; 5]);
+    assert!(answer(&chromium).contains("a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n"));
+    let preferred = chromium.replacen(" 111 63 ", " 63 111 ", 1);
+    assert_eq!(formats(&preferred)[..2], ["63 111", "63 111"]);
+    for broken in [
+        chromium.replacen("a=rtpmap:63 red/48000/2\r\n", "", 1),
+        chromium.replacen("a=fmtp:63 111/111\r\n", "a=fmtp:63 111/9\r\n", 1),
+        chromium.replacen("a=fmtp:63 111/111\r\n", "", 1),
+        chromium.replacen("red/48000/2", "red/8000", 1),
+    ] {
+        assert_ne!(broken, chromium, "the offer is as expected");
+        assert_eq!(formats(&broken), ["111"; 5]);
+    }
+    assert_eq!(
+        formats(&offer("firefox"))[0].split(' ').count(),
+        1,
+        "has none"
     );
 }
 

@@ -69,7 +69,7 @@ fn the_relay_finds_everything_in_the_ticket_and_the_hello() {
         channel: ChannelKey::of(&room, &main),
         permissions: both,
         opus_payload_type: 111,
-        red_payload_type: 0,
+        red_payload_type: 63,
         audio_level_id: 1,
         slots: 4,
     };

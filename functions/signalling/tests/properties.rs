@@ -7,6 +7,7 @@ use rig::{Rig, join_body, join_request, offer};
 use signalling::answer::{Admission, write};
 use signalling::offer;
 use wire::SessionId;
+use wire::fleet::{Candidate, Transport};
 
 const OFFERS: [&str; 4] = ["chromium", "firefox", "aiortc", "video-and-voice"];
 
@@ -82,7 +83,10 @@ fn check(sdp: &str) -> Result<bool, TestCaseError> {
         ufrag: "ticket",
         password: "password",
         fingerprint: "sha-256 00",
-        candidates: &["192.0.2.1:7410".parse().expect("an address")],
+        candidates: &[Candidate {
+            transport: Transport::Udp,
+            address: "192.0.2.1:7410".parse().expect("an address"),
+        }],
     };
     let answer = write(&offer, &admission);
     let count =

@@ -17,10 +17,25 @@ const LEAVE_MAX_MS = 300;
 
 /**
  * @typedef {{ edge: string, room: string, token: string, channels?: string[], region?: string,
- *   slots: number, track: MediaStreamTrack | null, iceMs: number,
+ *   slots: number, track: MediaStreamTrack | null, redundancy: boolean, iceMs: number,
  *   onMessage: (connection: Connection, message: RelayMessage) => void,
  *   onDown: (connection: Connection, error: VoiceError) => void }} ConnectionOptions
  */
+
+/**
+ * Offers redundant audio (RFC 2198) before Opus alone, where the browser has it.
+ *
+ * @param {RTCRtpTransceiver} microphone
+ */
+function preferRedundancy(microphone) {
+  const codecs = RTCRtpSender.getCapabilities("audio")?.codecs ?? [];
+  const isRed = (/** @type {{ mimeType: string }} */ codec) => {
+    return codec.mimeType.toLowerCase() === "audio/red";
+  };
+  if (!codecs.some(isRed)) return;
+  const others = codecs.filter((codec) => !isRed(codec));
+  microphone.setCodecPreferences([...codecs.filter(isRed), ...others]);
+}
 
 export class Connection {
   #options;
@@ -51,6 +66,7 @@ export class Connection {
     const microphone = this.#peer.addTransceiver(options.track ?? "audio", {
       direction: "sendonly",
     });
+    if (options.redundancy) preferRedundancy(microphone);
     this.#microphone = microphone.sender;
     this.tracks = Array.from({ length: options.slots }, () => {
       return this.#peer.addTransceiver("audio", { direction: "recvonly" }).receiver.track;
@@ -106,7 +122,7 @@ export class Connection {
   #watchProgress() {
     const unreachable = (/** @type {string} */ detail) => this.#fail("relay-unreachable", detail);
     const iceDeadline = this.#later(this.#options.iceMs, () => {
-      unreachable("The voice relay does not answer. A firewall may block UDP.");
+      unreachable("The voice relay does not answer. A firewall may be in the way.");
     });
     const check = () => {
       const state = this.#peer.iceConnectionState;

@@ -58,6 +58,8 @@ const VOLUME_MAX = 2;
  * @property {string} [region] where a new room should live
  * @property {MicrophoneChoice} [microphone] null to only listen
  * @property {number} [slots] how many speakers can be heard at once, 1 to 16, default 8
+ * @property {boolean} [redundancy] send each packet twice, for a network that loses many: about
+ *   half as much again on the wire, for everybody who listens; default false
  * @property {boolean} [muted] join with the microphone muted
  * @property {AbortSignal} [signal] leaves the room when it fires
  * @property {{ [K in keyof RoomEvents]?: (detail: RoomEvents[K]) => void }} [on] handlers that
@@ -326,6 +328,7 @@ export class VoiceRoom extends Emitter {
       region: this.#options.region,
       slots: this.#slots,
       track: this.#track,
+      redundancy: this.#options.redundancy ?? false,
       iceMs: icePatience(this.#attempt),
       onMessage: (from, message) => this.#handleMessage(from, message),
       onDown: (from, error) => this.#handleDown(from, error),

@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::ids::{BootId, RegionName, RoomName, ShardId};
+use crate::ids::{BootId, RegionName, RoomKey, RoomName, ShardId};
 use crate::keys::ShardKeys;
 
 /// Scheme of the `authorization` header of a heartbeat: `Shard BASE64URL(HMAC-SHA-256(body))`.
@@ -39,6 +39,21 @@ pub struct Heartbeat {
     pub load: Load,
     /// Most participants that it accepts.
     pub capacity: u32,
+    /// Rooms to which it refused somebody since it is full, at most
+    /// [`crate::limits::MAX_REFUSED_ROOMS`]; the next join of them goes elsewhere or is refused at
+    /// once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedRoom>,
+}
+
+/// A room into which a full shard let nobody more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RefusedRoom {
+    /// The room.
+    pub room: RoomKey,
+    /// Whether somebody is in it there, so that it must stay.
+    pub occupied: bool,
 }
 
 /// A shard's own view of its state.
@@ -48,7 +63,8 @@ pub struct Heartbeat {
 pub enum ShardState {
     /// Takes sessions.
     Open,
-    /// Above its configured load: takes no new session, keeps those that it has.
+    /// Above its configured load: takes no new session, keeps those that it has. A join answered
+    /// before it said so is refused at once (STUN error 508) and made again.
     Full,
     /// Going away: no new rooms, participants are asked to migrate.
     Draining,

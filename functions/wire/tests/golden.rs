@@ -18,8 +18,8 @@ use wire::chat::{
 use wire::claims::{Age, Claims, Grant, Permission, Persona, Platform, Profile, Role};
 use wire::control::{ControlCommand, ControlMessage, PushTarget};
 use wire::fleet::{
-    Candidate, DrainRequest, Heartbeat, HeartbeatReply, Home, ListedShard, Load, ShardList,
-    ShardRecord, ShardState, Transport,
+    Candidate, DrainRequest, Heartbeat, HeartbeatReply, Home, ListedShard, Load, RefusedRoom,
+    ShardList, ShardRecord, ShardState, Transport,
 };
 use wire::hello::{ChannelGrant, Hello};
 use wire::join::{JoinReply, JoinRequest};
@@ -110,6 +110,7 @@ fn heartbeat() -> Heartbeat {
             cpu_permille: 45,
         },
         capacity: 500,
+        refused: Vec::new(),
     }
 }
 
@@ -265,6 +266,18 @@ fn fleet_messages(golden: &mut Golden) {
             },
         );
     }
+    let refused = RefusedRoom {
+        room: RoomKey([9; 8]),
+        occupied: false,
+    };
+    golden.check(
+        "heartbeat-refused",
+        &Heartbeat {
+            state: ShardState::Full,
+            refused: vec![refused],
+            ..heartbeat()
+        },
+    );
     let reply = HeartbeatReply {
         draining: false,
         now_ms: 1_700_000_000_010,

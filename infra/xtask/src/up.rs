@@ -132,6 +132,7 @@ fn start_relay(
         .arg(&secrets.shard_key_file);
     for media in &addresses.media {
         command.args(["--listen", &media.to_string()]);
+        command.args(["--listen-tcp", &media.to_string()]);
         command.args(["--advertise", &media.ip().to_string()]);
     }
     Supervised::spawn("relay", command, &workspace.dev().join("relay.jsonl"))
@@ -178,9 +179,10 @@ impl Addresses {
     fn check(&self) -> Result<()> {
         ports::check_tcp("--listen", self.listen)?;
         ports::check_tcp("--control", self.control)?;
-        self.media
-            .iter()
-            .try_for_each(|media| ports::check_udp("--media-port", *media))
+        self.media.iter().try_for_each(|media| {
+            ports::check_udp("--media-port", *media)?;
+            ports::check_tcp("--media-port", *media)
+        })
     }
 }
 

@@ -9,6 +9,8 @@ use wire::keys::ShardKey;
 use wire::limits::MAX_CANDIDATES;
 use wire::{RegionName, ShardId};
 
+use crate::overload::Limits;
+
 /// Most shards of one process: more cores than any machine that we would rent.
 pub const SHARDS_MAX: u16 = 128;
 
@@ -27,12 +29,17 @@ usage: relay --shard NAME --region NAME --edge URL --key-file FILE [options]
   --edge URL              base address of the edge, http only
   --listen ADDRESS        UDP address for media, once per address family; shard n takes the
                           n-th port from there, port 0 takes free ones [0.0.0.0:7410]
+  --listen-tcp ADDRESS    TCP address for media of players without UDP, once per address family,
+                          one port for all shards; 443 passes most firewalls [none]
   --advertise IP          address that clients reach; repeatable, best first [that of --listen]
   --control ADDRESS       TCP address of /v1/control, /healthz and /metrics [127.0.0.1:7411]
   --control-url URL       how the edge reaches --control [http://ADDRESS]
   --key-file FILE         shard keys, base64, one a line; or env RELAY_SHARD_KEYS
   --key-epoch N           epoch of the keys, 0 to 15 [0]
   --max-participants N    most participants of each shard [1000]
+  --full-cpu-percent N    share of a core above which a shard takes no more sessions, 1 to 100;
+                          100 for no limit [80]
+  --full-packets N        the same for datagrams sent in a second, 0 for no limit [0]
   --drain-seconds N       time over which a drain moves the participants [10]
   --help, --version
 
@@ -63,6 +70,9 @@ pub struct Config {
     /// Where media arrives; at most one address per family. Shard n takes the n-th port from
     /// there, or a free one where the port is 0.
     pub listen: Vec<SocketAddr>,
+    /// Where media arrives over TCP, for players whose network has no UDP; at most one address per
+    /// family, the same for all shards. Port 0 takes a free one. Empty: nowhere.
+    pub listen_tcp: Vec<SocketAddr>,
     /// Addresses that clients reach, best first. Empty: those of `listen`.
     pub advertise: Vec<IpAddr>,
     /// Where the control endpoint listens.
@@ -73,11 +83,25 @@ pub struct Config {
     pub keys: Vec<ShardKey>,
     /// Most participants of each shard.
     pub participants_max: u32,
+    /// Share of a core, in percent, above which a shard takes no more sessions; 100 for no limit.
+    pub full_cpu_percent: u8,
+    /// Datagrams sent in a second above which a shard takes no more sessions; 0 for no limit.
+    pub full_packets_per_s: u32,
     /// Time over which a drain moves the participants, in seconds.
     pub drain_seconds: u16,
 }
 
 impl Config {
+    /// Above which load a shard is full.
+    pub(crate) fn limits(&self) -> Limits {
+        let (percent, packets) = (self.full_cpu_percent, self.full_packets_per_s);
+        Limits {
+            sessions: self.participants_max.into(),
+            cpu_permille: (percent < 100).then_some(u64::from(percent) * 10),
+            packets_per_s: (packets > 0).then_some(packets.into()),
+        }
+    }
+
     /// Ids of the shards.
     ///
     /// # Errors
@@ -152,12 +176,15 @@ pub struct Arguments {
     region: RegionName,
     edge: EdgeUrl,
     listen: Vec<SocketAddr>,
+    listen_tcp: Vec<SocketAddr>,
     advertise: Vec<IpAddr>,
     control: SocketAddr,
     control_url: Option<String>,
     key_file: Option<String>,
     key_epoch: u8,
     participants_max: u32,
+    full_cpu_percent: u8,
+    full_packets_per_s: u32,
     drain_seconds: u16,
 }
 
@@ -167,18 +194,21 @@ struct Given {
     values: Vec<(String, String)>,
 }
 
-const FLAGS: [&str; 13] = [
+const FLAGS: [&str; 16] = [
     "--shard",
     "--shards",
     "--region",
     "--edge",
     "--listen",
+    "--listen-tcp",
     "--advertise",
     "--control",
     "--control-url",
     "--key-file",
     "--key-epoch",
     "--max-participants",
+    "--full-cpu-percent",
+    "--full-packets",
     "--drain-seconds",
     "--help",
 ];
@@ -226,6 +256,7 @@ impl Given {
                 "--listen",
                 "ADDRESS:PORT, such as 0.0.0.0:7410 or [::]:7410",
             )?,
+            listen_tcp: self.all("--listen-tcp", "ADDRESS:PORT, such as 0.0.0.0:443")?,
             advertise: self.all("--advertise", "an IP address without a port")?,
             control: self
                 .one("--control")?
@@ -234,6 +265,8 @@ impl Given {
             key_file: self.one("--key-file")?,
             key_epoch: self.one("--key-epoch")?.unwrap_or(0),
             participants_max: self.one("--max-participants")?.unwrap_or(1000),
+            full_cpu_percent: self.one("--full-cpu-percent")?.unwrap_or(80),
+            full_packets_per_s: self.one("--full-packets")?.unwrap_or(0),
             drain_seconds: self.one("--drain-seconds")?.unwrap_or(10),
         };
         let check = |fine: bool, rule: &str| match fine {
@@ -248,6 +281,10 @@ impl Given {
         check(
             arguments.participants_max > 0,
             "--max-participants must be at least 1",
+        )?;
+        check(
+            (1..=100).contains(&arguments.full_cpu_percent),
+            "--full-cpu-percent must be 1 to 100",
         )?;
         Ok(arguments)
     }
@@ -334,14 +371,28 @@ impl Arguments {
             region: self.region,
             edge: self.edge,
             listen,
+            listen_tcp: self.listen_tcp,
             advertise: self.advertise,
             control: self.control,
             control_url: self.control_url,
             keys,
             participants_max: self.participants_max,
+            full_cpu_percent: self.full_cpu_percent,
+            full_packets_per_s: self.full_packets_per_s,
             drain_seconds: self.drain_seconds,
         })
     }
+}
+
+/// Refuses two addresses of one family.
+pub(crate) fn check_families(flag: &str, listen: &[SocketAddr]) -> Result<(), StartError> {
+    let v4 = listen.iter().filter(|address| address.is_ipv4()).count();
+    if v4 > 1 || listen.len() - v4 > 1 {
+        return Err(StartError(format!(
+            "give {flag} once per address family (IPv4, IPv6)"
+        )));
+    }
+    Ok(())
 }
 
 /// The addresses where shard `number` listens.
@@ -352,11 +403,9 @@ pub(crate) fn listen_addresses(
     listen: &[SocketAddr],
     number: u16,
 ) -> Result<Vec<SocketAddr>, StartError> {
-    let v4 = listen.iter().filter(|address| address.is_ipv4()).count();
-    if listen.is_empty() || v4 > 1 || listen.len() - v4 > 1 {
-        return Err(StartError(
-            "give --listen once per address family (IPv4, IPv6)".to_owned(),
-        ));
+    check_families("--listen", listen)?;
+    if listen.is_empty() {
+        return Err(StartError("--listen is missing".to_owned()));
     }
     listen
         .iter()
@@ -376,18 +425,41 @@ pub(crate) fn listen_addresses(
 }
 
 /// What clients are told: the advertised addresses with the ports of the sockets, in the order in
-/// which they were advertised.
+/// which they were advertised, and after them those of the TCP listeners.
 ///
 /// # Errors
 /// When an address has no socket of its family, or nothing tells which address clients reach.
 pub(crate) fn candidates(
     bound: &[SocketAddr],
+    bound_tcp: &[SocketAddr],
     advertise: &[IpAddr],
 ) -> Result<Vec<Candidate>, StartError> {
-    let candidate = |address| Candidate {
-        transport: Transport::Udp,
-        address,
+    let mut found = reachable(Transport::Udp, bound, advertise)?;
+    if !bound_tcp.is_empty() {
+        // Not every family needs a way around a firewall.
+        let has_listener = |ip: &&IpAddr| bound_tcp.iter().any(|a| a.is_ipv4() == ip.is_ipv4());
+        let advertise: Vec<IpAddr> = advertise.iter().filter(has_listener).copied().collect();
+        found.extend(reachable(Transport::Tcp, bound_tcp, &advertise)?);
+    }
+    if found.len() > MAX_CANDIDATES {
+        return Err(StartError(format!(
+            "clients may be told {MAX_CANDIDATES} addresses at most, those of --listen-tcp \
+             included; give --advertise less often"
+        )));
+    }
+    Ok(found)
+}
+
+fn reachable(
+    transport: Transport,
+    bound: &[SocketAddr],
+    advertise: &[IpAddr],
+) -> Result<Vec<Candidate>, StartError> {
+    let flag = match transport {
+        Transport::Udp => "--listen",
+        Transport::Tcp => "--listen-tcp",
     };
+    let candidate = |address| Candidate { transport, address };
     let found: Vec<Candidate> = if advertise.is_empty() {
         let fixed = bound
             .iter()
@@ -403,20 +475,16 @@ pub(crate) fn candidates(
                 socket
                     .map(|socket| candidate(SocketAddr::new(*ip, socket.port())))
                     .ok_or_else(|| {
-                        StartError(format!("--advertise {ip} needs a --listen of its family"))
+                        StartError(format!("--advertise {ip} needs a {flag} of its family"))
                     })
             })
             .collect::<Result<_, _>>()?
     };
-    match found.len() {
-        0 => Err(StartError(
-            "--listen takes any address; say with --advertise IP which one clients reach"
-                .to_owned(),
-        )),
-        1..=MAX_CANDIDATES => Ok(found),
-        _ => Err(StartError(format!(
-            "--advertise may be given {MAX_CANDIDATES} times at most"
+    match found.is_empty() {
+        true => Err(StartError(format!(
+            "{flag} takes any address; say with --advertise IP which one clients reach"
         ))),
+        false => Ok(found),
     }
 }
 

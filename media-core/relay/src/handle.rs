@@ -5,13 +5,16 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use udp::{RecvStats, SendStats, Waker};
 use wire::channel::EndReason;
 use wire::control::PushTarget;
+use wire::fleet::RefusedRoom;
 use wire::{PlayerKey, SessionId, ShardId};
 
 use crate::exposition::Histogram;
+use crate::overload::FullReason;
+use crate::streams::{Arrival, StreamStats};
 
 /// Orders that wait for a shard. It takes 64 each turn; a queue this long means that it is stuck.
 pub(crate) const ORDERS_MAX: usize = 1024;
@@ -32,6 +35,8 @@ pub(crate) enum Order {
     Push { to: PushTarget, message: Arc<[u8]> },
     /// Ask the participants to migrate, or stop asking.
     Drain(bool),
+    /// Take over a media connection.
+    Connection(Arrival),
     /// End all sessions, and then the thread.
     Stop,
     /// End the thread at once, as if the process had been killed.
@@ -59,6 +64,9 @@ pub(crate) struct Snapshot {
     pub(crate) overflows: u64,
     /// Counters of sending.
     pub(crate) sent: SendStats,
+    /// Open media connections, and their counters.
+    pub(crate) connections: u32,
+    pub(crate) streams: StreamStats,
     /// CPU time of the thread.
     pub(crate) cpu: Duration,
     /// Time of each turn of the loop, waiting left out.
@@ -84,8 +92,20 @@ pub(crate) struct ShardHandle {
     pub(crate) skew_ms: AtomicI64,
     pub(crate) heartbeats_accepted: AtomicU64,
     pub(crate) heartbeats_failed: AtomicU64,
+    fullness: Mutex<Fullness>,
+    /// The next heartbeat has something that cannot wait.
+    urgent: Notify,
     started: watch::Sender<bool>,
     ready: watch::Sender<bool>,
+}
+
+/// Whether a shard is full, why, and to which rooms it refused somebody since.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fullness {
+    pub(crate) reason: Option<FullReason>,
+    pub(crate) refused: Vec<RefusedRoom>,
+    /// How often it became full.
+    pub(crate) times: u64,
 }
 
 impl ShardHandle {
@@ -101,6 +121,8 @@ impl ShardHandle {
             skew_ms: AtomicI64::new(0),
             heartbeats_accepted: AtomicU64::new(0),
             heartbeats_failed: AtomicU64::new(0),
+            fullness: Mutex::default(),
+            urgent: Notify::new(),
             started: watch::Sender::new(false),
             ready: watch::Sender::new(false),
         }
@@ -123,6 +145,11 @@ impl ShardHandle {
     /// Hands a message to participants.
     pub(crate) fn push(&self, to: PushTarget, message: Arc<[u8]>) -> Result<(), NotTaken> {
         self.order(Order::Push { to, message })
+    }
+
+    /// Hands the shard a media connection.
+    pub(crate) fn take_connection(&self, arrival: Arrival) -> Result<(), NotTaken> {
+        self.order(Order::Connection(arrival))
     }
 
     /// Tells the shard to stop.
@@ -148,6 +175,40 @@ impl ShardHandle {
             tracing::info!(shard = %self.id, draining, "the fleet changed the drain flag");
         }
         taken
+    }
+
+    /// Why the shard is full; none when it is not.
+    pub(crate) fn full(&self) -> Option<FullReason> {
+        self.fullness().reason
+    }
+
+    /// Whether the shard is full, and what follows from it.
+    pub(crate) fn fullness(&self) -> Fullness {
+        let fullness = self.fullness.lock();
+        fullness.expect("no panic while it is held").clone()
+    }
+
+    /// Notes whether the shard is full; called by the shard. What the fleet should know soon makes
+    /// the next heartbeat come at once.
+    pub(crate) fn set_full(&self, reason: Option<FullReason>, refused: Vec<RefusedRoom>) {
+        let mut held = self.fullness.lock().expect("no panic while it is held");
+        let turned = held.reason.is_some() != reason.is_some();
+        if turned {
+            let reason = reason.map(FullReason::label);
+            tracing::warn!(shard = %self.id, full = reason.is_some(), reason, "load");
+        }
+        let news = turned || refused.iter().any(|room| !held.refused.contains(room));
+        held.times += u64::from(turned && reason.is_some());
+        held.reason = reason;
+        held.refused = refused;
+        if news {
+            self.urgent.notify_one();
+        }
+    }
+
+    /// Waits until the next heartbeat has something that cannot wait. Cancel-safe.
+    pub(crate) async fn urgent(&self) {
+        self.urgent.notified().await;
     }
 
     /// Counts a heartbeat that was accepted or not.

@@ -126,9 +126,12 @@ impl Pulse {
                     pause
                 }
             };
+            // A fleet that does not answer is not asked more often.
+            let outcome_accepted = outcome.is_ok();
             self.log_change(&mut accepted, &mut last, outcome.err());
             tokio::select! {
                 () = sleep(pause) => {}
+                () = self.shard.urgent(), if outcome_accepted => {}
                 _ = stopping.changed() => {}
             }
         }
@@ -138,10 +141,9 @@ impl Pulse {
     }
 
     fn state(&self) -> ShardState {
-        let sessions = self.shard.snapshot().sessions;
         if self.shard.draining.load(Ordering::Relaxed) {
             ShardState::Draining
-        } else if sessions >= self.identity.capacity {
+        } else if self.shard.full().is_some() {
             ShardState::Full
         } else {
             ShardState::Open
@@ -191,6 +193,7 @@ impl Pulse {
                 cpu_permille: cpu.permille(snapshot.cpu, clock::now()),
             },
             capacity: self.identity.capacity,
+            refused: self.shard.fullness().refused,
         };
         serde_json::to_vec(&heartbeat)
             .expect("a heartbeat has string keys only")

@@ -7,19 +7,23 @@
 //! [`start`] runs a relay inside any tokio runtime, so tests start one in-process; the binary adds
 //! the command line, signals and logs.
 
+mod acceptor;
 mod clock;
 mod config;
 mod exposition;
+mod frames;
 mod handle;
 mod health;
 mod heartbeat;
 mod metrics;
+mod overload;
 mod protocol;
 mod replay;
 mod running;
 mod server;
 mod shard;
 mod state;
+mod streams;
 
 pub use config::{Arguments, Command, Config, EdgeUrl, HELP, KEY_VARIABLE, SHARDS_MAX, StartError};
 pub use protocol::{Profile, SealedProtocol};

@@ -2,9 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::acceptor::{AcceptStats, Outcome};
 use crate::exposition::{Exposition, Kind};
 use crate::handle::{ShardHandle, Snapshot};
+use crate::overload::FullReason;
 use crate::state::Relay;
+use crate::streams::{CloseReason, DropReason};
 
 /// Figures of one shard at one moment.
 struct Row<'a> {
@@ -29,6 +32,11 @@ const GAUGES: &[Figure] = &[
     ("relay_rooms", "Rooms with at least one session.", |all| {
         all.rooms.into()
     }),
+    (
+        "relay_tcp_connections",
+        "Open media connections that showed a ticket.",
+        |all| all.connections.into(),
+    ),
 ];
 
 const COUNTERS: &[Figure] = &[
@@ -114,6 +122,21 @@ const COUNTERS: &[Figure] = &[
         |all| all.sent.waits,
     ),
     (
+        "relay_tcp_connections_opened_total",
+        "Media connections that showed a ticket.",
+        |all| all.streams.opened,
+    ),
+    (
+        "relay_tcp_received_bytes_total",
+        "Bytes read from media connections, framing included.",
+        |all| all.streams.bytes_in,
+    ),
+    (
+        "relay_tcp_sent_bytes_total",
+        "Bytes written to media connections, framing included.",
+        |all| all.streams.bytes_out,
+    ),
+    (
         "relay_usage_records_lost_total",
         "Usage records that were lost because the output did not keep up.",
         |all| all.records_lost,
@@ -148,7 +171,14 @@ pub(crate) fn render(relay: &Relay) -> String {
     per_shard(&mut text, &rows, Kind::Gauge, draining, |row| {
         u8::from(row.shard.draining.load(Ordering::Relaxed))
     });
+    let times = ("relay_full_total", "How often the shard became full.");
+    per_shard(&mut text, &rows, Kind::Counter, times, |row| {
+        row.shard.fullness().times
+    });
+    fullness(&mut text, &rows);
     reasons(&mut text, &rows);
+    streams(&mut text, &rows);
+    accepted(&mut text, &relay.accepted);
     loop_figures(&mut text, &rows);
     heartbeats(&mut text, &rows);
     process(&mut text);
@@ -232,6 +262,56 @@ fn reasons(text: &mut Exposition, rows: &[Row<'_>]) {
         udp::DropReason::label,
         |figures, reason| figures.sent.dropped_for(reason),
     );
+}
+
+/// 1 for the reason for which a shard is full.
+fn fullness(text: &mut Exposition, rows: &[Row<'_>]) {
+    let help = "1 while the shard takes no new sessions for this reason.";
+    let mut family = text.family("relay_full", Kind::Gauge, help);
+    for row in rows {
+        let full = row.shard.full();
+        for reason in FullReason::ALL {
+            let labels = [("shard", row.shard.id.as_str()), ("reason", reason.label())];
+            family.sample(&labels, u8::from(full == Some(reason)));
+        }
+    }
+}
+
+fn streams(text: &mut Exposition, rows: &[Row<'_>]) {
+    per_reason(
+        text,
+        rows,
+        (
+            "relay_tcp_connections_closed_total",
+            "Media connections that were closed, by reason.",
+        ),
+        &CloseReason::ALL,
+        CloseReason::label,
+        |figures, reason| figures.streams.closed(reason),
+    );
+    per_reason(
+        text,
+        rows,
+        (
+            "relay_tcp_drops_total",
+            "Datagrams that were not written to a media connection, by reason.",
+        ),
+        &DropReason::ALL,
+        DropReason::label,
+        |figures, reason| figures.streams.dropped(reason),
+    );
+}
+
+/// What the listeners, which are shared by all shards, have counted.
+fn accepted(text: &mut Exposition, stats: &AcceptStats) {
+    let help = "TCP connections of the media port that have shown no ticket yet.";
+    text.family("relay_tcp_strangers", Kind::Gauge, help)
+        .sample(&[], stats.strangers.load(Ordering::Relaxed));
+    let help = "TCP connections of the media port, by what became of them.";
+    let mut family = text.family("relay_tcp_accepts_total", Kind::Counter, help);
+    for outcome in Outcome::ALL {
+        family.sample(&[("outcome", outcome.label())], stats.count(outcome));
+    }
 }
 
 fn loop_figures(text: &mut Exposition, rows: &[Row<'_>]) {

@@ -56,6 +56,7 @@ impl Protocol for SealedProtocol {
             channel: sfu::ChannelKey(ticket.channel.0),
             permissions: permissions(ticket.permissions),
             opus_payload_type: ticket.opus_payload_type,
+            red_payload_type: Some(ticket.red_payload_type).filter(|pt| *pt != 0),
             audio_level_id: Some(ticket.audio_level_id).filter(|id| *id != 0),
             slot_ssrcs: (0..slots)
                 .map(|slot| ticket.session.slot_ssrc(slot))

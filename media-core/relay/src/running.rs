@@ -7,15 +7,17 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use udp::{Options, Poller, Socket};
+use wire::fleet::Transport;
 use wire::keys::ShardKey;
 use wire::{BootId, ShardId};
 
-use crate::config::{Config, StartError, candidates, listen_addresses};
+use crate::acceptor::{self, AcceptStats};
+use crate::config::{Config, StartError, candidates, check_families, listen_addresses};
 use crate::handle::{ORDERS_MAX, ShardHandle};
 use crate::heartbeat::{EdgeClient, Identity, Pulse, edge_client};
 use crate::protocol::SealedProtocol;
@@ -25,6 +27,9 @@ use crate::{clock, server};
 
 /// Output lines that may wait: the usage records of this many rooms.
 pub const LINES_MAX: usize = 16 * 1024;
+
+/// Media connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// Longest wait for the last heartbeats.
 const FAREWELL_MAX: Duration = Duration::from_millis(700);
@@ -38,6 +43,7 @@ const THREADS_MAX: Duration = Duration::from_millis(1_000);
 pub struct Running {
     relay: Arc<Relay>,
     media: Vec<SocketAddr>,
+    media_tcp: Vec<SocketAddr>,
     control: SocketAddr,
     threads: Vec<JoinHandle<()>>,
     exits: mpsc::UnboundedReceiver<Exit>,
@@ -82,6 +88,7 @@ struct Prepared {
 /// What all shards of a relay are made with.
 struct Maker<'a> {
     config: &'a Config,
+    media_tcp: Vec<SocketAddr>,
     control_url: String,
     client: EdgeClient,
     certificate: Certificate,
@@ -99,8 +106,10 @@ pub async fn start(config: Config, lines: mpsc::Sender<String>) -> Result<Runnin
     let control = listener
         .local_addr()
         .map_err(|error| bind_error("--control", config.control, &error))?;
+    let (doors, media_tcp) = listen_tcp(&config.listen_tcp)?;
     let maker = Maker {
         config: &config,
+        media_tcp: media_tcp.clone(),
         control_url: config
             .control_url
             .clone()
@@ -127,12 +136,19 @@ pub async fn start(config: Config, lines: mpsc::Sender<String>) -> Result<Runnin
         pulses.spawn(shard.pulse.run(stopped.clone()));
         shards.push(shard.shard);
     }
-    let relay = Arc::new(Relay { shards });
+    let relay = Arc::new(Relay {
+        shards,
+        accepted: AcceptStats::default(),
+    });
     let mut tasks = JoinSet::new();
+    for door in doors {
+        tasks.spawn(acceptor::accept(door, relay.clone()));
+    }
     tasks.spawn(server::serve(listener, relay.clone()));
     Ok(Running {
         relay,
         media,
+        media_tcp,
         control,
         threads,
         exits,
@@ -140,6 +156,33 @@ pub async fn start(config: Config, lines: mpsc::Sender<String>) -> Result<Runnin
         pulses,
         stopping,
     })
+}
+
+/// Opens the TCP listeners for media; returns them and the addresses that they are bound to.
+fn listen_tcp(wanted: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), StartError> {
+    check_families("--listen-tcp", wanted)?;
+    let (mut listeners, mut bound) = (Vec::new(), Vec::new());
+    for &address in wanted {
+        let fault = |error| bind_error("--listen-tcp", address, &error);
+        let listener = listener(address).map_err(fault)?;
+        bound.push(listener.local_addr().map_err(fault)?);
+        listeners.push(listener);
+    }
+    Ok((listeners, bound))
+}
+
+fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    if address.is_ipv6() {
+        udp::ipv6_only(&socket)?;
+    }
+    // A relay that starts again finds connections of its last run in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 impl Maker<'_> {
@@ -152,7 +195,11 @@ impl Maker<'_> {
             })
             .collect::<Result<_, _>>()?;
         let media: Vec<SocketAddr> = sockets.iter().map(Socket::local_address).collect();
-        let candidates = candidates(&media, &self.config.advertise)?;
+        let candidates = candidates(&media, &self.media_tcp, &self.config.advertise)?;
+        let local = |transport: Transport| {
+            let of_it = candidates.iter().filter(|c| c.transport == transport);
+            of_it.map(|candidate| candidate.address).collect()
+        };
         let boot = BootId(random()?);
         let keys = key.subkeys();
         let poller = Poller::new().map_err(|error| fault("epoll", &error))?;
@@ -165,11 +212,9 @@ impl Maker<'_> {
             handle: handle.clone(),
             protocol: SealedProtocol::new(keys.clone(), boot),
             certificate: self.certificate.clone(),
-            local: candidates
-                .iter()
-                .map(|candidate| candidate.address)
-                .collect(),
-            participants_max: self.config.participants_max,
+            local: local(Transport::Udp),
+            local_tcp: local(Transport::Tcp),
+            limits: self.config.limits(),
             drain: Duration::from_secs(self.config.drain_seconds.into()),
             seed: u64::from_le_bytes(random()?),
             lines: self.lines.clone(),
@@ -211,6 +256,11 @@ impl Running {
         &self.media
     }
 
+    /// Where media arrives over TCP, for all shards.
+    pub fn media_tcp(&self) -> &[SocketAddr] {
+        &self.media_tcp
+    }
+
     /// Where the control endpoint listens.
     pub fn control(&self) -> SocketAddr {
         self.control
@@ -219,7 +269,8 @@ impl Running {
     /// Waits until every shard's first heartbeat was accepted, and returns the ready line.
     pub fn ready(&self) -> impl Future<Output = String> + Send + use<> {
         let relay = self.relay.clone();
-        let (media, control) = (self.media.clone(), self.control);
+        let (media, media_tcp) = (self.media.clone(), self.media_tcp.clone());
+        let control = self.control;
         async move {
             for shard in &relay.shards {
                 shard.handle.ready().await;
@@ -229,6 +280,7 @@ impl Running {
                 "event": "ready",
                 "shards": shards,
                 "media": media,
+                "media_tcp": media_tcp,
                 "control": control,
             })
             .to_string()
@@ -245,7 +297,7 @@ impl Running {
                 }
                 None => StartError("no shard is left".to_owned()),
             },
-            _ = self.tasks.join_next() => StartError("the control endpoint ended".to_owned()),
+            _ = self.tasks.join_next() => StartError("an endpoint ended".to_owned()),
             _ = self.pulses.join_next() => StartError("the heartbeats of a shard ended".to_owned()),
         }
     }

@@ -6,20 +6,23 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use sfu::{Audience, Command, Event, Sfu, WallClock};
+use sfu::{Audience, Command, Event, Sfu, Transport, WallClock};
 use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
 use tokio::sync::mpsc;
 use udp::{Poller, RecvBatch, SendBatch, SendStats, Socket, thread_cpu_time};
 use wire::ShardId;
 use wire::channel::EndReason;
 use wire::control::PushTarget;
+use wire::fleet::RefusedRoom;
 use wire::record::{UsageKind, UsageRecord};
 
 use crate::clock;
 use crate::config::StartError;
 use crate::exposition::Histogram;
 use crate::handle::{Order, ShardHandle, Snapshot};
+use crate::overload::{Limits, Overload, Sample};
 use crate::protocol::SealedProtocol;
+use crate::streams::Streams;
 
 /// Longest wait of a turn, so that health can tell an idle loop from a stuck one.
 const WAIT_MAX: Duration = Duration::from_millis(200);
@@ -35,6 +38,10 @@ const STOP_MAX: Duration = Duration::from_millis(700);
 
 /// Orders taken per turn.
 const ORDERS_PER_TURN_MAX: usize = 64;
+
+/// Media connections of one shard for each session that it may have: a client that comes back
+/// opens the next before the last is gone.
+const CONNECTIONS_PER_SESSION_MAX: usize = 2;
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -78,7 +85,9 @@ pub(crate) struct Parts {
     pub(crate) certificate: Certificate,
     /// Addresses as clients know them; the first of each family is what str0m is told.
     pub(crate) local: Vec<SocketAddr>,
-    pub(crate) participants_max: u32,
+    /// The same for TCP.
+    pub(crate) local_tcp: Vec<SocketAddr>,
+    pub(crate) limits: Limits,
     pub(crate) drain: Duration,
     pub(crate) seed: u64,
     pub(crate) lines: mpsc::Sender<String>,
@@ -88,11 +97,13 @@ pub(crate) struct Parts {
 pub(crate) struct ShardLoop {
     /// Each with what waits to be sent through it; the index is the poller's token.
     lanes: Vec<Lane>,
+    streams: Streams,
     poller: Poller,
     received: RecvBatch,
     orders: Receiver<Order>,
     handle: Arc<ShardHandle>,
     core: Sfu<SealedProtocol>,
+    overload: Overload,
     drain: Duration,
     lines: mpsc::Sender<String>,
     turns: Histogram,
@@ -126,15 +137,21 @@ impl ShardLoop {
             ..
         } = parts.certificate;
         let mut config = sfu::Config::new(crypto, certificate, parts.local);
-        config.max_sessions = parts.participants_max as usize;
+        config.local_tcp = parts.local_tcp;
+        config.max_sessions = usize::try_from(parts.limits.sessions).unwrap_or(usize::MAX);
+        let connections_max = config
+            .max_sessions
+            .saturating_mul(CONNECTIONS_PER_SESSION_MAX);
         let core = Sfu::new(config, parts.protocol, wall_clock(now), parts.seed, now);
         Ok(Self {
             lanes,
+            streams: Streams::new(connections_max),
             poller: parts.poller,
             received: RecvBatch::new(),
             orders: parts.orders,
             handle: parts.handle,
             core,
+            overload: Overload::new(parts.limits),
             drain: parts.drain,
             lines: parts.lines,
             turns: Histogram::default(),
@@ -181,9 +198,14 @@ impl ShardLoop {
             poller,
             received,
             core,
+            streams,
             ..
         } = self;
         for token in poller.readable() {
+            if Streams::has(token) {
+                streams.receive(core, clock::now(), token);
+                continue;
+            }
             let lane = &mut lanes[usize::try_from(token).expect("tokens are indices")];
             lane.socket.recv(received)?;
             let now = clock::now();
@@ -214,6 +236,11 @@ impl ShardLoop {
                     to: audience(to),
                     message,
                 },
+                Order::Connection(arrival) => {
+                    let (streams, core) = (&mut self.streams, &mut self.core);
+                    streams.open(&self.poller, core, now, arrival);
+                    continue;
+                }
                 Order::Drain(true) => Command::Drain { over: self.drain },
                 Order::Drain(false) => Command::Undrain,
                 Order::Stop => {
@@ -231,16 +258,23 @@ impl ShardLoop {
 
     fn send(&mut self) {
         while let Some(transmit) = self.core.poll_transmit() {
-            let v4 = transmit.to.is_ipv4();
+            let to = transmit.to.address;
+            if transmit.to.transport == Transport::Tcp {
+                self.streams.send(to, &transmit.data);
+                continue;
+            }
+            let v4 = to.is_ipv4();
             let family = |lane: &&mut Lane| lane.socket.local_address().is_ipv4() == v4;
             // The core answers only who has written, so the family has a socket.
             if let Some(lane) = self.lanes.iter_mut().find(family) {
-                lane.batch.push(&lane.socket, transmit.to, &transmit.data);
+                lane.batch.push(&lane.socket, to, &transmit.data);
             }
         }
         for lane in self.lanes.iter_mut().filter(|lane| !lane.batch.is_empty()) {
             lane.batch.flush(&lane.socket);
         }
+        self.streams
+            .flush(&self.poller, &mut self.core, clock::now());
     }
 
     fn drain_events(&mut self) {
@@ -257,13 +291,39 @@ impl ShardLoop {
     fn keep_books(&mut self, now: Instant) {
         if now >= self.publish_at {
             self.publish_at = now + PUBLISH_INTERVAL;
-            self.handle.publish(self.snapshot());
+            let snapshot = self.snapshot();
+            let sample = Sample {
+                at: now,
+                cpu: snapshot.cpu,
+                packets: snapshot.sent.datagrams,
+                sessions: snapshot.sessions.into(),
+            };
+            // First, because news of the load makes the next heartbeat come at once.
+            self.handle.publish(snapshot);
+            self.weigh(sample);
         }
         if now >= self.clock_at {
             self.clock_at = now + CLOCK_INTERVAL;
+            self.streams.sweep(&mut self.core, now);
             self.core
                 .handle_command(now, Command::SetWallClock(wall_clock(now)));
         }
+    }
+
+    /// Decides whether the shard is full, and tells the core and the heartbeat.
+    fn weigh(&mut self, sample: Sample) {
+        let full = self.overload.observe(sample);
+        let was = self.handle.full();
+        if was.is_some() != full.is_some() {
+            self.core
+                .handle_command(sample.at, Command::SetFull(full.is_some()));
+        }
+        let refused = self.core.refused_rooms();
+        let refused = refused.map(|(room, occupied)| RefusedRoom {
+            room: wire::RoomKey(room.0),
+            occupied,
+        });
+        self.handle.set_full(full, refused.collect());
     }
 
     fn is_done(&self, now: Instant) -> bool {
@@ -293,6 +353,8 @@ impl ShardLoop {
             received: self.received.stats(),
             overflows,
             sent,
+            connections: count(self.streams.len()),
+            streams: self.streams.stats(),
             cpu: thread_cpu_time(),
             turns: self.turns.clone(),
             records_lost: self.records_lost,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use wire::BootId;
 use wire::keys::ShardKeys;
 
+use crate::acceptor::AcceptStats;
 use crate::handle::ShardHandle;
 use crate::replay::ReplayGuard;
 
@@ -12,6 +13,8 @@ use crate::replay::ReplayGuard;
 #[derive(Debug)]
 pub(crate) struct Relay {
     pub(crate) shards: Vec<Shard>,
+    /// Of the TCP listeners for media.
+    pub(crate) accepted: AcceptStats,
 }
 
 /// One of its shards, as the edge addresses it.

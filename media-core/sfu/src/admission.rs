@@ -1,18 +1,18 @@
 //! Demultiplexing and admission. **No state before proof**: a stranger's datagram allocates
 //! nothing until it has shown a ticket that opens and a MESSAGE-INTEGRITY that matches it.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use rand::Rng;
 use str0m::Input;
-use str0m::ice::StunMessage;
-use str0m::net::{Protocol as Transport, Receive};
+use str0m::ice::{StunMessage, StunMessageBuilder};
+use str0m::net::Receive;
 
+use crate::path::Path;
 use crate::protocol::{Admission, BadTicket, Protocol};
 use crate::room::Room;
 use crate::session::Session;
-use crate::sfu::Sfu;
+use crate::sfu::{Sfu, Transmit};
 use crate::stats::RejectReason;
 
 /// First bytes of a STUN binding request (RFC 8489).
@@ -22,14 +22,21 @@ const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const ATTRIBUTE_USERNAME: u16 = 0x0006;
 /// RTCP packet type of a receiver report (RFC 3550); the first of a compound is in the clear.
 const RECEIVER_REPORT: u8 = 201;
+/// What a client is told whom the shard does not let in (RFC 8656, section 19).
+const NO_CAPACITY: (u16, &str) = (508, "Insufficient Capacity");
+/// Longest error response.
+const ERROR_BYTES_MAX: usize = 128;
+/// Rooms that are remembered while the shard is full.
+const MAX_REFUSED_ROOMS: usize = 64;
 /// Longest client username fragment (RFC 8839).
 const MAX_CLIENT_UFRAG_BYTES: usize = 256;
 /// First sequence numbers stay below this, so that none starts near a roll-over (RFC 3711).
 const FIRST_SEQ_LIMIT: u64 = 1 << 15;
 
 impl<P: Protocol> Sfu<P> {
-    /// Takes a datagram that came from `from`.
-    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
+    /// Takes a datagram that came from `from`, an address (UDP) or a path.
+    pub fn handle_datagram(&mut self, now: Instant, from: impl Into<Path>, data: &[u8]) {
+        let from = from.into();
         self.advance(now);
         self.stats.datagrams_in += 1;
         self.stats.bytes_in += data.len() as u64;
@@ -44,28 +51,28 @@ impl<P: Protocol> Sfu<P> {
     }
 
     /// DTLS, RTP and RTCP: only from an address that STUN has proved.
-    fn handle_from_peer(&mut self, from: SocketAddr, data: &[u8]) -> Result<(), RejectReason> {
-        let index = *self.by_address.get(&from).ok_or(RejectReason::NoSession)?;
+    fn handle_from_peer(&mut self, from: Path, data: &[u8]) -> Result<(), RejectReason> {
+        let index = *self.by_path.get(&from).ok_or(RejectReason::NoSession)?;
         if matches!(data, [128..=191, RECEIVER_REPORT, ..]) {
             // About slots, of which str0m knows nothing: it would decrypt it in vain.
             return Ok(());
         }
         if let [first, second, _, _, _, _, _, _, a, b, c, d, ..] = *data {
             let session = &mut self.sessions[index];
-            let payload_type = *session.voice.payload_type();
-            if first >= 128 && second & 0x7f == payload_type {
+            let types = session.voice.payload_types();
+            if first >= 128 && types.contain(second & 0x7f) {
                 session.learn_source(u32::from_be_bytes([a, b, c, d]));
             }
         }
         self.give(index, from, data)
     }
 
-    fn handle_stun(&mut self, from: SocketAddr, data: &[u8]) -> Result<(), RejectReason> {
+    fn handle_stun(&mut self, from: Path, data: &[u8]) -> Result<(), RejectReason> {
         let username = stun_username(data).ok_or(RejectReason::StunMalformed)?;
         let (ufrag, client) = username
             .split_once(':')
             .ok_or(RejectReason::TicketMalformed)?;
-        let known = self.by_address.get(&from).copied();
+        let known = self.by_path.get(&from).copied();
         if let Some(index) = known.filter(|&index| self.sessions[index].ufrag == ufrag) {
             let nominates = self.verify(data, &self.sessions[index].password)?;
             self.sessions[index].handle_check(self.now, from, nominates);
@@ -79,12 +86,16 @@ impl<P: Protocol> Sfu<P> {
         let (index, nominates) = match self.by_session.get(&admission.session) {
             Some(&index) => (index, self.verify(data, &admission.ice_password)?),
             None => {
-                self.may_admit(&admission)?;
+                let allowed = self.may_admit(&admission);
+                if let Err(reason @ (RejectReason::Full | RejectReason::Stopping)) = allowed {
+                    return Err(self.refuse(from, data, &admission, reason));
+                }
+                allowed?;
                 let nominates = self.verify(data, &admission.ice_password)?;
                 (self.admit(admission, ufrag, client)?, nominates)
             }
         };
-        self.bind_address(index, from);
+        self.bind_path(index, from);
         self.sessions[index].handle_check(self.now, from, nominates);
         self.give(index, from, data)
     }
@@ -104,10 +115,51 @@ impl<P: Protocol> Sfu<P> {
             .get(&admission.room)
             .map(|&index| self.rooms[index].sessions);
         let room_full = room.is_some_and(|sessions| sessions >= self.config.max_room_sessions);
-        if room_full || self.sessions.len() >= self.config.max_sessions {
+        if room_full || self.full || self.sessions.len() >= self.config.max_sessions {
             return Err(RejectReason::Full);
         }
         Ok(())
+    }
+
+    /// Tells a client with a good ticket that he is not let in, so that he joins again at once
+    /// instead of asking until his patience ends: browsers give up a pair of candidates that gets
+    /// this error. Leaves no state of his.
+    fn refuse(
+        &mut self,
+        to: Path,
+        data: &[u8],
+        admission: &Admission,
+        reason: RejectReason,
+    ) -> RejectReason {
+        if let Err(forged) = self.verify(data, &admission.ice_password) {
+            return forged;
+        }
+        if reason == RejectReason::Full && !self.refused.contains(&admission.room) {
+            self.refused.push_back(admission.room);
+            if self.refused.len() > MAX_REFUSED_ROOMS {
+                self.refused.pop_front();
+            }
+        }
+        let answer = self.no_capacity(to, data, &admission.ice_password);
+        self.transmits.extend(answer);
+        reason
+    }
+
+    /// The error response to a binding request; shorter than the request.
+    fn no_capacity(&self, to: Path, data: &[u8], password: &str) -> Option<Transmit> {
+        let id = StunMessage::parse(data).ok()?.trans_id();
+        let (code, phrase) = NO_CAPACITY;
+        let message = StunMessageBuilder::new().binding().failure();
+        let message = message.error_code(code, phrase).build(id);
+        let hmac = self.config.crypto.sha1_hmac_provider;
+        let mut bytes = [0; ERROR_BYTES_MAX];
+        let length = message
+            .to_bytes(Some(password.as_bytes()), &mut bytes, |key, parts| {
+                hmac.sha1_hmac(key, parts)
+            })
+            .ok()?;
+        let data = bytes[..length].to_vec();
+        Some(Transmit { to, data })
     }
 
     /// Checks MESSAGE-INTEGRITY (RFC 8489 section 9.1). True when the client nominates the path.
@@ -164,18 +216,18 @@ impl<P: Protocol> Sfu<P> {
         Ok(index)
     }
 
-    /// From now on datagrams from `address` belong to session `index`.
-    fn bind_address(&mut self, index: usize, address: SocketAddr) {
-        if let Some(other) = self.by_address.insert(address, index) {
-            self.sessions[other].remove_address(address);
+    /// From now on datagrams from `path` belong to session `index`.
+    fn bind_path(&mut self, index: usize, path: Path) {
+        if let Some(other) = self.by_path.insert(path, index) {
+            self.sessions[other].remove_path(path);
         }
-        if let Some(given_up) = self.sessions[index].add_address(address) {
-            self.by_address.remove(&given_up);
+        if let Some(given_up) = self.sessions[index].add_path(path) {
+            self.by_path.remove(&given_up);
         }
     }
 
     /// Hands a datagram to the session's str0m instance.
-    fn give(&mut self, index: usize, from: SocketAddr, data: &[u8]) -> Result<(), RejectReason> {
+    fn give(&mut self, index: usize, from: Path, data: &[u8]) -> Result<(), RejectReason> {
         if self.sessions[index].dirty {
             // str0m wants to be drained between two inputs.
             self.service(index);
@@ -185,13 +237,19 @@ impl<P: Protocol> Sfu<P> {
             .sessions
             .get_mut(index)
             .ok_or(RejectReason::NoSession)?;
-        let receive = Receive::new(Transport::Udp, from, destination, data)
+        let receive = Receive::new(from.protocol(), from.address, destination, data)
             .map_err(|_| RejectReason::Session)?;
         let taken = session.rtc.handle_input(Input::Receive(self.now, receive));
         // An error is the fault of this datagram, which may be forged: the session goes on.
         self.drain(index);
         taken.map_err(|_| RejectReason::Session)
     }
+}
+
+/// The ticket that a STUN binding request shows in its USERNAME, unopened and unproved; none when
+/// `datagram` is no such request. For a shell that must choose a shard.
+pub fn ticket_of(datagram: &[u8]) -> Option<&str> {
+    Some(stun_username(datagram)?.split_once(':')?.0)
 }
 
 /// The USERNAME of a STUN binding request, without allocating; none when it is not one.

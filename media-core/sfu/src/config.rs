@@ -8,6 +8,7 @@ use rtc_srtp::crypto::RTCCryptoProvider;
 use rtc_srtp::crypto::providers::AwsLcRsProvider;
 use str0m::config::{CryptoProvider, DtlsCert};
 
+use crate::path::{Path, Transport};
 use crate::speaking::SpeakingConfig;
 
 /// Settings of one [`crate::Sfu`]. The crypto provider and the certificate are chosen by the
@@ -22,6 +23,8 @@ pub struct Config {
     pub certificate: DtlsCert,
     /// One local address for each address family in use, as str0m shall see it.
     pub local: Vec<SocketAddr>,
+    /// The same for TCP; empty when the shell takes no connections.
+    pub local_tcp: Vec<SocketAddr>,
     /// Most sessions, those in handshake included.
     pub max_sessions: usize,
     /// Most sessions of one room.
@@ -46,6 +49,7 @@ impl Config {
             srtp: Arc::new(AwsLcRsProvider::new()),
             certificate,
             local,
+            local_tcp: Vec::new(),
             max_sessions: 4096,
             max_room_sessions: 2048,
             handshake_timeout: Duration::from_secs(10),
@@ -56,12 +60,14 @@ impl Config {
         }
     }
 
-    /// The local address that str0m shall believe a datagram from `remote` was sent to.
-    pub(crate) fn local_for(&self, remote: SocketAddr) -> Option<SocketAddr> {
-        self.local
-            .iter()
-            .copied()
-            .find(|local| local.is_ipv4() == remote.is_ipv4())
+    /// The local address that str0m shall believe a datagram of `path` was sent to.
+    pub(crate) fn local_for(&self, path: Path) -> Option<SocketAddr> {
+        let locals = match path.transport {
+            Transport::Udp => &self.local,
+            Transport::Tcp => &self.local_tcp,
+        };
+        let v4 = path.address.is_ipv4();
+        locals.iter().copied().find(|local| local.is_ipv4() == v4)
     }
 }
 

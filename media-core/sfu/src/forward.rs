@@ -8,10 +8,10 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use str0m::media::Pt;
 use str0m::rtp::RtpPacket;
 
 use crate::idents::PlayerKey;
+use crate::red::primary_from;
 use crate::speaking::{Heard, Speaking, SpeakingConfig};
 use crate::srtp::{RTP_HEADER_BYTES, RtpHeader, Sent};
 use crate::stats::DropReason;
@@ -29,7 +29,7 @@ const MAX_UNPROVEN: usize = 3;
 /// The incoming voice of one participant.
 #[derive(Debug)]
 pub(crate) struct Voice {
-    payload_type: Pt,
+    payload_types: PayloadTypes,
     has_level: bool,
     proven: Option<u32>,
     unproven: VecDeque<u32>,
@@ -45,6 +45,21 @@ pub(crate) struct Voice {
     pub(crate) source: u32,
 }
 
+/// Payload types of one client, for what he sends and what he is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PayloadTypes {
+    pub(crate) opus: u8,
+    /// Of RED (RFC 2198), where negotiated.
+    pub(crate) red: Option<u8>,
+}
+
+impl PayloadTypes {
+    /// Whether `payload_type` is one of them.
+    pub(crate) fn contain(self, payload_type: u8) -> bool {
+        payload_type == self.opus || self.red == Some(payload_type)
+    }
+}
+
 /// What [`Voice::learn`] did.
 pub(crate) struct Learned {
     pub(crate) is_new: bool,
@@ -57,6 +72,8 @@ pub(crate) struct Forwardable {
     number: u64,
     time: u32,
     marker: bool,
+    /// Where the primary block begins in a RED payload; none for Opus itself.
+    red_primary: Option<usize>,
     /// A new talk spurt began.
     pub(crate) started: bool,
 }
@@ -68,6 +85,8 @@ pub(crate) struct Pending {
     forwardable: Forwardable,
     /// Room for the RTP header of each listener in turn, then the payload.
     packet: Vec<u8>,
+    /// The same without redundancy, when the payload is RED.
+    primary: Option<Vec<u8>>,
 }
 
 /// Whose packet it is.
@@ -80,42 +99,68 @@ pub(crate) struct Speaker {
     pub(crate) source: u32,
     /// Channels in which it is heard.
     pub(crate) speaks_in: u64,
+    /// His payload type of Opus: the one inside RED.
+    pub(crate) opus: u8,
 }
 
 impl Pending {
-    /// A packet with `payload`, in the memory of `spare`.
+    /// A packet with `payload`, in memory from `spare`.
     pub(crate) fn new(
         speaker: Speaker,
         forwardable: Forwardable,
         payload: &[u8],
-        mut spare: Vec<u8>,
+        spare: &mut Vec<Vec<u8>>,
     ) -> Self {
-        spare.clear();
-        spare.resize(RTP_HEADER_BYTES, 0);
-        spare.extend_from_slice(payload);
+        let mut packet = |payload: &[u8]| {
+            let mut packet = spare.pop().unwrap_or_default();
+            packet.clear();
+            packet.resize(RTP_HEADER_BYTES, 0);
+            packet.extend_from_slice(payload);
+            packet
+        };
         Self {
             speaker,
             forwardable,
-            packet: spare,
+            primary: forwardable.red_primary.map(|from| packet(&payload[from..])),
+            packet: packet(payload),
+        }
+    }
+
+    /// The payload type with which a listener gets the packet: RED as it came where he takes it
+    /// and knows what is inside by the same number, else its primary block.
+    fn payload_type(&self, listener: PayloadTypes) -> u8 {
+        let red = listener.red.filter(|_| listener.opus == self.speaker.opus);
+        match red {
+            Some(red) if self.primary.is_some() => red,
+            _ => listener.opus,
+        }
+    }
+
+    /// The packet that has `payload_type` for the listener.
+    fn packet(&mut self, listener: PayloadTypes, payload_type: u8) -> &mut Vec<u8> {
+        match &mut self.primary {
+            Some(primary) if payload_type == listener.opus => primary,
+            _ => &mut self.packet,
         }
     }
 
     /// The whole packet with `header`.
-    pub(crate) fn with_header(&mut self, header: RtpHeader) -> &[u8] {
-        header.write(&mut self.packet);
-        &self.packet
+    pub(crate) fn with_header(&mut self, listener: PayloadTypes, header: RtpHeader) -> &[u8] {
+        let packet = self.packet(listener, header.payload_type);
+        header.write(packet);
+        packet
     }
 
     /// Gives the memory back.
-    pub(crate) fn into_spare(self) -> Vec<u8> {
-        self.packet
+    pub(crate) fn into_spare(self) -> impl Iterator<Item = Vec<u8>> {
+        [Some(self.packet), self.primary].into_iter().flatten()
     }
 }
 
 impl Voice {
-    pub(crate) fn new(payload_type: u8, has_level: bool) -> Self {
+    pub(crate) fn new(payload_types: PayloadTypes, has_level: bool) -> Self {
         Self {
-            payload_type: Pt::from(payload_type),
+            payload_types,
             has_level,
             proven: None,
             unproven: VecDeque::new(),
@@ -128,9 +173,9 @@ impl Voice {
         }
     }
 
-    /// Payload type of the ticket.
-    pub(crate) fn payload_type(&self) -> Pt {
-        self.payload_type
+    /// Payload types of the ticket.
+    pub(crate) fn payload_types(&self) -> PayloadTypes {
+        self.payload_types
     }
 
     /// Notes a source seen in a packet that is not authenticated yet. A forged one can at most
@@ -172,16 +217,16 @@ impl Voice {
         config: &SpeakingConfig,
         packet: &RtpPacket,
     ) -> Result<Forwardable, DropReason> {
-        if packet.header.payload_type != self.payload_type {
-            return Err(DropReason::PayloadType);
-        }
+        let red_primary = self.red_primary(packet)?;
         let level = self
             .has_level
             .then_some(packet.header.ext_vals.audio_level)
             .flatten();
+        // Comfort noise is told by its size, whatever is repeated before it.
+        let primary_bytes = packet.payload.len() - red_primary.unwrap_or_default();
         let Heard { forward, started } =
             self.speaking
-                .handle_packet(now, config, level, packet.payload.len());
+                .handle_packet(now, config, level, primary_bytes);
         if !forward {
             return Err(DropReason::Silence);
         }
@@ -201,8 +246,22 @@ impl Voice {
             number,
             time: packet.header.timestamp,
             marker,
+            red_primary,
             started,
         })
+    }
+
+    /// Where the primary block of a RED packet begins; none for Opus itself.
+    fn red_primary(&self, packet: &RtpPacket) -> Result<Option<usize>, DropReason> {
+        let (types, payload_type) = (self.payload_types, *packet.header.payload_type);
+        if payload_type == types.opus {
+            return Ok(None);
+        }
+        if types.red != Some(payload_type) {
+            return Err(DropReason::PayloadType);
+        }
+        let from = primary_from(&packet.payload, types.opus);
+        from.map(Some).ok_or(DropReason::RedMalformed)
     }
 }
 
@@ -351,8 +410,8 @@ fn choose_slot(slots: &[Slot], now: Instant, speaker: u32, hang_over: Duration) 
 pub(crate) fn fit(
     now: Instant,
     slots: &mut [Slot],
-    payload_type: Pt,
-    pending: &Pending,
+    listener: PayloadTypes,
+    pending: &mut Pending,
     config: &SpeakingConfig,
 ) -> Result<(RtpHeader, Option<usize>), DropReason> {
     let Speaker {
@@ -367,9 +426,10 @@ pub(crate) fn fit(
     let (number, timestamp, marker) = slot
         .fit(now, participant, source, forwardable, config.hang_over)
         .ok_or(DropReason::Late)?;
-    slot.note_sent(pending.packet.len() - RTP_HEADER_BYTES);
+    let payload_type = pending.payload_type(listener);
+    slot.note_sent(pending.packet(listener, payload_type).len() - RTP_HEADER_BYTES);
     let header = RtpHeader {
-        payload_type: *payload_type,
+        payload_type,
         marker,
         // The roll-overs are counted where it is sealed.
         sequence: number as u16,

@@ -22,8 +22,10 @@ mod ended;
 mod forward;
 mod idents;
 mod keys;
+mod path;
 mod protocol;
 mod push;
+mod red;
 mod room;
 mod roster;
 mod service;
@@ -35,8 +37,10 @@ mod stats;
 mod timers;
 mod usage;
 
+pub use admission::ticket_of;
 pub use config::{Config, WallClock};
 pub use idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId};
+pub use path::{Path, Transport};
 pub use protocol::{
     Admission, BadMessage, BadTicket, ChannelGrant, Notice, Protocol, Request, RosterEntry,
 };

@@ -49,6 +49,8 @@ pub struct Admission {
     pub permissions: Permissions,
     /// RTP payload type of Opus.
     pub opus_payload_type: u8,
+    /// RTP payload type of RED for Opus (RFC 2198); none when not negotiated.
+    pub red_payload_type: Option<u8>,
     /// Id of the RFC 6464 header extension, 1 to 14; none when not negotiated.
     pub audio_level_id: Option<u8>,
     /// SSRC of each slot, at most 16.

@@ -1,6 +1,5 @@
 //! Serving one session: draining str0m, acting on its events, passing voice on.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rand::Rng;
@@ -9,6 +8,7 @@ use str0m::rtp::RtpPacket;
 use str0m::{Event as RtcEvent, IceConnectionState, Input, Output};
 
 use crate::forward::{Pending, Speaker, fit};
+use crate::path::Path;
 use crate::protocol::{Protocol, Request};
 use crate::session::Phase;
 use crate::sfu::{Event, Sfu, Transmit};
@@ -60,7 +60,8 @@ impl<P: Protocol> Sfu<P> {
                 }
                 Ok(Output::Transmit(transmit)) => {
                     let data = Vec::from(transmit.contents);
-                    self.transmit(index, transmit.destination, data);
+                    let to = Path::of(transmit.proto, transmit.destination);
+                    self.transmit(index, to, data);
                 }
                 Ok(Output::Event(event)) => self.handle_rtc_event(index, event),
                 Err(_) => {
@@ -91,7 +92,8 @@ impl<P: Protocol> Sfu<P> {
                 Output::Timeout(_) => break,
                 Output::Transmit(transmit) => {
                     let data = Vec::from(transmit.contents);
-                    self.transmit(index, transmit.destination, data);
+                    let to = Path::of(transmit.proto, transmit.destination);
+                    self.transmit(index, to, data);
                 }
                 Output::Event(_) => {}
             }
@@ -99,13 +101,13 @@ impl<P: Protocol> Sfu<P> {
         self.remove(index, reason);
     }
 
-    fn transmit(&mut self, index: usize, to: SocketAddr, data: Vec<u8>) {
+    fn transmit(&mut self, index: usize, to: Path, data: Vec<u8>) {
         if let Some(to) = self.sessions[index].route(to, &data) {
             self.push_transmit(index, to, data);
         }
     }
 
-    fn push_transmit(&mut self, index: usize, to: SocketAddr, data: Vec<u8>) {
+    fn push_transmit(&mut self, index: usize, to: Path, data: Vec<u8>) {
         let room = &mut self.rooms[self.sessions[index].room];
         room.usage.packets_out += 1;
         room.usage.bytes_out += data.len() as u64;
@@ -210,15 +212,15 @@ impl<P: Protocol> Sfu<P> {
             participant: session.participant,
             source: session.voice.source,
             speaks_in: session.speaks_in,
+            opus: session.voice.payload_types().opus,
         };
         let room_index = session.room;
-        let spare = self.spare.pop().unwrap_or_default();
         let room = &mut self.rooms[room_index];
         room.usage.talk_time += PACKET_TIME;
         if room.pending.is_empty() {
             self.talking.push_back(room_index);
         }
-        let pending = Pending::new(speaker, forwardable, &packet.payload, spare);
+        let pending = Pending::new(speaker, forwardable, &packet.payload, &mut self.spare);
         room.pending.push(pending);
         if forwardable.started {
             self.schedule_flush(room_index);
@@ -255,7 +257,7 @@ impl<P: Protocol> Sfu<P> {
         let Some(to) = listener.media_route() else {
             return;
         };
-        let payload_type = listener.voice.payload_type();
+        let types = listener.voice.payload_types();
         for pending in &mut room.pending {
             let speaker = pending.speaker;
             // Also while a player moves from one session to the next he does not hear himself.
@@ -263,14 +265,14 @@ impl<P: Protocol> Sfu<P> {
                 continue;
             }
             let slots = &mut listener.slots;
-            let (header, moved) = match fit(*now, slots, payload_type, pending, &config.speaking) {
+            let (header, moved) = match fit(*now, slots, types, pending, &config.speaking) {
                 Ok(fitted) => fitted,
                 Err(reason) => {
                     stats.drop(reason);
                     continue;
                 }
             };
-            let Some(data) = listener.seal_rtp(pending.with_header(header)) else {
+            let Some(data) = listener.seal_rtp(pending.with_header(types, header)) else {
                 stats.drop(DropReason::Seal);
                 continue;
             };
@@ -296,7 +298,7 @@ impl<P: Protocol> Sfu<P> {
         self.talking.pop_front();
         let room = &mut self.rooms[room_index];
         room.served = 0;
-        let packets = room.pending.drain(..).map(Pending::into_spare);
+        let packets = room.pending.drain(..).flat_map(Pending::into_spare);
         self.spare.extend(packets);
         self.spare.truncate(MAX_SPARE);
     }

@@ -1,7 +1,6 @@
 //! One participant's connection: its str0m instance and what the core knows of it.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,23 +8,25 @@ use bytes::BytesMut;
 use rtc_srtp::crypto::RTCCryptoProvider;
 
 use str0m::channel::ChannelId;
-use str0m::config::Fingerprint;
+use str0m::config::{DtlsVersion, Fingerprint};
 use str0m::format::{Codec, FormatParams};
 use str0m::media::{Frequency, MediaKind, Mid, Pt};
+use str0m::net::TcpType;
 use str0m::rtp::{Extension, ExtensionMap, Ssrc};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig, RtcError};
 
 use crate::config::Config;
-use crate::forward::{Slot, Voice};
+use crate::forward::{PayloadTypes, Slot, Voice};
 use crate::idents::{PlayerKey, SessionId};
 use crate::keys::{KeySlot, TappedCrypto};
+use crate::path::Path;
 use crate::protocol::Admission;
 use crate::srtp::{Outbound, Sent, rtcp_ssrc};
 use crate::stats::EndReason;
 use crate::timers::Deadline;
 
-/// Addresses that one session may be reached at; a client that roams replaces its oldest.
-const MAX_ADDRESSES: usize = 4;
+/// Paths by which one session may be reached; a client that roams replaces its oldest.
+const MAX_PATHS: usize = 4;
 /// Data-channel messages that may wait for the channel.
 const MAX_OUTBOX: usize = 512;
 /// Waiting messages and bytes above which nothing more is pushed: a client who reads slowly misses
@@ -70,11 +71,11 @@ pub(crate) struct Session<F> {
     pub(crate) expires_at_unix_s: u64,
     pub(crate) fingerprint: [u8; 16],
     pub(crate) phase: Phase,
-    addresses: VecDeque<SocketAddr>,
-    /// The address that the client nominated last; media goes there.
-    nominated: Option<SocketAddr>,
+    paths: VecDeque<Path>,
+    /// The path that the client nominated last; media goes there.
+    nominated: Option<Path>,
     /// Where str0m sent last.
-    sent_to: Option<SocketAddr>,
+    sent_to: Option<Path>,
     keys: KeySlot,
     /// Once there are keys.
     outbound: Option<Outbound>,
@@ -130,6 +131,10 @@ impl<F> Session<F> {
         client: &str,
         first_seq: u64,
     ) -> Result<Self, RtcError> {
+        let payload_types = PayloadTypes {
+            opus: admission.opus_payload_type,
+            red: admission.red_payload_type,
+        };
         let rtc = build_rtc(now, (config, crypto), &admission, ufrag, client)?;
         let slots = admission
             .slot_ssrcs
@@ -148,7 +153,7 @@ impl<F> Session<F> {
             phase: Phase::Handshake {
                 until: now + config.handshake_timeout,
             },
-            addresses: VecDeque::with_capacity(1),
+            paths: VecDeque::with_capacity(1),
             nominated: None,
             sent_to: None,
             keys: crypto.newest_keys(),
@@ -162,10 +167,7 @@ impl<F> Session<F> {
             muted: false,
             deafened: false,
             reads_world: false,
-            voice: Voice::new(
-                admission.opus_payload_type,
-                admission.audio_level_id.is_some(),
-            ),
+            voice: Voice::new(payload_types, admission.audio_level_id.is_some()),
             slots: slots.collect(),
             slots_changed: 0,
             channel: None,
@@ -190,7 +192,7 @@ impl<F> Session<F> {
     }
 
     /// Notes an authentic connectivity check.
-    pub(crate) fn handle_check(&mut self, now: Instant, from: SocketAddr, nominates: bool) {
+    pub(crate) fn handle_check(&mut self, now: Instant, from: Path, nominates: bool) {
         self.last_heard = now;
         if nominates {
             self.nominated = Some(from);
@@ -201,7 +203,7 @@ impl<F> Session<F> {
     /// first of two paths of one priority, which is what a client has whose NAT gave it another
     /// port: he would hear nothing any more. Answers to checks go back to where they came from.
     /// None for a report whose nonce may have been used for one of a slot's.
-    pub(crate) fn route(&mut self, to: SocketAddr, data: &[u8]) -> Option<SocketAddr> {
+    pub(crate) fn route(&mut self, to: Path, data: &[u8]) -> Option<Path> {
         let is_stun = data.first().is_some_and(|byte| *byte < 4);
         if is_stun {
             return Some(to);
@@ -214,7 +216,7 @@ impl<F> Session<F> {
     }
 
     /// Where voice goes; none before anything was sent.
-    pub(crate) fn media_route(&self) -> Option<SocketAddr> {
+    pub(crate) fn media_route(&self) -> Option<Path> {
         self.nominated.or(self.sent_to)
     }
 
@@ -241,11 +243,11 @@ impl<F> Session<F> {
         self.outbound.as_mut()?.seal_reports(unix_ms, &sent)
     }
 
-    /// Adds an address that was proved; returns one that is given up for it.
-    pub(crate) fn add_address(&mut self, address: SocketAddr) -> Option<SocketAddr> {
-        self.addresses.push_back(address);
-        let given_up = if self.addresses.len() > MAX_ADDRESSES {
-            self.addresses.pop_front()
+    /// Adds a path that was proved; returns one that is given up for it.
+    pub(crate) fn add_path(&mut self, path: Path) -> Option<Path> {
+        self.paths.push_back(path);
+        let given_up = if self.paths.len() > MAX_PATHS {
+            self.paths.pop_front()
         } else {
             None
         };
@@ -255,13 +257,13 @@ impl<F> Session<F> {
         given_up
     }
 
-    pub(crate) fn remove_address(&mut self, address: SocketAddr) {
-        self.addresses.retain(|known| *known != address);
-        self.nominated = self.nominated.filter(|nominated| *nominated != address);
+    pub(crate) fn remove_path(&mut self, path: Path) {
+        self.paths.retain(|known| *known != path);
+        self.nominated = self.nominated.filter(|nominated| *nominated != path);
     }
 
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.addresses.iter().copied()
+    pub(crate) fn paths(&self) -> impl Iterator<Item = Path> + '_ {
+        self.paths.iter().copied()
     }
 
     /// Whether the client may send one more message at `now`.
@@ -352,6 +354,18 @@ fn microphone_mid() -> Mid {
     Mid::from("mic")
 }
 
+/// To str0m RED is Opus by another number: it passes payloads on as they are.
+fn add_voice(settings: &mut RtcConfig, payload_type: u8) {
+    settings.codec_config().add_config(
+        Pt::from(payload_type),
+        None,
+        Codec::Opus,
+        Frequency::FORTY_EIGHT_KHZ,
+        Some(2),
+        FormatParams::default(),
+    );
+}
+
 fn build_rtc(
     now: Instant,
     (config, crypto): (&Config, &TappedCrypto),
@@ -367,9 +381,13 @@ fn build_rtc(
         ufrag: ufrag.to_owned(),
         pass: admission.ice_password.clone(),
     };
+    let opus = Some(admission.opus_payload_type);
+    let payload_types = opus.into_iter().chain(admission.red_payload_type);
     let mut settings = RtcConfig::new()
         .set_crypto_provider(Arc::clone(&crypto.provider))
         .set_dtls_cert(config.certificate.clone())
+        // 1.3 saves a round trip; a client that has only 1.2 gets that.
+        .set_dtls_version(DtlsVersion::Auto)
         // The ticket has a prefix of the fingerprint; the core compares it before it accepts
         // anything of the session.
         .set_fingerprint_verification(false)
@@ -380,17 +398,16 @@ fn build_rtc(
         .set_rtp_mode(true)
         .set_sctp_max_buffered_amount(MAX_CHANNEL_BUFFER_BYTES)
         .set_sctp_max_message_size(MAX_MESSAGE_BYTES);
-    settings.codec_config().add_config(
-        Pt::from(admission.opus_payload_type),
-        None,
-        Codec::Opus,
-        Frequency::FORTY_EIGHT_KHZ,
-        Some(2),
-        FormatParams::default(),
-    );
+    for payload_type in payload_types {
+        add_voice(&mut settings, payload_type);
+    }
     let mut rtc = settings.build(now);
     for &local in &config.local {
         rtc.add_local_candidate(Candidate::host(local, "udp")?);
+    }
+    for &local in &config.local_tcp {
+        let passive = Candidate::builder().tcp().host(local);
+        rtc.add_local_candidate(passive.tcptype(TcpType::Passive).build()?);
     }
     let mut api = rtc.direct_api();
     // An ICE-lite agent sends no checks, so it never uses the client's password.

@@ -1,7 +1,6 @@
 //! The state machine: what goes in, what comes out, and what is due when.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use crate::config::{Config, WallClock};
 use crate::ended::Ended;
 use crate::idents::{ChannelKey, PlayerKey, RoomKey, SessionId};
 use crate::keys::TappedCrypto;
+use crate::path::Path;
 use crate::protocol::Protocol;
 use crate::room::Room;
 use crate::session::{Phase, Session};
@@ -51,6 +51,8 @@ pub enum Command {
     Undrain,
     /// Tell everybody that the shard stops, and admit nobody from now on.
     Stop,
+    /// Refuse sessions that are new, or take them again; those that there are go on.
+    SetFull(bool),
     /// Corrects the wall clock.
     SetWallClock(WallClock),
 }
@@ -72,8 +74,8 @@ pub enum Audience {
 #[derive(Debug)]
 pub struct Transmit {
     /// Where to.
-    pub to: SocketAddr,
-    /// UDP payload.
+    pub to: Path,
+    /// The datagram; a TCP connection carries it framed (RFC 4571).
     pub data: Vec<u8>,
 }
 
@@ -116,10 +118,13 @@ pub struct Sfu<P: Protocol> {
     pub(crate) now: Instant,
     pub(crate) clock: WallClock,
     pub(crate) stopping: bool,
+    pub(crate) full: bool,
+    /// Rooms to which somebody was refused since the shard is full, oldest first.
+    pub(crate) refused: VecDeque<RoomKey>,
     pub(crate) stats: Stats,
     pub(crate) sessions: Slab<Session<P::Profile>>,
     pub(crate) rooms: Slab<Room>,
-    pub(crate) by_address: HashMap<SocketAddr, usize, FixedState>,
+    pub(crate) by_path: HashMap<Path, usize, FixedState>,
     pub(crate) by_session: HashMap<SessionId, usize, FixedState>,
     pub(crate) by_room: HashMap<RoomKey, usize, FixedState>,
     pub(crate) ended: Ended,
@@ -149,10 +154,12 @@ impl<P: Protocol> Sfu<P> {
             now,
             clock,
             stopping: false,
+            full: false,
+            refused: VecDeque::new(),
             stats: Stats::default(),
             sessions: Slab::new(),
             rooms: Slab::new(),
-            by_address: HashMap::with_hasher(state.clone()),
+            by_path: HashMap::with_hasher(state.clone()),
             by_session: HashMap::with_hasher(state.clone()),
             by_room: HashMap::with_hasher(state),
             ended: Ended::default(),
@@ -186,6 +193,13 @@ impl<P: Protocol> Sfu<P> {
         self.rooms.len()
     }
 
+    /// Rooms to which somebody was refused since [`Command::SetFull`], oldest first and at most
+    /// 64, and whether they have a session here.
+    pub fn refused_rooms(&self) -> impl Iterator<Item = (RoomKey, bool)> + '_ {
+        let here = |room| self.by_room.contains_key(room);
+        self.refused.iter().map(move |room| (*room, here(room)))
+    }
+
     /// How much is held at this moment. Looks at every session: not for each wake-up.
     pub fn queues(&self) -> Queues {
         let outboxes = self.sessions.iter().map(|(_, session)| session.waiting());
@@ -194,7 +208,7 @@ impl<P: Protocol> Sfu<P> {
             events: self.events.len(),
             dirty: self.dirty.len(),
             longest_outbox: outboxes.max().unwrap_or_default(),
-            addresses: self.by_address.len(),
+            addresses: self.by_path.len(),
             timers: self.timers.len(),
             ended: self.ended.len(),
         }
@@ -225,6 +239,20 @@ impl<P: Protocol> Sfu<P> {
         }
     }
 
+    /// Whether `path` belongs to a session. A TCP connection that belongs to none may be closed.
+    pub fn knows(&self, path: Path) -> bool {
+        self.by_path.contains_key(&path)
+    }
+
+    /// Notes that a TCP connection is closed. Its session lives on until its consent times out,
+    /// so that the client may open another.
+    pub fn handle_closed(&mut self, now: Instant, path: Path) {
+        self.advance(now);
+        if let Some(index) = self.by_path.remove(&path) {
+            self.sessions[index].remove_path(path);
+        }
+    }
+
     /// Carries out a command.
     pub fn handle_command(&mut self, now: Instant, command: Command) {
         self.advance(now);
@@ -251,6 +279,10 @@ impl<P: Protocol> Sfu<P> {
                 for index in self.session_indices() {
                     self.end(index, EndReason::RelayStopping);
                 }
+            }
+            Command::SetFull(full) => {
+                self.full = full;
+                self.refused.clear();
             }
             Command::SetWallClock(clock) => self.clock = clock,
         }
@@ -346,9 +378,9 @@ impl<P: Protocol> Sfu<P> {
             self.leave_room(index);
         }
         let session = self.sessions.remove(index);
-        for address in session.addresses() {
-            if self.by_address.get(&address) == Some(&index) {
-                self.by_address.remove(&address);
+        for path in session.paths() {
+            if self.by_path.get(&path) == Some(&index) {
+                self.by_path.remove(&path);
             }
         }
         self.by_session.remove(&session.id);

@@ -84,8 +84,10 @@ reason_enum! {
         Late = "late",
         /// The listener's keys are used up, or are not there yet.
         Seal = "seal",
-        /// Not the payload type of the ticket.
+        /// Not a payload type of the ticket.
         PayloadType = "payload-type",
+        /// RED whose primary block is not found, or is not Opus.
+        RedMalformed = "red-malformed",
         /// A data-channel message that is not of the protocol.
         BadMessage = "bad-message",
         /// More data-channel messages in a second than allowed.
@@ -162,7 +164,7 @@ pub struct Queues {
     pub dirty: usize,
     /// Messages that wait for a data channel, in the session that has most.
     pub longest_outbox: usize,
-    /// Addresses that belong to a session.
+    /// Paths that belong to a session.
     pub addresses: usize,
     /// Entries of the timer heap, those that no longer count included.
     pub timers: usize,

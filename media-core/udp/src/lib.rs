@@ -8,7 +8,9 @@
 //! - [`RecvBatch`]: `recvmmsg` into one reusable buffer, with GRO where the kernel has it.
 //! - [`SendBatch`]: `sendmmsg`, with GSO for consecutive datagrams of one size to one peer.
 //! - [`Poller`] and [`Waker`]: epoll with a timeout in nanoseconds, woken by other threads.
+//! - [`tune_tcp`], [`tcp_unsent_bytes`]: for the few who reach a relay by TCP only.
 //! - [`thread_cpu_time`]: what the calling thread has cost so far.
+//! - [`raise_descriptor_limit`]: as many connections as the system allows.
 //!
 //! Order of calls, once per turn of a loop: [`Poller::wait`], then [`Socket::recv`] until it
 //! returns less than it could, then any number of [`SendBatch::push`], then [`SendBatch::flush`].
@@ -17,17 +19,21 @@
 
 mod address;
 mod cpu;
+mod limit;
 mod poll;
 mod recv;
 mod send;
 mod socket;
+mod tcp;
 mod transmit;
 
 pub use cpu::thread_cpu_time;
+pub use limit::raise_descriptor_limit;
 pub use poll::{Poller, Waker};
 pub use recv::{Datagram, RecvBatch, RecvStats};
 pub use send::{DropReason, SendBatch, SendStats};
 pub use socket::{Granted, Options, Socket};
+pub use tcp::{ipv6_only, tcp_unsent_bytes, tune_tcp};
 
 /// Largest payload that is received or sent, in bytes. WebRTC stays far below it; a longer
 /// datagram is counted and left out.

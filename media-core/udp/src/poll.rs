@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::check;
 
-/// Events taken per call. A shard has two sockets and a waker, so this is never the limit.
-const EVENTS_PER_WAIT_MAX: usize = 16;
+/// Events taken per call. What is left comes with the next call, for the kernel takes turns.
+const EVENTS_PER_WAIT_MAX: usize = 64;
 
 /// The token of the waker; users have the numbers below it.
 const WAKER_TOKEN: u64 = u64::MAX;
@@ -47,7 +47,7 @@ impl Poller {
             ready: Vec::with_capacity(EVENTS_PER_WAIT_MAX),
             nanoseconds: true,
         };
-        poller.register(&*poller.wakeup, WAKER_TOKEN)?;
+        poller.register(&*poller.wakeup, WAKER_TOKEN, libc::EPOLL_CTL_ADD, false)?;
         Ok(poller)
     }
 
@@ -55,7 +55,13 @@ impl Poller {
     /// registration ends when `source` is closed.
     pub fn add(&self, source: &impl AsFd, token: u64) -> io::Result<()> {
         assert_ne!(token, WAKER_TOKEN, "the largest token is the waker's");
-        self.register(source, token)
+        self.register(source, token, libc::EPOLL_CTL_ADD, false)
+    }
+
+    /// From now on reports `source`, which was added as `token`, also when it can be written, or
+    /// no longer.
+    pub fn watch_writable(&self, source: &impl AsFd, token: u64, writable: bool) -> io::Result<()> {
+        self.register(source, token, libc::EPOLL_CTL_MOD, writable)
     }
 
     /// A handle that ends a wait from any thread.
@@ -88,21 +94,29 @@ impl Poller {
         Ok(woken)
     }
 
-    /// Tokens of the sockets that the last [`Self::wait`] found readable.
+    /// Tokens of the sockets that the last [`Self::wait`] found readable (or writable, where that
+    /// is watched; or closed).
     pub fn readable(&self) -> impl Iterator<Item = u64> + '_ {
         self.ready.iter().copied()
     }
 
-    fn register(&self, source: &impl AsFd, token: u64) -> io::Result<()> {
+    fn register(
+        &self,
+        source: &impl AsFd,
+        token: u64,
+        operation: libc::c_int,
+        writable: bool,
+    ) -> io::Result<()> {
+        let writable = if writable { libc::EPOLLOUT } else { 0 };
         let mut event = libc::epoll_event {
-            events: libc::EPOLLIN as u32,
+            events: (libc::EPOLLIN | writable) as u32,
             u64: token,
         };
         // SAFETY: both descriptors are open (borrowed), and `event` outlives the call.
         check(unsafe {
             libc::epoll_ctl(
                 self.epoll.as_raw_fd(),
-                libc::EPOLL_CTL_ADD,
+                operation,
                 source.as_fd().as_raw_fd(),
                 &mut event,
             )
@@ -260,6 +274,20 @@ mod tests {
         }
         assert!(poller.wait(Some(Duration::ZERO)).unwrap());
         assert!(!poller.wait(Some(Duration::ZERO)).unwrap());
+    }
+
+    #[test]
+    fn room_to_write_is_reported_only_while_it_is_watched() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut poller = Poller::new().unwrap();
+        poller.add(&socket, 7).unwrap();
+        let mut reported = |writable| {
+            poller.watch_writable(&socket, 7, writable).unwrap();
+            poller.wait(Some(Duration::ZERO)).unwrap();
+            poller.readable().count()
+        };
+        assert_eq!(reported(true), 1);
+        assert_eq!(reported(false), 0);
     }
 
     #[test]

@@ -173,7 +173,7 @@ fn buffer_resize(
     Ok(option_read(fd, libc::SOL_SOCKET, plain)? as usize)
 }
 
-fn option_set(
+pub(crate) fn option_set(
     fd: RawFd,
     level: libc::c_int,
     name: libc::c_int,

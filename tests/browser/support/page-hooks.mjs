@@ -76,3 +76,51 @@ export function installEars({ tone }) {
     return sink.stream;
   };
 }
+
+/** Keeps the page's peer connections, for their statistics. Runs in the page. */
+export function rememberPeers() {
+  const peers = [];
+  const Native = RTCPeerConnection;
+  globalThis.RTCPeerConnection = class extends Native {
+    constructor(...options) {
+      super(...options);
+      peers.push(this);
+    }
+  };
+
+  /** Statistics of the newest connection, by id. */
+  globalThis.statsNow = async () => {
+    const stats = new Map();
+    (await peers.at(-1).getStats()).forEach((value) => stats.set(value.id, value));
+    return stats;
+  };
+
+  /** The transport of the pair of candidates in use, "" while there is none. */
+  globalThis.transportInUse = async () => {
+    const stats = await statsNow();
+    const used = [...stats.values()].find((value) => {
+      return value.type === "candidate-pair" && value.nominated && value.state === "succeeded";
+    });
+    return stats.get(used?.remoteCandidateId)?.protocol ?? "";
+  };
+
+  /** What the microphone sends: packets, and payload bytes for each. */
+  globalThis.sentVoice = async () => {
+    const stats = await statsNow();
+    const sent = [...stats.values()].find((value) => value.type === "outbound-rtp");
+    return { packets: sent.packetsSent, bytes: sent.bytesSent / sent.packetsSent };
+  };
+}
+
+/**
+ * A network that has no UDP: the page does not learn of the relay's UDP addresses. Runs in the
+ * page.
+ */
+export function removeUdp() {
+  const accept = RTCPeerConnection.prototype.setRemoteDescription;
+  RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+    const lines = sdp.split("\r\n");
+    const kept = lines.filter((line) => !/^a=candidate:\S+ 1 udp /i.test(line));
+    return accept.call(this, { type, sdp: kept.join("\r\n") });
+  };
+}

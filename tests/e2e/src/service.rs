@@ -175,11 +175,14 @@ impl Edge {
             region: RegionName::new(REGION)?,
             edge: self.url().parse()?,
             listen: vec!["127.0.0.1:0".parse()?],
+            listen_tcp: vec!["127.0.0.1:0".parse()?],
             advertise: Vec::new(),
             control: "127.0.0.1:0".parse()?,
             control_url: None,
             keys: vec![key],
             participants_max: 4000,
+            full_cpu_percent: 100,
+            full_packets_per_s: 0,
             drain_seconds: 1,
         };
         change(&mut config);

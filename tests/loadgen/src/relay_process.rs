@@ -123,6 +123,8 @@ impl RelayProcess {
         let child = Command::new(binary)
             .args(["--shard", SHARD, "--region", "bench", "--edge", &fleet.url])
             .args(["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"])
+            // What a shard does under load is measured, not refused.
+            .args(["--full-cpu-percent", "100"])
             .args(["--max-participants", "20000", "--key-file"])
             .arg(key_file.path())
             .env("RUST_LOG", "error")

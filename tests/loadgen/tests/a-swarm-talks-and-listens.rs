@@ -17,11 +17,14 @@ fn start_relay(runtime: &Runtime, fleet: &FakeFleet) -> Running {
         region: "bench".parse().unwrap(),
         edge: fleet.url.parse().unwrap(),
         listen: vec!["127.0.0.1:0".parse().unwrap()],
+        listen_tcp: Vec::new(),
         advertise: Vec::new(),
         control: "127.0.0.1:0".parse().unwrap(),
         control_url: None,
         keys: vec![shard_key()],
         participants_max: 100,
+        full_cpu_percent: 100,
+        full_packets_per_s: 0,
         drain_seconds: 0,
     };
     let (lines, _) = mpsc::channel(LINES_MAX);

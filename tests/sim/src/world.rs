@@ -411,10 +411,10 @@ impl World {
             if self.sabotage == Sabotage::SendTwice {
                 self.watch.handle_sent(&transmit.data)?;
             }
-            let Some(&n) = self.owners.get(&transmit.to) else {
+            let Some(&n) = self.owners.get(&transmit.to.address) else {
                 continue;
             };
-            let (peer, data) = (transmit.to, transmit.data);
+            let (peer, data) = (transmit.to.address, transmit.data);
             self.links[n].down.send(self.now, Datagram { peer, data });
         }
         let read = std::mem::take(&mut *self.log.borrow_mut());

@@ -113,6 +113,7 @@ impl Rig {
             control_url: "http://192.0.2.1:7411/".into(),
             load: Load::default(),
             capacity: 100,
+            refused: vec![],
         };
         let store = &self.store.inner;
         block_on(directory::record_heartbeat(

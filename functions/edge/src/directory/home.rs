@@ -1,9 +1,9 @@
 use std::cmp::Reverse;
 
 use sha2::{Digest, Sha256};
-use wire::fleet::{Home, ShardRecord, ShardState};
+use wire::fleet::{Home, RefusedRoom, ShardRecord, ShardState};
 use wire::problem::ProblemKind;
-use wire::{RegionName, RoomName, ShardId};
+use wire::{RegionName, RoomKey, RoomName, ShardId};
 
 use super::shard::{Candidate, candidates, count_placement, is_live, keeps_rooms, read};
 use super::{MAX_ATTEMPTS, conflict};
@@ -59,13 +59,14 @@ pub async fn seat<S: Store>(
 }
 
 /// The home of a room for a new session. A room without a home, or whose shard is not live or
-/// drains, gets one: the least loaded shard that takes rooms, in `wanted` for a new room, and
-/// for one that moves in its own region if any is left there. Concurrent callers agree, because
-/// the home is written by compare-and-swap and whoever loses reads again.
+/// drains, or is full and has refused the room while it was not there, gets one: the least loaded
+/// shard that takes rooms, in `wanted` for a new room, and for one that moves in its own region if
+/// any is left there. Concurrent callers agree, because the home is written by compare-and-swap
+/// and whoever loses reads again.
 ///
 /// # Errors
-/// `no-live-relay`, also when the room's shard is at its capacity (its participants hear each
-/// other there, so the room stays); `conflict` after [`MAX_ATTEMPTS`]; `store-unavailable`.
+/// `no-live-relay`, also when the room's shard is full and the room is there (its participants
+/// hear each other, so it stays); `conflict` after [`MAX_ATTEMPTS`]; `store-unavailable`.
 pub async fn home_of<S: Store>(
     store: &S,
     now_ms: u64,
@@ -78,16 +79,25 @@ pub async fn home_of<S: Store>(
             && let Some((_, stored)) = read(store, now_ms, &home.region, &home.shard).await?
             && keeps_rooms(&stored.record, now_ms)
         {
-            if stored.record.heartbeat.load.participants >= stored.record.heartbeat.capacity {
-                return Err(no_live_relay(
-                    "The room's relay is full; try again in a moment.",
-                ));
+            match refused(&stored.record, room) {
+                // A shard that is full says so to the client, and of the room to us.
+                None => {
+                    known.renew(store, now_ms).await?;
+                    return Ok(Seat {
+                        home: home.clone(),
+                        shard: stored.record,
+                    });
+                }
+                Some(RefusedRoom { occupied: true, .. }) => {
+                    return Err(no_live_relay(
+                        "The room's relay is full; try again in a moment.",
+                    ));
+                }
+                // Nobody is left behind there.
+                Some(RefusedRoom {
+                    occupied: false, ..
+                }) => {}
             }
-            known.renew(store, now_ms).await?;
-            return Ok(Seat {
-                home: home.clone(),
-                shard: stored.record,
-            });
         }
         let shard = choose(store, now_ms, room, known.home.as_ref(), wanted).await?;
         let home = Home {
@@ -107,6 +117,17 @@ pub async fn home_of<S: Store>(
         }
     }
     Err(conflict())
+}
+
+/// Whether the shard, which is full, lets nobody more into the room.
+fn refused(record: &ShardRecord, room: &RoomName) -> Option<RefusedRoom> {
+    let heartbeat = &record.heartbeat;
+    if heartbeat.state != ShardState::Full || heartbeat.refused.is_empty() {
+        return None;
+    }
+    let key = RoomKey::of(room);
+    let mut refused = heartbeat.refused.iter().copied();
+    refused.find(|refused| refused.room == key)
 }
 
 /// What the store says of a room's home. A value that cannot be read is replaced like a home on a

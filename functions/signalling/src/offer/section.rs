@@ -152,11 +152,40 @@ pub(super) fn codec(media: &Media<'_>, format: &str) -> Option<String> {
 
 /// The payload types of Opus (RFC 7587) in the m-line's order of preference.
 pub(super) fn opus_payload_types(media: &Media<'_>) -> Vec<u8> {
+    payload_types(media, "opus/48000/2")
+}
+
+/// The payload type of RED (RFC 2198) whose blocks are all of payload type `opus`, and whether
+/// the m-line prefers it to Opus alone.
+pub(super) fn red_payload_type(media: &Media<'_>, opus: u8) -> Option<(u8, bool)> {
+    let wraps_opus = |payload_type: &u8| {
+        values(&media.attributes, "fmtp").any(|value| {
+            let Some((format, blocks)) = value.split_once(' ') else {
+                return false;
+            };
+            let mut blocks = blocks.trim().split('/').map(str::parse);
+            format.parse() == Ok(*payload_type) && blocks.all(|block| block == Ok(opus))
+        })
+    };
+    let red = payload_types(media, "red/48000/2")
+        .into_iter()
+        .find(wraps_opus)?;
+    let place = |wanted: u8| {
+        media
+            .formats
+            .split(' ')
+            .position(|f| f.parse() == Ok(wanted))
+    };
+    Some((red, place(red) < place(opus)))
+}
+
+/// The payload types of a codec in the m-line's order of preference.
+fn payload_types(media: &Media<'_>, codec: &str) -> Vec<u8> {
     let mapped: Vec<u8> = values(&media.attributes, "rtpmap")
         .filter_map(|value| {
-            let (payload_type, codec) = value.split_once(' ')?;
-            let is_opus = codec.trim().eq_ignore_ascii_case("opus/48000/2");
-            payload_type.parse().ok().filter(|_| is_opus)
+            let (payload_type, name) = value.split_once(' ')?;
+            let is_it = name.trim().eq_ignore_ascii_case(codec);
+            payload_type.parse().ok().filter(|_| is_it)
         })
         .collect();
     let offered = media

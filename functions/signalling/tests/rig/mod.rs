@@ -100,6 +100,7 @@ pub fn heartbeat() -> Heartbeat {
         control_url: "http://192.0.2.1:7411/".into(),
         load: Load::default(),
         capacity: 100,
+        refused: Vec::new(),
     }
 }
 

@@ -5,6 +5,8 @@
     reason = "a failure in a helper is a failure of its test"
 )]
 
+pub(crate) mod player;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -142,11 +144,14 @@ pub(crate) fn config(edge: &str, shards: usize) -> Config {
         region: "dev".parse().unwrap(),
         edge: edge.parse().unwrap(),
         listen: vec!["127.0.0.1:0".parse().unwrap()],
+        listen_tcp: Vec::new(),
         advertise: Vec::new(),
         control: "127.0.0.1:0".parse().unwrap(),
         control_url: None,
         keys: vec![key(); shards],
         participants_max: 100,
+        full_cpu_percent: 100,
+        full_packets_per_s: 0,
         drain_seconds: 0,
     }
 }

@@ -17,10 +17,11 @@ use std::time::{Duration, Instant};
 use allocation_counter::measure;
 use sfu::{
     Admission, BadMessage, BadTicket, ChannelGrant, ChannelKey, Command, Config, Event, Notice,
-    Permissions, PlayerKey, Protocol, Request, RoomKey, RosterEntry, SessionId, Sfu, WallClock,
+    Path, Permissions, PlayerKey, Protocol, Request, RoomKey, RosterEntry, SessionId, Sfu,
+    WallClock,
 };
 use str0m::channel::{ChannelConfig, ChannelId};
-use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
+use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion, Fingerprint};
 use str0m::crypto::from_feature_flags;
 use str0m::media::{Frequency, MediaKind, Mid, Pt};
 use str0m::net::{Protocol as Transport, Receive};
@@ -135,6 +136,8 @@ pub struct Client {
     /// As the client knows it, and as the shard sees it: a NAT may change the latter.
     local: SocketAddr,
     pub address: SocketAddr,
+    /// Its datagrams travel on a connection.
+    pub tcp: bool,
     pub admission: Admission,
     pub ufrag: String,
     channel: Option<ChannelId>,
@@ -148,6 +151,8 @@ pub struct Client {
     rtc_at: Instant,
     voice_at: Instant,
     pub seq: u64,
+    /// What it sends instead of its number, with which payload type.
+    pub payload: Option<(u8, Vec<u8>)>,
     pub heard: Vec<RtpPacket>,
     /// Sender reports: when they came and what they said.
     pub reports: Vec<(Instant, SenderInfo)>,
@@ -187,6 +192,12 @@ pub struct Want {
     pub other_certificate: bool,
     /// Use another password than the ticket's.
     pub other_password: bool,
+    pub dtls: DtlsVersion,
+    /// Connect by ICE-TCP.
+    pub tcp: bool,
+    pub opus: u8,
+    /// Payload type of RED, where negotiated.
+    pub red: Option<u8>,
 }
 
 impl Default for Want {
@@ -200,6 +211,10 @@ impl Default for Want {
             hello: true,
             other_certificate: false,
             other_password: false,
+            dtls: DtlsVersion::Auto,
+            tcp: false,
+            opus: OPUS,
+            red: None,
         }
     }
 }
@@ -227,7 +242,8 @@ fn admission(n: u8, want: &Want, fingerprint: &Fingerprint) -> Admission {
             speak: true,
             listen: true,
         },
-        opus_payload_type: OPUS,
+        opus_payload_type: want.opus,
+        red_payload_type: want.red,
         audio_level_id: Some(LEVEL_ID),
         slot_ssrcs: (0..want.slots)
             .map(|slot| 1000 * u32::from(n) + slot as u32 + 1)
@@ -255,6 +271,7 @@ impl World {
             server_certificate,
             vec![SERVER.parse().unwrap()],
         );
+        config.local_tcp = vec![SERVER.parse().unwrap()];
         change(&mut config);
         let mut protocol = PlainProtocol::default();
         let mut clients = Vec::new();
@@ -358,7 +375,8 @@ impl World {
             }
             let Reverse((_, _, from, to, data)) = self.in_flight.pop().unwrap();
             if to == SERVER.parse().unwrap() {
-                let counted = measure(|| self.sfu.handle_datagram(now, from, &data));
+                let path = self.path(from);
+                let counted = measure(|| self.sfu.handle_datagram(now, path, &data));
                 if is_voice(&data) {
                     self.allocations.0.push(counted.count_total);
                 }
@@ -380,6 +398,16 @@ impl World {
         }
     }
 
+    /// The way to whoever has `address`.
+    pub fn path(&self, address: SocketAddr) -> Path {
+        let is_tcp = self.clients.iter().any(|c| c.address == address && c.tcp);
+        if is_tcp {
+            Path::tcp(address)
+        } else {
+            Path::udp(address)
+        }
+    }
+
     fn drain_sfu(&mut self) {
         let server = SERVER.parse().unwrap();
         loop {
@@ -389,7 +417,13 @@ impl World {
             if is_voice(&transmit.data) {
                 self.allocations.1.push(counted.count_total);
             }
-            self.send(server, transmit.to, transmit.data);
+            let to = transmit.to;
+            let receiver = self.clients.iter().find(|c| c.address == to.address);
+            if let Some(client) = receiver {
+                let own = client.tcp == (to.transport == sfu::Transport::Tcp);
+                assert!(own, "sent to a client's other transport");
+            }
+            self.send(server, to.address, transmit.data);
         }
         while let Some(event) = self.sfu.poll_event() {
             self.events.push(event);
@@ -411,25 +445,29 @@ impl Client {
         let mut settings = RtcConfig::new()
             .set_crypto_provider(Arc::clone(crypto))
             .set_dtls_cert(certificate_used)
+            .set_dtls_version(want.dtls)
             .clear_codecs()
             .set_rtp_mode(true)
             .set_extension_map(extensions);
-        settings.codec_config().add_config(
-            Pt::from(OPUS),
-            None,
-            str0m::format::Codec::Opus,
-            Frequency::FORTY_EIGHT_KHZ,
-            Some(2),
-            str0m::format::FormatParams::default(),
-        );
+        for payload_type in [want.opus].into_iter().chain(want.red) {
+            settings.codec_config().add_config(
+                Pt::from(payload_type),
+                None,
+                str0m::format::Codec::Opus,
+                Frequency::FORTY_EIGHT_KHZ,
+                Some(2),
+                str0m::format::FormatParams::default(),
+            );
+        }
         let mut rtc = settings.build(now);
         let mut fingerprint = rtc.direct_api().local_dtls_fingerprint().clone();
         if want.other_certificate {
             fingerprint.bytes[3] ^= 1;
         }
         let admission = admission(n, want, &fingerprint);
-        rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
-        rtc.add_remote_candidate(Candidate::host(SERVER.parse().unwrap(), "udp").unwrap());
+        let protocol = if want.tcp { "tcp" } else { "udp" };
+        rtc.add_local_candidate(Candidate::host(address, protocol).unwrap());
+        rtc.add_remote_candidate(Candidate::host(SERVER.parse().unwrap(), protocol).unwrap());
         let ufrag = format!("ticket-{n}");
         let mut pass = admission.ice_password.clone();
         if want.other_password {
@@ -456,6 +494,7 @@ impl Client {
             rtc,
             local: address,
             address,
+            tcp: want.tcp,
             admission,
             ufrag,
             channel: None,
@@ -467,6 +506,7 @@ impl Client {
             rtc_at: now,
             voice_at: now,
             seq: 100,
+            payload: None,
             heard: Vec::new(),
             reports: Vec::new(),
             messages: Vec::new(),
@@ -547,7 +587,11 @@ impl Client {
             return;
         }
         let server = SERVER.parse().unwrap();
-        if let Ok(receive) = Receive::new(Transport::Udp, server, self.local, data) {
+        let transport = match self.tcp {
+            true => Transport::Tcp,
+            false => Transport::Udp,
+        };
+        if let Ok(receive) = Receive::new(transport, server, self.local, data) {
             let _ = self.rtc.handle_input(Input::Receive(now, receive));
             // str0m wants to be drained between two inputs.
             self.drain(now);
@@ -599,9 +643,12 @@ impl Client {
             voice_activity: Some(level > -50),
             ..Default::default()
         };
-        let payload = [self.number; 60];
-        let write = RtpWrite::new(Pt::from(OPUS), SeqNo::from(self.seq), time, now, payload)
-            .ext_vals(values);
+        let opus = self.admission.opus_payload_type;
+        let plain = (opus, vec![self.number; 60]);
+        let (payload_type, payload) = self.payload.clone().unwrap_or(plain);
+        let payload_type = Pt::from(payload_type);
+        let write =
+            RtpWrite::new(payload_type, SeqNo::from(self.seq), time, now, payload).ext_vals(values);
         let source = Ssrc::from(self.source);
         self.rtc
             .direct_api()

@@ -101,6 +101,8 @@ impl Rig {
             .args([
                 "--listen",
                 "127.0.0.1:0",
+                "--listen-tcp",
+                "127.0.0.1:0",
                 "--control",
                 "127.0.0.1:0",
                 "--key-file",

@@ -394,7 +394,10 @@ impl Client {
             }
             RelayMessage::Migrate => self.asked_to_migrate = true,
             RelayMessage::Ended { .. } => self.down = true,
-            RelayMessage::Speaking { .. } | RelayMessage::Pong { .. } | RelayMessage::Unknown => {}
+            RelayMessage::Speaking { .. }
+            | RelayMessage::Pong { .. }
+            | RelayMessage::Chat { .. }
+            | RelayMessage::Unknown => {}
         }
     }
 }

@@ -186,6 +186,8 @@ pub struct Want {
     pub other_certificate: bool,
     /// Use another password than the ticket's.
     pub other_password: bool,
+    /// Payload type of Opus in the ticket.
+    pub payload_type: u8,
 }
 
 impl Default for Want {
@@ -199,6 +201,7 @@ impl Default for Want {
             hello: true,
             other_certificate: false,
             other_password: false,
+            payload_type: OPUS,
         }
     }
 }
@@ -226,7 +229,7 @@ fn admission(n: u8, want: &Want, fingerprint: &Fingerprint) -> Admission {
             speak: true,
             listen: true,
         },
-        opus_payload_type: OPUS,
+        opus_payload_type: want.payload_type,
         audio_level_id: Some(LEVEL_ID),
         slot_ssrcs: (0..want.slots)
             .map(|slot| 1000 * u32::from(n) + slot as u32 + 1)

@@ -13,6 +13,7 @@ mod clock;
 mod components;
 mod deny;
 mod dev;
+mod fuzz;
 mod install;
 mod openapi;
 mod ports;
@@ -63,6 +64,7 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
         "openapi" => openapi::run(&workspace, parsed.has("--check"))?,
         "bench" => bench::run(&workspace, &parsed)?,
         "sim" => sim::run(&workspace, &parsed)?,
+        "fuzz" => fuzz::run(&workspace, &parsed)?,
         "deny" => deny::run(parsed.has("--install"))?,
         other => unreachable!("`{other}` is in the command table but not dispatched"),
     }

@@ -3,7 +3,8 @@
 
 /** @import { ChannelSettings, ChatEvent, Message } from "./chat-messages.js" */
 /** @import { FeedState } from "./chat-feed.js" */
-/** @import { Draft, Outgoing } from "./chat-outbox.js" */
+/** @import { ChatMessage } from "./chat-view.js" */
+/** @import { Draft } from "./chat-outbox.js" */
 /** @import { ChatApi } from "./chat-api.js" */
 /** @import { Runtime } from "./runtime.js" */
 
@@ -11,6 +12,7 @@ import { channelPath, messagePath } from "./chat-api.js";
 import { ChatFeed, PAGE } from "./chat-feed.js";
 import { ChatLog } from "./chat-log.js";
 import { Outbox } from "./chat-outbox.js";
+import { viewOf } from "./chat-view.js";
 import { isId, isObject } from "./check.js";
 import { grants } from "./claims.js";
 import { Emitter } from "./emitter.js";
@@ -26,13 +28,6 @@ const TYPING_MAX = 20;
 const MARK_AFTER_MS = 700;
 
 /**
- * A message as an application shows it. `seq` is null until the service has numbered it; `key` is
- * there for own messages on their way. `problem` is why it failed, or what it waits for.
- *
- * @typedef {Omit<Message, "seq"> & { seq: number | null, key: string | null,
- *   state: "sent" | "pending" | "failed", self: boolean, mentionsMe: boolean,
- *   problem: VoiceError | null }} ChatMessage
- *
  * @typedef {{ state: FeedState, problem: VoiceError | null }} ChatState
  *
  * `arrived` are new messages of others, in order, for a sound or an announcement.
@@ -119,7 +114,11 @@ export class ChatChannel extends Emitter {
 
   /** The messages that are here, in order; own ones on their way last. */
   get messages() {
-    this.#view ??= this.#makeView();
+    const isShown = (/** @type {Message} */ { author }) => !this.#isHidden(author);
+    this.#view ??= viewOf(this.#log.messages.filter(isShown), this.#outbox.entries, {
+      player: this.self,
+      name: this.#api.claims?.name ?? null,
+    });
     return this.#view;
   }
 
@@ -182,7 +181,6 @@ export class ChatChannel extends Emitter {
    * @throws {VoiceError} `outbox-full`
    */
   send(draft) {
-    this.#typedMs = -Infinity;
     const whole = typeof draft === "string" ? { text: draft } : draft;
     // Whoever looks at old messages wants to see his own.
     this.loadNewest().catch(() => {});
@@ -567,79 +565,6 @@ export class ChatChannel extends Emitter {
     return author !== null && author !== this.self && this.#options.isHidden(author);
   }
 
-  #makeView() {
-    const kept = this.#log.messages.filter(({ author }) => !this.#isHidden(author));
-    const shown = kept.map((message) => this.#shown(message));
-    const arrived = kept.filter(({ author }) => author === this.self);
-    const claimed = new Set();
-    for (const outgoing of this.#outbox.entries) {
-      const same = arrived.find(({ seq }) => seq === outgoing.seq);
-      const twin = same ?? twinOf(outgoing, arrived, claimed);
-      if (twin) claimed.add(twin.seq);
-      else shown.push(this.#underWay(outgoing));
-    }
-    return shown;
-  }
-
-  /**
-   * @param {Message} message
-   * @returns {ChatMessage}
-   */
-  #shown(message) {
-    const self = message.author !== null && message.author === this.self;
-    const mentionsMe = message.mentions.includes(this.self);
-    return { ...message, key: null, state: "sent", self, mentionsMe, problem: null };
-  }
-
-  /**
-   * @param {Outgoing} outgoing
-   * @returns {ChatMessage}
-   */
-  #underWay({ key, draft, atMs, state, problem, seq }) {
-    return {
-      seq,
-      key,
-      atMs,
-      version: 0,
-      author: this.self,
-      name: this.#api.claims?.name ?? null,
-      platform: null,
-      text: draft.text ?? null,
-      phrase: draft.phrase ?? null,
-      system: draft.notice ? { event: "notice", phrase: draft.notice } : null,
-      replyTo: draft.replyTo ?? null,
-      mentions: draft.mentions ?? [],
-      attachments: draft.attachments ?? [],
-      editedAtMs: null,
-      deleted: null,
-      reactions: [],
-      state,
-      self: true,
-      mentionsMe: false,
-      problem,
-    };
-  }
-}
-
-/**
- * The push of an own message may be quicker than the reply to it, and the reply may be lost. Such
- * a message is shown once: not as under way while one like it has arrived since.
- *
- * @param {Outgoing} outgoing
- * @param {Message[]} arrived
- * @param {ReadonlySet<number>} claimed
- */
-function twinOf({ draft, after, state, unsure }, arrived, claimed) {
-  if (state === "failed" && !unsure) return undefined;
-  return arrived.find(
-    (message) =>
-      message.seq > after &&
-      !claimed.has(message.seq) &&
-      message.version === 1 &&
-      message.text === (draft.text ?? null) &&
-      message.phrase === (draft.phrase ?? null) &&
-      message.replyTo === (draft.replyTo ?? null),
-  );
 }
 
 /**

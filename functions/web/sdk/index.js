@@ -17,7 +17,7 @@ import { VoiceRoom } from "./room.js";
  * @typedef {import("./chat.js").ChatOptions} ChatOptions
  * @typedef {import("./chat.js").PresenceStatus} PresenceStatus
  * @typedef {import("./chat-channel.js").ChatChannelEvents} ChatChannelEvents
- * @typedef {import("./chat-channel.js").ChatMessage} ChatMessage
+ * @typedef {import("./chat-view.js").ChatMessage} ChatMessage
  * @typedef {import("./chat-channel.js").ChatState} ChatState
  * @typedef {import("./chat-messages.js").ChannelSettings} ChannelSettings
  * @typedef {import("./chat-outbox.js").Draft} Draft

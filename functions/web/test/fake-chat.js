@@ -123,7 +123,10 @@ export class FakeChat {
   fetch = async (url, init) => {
     const { signal } = init;
     const unreachable = new TypeError("network");
-    const trip = () => this.#clock.sleep(this.#random() * this.weather.delayMs, signal ?? undefined);
+    const trip = () => {
+      const ms = this.#random() * this.weather.delayMs;
+      return this.#clock.sleep(ms, signal ?? undefined);
+    };
     if (!this.online || this.#random() < this.weather.lose) {
       await trip();
       throw unreachable;
@@ -199,7 +202,7 @@ export class FakeChat {
     const limit = Math.min(number("limit") ?? 50, 100);
     const untilMs = this.#clock.nowMs + (number("wait") ?? 0) * 1000;
     const look = () => {
-      const all = this.visibleOrNot();
+      const all = this.messages;
       if (after !== null) return all.filter(({ seq }) => seq > after).slice(0, limit);
       return all.filter(({ seq }) => before === null || seq < before).slice(-limit);
     };
@@ -216,10 +219,6 @@ export class FakeChat {
     const messages = found.flatMap(({ seq }) => shown.get(seq) ?? []);
     const settings = holdsLast && found.length > 0 ? this.settings : undefined;
     return reply(200, { messages, next, more, settings, tail: settings && `tail-${this.lastSeq}` });
-  }
-
-  visibleOrNot() {
-    return this.messages;
   }
 
   #unread() {

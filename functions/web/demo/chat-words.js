@@ -2,7 +2,8 @@
 
 /** @import { ChannelSettings, ChatMessage, ChatState, Participant } from "/sdk/index.js" */
 
-import { phraseText, problemText } from "/sdk/index.js";
+// Relative, so that the tests of node find it too.
+import { phraseText, problemText } from "../sdk/index.js";
 
 /** What a quote and an announcement show of a text, in characters. */
 const SNIPPET_CHARS = 90;

@@ -1,0 +1,124 @@
+// Tabs that chat: opens them, writes as a person would, and reads what they show.
+
+import { fill, inState, submit, until } from "./scenario.mjs";
+
+const DESK = { width: 1280, height: 800 };
+/** The narrowest telephone. */
+export const PHONE = { width: 360, height: 740 };
+
+/** Keeps hold of the page's data channels, so that a test can cut them. Runs in the page. */
+function keepChannels() {
+  globalThis.dataChannels = [];
+  const create = RTCPeerConnection.prototype.createDataChannel;
+  RTCPeerConnection.prototype.createDataChannel = function (...given) {
+    const channel = create.apply(this, given);
+    globalThis.dataChannels.push(channel);
+    return channel;
+  };
+}
+
+/**
+ * A tab in the room with its chat connected.
+ *
+ * @param {{ open: (options?: any) => Promise<any>, room: string }} stage
+ * @param {string} name
+ * @param {{ moderator?: boolean, viewport?: { width: number, height: number } }} [options]
+ */
+export async function enterChat({ open, room }, name, { moderator = false, viewport = DESK } = {}) {
+  const page = await open({ before: (fresh) => fresh.evaluateOnNewDocument(keepChannels) });
+  await page.setViewport(viewport);
+  if (moderator) await page.click("#moderator");
+  await submit(page, { name, room });
+  await inState(page, "connected");
+  await chatIs(page, "live");
+  return page;
+}
+
+/** @param {any} page @param {string} state */
+export async function chatIs(page, state) {
+  await until(page, (wanted) => document.querySelector("#chat").dataset.state === wanted, [state], {
+    what: `chat ${state}`,
+  });
+}
+
+/** @param {any} page @param {string} text */
+export async function say(page, text) {
+  await fill(page, "#message", text);
+  await page.keyboard.press("Enter");
+}
+
+/** Says each and waits until the service has it. @param {any} page @param {string[]} texts */
+export async function sayAll(page, texts) {
+  for (const text of texts) {
+    await say(page, text);
+    await until(page, isSent, [text], { what: `"${text}" sent` });
+  }
+}
+
+/** @param {string} text */
+function isSent(text) {
+  const last = [...document.querySelectorAll("#messages .message")].at(-1);
+  return last?.dataset.state === "sent" && last.querySelector(".text").textContent === text;
+}
+
+/** @param {any} page @returns {Promise<string[]>} */
+export function texts(page) {
+  return page.$$eval("#messages .text", (all) => all.map((one) => one.textContent));
+}
+
+/**
+ * Waits until the list is exactly this.
+ *
+ * @param {any} page
+ * @param {string[]} wanted
+ */
+export async function shows(page, wanted) {
+  const list = JSON.stringify(wanted);
+  await until(page, isShown, [list], { what: `the messages ${list}` });
+}
+
+/** @param {string} list */
+function isShown(list) {
+  const all = [...document.querySelectorAll("#messages .text")].map((one) => one.textContent);
+  return JSON.stringify(all) === list;
+}
+
+/**
+ * Opens a message's menu.
+ *
+ * @param {any} page
+ * @param {string} text
+ * @returns {Promise<string[]>} what can be done
+ */
+export async function openMenu(page, text) {
+  const message = await page.evaluateHandle((wanted) => {
+    const all = [...document.querySelectorAll("#messages .message")];
+    return all.find((one) => one.querySelector(".text").textContent === wanted);
+  }, text);
+  await message.focus();
+  await page.keyboard.press("Enter");
+  return await page.$$eval("#menu button", (all) => all.map((one) => one.textContent));
+}
+
+/** @param {any} page @param {string} text @param {string} action */
+export async function choose(page, text, action) {
+  await openMenu(page, text);
+  await pick(page, action);
+}
+
+/** Presses an item of the open menu. @param {any} page @param {string} action */
+export async function pick(page, action) {
+  await page.evaluate((label) => {
+    const items = [...document.querySelectorAll("#menu:not([hidden]) button")];
+    const item = items.find((one) => one.textContent === label);
+    if (!item) throw new Error(`no "${label}" in ${items.map((one) => one.textContent)}`);
+    item.click();
+  }, action);
+}
+
+/** No network for the page, and nothing from the relay. @param {any} page */
+export async function unplug(page) {
+  await page.setOfflineMode(true);
+  await page.evaluate(() => globalThis.dataChannels.forEach((channel) => channel.close()));
+  await inState(page, "reconnecting");
+}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { inState, rig, scenario, textOf, until } from "./support/scenario.mjs";
-import { chatIs, choose, enterChat, openMenu, pick, say, sayAll } from "./support/chat.mjs";
+import { chatIs, choose, click, enterChat, openMenu, pick, say, sayAll } from "./support/chat.mjs";
 import { PHONE, shows, texts, unplug } from "./support/chat.mjs";
 
 /** Nothing that a page complained about. */
@@ -12,7 +12,9 @@ scenario("what one tab writes the other reads, by the relay's push", async (stag
   const ann = await enterChat(stage, "Ann");
   const bob = await enterChat(stage, "Bob");
   const asked = [];
-  bob.on("request", (request) => asked.push(`${request.method()} ${new URL(request.url()).pathname}`));
+  bob.on("request", (request) => {
+    asked.push(`${request.method()} ${new URL(request.url()).pathname}`);
+  });
   await sayAll(ann, ["Hello", "¿Qué tal? שלום 👩‍👩‍👧"]);
   await shows(bob, ["Hello", "¿Qué tal? שלום 👩‍👩‍👧"]);
   const history = asked.filter((one) => one.startsWith("GET") && one.endsWith("/messages"));
@@ -115,7 +117,7 @@ scenario("unread messages are counted until they are seen, on a telephone too", 
   const name = await bob.$eval("#view-chat", (button) => button.ariaLabel);
   assert.equal(name, "Chat, 2 unread messages");
 
-  await bob.click("#view-chat");
+  await click(bob, "#view-chat");
   await until(bob, () => document.querySelector("#unread").hidden, [], { what: "nothing unread" });
   const lines = await bob.$$eval("#messages > li", (all) => all.map((one) => one.className));
   assert.deepEqual(lines, ["divider", "message", "message"], "a line above what was new");
@@ -124,11 +126,11 @@ scenario("unread messages are counted until they are seen, on a telephone too", 
 
   // The marker is the player's, not the page's: away and back, only what came meanwhile is unread.
   await bob.waitForNetworkIdle({ idleTime: 1000 });
-  await bob.click("#view-people");
-  await bob.click("#leave");
+  await click(bob, "#view-people");
+  await click(bob, "#leave");
   await until(bob, () => !document.querySelector("#join-form").hidden);
   await sayAll(ann, ["three"]);
-  await bob.click("#join-form button[type=submit]");
+  await click(bob, "#join-form button[type=submit]");
   await inState(bob, "connected");
   await until(bob, counts, ["1"], { what: "one unread" });
   noFaults(ann, bob);
@@ -153,21 +155,21 @@ scenario("a moderator deletes, mutes and locks; others cannot", async (stage) =>
   await choose(ann, removed, "Mute Bob for 10 minutes");
   await until(ann, () => /Bob is muted/.test(document.querySelector("#announcer").textContent));
   await say(bob, "more of it");
-  const delivery = () => document.querySelector(".delivery")?.textContent ?? "";
   await until(bob, () => /Not sent\. A moderator has muted you\. 10 minutes to go\./.test(
     document.querySelector(".delivery")?.textContent ?? "",
-  ), [], { what: `the reason, not ${await bob.evaluate(delivery)}` });
+  ), [], { what: "the reason" });
   await choose(ann, removed, "Unmute Bob");
   await ann.waitForNetworkIdle();
   await choose(bob, "more of it", "Try again");
   await shows(ann, [removed, "Be kind.", "more of it"]);
 
-  await ann.click("#chat-menu");
+  await click(ann, "#chat-menu");
   await pick(ann, "Moderate this chat");
   await ann.waitForSelector("#moderation[open]");
-  await ann.click("#locked");
-  await ann.click("#moderation-form button[type=submit]");
-  await until(bob, () => document.querySelector("#message").disabled, [], { what: "a locked chat" });
+  await click(ann, "#locked");
+  await click(ann, "#moderation-form button[type=submit]");
+  const locked = () => document.querySelector("#message").disabled;
+  await until(bob, locked, [], { what: "a locked chat" });
   assert.match(await textOf(bob, "#chat-notice"), /locked/);
   await sayAll(ann, ["Quiet now."]);
   noFaults(ann, bob);
@@ -186,7 +188,7 @@ scenario("a blocked player's messages do not show, and come back with the block"
   await sayAll(cid, ["What gold?"]);
   await shows(bob, ["What gold?"]);
 
-  await bob.click("#chat-menu");
+  await click(bob, "#chat-menu");
   await pick(bob, "Unblock Ann");
   await shows(bob, ["buy my gold", "cheap gold", "What gold?"]);
   noFaults(ann, bob, cid);
@@ -201,9 +203,9 @@ scenario("a report reaches the moderators with the message", async (stage) => {
   await choose(bob, "something rude", "Report");
   await bob.waitForSelector("#report[open]");
   await bob.type("#report-reason", "It is rude.");
-  await bob.click("#report-form button[type=submit]");
+  await click(bob, "#report-form button[type=submit]");
   await until(bob, () => !document.querySelector("#report").open, [], { what: "a sent report" });
-  await ann.click("#chat-menu");
+  await click(ann, "#chat-menu");
   await pick(ann, "Moderate this chat");
   await until(ann, () => {
     const report = document.querySelector("#reports li")?.textContent ?? "";
@@ -224,9 +226,9 @@ scenario("a script in a message, a name or a reaction stays text", async (stage)
   for (const page of [ann, bob]) {
     const found = await page.evaluate(() => {
       const foreign = document.querySelectorAll("#chat :is(img, script, b, i, a, iframe)").length;
-      return { foreign, hacked: globalThis.hacked };
+      return { foreign, hacked: globalThis.hacked ?? null };
     });
-    assert.deepEqual(found, { foreign: 0, hacked: undefined });
+    assert.deepEqual(found, { foreign: 0, hacked: null });
   }
   assert.equal(await textOf(bob, ".head strong"), "<b onclick=x>Ann");
   noFaults(ann, bob);
@@ -237,10 +239,8 @@ scenario("the chat by keyboard alone, and said aloud", async (stage) => {
   const bob = await enterChat(stage, "Bob");
   await sayAll(bob, ["one", "two"]);
   await shows(ann, ["one", "two"]);
-  const said = () => document.querySelector("#announcer").textContent;
-  await until(ann, () => /Bob: two/.test(document.querySelector("#announcer").textContent), [], {
-    what: `the message aloud, not ${await ann.evaluate(said)}`,
-  });
+  const said = () => /Bob: two/.test(document.querySelector("#announcer").textContent);
+  await until(ann, said, [], { what: "the message said aloud" });
   assert.equal(await ann.$eval("#announcer", (region) => region.ariaLive), "polite");
 
   await ann.focus("#leave");

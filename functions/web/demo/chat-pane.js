@@ -25,6 +25,8 @@ const MUTES = /** @type {const} */ ([
 ]);
 /** This near to its end, in pixels, the list follows new messages. */
 const NEAR_END_PX = 60;
+/** Names that are remembered, also of whom nothing is shown any more. */
+const NAMES_MAX = 2000;
 /** This near to its beginning older messages are fetched. */
 const NEAR_START_PX = 300;
 
@@ -129,14 +131,31 @@ export class ChatPane {
   #show(messages) {
     const channel = this.#channel;
     if (!channel) return;
-    this.#names = namesOf(messages, this.#people);
+    for (const [id, name] of namesOf(messages, this.#people)) this.#names.set(id, name);
+    for (const id of this.#names.keys()) {
+      if (this.#names.size <= NAMES_MAX) break;
+      this.#names.delete(id);
+    }
     const anchor = this.#following ? null : this.#anchor();
-    this.#list.show(messages, this.#unreadAfter);
+    this.#list.show(this.#named(messages), this.#unreadAfter);
     byId("older").hidden = !channel.hasOlder;
     byId("chat-empty").hidden = messages.length > 0 || channel.state === "loading";
     if (this.#following) this.#toEnd();
     else if (anchor) this.#scroll.scrollTop += anchor.item.offsetTop - anchor.top;
     this.#markRead();
+  }
+
+  /**
+   * What is left of a deleted message has no name.
+   *
+   * @param {ChatMessage[]} messages
+   */
+  #named(messages) {
+    return messages.map((message) => {
+      const { author, name } = message;
+      if (name !== null || author === null) return message;
+      return { ...message, name: this.#names.get(author) ?? null };
+    });
   }
 
   #showState() {
@@ -212,7 +231,7 @@ export class ChatPane {
       channel.markRead();
     } else if (channel.unread > 0 && (this.#unreadAfter ?? -1) < channel.read) {
       this.#unreadAfter = channel.read;
-      this.#list.show(channel.messages, this.#unreadAfter);
+      this.#list.show(this.#named(channel.messages), this.#unreadAfter);
     }
     this.#showUnread();
   }

@@ -1,5 +1,5 @@
-// One menu for the whole page, opened beside a button. Arrow keys move, Escape and a click elsewhere
-// close; the focus then goes back to where it was.
+// One menu for the whole page, opened beside a button. Arrow keys move, Escape and a click
+// elsewhere close; the focus then goes back to where it was.
 
 import { byId, make } from "./dom.js";
 
@@ -103,7 +103,11 @@ export class Menu {
     event.stopPropagation();
   }
 
-  /** Below the owner, or above where there is no room; never outside of the window. @param {HTMLElement} owner */
+  /**
+   * Below the owner, or above where there is no room; never outside of the window.
+   *
+   * @param {HTMLElement} owner
+   */
   #place(owner) {
     const at = owner.getBoundingClientRect();
     const { offsetWidth: width, offsetHeight: height } = this.#menu;

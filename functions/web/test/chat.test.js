@@ -307,7 +307,7 @@ test("the window keeps its size while scrolling a long history", async () => {
   assert.deepEqual(texts(channel), [...all, "1001"].slice(-150));
 });
 
-test("whoever was away for long gets the newest messages and fetches the rest on scroll", async () => {
+test("whoever was away for long gets the newest, and the rest on scroll", async () => {
   const { channel, clock, room, service } = await connected();
   service.post({ author: "p-a", text: "before" });
   await clock.pass(100);

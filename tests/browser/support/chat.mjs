@@ -106,6 +106,17 @@ export async function choose(page, text, action) {
   await pick(page, action);
 }
 
+/**
+ * Clicks with the mouse, for which a tab must be the one in front.
+ *
+ * @param {any} page
+ * @param {string} selector
+ */
+export async function click(page, selector) {
+  await page.bringToFront();
+  await page.click(selector);
+}
+
 /** Presses an item of the open menu. @param {any} page @param {string} action */
 export async function pick(page, action) {
   await page.evaluate((label) => {

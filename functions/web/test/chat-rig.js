@@ -19,10 +19,13 @@ class FakeRoom extends Emitter {
     this.emit("state", { state });
   }
 
-  /** @param {any} raw as it came over the wire */
-  push(raw) {
+  /**
+   * @param {any} raw as it came over the wire
+   * @param {string} [channel]
+   */
+  push(raw, channel = CHANNEL) {
     const event = readEvent(JSON.parse(JSON.stringify(raw)));
-    if (event && this.state === "connected") this.emit("chat", { channel: CHANNEL, event });
+    if (event && this.state === "connected") this.emit("chat", { channel, event });
   }
 }
 

@@ -323,6 +323,110 @@ test("whoever was away for long gets the newest, and the rest on scroll", async 
   assert.equal(channel.hasOlder, true);
 });
 
+test("after a reconnect everything that is shown is compared, not only the newest", async () => {
+  const rig = chatRig();
+  for (let n = 1; n <= 300; n += 1) rig.service.post({ author: "p-a", text: `${n}` });
+  rig.room.become("connected");
+  const channel = rig.open();
+  await rig.clock.pass(500);
+  await Promise.all([channel.loadOlder(), rig.clock.pass(200)]);
+  const old = channel.messages[0]?.seq ?? 0;
+  rig.room.become("reconnecting");
+  rig.service.online = false;
+  rig.service.change(old, { text: "edited" });
+  rig.service.online = true;
+  rig.room.become("connected");
+  await rig.clock.pass(3000);
+  assert.equal(texts(channel)[0], "edited");
+  assert.ok(channel.messages.length >= 200);
+});
+
+test("a service that does not wait is not asked without a pause", async () => {
+  const rig = chatRig();
+  rig.service.waits = false;
+  rig.open();
+  await rig.clock.pass(1000);
+  const before = rig.service.requests.length;
+  await rig.clock.pass(60_000);
+  assert.ok(rig.service.requests.length - before <= 65);
+});
+
+test("a channel of no room counts as pushed once it was, until the relay is lost", async () => {
+  const { chat, clock, room, service } = chatRig();
+  const direct = chat.channel("direct~p-a");
+  room.become("connected");
+  await clock.pass(1000);
+  assert.equal(direct.state, "polling");
+  const message = service.post({ author: "p-a", text: "hello" });
+  room.push({ kind: "posted", message, tail: "t" }, "direct~p-a");
+  await clock.pass(500);
+  assert.equal(direct.state, "live");
+  room.become("reconnecting");
+  room.become("connected");
+  await clock.pass(500);
+  assert.equal(direct.state, "polling");
+  assert.deepEqual(texts(direct), ["hello"]);
+});
+
+test("presence is told again and again, with the room while there is one", async () => {
+  const { chat, clock, room, service } = await connected();
+  await Promise.all([chat.setPresence("online"), clock.pass(100)]);
+  assert.deepEqual(service.presence, { status: "online", room: "lobby" });
+  const told = () => service.requests.filter((one) => one.startsWith("PUT /v1/chat/presence"));
+  await clock.pass(10 * 60_000);
+  assert.ok(told().length >= 9 && told().length <= 12, String(told().length));
+  room.become("left");
+  await clock.pass(70_000);
+  assert.deepEqual(service.presence, { status: "online" });
+  await Promise.all([chat.setPresence("offline"), clock.pass(100)]);
+  const before = told().length;
+  await clock.pass(300_000);
+  assert.equal(told().length, before);
+});
+
+test("whoever is asked for has a status, one that is not known is offline", async () => {
+  const { chat, clock } = await connected();
+  const [statuses] = await Promise.all([chat.presence(["p-a", "p-b"]), clock.pass(100)]);
+  assert.deepEqual([...statuses], [["p-a", "busy"], ["p-b", "offline"]]);
+});
+
+test("unread messages of a channel that is not open can be counted", async () => {
+  const { chat, clock, service } = await connected();
+  service.post({ author: "p-a", text: "one" });
+  const [unread] = await Promise.all([chat.unread(["room~lobby~main"]), clock.pass(100)]);
+  assert.deepEqual(unread, [{ channel: "room~lobby~main", last: 1, read: 0, unread: 1 }]);
+});
+
+test("a push that names only a number is fetched", async () => {
+  const { channel, clock, room, relay, service } = await connected();
+  relay.lose = 1;
+  service.post({ author: "p-a", text: "long" });
+  room.push({ kind: "fetch", seq: 1 });
+  await clock.pass(500);
+  assert.deepEqual(texts(channel), ["long"]);
+  service.change(1, { text: "longer" });
+  room.push({ kind: "fetch", seq: 1 });
+  await clock.pass(500);
+  assert.deepEqual(texts(channel), ["longer"]);
+});
+
+test("pushes that make no sense change nothing and ask for little", async () => {
+  const { channel, clock, room, service } = await connected();
+  service.post({ author: "p-a", text: "one" });
+  await clock.pass(100);
+  const before = service.requests.length;
+  for (let n = 0; n < 2000; n += 1) {
+    const seq = 10 + n * 7;
+    room.push({ kind: "posted", message: { seq, version: 1, author: "p-x", text: "?" }, tail: "" });
+    room.push({ kind: "typing", player: `p-${n}` });
+    room.push({ kind: "reacted", seq: 1, player: `p-${n}`, reaction: `r${n}`, added: true });
+  }
+  await clock.pass(10_000);
+  assert.deepEqual(texts(channel), ["one"]);
+  assert.ok(service.requests.length - before < 20, String(service.requests.length - before));
+  assert.ok((channel.messages[0]?.reactions.length ?? 0) <= 256);
+});
+
 test("news is what arrives, not what was there", async () => {
   const rig = chatRig();
   rig.service.post({ author: "p-a", text: "old" });

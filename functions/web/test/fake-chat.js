@@ -32,6 +32,10 @@ export class FakeChat {
   reactions = new Map();
   settings = { locked: false, slow_s: 0 };
   read = 0;
+  /** What this player last said of himself. @type {any} */
+  presence = null;
+  /** Whether a request for what comes next waits for it. */
+  waits = true;
   /** Every request as "METHOD path". @type {string[]} */
   requests = [];
   /** A problem that answers the next post, and for how many seconds to wait. */
@@ -151,7 +155,8 @@ export class FakeChat {
     if (pathname === "/v1/chat/blocks") return reply(200, { players: [...this.blocked] });
     if (pathname.startsWith("/v1/chat/blocks/")) return this.#block(method, pathname);
     if (pathname === "/v1/chat/unread") return this.#unread();
-    const path = pathname.replace(`/v1/chat/channels/${CHANNEL}`, "");
+    if (pathname === "/v1/chat/presence") return this.#presence(method, json, searchParams);
+    const path = pathname.replace(/^\/v1\/chat\/channels\/[^/]+/, "");
     if (path === "/messages" && method === "GET") {
       return await this.#history(searchParams, signal ?? undefined);
     }
@@ -200,7 +205,7 @@ export class FakeChat {
     };
     const [after, before] = [number("after"), number("before")];
     const limit = Math.min(number("limit") ?? 50, 100);
-    const untilMs = this.#clock.nowMs + (number("wait") ?? 0) * 1000;
+    const untilMs = this.#clock.nowMs + (this.waits ? (number("wait") ?? 0) * 1000 : 0);
     const look = () => {
       const all = this.messages;
       if (after !== null) return all.filter(({ seq }) => seq > after).slice(0, limit);
@@ -226,6 +231,17 @@ export class FakeChat {
     return reply(200, {
       channels: [{ channel: CHANNEL, last: this.lastSeq, read: this.read, unread }],
     });
+  }
+
+  /** @param {string | undefined} method @param {any} json @param {URLSearchParams} query */
+  #presence(method, json, query) {
+    if (method === "PUT") {
+      this.presence = json;
+      return reply(204);
+    }
+    const players = (query.get("players") ?? "").split(",");
+    const status = (/** @type {string} */ player) => (player === "p-a" ? "busy" : "somewhere");
+    return reply(200, { players: players.map((player) => ({ player, status: status(player) })) });
   }
 
   /** @param {string | undefined} method @param {string} pathname */

@@ -133,3 +133,33 @@ export async function unplug(page) {
   await page.evaluate(() => globalThis.dataChannels.forEach((channel) => channel.close()));
   await inState(page, "reconnecting");
 }
+
+/**
+ * Answers the page's requests for messages with a history of `count`, as the edge would.
+ *
+ * @param {any} page
+ * @param {number} count
+ */
+export async function serveHistory(page, count) {
+  const message = (seq) => {
+    const author = `p-${seq % 3}`;
+    const text = `message ${seq} ${"and so on ".repeat(seq % 9)}`.trim();
+    return { seq, at_ms: seq * 60_000, version: 1, author, name: `Player ${seq % 3}`, text };
+  };
+  await page.setRequestInterception(true);
+  page.on("request", (request) => {
+    const url = new URL(request.url());
+    const isHistory = request.method() === "GET" && /^\/v1\/chat\/.*\/messages$/.test(url.pathname);
+    if (!isHistory) return request.continue();
+    const number = (name, otherwise) => Number(url.searchParams.get(name) ?? otherwise);
+    const limit = Math.min(number("limit", 50), 100);
+    const forward = url.searchParams.has("after");
+    const first = forward ? number("after", 0) + 1 : Math.max(1, number("before", count + 1) - limit);
+    const last = forward ? first + limit - 1 : number("before", count + 1) - 1;
+    const messages = [];
+    for (let seq = first; seq <= Math.min(last, count); seq += 1) messages.push(message(seq));
+    const next = (forward ? messages.at(-1) : messages[0])?.seq;
+    const body = JSON.stringify({ messages, next, more: messages.length === limit });
+    request.respond({ status: 200, contentType: "application/json", body });
+  });
+}

@@ -3,6 +3,8 @@
 import { byId, say } from "./dom.js";
 
 const GATHER_MS = 400;
+/** More than this at once is noise: the latest ones count. */
+const SENTENCES_MAX = 4;
 
 /** @type {string[]} */
 let waiting = [];
@@ -17,4 +19,5 @@ export function announce(text) {
     }, GATHER_MS);
   }
   waiting.push(text);
+  waiting = waiting.slice(-SENTENCES_MAX);
 }

@@ -8,7 +8,8 @@ import { cleanRoom, explain, progressWords, roomOf } from "./words.js";
 const NAME_KEY = "lifeverse.name";
 
 /**
- * @typedef {{ name: string, room: string, token: string, listenOnly: boolean }} Wish
+ * @typedef {{ name: string, room: string, token: string, listenOnly: boolean,
+ *   moderator: boolean }} Wish
  */
 
 export class Door {
@@ -76,7 +77,8 @@ export class Door {
     this.#listenOnly = listenOnly;
     localStorage.setItem(NAME_KEY, name);
     const token = this.#token.value.trim();
-    return { name, room, token, listenOnly };
+    const moderator = byId("moderator", HTMLInputElement).checked;
+    return { name, room, token, listenOnly, moderator };
   }
 
   /** @param {StateDetail} detail */
@@ -98,6 +100,7 @@ export class Door {
     byId("listen-instead").hidden = !error.problem.startsWith("microphone-");
     if (error.problem === "token-needed" || (error.status === 401 && this.#token.value)) {
       byId("token-field").hidden = false;
+      byId("moderator-field").hidden = true;
     }
     if (error.problem === "token-needed") {
       this.#show(this.#form);

@@ -5,6 +5,8 @@
 
 import { VoiceRoom } from "/sdk/index.js";
 import { announce } from "./announcer.js";
+import { ChatPane } from "./chat-pane.js";
+import { unreadWords } from "./chat-words.js";
 import { byId, say } from "./dom.js";
 import { Door } from "./door.js";
 import { People } from "./people.js";
@@ -21,18 +23,22 @@ let room = null;
 /** @type {Participant[]} */
 let known = [];
 let meterTold = 0;
+/** @type {Wish | null} */
+let wished = null;
 
 const section = byId("room");
 const door = new Door(enter, () => room?.leave());
 const settings = new Settings(showControls);
+const chat = new ChatPane(showUnread);
 let people = newPeople();
+let unread = 0;
 
 /** @param {Wish} wish */
 async function enter(wish) {
   await room?.leave();
   const joining = new VoiceRoom({
     room: wish.room,
-    token: () => fetchToken(wish.room, wish.name, wish.token),
+    token: () => fetchToken(wish),
     microphone: wish.listenOnly ? null : undefined,
     on: {
       state: (detail) => joining === room && showState(detail),
@@ -46,6 +52,7 @@ async function enter(wish) {
   room = joining;
   people = newPeople();
   known = [];
+  wished = wish;
   history.replaceState(null, "", inviteLink(new URL(location.href), wish.room));
   // The reason for a failure is shown by the last state event.
   await joining.join().catch(() => {});
@@ -84,7 +91,9 @@ function showRoom() {
   if (!section.hidden) return announce("You are back in the room.");
   door.hide();
   section.hidden = false;
-  document.title = `#${room.room} · LifeVerse Voice`;
+  const wish = wished;
+  if (wish) chat.open(room, () => fetchToken(wish));
+  showTitle();
   say(byId("room-title"), `#${room.room}`);
   byId("room-title").focus();
   announce(`You are in ${room.room}.`);
@@ -95,8 +104,9 @@ function showEnd({ state, problem, reason }) {
   const was = room;
   room = null;
   settings.close();
+  chat.close();
   section.hidden = true;
-  document.title = "LifeVerse Voice";
+  showTitle();
   if (problem && problem.problem !== "left") door.showRefusal(problem);
   else door.showForm();
   if (state === "left" && reason === "left" && was) announce(`You left ${was.room}.`);
@@ -121,6 +131,7 @@ function showBanner() {
 /** @param {Participant[]} roster */
 function showRoster(roster) {
   people.show(roster);
+  chat.showPeople(roster);
   say(byId("count"), countWords(roster.length));
   if (known.length > 0) announce(rosterNews(known, roster));
   known = roster;
@@ -148,6 +159,29 @@ function showLevel(level) {
   if (now - meterTold < METER_TELL_MS && level > 0) return;
   meterTold = now;
   meter.setAttribute("aria-valuenow", String(Math.round(level * 100)));
+}
+
+/** @param {number} count */
+function showUnread(count) {
+  unread = count;
+  const badge = byId("unread");
+  badge.hidden = count === 0;
+  say(badge, count > 99 ? "99+" : String(count));
+  byId("view-chat").setAttribute("aria-label", count > 0 ? `Chat, ${unreadWords(count)}` : "Chat");
+  showTitle();
+}
+
+function showTitle() {
+  const count = unread > 0 ? `(${unread}) ` : "";
+  document.title = room ? `${count}#${room.room} · LifeVerse Voice` : "LifeVerse Voice";
+}
+
+/** On a narrow screen there is room for one. @param {"people" | "chat"} view */
+function showView(view) {
+  section.dataset.view = view;
+  byId("view-people").setAttribute("aria-pressed", String(view === "people"));
+  byId("view-chat").setAttribute("aria-pressed", String(view === "chat"));
+  chat.handleShown();
 }
 
 function showControls() {
@@ -211,6 +245,8 @@ function handleKey(event) {
   if (key === "d") toggleDeafen();
 }
 
+byId("view-people").addEventListener("click", () => showView("people"));
+byId("view-chat").addEventListener("click", () => showView("chat"));
 byId("mute").addEventListener("click", toggleMute);
 byId("deafen").addEventListener("click", toggleDeafen);
 byId("sound").addEventListener("click", () => room && settings.open(room));

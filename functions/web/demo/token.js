@@ -20,19 +20,18 @@ export function playerId() {
 }
 
 /**
- * @param {string} room
- * @param {string} name
- * @param {string} pasted
+ * @param {{ room: string, name: string, token: string, moderator: boolean }} wish with a token that
+ *   was pasted, or ""
  * @returns {Promise<string>}
  */
-export async function fetchToken(room, name, pasted) {
+export async function fetchToken({ room, name, token: pasted, moderator }) {
   if (pasted) return pasted;
   let response;
   try {
     response = await fetch("/dev/token", {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ player: playerId(), room, name }),
+      body: JSON.stringify({ player: playerId(), room, name, moderator }),
       cache: "no-store",
     });
   } catch (cause) {

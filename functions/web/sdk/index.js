@@ -14,6 +14,13 @@ import { VoiceRoom } from "./room.js";
  * @typedef {import("./roster.js").Participant} Participant
  * @typedef {import("./quality.js").Grade} Grade
  * @typedef {import("./microphone.js").MicrophoneChoice} MicrophoneChoice
+ * @typedef {import("./chat.js").ChatOptions} ChatOptions
+ * @typedef {import("./chat.js").PresenceStatus} PresenceStatus
+ * @typedef {import("./chat-channel.js").ChatChannelEvents} ChatChannelEvents
+ * @typedef {import("./chat-view.js").ChatMessage} ChatMessage
+ * @typedef {import("./chat-channel.js").ChatState} ChatState
+ * @typedef {import("./chat-messages.js").ChannelSettings} ChannelSettings
+ * @typedef {import("./chat-outbox.js").Draft} Draft
  */
 
 /**
@@ -30,6 +37,10 @@ export async function joinRoom(options) {
   return room;
 }
 
+export { Chat, roomChannel } from "./chat.js";
+export { ChatChannel } from "./chat-channel.js";
+export { PHRASES, phraseText } from "./phrases.js";
+export { problemText } from "./problem-text.js";
 export { VoiceRoom } from "./room.js";
 export { VoiceError } from "./problem.js";
 export { microphones, outputs } from "./microphone.js";

@@ -1,6 +1,11 @@
 // What the relay says over the data channel, checked before anything believes it. Unknown types
 // and fields are ignored; a message whose known fields are wrong is dropped whole.
 
+/** @import { ChatEvent } from "./chat-messages.js" */
+
+import { readEvent } from "./chat-messages.js";
+import { isId, isObject, listOf, readId } from "./check.js";
+
 /** The largest message taken, in characters: what browsers deliver in one piece anyway. */
 export const MESSAGE_CHARS_MAX = 262144;
 /** The largest slot index, exclusive. */
@@ -23,9 +28,10 @@ export const SLOTS_MAX = 16;
  * @typedef {{ type: "speaking", started: number[], stopped: number[] }} SpeakingChange
  * @typedef {{ type: "pong", id: number }} Pong
  * @typedef {{ type: "migrate" }} Migrate
+ * @typedef {{ type: "chat", channel: string, event: ChatEvent }} ChatPush
  * @typedef {{ type: "ended", reason: EndReason }} Ended
- * @typedef {Welcome | RosterChange | SlotsChange | SpeakingChange | Pong | Migrate | Ended}
- *   RelayMessage
+ * @typedef {Welcome | RosterChange | SlotsChange | SpeakingChange | Pong | Migrate | ChatPush
+ *   | Ended} RelayMessage
  */
 
 /** @type {Set<EndReason>} */
@@ -71,6 +77,8 @@ function readMessage(value) {
       return isId(value.id) ? { type: "pong", id: value.id } : null;
     case "migrate":
       return { type: "migrate" };
+    case "chat":
+      return readChat(value);
     case "ended": {
       // A reason of a later version still ends the session; treat it as the mildest one.
       const reason = /** @type {EndReason} */ (value.reason);
@@ -128,6 +136,16 @@ function readSpeaking(value) {
 }
 
 /**
+ * @param {Record<string, unknown>} value
+ * @returns {ChatPush | null}
+ */
+function readChat(value) {
+  const event = readEvent(value.event);
+  if (typeof value.channel !== "string" || !event) return null;
+  return { type: "chat", channel: value.channel, event };
+}
+
+/**
  * @param {unknown} value
  * @returns {Peer | null}
  */
@@ -153,45 +171,4 @@ function readSlot(value) {
   const participant = value.participant ?? null;
   if (participant !== null && !isId(participant)) return null;
   return { slot: value.slot, participant };
-}
-
-/** @param {unknown} value */
-function readId(value) {
-  return isId(value) ? value : null;
-}
-
-/**
- * A list in which every item is good; an absent one is empty.
- *
- * @template T
- * @param {unknown} value
- * @param {(item: unknown) => T | null} read
- * @returns {T[] | null}
- */
-function listOf(value, read) {
-  if (value === undefined || value === null) return [];
-  if (!Array.isArray(value)) return null;
-  const items = [];
-  for (const raw of value) {
-    const item = read(raw);
-    if (item === null) return null;
-    items.push(item);
-  }
-  return items;
-}
-
-/**
- * @param {unknown} value
- * @returns {value is number}
- */
-function isId(value) {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
-}
-
-/**
- * @param {unknown} value
- * @returns {value is Record<string, unknown>}
- */
-function isObject(value) {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

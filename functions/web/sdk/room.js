@@ -48,6 +48,7 @@ const VOLUME_MAX = 2;
  *   quality: QualityDetail,
  *   error: VoiceError,
  *   playback: { needsGesture: boolean },
+ *   chat: import("./messages.js").ChatPush,
  * }} RoomEvents
  *
  * @typedef {object} RoomOptions
@@ -389,6 +390,7 @@ export class VoiceRoom extends Emitter {
       return this.#reconnect();
     }
     if (message.type === "ended") return this.#handleEnded(connection, message.reason);
+    if (message.type === "chat") return this.emit("chat", message);
     const { view, changed } = reduce(connection.view, message);
     connection.view = view;
     const known = connection === this.#current || connection === this.#previous?.connection;

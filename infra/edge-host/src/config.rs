@@ -134,6 +134,9 @@ pub struct DevTokenRequest {
     /// Display name.
     #[serde(default)]
     pub name: Option<String>,
+    /// Whether the player may moderate the room.
+    #[serde(default)]
+    pub moderator: bool,
 }
 
 type Mint = dyn Fn(DevTokenRequest) -> Result<String, String> + Send + Sync;

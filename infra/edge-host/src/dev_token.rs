@@ -39,7 +39,16 @@ fn unix_seconds() -> u64 {
 }
 
 fn claims(request: DevTokenRequest, now_s: u64) -> Result<Claims, String> {
-    let DevTokenRequest { player, room, name } = request;
+    let DevTokenRequest {
+        player,
+        room,
+        name,
+        moderator,
+    } = request;
+    let mut permissions = vec![Permission::Speak, Permission::Listen, Permission::Chat];
+    if moderator {
+        permissions.push(Permission::Moderate);
+    }
     Ok(Claims {
         sub: player.parse().map_err(|fault| format!("player: {fault}"))?,
         aud: DEFAULT_AUDIENCE.to_owned(),
@@ -50,10 +59,7 @@ fn claims(request: DevTokenRequest, now_s: u64) -> Result<Claims, String> {
         profile: wire::claims::Profile::default(),
         role: None,
         grants: vec![
-            grant(
-                &room,
-                &[Permission::Speak, Permission::Listen, Permission::Chat],
-            ),
+            grant(&room, &permissions),
             grant(DIRECT_ROOM, &[Permission::Listen, Permission::Chat]),
             grant(WORLD_ROOM, &[Permission::Listen, Permission::Chat]),
         ],
@@ -77,15 +83,32 @@ mod tests {
             player: player.into(),
             room: "lobby".into(),
             name: Some("Ann".into()),
+            moderator: false,
         }
     }
 
     #[test]
-    fn a_token_lets_the_player_speak_in_the_room_for_a_day() {
+    fn only_a_moderators_token_lets_him_moderate() {
+        let moderates = |moderator| {
+            let request = DevTokenRequest {
+                moderator,
+                ..request("p1")
+            };
+            let permissions = &claims(request, 0).unwrap().grants[0].permissions;
+            permissions.contains(&Permission::Moderate)
+        };
+        assert!(moderates(true));
+        assert!(!moderates(false));
+    }
+
+    #[test]
+    fn a_token_lets_the_player_speak_and_write_in_the_room_for_a_day() {
         let claims = claims(request("p1"), 1_000).unwrap();
         assert_eq!(claims.sub.to_string(), "p1");
         assert_eq!(claims.exp, 1_000 + 86_400);
         assert_eq!(claims.grants[0].room, "lobby");
+        let wanted = [Permission::Speak, Permission::Listen, Permission::Chat];
+        assert_eq!(claims.grants[0].permissions, wanted);
         assert_eq!(claims.role, None);
     }
 

@@ -1,0 +1,303 @@
+// Text chat of one player: his channels, whom he blocked, whether he is here. Beside a voice room
+// its messages come over the room's connection; without one they come by asking.
+
+/** @import { ChatPush } from "./messages.js" */
+/** @import { VoiceRoom } from "./room.js" */
+/** @import { Runtime } from "./runtime.js" */
+
+import { ChatApi } from "./chat-api.js";
+import { ChatChannel } from "./chat-channel.js";
+import { isId, isObject, listOf, readText } from "./check.js";
+import { Emitter } from "./emitter.js";
+import { browserRuntime } from "./runtime.js";
+
+/** Channels open at once. */
+const CHANNELS_MAX = 50;
+/** A presence holds for 90 s. */
+const PRESENCE_EVERY_MS = 60_000;
+/** Names that one request may ask about. */
+const ASKED_MAX = 50;
+const ID_CHARS_MAX = 128;
+
+/**
+ * @typedef {"online" | "away" | "busy" | "offline"} PresenceStatus
+ *
+ * @typedef {{ channel: string, last: number, read: number, unread: number }} ChannelUnread
+ *
+ * @typedef {{ blocks: string[] }} ChatEvents
+ *
+ * @typedef {object} ChatOptions
+ * @property {() => string | Promise<string>} token asked at first and when a token has expired
+ * @property {string} [edge] origin of the edge, "" for this page's own
+ * @property {number} [windowMax] messages kept of each channel, default 500
+ * @property {Runtime} [runtime] time, chance and network; for tests
+ */
+
+/** @extends {Emitter<ChatEvents>} */
+export class Chat extends Emitter {
+  #options;
+  #runtime;
+  #api;
+  #abort = new AbortController();
+  /** @type {Map<string, ChatChannel>} */
+  #channels = new Map();
+  #blocked = /** @type {Set<string>} */ (new Set());
+  #room = /** @type {VoiceRoom | null} */ (null);
+  #detach = () => {};
+  /** Channels that were pushed since the relay was reached. @type {Set<string>} */
+  #pushed = new Set();
+  #status = /** @type {PresenceStatus | null} */ (null);
+  #presence = () => {};
+
+  /** @param {ChatOptions} options */
+  constructor(options) {
+    super();
+    this.#options = options;
+    this.#runtime = options.runtime ?? browserRuntime;
+    this.#api = new ChatApi({ ...options, runtime: this.#runtime });
+    globalThis.addEventListener?.("online", this.#refresh);
+  }
+
+  /** This player's id, "" before there is a token. */
+  get self() {
+    return this.#api.claims?.player ?? "";
+  }
+
+  /** Players whom this one blocked. */
+  get blocked() {
+    return [...this.#blocked];
+  }
+
+  /**
+   * Opens a channel, or gives the open one.
+   *
+   * @param {string} name `room~ROOM~CHANNEL`, `party~ROOM`, `direct~PLAYER` or `world~REGION`
+   * @returns {ChatChannel}
+   */
+  channel(name) {
+    const known = this.#channels.get(name);
+    if (known) return known;
+    if (this.#abort.signal.aborted) throw new Error("this chat is closed; make a new one");
+    if (this.#channels.size >= CHANNELS_MAX) {
+      throw new RangeError(`${CHANNELS_MAX} channels are open; close one first`);
+    }
+    const channel = new ChatChannel({
+      name,
+      api: this.#api,
+      runtime: this.#runtime,
+      windowMax: this.#options.windowMax,
+      isHidden: (player) => this.#blocked.has(player),
+      loadBlocks: () => this.#loadBlocks(),
+    });
+    this.#channels.set(name, channel);
+    channel.setLive(this.#isLive(name));
+    return channel;
+  }
+
+  /** @param {string} name */
+  closeChannel(name) {
+    this.#channels.get(name)?.close();
+    this.#channels.delete(name);
+    this.#pushed.delete(name);
+  }
+
+  /**
+   * Takes messages from a voice room's connection too, as long as that is there.
+   *
+   * @param {VoiceRoom} room
+   */
+  attach(room) {
+    this.detach();
+    this.#room = room;
+    const stops = [
+      room.on("chat", (push) => this.#handlePush(push)),
+      room.on("state", () => this.#handleRoomState()),
+    ];
+    this.#detach = () => stops.forEach((stop) => stop());
+    this.#handleRoomState();
+  }
+
+  detach() {
+    this.#detach();
+    this.#detach = () => {};
+    this.#room = null;
+    this.#handleRoomState();
+  }
+
+  // ---- blocking ---------------------------------------------------------------------------
+
+  /**
+   * Neither sees the other's messages any more.
+   *
+   * @param {string} player
+   */
+  async block(player) {
+    await this.#api.repeat("PUT", blockPath(player));
+    this.#setBlocks([...this.#blocked, player]);
+  }
+
+  /** @param {string} player */
+  async unblock(player) {
+    await this.#api.repeat("DELETE", blockPath(player));
+    this.#setBlocks([...this.#blocked].filter((one) => one !== player));
+  }
+
+  async #loadBlocks() {
+    const reply = await this.#api.repeat("GET", "/v1/chat/blocks");
+    const read = (/** @type {unknown} */ item) => readText(item, ID_CHARS_MAX);
+    const players = isObject(reply) ? listOf(reply.players, read) : null;
+    if (!players || sameSet(this.#blocked, players)) return;
+    this.#blocked = new Set(players);
+    this.emit("blocks", players);
+  }
+
+  /** @param {string[]} players */
+  #setBlocks(players) {
+    this.#blocked = new Set(players);
+    this.emit("blocks", this.blocked);
+    for (const channel of this.#channels.values()) channel.handleBlocks();
+  }
+
+  // ---- presence and unread ----------------------------------------------------------------
+
+  /**
+   * Tells others whether this player is here, again and again until it is closed or offline.
+   * Direct messages are pushed only to those who tell.
+   *
+   * @param {PresenceStatus} status
+   */
+  async setPresence(status) {
+    this.#presence();
+    this.#status = status;
+    if (status !== "offline") {
+      // Chance keeps players who came together from telling together for ever.
+      const pause = PRESENCE_EVERY_MS * (0.9 + this.#runtime.random() * 0.2);
+      this.#presence = this.#runtime.later(pause, () => this.#tellAgain());
+    }
+    const body = { status, room: this.#connected()?.room };
+    await this.#api.repeat("PUT", "/v1/chat/presence", { body, signal: this.#abort.signal });
+  }
+
+  #tellAgain() {
+    const status = this.#status;
+    // The next one makes up for a lost one.
+    if (status && !this.#abort.signal.aborted) this.setPresence(status).catch(() => {});
+  }
+
+  /**
+   * @param {string[]} players at most 50
+   * @returns {Promise<Map<string, PresenceStatus>>}
+   */
+  async presence(players) {
+    const query = { players: players.slice(0, ASKED_MAX).join(",") };
+    const reply = await this.#api.repeat("GET", "/v1/chat/presence", { query });
+    const list = isObject(reply) ? (listOf(reply.players, readPresence) ?? []) : [];
+    return new Map(list);
+  }
+
+  /**
+   * Counts unread messages of channels without opening them.
+   *
+   * @param {string[]} channels at most 50
+   * @returns {Promise<ChannelUnread[]>}
+   */
+  async unread(channels) {
+    const query = { in: channels.slice(0, ASKED_MAX).join(",") };
+    const reply = await this.#api.repeat("GET", "/v1/chat/unread", { query });
+    return isObject(reply) ? (listOf(reply.channels, readUnread) ?? []) : [];
+  }
+
+  // ---- the relay --------------------------------------------------------------------------
+
+  /** The attached room while it is connected. */
+  #connected() {
+    return this.#room?.state === "connected" ? this.#room : null;
+  }
+
+  /**
+   * Whether the relay pushes a channel: for sure those of its room, others once it has.
+   *
+   * @param {string} name
+   */
+  #isLive(name) {
+    const room = this.#connected()?.room;
+    if (room === undefined) return false;
+    return name.startsWith(`room~${room}~`) || name === `party~${room}` || this.#pushed.has(name);
+  }
+
+  #handleRoomState() {
+    const connected = this.#connected() !== null;
+    if (!connected) this.#pushed.clear();
+    for (const [name, channel] of this.#channels) channel.setLive(this.#isLive(name));
+    if (connected && this.#status) this.#tellAgain();
+  }
+
+  /** @param {ChatPush} push */
+  #handlePush({ channel: name, event }) {
+    const channel = this.#channels.get(name);
+    if (!channel) return;
+    channel.handle(event);
+    if (this.#pushed.has(name)) return;
+    this.#pushed.add(name);
+    channel.setLive(this.#isLive(name));
+  }
+
+  #refresh = () => {
+    for (const channel of this.#channels.values()) channel.refresh();
+  };
+
+  /** Closes all channels. The voice room is left alone. */
+  close() {
+    globalThis.removeEventListener?.("online", this.#refresh);
+    this.#detach();
+    this.#presence();
+    for (const channel of this.#channels.values()) channel.close();
+    this.#channels.clear();
+    this.#abort.abort();
+    this.forgetHandlers();
+  }
+}
+
+/**
+ * The name of a room's channel.
+ *
+ * @param {string} room
+ * @param {string} [channel]
+ */
+export function roomChannel(room, channel = "main") {
+  return `room~${room}~${channel}`;
+}
+
+/** @param {string} player */
+function blockPath(player) {
+  return `/v1/chat/blocks/${encodeURIComponent(player)}`;
+}
+
+/**
+ * @param {unknown} value
+ * @returns {[string, PresenceStatus] | null}
+ */
+function readPresence(value) {
+  if (!isObject(value) || typeof value.player !== "string") return null;
+  const { player, status } = value;
+  const here = status === "online" || status === "away" || status === "busy";
+  return [player, here ? status : "offline"];
+}
+
+/**
+ * @param {unknown} value
+ * @returns {ChannelUnread | null}
+ */
+function readUnread(value) {
+  if (!isObject(value) || typeof value.channel !== "string") return null;
+  const { channel, last, read, unread } = value;
+  return isId(last) && isId(read) && isId(unread) ? { channel, last, read, unread } : null;
+}
+
+/**
+ * @param {ReadonlySet<string>} set
+ * @param {string[]} list
+ */
+function sameSet(set, list) {
+  return set.size === list.length && list.every((item) => set.has(item));
+}

@@ -156,8 +156,9 @@ export async function serveHistory(page, count) {
     const number = (name, otherwise) => Number(url.searchParams.get(name) ?? otherwise);
     const limit = Math.min(number("limit", 50), 100);
     const forward = url.searchParams.has("after");
-    const first = forward ? number("after", 0) + 1 : Math.max(1, number("before", count + 1) - limit);
-    const last = forward ? first + limit - 1 : number("before", count + 1) - 1;
+    const before = number("before", count + 1);
+    const first = forward ? number("after", 0) + 1 : Math.max(1, before - limit);
+    const last = forward ? first + limit - 1 : before - 1;
     const messages = [];
     for (let seq = first; seq <= Math.min(last, count); seq += 1) messages.push(message(seq));
     const next = (forward ? messages.at(-1) : messages[0])?.seq;

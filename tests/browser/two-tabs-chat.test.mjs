@@ -29,6 +29,19 @@ scenario("what one tab writes the other reads, by the relay's push", async (stag
   noFaults(ann, bob);
 });
 
+scenario("Firefox and Chromium chat with each other", async (stage) => {
+  const ann = await enterChat(stage, "Ann", { kind: "firefox" });
+  const bob = await enterChat(stage, "Bob");
+  await sayAll(ann, ["Hello from the fox"]);
+  await shows(bob, ["Hello from the fox"]);
+  await choose(bob, "Hello from the fox", "Reply");
+  await say(bob, "Hello, fox");
+  await shows(ann, ["Hello from the fox", "Hello, fox"]);
+  await choose(ann, "Hello, fox", "👍");
+  await until(bob, () => document.querySelector(".reaction")?.textContent === "👍 1");
+  noFaults(ann, bob);
+});
+
 scenario("reactions, an answer, an edit and a deletion reach the other tab", async (stage) => {
   const ann = await enterChat(stage, "Ann");
   const bob = await enterChat(stage, "Bob");

@@ -141,7 +141,7 @@ export class ChatPane {
     byId("older").hidden = !channel.hasOlder;
     byId("chat-empty").hidden = messages.length > 0 || channel.state === "loading";
     if (this.#following) this.#toEnd();
-    else if (anchor) this.#scroll.scrollTop += anchor.item.offsetTop - anchor.top;
+    else if (anchor) this.#scroll.scrollTop += topOf(anchor.item) - anchor.top;
     this.#markRead();
   }
 
@@ -189,10 +189,10 @@ export class ChatPane {
 
   /** The first message in sight and where it is, so that what comes above does not move it. */
   #anchor() {
-    const { scrollTop } = this.#scroll;
-    const items = /** @type {NodeListOf<HTMLElement>} */ (this.#scroll.querySelectorAll("li"));
-    const item = [...items].find((one) => one.offsetTop + one.offsetHeight > scrollTop);
-    return item ? { item, top: item.offsetTop } : null;
+    const top = topOf(this.#scroll);
+    const items = [...this.#scroll.querySelectorAll("li")];
+    const item = items.find((one) => one.getBoundingClientRect().bottom > top);
+    return item ? { item, top: topOf(item) } : null;
   }
 
   // ---- scrolling and reading ------------------------------------------------------------------
@@ -390,6 +390,11 @@ export class ChatPane {
     }
     this.#menu.open(byId("chat-menu"), "Chat", items);
   }
+}
+
+/** @param {Element} element */
+function topOf(element) {
+  return element.getBoundingClientRect().top;
 }
 
 /**

@@ -64,7 +64,9 @@ export class ChatChannel extends Emitter {
   #view = /** @type {ChatMessage[] | null} */ (null);
   #touched = false;
   #told = { settings: "", unread: -1, read: -1 };
-  #paging = /** @type {Promise<void> | null} */ (null);
+  /** Pages on their way, by direction. @type {Map<string, Promise<void>>} */
+  #paging = new Map();
+  #lastPage = Promise.resolve();
 
   /** @param {ChatChannelOptions} options */
   constructor(options) {
@@ -330,8 +332,8 @@ export class ChatChannel extends Emitter {
   // ---- looking around ---------------------------------------------------------------------
 
   /** Fetches a page of older messages. When too many are here, the newest ones go. */
-  loadOlder() {
-    return this.#page(this.hasOlder, async () => {
+  async loadOlder() {
+    await this.#page("older", () => this.hasOlder, async () => {
       const before = this.#log.floor + 1;
       const page = await this.#history({ before, limit: PAGE }, this.#abort.signal);
       this.#log.takeBefore(before, page);
@@ -339,8 +341,8 @@ export class ChatChannel extends Emitter {
   }
 
   /** Fetches the page that follows what is here. */
-  loadNewer() {
-    return this.#page(this.hasNewer, async () => {
+  async loadNewer() {
+    await this.#page("newer", () => this.hasNewer, async () => {
       const after = this.#log.top;
       const page = await this.#history({ after, limit: PAGE }, this.#abort.signal);
       this.#log.takeAfter(after, page);
@@ -348,27 +350,34 @@ export class ChatChannel extends Emitter {
   }
 
   /** Goes to the channel's newest messages, dropping what does not join them. */
-  loadNewest() {
-    return this.#page(this.hasNewer, async () => {
+  async loadNewest() {
+    await this.#page("newest", () => this.hasNewer, async () => {
       const page = await this.#history({ limit: PAGE }, this.#abort.signal);
       this.#log.takeNewest(page, true);
     });
   }
 
   /**
-   * One page at a time.
+   * One page after the other, and one of each direction at most.
    *
-   * @param {boolean} needed
+   * @param {string} direction
+   * @param {() => boolean} isNeeded
    * @param {() => Promise<void>} load
    * @returns {Promise<void>}
    */
-  #page(needed, load) {
-    if (!needed) return Promise.resolve();
-    this.#paging ??= load().finally(() => {
-      this.#paging = null;
-      this.#touch();
-    });
-    return this.#paging;
+  #page(direction, isNeeded, load) {
+    if (!isNeeded()) return Promise.resolve();
+    const known = this.#paging.get(direction);
+    if (known) return known;
+    const done = this.#lastPage
+      .then(() => (isNeeded() ? load() : undefined))
+      .finally(() => {
+        this.#paging.delete(direction);
+        this.#touch();
+      });
+    this.#paging.set(direction, done);
+    this.#lastPage = done.catch(() => {});
+    return done;
   }
 
   /** Looks at everything again now. */

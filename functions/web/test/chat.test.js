@@ -307,6 +307,18 @@ test("the window keeps its size while scrolling a long history", async () => {
   assert.deepEqual(texts(channel), [...all, "1001"].slice(-150));
 });
 
+test("the newest messages can be asked for while older ones are on their way", async () => {
+  const rig = chatRig({ windowMax: 150 });
+  for (let n = 1; n <= 1000; n += 1) rig.service.post({ author: "p-a", text: `${n}` });
+  const channel = rig.open();
+  await rig.clock.pass(500);
+  await Promise.all([channel.loadOlder(), rig.clock.pass(100)]);
+  assert.equal(channel.hasNewer, true);
+  await Promise.all([channel.loadOlder(), channel.loadNewest(), rig.clock.pass(200)]);
+  assert.equal(channel.hasNewer, false);
+  assert.equal(texts(channel).at(-1), "1000");
+});
+
 test("whoever was away for long gets the newest, and the rest on scroll", async () => {
   const { channel, clock, room, service } = await connected();
   service.post({ author: "p-a", text: "before" });

@@ -22,10 +22,12 @@ function keepChannels() {
  *
  * @param {{ open: (options?: any) => Promise<any>, room: string }} stage
  * @param {string} name
- * @param {{ moderator?: boolean, viewport?: { width: number, height: number } }} [options]
+ * @param {{ moderator?: boolean, viewport?: { width: number, height: number },
+ *   kind?: "chromium" | "firefox" }} [options]
  */
-export async function enterChat({ open, room }, name, { moderator = false, viewport = DESK } = {}) {
-  const page = await open({ before: (fresh) => fresh.evaluateOnNewDocument(keepChannels) });
+export async function enterChat({ open, room }, name, options = {}) {
+  const { moderator = false, viewport = DESK, kind } = options;
+  const page = await open({ kind, before: (fresh) => fresh.evaluateOnNewDocument(keepChannels) });
   await page.setViewport(viewport);
   if (moderator) await page.click("#moderator");
   await submit(page, { name, room });

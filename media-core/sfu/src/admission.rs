@@ -30,6 +30,8 @@ const ERROR_BYTES_MAX: usize = 128;
 const MAX_REFUSED_ROOMS: usize = 64;
 /// Longest client username fragment (RFC 8839).
 const MAX_CLIENT_UFRAG_BYTES: usize = 256;
+/// Largest RTP payload type (RFC 3550).
+const MAX_PAYLOAD_TYPE: u8 = 127;
 /// First sequence numbers stay below this, so that none starts near a roll-over (RFC 3711).
 const FIRST_SEQ_LIMIT: u64 = 1 << 15;
 
@@ -180,7 +182,11 @@ impl<P: Protocol> Sfu<P> {
         ufrag: &str,
         client: &str,
     ) -> Result<usize, RejectReason> {
-        if client.len() > MAX_CLIENT_UFRAG_BYTES {
+        // The edge seals no such ticket, but if it did, one would stop the whole shard: str0m
+        // asserts that a payload type has seven bits.
+        let largest = admission.red_payload_type.unwrap_or_default();
+        let largest = largest.max(admission.opus_payload_type);
+        if client.len() > MAX_CLIENT_UFRAG_BYTES || largest > MAX_PAYLOAD_TYPE {
             return Err(RejectReason::TicketMalformed);
         }
         let (room_key, channel) = (admission.room, admission.channel);

@@ -125,9 +125,14 @@ impl<P: Protocol> Sfu<P> {
                 changed,
             }));
         }
+        // Only those of whom the participant will also be told that they stopped.
         let speaking = members.iter().map(|&member| &self.sessions[member]);
+        let is_told = |other: &&Session<_>| {
+            other.announced_in & session.hears_in != 0 || other.participant == session.participant
+        };
         let started: Vec<u32> = speaking
-            .filter(|other| other.announced_speaking)
+            .filter(|other| other.announced_in != 0)
+            .filter(is_told)
             .map(|other| other.participant)
             .collect();
         if !started.is_empty() {
@@ -294,22 +299,29 @@ impl<P: Protocol> Sfu<P> {
                 .voice
                 .speaking
                 .is_speaking(self.now, &self.config.speaking);
-            if speaks != session.announced_speaking {
-                session.announced_speaking = speaks;
-                changes.push((session.participant, speaks, session.speaks_in));
+            let speaks_in = if speaks { session.speaks_in } else { 0 };
+            if speaks_in != session.announced_in {
+                changes.push((session.participant, session.announced_in, speaks_in));
+                session.announced_in = speaks_in;
             }
         }
         if changes.is_empty() {
             return;
         }
         let write = |sfu: &Self, hears_in: u64, own: u32| {
-            let numbers = |speaks: bool| -> Vec<u32> {
-                let heard = changes.iter().filter(|(participant, which, speaks_in)| {
-                    *which == speaks && (speaks_in & hears_in != 0 || *participant == own)
+            // Before and after, to the ears of the receiver; each hears himself.
+            let numbers = |was: bool, is: bool| -> Vec<u32> {
+                let heard = changes.iter().filter(|(participant, before, after)| {
+                    let ears = if *participant == own {
+                        u64::MAX
+                    } else {
+                        hears_in
+                    };
+                    (before & ears != 0, after & ears != 0) == (was, is)
                 });
                 heard.map(|(participant, ..)| *participant).collect()
             };
-            let (started, stopped) = (numbers(true), numbers(false));
+            let (started, stopped) = (numbers(false, true), numbers(true, false));
             let any = !started.is_empty() || !stopped.is_empty();
             let notice = Notice::Speaking {
                 started: &started,
@@ -317,7 +329,8 @@ impl<P: Protocol> Sfu<P> {
             };
             any.then(|| Arc::from(sfu.protocol.write(&notice)))
         };
-        if self.rooms[room_index].has_one_channel() {
+        let all_hear = || members.iter().all(|&m| self.sessions[m].hears_in != 0);
+        if self.rooms[room_index].has_one_channel() && all_hear() {
             if let Some(message) = write(self, u64::MAX, 0) {
                 self.tell_all(members, &message);
             }

@@ -101,8 +101,8 @@ pub(crate) struct Session<F> {
     pub(crate) channel: Option<ChannelId>,
     pub(crate) welcomed: bool,
     pub(crate) roster_mark: RosterMark,
-    /// Whether the room was told that this participant speaks.
-    pub(crate) announced_speaking: bool,
+    /// Channels in which the room was told that this participant speaks.
+    pub(crate) announced_in: u64,
     outbox: VecDeque<Arc<[u8]>>,
     messages: RateWindow,
 
@@ -173,7 +173,7 @@ impl<F> Session<F> {
             channel: None,
             welcomed: false,
             roster_mark: RosterMark::Joined,
-            announced_speaking: false,
+            announced_in: 0,
             outbox: VecDeque::new(),
             messages: RateWindow {
                 since: now,

@@ -75,3 +75,26 @@ fn a_client_whose_nat_gives_it_another_address_hears_on() {
         "1 s is 50 packets, heard {since}"
     );
 }
+
+#[test]
+fn nobody_is_told_of_a_talk_spurt_whose_end_he_is_not_told() {
+    let of = |channels| Want {
+        channels,
+        ..Want::default()
+    };
+    let mut world = World::new(&[of("main"), of("main"), of("team")]);
+    world.start(0);
+    world.start(1);
+    world.run_until("two are welcome", |w| {
+        w.clients[..2].iter().all(|c| c.was_told("welcome"))
+    });
+    world.clients[0].level = Some(-20);
+    world.run_until("he is heard", |w| w.clients[1].was_told("speaking [1] []"));
+    world.start(2);
+    world.run_until("the third is welcome", |w| w.clients[2].was_told("welcome"));
+    world.run_ms(300);
+    world.clients[0].level = None;
+    world.run_until("he is silent", |w| w.clients[1].was_told("speaking [] [1]"));
+    world.run_ms(300);
+    assert!(!world.clients[2].was_told("speaking"));
+}

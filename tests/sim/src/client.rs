@@ -1,7 +1,7 @@
 //! A client: a real str0m instance behind a NAT that does what a game's client does, and says in
 //! each voice packet who sent it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,9 +18,11 @@ use str0m::{
 use wire::channel::{ClientMessage, Participant, RelayMessage};
 
 /// Payload type of Opus in every ticket.
-pub(crate) const OPUS: u8 = 111;
+pub const OPUS: u8 = 111;
+/// A payload type that clients can send and that is in no ticket.
+pub const NOT_NEGOTIATED: u8 = 96;
 /// Header extension id of the audio level in every ticket.
-pub(crate) const LEVEL_ID: u8 = 3;
+pub const LEVEL_ID: u8 = 3;
 /// Time between two voice packets: longer than a browser's, so that a run costs less.
 const PACKET_TIME: Duration = Duration::from_millis(40);
 const PACKET_TICKS: u32 = 1920;
@@ -30,26 +32,49 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 const VOICE_BYTES: usize = 40;
 
 /// How a client reaches the relay.
-pub(crate) struct Contact {
-    pub(crate) server: SocketAddr,
-    pub(crate) fingerprint: Fingerprint,
-    pub(crate) ufrag: String,
-    pub(crate) password: String,
-    pub(crate) slot_ssrcs: Vec<u32>,
+pub struct Contact {
+    /// The relay's address.
+    pub server: SocketAddr,
+    /// Fingerprint of the relay's certificate.
+    pub fingerprint: Fingerprint,
+    /// The sealed ticket.
+    pub ufrag: String,
+    /// What belongs to it.
+    pub password: String,
+    /// SSRC of each slot.
+    pub slot_ssrcs: Vec<u32>,
     /// The sealed hello; none for a client that only speaks WHIP.
-    pub(crate) hello: Option<String>,
+    pub hello: Option<String>,
 }
 
 /// A voice packet that was heard.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Heard {
-    pub(crate) slot: usize,
-    /// Number of the client that sent it, and its count.
-    pub(crate) speaker: usize,
-    pub(crate) count: u32,
+pub struct Heard {
+    /// The slot in which it came.
+    pub slot: usize,
+    /// Number of the client that sent it.
+    pub speaker: usize,
+    /// Its count among that client's packets.
+    pub count: u32,
 }
 
-pub(crate) struct Client {
+/// The RTP fields of a voice packet.
+#[derive(Debug, Clone, Copy)]
+pub struct VoiceHeader {
+    /// SSRC.
+    pub source: u32,
+    /// Payload type: [`OPUS`] or [`NOT_NEGOTIATED`].
+    pub payload_type: u8,
+    /// Sequence number, roll-overs included.
+    pub seq: u64,
+    /// Timestamp.
+    pub time: u32,
+    /// RFC 6464 level in dBov, -127 to 0.
+    pub level: i8,
+}
+
+/// A client of a relay, without sockets or clock.
+pub struct Client {
     n: usize,
     rtc: Rtc,
     local: SocketAddr,
@@ -57,19 +82,23 @@ pub(crate) struct Client {
     slot_ssrcs: Vec<u32>,
     channel: Option<ChannelId>,
     hello: Option<String>,
-    pub(crate) connected: bool,
+    /// Its handshake is done.
+    pub connected: bool,
     /// Crashed, ended or given up.
-    pub(crate) down: bool,
+    pub down: bool,
     pub(crate) talking: bool,
     pub(crate) muted: bool,
     pub(crate) deafened: bool,
     pub(crate) leaving_at: Option<Instant>,
     pub(crate) asked_to_migrate: bool,
     /// Own number in the room, once welcome.
-    pub(crate) participant: Option<u32>,
+    pub participant: Option<u32>,
     pub(crate) roster: BTreeMap<u32, Participant>,
+    /// Numbers of those who talk, as the relay said.
+    pub(crate) speaking: BTreeSet<u32>,
     pub(crate) slots: Vec<Option<u32>>,
-    pub(crate) heard: Vec<Heard>,
+    /// What it heard since somebody took it.
+    pub heard: Vec<Heard>,
     source: u32,
     seq: u64,
     time: u32,
@@ -82,12 +111,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// Client number `n` with a certificate of its own; it does nothing before [`Client::start`].
-    pub(crate) fn new(
-        now: Instant,
-        n: usize,
-        crypto: &Arc<CryptoProvider>,
-        server: SocketAddr,
-    ) -> Self {
+    pub fn new(now: Instant, n: usize, crypto: &Arc<CryptoProvider>, server: SocketAddr) -> Self {
         let [high, low] = (n as u16).to_be_bytes();
         let local = SocketAddr::from(([10, 1, high, low], 5000));
         let mut extensions = ExtensionMap::empty();
@@ -102,14 +126,16 @@ impl Client {
             .clear_codecs()
             .set_rtp_mode(true)
             .set_extension_map(extensions);
-        settings.codec_config().add_config(
-            Pt::from(OPUS),
-            None,
-            Codec::Opus,
-            Frequency::FORTY_EIGHT_KHZ,
-            Some(2),
-            FormatParams::default(),
-        );
+        for payload_type in [OPUS, NOT_NEGOTIATED] {
+            settings.codec_config().add_config(
+                Pt::from(payload_type),
+                None,
+                Codec::Opus,
+                Frequency::FORTY_EIGHT_KHZ,
+                Some(2),
+                FormatParams::default(),
+            );
+        }
         Self {
             n,
             rtc: settings.build(now),
@@ -127,6 +153,7 @@ impl Client {
             asked_to_migrate: false,
             participant: None,
             roster: BTreeMap::new(),
+            speaking: BTreeSet::new(),
             slots: Vec::new(),
             heard: Vec::new(),
             source: 0,
@@ -141,19 +168,19 @@ impl Client {
     }
 
     /// First bytes of the certificate's fingerprint, for the ticket.
-    pub(crate) fn fingerprint(&mut self) -> [u8; 16] {
+    pub fn fingerprint(&mut self) -> [u8; 16] {
         let api = self.rtc.direct_api();
         let bytes = &api.local_dtls_fingerprint().bytes;
         bytes[..16].try_into().expect("SHA-256 has 32 bytes")
     }
 
     /// The address that the client has before any NAT.
-    pub(crate) fn local(&self) -> SocketAddr {
+    pub fn local(&self) -> SocketAddr {
         self.local
     }
 
     /// Starts to connect; voice will come from a first source that `start` chooses.
-    pub(crate) fn start(&mut self, now: Instant, contact: Contact, source: (u32, u64, u32)) {
+    pub fn start(&mut self, now: Instant, contact: Contact, source: (u32, u64, u32)) {
         for (address, is_local) in [(self.local, true), (contact.server, false)] {
             let candidate = Candidate::host(address, "udp").expect("a plain address");
             if is_local {
@@ -223,14 +250,20 @@ impl Client {
 
     fn say(&mut self, now: Instant, message: &ClientMessage) {
         let text = serde_json::to_vec(message).expect("a message has string keys only");
+        self.write(now, &text);
+    }
+
+    /// Sends `message` on the data channel, whatever it is, once the channel is open.
+    pub fn write(&mut self, now: Instant, message: &[u8]) {
         if let Some(mut channel) = self.channel.and_then(|id| self.rtc.channel(id)) {
             // A full buffer is a network that has been bad for long: the message is lost.
-            let _ = channel.write(false, &text);
+            let _ = channel.write(false, message);
             self.rtc_at = now;
         }
     }
 
-    pub(crate) fn next_at(&self) -> Option<Instant> {
+    /// When the client wants to be advanced; none when it is down.
+    pub fn next_at(&self) -> Option<Instant> {
         if self.down {
             return None;
         }
@@ -244,7 +277,8 @@ impl Client {
         Some(at)
     }
 
-    pub(crate) fn handle_datagram(&mut self, now: Instant, data: &[u8]) {
+    /// Takes a datagram of the relay.
+    pub fn handle_datagram(&mut self, now: Instant, data: &[u8]) {
         if self.down {
             return;
         }
@@ -257,7 +291,7 @@ impl Client {
     }
 
     /// Lets time pass; returns what the client sends.
-    pub(crate) fn advance(&mut self, now: Instant) -> Vec<Vec<u8>> {
+    pub fn advance(&mut self, now: Instant) -> Vec<Vec<u8>> {
         if self.next_at().is_none_or(|at| now < at) {
             return Vec::new();
         }
@@ -302,26 +336,46 @@ impl Client {
 
     fn send_voice(&mut self, now: Instant) {
         self.seq += 1;
-        self.count += 1;
         self.time = self.time.wrapping_add(PACKET_TICKS);
+        let header = VoiceHeader {
+            source: self.source,
+            payload_type: OPUS,
+            seq: self.seq,
+            time: self.time,
+            level: -20,
+        };
+        self.send_packet(now, header, &[0x55; VOICE_BYTES - 6]);
+    }
+
+    /// Sends a voice packet: who sends it and its count, and then `rest`.
+    pub fn send_packet(&mut self, now: Instant, header: VoiceHeader, rest: &[u8]) {
+        self.count += 1;
         let values = ExtensionValues {
-            audio_level: Some(-20),
+            audio_level: Some(header.level),
             voice_activity: Some(true),
             ..Default::default()
         };
-        let mut payload = vec![0x55; VOICE_BYTES];
-        payload[..2].copy_from_slice(&(self.n as u16).to_be_bytes());
-        payload[2..6].copy_from_slice(&self.count.to_be_bytes());
+        let mut payload = (self.n as u16).to_be_bytes().to_vec();
+        payload.extend(self.count.to_be_bytes());
+        payload.extend(rest);
         let write = RtpWrite::new(
-            Pt::from(OPUS),
-            SeqNo::from(self.seq),
-            self.time,
+            Pt::from(header.payload_type),
+            SeqNo::from(header.seq),
+            header.time,
             now,
             payload,
         );
-        let source = Ssrc::from(self.source);
-        if let Some(stream) = self.rtc.direct_api().stream_tx(&source) {
+        let source = Ssrc::from(header.source);
+        let mut api = self.rtc.direct_api();
+        if header.source != self.source {
+            // One stream for each mid: str0m spins with a packet in a second one.
+            api.remove_stream_tx(Ssrc::from(self.source));
+            api.declare_stream_tx(source, None, microphone(), None);
+            self.source = header.source;
+        }
+        if let Some(stream) = api.stream_tx(&source) {
             stream.write_rtp(write.ext_vals(values));
+            self.rtc_at = now;
         }
     }
 
@@ -384,6 +438,7 @@ impl Client {
                 let entries = joined.into_iter().chain(changed);
                 self.roster.extend(entries.map(|entry| (entry.id, entry)));
                 self.roster.retain(|id, _| !left.contains(id));
+                self.speaking.retain(|id| !left.contains(id));
             }
             RelayMessage::Slots { slots } => {
                 for state in slots {
@@ -394,10 +449,11 @@ impl Client {
             }
             RelayMessage::Migrate => self.asked_to_migrate = true,
             RelayMessage::Ended { .. } => self.down = true,
-            RelayMessage::Speaking { .. }
-            | RelayMessage::Pong { .. }
-            | RelayMessage::Chat { .. }
-            | RelayMessage::Unknown => {}
+            RelayMessage::Speaking { started, stopped } => {
+                self.speaking.extend(started);
+                self.speaking.retain(|id| !stopped.contains(id));
+            }
+            RelayMessage::Pong { .. } | RelayMessage::Chat { .. } | RelayMessage::Unknown => {}
         }
     }
 }

@@ -6,11 +6,11 @@
 //! ids), so two runs of a seed may differ in bytes that nobody looks at.
 
 mod chance;
-mod client;
+pub mod client;
 mod model;
 mod network;
 mod observed;
-mod queues;
+pub mod queues;
 mod tickets;
 mod transition;
 mod watch;

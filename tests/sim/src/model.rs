@@ -1,12 +1,18 @@
 //! The reference model: what each session may do, and what the relay has learned of it so far.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sfu::{EndReason, SessionId};
 
 use crate::network::IN_FLIGHT;
 use crate::observed::Read;
+
+/// How long after its last packet a talk spurt ends: the relay's default.
+const HANG_OVER: Duration = Duration::from_millis(400);
+
+/// Calm of this length ends a trouble for a client that is welcome.
+const RECOVERY: Duration = Duration::from_secs(5);
 
 /// One channel of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,10 +70,17 @@ pub(crate) struct Member {
     pub(crate) is_leaving: bool,
     /// Its client stopped without a word.
     pub(crate) has_crashed: bool,
-    /// Its network has not always been calm: timers of DTLS and SCTP may have backed off.
-    pub(crate) was_troubled: bool,
     /// Since when its network has been calm; none while it is not.
     pub(crate) calm_since: Option<Instant>,
+    /// When its last trouble began: its network was bad or its address changed, and it had not
+    /// been well for long. None while it never had any.
+    pub(crate) troubled_since: Option<Instant>,
+    /// When the relay got its last voice packet.
+    pub(crate) last_voice: Option<Instant>,
+    /// A drain began in its time.
+    was_drained: bool,
+    /// Since when the relay owes it a request to migrate.
+    pub(crate) to_be_asked_since: Option<Instant>,
 }
 
 /// All sessions, by the number of their client.
@@ -88,8 +101,11 @@ impl Model {
             deafened: (false, now),
             is_leaving: false,
             has_crashed: false,
-            was_troubled: false,
             calm_since: Some(now),
+            troubled_since: None,
+            last_voice: None,
+            was_drained: false,
+            to_be_asked_since: None,
         });
     }
 
@@ -149,7 +165,7 @@ impl Model {
             m != n && other.plan.player == member.plan.player && other.is_introduced
         };
         // Both may need as long as a network is bad, and then their own time.
-        let patience = std::time::Duration::from_secs(20);
+        let patience = Duration::from_secs(20);
         let was_calm = member
             .calm_since
             .is_some_and(|since| now.saturating_duration_since(since) > patience);
@@ -168,6 +184,59 @@ impl Model {
         let member = &mut self.members[n];
         (member.is_live, member.ended_at) = (false, Some(now));
         Ok(())
+    }
+
+    /// What is sent to or by client `n` may be lost from now on: for a moment, or until it calms.
+    pub(crate) fn trouble(&mut self, now: Instant, n: usize, passes: bool) {
+        let member = &mut self.members[n];
+        let long_ago = |at| now.saturating_duration_since(at) > RECOVERY;
+        let is_well = member.is_introduced && member.calm_since.is_some_and(long_ago);
+        if is_well || member.troubled_since.is_none() {
+            member.troubled_since = Some(now);
+        }
+        member.calm_since = passes.then_some(now);
+    }
+
+    /// How long the last trouble of client `n` took until it became calm.
+    pub(crate) fn trouble_time(&self, n: usize) -> Option<Duration> {
+        let member = &self.members[n];
+        let calm_since = member.calm_since?;
+        Some(calm_since.saturating_duration_since(member.troubled_since?))
+    }
+
+    /// The shard drains from now on, or does not any more: every session that it has is asked.
+    pub(crate) fn drain(&mut self, now: Instant, drains: bool) {
+        for member in self.members.iter_mut().filter(|m| m.ended_at.is_none()) {
+            member.was_drained |= drains;
+            member.to_be_asked_since = (drains && member.is_live).then_some(now);
+        }
+    }
+
+    /// Client `n` was asked to migrate.
+    pub(crate) fn asked_to_migrate(&mut self, n: usize) -> Result<(), String> {
+        let member = &mut self.members[n];
+        member.to_be_asked_since = None;
+        if member.was_drained {
+            Ok(())
+        } else {
+            Err(format!(
+                "client {n} was asked to migrate, but nothing drains"
+            ))
+        }
+    }
+
+    /// Whether the relay takes client `n` for somebody who talks at `now`.
+    pub(crate) fn is_speaking(&self, now: Instant, n: usize) -> bool {
+        let member = &self.members[n];
+        let is_recent = |at| now.saturating_duration_since(at) < HANG_OVER;
+        // Before the hello the relay knows the ticket's channel only.
+        let known = if member.is_introduced {
+            member.plan.effective()
+        } else {
+            &member.plan.grants[..1]
+        };
+        let may_speak = known.iter().any(|grant| grant.speak);
+        member.is_live && may_speak && !member.muted.0 && member.last_voice.is_some_and(is_recent)
     }
 
     /// Whether `listener` may get a packet of `speaker` at `now`, packets in flight included.

@@ -23,6 +23,10 @@ pub enum Sabotage {
     WrongSlot,
     /// Clients are not told who left.
     StaleRoster,
+    /// Clients are not told who stopped talking.
+    StaleSpeaking,
+    /// Clients are not asked to migrate.
+    SilentDrain,
     /// The relay does not hear a leave.
     DeafToLeave,
     /// The network claims to be calm and lets no voice through.
@@ -103,6 +107,13 @@ impl Protocol for Observed {
                     changed: Vec::new(),
                 })
             }
+            (Sabotage::StaleSpeaking, Notice::Speaking { started, .. }) => {
+                self.sealed.write(&Notice::Speaking {
+                    started,
+                    stopped: &[],
+                })
+            }
+            (Sabotage::SilentDrain, Notice::Migrate) => self.sealed.write(&Notice::Pong { id: 0 }),
             _ => self.sealed.write(notice),
         }
     }

@@ -8,7 +8,10 @@ const TIMERS_EACH_MAX: usize = 256;
 const OUTBOX_MAX: usize = 512;
 
 /// Checks the bounds, with the core drained.
-pub(crate) fn check<P: Protocol>(sfu: &Sfu<P>) -> Result<(), String> {
+///
+/// # Errors
+/// What is too long.
+pub fn check<P: Protocol>(sfu: &Sfu<P>) -> Result<(), String> {
     let queues = sfu.queues();
     let owners = sfu.sessions() + sfu.rooms();
     let bounds = [
@@ -28,7 +31,10 @@ pub(crate) fn check<P: Protocol>(sfu: &Sfu<P>) -> Result<(), String> {
 }
 
 /// Checks that nothing is kept for sessions that are gone.
-pub(crate) fn check_empty<P: Protocol>(sfu: &Sfu<P>) -> Result<(), String> {
+///
+/// # Errors
+/// What is left.
+pub fn check_empty<P: Protocol>(sfu: &Sfu<P>) -> Result<(), String> {
     let queues = sfu.queues();
     let left = queues.addresses + queues.timers + queues.dirty + queues.transmits;
     if left > 0 {

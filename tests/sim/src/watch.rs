@@ -5,14 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Client, Heard, OPUS};
 use crate::model::Model;
+use crate::world::DRAIN_OVER;
 
 /// Voice must come within this time of calm.
 const VOICE_BOUND: Duration = Duration::from_secs(6);
-/// Messages and handshakes must, on a network that was always calm.
+/// Messages and handshakes must, on a network that was always calm. See [`bound`].
 const MESSAGE_BOUND: Duration = Duration::from_secs(10);
-/// And on one that was not: the timers of DTLS and SCTP double while nothing comes through, so
-/// afterwards they may sleep for as long as the trouble took.
-const TROUBLED_BOUND: Duration = Duration::from_secs(28);
 /// Who was heard this recently is heard.
 const RECENT: Duration = Duration::from_secs(1);
 /// Numbers of one slot are never further apart than this: receivers guess the rest (RFC 3711).
@@ -23,6 +21,9 @@ const JUMP_MAX: i16 = 1 << 13;
 enum Due {
     Welcome(usize),
     Roster(usize),
+    Migrate(usize),
+    /// Listener, speaker.
+    Speaking(usize, usize),
     /// Listener, slot.
     Slot(usize, usize),
     /// Listener, speaker.
@@ -130,6 +131,8 @@ impl Watch {
             }
             self.check_welcome(now, model, clients, n)?;
             self.check_roster(now, model, clients, n)?;
+            self.check_migrate(now, model, clients, n)?;
+            self.check_speaking(now, model, clients, n)?;
             self.check_slots(now, model, clients, n)?;
             self.check_voices(now, model, clients, n)?;
         }
@@ -188,6 +191,55 @@ impl Watch {
             return Err(format!(
                 "client {n} knows the roster {known:?}, but it is {wanted:?}"
             ));
+        }
+        Ok(())
+    }
+
+    /// While the shard drains, everybody who was there is asked to go.
+    fn check_migrate(
+        &mut self,
+        now: Instant,
+        model: &Model,
+        clients: &[Client],
+        n: usize,
+    ) -> Result<(), String> {
+        let member = &model.members[n];
+        let is_told = clients[n].participant.is_some() && member.calm_since.is_some();
+        let pending = is_told && member.to_be_asked_since.is_some() && !member.is_leaving;
+        if self.is_late(now, Due::Migrate(n), pending, DRAIN_OVER + bound(model, n)) {
+            return Err(format!("client {n} is not asked to migrate"));
+        }
+        Ok(())
+    }
+
+    /// Clients know who talks, of those whom they may hear; of others they know nothing stale.
+    fn check_speaking(
+        &mut self,
+        now: Instant,
+        model: &Model,
+        clients: &[Client],
+        n: usize,
+    ) -> Result<(), String> {
+        let (member, client) = (&model.members[n], &clients[n]);
+        let is_told = member.is_live && client.participant.is_some() && member.calm_since.is_some();
+        for (s, speaker) in clients.iter().enumerate() {
+            let speaks = model.is_speaking(now, s);
+            let knows = speaker
+                .participant
+                .is_some_and(|number| client.speaking.contains(&number));
+            let other = &model.members[s];
+            let in_room = other.plan.room == member.plan.room && other.is_live;
+            let audible = s == n || member.plan.may_hear(&other.plan) && is_introduced(model, s);
+            let wrong = knows && !speaks || speaks && !knows && audible;
+            let has_number = speaker.participant.is_some();
+            let pending = is_told && in_room && has_number && wrong;
+            if self.is_late(now, Due::Speaking(n, s), pending, bound(model, n)) {
+                return Err(format!(
+                    "client {n} was told that client {s} {}, but he {}",
+                    if knows { "talks" } else { "is silent" },
+                    if speaks { "talks" } else { "is silent" },
+                ));
+            }
         }
         Ok(())
     }
@@ -274,11 +326,9 @@ fn is_introduced(model: &Model, n: usize) -> bool {
     member.plan.whip || member.is_introduced
 }
 
-/// How late a message to client `n` may be.
+/// How late a message to client `n` may be. The timers of DTLS and SCTP double while nothing comes
+/// through (RFC 9147 section 5.8.2, RFC 9260 section 6.3.3; str0m has no setting for either), so
+/// afterwards they may sleep for as long as the trouble took.
 fn bound(model: &Model, n: usize) -> Duration {
-    if model.members[n].was_troubled {
-        TROUBLED_BOUND
-    } else {
-        MESSAGE_BOUND
-    }
+    MESSAGE_BOUND + model.trouble_time(n).unwrap_or_default()
 }

@@ -14,7 +14,7 @@ use wire::keys::{ShardKey, ShardKeys};
 use wire::{BootId, SessionId};
 
 use crate::chance::Chance;
-use crate::client::{Client, PATIENCE};
+use crate::client::{Client, OPUS, PATIENCE};
 use crate::model::{Grant, Model, Plan};
 use crate::network::{Datagram, Link, Weather};
 use crate::observed::{Log, Observed, Sabotage};
@@ -28,7 +28,7 @@ pub(crate) const BOOT: BootId = BootId([9; 8]);
 /// How often the invariants that need time are looked at.
 const CHECK_EVERY: Duration = Duration::from_millis(200);
 /// Time over which a drain asks everybody.
-const DRAIN_OVER: Duration = Duration::from_secs(2);
+pub(crate) const DRAIN_OVER: Duration = Duration::from_secs(2);
 /// Transitions that a violation shows.
 const HISTORY: usize = 15;
 
@@ -68,6 +68,11 @@ pub(crate) struct World {
 )]
 fn some_instant() -> Instant {
     Instant::now()
+}
+
+/// Whether a datagram of a client is voice: its header is in the clear.
+fn is_voice(data: &[u8]) -> bool {
+    matches!(data, [first, second, ..] if first >> 6 == 2 && second & 0x7f == OPUS)
 }
 
 impl World {
@@ -173,9 +178,13 @@ impl World {
             Transition::Kick(n) => self.kick(n, EndReason::Kicked),
             Transition::Drain => {
                 let over = DRAIN_OVER;
+                self.model.drain(now, true);
                 self.sfu.handle_command(now, Command::Drain { over });
             }
-            Transition::Undrain => self.sfu.handle_command(now, Command::Undrain),
+            Transition::Undrain => {
+                self.model.drain(now, false);
+                self.sfu.handle_command(now, Command::Undrain);
+            }
         }
         self.settle()
     }
@@ -220,8 +229,7 @@ impl World {
         let talking = self.clients[n].talking;
         let last = self.clients.len() - 1;
         if weather != Weather::Calm {
-            self.model.members[last].calm_since = None;
-            self.model.members[last].was_troubled = true;
+            self.model.trouble(self.now, last, false);
         }
         self.clients[last].talk(self.now, talking);
     }
@@ -257,9 +265,9 @@ impl World {
         self.owners.remove(&self.public[n]);
         self.owners.insert(address, n);
         self.public[n] = address;
-        let member = &mut self.model.members[n];
         // The relay learns of the new address with the next check of connectivity.
-        member.calm_since = member.calm_since.map(|_| self.now);
+        let passes = self.model.members[n].calm_since.is_some();
+        self.model.trouble(self.now, n, passes);
     }
 
     fn change_weather(&mut self, n: usize, weather: Weather) {
@@ -267,9 +275,11 @@ impl World {
         links.up.change(weather, &mut self.chance);
         links.down.change(weather, &mut self.chance);
         links.weather = weather;
-        let member = &mut self.model.members[n];
-        member.was_troubled = true;
-        member.calm_since = (weather == Weather::Calm).then_some(self.now);
+        if weather == Weather::Calm {
+            self.model.members[n].calm_since = Some(self.now);
+        } else {
+            self.model.trouble(self.now, n, false);
+        }
     }
 
     fn new_source(&mut self) -> (u32, u64, u32) {
@@ -311,7 +321,11 @@ impl World {
     fn migrate(&mut self) -> Result<(), String> {
         for n in 0..self.clients.len() {
             let client = &mut self.clients[n];
-            if std::mem::take(&mut client.asked_to_migrate) && !client.down {
+            if !std::mem::take(&mut client.asked_to_migrate) {
+                continue;
+            }
+            self.model.asked_to_migrate(n)?;
+            if !self.clients[n].down {
                 let further = None;
                 self.apply(&Transition::ComeBack { client: n, further })?;
             }
@@ -345,6 +359,9 @@ impl World {
         let now = self.now;
         for n in 0..self.links.len() {
             for datagram in self.links[n].up.arrived(now) {
+                if is_voice(&datagram.data) {
+                    self.model.members[n].last_voice = Some(now);
+                }
                 self.sfu.handle_datagram(now, datagram.peer, &datagram.data);
             }
             for datagram in self.links[n].down.arrived(now) {
@@ -373,8 +390,7 @@ impl World {
             let peer = self.public[n];
             let sent = self.clients[n].advance(self.now);
             for data in sent {
-                let is_voice = data.first().is_some_and(|byte| byte >> 6 == 2);
-                if !(is_voice && self.sabotage == Sabotage::NoVoice) {
+                if !(is_voice(&data) && self.sabotage == Sabotage::NoVoice) {
                     self.links[n].up.send(self.now, Datagram { peer, data });
                 }
             }
@@ -396,7 +412,7 @@ impl World {
         let long_ago = |at: Instant| self.now.saturating_duration_since(at) >= PATIENCE;
         let is_stuck = self.clients[n].leaving_at.is_some_and(long_ago)
             && member.calm_since.is_some_and(long_ago)
-            && !member.was_troubled
+            && member.troubled_since.is_none()
             && member.ended_at.is_none();
         if is_stuck {
             return Err(format!("client {n} left, and the relay did not let it go"));

@@ -46,6 +46,16 @@ fn a_roster_that_is_out_of_date() {
 }
 
 #[test]
+fn a_talk_spurt_that_does_not_end() {
+    sees(Sabotage::StaleSpeaking, "talks, but he is silent");
+}
+
+#[test]
+fn a_drain_that_asks_nobody() {
+    sees(Sabotage::SilentDrain, "is not asked to migrate");
+}
+
+#[test]
 fn a_client_that_is_not_let_go() {
     sees(Sabotage::DeafToLeave, "did not let it go");
 }

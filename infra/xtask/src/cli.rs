@@ -203,6 +203,21 @@ pub(crate) const COMMANDS: &[Command] = &[
         ],
     },
     Command {
+        name: "fuzz",
+        summary: "search one fuzz target: `cargo xtask fuzz datagrams`",
+        detail: "libFuzzer by cargo-fuzz, which is installed when it is missing. What it finds is in\n\
+                 target/fuzz/corpus/, what fails in tests/fuzz/fuzz/artifacts/.\n\
+                 `cargo xtask test` replays tests/fuzz/corpus/.",
+        words: crate::fuzz::TARGETS,
+        flags: &[
+            value("--seconds", "N", "how long to search [60]"),
+            switch(
+                "--minimise",
+                "replace the committed corpus by the smallest that covers as much",
+            ),
+        ],
+    },
+    Command {
         name: "deny",
         summary: "check licences, banned crates and sources with cargo-deny",
         detail: "The rules are in deny.toml.",

@@ -76,6 +76,15 @@ fn cmake_user(lock: &str) -> Option<&'static str> {
         .find(|name| lock.contains(&format!("name = \"{name}\"\n")))
 }
 
+/// cargo-fuzz, which drives libFuzzer.
+pub(crate) fn cargo_fuzz() -> Result<()> {
+    if find_program(&["cargo-fuzz"]).is_some() {
+        return Ok(());
+    }
+    say("cargo-fuzz", "`cargo xtask fuzz` searches with it");
+    process::run(Command::new("cargo").args(["install", "cargo-fuzz", "--locked"]))
+}
+
 /// Node.js with npm. Not installed by xtask: it is a requirement like Rust itself.
 pub(crate) fn node() -> Result<()> {
     let output = Command::new("node").arg("--version").output();

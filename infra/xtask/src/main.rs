@@ -14,6 +14,7 @@ mod clock;
 mod components;
 mod deny;
 mod dev;
+mod fuzz;
 mod install;
 mod openapi;
 mod ports;
@@ -65,6 +66,7 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
         "bench" => bench::run(&workspace, &parsed)?,
         "chat" => chat::run(&workspace, &parsed)?,
         "sim" => sim::run(&workspace, &parsed)?,
+        "fuzz" => fuzz::run(&workspace, &parsed)?,
         "deny" => deny::run(parsed.has("--install"))?,
         other => unreachable!("`{other}` is in the command table but not dispatched"),
     }

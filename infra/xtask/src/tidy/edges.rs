@@ -24,7 +24,8 @@ const fn row(name: &'static str, uses: &'static [&'static str]) -> Row {
 }
 
 /// Direct edges inside the workspace. Function crates use `wire` and `edge` and never each other;
-/// adapters use one function crate and one `edge-*`; nothing uses tests/ or infra/, but for e2e.
+/// adapters use one function crate and one `edge-*`; nothing uses tests/ or infra/, but for e2e, and fuzz has
+/// its clients from sim.
 const ROWS: &[Row] = &[
     row("wire", &[]),
     row("edge", &["wire"]),
@@ -57,6 +58,10 @@ const ROWS: &[Row] = &[
     row("xtask", &["edge", "wire"]),
     row("sim", &["wire", "sfu", "relay"]),
     row(
+        "fuzz",
+        &["wire", "edge", "signalling", "fleet", "sfu", "relay", "sim"],
+    ),
+    row(
         "e2e",
         &[
             "wire",
@@ -69,11 +74,11 @@ const ROWS: &[Row] = &[
             "edge-host",
         ],
     ),
-    // Its tests run a relay in their own process.
+    // Its tests run a relay and the functions in their own process.
     Row {
         name: "loadgen",
-        uses: &["udp", "wire"],
-        tests_use: &["relay", "tokio"],
+        uses: &["edge", "udp", "wire"],
+        tests_use: &["fleet", "relay", "signalling", "tokio"],
     },
 ];
 
@@ -114,7 +119,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "str0m",
-        &["sfu", "relay", "e2e", "sim", "loadgen"],
+        &["sfu", "relay", "e2e", "sim", "loadgen", "fuzz"],
         "media goes through sfu; the relay only chooses its cryptography",
     ),
     ("libc", &["udp"], "system calls are made in udp"),

@@ -1,0 +1,4 @@
+//! See `fuzz::requests`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::requests::run(data));

@@ -1,0 +1,38 @@
+//! Harnesses of the fuzz targets: bytes in, invariants asserted, no panic.
+//!
+//! `cargo xtask fuzz TARGET` drives one with libFuzzer (the crate in `fuzz/`); the test
+//! `corpora-hold` replays what is committed under `corpus/`.
+
+pub mod control;
+pub mod datagrams;
+mod hostile;
+pub mod messages;
+pub mod offer;
+mod program;
+mod proof;
+pub mod requests;
+pub mod ticket;
+
+use wire::BootId;
+use wire::keys::{ShardKey, ShardKeys};
+
+/// A target: its name, which is its corpus's folder, and what runs one input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    ("control", control::run),
+    ("datagrams", datagrams::run),
+    ("messages", messages::run),
+    ("offer", offer::run),
+    ("requests", requests::run),
+    ("ticket", ticket::run),
+];
+
+/// The run that everything is sealed for.
+const BOOT: BootId = BootId([9; 8]);
+
+/// The keys of the shard that is fuzzed.
+fn keys() -> ShardKeys {
+    ShardKey::new(0, [5; 32]).subkeys()
+}

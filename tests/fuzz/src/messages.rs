@@ -47,8 +47,13 @@ fn sealed(hello: &Hello) {
     let other = SessionId(hello.session.0.map(|byte| !byte));
     assert!(protocol.read(other, &message).is_err(), "it is not theirs");
     match protocol.read(own, &message) {
-        Ok(Request::Hello { profile, channels }) => {
+        Ok(Request::Hello {
+            profile,
+            channels,
+            world,
+        }) => {
             assert!(fits);
+            assert_eq!(world, hello.world);
             assert_eq!(channels.len(), hello.channels.len());
             welcome(&protocol, &profile);
         }

@@ -24,8 +24,8 @@ const fn row(name: &'static str, uses: &'static [&'static str]) -> Row {
 }
 
 /// Direct edges inside the workspace. Function crates use `wire` and `edge` and never each other;
-/// adapters use one function crate and one `edge-*`; nothing uses tests/ or infra/, but for e2e, and fuzz has
-/// its clients from sim.
+/// adapters use one function crate and one `edge-*`; nothing uses tests/ or infra/, but for e2e,
+/// and fuzz has its clients from sim.
 const ROWS: &[Row] = &[
     row("wire", &[]),
     row("edge", &["wire"]),
@@ -59,7 +59,16 @@ const ROWS: &[Row] = &[
     row("sim", &["wire", "sfu", "relay"]),
     row(
         "fuzz",
-        &["wire", "edge", "signalling", "fleet", "sfu", "relay", "sim"],
+        &[
+            "wire",
+            "edge",
+            "signalling",
+            "fleet",
+            "chat",
+            "sfu",
+            "relay",
+            "sim",
+        ],
     ),
     row(
         "e2e",

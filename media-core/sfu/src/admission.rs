@@ -184,7 +184,9 @@ impl<P: Protocol> Sfu<P> {
     ) -> Result<usize, RejectReason> {
         // The edge seals no such ticket, but if it did, one would stop the whole shard: str0m
         // asserts that a payload type has seven bits.
-        if client.len() > MAX_CLIENT_UFRAG_BYTES || admission.opus_payload_type > MAX_PAYLOAD_TYPE {
+        let largest = admission.red_payload_type.unwrap_or_default();
+        let largest = largest.max(admission.opus_payload_type);
+        if client.len() > MAX_CLIENT_UFRAG_BYTES || largest > MAX_PAYLOAD_TYPE {
             return Err(RejectReason::TicketMalformed);
         }
         let (room_key, channel) = (admission.room, admission.channel);

@@ -45,13 +45,20 @@ fn an_expired_ticket_makes_no_session() {
 
 #[test]
 fn a_ticket_with_an_impossible_payload_type_makes_no_session() {
-    let mut world = world_of(Want {
+    let opus = Want {
         opus: 128,
         ..Want::default()
-    });
-    world.run_ms(1000);
-    assert_eq!((world.sfu.stats().admitted, world.sfu.rooms()), (0, 0));
-    assert!(rejected(&world, RejectReason::TicketMalformed) > 0);
+    };
+    let red = Want {
+        red: Some(255),
+        ..Want::default()
+    };
+    for want in [opus, red] {
+        let mut world = world_of(want);
+        world.run_ms(1000);
+        assert_eq!((world.sfu.stats().admitted, world.sfu.rooms()), (0, 0));
+        assert!(rejected(&world, RejectReason::TicketMalformed) > 0);
+    }
 }
 
 #[test]

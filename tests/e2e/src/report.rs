@@ -52,7 +52,8 @@ impl Report {
                 Aim::None => ("-".to_owned(), None, None),
             };
             let verdict = met.map_or("-", |met| if met { "yes" } else { "NO" });
-            println!("{name:width$}  {value:>12.2}  {unit:12}  {text:>12}  {verdict}");
+            let value_text = four_digits(*value);
+            println!("{name:width$}  {value_text:>12}  {unit:12}  {text:>12}  {verdict}");
             let row = json!({
                 "name": name, "value": value, "unit": unit, "aim": aim_value, "met": met,
             });
@@ -67,6 +68,16 @@ impl Report {
     }
 }
 
+/// `value` with four significant digits, and no fewer than its whole ones.
+fn four_digits(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    let magnitude = value.abs().log10().floor() as i32;
+    let decimals = usize::try_from(3 - magnitude).unwrap_or(0);
+    format!("{value:.decimals$}")
+}
+
 /// The value below which `share` (0 to 1) of the values lie; they are sorted here.
 pub fn quantile(values: &mut [f64], share: f64) -> f64 {
     assert!(!values.is_empty(), "a benchmark measured nothing");
@@ -78,6 +89,15 @@ pub fn quantile(values: &mut [f64], share: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_values_keep_their_digits_and_large_ones_are_whole() {
+        assert_eq!(four_digits(0.000_123_456), "0.0001235");
+        assert_eq!(four_digits(9.112_34), "9.112");
+        assert_eq!(four_digits(85_432.1), "85432");
+        assert_eq!(four_digits(0.0), "0");
+        assert_eq!(four_digits(-0.5), "-0.5000");
+    }
 
     #[test]
     fn quantiles_are_nearest_rank() {

@@ -13,7 +13,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use relay::SealedProtocol;
-use sfu::{Command, Config, EndReason, Event, PlayerKey, SessionId, Sfu, WallClock};
+use sfu::{
+    Audience, Command, Config, EndReason, Event, Path, PlayerKey, SessionId, Sfu, WallClock,
+};
 use sim::client::{Client, Contact, NOT_NEGOTIATED, OPUS, VoiceHeader};
 use sim::queues;
 use str0m::RtcConfig;
@@ -43,6 +45,8 @@ const SEEN_MAX: usize = 64;
 const ROUNDS_MAX: usize = 2000;
 /// Numbers of one slot are never further apart than this: receivers guess the rest (RFC 3711).
 const JUMP_MAX: u16 = 1 << 13;
+/// Part of what the edge pushes.
+const PUSHED: &[u8] = b"{\"type\":\"chat\"}";
 /// Datagrams that one round may bring forth.
 const TRANSMITS_MAX: usize = 4096;
 
@@ -92,11 +96,13 @@ pub fn run(data: &[u8]) {
     world.end();
 }
 
-/// Few addresses, so that they meet; the last is of a family in which the shard has none.
-fn address(n: u8) -> SocketAddr {
+/// Few paths, so that they meet; one is a TCP connection, the last of a family in which the shard
+/// has no address.
+fn path(n: u8) -> Path {
     match n % 8 {
-        7 => SocketAddr::from((Ipv6Addr::LOCALHOST, 4000)),
-        n => SocketAddr::from(([10, 9, 0, n], 4000)),
+        7 => Path::udp((Ipv6Addr::LOCALHOST, 4000).into()),
+        6 => Path::tcp(([10, 9, 0, 6], 4000).into()),
+        n => Path::udp(([10, 9, 0, n], 4000).into()),
     }
 }
 
@@ -142,6 +148,7 @@ impl World {
         let crypto = Arc::clone(&fixture.crypto);
         let certificate = fixture.certificate.clone();
         let mut config = Config::new(Arc::clone(&crypto), certificate, vec![server()]);
+        config.local_tcp = vec![server()];
         (config.max_sessions, config.max_room_sessions) = (6, 4);
         let clock = WallClock {
             at: fixture.t0,
@@ -165,7 +172,7 @@ impl World {
         match program.byte()? % 10 {
             0 => self.wait(program),
             1 => {
-                let from = address(program.byte()?);
+                let from = path(program.byte()?);
                 let data = program.bytes()?.to_vec();
                 self.deliver(from, data);
                 Some(())
@@ -179,7 +186,7 @@ impl World {
             8 => self.replay(program),
             _ => {
                 let n = self.peer(program)?;
-                self.peers[n].address = address(program.byte()?);
+                self.peers[n].path = path(program.byte()?);
                 Some(())
             }
         }
@@ -202,7 +209,7 @@ impl World {
 
     /// Somebody shows a ticket: right or not, of a client or of nobody, with whatever attributes.
     fn check_connectivity(&mut self, program: &mut Program<'_>) -> Option<()> {
-        let (flags, from) = (program.byte()?, address(program.byte()?));
+        let (flags, from) = (program.byte()?, path(program.byte()?));
         let spec = Spec::read(program, SessionId([0xf0 | flags & 3; 8]))?;
         let own = program.bytes()?;
         let attributes = program.bytes()?;
@@ -256,7 +263,7 @@ impl World {
         self.peers.push(Peer {
             spec,
             client,
-            address: address(n as u8),
+            path: path(n as u8),
             fault: None,
             hello,
             inbox: Vec::new(),
@@ -276,7 +283,7 @@ impl World {
             },
             2 => Fault::Twice,
             3 => Fault::Lost,
-            _ => Fault::From(address(program.byte()?)),
+            _ => Fault::From(path(program.byte()?)),
         };
         self.peers[n].fault = Some(fault);
         Some(())
@@ -321,7 +328,16 @@ impl World {
 
     fn command(&mut self, program: &mut Program<'_>) -> Option<()> {
         let (kind, with) = (program.byte()?, program.byte()?);
-        let command = match kind % 8 {
+        let command = match kind % 12 {
+            8 => Command::SetFull(with & 1 == 0),
+            9 | 10 => Command::Push {
+                to: self.audience(with),
+                message: PUSHED.repeat(usize::from(kind)).into(),
+            },
+            11 => {
+                self.sfu.handle_closed(self.now, path(with));
+                return Some(());
+            }
             0 => Command::Stop,
             1 => Command::Undrain,
             2 => Command::Drain {
@@ -345,9 +361,22 @@ impl World {
         Some(())
     }
 
+    fn audience(&self, with: u8) -> Audience {
+        let Some(peer) = self.peers.get(usize::from(with) % PEERS_MAX) else {
+            return Audience::World;
+        };
+        let (room, channel) = peer.spec.place();
+        match with >> 6 {
+            0 => Audience::Room(room),
+            1 => Audience::Channel(room, channel),
+            2 => Audience::Player(room, PlayerKey(peer.spec.player_key().0)),
+            _ => Audience::World,
+        }
+    }
+
     /// Something that the shard was sent before, changed or not, from anywhere.
     fn replay(&mut self, program: &mut Program<'_>) -> Option<()> {
-        let (which, from) = (usize::from(program.byte()?), address(program.byte()?));
+        let (which, from) = (usize::from(program.byte()?), path(program.byte()?));
         let (at, with) = (program.word()?, program.byte()?);
         if let Some(n) = which.checked_rem(self.seen.len()) {
             let data = flip(self.seen[n].clone(), at, with);
@@ -356,7 +385,7 @@ impl World {
         Some(())
     }
 
-    fn deliver(&mut self, from: SocketAddr, data: Vec<u8>) {
+    fn deliver(&mut self, from: Path, data: Vec<u8>) {
         self.proofs.see(from, &data);
         self.sfu.handle_datagram(self.now, from, &data);
         self.seen.push_back(data);
@@ -417,7 +446,8 @@ impl World {
                 self.deliver(from, data);
             }
             let listener = &self.peers[n];
-            for heard in &listener.client.heard {
+            let in_the_clear = self.peers.iter().all(|peer| !peer.spec.has_red);
+            for heard in listener.client.heard.iter().filter(|_| in_the_clear) {
                 let speaker = &self.peers[heard.speaker].spec;
                 assert!(
                     listener.spec.may_hear(speaker),
@@ -438,9 +468,9 @@ impl World {
                 break;
             };
             assert!(
-                self.proofs.has_address(transmit.to.address),
-                "{} was sent something and has shown no ticket",
-                transmit.to.address
+                self.proofs.has_path(transmit.to),
+                "{:?} was sent something and has shown no ticket",
+                transmit.to
             );
             // Header fields of voice are in the clear.
             if let [_, _, s0, s1, _, _, _, _, a, b, c, d, ..] = transmit.data[..]
@@ -450,7 +480,7 @@ impl World {
                 slot.see(u16::from_be_bytes([s0, s1]));
             }
             for peer in &mut self.peers {
-                if peer.address == transmit.to.address {
+                if peer.path == transmit.to {
                     peer.inbox.push(transmit.data.clone());
                 }
             }

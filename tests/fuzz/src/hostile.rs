@@ -1,10 +1,8 @@
 //! A client that has a ticket and may not mean well: a real str0m client whose datagrams can be
 //! changed, cut, repeated, lost or sent from elsewhere.
 
-use std::net::SocketAddr;
-
-use sfu::SessionId;
-use sim::client::{Client, LEVEL_ID, OPUS};
+use sfu::{Path, SessionId};
+use sim::client::{Client, LEVEL_ID, NOT_NEGOTIATED, OPUS};
 use wire::hello::{ChannelGrant, Hello};
 use wire::limits::TICKET_LIFETIME_S;
 use wire::ticket::{Permissions, Ticket};
@@ -30,6 +28,8 @@ pub(crate) struct Spec {
     opus: u8,
     level_id: u8,
     slots: u8,
+    /// Its voice may be RED (RFC 2198), which is opened on its way.
+    pub(crate) has_red: bool,
 }
 
 impl Spec {
@@ -57,12 +57,20 @@ impl Spec {
             opus,
             level_id,
             slots,
+            has_red: flags & 64 != 0,
         })
     }
 
     fn room(&self) -> RoomName {
         let name = format!("room-{}", self.room);
         name.parse().expect("a room name")
+    }
+
+    /// Its room and its ticket's channel, as the core knows them.
+    pub(crate) fn place(&self) -> (sfu::RoomKey, sfu::ChannelKey) {
+        let (room, first) = (self.room(), channel(self.channels.0).channel);
+        let key = ChannelKey::of(&room, &first);
+        (sfu::RoomKey(RoomKey::of(&room).0), sfu::ChannelKey(key.0))
     }
 
     pub(crate) fn player_key(&self) -> PlayerKey {
@@ -88,7 +96,7 @@ impl Spec {
             channel: ChannelKey::of(&self.room(), &first),
             permissions: self.permissions,
             opus_payload_type: self.opus,
-            red_payload_type: 0,
+            red_payload_type: if self.has_red { NOT_NEGOTIATED } else { 0 },
             audio_level_id: self.level_id,
             slots: self.slots,
         }
@@ -106,7 +114,7 @@ impl Spec {
             name: "p".to_owned(),
             room: self.room(),
             channels: (first..first + count).map(grant).collect(),
-            world: first == 0,
+            world: self.room == 0,
         })
     }
 
@@ -136,14 +144,14 @@ pub(crate) enum Fault {
     Cut { to: u16 },
     Twice,
     Lost,
-    From(SocketAddr),
+    From(Path),
 }
 
 /// A client and how the shard sees it.
 pub(crate) struct Peer {
     pub(crate) spec: Spec,
     pub(crate) client: Client,
-    pub(crate) address: SocketAddr,
+    pub(crate) path: Path,
     pub(crate) fault: Option<Fault>,
     /// What it passes on when it says hello.
     pub(crate) hello: Option<String>,
@@ -152,8 +160,8 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// What really arrives when the client sends `data`, and from where.
-    pub(crate) fn send(&mut self, data: Vec<u8>) -> Vec<(SocketAddr, Vec<u8>)> {
-        let own = self.address;
+    pub(crate) fn send(&mut self, data: Vec<u8>) -> Vec<(Path, Vec<u8>)> {
+        let own = self.path;
         match self.fault.take() {
             None => vec![(own, data)],
             Some(Fault::Twice) => vec![(own, data.clone()), (own, data)],

@@ -20,18 +20,23 @@ pub fn run(data: &[u8]) {
 fn check(text: &str, offer: &offer::Offer) {
     assert!(usize::from(offer.slots) <= wire::limits::MAX_SLOTS);
     assert!(offer.opus_payload_type < 128);
+    assert!(
+        offer
+            .red
+            .is_none_or(|red| (1..128).contains(&red.payload_type)
+                && red.payload_type != offer.opus_payload_type)
+    );
     assert!(offer.audio_level_id.is_none_or(|id| (1..=14).contains(&id)));
     let candidate = |transport| Candidate {
         transport,
         address: ([192, 0, 2, 1], 7410).into(),
     };
-    let candidates = [Transport::Udp, Transport::Tcp].map(candidate);
     let admission = Admission {
         session: SessionId([1; 8]),
         ufrag: "ticket",
         password: "password",
         fingerprint: "sha-256 00",
-        candidates: &candidates,
+        candidates: &[candidate(Transport::Udp), candidate(Transport::Tcp)],
     };
     let answer = write(offer, &admission);
     assert_answer(text, offer, &answer);

@@ -2,10 +2,9 @@
 //! counts as proof of a ticket.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sfu::SessionId;
+use sfu::{Path, SessionId};
 use str0m::config::CryptoProvider;
 
 const HEADER_BYTES: usize = 20;
@@ -44,7 +43,7 @@ pub(crate) struct Proofs {
     /// By username fragment: session and password.
     tickets: BTreeMap<String, (SessionId, String)>,
     sessions: BTreeSet<[u8; 8]>,
-    addresses: BTreeSet<SocketAddr>,
+    paths: BTreeSet<Path>,
 }
 
 impl Proofs {
@@ -53,7 +52,7 @@ impl Proofs {
             crypto,
             tickets: BTreeMap::new(),
             sessions: BTreeSet::new(),
-            addresses: BTreeSet::new(),
+            paths: BTreeSet::new(),
         }
     }
 
@@ -63,10 +62,10 @@ impl Proofs {
     }
 
     /// The shard is about to be given `data`.
-    pub(crate) fn see(&mut self, from: SocketAddr, data: &[u8]) {
+    pub(crate) fn see(&mut self, from: Path, data: &[u8]) {
         if let Some(session) = self.proved_by(data) {
             self.sessions.insert(session.0);
-            self.addresses.insert(from);
+            self.paths.insert(from);
         }
     }
 
@@ -78,9 +77,9 @@ impl Proofs {
         self.sessions.len()
     }
 
-    /// Whether somebody at `address` proved a ticket: nobody else may be sent anything.
-    pub(crate) fn has_address(&self, address: SocketAddr) -> bool {
-        self.addresses.contains(&address)
+    /// Whether somebody on `path` proved a ticket: nobody else may be sent anything.
+    pub(crate) fn has_path(&self, path: Path) -> bool {
+        self.paths.contains(&path)
     }
 
     fn proved_by(&self, data: &[u8]) -> Option<SessionId> {

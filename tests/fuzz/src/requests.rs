@@ -2,14 +2,16 @@
 //! memory: every outcome is a documented one, and nothing is given without its proof.
 //!
 //! An input is text: requests separated by a line `%%`, each a line `METHOD PATH`, headers, an
-//! empty line and the body. `auth: player`, `operator`, `late` (a token that has expired) and
+//! empty line and the body. `auth: player`, `operator`, `privacy`, `late` (a token that has expired) and
 //! `shard` stand for credentials that hold; `wait: N` lets N milliseconds pass first.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
 
 use edge::http::{Request, Response};
-use edge::ports::{Clock, Entropy, RelayLink, Storage, Unreachable, VariableFault, Variables};
+use edge::ports::{
+    Clock, Entropy, RelayLink, Storage, Timer, Unreachable, VariableFault, Variables,
+};
 use edge::testing::schedule::block_on;
 use edge::testing::{CountingEntropy, FixedVariables, MemoryStore};
 use edge::token::{SigningKey, sign};
@@ -45,6 +47,8 @@ pub fn run(data: &[u8]) {
         check(Function::Signalling, &asked, &response, &host);
         let response = block_on(fleet::handle(&host, asked.request.clone()));
         check(Function::Fleet, &asked, &response, &host);
+        let response = block_on(chat::handle(&host, asked.request.clone()));
+        check(Function::Chat, &asked, &response, &host);
     }
 }
 
@@ -54,6 +58,7 @@ enum Caller {
     Stranger,
     Player,
     Operator,
+    Privacy,
     Shard,
 }
 
@@ -93,10 +98,11 @@ impl Asked {
     }
 
     fn sign(&mut self, who: &str) {
-        let [player, operator, late] = tokens();
+        let [player, operator, privacy, late] = tokens();
         let (caller, authorization) = match who {
             "player" => (Caller::Player, Some(player.clone())),
             "operator" => (Caller::Operator, Some(operator.clone())),
+            "privacy" => (Caller::Privacy, Some(privacy.clone())),
             "late" => (Caller::Stranger, Some(late.clone())),
             "shard" => (Caller::Shard, self.heartbeat_signature()),
             other => (Caller::Stranger, Some(other.to_owned())),
@@ -115,12 +121,13 @@ impl Asked {
 }
 
 /// Signing takes longer than a request, and the same claims give the same token.
-fn tokens() -> &'static [String; 3] {
-    static TOKENS: OnceLock<[String; 3]> = OnceLock::new();
+fn tokens() -> &'static [String; 4] {
+    static TOKENS: OnceLock<[String; 4]> = OnceLock::new();
     TOKENS.get_or_init(|| {
         [
             token(None, u64::MAX),
             token(Some(Role::Operator), u64::MAX),
+            token(Some(Role::Privacy), u64::MAX),
             token(None, START_MS / 1000),
         ]
     })
@@ -171,9 +178,9 @@ fn check(function: Function, asked: &Asked, response: &Response, host: &Host) {
         assert_eq!(response.status, route.status, "{}", route.name);
         assert_eq!(asked.request.method, route.method);
         let is_proved = match route.auth {
-            Auth::Player => matches!(asked.caller, Caller::Player | Caller::Operator),
+            Auth::Player => !matches!(asked.caller, Caller::Stranger | Caller::Shard),
+            Auth::Privacy => asked.caller == Caller::Privacy,
             Auth::Operator => asked.caller == Caller::Operator,
-            Auth::Privacy => false,
             Auth::Shard => asked.caller == Caller::Shard,
         };
         assert!(is_proved, "{} for {:?}", route.name, asked.caller);
@@ -281,6 +288,12 @@ impl Clock for Host {
     }
 }
 
+impl Timer for Host {
+    async fn sleep(&self, ms: u64) {
+        self.wait(ms);
+    }
+}
+
 impl Entropy for Host {
     fn fill(&self, bytes: &mut [u8]) {
         self.entropy.fill(bytes);
@@ -296,7 +309,7 @@ impl Variables for Host {
 impl RelayLink for Host {
     async fn post(&self, _: &str, _: &ShardId, sealed: String) -> Result<u16, Unreachable> {
         // Every other relay does not answer.
-        if sealed.len().is_multiple_of(2) {
+        if sealed.len() % 2 == 0 {
             Ok(202)
         } else {
             Err(Unreachable)

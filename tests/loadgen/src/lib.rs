@@ -2,13 +2,15 @@
 //! machine, and what its benchmark needs besides: the relay as a process of its own, the kernel
 //! floor, prices.
 //!
-//! Clients are admitted with tickets that are sealed here with the shard's key, as the edge would
-//! seal them; `tests/e2e` covers joining through the edge. Most listeners ("crowd") look at the
+//! Clients are admitted through the edge, or with tickets that are sealed here with the shard's
+//! key, as the edge would seal them. Most listeners ("crowd") look at the
 //! clear header of voice and count it; a few ("probes") decrypt it and measure its latency.
 
+pub mod edge;
 pub mod floor;
 pub mod peer;
 pub mod prices;
+pub mod profile;
 pub mod relay_process;
 // One file for both: depending on e2e would build wasmtime for a benchmark that runs no Wasm.
 #[path = "../../e2e/src/report.rs"]

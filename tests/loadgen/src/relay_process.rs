@@ -11,6 +11,8 @@ use anyhow::{Context, Result, bail};
 use wire::fleet::{Heartbeat, HeartbeatReply};
 use wire::keys::ShardKey;
 
+use crate::peer::Entry;
+
 /// Name of the shard, and so of its thread and its metrics.
 pub const SHARD: &str = "bench";
 /// Longest wait for the relay's first heartbeat, or for any reply of it.
@@ -139,6 +141,14 @@ impl RelayProcess {
             _fleet: fleet,
             _key_file: key_file,
         })
+    }
+
+    /// How peers get into it.
+    pub fn entry(&self) -> Entry {
+        Entry::Sealed {
+            keys: Box::new(shard_key().subkeys()),
+            heartbeat: Box::new(self.heartbeat.clone()),
+        }
     }
 
     /// Its process id.

@@ -1,12 +1,15 @@
 //! One loaded relay: who is there, how long it is measured, and what came of it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
+use wire::limits::MAX_SLOTS;
 
-use crate::peer::{Common, Role};
-use crate::relay_process::{Figures, RelayProcess, shard_key};
+use crate::peer::{Common, Role, Voice};
+use crate::profile::Recording;
+use crate::relay_process::{Figures, RelayProcess, SHARD};
 use crate::swarm::{Counts, Latency, Phase, Swarm, TalkPattern, pause};
 use crate::{floor, now};
 
@@ -16,6 +19,8 @@ const FLOOR_ROUNDS: u32 = 1500;
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Wait for what is under way after the last packet.
 const AFTERMATH: Duration = Duration::from_millis(400);
+/// Time of the profile.
+const PROFILED: Duration = Duration::from_secs(2);
 /// Longer than the relay keeps figures to itself.
 const PUBLISHED: Duration = Duration::from_millis(450);
 /// Fewest slots of a client, as in the SDK.
@@ -36,6 +41,10 @@ pub struct Scenario {
     pub probes: usize,
     /// Everybody says hello and gets rosters; otherwise only speakers and probes do.
     pub all_greet: bool,
+    /// How speakers talk and pause.
+    pub pattern: TalkPattern,
+    /// How they send.
+    pub voice: Voice,
 }
 
 /// What a scenario showed.
@@ -56,11 +65,17 @@ pub struct Outcome {
     pub dropped: u64,
     /// Latencies of the measured time.
     pub latency: Latency,
+    /// What the shard's CPU time went to just after the measurement, percent by category; none
+    /// where `perf` is not installed.
+    pub profile: Option<BTreeMap<&'static str, f64>>,
 }
 
 impl Scenario {
     /// Everybody's role.
-    fn roles(&self) -> Result<Vec<Role>> {
+    ///
+    /// # Errors
+    /// When there are more speakers than slots are counted.
+    pub fn roles(&self) -> Result<Vec<Role>> {
         let (mut roles, mut probes) = (Vec::new(), self.probes);
         for n in 0..self.rooms {
             let room: wire::RoomName = format!("room-{n}").parse()?;
@@ -73,7 +88,7 @@ impl Scenario {
                     speaks,
                     probes: is_probe,
                     hello: self.all_greet || speaks || is_probe,
-                    slots: u8::try_from(self.speakers.max(SLOTS_MIN))?,
+                    slots: u8::try_from(self.speakers.clamp(SLOTS_MIN, MAX_SLOTS))?,
                 });
             }
         }
@@ -86,8 +101,8 @@ impl Scenario {
     /// When the relay or a peer does not come up.
     pub fn join(&self, binary: &Path) -> Result<(RelayProcess, Swarm)> {
         let relay = RelayProcess::start(binary)?;
-        let common = Common::new(shard_key().subkeys(), relay.heartbeat.clone(), now())?;
-        let swarm = Swarm::start(&common, self.roles()?, TalkPattern::ENDLESS)?;
+        let common = Common::new(relay.entry(), self.voice, now())?;
+        let swarm = Swarm::start(&common, self.roles()?, self.pattern)?;
         swarm.wait_joined(|counts| self.progress(counts))?;
         Ok((relay, swarm))
     }
@@ -109,6 +124,14 @@ impl Scenario {
             self.progress(swarm.counts());
         }
         let (after, took) = (relay.figures()?, now() - began);
+        // Afterwards, since sampling takes time too.
+        let profile = match Recording::start(relay.id(), SHARD)? {
+            Some(recording) => {
+                pause(PROFILED)?;
+                recording.finish()?
+            }
+            None => None,
+        };
         swarm.set_phase(Phase::Quiet);
         pause(AFTERMATH)?;
         pause(PUBLISHED)?;
@@ -127,6 +150,7 @@ impl Scenario {
             lost: expected.saturating_sub(counts.received),
             dropped: at_end.dropped() as u64,
             latency,
+            profile,
         })
     }
 
@@ -162,6 +186,8 @@ mod tests {
             listeners: 4,
             probes: 6,
             all_greet: false,
+            pattern: TalkPattern::ENDLESS,
+            voice: Voice::default(),
         };
         let roles = scenario.roles().unwrap();
         let count = |wanted: &dyn Fn(&Role) -> bool| roles.iter().filter(|r| wanted(r)).count();

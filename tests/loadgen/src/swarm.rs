@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
 use udp::{Poller, RecvBatch, SendBatch};
 
-use crate::peer::{Common, Noticed, PACKET_TIME, Peer, Role};
+use crate::peer::{Common, Noticed, Peer, Role};
 use crate::{nanos_since, now};
 
 /// Time between two sweeps of the crowd's sockets.
@@ -364,7 +364,7 @@ impl Group {
             .collect();
         let count = u32::try_from(speakers.len()).unwrap_or(u32::MAX);
         for (nth, index) in (0..).zip(speakers) {
-            let first = at + PACKET_TIME * nth / count;
+            let first = at + self.common.voice.packet_time() * nth / count;
             self.peers[index].voice_at = Some(first);
             self.voices.push(Reverse((first, index)));
         }
@@ -386,10 +386,11 @@ impl Group {
                     self.latency.generator.saturating_record(late_ns);
                 }
                 let batch = self.batch.as_mut().expect("made with the first peer");
-                peer.speak(at, batch, &mut noticed);
-                self.shared.sent.fetch_add(1, Ordering::AcqRel);
+                if peer.speak(at, batch, &mut noticed) {
+                    self.shared.sent.fetch_add(1, Ordering::AcqRel);
+                }
             } else {
-                peer.voice_at = Some(due + PACKET_TIME);
+                peer.voice_at = Some(due + self.common.voice.packet_time());
             }
             if let Some(next) = peer.voice_at {
                 self.voices.push(Reverse((next, index)));

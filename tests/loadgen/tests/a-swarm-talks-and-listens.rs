@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use loadgen::peer::{Common, Role};
+use loadgen::peer::{Common, Entry, Role, Voice};
 use loadgen::relay_process::{FakeFleet, SHARD, figures, shard_key};
 use loadgen::swarm::{Phase, Swarm, TalkPattern, pause};
 use relay::{Config, LINES_MAX, Running};
@@ -47,7 +47,11 @@ fn a_swarm_talks_and_every_listener_hears() {
     let fleet = FakeFleet::start().unwrap();
     let running = start_relay(&runtime, &fleet);
     let heartbeat = fleet.heartbeat().unwrap();
-    let common = Common::new(shard_key().subkeys(), heartbeat.clone(), loadgen::now()).unwrap();
+    let entry = Entry::Sealed {
+        keys: Box::new(shard_key().subkeys()),
+        heartbeat: Box::new(heartbeat.clone()),
+    };
+    let common = Common::new(entry, Voice::default(), loadgen::now()).unwrap();
     let mut roles = vec![role(true, false), role(true, false), role(false, true)];
     roles.extend((0..5).map(|_| role(false, false)));
     let listeners = 6;

@@ -59,7 +59,16 @@ const ROWS: &[Row] = &[
     row("sim", &["wire", "sfu", "relay"]),
     row(
         "fuzz",
-        &["wire", "edge", "signalling", "fleet", "sfu", "relay", "sim"],
+        &[
+            "wire",
+            "edge",
+            "signalling",
+            "fleet",
+            "chat",
+            "sfu",
+            "relay",
+            "sim",
+        ],
     ),
     row(
         "e2e",

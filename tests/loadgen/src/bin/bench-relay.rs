@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use loadgen::now;
+use loadgen::peer::Voice;
 use loadgen::prices::per_1000_minutes;
 use loadgen::report::{Aim, Report};
 use loadgen::scenario::{Outcome, Scenario};
-use loadgen::swarm::pause;
+use loadgen::swarm::{TalkPattern, pause};
 
 /// CPU per forwarded packet of a large room, microseconds.
 const PACKET_AIM_US: f64 = 1.8;
@@ -32,6 +33,14 @@ const LOADED_ROOM_PER_S: f64 = 5.0 * 50.0 * 100.0;
 
 /// Time after joining until participants that do nothing have done everything once.
 const SETTLED: Duration = Duration::from_secs(12);
+/// Attempts to find the load.
+const STEPS_MAX: usize = 4;
+/// Length of an attempt.
+const STEP_TIME: Duration = Duration::from_secs(3);
+/// How near a load must be, as a share of a core.
+const LOAD_TOLERANCE: f64 = 0.03;
+/// More rooms than this would need more descriptors than a process has.
+const LOADED_ROOMS_MAX: usize = 40;
 
 /// How much is measured.
 struct Extent {
@@ -71,8 +80,9 @@ fn main() -> Result<()> {
         &mut report,
         &room("200 rooms of 5", 200, 1, 4),
     )?;
+    let mut rooms = None;
     for &load in extent.loads {
-        loaded(&binary, &extent, &mut report, load, large)?;
+        rooms = Some(loaded(&binary, &extent, &mut report, load, (large, rooms))?);
     }
     idle(&binary, &extent, &mut report)?;
     report.finish("relay")
@@ -95,6 +105,8 @@ fn room(name: &str, rooms: usize, speakers: usize, listeners: usize) -> Scenario
         listeners,
         probes: 2,
         all_greet: true,
+        pattern: TalkPattern::ENDLESS,
+        voice: Voice::default(),
     }
 }
 
@@ -114,6 +126,14 @@ fn talk(binary: &Path, extent: &Extent, report: &mut Report, scenario: &Scenario
     report.row(row("over the floor"), cpu_us / floor_us, "x", ratio);
     flow(report, name, &outcome, Aim::None);
     latency(report, name, &outcome, (Aim::None, Aim::None));
+    let profile = outcome.profile.iter().flatten();
+    for (category, share) in profile {
+        let name = row(&format!("CPU, {category}"));
+        report.row(name, *share, "% of shard", Aim::None);
+    }
+    if outcome.profile.is_none() {
+        eprintln!("{name}: no profile, since `perf` is not installed or may not sample");
+    }
     let (cpu, egress) = per_1000_minutes(cpu_us / 1e6, outcome.payload_bytes);
     let unit = "USD/1000 min";
     report.row(row("CPU, 1,000 voice-minutes"), cpu, unit, Aim::None);
@@ -121,23 +141,40 @@ fn talk(binary: &Path, extent: &Extent, report: &mut Report, scenario: &Scenario
     Ok(cpu_us)
 }
 
-/// Rows of a shard that is loaded to about `share` of a core.
+/// Rows of a shard that is loaded to `share` of a core. How many rooms that takes is found by
+/// stepping: a loaded shard forwards cheaper than an idle one. Returns the rooms of a load of one.
 fn loaded(
     binary: &Path,
     extent: &Extent,
     report: &mut Report,
     share: f64,
-    cpu_us: f64,
-) -> Result<()> {
-    let rooms = (share / (cpu_us / 1e6 * LOADED_ROOM_PER_S))
-        .round()
-        .max(1.0) as usize;
-    let name = format!("{rooms} rooms, 5 to 100");
-    let outcome = room(&name, rooms, 5, 100).measure(binary, extent.time)?;
+    (cpu_us, known): (f64, Option<f64>),
+) -> Result<f64> {
+    let mut full = known.unwrap_or(1e6 / (cpu_us * LOADED_ROOM_PER_S));
+    let mut rooms = 0;
+    for _ in 0..STEPS_MAX {
+        let next = ((share * full).round() as usize).clamp(1, LOADED_ROOMS_MAX);
+        if next == rooms {
+            break;
+        }
+        rooms = next;
+        let found = loaded_room(rooms).measure(binary, STEP_TIME)?;
+        full = rooms as f64 / found.core.max(0.01);
+        if (found.core - share).abs() < LOAD_TOLERANCE {
+            break;
+        }
+    }
+    let scenario = loaded_room(rooms);
+    let outcome = scenario.measure(binary, extent.time)?;
+    let name = format!("at {:.0} % of a core ({})", share * 100.0, scenario.name);
     flow(report, &name, &outcome, Aim::AtMost(0.0));
     let aims = (Aim::AtMost(LATENCY_AIM_MS.0), Aim::AtMost(LATENCY_AIM_MS.1));
     latency(report, &name, &outcome, aims);
-    Ok(())
+    Ok(full)
+}
+
+fn loaded_room(rooms: usize) -> Scenario {
+    room(&format!("{rooms} rooms, 5 to 100"), rooms, 5, 100)
 }
 
 fn flow(report: &mut Report, name: &str, outcome: &Outcome, loss: Aim) {
@@ -197,7 +234,7 @@ fn idle(binary: &Path, extent: &Extent, report: &mut Report) -> Result<()> {
     let idle_us = (after.cpu_s() - before.cpu_s()) / took / people * 1e6;
     let rate = |family: &str| (after.get(family) - before.get(family)) / took;
     let per_core_s = connected / before.cpu_s();
-    let row = "joins per second of the shard's CPU, DTLS 1.2";
+    let row = "joins per second of the shard's CPU, DTLS 1.3";
     report.row(row, per_core_s, "1/s", Aim::AtLeast(JOINS_AIM));
     let row = "joins per second, generator beside it";
     report.row(row, people / joined_s, "1/s", Aim::None);

@@ -205,8 +205,8 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "fuzz",
         summary: "search one fuzz target: `cargo xtask fuzz datagrams`",
-        detail: "libFuzzer by cargo-fuzz, which is installed when it is missing. What it finds is in\n\
-                 target/fuzz/corpus/, what fails in tests/fuzz/fuzz/artifacts/.\n\
+        detail: "libFuzzer by cargo-fuzz, which is installed when it is missing. What it finds is\n\
+                 in target/fuzz/corpus/, what fails in tests/fuzz/fuzz/artifacts/.\n\
                  `cargo xtask test` replays tests/fuzz/corpus/.",
         words: crate::fuzz::TARGETS,
         flags: &[

@@ -2,8 +2,8 @@
 //! memory: every outcome is a documented one, and nothing is given without its proof.
 //!
 //! An input is text: requests separated by a line `%%`, each a line `METHOD PATH`, headers, an
-//! empty line and the body. `auth: player`, `operator`, `privacy`, `late` (a token that has expired) and
-//! `shard` stand for credentials that hold; `wait: N` lets N milliseconds pass first.
+//! empty line and the body. `auth: player`, `operator`, `privacy`, `late` (a token that has
+//! expired) and `shard` stand for credentials that hold; `wait: N` lets N milliseconds pass first.
 
 use std::cell::Cell;
 use std::sync::OnceLock;

@@ -41,7 +41,8 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Samples the thread called `name` of process `pid`; none when perf is not installed or may not.
+    /// Samples the thread called `name` of process `pid`; none when perf is not installed or may
+    /// not.
     ///
     /// # Errors
     /// When the process has no such thread.

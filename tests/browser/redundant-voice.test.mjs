@@ -12,7 +12,8 @@ async function joinWithRedundancy(page, room) {
   await page.evaluate(async (wanted) => {
     const { joinRoom } = await import("/sdk/index.js");
     const { fetchToken } = await import("/demo/token.js");
-    const token = () => fetchToken(wanted, "Ann", "");
+    const wish = { room: wanted, name: "Ann", token: "", moderator: false };
+    const token = () => fetchToken(wish);
     globalThis.room = await joinRoom({ room: wanted, token, redundancy: true });
     await globalThis.room.resume();
   }, room);

@@ -22,6 +22,6 @@ mod seal;
 pub mod ticket;
 
 pub use ids::{
-    BootId, ChannelKey, ChannelName, PlayerId, PlayerKey, RegionName, RoomKey, RoomName, SessionId,
-    SessionRef, ShardId,
+    BootId, ChannelKey, ChannelName, ModeName, PlayerId, PlayerKey, RegionName, RoomKey, RoomName,
+    SessionId, SessionRef, ShardId, TicketId,
 };

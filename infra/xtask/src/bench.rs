@@ -18,7 +18,7 @@ struct Bench {
     serves: bool,
 }
 
-const BENCHES: [Bench; 2] = [
+const BENCHES: [Bench; 3] = [
     Bench {
         name: "join",
         package: "e2e",
@@ -29,6 +29,12 @@ const BENCHES: [Bench; 2] = [
         name: "relay",
         package: "loadgen",
         starts: &["relay"],
+        serves: false,
+    },
+    Bench {
+        name: "match",
+        package: "matchbench",
+        starts: &[],
         serves: false,
     },
 ];

@@ -114,8 +114,9 @@ fn exchange(
             if new_cost >= cost * 0.999 {
                 continue;
             }
+            let alike = !has_rules || are_alike(pool, limits, teams[a][i], teams[b][j]);
             swap(teams, (a, i), (b, j));
-            let allowed = !has_rules
+            let allowed = alike
                 || (is_team(pool, limits, &teams[a]) && is_team(pool, limits, &teams[b]));
             if allowed {
                 (moments[a], moments[b], cost) = (new_a, new_b, new_cost);
@@ -126,6 +127,16 @@ fn exchange(
         }
     }
     changed
+}
+
+/// Whether no rule on teams sees a difference between two tickets.
+fn are_alike(pool: &Pool, limits: &Limits, a: u32, b: u32) -> bool {
+    let facts = |ticket: u32| &pool.entries[ticket as usize].facts;
+    let (a, b) = (facts(a), facts(b));
+    let mut rules = limits.rules.iter().enumerate();
+    rules.all(|(index, rule)| {
+        rule.as_ref().is_none_or(|rule| rule.per == Scope::Match) || a[index] == b[index]
+    })
 }
 
 fn swap(teams: &mut [Vec<u32>], (a, i): (usize, usize), (b, j): (usize, usize)) {

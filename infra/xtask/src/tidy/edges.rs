@@ -46,6 +46,7 @@ const ROWS: &[Row] = &[
     ),
     row("fleet", &["edge", "wire"]),
     row("fleet-spin", &["fleet", "edge-spin", "edge", "wire"]),
+    row("matchmaking", &["wire"]),
     row("web-spin", &["edge-spin", "edge", "wire"]),
     row("sfu", &[]),
     row("udp", &[]),
@@ -73,6 +74,7 @@ const ROWS: &[Row] = &[
         uses: &["udp", "wire"],
         tests_use: &["relay", "tokio"],
     },
+    row("matchbench", &["matchmaking", "wire"]),
 ];
 
 /// Crates from outside that only some crates may name, and why. `*` at the end is any ending.
@@ -133,6 +135,7 @@ const UNREACHABLE: &[(&str, &[&str])] = &[
     ("edge", &["tokio", "spin-sdk", "wasmtime"]),
     ("signalling", &["tokio", "spin-sdk", "wasmtime"]),
     ("fleet", &["tokio", "spin-sdk", "wasmtime"]),
+    ("matchmaking", &["edge", "tokio", "spin-sdk", "wasmtime"]),
     ("sfu", &["wire", "edge", "tokio"]),
 ];
 

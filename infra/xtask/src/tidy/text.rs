@@ -4,11 +4,12 @@ use super::Violation;
 use super::source::{line_of, mask, without_tests, words};
 
 /// Folders of the crates that take time and chance as arguments.
-const CORES: [&str; 5] = [
+const CORES: [&str; 6] = [
     "functions/wire/src/",
     "functions/edge/src/",
     "functions/signalling/src/",
     "functions/fleet/src/",
+    "functions/matchmaking/src/",
     "media-core/sfu/src/",
 ];
 

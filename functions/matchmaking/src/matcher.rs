@@ -169,9 +169,9 @@ pub fn form(tickets: &[Ticket], rules: &RuleSet, world: &World, now_ms: u64, see
 }
 
 /// Steps of search that one pass gives to all its overdue tickets together.
-const OVERDUE_STEPS: usize = 20_000_000;
+const OVERDUE_STEPS: usize = 200_000;
 /// Most steps of one overdue ticket in one region.
-const OVERDUE_STEPS_EACH: usize = 200_000;
+const OVERDUE_STEPS_EACH: usize = 20_000;
 /// Candidates that are looked at for an anchor, per player of a full match.
 const WINDOW_PER_PLAYER: usize = 4;
 /// The least of them.

@@ -252,7 +252,8 @@ impl RuleSet {
         waited_s >= u64::from(self.max_wait_s)
     }
 
-    fn stage_index(&self, waited_s: u64) -> usize {
+    /// The index of the stage that holds.
+    pub(crate) fn stage_index(&self, waited_s: u64) -> usize {
         let begun = |stage: &Stage| u64::from(stage.from_s) <= waited_s;
         self.stages.partition_point(begun) - 1
     }

@@ -27,25 +27,26 @@ fn a_team_game_maps_whole() {
 #[test]
 fn what_does_not_map_is_listed_with_its_path() {
     let found = reading(include_str!("golden/flexmatch-odd.json"));
-    let paths: Vec<&str> = found
+    let mut paths: Vec<&str> = found
         .unmapped
         .iter()
         .map(|fault| fault.path.as_str())
         .collect();
+    paths.sort_unstable();
     assert_eq!(
         paths,
         [
+            "algorithm.strategy",
+            "autoBackfill",
+            "expansions[0].target",
             "playerAttributes[1]",
             "rules[0].type",
             "rules[1].measurements",
             "rules[2].operation",
             "rules[3].minDistance",
             "rules[4].distanceReference",
-            "rules[6].type",
             "rules[5]",
-            "expansions[0].target",
-            "algorithm.strategy",
-            "autoBackfill",
+            "rules[6].type",
         ]
     );
     assert_eq!(found.document["latency"], json!({ "max_ms": 90 }));

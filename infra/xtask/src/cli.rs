@@ -165,12 +165,16 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        summary: "measure: `cargo xtask bench join|relay`",
+        summary: "measure: `cargo xtask bench join|relay|match`",
         detail: "join: requests per second and p50/p99 of a join, and the time from join to the\n\
                  first RTP packet. relay: what forwarding, holding and admitting take, next to\n\
-                 what the kernel alone takes. Prints, and writes JSON under target/bench/.",
-        words: &["join", "relay"],
-        flags: &[switch("--quick", "relay: under a minute, less exact")],
+                 what the kernel alone takes. match: passes of the matcher, and a simulated day\n\
+                 with charts. Prints, and writes JSON under target/bench/.",
+        words: &["join", "relay", "match"],
+        flags: &[switch(
+            "--quick",
+            "relay, match: under a minute, less exact",
+        )],
     },
     Command {
         name: "sim",

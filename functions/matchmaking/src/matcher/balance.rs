@@ -116,8 +116,8 @@ fn exchange(
             }
             let alike = !has_rules || are_alike(pool, limits, teams[a][i], teams[b][j]);
             swap(teams, (a, i), (b, j));
-            let allowed = alike
-                || (is_team(pool, limits, &teams[a]) && is_team(pool, limits, &teams[b]));
+            let allowed =
+                alike || (is_team(pool, limits, &teams[a]) && is_team(pool, limits, &teams[b]));
             if allowed {
                 (moments[a], moments[b], cost) = (new_a, new_b, new_cost);
                 changed = true;

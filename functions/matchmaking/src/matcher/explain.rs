@@ -1,5 +1,7 @@
 //! Why a ticket waits: what each rule leaves of the pool, and what waiting will change.
 
+use std::collections::BTreeMap;
+
 use super::group::{Crossing, Group};
 use super::pool::{Entry, Pool};
 use super::search::Failure;
@@ -24,11 +26,22 @@ pub(super) fn waiting(pool: &Pool, rules: &RuleSet, world: &World, pass: &Pass) 
         .filter(|wait| wait.is_finite())
         .collect();
     recent.sort_by(f64::total_cmp);
+    let mut near: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+    for &ticket in &rest {
+        let waited_s = pool.entries[ticket as usize].waited_s;
+        near.entry(rules.stage_index(waited_s)).or_insert_with(|| {
+            let limits = rules.limits_at(waited_s);
+            let all = 0..pool.entries.len() as u32;
+            all.map(|other| place::regions_near(pool, limits, &pass.room, other))
+                .collect()
+        });
+    }
     let explainer = Explainer {
         pool,
         rules,
         pass,
         rest: &rest,
+        near,
         recent,
         world,
     };
@@ -62,6 +75,8 @@ struct Explainer<'a> {
     pass: &'a Pass<'a>,
     /// Tickets that wait, by rating.
     rest: &'a [u32],
+    /// For each stage that a waiting ticket is in: the regions near each entry.
+    near: BTreeMap<usize, Vec<u64>>,
     /// By length.
     recent: Vec<f64>,
     world: &'a World,
@@ -129,9 +144,13 @@ impl Explainer<'_> {
             left: vec![0.0; checks],
             alone: vec![0.0; checks],
         };
-        let near = place::regions_near(self.pool, limits, &self.pass.room, ticket);
+        let stage = self
+            .rules
+            .stage_index(self.pool.entries[ticket as usize].waited_s);
+        let near = &self.near[&stage];
         let entry = &self.pool.entries[ticket as usize];
         let own = Group::empty(limits).with(entry, limits, Scope::Match);
+        let own = own.as_ref().ok();
         let whole = self.rest.len() <= EXACT;
         let inside = if whole { EXACT } else { EXACT * 3 / 4 };
         let outside = if whole { EXACT } else { EXACT / 8 };
@@ -143,7 +162,13 @@ impl Explainer<'_> {
             let here = part.len() - usize::from(std::ptr::eq(part, within));
             let weight = here as f64 / taken.len().max(1) as f64;
             for other in taken {
-                let failed = self.failed(entry, other, limits, near, own.as_ref().ok());
+                let failed = self.failed(
+                    entry,
+                    other,
+                    limits,
+                    near[ticket as usize] & near[other as usize],
+                    own,
+                );
                 tally.add(failed, weight);
             }
         }
@@ -156,7 +181,7 @@ impl Explainer<'_> {
         entry: &Entry,
         other: u32,
         limits: &Limits,
-        near: u64,
+        shared_regions: u64,
         own: Option<&Group>,
     ) -> u64 {
         let found = &self.pool.entries[other as usize];
@@ -164,8 +189,7 @@ impl Explainer<'_> {
         let mut check = |bit: usize, passed: bool| failed |= u64::from(!passed) << bit;
         let apart = (entry.rating - found.rating).abs();
         check(0, limits.rating_spread.is_none_or(|spread| apart <= spread));
-        let theirs = place::regions_near(self.pool, limits, &self.pass.room, other);
-        check(1, near & theirs != 0);
+        check(1, shared_regions != 0);
         check(2, entry.crossing.with(found.crossing) != Crossing::Broken);
         check(3, entry.blocked.binary_search(&other).is_err());
         for (index, rule) in limits.rules.iter().enumerate() {

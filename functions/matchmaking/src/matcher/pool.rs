@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use wire::RegionName;
 
 use super::group::{Crossing, Fact};
@@ -49,7 +50,7 @@ pub(super) struct Pool<'a> {
 
 /// Small numbers for texts, in order of appearance.
 #[derive(Default)]
-struct Names<'a>(HashMap<&'a str, u32>);
+struct Names<'a>(HashMap<&'a str, u32, RandomState>);
 
 impl<'a> Names<'a> {
     fn id(&mut self, text: &'a str) -> u32 {
@@ -118,8 +119,8 @@ fn admit<'a>(tickets: &'a [Ticket], rules: &RuleSet, now_ms: u64, seed: u64) -> 
             .cmp(&(b.0, b.1, &b.2.id))
             .then_with(|| players(a.2).cmp(players(b.2)))
     });
-    let mut ids = HashMap::with_capacity(ordered.len());
-    let mut players = HashMap::with_capacity(ordered.len());
+    let mut ids = HashMap::with_capacity_and_hasher(ordered.len(), RandomState::default());
+    let mut players = HashMap::with_capacity_and_hasher(ordered.len(), RandomState::default());
     let mut admitted = Vec::with_capacity(ordered.len());
     let mut refused = Vec::new();
     for (since_ms, _, ticket) in ordered {
@@ -160,7 +161,7 @@ fn draw(seed: u64, id: &str) -> u64 {
 
 /// For each ticket those that it may not meet, in both directions.
 fn blocks(tickets: &[&Ticket]) -> Vec<Vec<u32>> {
-    let mut of_player = HashMap::with_capacity(tickets.len());
+    let mut of_player = HashMap::with_capacity_and_hasher(tickets.len(), RandomState::default());
     for (index, ticket) in tickets.iter().enumerate() {
         of_player.extend(
             ticket

@@ -10,11 +10,11 @@ use super::pool::{Entry, Pool};
 use crate::rules::{Limits, Requirement, Rule, Scope, Team};
 
 /// Steps of a search, besides those for each candidate.
-const STEPS_MIN: usize = 256;
+const STEPS_MIN: usize = 64;
 /// Steps for each candidate.
-const STEPS_PER_CANDIDATE: usize = 4;
+const STEPS_PER_CANDIDATE: usize = 2;
 /// Complete matches that are balanced and judged, for an anchor that is not overdue.
-const LEAVES: usize = 24;
+const LEAVES: usize = 8;
 /// The same when it is overdue.
 const OVERDUE_LEAVES: usize = 5_000;
 
@@ -206,7 +206,11 @@ impl Search<'_> {
             return self.judge();
         }
         for next in from..self.candidates.len() {
-            if self.steps == 0 || self.leaves == 0 || !self.is_supplied(next) {
+            if self.steps == 0 || self.leaves == 0 {
+                break;
+            }
+            if let Err(failure) = self.is_supplied(next) {
+                self.failure = self.failure.max(failure);
                 break;
             }
             let candidate = self.candidates[next];
@@ -222,13 +226,15 @@ impl Search<'_> {
     }
 
     /// Whether the candidates from `next` on can still complete a match.
-    fn is_supplied(&self, next: usize) -> bool {
+    fn is_supplied(&self, next: usize) -> Result<(), Failure> {
         if self.whole.players + self.supply[next] < self.players_min {
-            return false;
+            return Err(Failure::Players);
         }
-        self.counts
-            .iter()
-            .all(|(index, needed, supply)| self.counted(*index) + supply[next] >= *needed)
+        let short = |(index, needed, supply): &&(usize, u32, Vec<u32>)| {
+            self.counted(*index) + supply[next] < *needed
+        };
+        let count = self.counts.iter().find(short);
+        count.map_or(Ok(()), |(index, ..)| Err(Failure::Count(*index)))
     }
 
     fn counted(&self, rule: usize) -> u32 {

@@ -57,7 +57,8 @@ pub fn after(teams: &[TeamResult], beta: f64) -> Result<Vec<Vec<Rating>>, Result
         return Err(ResultInvalid::Teams);
     }
     let usable = |r: &Rating| r.mu.is_finite() && r.sigma.is_finite() && r.sigma > 0.0;
-    if !(beta.is_finite() && beta > 0.0) || !teams.iter().flat_map(|t| &t.players).all(usable) {
+    let players = || teams.iter().flat_map(|team| &team.players);
+    if !(beta.is_finite() && beta > 0.0 && players().all(usable)) {
         return Err(ResultInvalid::Number);
     }
     let config = WengLinConfig {

@@ -6,7 +6,7 @@ use wire::ModeName;
 
 fn reading(text: &str) -> Reading {
     let header = Header {
-        mode: ModeName::new("m").unwrap(),
+        mode: ModeName::new("m").expect("a valid name"),
         version: 3,
         max_wait_s: 120,
     };

@@ -28,6 +28,8 @@ struct List {
     kind: Kind,
     /// By key.
     entries: Vec<u32>,
+    /// Of each entry, side by side, for the search of the anchor's place.
+    keys: Vec<f64>,
     /// From a position whose ticket is taken, where to look on.
     right: Vec<u32>,
     left: Vec<u32>,
@@ -89,7 +91,7 @@ impl Index {
                 }
                 lists
                     .into_iter()
-                    .map(|(kind, entries)| List::new(kind, entries))
+                    .map(|(kind, entries)| List::new(kind, entries, pool))
                     .collect()
             })
             .collect();
@@ -184,8 +186,7 @@ fn start(
         if !near || list.kind.size > size_max || crossing == Crossing::Broken {
             continue;
         }
-        let below = |entry: &u32| pool.entries[*entry as usize].key < anchor.key;
-        let at = list.entries.partition_point(below) as u32;
+        let at = list.keys.partition_point(|key| *key < anchor.key) as u32;
         let number = number as u32;
         push(
             &mut heap,
@@ -229,9 +230,8 @@ fn push(
         }
     };
     let anchor = &pool.entries[wanted.anchor as usize];
-    let other = &pool.entries[entry as usize];
     // The key is the rating when there is a spread.
-    let distance = (other.key - anchor.key).abs();
+    let distance = (list.keys[at as usize] - anchor.key).abs();
     if wanted
         .limits
         .rating_spread
@@ -248,10 +248,14 @@ fn push(
 }
 
 impl List {
-    fn new(kind: Kind, entries: Vec<u32>) -> Self {
+    fn new(kind: Kind, entries: Vec<u32>, pool: &Pool) -> Self {
         let length = entries.len() as u32;
         Self {
             kind,
+            keys: entries
+                .iter()
+                .map(|&entry| pool.entries[entry as usize].key)
+                .collect(),
             entries,
             right: (1..=length).collect(),
             left: (0..length).map(|at| at.wrapping_sub(1)).collect(),

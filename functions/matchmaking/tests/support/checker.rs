@@ -109,14 +109,14 @@ fn company(all: &[&Player]) -> Option<String> {
 fn latency(rules: &Value, all: &[&Player], region: &RegionName) -> Option<String> {
     let own = rules["latency"]["regions"][region.as_str()].as_u64();
     let cap = own.or(rules["latency"]["max_ms"].as_u64())?;
-    let near = |player: &&&Player| {
-        !player
+    let far = |player: &&&Player| {
+        player
             .latency_ms
             .get(region)
-            .is_some_and(|ms| u64::from(*ms) <= cap)
+            .is_none_or(|ms| u64::from(*ms) > cap)
     };
     all.iter()
-        .find(near)
+        .find(far)
         .map(|player| format!("{} is too far from {region}", player.id))
 }
 

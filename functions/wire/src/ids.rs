@@ -125,6 +125,14 @@ name_type! {
     RegionName, "region name", 32, "_.-", "1 to 32 of A-Z a-z 0-9 _ . -"
 }
 name_type! {
+    /// A matchmaking ticket: a party that waits for a match.
+    TicketId, "ticket id", 64, "_.-", "1 to 64 of A-Z a-z 0-9 _ . -"
+}
+name_type! {
+    /// A game mode, which has its own matchmaking rules.
+    ModeName, "mode name", 32, "_.-", "1 to 32 of A-Z a-z 0-9 _ . -"
+}
+name_type! {
     /// A shard of a relay: one core, one UDP port, one fleet entry.
     ShardId, "shard id", 48, "_.-", "1 to 48 of A-Z a-z 0-9 _ . -"
 }

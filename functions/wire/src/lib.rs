@@ -23,6 +23,6 @@ mod seal;
 pub mod ticket;
 
 pub use ids::{
-    AttachmentId, BootId, ChannelKey, ChannelName, MessageKey, PhraseId, PlayerId, PlayerKey,
-    RegionName, RoomKey, RoomName, SessionId, SessionRef, ShardId,
+    AttachmentId, BootId, ChannelKey, ChannelName, MessageKey, ModeName, PhraseId, PlayerId,
+    PlayerKey, RegionName, RoomKey, RoomName, SessionId, SessionRef, ShardId, TicketId,
 };

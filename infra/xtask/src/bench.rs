@@ -18,7 +18,7 @@ struct Bench {
     serves: bool,
 }
 
-const BENCHES: [Bench; 3] = [
+const BENCHES: [Bench; 4] = [
     Bench {
         name: "join",
         package: "e2e",
@@ -35,6 +35,12 @@ const BENCHES: [Bench; 3] = [
         name: "relay",
         package: "loadgen",
         starts: &["relay"],
+        serves: false,
+    },
+    Bench {
+        name: "match",
+        package: "matchbench",
+        starts: &[],
         serves: false,
     },
 ];

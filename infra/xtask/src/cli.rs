@@ -165,14 +165,18 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        summary: "measure: `cargo xtask bench join|chat|relay`",
+        summary: "measure: `cargo xtask bench join|chat|relay|match`",
         detail: "join: requests per second and p50/p99 of a join, and the time from join to the\n\
                  first RTP packet. chat: posts per second, p50/p99, store items and dollars,\n\
                  and the time from POST to 1,000 readers. relay: what forwarding, holding and\n\
-                 admitting take, next to what the kernel alone takes. Prints, and writes JSON\n\
-                 under target/bench/.",
-        words: &["join", "chat", "relay"],
-        flags: &[switch("--quick", "relay, chat: under a minute, less exact")],
+                 admitting take, next to what the kernel alone takes. match: passes of the\n\
+                 matcher, and a simulated day with charts. Prints, and writes JSON under\n\
+                 target/bench/.",
+        words: &["join", "chat", "relay", "match"],
+        flags: &[switch(
+            "--quick",
+            "relay, chat, match: under a minute, less exact",
+        )],
     },
     Command {
         name: "chat",

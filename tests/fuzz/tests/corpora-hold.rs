@@ -12,7 +12,9 @@ fn corpus(target: &str) -> Vec<PathBuf> {
         .join("corpus")
         .join(target);
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
-    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.expect("the folder can be read").path())
+        .collect();
     files.sort();
     files
 }
@@ -25,11 +27,14 @@ fn replay(target: &str) {
     let files = corpus(target);
     assert!(files.len() >= 5, "{target} has hardly a corpus");
     assert!(files.len() <= FILES_MAX, "{target}: minimise the corpus");
-    let bytes: u64 = files.iter().map(|f| f.metadata().unwrap().len()).sum();
+    let bytes: u64 = files
+        .iter()
+        .map(|f| f.metadata().expect("the file is there").len())
+        .sum();
     assert!(bytes <= BYTES_MAX, "{target}: minimise the corpus");
     for file in files {
-        let data = std::fs::read(&file).unwrap();
-        let name = file.file_name().unwrap().to_owned();
+        let data = std::fs::read(&file).expect("the file is there");
+        let name = file.file_name().expect("a file has a name").to_owned();
         if std::panic::catch_unwind(|| run(&data)).is_err() {
             panic!(
                 "{target} does not hold for corpus/{target}/{}",

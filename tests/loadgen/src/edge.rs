@@ -198,7 +198,7 @@ fn read_answer(sdp: &str) -> Result<Contact> {
     let [_, _, _, _, ip, port, ..] = candidate[..] else {
         bail!("the answer's candidate is cut off");
     };
-    let ssrc = |line: &str| Some(line.split(' ').next()?.parse().ok()?);
+    let ssrc = |line: &str| line.split(' ').next()?.parse().ok();
     Ok(Contact {
         relay: SocketAddr::new(ip.parse()?, port.parse()?),
         fingerprint: first("a=fingerprint:")?.to_owned(),

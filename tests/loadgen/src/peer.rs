@@ -99,7 +99,7 @@ pub enum Entry {
         heartbeat: Box<Heartbeat>,
     },
     /// Through the edge.
-    Edge(Edge),
+    Edge(Box<Edge>),
 }
 
 /// How a peer reaches its relay.

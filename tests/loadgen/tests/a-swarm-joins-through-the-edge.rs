@@ -182,7 +182,7 @@ fn every_listener_of_every_room_hears_its_speaker() {
         packet_ms: 40,
         loss_permille: 100,
     };
-    let common = Common::new(Entry::Edge(edge), voice, now()).unwrap();
+    let common = Common::new(Entry::Edge(Box::new(edge)), voice, now()).unwrap();
     let listeners = 3;
     let role = |room: u64, speaks, probes| Role {
         room: format!("room-{room}").parse().unwrap(),

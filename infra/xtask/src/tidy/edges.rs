@@ -49,6 +49,7 @@ const ROWS: &[Row] = &[
     row("fleet-spin", &["fleet", "edge-spin", "edge", "wire"]),
     row("chat", &["edge", "wire"]),
     row("chat-spin", &["chat", "edge-spin", "edge", "wire"]),
+    row("matchmaking", &["wire"]),
     row("web-spin", &["edge-spin", "edge", "wire"]),
     row("sfu", &[]),
     row("udp", &[]),
@@ -89,6 +90,7 @@ const ROWS: &[Row] = &[
         uses: &["edge", "udp", "wire"],
         tests_use: &["fleet", "relay", "signalling", "tokio"],
     },
+    row("matchbench", &["matchmaking", "wire"]),
 ];
 
 /// Crates from outside that only some crates may name, and why. `*` at the end is any ending.
@@ -151,6 +153,7 @@ const UNREACHABLE: &[(&str, &[&str])] = &[
     ("signalling", &["tokio", "spin-sdk", "wasmtime"]),
     ("fleet", &["tokio", "spin-sdk", "wasmtime"]),
     ("chat", &["tokio", "spin-sdk", "wasmtime"]),
+    ("matchmaking", &["edge", "tokio", "spin-sdk", "wasmtime"]),
     ("sfu", &["wire", "edge", "tokio"]),
 ];
 

@@ -4,12 +4,13 @@ use super::Violation;
 use super::source::{line_of, mask, without_tests, words};
 
 /// Folders of the crates that take time and chance as arguments.
-const CORES: [&str; 6] = [
+const CORES: [&str; 7] = [
     "functions/wire/src/",
     "functions/edge/src/",
     "functions/signalling/src/",
     "functions/fleet/src/",
     "functions/chat/src/",
+    "functions/matchmaking/src/",
     "media-core/sfu/src/",
 ];
 

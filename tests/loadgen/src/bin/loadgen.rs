@@ -123,7 +123,10 @@ fn seconds(name: &str, value: &str) -> Result<Duration> {
 
 fn run(options: &Options) -> Result<()> {
     let (relay, entry) = match &options.edge {
-        Some((url, key)) => (None, Entry::Edge(Edge::new(url, key, &options.key_id)?)),
+        Some((url, key)) => (
+            None,
+            Entry::Edge(Box::new(Edge::new(url, key, &options.key_id)?)),
+        ),
         None => {
             let relay = RelayProcess::start(&relay_binary()?)?;
             let entry = relay.entry();

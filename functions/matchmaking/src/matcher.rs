@@ -1,0 +1,256 @@
+//! The matcher: which waiting tickets play together, now.
+//!
+//! One pass goes through the tickets oldest first. Each that is still free becomes an **anchor**:
+//! its waiting time decides which limits hold, the free tickets nearest to it in rating are
+//! gathered for one region after the other, and a search fills the teams from them
+//! ([`search`]); the teams are then made equal ([`balance`]).
+//!
+//! # Why nobody starves
+//!
+//! 1. Nobody overtakes in the choice of company: an older ticket chooses before a younger one, so
+//!    what a ticket may choose from is only ever reduced by tickets that are older, or taken
+//!    together with it.
+//! 2. From `max_wait_s` on a ticket is **overdue**: soft rules do not apply to a match around it,
+//!    and its search may take more steps and looks at more candidates.
+//! 3. Overdue tickets are the oldest, so they come first in every pass. One that finds enough
+//!    company under the hard rules is matched in that pass; one that does not is told which hard
+//!    rule stands in its way ([`Waiting`]), because time will not remove it.
+//!
+//! The search is exhaustive in small pools; `RULES.md` states where its bounds begin to matter.
+
+mod balance;
+mod explain;
+mod group;
+mod index;
+mod place;
+mod pool;
+mod search;
+
+use wire::{PlayerId, RegionName, TicketId};
+
+use crate::rules::RuleSet;
+use crate::ticket::{Ticket, TicketFault};
+
+use index::Index;
+use pool::Pool;
+use search::Failure;
+
+/// What the matcher knows of the world besides the tickets.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct World {
+    /// Regions that have live relays; at most [`MAX_REGIONS`] are looked at.
+    pub regions: Vec<Region>,
+    /// Players of this mode who arrive in a minute; 0 when that is not known.
+    pub arrivals_per_min: f64,
+    /// How long tickets that were matched lately had waited, seconds.
+    pub recent_waits_s: Vec<f64>,
+}
+
+/// A region with live relays.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Region {
+    /// Its name, as tickets and rule sets call it.
+    pub name: RegionName,
+    /// How many players its relays can take besides those that they have.
+    pub room: u32,
+}
+
+/// Most regions of one world.
+pub const MAX_REGIONS: usize = 64;
+
+/// Waiting tickets up to which candidates are counted exactly. Of more, about this many are looked
+/// at for each: three in four of them within the rating spread.
+pub const EXACT: usize = 128;
+
+/// What a pass found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    /// In the order in which they were formed.
+    pub matches: Vec<Match>,
+    /// Every other ticket that wants the mode, oldest first.
+    pub waiting: Vec<Waiting>,
+}
+
+/// Players who shall play together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Match {
+    /// The ticket whose waiting time decided which limits hold.
+    pub anchor: TicketId,
+    /// Where its room shall be.
+    pub region: RegionName,
+    /// In the order of the rule set.
+    pub teams: Vec<MatchTeam>,
+    /// How good it is.
+    pub quality: Quality,
+}
+
+/// A team of a match.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MatchTeam {
+    /// As the rule set calls it.
+    pub name: String,
+    /// The parties.
+    pub tickets: Vec<TicketId>,
+    /// All their players.
+    pub players: Vec<PlayerId>,
+}
+
+/// How good a match is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quality {
+    /// Largest difference of two tickets' ratings.
+    pub rating_spread: f64,
+    /// Predicted probability that the better team wins, of the most unequal pair of teams.
+    pub favourite: f64,
+    /// Distance of the rating distributions of the least alike pair of teams.
+    pub distribution: f64,
+    /// Worst measured round-trip time to the region, milliseconds; `None` if somebody has none.
+    pub latency_worst_ms: Option<u32>,
+    /// A language that everybody speaks.
+    pub language: Option<String>,
+}
+
+/// A ticket that was not matched, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waiting {
+    /// Which.
+    pub ticket: TicketId,
+    /// For how long, seconds.
+    pub waited_s: u64,
+    /// Why it can never be matched; then there is nothing in the fields below.
+    pub fault: Option<TicketFault>,
+    /// How many players the smallest match still needs besides the party.
+    pub players_missing: u32,
+    /// What blocks it, the most decisive rule first.
+    pub blocked_by: Vec<String>,
+    /// How many other tickets are left after each rule, in the order of checking.
+    pub candidates: Vec<Remaining>,
+    /// The next change of its limits.
+    pub next_expansion: Option<NextExpansion>,
+    /// Seconds until it is probably matched; `None` when nothing is known.
+    pub estimate_s: Option<f64>,
+}
+
+/// How many candidates pass a rule and all those before it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remaining {
+    /// Path of the rule in the rule set.
+    pub rule: String,
+    /// Tickets; exact in a pool of up to [`EXACT`] tickets, else estimated from a sample.
+    pub tickets: u32,
+}
+
+/// When the limits of a ticket change next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NextExpansion {
+    /// Seconds from now.
+    pub in_s: u64,
+    /// Paths of what changes; `max_wait_s` means that soft rules are dropped.
+    pub paths: Vec<String>,
+}
+
+/// Forms the matches that can be formed now.
+///
+/// `tickets` may come in any order and hold tickets of other modes, which are left out. `now_ms`
+/// is Unix time. `seed` decides who goes first among tickets of the same millisecond.
+pub fn form(tickets: &[Ticket], rules: &RuleSet, world: &World, now_ms: u64, seed: u64) -> Outcome {
+    let pool = Pool::new(tickets, rules, world, now_ms, seed);
+    let mut pass = Pass::new(&pool, rules);
+    for anchor in 0..pool.entries.len() as u32 {
+        if pass.free[anchor as usize] {
+            pass.attempt(anchor);
+        }
+    }
+    let waiting = explain::waiting(&pool, rules, world, &pass);
+    Outcome {
+        matches: pass.matches,
+        waiting,
+    }
+}
+
+/// Steps of search that one pass gives to all its overdue tickets together.
+const OVERDUE_STEPS: usize = 200_000;
+/// Most steps of one overdue ticket in one region.
+const OVERDUE_STEPS_EACH: usize = 20_000;
+/// Candidates that are looked at for an anchor, per player of a full match.
+const WINDOW_PER_PLAYER: usize = 4;
+/// The least of them.
+const WINDOW_MIN: usize = 48;
+/// How many times more an overdue anchor looks at.
+const OVERDUE_WINDOW: usize = 4;
+
+/// The state of a pass.
+struct Pass<'a> {
+    pool: &'a Pool<'a>,
+    rules: &'a RuleSet,
+    index: Index,
+    free: Vec<bool>,
+    /// Of each region, by its index in the pool.
+    room: Vec<u32>,
+    /// Why the last attempt around a ticket found nothing.
+    failures: Vec<Option<Failure>>,
+    overdue_steps: usize,
+    matches: Vec<Match>,
+}
+
+impl<'a> Pass<'a> {
+    fn new(pool: &'a Pool<'a>, rules: &'a RuleSet) -> Self {
+        let is_overdue = |entry: &&pool::Entry| rules.is_overdue(entry.waited_s);
+        let overdue = pool.entries.iter().filter(is_overdue).count();
+        Self {
+            pool,
+            rules,
+            index: Index::new(pool, rules),
+            free: vec![true; pool.entries.len()],
+            room: pool.regions.iter().map(|region| region.room).collect(),
+            failures: vec![None; pool.entries.len()],
+            overdue_steps: (OVERDUE_STEPS / overdue.max(1)).min(OVERDUE_STEPS_EACH),
+            matches: Vec::new(),
+        }
+    }
+
+    /// Tries to form a match around a ticket.
+    fn attempt(&mut self, anchor: u32) {
+        let entry = &self.pool.entries[anchor as usize];
+        let limits = self.rules.limits_at(entry.waited_s);
+        let overdue = self.rules.is_overdue(entry.waited_s);
+        let per_player = WINDOW_PER_PLAYER * if overdue { OVERDUE_WINDOW } else { 1 };
+        let window = (limits.players_max() as usize * per_player).max(WINDOW_MIN);
+        let mut failure = Failure::Region;
+        for region in place::regions_of(self.pool, limits, &self.room, anchor) {
+            let room = self.room[region];
+            let wanted = index::Wanted {
+                anchor,
+                region,
+                limits,
+                window,
+            };
+            let candidates = self.index.gather(self.pool, &wanted, &self.free);
+            let deep = overdue.then_some(self.overdue_steps);
+            match search::search(self.pool, limits, anchor, &candidates, room, deep) {
+                Ok(found) => return self.settle(anchor, found),
+                Err(why) => failure = failure.max(why),
+            }
+        }
+        self.failures[anchor as usize] = Some(failure);
+    }
+
+    fn settle(&mut self, anchor: u32, teams: Vec<Vec<u32>>) {
+        let limits = self
+            .rules
+            .limits_at(self.pool.entries[anchor as usize].waited_s);
+        let members: Vec<u32> = teams.iter().flatten().copied().collect();
+        let region = place::best(self.pool, limits, &self.room, &members)
+            .expect("the search stayed in a region that fits everybody");
+        let size: u32 = members
+            .iter()
+            .map(|&m| self.pool.entries[m as usize].size)
+            .sum();
+        self.room[region] -= size;
+        for &member in &members {
+            self.free[member as usize] = false;
+        }
+        self.matches
+            .push(place::describe(self.pool, limits, anchor, region, &teams));
+    }
+}

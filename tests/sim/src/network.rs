@@ -37,17 +37,24 @@ impl AsRef<[u8]> for Datagram {
 /// One direction.
 pub(crate) struct Link {
     netem: Netem<Datagram>,
+    /// One datagram in so many overtakes another. The same for the link's life: the network
+    /// emulator numbers what is under way by it, and after a change what was sent before would
+    /// wait behind everything that is sent later.
+    reorder_gap: Option<u32>,
 }
 
 impl Link {
     pub(crate) fn new(weather: Weather, chance: &mut Chance) -> Self {
+        let (config, reorder_gap) = draw(weather, chance);
         Self {
-            netem: Netem::new(config(weather, chance)),
+            netem: Netem::new(reordering(config, reorder_gap)),
+            reorder_gap,
         }
     }
 
     pub(crate) fn change(&mut self, weather: Weather, chance: &mut Chance) {
-        self.netem.set_config(config(weather, chance));
+        let (config, _) = draw(weather, chance);
+        self.netem.set_config(reordering(config, self.reorder_gap));
     }
 
     pub(crate) fn send(&mut self, now: Instant, datagram: Datagram) {
@@ -73,19 +80,24 @@ impl Link {
     }
 }
 
-fn config(weather: Weather, chance: &mut Chance) -> NetemConfig {
+fn reordering(config: NetemConfig, gap: Option<u32>) -> NetemConfig {
+    match gap {
+        Some(gap) => config.reorder_gap(gap),
+        None => config,
+    }
+}
+
+fn draw(weather: Weather, chance: &mut Chance) -> (NetemConfig, Option<u32>) {
     let latency = Duration::from_millis(chance.between(1, 80));
     let jitter = Duration::from_millis(chance.between(0, 40)).min(latency);
     let twice = Probability::new(chance.between(0, 50) as f32 / 1000.0);
-    let mut config = NetemConfig::new()
+    let config = NetemConfig::new()
         .latency(latency)
         .jitter(jitter)
         .duplicate(twice)
         .seed(chance.any());
-    if chance.percent(40) {
-        config = config.reorder_gap(chance.between(3, 30) as u32);
-    }
-    match weather {
+    let reorder_gap = chance.percent(40).then(|| chance.between(3, 30) as u32);
+    let config = match weather {
         Weather::Calm => config,
         Weather::Storm => config.loss(
             GilbertElliot::new()
@@ -98,5 +110,6 @@ fn config(weather: Weather, chance: &mut Chance) -> NetemConfig {
             let lost = Probability::new(1.0);
             config.loss(GilbertElliot::new().loss_in_good(lost).loss_in_bad(lost))
         }
-    }
+    };
+    (config, reorder_gap)
 }

@@ -11,8 +11,8 @@ use crate::observed::Read;
 /// How long after its last packet a talk spurt ends: the relay's default.
 const HANG_OVER: Duration = Duration::from_millis(400);
 
-/// Calm of this length ends a trouble for a client that is welcome.
-const RECOVERY: Duration = Duration::from_secs(5);
+/// Time within which everything that should have happened is looked at.
+const LOOKED_AT: Duration = Duration::from_secs(1);
 
 /// One channel of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +72,8 @@ pub(crate) struct Member {
     pub(crate) has_crashed: bool,
     /// Since when its network has been calm; none while it is not.
     pub(crate) calm_since: Option<Instant>,
-    /// When its last trouble began: its network was bad or its address changed, and it had not
-    /// been well for long. None while it never had any.
+    /// When its last trouble began: its network was bad or its address changed while it had all
+    /// that it should. None while it never had any.
     pub(crate) troubled_since: Option<Instant>,
     /// When the relay got its last voice packet.
     pub(crate) last_voice: Option<Instant>,
@@ -187,10 +187,11 @@ impl Model {
     }
 
     /// What is sent to or by client `n` may be lost from now on: for a moment, or until it calms.
-    pub(crate) fn trouble(&mut self, now: Instant, n: usize, passes: bool) {
+    /// `has_all`: it had all that it should, which counts once that was looked at in calm.
+    pub(crate) fn trouble(&mut self, now: Instant, n: usize, passes: bool, has_all: bool) {
         let member = &mut self.members[n];
-        let long_ago = |at| now.saturating_duration_since(at) > RECOVERY;
-        let is_well = member.is_introduced && member.calm_since.is_some_and(long_ago);
+        let long_ago = |at| now.saturating_duration_since(at) > LOOKED_AT;
+        let is_well = has_all && member.calm_since.is_some_and(long_ago);
         if is_well || member.troubled_since.is_none() {
             member.troubled_since = Some(now);
         }

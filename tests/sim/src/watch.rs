@@ -139,6 +139,14 @@ impl Watch {
         Ok(())
     }
 
+    /// Whether client `n` has all that it should, as of the last check.
+    pub(crate) fn has_all(&self, n: usize) -> bool {
+        !self.since.keys().any(|due| match *due {
+            Due::Welcome(of) | Due::Roster(of) | Due::Migrate(of) => of == n,
+            Due::Slot(of, _) | Due::Voice(of, _) | Due::Speaking(of, _) => of == n,
+        })
+    }
+
     /// Whether `pending` has gone on for longer than `bound`.
     fn is_late(&mut self, now: Instant, due: Due, pending: bool, bound: Duration) -> bool {
         if !pending {

@@ -229,7 +229,7 @@ impl World {
         let talking = self.clients[n].talking;
         let last = self.clients.len() - 1;
         if weather != Weather::Calm {
-            self.model.trouble(self.now, last, false);
+            self.model.trouble(self.now, last, false, false);
         }
         self.clients[last].talk(self.now, talking);
     }
@@ -267,7 +267,8 @@ impl World {
         self.public[n] = address;
         // The relay learns of the new address with the next check of connectivity.
         let passes = self.model.members[n].calm_since.is_some();
-        self.model.trouble(self.now, n, passes);
+        let has_all = self.watch.has_all(n);
+        self.model.trouble(self.now, n, passes, has_all);
     }
 
     fn change_weather(&mut self, n: usize, weather: Weather) {
@@ -278,7 +279,8 @@ impl World {
         if weather == Weather::Calm {
             self.model.members[n].calm_since = Some(self.now);
         } else {
-            self.model.trouble(self.now, n, false);
+            let has_all = self.watch.has_all(n);
+            self.model.trouble(self.now, n, false, has_all);
         }
     }
 

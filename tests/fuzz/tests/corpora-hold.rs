@@ -1,7 +1,5 @@
 //! Replays the committed corpora: every input that a search found worth keeping.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -23,7 +23,7 @@ const SWEEP: Duration = Duration::from_millis(10);
 /// Peers of one thread that may be in their handshake at once.
 const HANDSHAKES_MAX: usize = 24;
 /// Longest time to wait for the whole swarm to be connected.
-const JOIN_MAX: Duration = Duration::from_secs(60);
+const JOIN_MAX: Duration = Duration::from_secs(180);
 /// Shortest time between two timeouts of a peer.
 const TIMER_MIN: Duration = Duration::from_millis(1);
 /// Largest latency that is told apart, nanoseconds.

@@ -300,7 +300,6 @@ fn chat_reply(generator: &mut SchemaGenerator, route: &Route) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routes::COMMON_PROBLEMS;
 
     /// Every `$ref` leads somewhere.
     fn check_references(document: &Value, value: &Value) {
@@ -329,7 +328,7 @@ mod tests {
         for route in ROUTES {
             let operation = &document["paths"][route.path][route.method.to_ascii_lowercase()];
             assert_eq!(operation["operationId"], route.name);
-            for kind in COMMON_PROBLEMS.iter().chain(route.problems) {
+            for kind in route.all_problems() {
                 let response = &operation["responses"][kind.status().to_string()];
                 let description = response["description"].as_str().expect("a description");
                 assert!(

@@ -30,8 +30,8 @@ pub struct Route {
     pub body: Option<&'static str>,
     /// Status of a success.
     pub status: u16,
-    /// Refusals besides [`COMMON_PROBLEMS`].
-    pub problems: &'static [ProblemKind],
+    /// Refusals besides [`COMMON_PROBLEMS`], in groups that routes share.
+    pub problems: &'static [&'static [ProblemKind]],
 }
 
 /// A function: one deploy unit.
@@ -74,27 +74,28 @@ pub const COMMON_PROBLEMS: &[ProblemKind] = &[
     ProblemKind::Misconfigured,
 ];
 
-const TOKEN: [ProblemKind; 3] = [
+/// Refusals of whoever wants a bearer token.
+const TOKEN: &[ProblemKind] = &[
     ProblemKind::TokenInvalid,
     ProblemKind::TokenExpired,
     ProblemKind::TokenAudience,
 ];
 
-const JOIN_PROBLEMS: &[ProblemKind] = &[
-    TOKEN[0],
-    TOKEN[1],
-    TOKEN[2],
-    ProblemKind::NameInvalid,
-    ProblemKind::RoomNotGranted,
-    ProblemKind::ChannelNotGranted,
-    ProblemKind::MediaTypeUnsupported,
-    ProblemKind::BodyInvalid,
-    ProblemKind::OfferInvalid,
-    ProblemKind::OfferNoAudio,
-    ProblemKind::OfferNoOpus,
-    ProblemKind::OfferTooManySlots,
-    ProblemKind::NoLiveRelay,
-    ProblemKind::Conflict,
+const JOIN_PROBLEMS: &[&[ProblemKind]] = &[
+    TOKEN,
+    &[
+        ProblemKind::NameInvalid,
+        ProblemKind::RoomNotGranted,
+        ProblemKind::ChannelNotGranted,
+        ProblemKind::MediaTypeUnsupported,
+        ProblemKind::BodyInvalid,
+        ProblemKind::OfferInvalid,
+        ProblemKind::OfferNoAudio,
+        ProblemKind::OfferNoOpus,
+        ProblemKind::OfferTooManySlots,
+        ProblemKind::NoLiveRelay,
+        ProblemKind::Conflict,
+    ],
 ];
 
 /// Joins a room.
@@ -133,7 +134,7 @@ pub const LEAVE: Route = Route {
     auth: Auth::Player,
     body: None,
     status: 204,
-    problems: &[TOKEN[0], TOKEN[1], TOKEN[2], ProblemKind::NameInvalid],
+    problems: &[TOKEN, &[ProblemKind::NameInvalid]],
 };
 
 /// Lists relays.
@@ -147,11 +148,8 @@ pub const RELAYS: Route = Route {
     body: None,
     status: 200,
     problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::OperatorOnly,
-        ProblemKind::NameInvalid,
+        TOKEN,
+        &[ProblemKind::OperatorOnly, ProblemKind::NameInvalid],
     ],
 };
 
@@ -165,12 +163,12 @@ pub const HEARTBEAT: Route = Route {
     auth: Auth::Shard,
     body: Some(JSON),
     status: 200,
-    problems: &[
+    problems: &[&[
         ProblemKind::SignatureInvalid,
         ProblemKind::NameInvalid,
         ProblemKind::BodyInvalid,
         ProblemKind::Conflict,
-    ],
+    ]],
 };
 
 /// Starts or stops draining a shard.
@@ -184,14 +182,14 @@ pub const DRAIN: Route = Route {
     body: Some(JSON),
     status: 200,
     problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::OperatorOnly,
-        ProblemKind::NameInvalid,
-        ProblemKind::BodyInvalid,
-        ProblemKind::UnknownRelay,
-        ProblemKind::Conflict,
+        TOKEN,
+        &[
+            ProblemKind::OperatorOnly,
+            ProblemKind::NameInvalid,
+            ProblemKind::BodyInvalid,
+            ProblemKind::UnknownRelay,
+            ProblemKind::Conflict,
+        ],
     ],
 };
 
@@ -206,12 +204,12 @@ pub const HOME: Route = Route {
     body: None,
     status: 200,
     problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::OperatorOnly,
-        ProblemKind::NameInvalid,
-        ProblemKind::UnknownRoom,
+        TOKEN,
+        &[
+            ProblemKind::OperatorOnly,
+            ProblemKind::NameInvalid,
+            ProblemKind::UnknownRoom,
+        ],
     ],
 };
 
@@ -249,9 +247,15 @@ pub const ROUTES: &[Route] = &[
 ];
 
 impl Route {
+    /// Every refusal that the route documents, those of all routes first.
+    pub fn all_problems(&self) -> impl Iterator<Item = ProblemKind> {
+        let own = self.problems.iter().copied().flatten();
+        COMMON_PROBLEMS.iter().chain(own).copied()
+    }
+
     /// Whether the route may be refused with `kind`.
     pub fn documents(&self, kind: ProblemKind) -> bool {
-        self.problems.contains(&kind) || COMMON_PROBLEMS.contains(&kind)
+        self.all_problems().any(|known| known == kind)
     }
 }
 

@@ -3,6 +3,13 @@
 use super::{Auth, Function, JSON, Route, TOKEN};
 use crate::problem::ProblemKind;
 
+/// Refusals of whoever names a channel.
+const PLACE: &[ProblemKind] = &[
+    ProblemKind::NameInvalid,
+    ProblemKind::ChannelNotGranted,
+    ProblemKind::PolicyRefused,
+];
+
 /// Sends a message.
 pub const POST: Route = Route {
     name: "chat-post",
@@ -14,23 +21,21 @@ pub const POST: Route = Route {
     body: Some(JSON),
     status: 201,
     problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::ChannelNotGranted,
-        ProblemKind::PolicyRefused,
-        ProblemKind::BodyInvalid,
-        ProblemKind::TextInvalid,
-        ProblemKind::TextTooLong,
-        ProblemKind::LinkRefused,
-        ProblemKind::WordRefused,
-        ProblemKind::Muted,
-        ProblemKind::Blocked,
-        ProblemKind::ChannelLocked,
-        ProblemKind::NotModerator,
-        ProblemKind::TooFast,
-        ProblemKind::Conflict,
+        TOKEN,
+        PLACE,
+        &[
+            ProblemKind::BodyInvalid,
+            ProblemKind::TextInvalid,
+            ProblemKind::TextTooLong,
+            ProblemKind::LinkRefused,
+            ProblemKind::WordRefused,
+            ProblemKind::Muted,
+            ProblemKind::Blocked,
+            ProblemKind::ChannelLocked,
+            ProblemKind::NotModerator,
+            ProblemKind::TooFast,
+            ProblemKind::Conflict,
+        ],
     ],
 };
 
@@ -44,15 +49,7 @@ pub const HISTORY: Route = Route {
     auth: Auth::Player,
     body: None,
     status: 200,
-    problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::ChannelNotGranted,
-        ProblemKind::PolicyRefused,
-        ProblemKind::CursorInvalid,
-    ],
+    problems: &[TOKEN, PLACE, &[ProblemKind::CursorInvalid]],
 };
 
 /// Edits a message.
@@ -66,26 +63,24 @@ pub const EDIT: Route = Route {
     body: Some(JSON),
     status: 200,
     problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::ChannelNotGranted,
-        ProblemKind::PolicyRefused,
-        ProblemKind::BodyInvalid,
-        ProblemKind::TextInvalid,
-        ProblemKind::TextTooLong,
-        ProblemKind::LinkRefused,
-        ProblemKind::WordRefused,
-        ProblemKind::CursorInvalid,
-        ProblemKind::UnknownMessage,
-        ProblemKind::VersionConflict,
-        ProblemKind::NotModerator,
-        ProblemKind::Muted,
-        ProblemKind::Blocked,
-        ProblemKind::ChannelLocked,
-        ProblemKind::TooFast,
-        ProblemKind::Conflict,
+        TOKEN,
+        PLACE,
+        &[
+            ProblemKind::BodyInvalid,
+            ProblemKind::TextInvalid,
+            ProblemKind::TextTooLong,
+            ProblemKind::LinkRefused,
+            ProblemKind::WordRefused,
+            ProblemKind::CursorInvalid,
+            ProblemKind::UnknownMessage,
+            ProblemKind::VersionConflict,
+            ProblemKind::NotModerator,
+            ProblemKind::Muted,
+            ProblemKind::Blocked,
+            ProblemKind::ChannelLocked,
+            ProblemKind::TooFast,
+            ProblemKind::Conflict,
+        ],
     ],
 };
 
@@ -100,18 +95,32 @@ pub const DELETE_MESSAGE: Route = Route {
     body: None,
     status: 200,
     problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::ChannelNotGranted,
-        ProblemKind::PolicyRefused,
-        ProblemKind::CursorInvalid,
-        ProblemKind::UnknownMessage,
-        ProblemKind::NotModerator,
-        ProblemKind::Conflict,
+        TOKEN,
+        PLACE,
+        &[
+            ProblemKind::CursorInvalid,
+            ProblemKind::UnknownMessage,
+            ProblemKind::NotModerator,
+            ProblemKind::Conflict,
+        ],
     ],
 };
+
+const REACTION_PROBLEMS: &[&[ProblemKind]] = &[
+    TOKEN,
+    PLACE,
+    &[
+        ProblemKind::CursorInvalid,
+        ProblemKind::UnknownMessage,
+        ProblemKind::TextInvalid,
+        ProblemKind::LimitReached,
+        ProblemKind::Muted,
+        ProblemKind::Blocked,
+        ProblemKind::ChannelLocked,
+        ProblemKind::TooFast,
+        ProblemKind::Conflict,
+    ],
+];
 
 /// Reacts to a message.
 pub const REACT: Route = Route {
@@ -123,23 +132,7 @@ pub const REACT: Route = Route {
     auth: Auth::Player,
     body: None,
     status: 204,
-    problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::ChannelNotGranted,
-        ProblemKind::PolicyRefused,
-        ProblemKind::CursorInvalid,
-        ProblemKind::UnknownMessage,
-        ProblemKind::TextInvalid,
-        ProblemKind::LimitReached,
-        ProblemKind::Muted,
-        ProblemKind::Blocked,
-        ProblemKind::ChannelLocked,
-        ProblemKind::TooFast,
-        ProblemKind::Conflict,
-    ],
+    problems: REACTION_PROBLEMS,
 };
 
 /// Takes a reaction back.
@@ -152,23 +145,7 @@ pub const UNREACT: Route = Route {
     auth: Auth::Player,
     body: None,
     status: 204,
-    problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::ChannelNotGranted,
-        ProblemKind::PolicyRefused,
-        ProblemKind::CursorInvalid,
-        ProblemKind::UnknownMessage,
-        ProblemKind::TextInvalid,
-        ProblemKind::LimitReached,
-        ProblemKind::Muted,
-        ProblemKind::Blocked,
-        ProblemKind::ChannelLocked,
-        ProblemKind::TooFast,
-        ProblemKind::Conflict,
-    ],
+    problems: REACTION_PROBLEMS,
 };
 
 /// Reports a message.
@@ -182,19 +159,17 @@ pub const REPORT: Route = Route {
     body: Some(JSON),
     status: 201,
     problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::ChannelNotGranted,
-        ProblemKind::PolicyRefused,
-        ProblemKind::CursorInvalid,
-        ProblemKind::UnknownMessage,
-        ProblemKind::BodyInvalid,
-        ProblemKind::TextInvalid,
-        ProblemKind::TextTooLong,
-        ProblemKind::TooFast,
-        ProblemKind::Conflict,
+        TOKEN,
+        PLACE,
+        &[
+            ProblemKind::CursorInvalid,
+            ProblemKind::UnknownMessage,
+            ProblemKind::BodyInvalid,
+            ProblemKind::TextInvalid,
+            ProblemKind::TextTooLong,
+            ProblemKind::TooFast,
+            ProblemKind::Conflict,
+        ],
     ],
 };
 
@@ -209,15 +184,13 @@ pub const MARK_READ: Route = Route {
     body: Some(JSON),
     status: 200,
     problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::ChannelNotGranted,
-        ProblemKind::PolicyRefused,
-        ProblemKind::BodyInvalid,
-        ProblemKind::Conflict,
-        ProblemKind::TextInvalid,
+        TOKEN,
+        PLACE,
+        &[
+            ProblemKind::BodyInvalid,
+            ProblemKind::Conflict,
+            ProblemKind::TextInvalid,
+        ],
     ],
 };
 
@@ -232,17 +205,15 @@ pub const TYPING: Route = Route {
     body: None,
     status: 202,
     problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::ChannelNotGranted,
-        ProblemKind::PolicyRefused,
-        ProblemKind::Muted,
-        ProblemKind::Blocked,
-        ProblemKind::ChannelLocked,
-        ProblemKind::TooFast,
-        ProblemKind::Conflict,
+        TOKEN,
+        PLACE,
+        &[
+            ProblemKind::Muted,
+            ProblemKind::Blocked,
+            ProblemKind::ChannelLocked,
+            ProblemKind::TooFast,
+            ProblemKind::Conflict,
+        ],
     ],
 };
 
@@ -256,15 +227,7 @@ pub const UNREAD: Route = Route {
     auth: Auth::Player,
     body: None,
     status: 200,
-    problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::ChannelNotGranted,
-        ProblemKind::PolicyRefused,
-        ProblemKind::CursorInvalid,
-    ],
+    problems: &[TOKEN, PLACE, &[ProblemKind::CursorInvalid]],
 };
 
 /// Says that the player is here.
@@ -278,12 +241,12 @@ pub const SET_PRESENCE: Route = Route {
     body: Some(JSON),
     status: 204,
     problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::RoomNotGranted,
-        ProblemKind::BodyInvalid,
-        ProblemKind::TextInvalid,
+        TOKEN,
+        &[
+            ProblemKind::RoomNotGranted,
+            ProblemKind::BodyInvalid,
+            ProblemKind::TextInvalid,
+        ],
     ],
 };
 
@@ -298,11 +261,8 @@ pub const PRESENCE: Route = Route {
     body: None,
     status: 200,
     problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::CursorInvalid,
+        TOKEN,
+        &[ProblemKind::NameInvalid, ProblemKind::CursorInvalid],
     ],
 };
 
@@ -316,7 +276,7 @@ pub const BLOCKS: Route = Route {
     auth: Auth::Player,
     body: None,
     status: 200,
-    problems: &[TOKEN[0], TOKEN[1], TOKEN[2]],
+    problems: &[TOKEN],
 };
 
 /// Blocks a player.
@@ -330,12 +290,12 @@ pub const BLOCK: Route = Route {
     body: None,
     status: 204,
     problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::LimitReached,
-        ProblemKind::Conflict,
+        TOKEN,
+        &[
+            ProblemKind::NameInvalid,
+            ProblemKind::LimitReached,
+            ProblemKind::Conflict,
+        ],
     ],
 };
 
@@ -349,13 +309,7 @@ pub const UNBLOCK: Route = Route {
     auth: Auth::Player,
     body: None,
     status: 204,
-    problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::Conflict,
-    ],
+    problems: &[TOKEN, &[ProblemKind::NameInvalid, ProblemKind::Conflict]],
 };
 
 /// Sets what a channel allows.
@@ -369,19 +323,17 @@ pub const SET_SETTINGS: Route = Route {
     body: Some(JSON),
     status: 200,
     problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::ChannelNotGranted,
-        ProblemKind::PolicyRefused,
-        ProblemKind::BodyInvalid,
-        ProblemKind::NotModerator,
-        ProblemKind::TooFast,
-        ProblemKind::Conflict,
-        ProblemKind::TextInvalid,
-        ProblemKind::Muted,
-        ProblemKind::Blocked,
+        TOKEN,
+        PLACE,
+        &[
+            ProblemKind::BodyInvalid,
+            ProblemKind::NotModerator,
+            ProblemKind::TooFast,
+            ProblemKind::Conflict,
+            ProblemKind::TextInvalid,
+            ProblemKind::Muted,
+            ProblemKind::Blocked,
+        ],
     ],
 };
 
@@ -396,17 +348,15 @@ pub const MUTE: Route = Route {
     body: Some(JSON),
     status: 204,
     problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::ChannelNotGranted,
-        ProblemKind::PolicyRefused,
-        ProblemKind::BodyInvalid,
-        ProblemKind::TextInvalid,
-        ProblemKind::TextTooLong,
-        ProblemKind::NotModerator,
-        ProblemKind::Conflict,
+        TOKEN,
+        PLACE,
+        &[
+            ProblemKind::BodyInvalid,
+            ProblemKind::TextInvalid,
+            ProblemKind::TextTooLong,
+            ProblemKind::NotModerator,
+            ProblemKind::Conflict,
+        ],
     ],
 };
 
@@ -421,14 +371,9 @@ pub const UNMUTE: Route = Route {
     body: None,
     status: 204,
     problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::ChannelNotGranted,
-        ProblemKind::PolicyRefused,
-        ProblemKind::NotModerator,
-        ProblemKind::Conflict,
+        TOKEN,
+        PLACE,
+        &[ProblemKind::NotModerator, ProblemKind::Conflict],
     ],
 };
 
@@ -442,15 +387,7 @@ pub const AUDIT: Route = Route {
     auth: Auth::Player,
     body: None,
     status: 200,
-    problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::ChannelNotGranted,
-        ProblemKind::PolicyRefused,
-        ProblemKind::NotModerator,
-    ],
+    problems: &[TOKEN, PLACE, &[ProblemKind::NotModerator]],
 };
 
 /// Reads the reports.
@@ -463,15 +400,7 @@ pub const REPORTS: Route = Route {
     auth: Auth::Player,
     body: None,
     status: 200,
-    problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::ChannelNotGranted,
-        ProblemKind::PolicyRefused,
-        ProblemKind::NotModerator,
-    ],
+    problems: &[TOKEN, PLACE, &[ProblemKind::NotModerator]],
 };
 
 /// Exports what is kept of a player.
@@ -485,12 +414,12 @@ pub const EXPORT: Route = Route {
     body: None,
     status: 200,
     problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::PrivacyOnly,
-        ProblemKind::CursorInvalid,
+        TOKEN,
+        &[
+            ProblemKind::NameInvalid,
+            ProblemKind::PrivacyOnly,
+            ProblemKind::CursorInvalid,
+        ],
     ],
 };
 
@@ -505,12 +434,12 @@ pub const ERASE: Route = Route {
     body: None,
     status: 200,
     problems: &[
-        TOKEN[0],
-        TOKEN[1],
-        TOKEN[2],
-        ProblemKind::NameInvalid,
-        ProblemKind::PrivacyOnly,
-        ProblemKind::CursorInvalid,
-        ProblemKind::Conflict,
+        TOKEN,
+        &[
+            ProblemKind::NameInvalid,
+            ProblemKind::PrivacyOnly,
+            ProblemKind::CursorInvalid,
+            ProblemKind::Conflict,
+        ],
     ],
 };

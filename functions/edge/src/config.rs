@@ -35,7 +35,8 @@ pub async fn fleet_secret<V: Variables>(variables: &V) -> Result<FleetSecret, Re
     FleetSecret::from_base64(&text).map_err(|_| Refusal::misconfigured(FLEET_SECRET, wanted))
 }
 
-/// Reads [`TOKEN_KEYS`] and [`TOKEN_AUDIENCE`].
+/// Reads [`TOKEN_KEYS`], [`TOKEN_AUDIENCE`] and [`FLEET_SECRET`], by which functions know the tokens
+/// that functions made.
 ///
 /// # Errors
 /// `misconfigured`.
@@ -44,11 +45,17 @@ pub async fn verifier<V: Variables>(variables: &V) -> Result<Verifier, Refusal> 
     let text = required(variables, TOKEN_KEYS, wanted).await?;
     let keys = KeySet::from_json(&text)
         .map_err(|fault| Refusal::misconfigured(TOKEN_KEYS, &fault.to_string()))?;
+    let keys = keys.with_edge_key(&fleet_secret(variables).await?);
+    Ok(Verifier::new(keys, audience(variables).await?))
+}
+
+/// Reads [`TOKEN_AUDIENCE`].
+///
+/// # Errors
+/// `misconfigured`.
+pub async fn audience<V: Variables>(variables: &V) -> Result<String, Refusal> {
     let audience = optional(variables, TOKEN_AUDIENCE).await?;
-    Ok(Verifier::new(
-        keys,
-        audience.unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned()),
-    ))
+    Ok(audience.unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned()))
 }
 
 /// Reads [`REGION`].

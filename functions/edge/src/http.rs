@@ -2,8 +2,11 @@
 //! adapter only translates: routing, preflight (CORS), refusals and the invocation share.
 
 use std::borrow::Cow;
+use std::str::FromStr;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wire::ids::BadId;
 use wire::limits::MAX_BODY_BYTES;
 use wire::problem::{MEDIA_TYPE, ProblemKind};
 use wire::record::{FunctionShare, SHARE_HEADER};
@@ -138,6 +141,30 @@ pub struct Call<'a> {
     pub parameters: Vec<String>,
     /// The request.
     pub request: &'a Request,
+}
+
+impl Call<'_> {
+    /// The path's parameter number `at`.
+    ///
+    /// # Errors
+    /// `name-invalid`.
+    pub fn parameter<T: FromStr<Err = BadId>>(&self, at: usize) -> Result<T, Refusal> {
+        Ok(self.parameters[at].parse()?)
+    }
+
+    /// The JSON body.
+    ///
+    /// # Errors
+    /// `body-invalid`.
+    pub fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        // serde_json's message may repeat what was sent, so only the place is told.
+        serde_json::from_slice(&self.request.body).map_err(|fault| {
+            let (line, column) = (fault.line(), fault.column());
+            let detail =
+                format!("The body is not what the route takes: line {line}, column {column}.");
+            Refusal::new(ProblemKind::BodyInvalid, detail)
+        })
+    }
 }
 
 /// Serves `request` as `function`: finds the route, answers preflights and what no route takes,

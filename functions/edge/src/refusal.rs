@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use wire::ids::BadId;
 use wire::problem::{Problem, ProblemKind};
 
 use crate::store::StoreError;
@@ -46,6 +47,13 @@ impl Refusal {
     /// The body that the client reads.
     pub fn problem(&self) -> Problem {
         Problem::new(self.kind, self.detail.clone())
+    }
+}
+
+/// A name in the path or query is not well formed.
+impl From<BadId> for Refusal {
+    fn from(bad: BadId) -> Self {
+        Self::new(ProblemKind::NameInvalid, format!("The address has {bad}."))
     }
 }
 

@@ -2,9 +2,11 @@
 //! a scheduler that interleaves tasks by a seed, and ports with fixed answers.
 
 pub mod conformance;
+mod faults;
 mod fixed;
 mod memory;
 pub mod schedule;
 
+pub use faults::FaultyStore;
 pub use fixed::{CountingEntropy, FixedVariables};
 pub use memory::MemoryStore;

@@ -13,6 +13,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use wire::claims::Claims;
+use wire::keys::FleetSecret;
 use wire::limits::MAX_NAME_CHARS;
 use wire::problem::ProblemKind;
 
@@ -25,6 +26,8 @@ pub const MAX_TOKEN_BYTES: usize = 4 * 1024;
 pub const NOT_BEFORE_LEEWAY_S: u64 = 30;
 /// Most keys of a set.
 pub const MAX_KEYS: usize = 16;
+/// Name of the key of [`sign_as_edge`].
+pub const EDGE_KID: &str = "edge";
 /// Shortest HMAC secret, in bytes (RFC 7518, section 3.2).
 pub const MIN_SECRET_BYTES: usize = 32;
 
@@ -115,6 +118,15 @@ impl KeySet {
             keys.push((config.kid, key));
         }
         Ok(Self { keys })
+    }
+
+    /// The set and the key with which functions sign the tokens of [`sign_as_edge`]. It is found
+    /// before a configured key of the same `kid`.
+    #[must_use]
+    pub fn with_edge_key(mut self, secret: &FleetSecret) -> Self {
+        let key = VerificationKey::Hmac(edge_key(secret).to_vec());
+        self.keys.insert(0, (EDGE_KID.to_owned(), key));
+        self
     }
 
     fn find(&self, kid: &str) -> Option<&VerificationKey> {
@@ -332,8 +344,31 @@ impl SigningKey {
 
 /// Makes a token with `claims`, signed with `key`, which verifiers know as `kid`.
 pub fn sign(claims: &Claims, key: &SigningKey, kid: &str) -> String {
+    compact(claims, "EdDSA", kid, |input| {
+        key.0.sign(input).to_bytes().to_vec()
+    })
+}
+
+/// Makes a token with `claims` that only functions of this fleet accept: signed with HMAC and a
+/// key that is derived from the fleet secret.
+pub fn sign_as_edge(claims: &Claims, secret: &FleetSecret) -> String {
+    compact(claims, "HS256", EDGE_KID, |input| {
+        Hmac::<Sha256>::new_from_slice(&edge_key(secret))
+            .expect("HMAC takes any key length")
+            .chain_update(input)
+            .finalize()
+            .into_bytes()
+            .to_vec()
+    })
+}
+
+fn edge_key(secret: &FleetSecret) -> [u8; 32] {
+    secret.edge_key("tokens")
+}
+
+fn compact(claims: &Claims, alg: &str, kid: &str, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
     let header = Header {
-        alg: "EdDSA".to_owned(),
+        alg: alg.to_owned(),
         typ: Some("JWT".to_owned()),
         kid: Some(kid.to_owned()),
         crit: None,
@@ -343,9 +378,9 @@ pub fn sign(claims: &Claims, key: &SigningKey, kid: &str) -> String {
     let mut token = BASE64URL_NOPAD.encode(&header);
     token.push('.');
     BASE64URL_NOPAD.encode_append(&claims, &mut token);
-    let signature = key.0.sign(token.as_bytes());
+    let signature = sign(token.as_bytes());
     token.push('.');
-    BASE64URL_NOPAD.encode_append(&signature.to_bytes(), &mut token);
+    BASE64URL_NOPAD.encode_append(&signature, &mut token);
     token
 }
 

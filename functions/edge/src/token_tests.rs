@@ -258,3 +258,23 @@ proptest! {
         prop_assert_eq!(verify(&text), Err(ProblemKind::TokenInvalid));
     }
 }
+
+#[test]
+fn a_token_of_the_edge_is_good_for_its_own_fleet_only() {
+    let [ours, theirs] = [1, 2].map(|byte| FleetSecret::new([byte; 32]));
+    let keys = || KeySet::from_json(&key(1).key_set_json(EDGE_KID)).unwrap();
+    let token = format!("Bearer {}", sign_as_edge(&claims(), &ours));
+    let verify = |keys: KeySet| {
+        let verifier = Verifier::new(keys, "game".into());
+        verifier
+            .verify(Some(&token), NOW)
+            .map_err(|refusal| refusal.kind)
+    };
+    assert_eq!(verify(keys().with_edge_key(&ours)), Ok(claims()));
+    assert_eq!(
+        verify(keys().with_edge_key(&theirs)),
+        Err(ProblemKind::TokenInvalid)
+    );
+    // A configured key of the same name does not take its place.
+    assert_eq!(verify(keys()), Err(ProblemKind::TokenInvalid));
+}

@@ -4,9 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use edge::directory::{self, Seat};
-use edge::store::{Delete, Item, Key, Put, Query, Store, StoreError, Write};
-use edge::testing::MemoryStore;
-use edge::testing::schedule::{Chance, block_on, interleave, yield_now};
+use edge::store::Store;
+use edge::testing::schedule::{Chance, block_on, interleave};
+use edge::testing::{FaultyStore, MemoryStore};
 use edge::{Metered, Refusal};
 use wire::fleet::{Candidate, Heartbeat, Load, RefusedRoom, ShardRecord, ShardState, Transport};
 use wire::problem::ProblemKind;
@@ -51,63 +51,6 @@ fn home_of(store: &impl Store, now: u64, room: &str) -> Result<Seat, ProblemKind
     block_on(directory::home_of(store, now, &room, &region("eu-1"))).map_err(|r| r.kind)
 }
 
-/// Yields before every call, and fails some: before they happen or after.
-struct Faulty<'a> {
-    store: &'a MemoryStore,
-    chance: &'a Chance,
-    faults_per_thousand: u64,
-}
-
-impl Faulty<'_> {
-    async fn call<T>(
-        &self,
-        operation: impl AsyncFnOnce() -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        yield_now().await;
-        let fault = self.chance.below(1000) < self.faults_per_thousand;
-        let lost_reply = self.chance.below(2) == 0;
-        if fault && !lost_reply {
-            return Err(StoreError::Unavailable("injected before".into()));
-        }
-        let result = operation().await;
-        if fault {
-            return Err(StoreError::Unavailable("injected after".into()));
-        }
-        result
-    }
-}
-
-impl Store for Faulty<'_> {
-    async fn get(&self, now_ms: u64, key: Key<'_>) -> Result<Option<Item>, StoreError> {
-        self.call(async || self.store.get(now_ms, key).await).await
-    }
-    async fn query(&self, now_ms: u64, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
-        self.call(async || self.store.query(now_ms, query).await)
-            .await
-    }
-    async fn put(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
-        self.call(async || self.store.put(now_ms, put).await).await
-    }
-    async fn delete(&self, now_ms: u64, delete: Delete<'_>) -> Result<(), StoreError> {
-        self.call(async || self.store.delete(now_ms, delete).await)
-            .await
-    }
-    async fn increment(
-        &self,
-        now_ms: u64,
-        key: Key<'_>,
-        by: i64,
-        expires_at_ms: Option<u64>,
-    ) -> Result<i64, StoreError> {
-        self.call(async || self.store.increment(now_ms, key, by, expires_at_ms).await)
-            .await
-    }
-    async fn commit(&self, now_ms: u64, writes: &[Write<'_>]) -> Result<(), StoreError> {
-        self.call(async || self.store.commit(now_ms, writes).await)
-            .await
-    }
-}
-
 /// Twelve concurrent joins of one room; what each got.
 fn join_storm(
     store: &MemoryStore,
@@ -115,12 +58,7 @@ fn join_storm(
     seed: u64,
     faults_per_thousand: u64,
 ) -> Vec<Result<Seat, Refusal>> {
-    let chance = Chance::new(seed);
-    let faulty = Faulty {
-        store,
-        chance: &chance,
-        faults_per_thousand,
-    };
+    let faulty = FaultyStore::new(store, seed, faults_per_thousand);
     let (room, region) = (room(), region("eu-1"));
     let tasks = (0..12)
         .map(|_| Box::pin(directory::home_of(&faulty, now, &room, &region)) as _)

@@ -44,6 +44,8 @@ pub enum Role {
     Operator,
     /// May export and erase what is kept of a player.
     Privacy,
+    /// A server of the game: queues players, takes their results, fills running matches.
+    GameServer,
 }
 
 /// What a token says of the player, for the policy table. What it leaves out, the table fills in.

@@ -133,6 +133,14 @@ name_type! {
     ModeName, "mode name", 32, "_.-", "1 to 32 of A-Z a-z 0-9 _ . -"
 }
 name_type! {
+    /// A population of tickets that may be matched with each other, in one or more modes.
+    QueueName, "queue name", 32, "_.-", "1 to 32 of A-Z a-z 0-9 _ . -"
+}
+name_type! {
+    /// A match that was formed.
+    MatchId, "match id", 32, "_.-", "1 to 32 of A-Z a-z 0-9 _ . -"
+}
+name_type! {
     /// A shard of a relay: one core, one UDP port, one fleet entry.
     ShardId, "shard id", 48, "_.-", "1 to 48 of A-Z a-z 0-9 _ . -"
 }

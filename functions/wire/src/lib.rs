@@ -14,6 +14,7 @@ pub mod ids;
 pub mod join;
 pub mod keys;
 pub mod limits;
+pub mod matching;
 #[cfg(feature = "schema")]
 pub mod openapi;
 pub mod problem;
@@ -23,6 +24,7 @@ mod seal;
 pub mod ticket;
 
 pub use ids::{
-    AttachmentId, BootId, ChannelKey, ChannelName, MessageKey, ModeName, PhraseId, PlayerId,
-    PlayerKey, RegionName, RoomKey, RoomName, SessionId, SessionRef, ShardId, TicketId,
+    AttachmentId, BootId, ChannelKey, ChannelName, MatchId, MessageKey, ModeName, PhraseId,
+    PlayerId, PlayerKey, QueueName, RegionName, RoomKey, RoomName, SessionId, SessionRef, ShardId,
+    TicketId,
 };

@@ -1,6 +1,8 @@
 //! The OpenAPI 3.1 document of the HTTP interface, made from the [route table](crate::routes) and
 //! the message types.
 
+mod matching;
+
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
@@ -14,7 +16,7 @@ use crate::join::{JoinReply, JoinRequest};
 use crate::limits::MAX_BODY_BYTES;
 use crate::problem::{MEDIA_TYPE, Problem, ProblemKind, TYPE_BASE};
 use crate::routes::{self, Auth, Function, JSON, ROUTES, Route, SDP};
-use crate::{PlayerId, RegionName, RoomName, SessionRef, ShardId};
+use crate::{MatchId, PlayerId, QueueName, RegionName, RoomName, SessionRef, ShardId, TicketId};
 
 /// The document.
 pub fn document() -> Value {
@@ -82,6 +84,12 @@ fn security_schemes() -> Value {
             "bearerFormat": "JWT",
             "description": "A token whose claim role is privacy.",
         },
+        "game-server": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "A token whose claim role is game-server.",
+        },
         "shard": {
             "type": "apiKey",
             "in": "header",
@@ -105,6 +113,9 @@ fn parameters(generator: &mut SchemaGenerator, route: &Route) -> Value {
                 "shard" => generator.subschema_for::<ShardId>(),
                 "session" => generator.subschema_for::<SessionRef>(),
                 "channel" => generator.subschema_for::<ChatChannel>(),
+                "queue" => generator.subschema_for::<QueueName>(),
+                "ticket" => generator.subschema_for::<TicketId>(),
+                "match" => generator.subschema_for::<MatchId>(),
                 "player" => generator.subschema_for::<PlayerId>(),
                 "seq" => schemars::json_schema!({ "type": "integer", "minimum": 1 }),
                 "reaction" => schemars::json_schema!({ "type": "string", "maxLength": 32 }),
@@ -125,6 +136,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
         Auth::Player => "player",
         Auth::Operator => "operator",
         Auth::Privacy => "privacy",
+        Auth::GameServer => "game-server",
         Auth::Shard => "shard",
     };
     let mut operation = json!({
@@ -165,6 +177,7 @@ fn query_parameters(generator: &mut SchemaGenerator, route: &Route) -> Vec<Value
         name if name == routes::EXPORT.name || name == routes::ERASE.name => {
             vec![("next", text())]
         }
+        name if name == routes::RULES.name => vec![("check", text())],
         _ => vec![],
     };
     let mut described = Vec::new();
@@ -188,6 +201,7 @@ fn request_schema(generator: &mut SchemaGenerator, route: &Route) -> Value {
         name if name == routes::SET_SETTINGS.name => generator.subschema_for::<ChannelSettings>(),
         name if name == routes::MUTE.name => generator.subschema_for::<MuteRequest>(),
         name if name == routes::WHIP.name => return sdp_schema(),
+        name if route.function == Function::Matchmaking => matching::request(generator, name),
         other => panic!("the body of {other} has no type"),
     };
     schema.into()
@@ -258,12 +272,15 @@ fn success(generator: &mut SchemaGenerator, route: &Route) -> Value {
         name if name == routes::LEAVE.name => {
             return json!({ "description": "Left; also when the relay is gone" });
         }
-        _ if route.function == Function::Chat => return json!({ "description": "Done" }),
+        name if route.function == Function::Matchmaking && route.status != 204 => {
+            matching::reply(generator, name)
+        }
+        _ if route.status == 204 => return json!({ "description": "Done" }),
         other => panic!("the reply of {other} has no type"),
     };
     let mut success =
         json!({ "description": "Done", "content": { JSON: { "schema": Value::from(schema) } } });
-    if route.status == 201 {
+    if route.status == 201 && route.name == routes::JOIN.name {
         success["headers"] = location;
     }
     success

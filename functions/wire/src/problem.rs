@@ -104,6 +104,38 @@ problem_kinds! {
     VersionConflict = "version-conflict", 409, "The message has changed";
     /// As many as there may be.
     LimitReached = "limit-reached", 409, "There are as many as there may be";
+    /// The operation needs the role of a game server.
+    GameServerOnly = "game-server-only", 403, "Only a game server may do this";
+    /// There is no such queue.
+    UnknownQueue = "unknown-queue", 404, "There is no such queue";
+    /// The queue has no such mode.
+    UnknownMode = "unknown-mode", 422, "The queue has no such mode";
+    /// A rule set of the queue is not valid; the detail names the place.
+    RulesInvalid = "rules-invalid", 422, "The rule set is not valid";
+    /// The queue has this version of its rules, or a later one.
+    RulesOutdated = "rules-outdated", 409, "The queue has a later version of its rules";
+    /// More players than any of the modes takes as a party.
+    PartyTooLarge = "party-too-large", 422, "The party is too large for the mode";
+    /// The party can never be matched in any of its modes.
+    TicketInvalid = "ticket-invalid", 422, "The ticket cannot be matched";
+    /// A player of the party waits already, or has just been matched.
+    AlreadyQueued = "already-queued", 409, "The player is in a queue already";
+    /// Not an id that a reply has named.
+    UnknownTicket = "unknown-ticket", 404, "There is no such ticket";
+    /// Ended, or nobody asked for it in time.
+    TicketExpired = "ticket-expired", 410, "The ticket has ended";
+    /// The caller is not of the party.
+    NotInParty = "not-in-party", 403, "The ticket is of another party";
+    /// Only who made the ticket may do this.
+    NotLeader = "not-leader", 403, "Only the leader of the party may do this";
+    /// There is no such match, or none any more.
+    UnknownMatch = "unknown-match", 404, "There is no such match";
+    /// The match was not accepted by all in time.
+    NotAccepted = "not-accepted", 409, "The match was not accepted";
+    /// The caller does not play in the match.
+    NotInMatch = "not-in-match", 403, "The match is of other players";
+    /// The match has ended, or has not begun.
+    MatchNotRunning = "match-not-running", 409, "The match is not running";
     /// Nothing is known of the relay.
     UnknownRelay = "unknown-relay", 404, "This relay is not known";
     /// The room has no home.

@@ -4,11 +4,16 @@
 use crate::problem::ProblemKind;
 
 mod chat;
+mod matching;
 
 pub use chat::{
     AUDIT, BLOCK, BLOCKS, DELETE_MESSAGE, EDIT, ERASE, EXPORT, HISTORY, MARK_READ, MUTE, POST,
     PRESENCE, REACT, REPORT, REPORTS, SET_PRESENCE, SET_SETTINGS, TYPING, UNBLOCK, UNMUTE, UNREACT,
     UNREAD,
+};
+pub use matching::{
+    ACCEPT, BACKFILL, CANCEL, END_BACKFILL, EXPLAIN, JOIN_PARTY, LEAVE_PARTY, MATCH_STATE,
+    QUEUE_RULES, QUEUE_UP, RATING, RESULT, RULES, SEAT, SPECTATE, TICK, TICKET_STATE,
 };
 
 /// One method of one path.
@@ -43,6 +48,8 @@ pub enum Function {
     Fleet,
     /// Text chat.
     Chat,
+    /// Queues, tickets and matches.
+    Matchmaking,
 }
 
 /// What proves that a caller may use a route.
@@ -54,6 +61,8 @@ pub enum Auth {
     Operator,
     /// A bearer token with the privacy role.
     Privacy,
+    /// A bearer token with the role of a game server.
+    GameServer,
     /// A shard's signature of the body (see [`crate::fleet::sign_heartbeat`]).
     Shard,
 }
@@ -244,6 +253,23 @@ pub const ROUTES: &[Route] = &[
     REPORTS,
     EXPORT,
     ERASE,
+    RULES,
+    QUEUE_RULES,
+    QUEUE_UP,
+    TICKET_STATE,
+    CANCEL,
+    JOIN_PARTY,
+    LEAVE_PARTY,
+    EXPLAIN,
+    SEAT,
+    MATCH_STATE,
+    ACCEPT,
+    SPECTATE,
+    RESULT,
+    BACKFILL,
+    END_BACKFILL,
+    RATING,
+    TICK,
 ];
 
 impl Route {

@@ -12,9 +12,8 @@ use edge::http::{Request, Response};
 use edge::ports::{
     Clock, Entropy, RelayLink, Storage, Timer, Unreachable, VariableFault, Variables,
 };
-use edge::store::{Delete, Item, Key, Put, Query, Store, StoreError, Write};
-use edge::testing::schedule::{Chance, block_on, yield_now};
-use edge::testing::{FixedVariables, MemoryStore};
+use edge::testing::schedule::{block_on, yield_now};
+use edge::testing::{FaultyStore, FixedVariables, MemoryStore};
 use edge::token::{SigningKey, sign};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -30,13 +29,6 @@ pub const NOW_MS: u64 = 1_700_000_000_000;
 pub const ROOM: &str = "room~lobby~main";
 const SECRET: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
 const BOOT: BootId = BootId([7; 8]);
-
-/// Yields before each call and fails some: before they happen or after.
-pub struct FaultyStore {
-    pub inner: MemoryStore,
-    pub chance: Chance,
-    pub faults_per_thousand: AtomicU64,
-}
 
 pub struct Rig {
     pub store: FaultyStore,
@@ -55,11 +47,7 @@ impl Rig {
             ("region", "eu-1"),
         ];
         Self {
-            store: FaultyStore {
-                inner: MemoryStore::default(),
-                chance: Chance::new(seed),
-                faults_per_thousand: AtomicU64::new(0),
-            },
+            store: FaultyStore::new(MemoryStore::default(), seed, 0),
             variables: FixedVariables::new(&variables),
             now_ms: AtomicU64::new(NOW_MS),
             pushes: Mutex::default(),
@@ -217,56 +205,6 @@ pub fn problem(response: &Response) -> String {
 
 pub fn share(response: &Response) -> FunctionShare {
     serde_json::from_str(response.header(SHARE_HEADER).unwrap()).unwrap()
-}
-
-impl FaultyStore {
-    async fn call<T>(
-        &self,
-        operation: impl AsyncFnOnce() -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        yield_now().await;
-        let faults = self.faults_per_thousand.load(Ordering::Relaxed);
-        let fault = faults > 0 && self.chance.below(1000) < faults;
-        if fault && self.chance.below(2) == 0 {
-            return Err(StoreError::Unavailable("injected before".into()));
-        }
-        let result = operation().await;
-        if fault {
-            return Err(StoreError::Unavailable("injected after".into()));
-        }
-        result
-    }
-}
-
-impl Store for FaultyStore {
-    async fn get(&self, now_ms: u64, key: Key<'_>) -> Result<Option<Item>, StoreError> {
-        self.call(async || self.inner.get(now_ms, key).await).await
-    }
-    async fn query(&self, now_ms: u64, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
-        self.call(async || self.inner.query(now_ms, query).await)
-            .await
-    }
-    async fn put(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
-        self.call(async || self.inner.put(now_ms, put).await).await
-    }
-    async fn delete(&self, now_ms: u64, delete: Delete<'_>) -> Result<(), StoreError> {
-        self.call(async || self.inner.delete(now_ms, delete).await)
-            .await
-    }
-    async fn increment(
-        &self,
-        now_ms: u64,
-        key: Key<'_>,
-        by: i64,
-        expires_at_ms: Option<u64>,
-    ) -> Result<i64, StoreError> {
-        self.call(async || self.inner.increment(now_ms, key, by, expires_at_ms).await)
-            .await
-    }
-    async fn commit(&self, now_ms: u64, writes: &[Write<'_>]) -> Result<(), StoreError> {
-        self.call(async || self.inner.commit(now_ms, writes).await)
-            .await
-    }
 }
 
 impl Storage for Rig {

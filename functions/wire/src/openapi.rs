@@ -275,7 +275,9 @@ fn success(generator: &mut SchemaGenerator, route: &Route) -> Value {
         name if route.function == Function::Matchmaking && route.status != 204 => {
             matching::reply(generator, name)
         }
-        _ if route.status == 204 => return json!({ "description": "Done" }),
+        _ if route.status == 204 || route.function == Function::Chat => {
+            return json!({ "description": "Done" });
+        }
         other => panic!("the reply of {other} has no type"),
     };
     let mut success =

@@ -2,6 +2,7 @@
 //! limits, what a moderator said, and which number each of his last keys was tried with.
 
 use edge::Refusal;
+use edge::blocks::player_partition;
 use edge::store::{Condition, Item, Key, Put, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -67,11 +68,6 @@ fn is_false(flag: &bool) -> bool {
 pub(crate) struct Held {
     pub(crate) author: Author,
     condition: Condition,
-}
-
-/// The partition of everything that is kept of a player.
-pub(crate) fn player_partition(player: &PlayerId) -> String {
-    format!("chat-player#{player}")
 }
 
 /// Prefix of the sort keys of [`Author`] items; the channel's key follows.

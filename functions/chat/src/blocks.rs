@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use edge::Refusal;
+use edge::blocks::{BLOCK_PREFIX, listed, player_partition};
 use edge::http::Response;
-use edge::store::{
-    Condition, Delete, Direction, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write,
-};
+use edge::store::{Condition, Delete, Key, Put, Store, StoreError, Write};
 use wire::PlayerId;
 use wire::chat::{BlockList, ChatChannel};
 use wire::problem::ProblemKind;
@@ -14,10 +13,8 @@ use wire::routes::{BLOCK, BLOCKS};
 
 use crate::Ports;
 use crate::access::{Chat, MAX_ATTEMPTS, Place, conflict, direct_key};
-use crate::author::player_partition;
 
-/// Prefixes of sort keys; the other player's id follows. Nothing else of a player sorts between.
-pub(crate) const BLOCK_PREFIX: &str = "block#";
+/// Prefix of a sort key as [`BLOCK_PREFIX`]. Nothing else of a player sorts between.
 pub(crate) const BLOCKED_BY: &str = "blocked-by#";
 /// Most players whom one player blocks.
 const MAX_BLOCKS: usize = 500;
@@ -114,29 +111,13 @@ async fn mark_one<H: Ports, S: Store>(
 
 impl<H: Ports, S: Store> Chat<'_, H, S> {
     async fn own_blocks(&self) -> Result<Vec<PlayerId>, StoreError> {
-        self.listed_players(BLOCK_PREFIX, &format!("{BLOCK_PREFIX}~"))
-            .await
+        edge::blocks::blocked_by(self.store, self.now_ms, self.me()).await
     }
 
     /// Players whom the caller blocked or who blocked him.
     pub(crate) async fn blocked_players(&self) -> Result<BTreeSet<PlayerId>, StoreError> {
-        let listed = self
-            .listed_players(BLOCK_PREFIX, &format!("{BLOCKED_BY}~"))
-            .await?;
+        let both = (BLOCK_PREFIX, format!("{BLOCKED_BY}~"));
+        let listed = listed(self.store, self.now_ms, self.me(), (both.0, &both.1)).await?;
         Ok(listed.into_iter().collect())
-    }
-
-    async fn listed_players(&self, from: &str, to: &str) -> Result<Vec<PlayerId>, StoreError> {
-        let partition = player_partition(self.me());
-        let query = Query {
-            partition: &partition,
-            from: Some(from),
-            to: Some(to),
-            limit: MAX_QUERY_ITEMS,
-            direction: Direction::Forward,
-        };
-        let items = self.store.query(self.now_ms, query).await?;
-        let player = |sort: &str| PlayerId::new(sort.split_once('#')?.1).ok();
-        Ok(items.iter().filter_map(|item| player(&item.sort)).collect())
     }
 }

@@ -1,6 +1,7 @@
 //! Read markers and unread counts.
 
 use edge::Refusal;
+use edge::blocks::player_partition;
 use edge::http::Response;
 use edge::store::{Condition, Key, Put, Store, StoreError};
 use wire::chat::{ChatChannel, MAX_ASKED, ReadMarker, Unread, UnreadReply};
@@ -11,7 +12,6 @@ use crate::Ports;
 use crate::access::{
     Chat, Intent, MAX_ATTEMPTS, Place, body_invalid, conflict, name_invalid, unreadable,
 };
-use crate::author::player_partition;
 use crate::log::MAX_SEQ;
 
 /// Prefix of the sort keys of markers; the channel's key follows.

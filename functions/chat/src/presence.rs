@@ -1,6 +1,7 @@
 //! Who is here and who types.
 
 use edge::Refusal;
+use edge::blocks::player_partition;
 use edge::http::Response;
 use edge::store::{Condition, Key, Put, Store, StoreError};
 use wire::chat::{ChatEvent, Presence, PresenceReply, PresenceRequest, Status};
@@ -10,7 +11,6 @@ use wire::{PlayerId, RoomName};
 
 use crate::Ports;
 use crate::access::{Chat, Intent, name_invalid};
-use crate::author::player_partition;
 use crate::markers::listed;
 
 /// How long a presence holds, in milliseconds.

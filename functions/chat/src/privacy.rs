@@ -6,6 +6,7 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use edge::Refusal;
+use edge::blocks::{BLOCK_PREFIX, player_partition};
 use edge::http::Response;
 use edge::store::{Condition, Delete, Direction, Item, Key, Query, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -17,8 +18,8 @@ use wire::ticket::Permissions;
 
 use crate::Ports;
 use crate::access::{Chat, Place};
-use crate::author::{IN, player_partition};
-use crate::blocks::{BLOCK_PREFIX, BLOCKED_BY};
+use crate::author::IN;
+use crate::blocks::BLOCKED_BY;
 use crate::change::tombstone;
 use crate::log::{MAX_SEQ, Stored, message_sort};
 use crate::react::reactions_partition;

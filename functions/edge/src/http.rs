@@ -207,6 +207,8 @@ pub async fn serve<S>(
         outcome: response.outcome.to_owned(),
         store_reads: meter.reads(),
         store_writes: meter.writes(),
+        store_read_units: meter.read_units(),
+        store_write_units: meter.write_units(),
     };
     let share = serde_json::to_string(&share).expect("a share has string keys only");
     response

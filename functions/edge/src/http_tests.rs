@@ -41,6 +41,8 @@ fn a_path_finds_its_route_and_parameters() {
         outcome: "ok".into(),
         store_reads: 1,
         store_writes: 0,
+        store_read_units: 1,
+        store_write_units: 0,
     };
     assert_eq!(share(&response), wanted);
 }

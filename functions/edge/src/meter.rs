@@ -2,13 +2,36 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::store::{Delete, Item, Key, Put, Query, Store, StoreError, Write};
 
-/// A store that counts the items read and written through it, which is what stores bill. A get of
-/// an absent item and a write whose condition failed count, because they are billed too.
+/// A store that counts what is read and written through it: items, and the units that DynamoDB
+/// bills. A get of an absent item and a write whose condition failed count, because they are billed
+/// too.
+///
+/// A read unit is 4 kB of one get, or of all items of one query together, strongly consistent. A
+/// write unit is 1 kB of one item; in a commit it counts twice.
 #[derive(Debug)]
 pub struct Metered<'a, S> {
     store: &'a S,
     reads: AtomicU32,
     writes: AtomicU32,
+    read_units: AtomicU32,
+    write_units: AtomicU32,
+}
+
+/// Bytes that a store keeps of an item besides keys and value: names and numbers.
+const ITEM_BYTES: usize = 64;
+
+fn read_units(items: &[Item], partition: &str) -> usize {
+    let bytes = |item: &Item| partition.len() + item.sort.len() + item.value.len() + ITEM_BYTES;
+    let sum: usize = items.iter().map(bytes).sum();
+    sum.div_ceil(4096).max(1)
+}
+
+fn write_units(write: &Write<'_>) -> usize {
+    let (key, value) = match write {
+        Write::Put(put) => (put.key, put.value.len()),
+        Write::Delete(delete) => (delete.key, 0),
+    };
+    (key.partition.len() + key.sort.len() + value + ITEM_BYTES).div_ceil(1024)
 }
 
 impl<'a, S> Metered<'a, S> {
@@ -18,6 +41,8 @@ impl<'a, S> Metered<'a, S> {
             store,
             reads: AtomicU32::new(0),
             writes: AtomicU32::new(0),
+            read_units: AtomicU32::new(0),
+            write_units: AtomicU32::new(0),
         }
     }
 
@@ -31,6 +56,16 @@ impl<'a, S> Metered<'a, S> {
         self.writes.load(Ordering::Relaxed)
     }
 
+    /// Read units.
+    pub fn read_units(&self) -> u32 {
+        self.read_units.load(Ordering::Relaxed)
+    }
+
+    /// Write units.
+    pub fn write_units(&self) -> u32 {
+        self.write_units.load(Ordering::Relaxed)
+    }
+
     fn count(counter: &AtomicU32, items: usize) {
         counter.fetch_add(u32::try_from(items).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
@@ -39,11 +74,17 @@ impl<'a, S> Metered<'a, S> {
 impl<S: Store> Store for Metered<'_, S> {
     async fn get(&self, now_ms: u64, key: Key<'_>) -> Result<Option<Item>, StoreError> {
         Self::count(&self.reads, 1);
-        self.store.get(now_ms, key).await
+        let item = self.store.get(now_ms, key).await;
+        let found = item.as_ref().map_or(&[][..], |item| item.as_slice());
+        Self::count(&self.read_units, read_units(found, key.partition));
+        item
     }
 
     async fn query(&self, now_ms: u64, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
+        let partition = query.partition;
         let items = self.store.query(now_ms, query).await;
+        let found = items.as_ref().map_or(&[][..], Vec::as_slice);
+        Self::count(&self.read_units, read_units(found, partition));
         Self::count(
             &self.reads,
             items.as_ref().map_or(1, |items| items.len().max(1)),
@@ -53,11 +94,13 @@ impl<S: Store> Store for Metered<'_, S> {
 
     async fn put(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
         Self::count(&self.writes, 1);
+        Self::count(&self.write_units, write_units(&Write::Put(put)));
         self.store.put(now_ms, put).await
     }
 
     async fn delete(&self, now_ms: u64, delete: Delete<'_>) -> Result<(), StoreError> {
         Self::count(&self.writes, 1);
+        Self::count(&self.write_units, write_units(&Write::Delete(delete)));
         self.store.delete(now_ms, delete).await
     }
 
@@ -69,11 +112,14 @@ impl<S: Store> Store for Metered<'_, S> {
         expires_at_ms: Option<u64>,
     ) -> Result<i64, StoreError> {
         Self::count(&self.writes, 1);
+        Self::count(&self.write_units, 1);
         self.store.increment(now_ms, key, by, expires_at_ms).await
     }
 
     async fn commit(&self, now_ms: u64, writes: &[Write<'_>]) -> Result<(), StoreError> {
         Self::count(&self.writes, writes.len());
+        let units = writes.iter().map(write_units).sum::<usize>();
+        Self::count(&self.write_units, 2 * units);
         self.store.commit(now_ms, writes).await
     }
 }

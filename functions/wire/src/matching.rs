@@ -13,16 +13,22 @@ use crate::ids::{
 pub const MAX_MODES: usize = 8;
 /// Most shards of a queue's pool.
 pub const MAX_POOL_SHARDS: u32 = 64;
+/// Most bytes of one player's details as JSON.
+pub const MAX_DETAILS_BYTES: usize = 4 * 1024;
+/// Most spectators of one match.
+pub const MAX_SPECTATORS: usize = 16;
 /// Most players of one party.
-pub const MAX_PARTY: usize = 32;
+pub const MAX_PARTY: usize = 16;
 /// Most attributes, regions, languages or blocks that one player may name.
 pub const MAX_NAMED: usize = 64;
 /// Longest name or text of an attribute or language, in bytes.
 pub const MAX_TEXT_BYTES: usize = 64;
 /// Seconds that a ticket outlives the last request for it, at least.
 pub const TICKET_GRACE_S: u64 = 45;
-/// Channel of a match's room that everybody hears.
+/// Channel of a match's room that everybody hears: players write there, and speak in their team's.
 pub const ALL_CHANNEL: &str = "all";
+/// Channel of a match's room where spectators are among themselves.
+pub const SPECTATORS_CHANNEL: &str = "spectators";
 /// Before a match's id in the name of its room.
 pub const ROOM_PREFIX: &str = "match-";
 

@@ -21,6 +21,12 @@ pub struct FunctionShare {
     pub store_reads: u32,
     /// Items written to the store.
     pub store_writes: u32,
+    /// Read units as DynamoDB bills them: 4 kB of a get or of a whole query, strongly consistent.
+    #[serde(default)]
+    pub store_read_units: u32,
+    /// Write units as DynamoDB bills them: 1 kB of an item, twice in a transaction.
+    #[serde(default)]
+    pub store_write_units: u32,
 }
 
 /// One invocation of one function.
@@ -52,6 +58,12 @@ pub struct InvocationRecord {
     pub store_reads: u32,
     /// As in [`FunctionShare`].
     pub store_writes: u32,
+    /// As in [`FunctionShare`]; 0 when the function did not say.
+    #[serde(default)]
+    pub store_read_units: u32,
+    /// As in [`FunctionShare`]; 0 when the function did not say.
+    #[serde(default)]
+    pub store_write_units: u32,
     /// Request body, bytes.
     pub bytes_in: u64,
     /// Reply body, bytes.

@@ -601,6 +601,8 @@ fn records(golden: &mut Golden) {
         outcome: "ok".into(),
         store_reads: 2,
         store_writes: 0,
+        store_read_units: 2,
+        store_write_units: 1,
     };
     golden.check("function-share", &share);
     let invocation = InvocationRecord {
@@ -617,6 +619,8 @@ fn records(golden: &mut Golden) {
         peak_memory_bytes: 1_310_720,
         store_reads: 2,
         store_writes: 0,
+        store_read_units: 2,
+        store_write_units: 1,
         bytes_in: 5_300,
         bytes_out: 6_100,
         log_bytes: 0,

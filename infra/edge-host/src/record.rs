@@ -20,6 +20,10 @@ pub(crate) struct FunctionShare {
     pub(crate) outcome: Option<String>,
     pub(crate) store_reads: Option<u32>,
     pub(crate) store_writes: Option<u32>,
+    #[serde(default)]
+    pub(crate) store_read_units: u32,
+    #[serde(default)]
+    pub(crate) store_write_units: u32,
 }
 
 /// Where invocation records go.
@@ -180,6 +184,8 @@ mod tests {
             peak_memory_bytes: 3,
             store_reads: 4,
             store_writes: 5,
+            store_read_units: 4,
+            store_write_units: 5,
             bytes_in: 6,
             bytes_out: 7,
             log_bytes: 8,

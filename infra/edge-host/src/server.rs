@@ -393,6 +393,8 @@ fn record(
         store_writes: share
             .store_writes
             .unwrap_or(invocation.map_or(0, |it| it.store_writes)),
+        store_read_units: share.store_read_units,
+        store_write_units: share.store_write_units,
         bytes_in: seen.bytes_in,
         bytes_out: reply.body().len() as u64,
         log_bytes: used(|it| it.log_bytes),

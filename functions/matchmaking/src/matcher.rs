@@ -18,6 +18,7 @@
 //!
 //! The search is exhaustive in small pools; `RULES.md` states where its bounds begin to matter.
 
+mod backfill;
 mod balance;
 mod explain;
 mod group;
@@ -30,6 +31,8 @@ use wire::{PlayerId, RegionName, TicketId};
 
 use crate::rules::RuleSet;
 use crate::ticket::{Ticket, TicketFault};
+
+pub use backfill::{Running, Substitute, backfill};
 
 use index::Index;
 use pool::Pool;

@@ -151,6 +151,7 @@ pub(crate) const COMMANDS: &[Command] = &[
             value("--name", "NAME", "display name"),
             value("--ttl", "SECONDS", "time to live [3600]"),
             switch("--operator", "may list and drain relays"),
+            switch("--game-server", "may queue players and report results"),
         ],
     },
     Command {

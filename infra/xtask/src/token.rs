@@ -50,6 +50,14 @@ fn claims(parsed: &Parsed, now_s: u64) -> Result<Claims> {
     claims_of(parsed.get("--player").unwrap_or_default(), parsed, now_s)
 }
 
+fn role(parsed: &Parsed) -> Option<Role> {
+    match () {
+        () if parsed.has("--operator") => Some(Role::Operator),
+        () if parsed.has("--game-server") => Some(Role::GameServer),
+        () => None,
+    }
+}
+
 fn claims_of(player: &str, parsed: &Parsed, now_s: u64) -> Result<Claims> {
     let ttl_s = match parsed.get("--ttl") {
         Some(text) => match text.parse() {
@@ -72,7 +80,7 @@ fn claims_of(player: &str, parsed: &Parsed, now_s: u64) -> Result<Claims> {
         iat: Some(now_s),
         name: parsed.get("--name").map(str::to_owned),
         profile: wire::claims::Profile::default(),
-        role: parsed.has("--operator").then_some(Role::Operator),
+        role: role(parsed),
         grants: [
             parsed.get("--room").unwrap_or_default(),
             DIRECT_ROOM,
@@ -93,6 +101,14 @@ mod tests {
 
     use super::*;
     use crate::cli::{self, Invocation};
+
+    fn role(parsed: &Parsed) -> Option<Role> {
+        match () {
+            () if parsed.has("--operator") => Some(Role::Operator),
+            () if parsed.has("--game-server") => Some(Role::GameServer),
+            () => None,
+        }
+    }
 
     fn claims_of(line: &str) -> Result<Claims> {
         let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();

@@ -35,7 +35,7 @@ const REQUESTS_MAX: usize = 16;
 /// Longest pause before a request.
 const WAIT_MS_MAX: u64 = 100_000;
 
-/// Requests, one after the other, to both functions.
+/// Requests, one after the other, to each function.
 pub fn run(data: &[u8]) {
     let host = Host::new();
     let text = String::from_utf8_lossy(data);
@@ -49,6 +49,8 @@ pub fn run(data: &[u8]) {
         check(Function::Fleet, &asked, &response, &host);
         let response = block_on(chat::handle(&host, asked.request.clone()));
         check(Function::Chat, &asked, &response, &host);
+        let response = block_on(matchmaking::handle(&host, asked.request.clone()));
+        check(Function::Matchmaking, &asked, &response, &host);
     }
 }
 
@@ -59,6 +61,7 @@ enum Caller {
     Player,
     Operator,
     Privacy,
+    GameServer,
     Shard,
 }
 
@@ -98,11 +101,12 @@ impl Asked {
     }
 
     fn sign(&mut self, who: &str) {
-        let [player, operator, privacy, late] = tokens();
+        let [player, operator, privacy, server, late] = tokens();
         let (caller, authorization) = match who {
             "player" => (Caller::Player, Some(player.clone())),
             "operator" => (Caller::Operator, Some(operator.clone())),
             "privacy" => (Caller::Privacy, Some(privacy.clone())),
+            "server" => (Caller::GameServer, Some(server.clone())),
             "late" => (Caller::Stranger, Some(late.clone())),
             "shard" => (Caller::Shard, self.heartbeat_signature()),
             other => (Caller::Stranger, Some(other.to_owned())),
@@ -121,13 +125,14 @@ impl Asked {
 }
 
 /// Signing takes longer than a request, and the same claims give the same token.
-fn tokens() -> &'static [String; 4] {
-    static TOKENS: OnceLock<[String; 4]> = OnceLock::new();
+fn tokens() -> &'static [String; 5] {
+    static TOKENS: OnceLock<[String; 5]> = OnceLock::new();
     TOKENS.get_or_init(|| {
         [
             token(None, u64::MAX),
             token(Some(Role::Operator), u64::MAX),
             token(Some(Role::Privacy), u64::MAX),
+            token(Some(Role::GameServer), u64::MAX),
             token(None, START_MS / 1000),
         ]
     })
@@ -180,6 +185,7 @@ fn check(function: Function, asked: &Asked, response: &Response, host: &Host) {
         let is_proved = match route.auth {
             Auth::Player => !matches!(asked.caller, Caller::Stranger | Caller::Shard),
             Auth::Privacy => asked.caller == Caller::Privacy,
+            Auth::GameServer => asked.caller == Caller::GameServer,
             Auth::Operator => asked.caller == Caller::Operator,
             Auth::Shard => asked.caller == Caller::Shard,
         };

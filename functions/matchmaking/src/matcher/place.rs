@@ -8,7 +8,7 @@ use crate::rules::Limits;
 const UNKNOWN_COUNTS_MS: u64 = 1_000;
 
 /// Whether the region is near enough to a ticket.
-fn is_near(pool: &Pool, limits: &Limits, region: usize, ticket: u32) -> bool {
+pub(super) fn is_near(pool: &Pool, limits: &Limits, region: usize, ticket: u32) -> bool {
     let Some(latency) = &limits.latency else {
         return true;
     };

@@ -1,0 +1,108 @@
+//! Who asks.
+
+use edge::http::Call;
+use edge::policy::{Policy, Rights};
+use edge::store::Store;
+use edge::{Metered, Refusal, config};
+use wire::PlayerId;
+use wire::claims::{Claims, Role};
+use wire::keys::FleetSecret;
+use wire::problem::ProblemKind;
+use wire::routes::Auth;
+
+use super::Ports;
+
+/// Times that a lost compare-and-swap is tried again.
+pub(super) const MAX_ATTEMPTS: u32 = 16;
+/// Longest wait between two tries, in milliseconds per try made.
+const PAUSE_MS_PER_TRY: u64 = 4;
+
+/// One request of somebody whose token is good.
+pub(super) struct Caller<'a, H, S> {
+    pub(super) host: &'a H,
+    pub(super) store: &'a Metered<'a, S>,
+    pub(super) call: &'a Call<'a>,
+    /// When the request began, Unix milliseconds.
+    pub(super) now_ms: u64,
+    pub(super) claims: Claims,
+    pub(super) secret: FleetSecret,
+}
+
+impl<'a, H: Ports, S: Store> Caller<'a, H, S> {
+    pub(super) async fn enter(
+        host: &'a H,
+        store: &'a Metered<'a, S>,
+        call: &'a Call<'a>,
+    ) -> Result<Self, Refusal> {
+        let verifier = config::verifier(host).await?;
+        let now_ms = host.now_ms();
+        let claims = verifier.verify(call.request.authorization.as_deref(), now_ms / 1000)?;
+        let caller = Self {
+            host,
+            store,
+            call,
+            now_ms,
+            claims,
+            secret: config::fleet_secret(host).await?,
+        };
+        match call.route.auth {
+            Auth::Operator if caller.claims.role != Some(Role::Operator) => Err(Refusal::new(
+                ProblemKind::OperatorOnly,
+                "Use a token whose role is operator.",
+            )),
+            Auth::GameServer => caller.check_game_server(),
+            _ => Ok(()),
+        }
+        .map(|()| caller)
+    }
+
+    pub(super) fn me(&self) -> &PlayerId {
+        &self.claims.sub
+    }
+
+    pub(super) fn is_game_server(&self) -> bool {
+        self.claims.role == Some(Role::GameServer)
+    }
+
+    pub(super) fn check_game_server(&self) -> Result<(), Refusal> {
+        if self.is_game_server() {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            ProblemKind::GameServerOnly,
+            "Use a token whose role is game-server.",
+        ))
+    }
+
+    /// What the policy says of the caller.
+    pub(super) async fn rights(&self) -> Result<(Policy, Rights), Refusal> {
+        let policy = config::policy(self.host).await?;
+        let rights = policy.rights(&self.claims.profile);
+        Ok((policy, rights))
+    }
+
+    /// Random bytes.
+    pub(super) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.host.fill(&mut bytes);
+        bytes
+    }
+
+    /// Lets others finish before try number `tried`, for as long as chance says; before the first
+    /// not at all.
+    pub(super) async fn pause(&self, tried: u32) {
+        if tried > 0 {
+            let [chance] = self.random();
+            let longest = u64::from(tried) * PAUSE_MS_PER_TRY;
+            self.host.sleep(1 + u64::from(chance) % longest).await;
+        }
+    }
+}
+
+pub(super) fn body_invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
+    Refusal::new(ProblemKind::BodyInvalid, detail)
+}
+
+pub(super) fn conflict() -> Refusal {
+    edge::store::StoreError::ConditionFailed.into()
+}

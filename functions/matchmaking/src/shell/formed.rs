@@ -1,0 +1,273 @@
+//! Matches as the store keeps them, in a partition each.
+//!
+//! | sort | holds | written |
+//! |---|---|---|
+//! | `body#PP` | who plays where, of part PP | once, before any ticket is claimed for it |
+//! | `phase#PP` | what was decided of it | if absent, then by compare-and-swap |
+//! | `accept#PLAYER` | yes or no | by the player |
+//! | `left` | who is gone | by a game server |
+//! | `result` | what became of the ratings | once |
+//! | `watch#PLAYER` | a spectator | by the spectator |
+//!
+//! Part 0 is the match as it was formed; later parts are players who came in place of others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use edge::Refusal;
+use edge::store::{Condition, Key, Store, StoreError};
+use serde::{Deserialize, Serialize};
+use wire::matching::{MatchQuality, ROOM_PREFIX, RatingChange};
+use wire::problem::ProblemKind;
+use wire::{ChannelName, MatchId, ModeName, PlayerId, QueueName, RegionName, RoomName, TicketId};
+
+use super::Ports;
+use super::caller::Caller;
+use super::items::{self, Held};
+use super::ticket::Member;
+
+/// How long a match is remembered, in milliseconds.
+const MATCH_TTL_MS: u64 = 6 * 60 * 60 * 1000;
+/// Most items of one match.
+const MAX_ITEMS: usize = 1_000;
+/// Longest time from the first claim to the decision, in milliseconds; then anybody may abandon
+/// the match.
+pub(super) const FORM_MS: u64 = 10_000;
+
+/// Players of a match who came together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Body {
+    #[serde(rename = "q")]
+    pub(super) queue: QueueName,
+    #[serde(rename = "m")]
+    pub(super) mode: ModeName,
+    /// Version of the queue's rules.
+    #[serde(rename = "v")]
+    pub(super) version: u32,
+    #[serde(rename = "r")]
+    pub(super) region: RegionName,
+    #[serde(rename = "a")]
+    pub(super) at_ms: u64,
+    /// Until when it takes players in place of others, Unix milliseconds; 0 if it never does.
+    #[serde(rename = "b", default)]
+    pub(super) backfill_until_ms: u64,
+    /// Scale of the ratings.
+    #[serde(rename = "s")]
+    pub(super) beta: f64,
+    #[serde(rename = "t")]
+    pub(super) teams: Vec<Team>,
+    #[serde(rename = "y")]
+    pub(super) quality: MatchQuality,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Team {
+    #[serde(rename = "n")]
+    pub(super) name: String,
+    #[serde(rename = "t")]
+    pub(super) tickets: Vec<Party>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Party {
+    #[serde(rename = "t")]
+    pub(super) ticket: TicketId,
+    /// With details only where the match may take players later.
+    #[serde(rename = "p")]
+    pub(super) players: Vec<Member>,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Phase {
+    /// All must accept until then, Unix milliseconds.
+    #[serde(rename = "p")]
+    Proposed(u64),
+    #[serde(rename = "r")]
+    Ready,
+    #[serde(rename = "a")]
+    Abandoned {
+        /// Because not all answered, rather than because one declined or it could not be formed.
+        #[serde(rename = "t")]
+        timed_out: bool,
+    },
+}
+
+/// The result as it was first reported.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Outcome {
+    pub(super) changes: Vec<RatingChange>,
+}
+
+/// Everything that is kept of a match.
+#[derive(Debug, Clone)]
+pub(super) struct Formed {
+    pub(super) id: MatchId,
+    pub(super) bodies: BTreeMap<u32, Body>,
+    pub(super) phases: BTreeMap<u32, Held<Phase>>,
+    pub(super) accepts: BTreeMap<PlayerId, bool>,
+    pub(super) left: Option<Held<BTreeSet<PlayerId>>>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) watchers: BTreeSet<PlayerId>,
+}
+
+impl Formed {
+    /// The match as it was formed.
+    ///
+    /// # Errors
+    /// `unknown-match`.
+    pub(super) fn first(&self) -> Result<&Body, Refusal> {
+        self.bodies.get(&0).ok_or_else(|| {
+            Refusal::new(
+                ProblemKind::UnknownMatch,
+                "Give the match as a ticket's reply has named it; it is forgotten after six hours.",
+            )
+        })
+    }
+
+    pub(super) fn phase(&self, part: u32) -> Option<Phase> {
+        self.phases.get(&part).map(|held| held.value)
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.phase(0) == Some(Phase::Ready) && self.outcome.is_none()
+    }
+
+    pub(super) fn has_left(&self, player: &PlayerId) -> bool {
+        self.left
+            .as_ref()
+            .is_some_and(|left| left.value.contains(player))
+    }
+
+    /// The teams as they are now: those of the formed match, with whom came later and without who
+    /// left.
+    pub(super) fn teams(&self) -> Vec<(String, Vec<&Member>)> {
+        let names = self.bodies.get(&0).map_or(&[][..], |body| &body.teams);
+        let joined = |name: &str| {
+            self.bodies
+                .iter()
+                .filter(|(part, _)| **part == 0 || self.phase(**part) == Some(Phase::Ready))
+                .flat_map(|(_, body)| &body.teams)
+                .filter(|team| team.name == name)
+                .flat_map(|team| &team.tickets)
+                .flat_map(|party| &party.players)
+                .filter(|member| !self.has_left(&member.id))
+                .collect()
+        };
+        names
+            .iter()
+            .map(|team| (team.name.clone(), joined(&team.name)))
+            .collect()
+    }
+
+    /// The team of a player who is there.
+    pub(super) fn team_of(&self, player: &PlayerId) -> Option<String> {
+        let mut teams = self.teams().into_iter();
+        let team = teams.find(|(_, members)| members.iter().any(|member| member.id == *player));
+        team.map(|(name, _)| name)
+    }
+
+    /// Whether a party of an abandoned match goes on waiting: nobody of it declined, and nobody of
+    /// it kept the others waiting in vain.
+    pub(super) fn goes_on(&self, timed_out: bool, players: &[Member]) -> bool {
+        players
+            .iter()
+            .all(|member| match self.accepts.get(&member.id) {
+                Some(accepted) => *accepted,
+                None => !timed_out,
+            })
+    }
+}
+
+/// The room of a match.
+pub(super) fn room_of(id: &MatchId) -> RoomName {
+    RoomName::new(format!("{ROOM_PREFIX}{id}")).expect("of its alphabet and length")
+}
+
+/// The voice and chat channel of a team: its name in the alphabet of channels, and its number if
+/// that changes anything, so that no two teams share one.
+pub(super) fn channel_of(at: usize, team: &str) -> ChannelName {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let text: String = team.chars().filter(|c| plain(*c)).take(20).collect();
+    let name = if text == team && !text.is_empty() {
+        format!("team-{text}")
+    } else {
+        format!("team-{text}.{at}")
+    };
+    ChannelName::new(name).expect("of its alphabet and length")
+}
+
+fn partition(id: &MatchId) -> String {
+    format!("match#{id}")
+}
+
+impl<H: Ports, S: Store> Caller<'_, H, S> {
+    /// Everything that is kept of a match; empty when nothing is.
+    pub(super) async fn formed(&self, id: &MatchId) -> Result<Formed, StoreError> {
+        let mut formed = Formed {
+            id: id.clone(),
+            bodies: BTreeMap::new(),
+            phases: BTreeMap::new(),
+            accepts: BTreeMap::new(),
+            left: None,
+            outcome: None,
+            watchers: BTreeSet::new(),
+        };
+        let partition = partition(id);
+        let all = ("a", "~");
+        let items = items::range(self.store, self.now_ms, &partition, all, MAX_ITEMS).await?;
+        for item in &items {
+            let (kind, rest) = item.sort.split_once('#').unwrap_or((&item.sort, ""));
+            match kind {
+                "body" => {
+                    let body = Held::read(item)?.value;
+                    formed.bodies.insert(rest.parse().unwrap_or(u32::MAX), body);
+                }
+                "phase" => {
+                    let phase = Held::read(item)?;
+                    formed
+                        .phases
+                        .insert(rest.parse().unwrap_or(u32::MAX), phase);
+                }
+                "left" => formed.left = Some(Held::read(item)?),
+                "result" => formed.outcome = Some(Held::read(item)?.value),
+                "accept" => {
+                    if let Ok(player) = PlayerId::new(rest) {
+                        formed.accepts.insert(player, Held::read(item)?.value);
+                    }
+                }
+                "watch" => formed.watchers.extend(PlayerId::new(rest).ok()),
+                _ => {}
+            }
+        }
+        Ok(formed)
+    }
+
+    /// The match of the path.
+    pub(super) async fn formed_of_path(&self) -> Result<Formed, Refusal> {
+        let id: MatchId = self.call.parameter(0)?;
+        let formed = self.formed(&id).await?;
+        formed.first()?;
+        Ok(formed)
+    }
+
+    /// Writes an item of a match.
+    pub(super) async fn keep_of_match<T: Serialize>(
+        &self,
+        id: &MatchId,
+        sort: &str,
+        value: &T,
+        condition: Condition,
+    ) -> Result<u64, StoreError> {
+        let partition = partition(id);
+        let (key, expires) = (Key::new(&partition, sort), Some(self.now_ms + MATCH_TTL_MS));
+        items::put(self.store, self.now_ms, key, value, expires, condition).await
+    }
+}
+
+pub(super) fn body_sort(part: u32) -> String {
+    format!("body#{part:02}")
+}
+
+pub(super) fn phase_sort(part: u32) -> String {
+    format!("phase#{part:02}")
+}

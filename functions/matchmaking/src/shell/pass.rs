@@ -1,0 +1,176 @@
+//! A pass: the tickets of a shard, matched mode by mode, and written down.
+
+use std::collections::HashMap;
+
+use edge::Refusal;
+use edge::http::Response;
+use edge::store::Store;
+use wire::matching::TickReply;
+use wire::routes::TICK;
+use wire::{ModeName, TicketId};
+
+use super::Ports;
+use super::caller::Caller;
+use super::details::{Known, core_ticket, known};
+use super::items::Held;
+use super::pool::{Lease, Turn, group, looks_again};
+use super::queue::Queue;
+use super::ticket::{Claim, Member, State, Ticket, TicketRef};
+use crate::matcher::{Region, World, form};
+use crate::rules::RuleSet;
+
+/// Most matches in doubt that one pass looks at.
+const MAX_LOOKS: usize = 32;
+
+/// Tickets that a pass can match, by id.
+pub(super) type Free = HashMap<TicketId, (TicketRef, Held<Ticket>)>;
+
+/// What a pass goes by.
+pub(super) struct Scene {
+    pub(super) free: Free,
+    /// Running matches that take players: their tickets in the pool.
+    pub(super) open: Vec<(TicketRef, Held<Ticket>)>,
+    pub(super) regions: Vec<Region>,
+}
+
+impl<H: Ports, S: Store> Caller<'_, H, S> {
+    /// Does the pass of a shard if it is due. Matches that it formed, or `None`.
+    pub(super) async fn drive(
+        &self,
+        queue: &Queue,
+        shard: u32,
+        held: Option<Held<Lease>>,
+    ) -> Result<Option<u32>, Refusal> {
+        let Some(mut turn) = self.take_turn(queue, shard, held).await? else {
+            return Ok(None);
+        };
+        let shards = group(queue, shard, turn.lease.passes);
+        let mut scene = self.scene(queue, &shards, turn.before_ms).await?;
+        let (tickets, arrived) = (scene.free.len(), arrivals(&scene.free, turn.before_ms));
+        let before = scene.free.clone();
+        let mut formed = self.fill_open(queue, &turn.lease, &mut scene).await?;
+        for mode in modes_in_turn(queue, turn.lease.passes) {
+            formed += self.form_mode(queue, mode, &mut scene, &turn).await?;
+        }
+        let gone = before
+            .iter()
+            .filter(|(id, _)| !scene.free.contains_key(*id));
+        let waits: Vec<u32> = gone
+            .map(|(_, (_, held))| self.now_ms.saturating_sub(held.value.since_ms) / 1000)
+            .map(|wait_s| u32::try_from(wait_s).unwrap_or(u32::MAX))
+            .collect();
+        // What was seen is worth a write only when there is news.
+        if formed > 0 || tickets as u64 > 2 * turn.lease.tickets() {
+            turn.lease.note(turn.before_ms, tickets, arrived, &waits);
+            self.end_turn(queue, shard, &turn).await;
+        }
+        Ok(Some(formed))
+    }
+
+    /// Reads the tickets of some shards, and releases those whose match came to nothing.
+    pub(super) async fn scene(
+        &self,
+        queue: &Queue,
+        shards: &[u32],
+        before_ms: u64,
+    ) -> Result<Scene, Refusal> {
+        let mut scene = Scene {
+            free: Free::new(),
+            open: Vec::new(),
+            regions: self.regions().await?,
+        };
+        let mut doubtful: Vec<Claim> = Vec::new();
+        for (at, held) in self.pool(queue, shards).await? {
+            match &held.value.state {
+                State::Waiting => {
+                    scene.free.insert(at.id(), (at, held));
+                }
+                State::Backfill(_) => scene.open.push((at, held)),
+                State::Claimed(claim) => {
+                    let look = looks_again(claim.until_ms, before_ms, self.now_ms);
+                    if look && !doubtful.contains(claim) && doubtful.len() < MAX_LOOKS {
+                        doubtful.push(claim.clone());
+                    }
+                }
+                State::Gathering | State::Ended(_) => {}
+            }
+        }
+        for claim in &doubtful {
+            // What is released waits for the next pass.
+            self.standing(&queue.name, claim).await?;
+        }
+        Ok(scene)
+    }
+
+    async fn form_mode(
+        &self,
+        queue: &Queue,
+        rules: &RuleSet,
+        scene: &mut Scene,
+        turn: &Turn,
+    ) -> Result<u32, Refusal> {
+        let known = known(players(&scene.free));
+        let tickets: Vec<_> = wanting(&scene.free, &rules.mode, &known);
+        if tickets.is_empty() {
+            return Ok(0);
+        }
+        let world = world(&scene.regions, &turn.lease);
+        let outcome = form(&tickets, rules, &world, self.now_ms, turn.lease.passes);
+        let mut formed = 0;
+        for found in &outcome.matches {
+            if self.place(queue, rules, found, &mut scene.free).await? {
+                formed += 1;
+            }
+        }
+        Ok(formed)
+    }
+}
+
+/// The tickets that want a mode, as the matcher takes them.
+pub(super) fn wanting(free: &Free, mode: &ModeName, known: &Known) -> Vec<crate::Ticket> {
+    free.values()
+        .filter(|(_, held)| held.value.modes.contains(mode))
+        .map(|(at, held)| core_ticket(at, &held.value, known))
+        .collect()
+}
+
+/// Everybody who waits.
+pub(super) fn players(free: &Free) -> impl Iterator<Item = &Member> {
+    free.values().flat_map(|(_, held)| &held.value.players)
+}
+
+pub(super) fn world(regions: &[Region], lease: &Lease) -> World {
+    World {
+        regions: regions.to_vec(),
+        arrivals_per_min: lease.per_min,
+        recent_waits_s: lease.waits_s.iter().copied().map(f64::from).collect(),
+    }
+}
+
+fn arrivals(free: &Free, before_ms: u64) -> usize {
+    let new = |held: &Held<Ticket>| held.value.since_ms > before_ms;
+    let arrived = free.values().filter(|(_, held)| new(held));
+    arrived.map(|(_, held)| held.value.players.len()).sum()
+}
+
+/// The modes, each first in turn.
+fn modes_in_turn(queue: &Queue, pass: u64) -> impl Iterator<Item = &RuleSet> {
+    let first = (pass % queue.modes.len() as u64) as usize;
+    queue.modes[first..].iter().chain(&queue.modes[..first])
+}
+
+/// `POST /v1/match/queues/{queue}/tick`.
+pub(super) async fn tick<H: Ports, S: Store>(
+    caller: &Caller<'_, H, S>,
+) -> Result<Response, Refusal> {
+    let queue = caller.queue_of_path().await?;
+    let mut reply = TickReply::default();
+    for shard in 0..queue.shards {
+        let held = caller.lease(&queue, shard).await?;
+        if let Some(matches) = caller.drive(&queue, shard, held).await? {
+            reply.passes += 1;
+            reply.matches += matches;
+        }
+    }
+    Ok(Response::json(TICK.status, &reply))
+}

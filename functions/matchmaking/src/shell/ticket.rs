@@ -1,0 +1,321 @@
+//! Tickets as the store keeps them: one item in the partition of a pool shard.
+//!
+//! `SHARD.CREATED.NAME` is a ticket's id: where it is, when it was made (13 digits, Unix
+//! milliseconds), and a hash of who asked with which key, so that a retry names the same one.
+
+use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
+use edge::Refusal;
+use edge::store::{Condition, Key, Store, StoreError};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use wire::matching::{MAX_POOL_SHARDS, TICKET_GRACE_S, TicketEnd};
+use wire::problem::ProblemKind;
+use wire::{MatchId, MessageKey, ModeName, PlayerId, QueueName, TicketId};
+
+use super::Ports;
+use super::caller::Caller;
+use super::details::Details;
+use super::items::{self, Held};
+use super::player::Seat;
+
+/// How long a ticket is kept after it was last asked for, in milliseconds. It is written again
+/// when half of that is over, so it outlives the last request by [`TICKET_GRACE_S`] at least.
+pub(super) const TICKET_TTL_MS: u64 = 2 * TICKET_GRACE_S * 1000;
+/// How long a claimed ticket outlives what its match may take, in milliseconds: the time in which
+/// a pass or its client looks what came of the match.
+pub(super) const CLAIM_SLACK_MS: u64 = 60_000;
+/// How long the end of a ticket is remembered, in milliseconds.
+const TOMBSTONE_MS: u64 = 90_000;
+
+/// A party that waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Ticket {
+    /// The leader first.
+    #[serde(rename = "p")]
+    pub(super) players: Vec<Member>,
+    #[serde(rename = "m")]
+    pub(super) modes: Vec<ModeName>,
+    /// When the wait began, Unix milliseconds; 0 while the party gathers.
+    #[serde(rename = "s")]
+    pub(super) since_ms: u64,
+    #[serde(rename = "t")]
+    pub(super) state: State,
+}
+
+/// One of a party.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Member {
+    #[serde(rename = "i")]
+    pub(super) id: PlayerId,
+    /// None until he has joined.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub(super) details: Option<Details>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum State {
+    /// Not all have joined.
+    #[serde(rename = "g")]
+    Gathering,
+    #[serde(rename = "w")]
+    Waiting,
+    /// Is of a match, if that comes to be.
+    #[serde(rename = "c")]
+    Claimed(Claim),
+    #[serde(rename = "e")]
+    Ended(TicketEnd),
+    /// Not a party but a match that takes players.
+    #[serde(rename = "b")]
+    Backfill(Open),
+}
+
+/// A match that takes players.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Open {
+    #[serde(rename = "m")]
+    pub(super) id: MatchId,
+    /// Until when, Unix milliseconds.
+    #[serde(rename = "u")]
+    pub(super) until_ms: u64,
+}
+
+/// Which match a ticket is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Claim {
+    #[serde(rename = "m")]
+    pub(super) id: MatchId,
+    /// Which part of the match: 0 those whom it was formed of, then those who came later.
+    #[serde(rename = "p")]
+    pub(super) part: u32,
+    /// Until when the match may be undecided, Unix milliseconds.
+    #[serde(rename = "u")]
+    pub(super) until_ms: u64,
+}
+
+impl Ticket {
+    pub(super) fn tombstone(end: TicketEnd) -> Self {
+        Self {
+            players: Vec::new(),
+            modes: Vec::new(),
+            since_ms: 0,
+            state: State::Ended(end),
+        }
+    }
+
+    pub(super) fn leader(&self) -> Option<&PlayerId> {
+        self.players.first().map(|member| &member.id)
+    }
+
+    pub(super) fn has(&self, player: &PlayerId) -> bool {
+        self.players.iter().any(|member| member.id == *player)
+    }
+
+    /// The ticket back in the pool, with its waiting time.
+    pub(super) fn waiting(&self) -> Self {
+        Self {
+            state: State::Waiting,
+            ..self.clone()
+        }
+    }
+
+    /// The ticket at its end.
+    pub(super) fn ended(&self, end: TicketEnd) -> Self {
+        let bare = |member: &Member| Member {
+            id: member.id.clone(),
+            details: None,
+        };
+        Self {
+            players: self.players.iter().map(bare).collect(),
+            modes: self.modes.clone(),
+            since_ms: self.since_ms,
+            state: State::Ended(end),
+        }
+    }
+
+    fn expires_at_ms(&self, now_ms: u64) -> u64 {
+        match &self.state {
+            State::Gathering | State::Waiting => now_ms + TICKET_TTL_MS,
+            State::Claimed(claim) => claim.until_ms + CLAIM_SLACK_MS,
+            State::Ended(_) => now_ms + TOMBSTONE_MS,
+            State::Backfill(open) => open.until_ms,
+        }
+    }
+}
+
+/// Where a ticket is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TicketRef {
+    pub(super) queue: QueueName,
+    pub(super) shard: u32,
+    /// `CREATED.NAME`.
+    rest: String,
+}
+
+const CREATED_DIGITS: usize = 13;
+const NAME_CHARS: usize = 16;
+/// Before `rest` in the sort key.
+pub(super) const SORT_PREFIX: &str = "t#";
+
+impl TicketRef {
+    /// The ticket that `player` asks for with `key`.
+    pub(super) fn new(
+        queue: &QueueName,
+        shards: u32,
+        now_ms: u64,
+        player: &PlayerId,
+        key: &MessageKey,
+    ) -> Self {
+        let mut hash = Sha256::new();
+        for part in [queue.as_str(), player.as_str(), key.as_str()] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        let hash = hash.finalize();
+        let name = BASE32_NOPAD.encode(&hash[..10]).to_ascii_lowercase();
+        Self {
+            queue: queue.clone(),
+            shard: u32::from(hash[10]) % shards,
+            rest: format!("{now_ms:0CREATED_DIGITS$}.{name}"),
+        }
+    }
+
+    /// Reads an id.
+    ///
+    /// # Errors
+    /// `unknown-ticket`.
+    pub(super) fn parse(queue: &QueueName, id: &TicketId) -> Result<Self, Refusal> {
+        let read = || {
+            let (shard, rest) = id.as_str().split_once('.')?;
+            let (created, name) = rest.split_once('.')?;
+            let digits = created.len() == CREATED_DIGITS
+                && created.bytes().all(|byte| byte.is_ascii_digit());
+            let named =
+                name.len() == NAME_CHARS && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            let plain = shard.len() <= 2 && shard.bytes().all(|byte| byte.is_ascii_digit());
+            let shard: u32 = shard.parse().ok().filter(|_| plain)?;
+            (digits && named && shard < MAX_POOL_SHARDS).then(|| Self {
+                queue: queue.clone(),
+                shard,
+                rest: rest.to_owned(),
+            })
+        };
+        read().ok_or_else(|| {
+            Refusal::new(
+                ProblemKind::UnknownTicket,
+                "Give the ticket as the reply has named it.",
+            )
+        })
+    }
+
+    pub(super) fn of(seat: &Seat) -> Result<Self, Refusal> {
+        Self::parse(&seat.queue, &seat.ticket)
+    }
+
+    /// A ticket as its item is called.
+    pub(super) fn of_sort(queue: &QueueName, shard: u32, sort: &str) -> Option<Self> {
+        Some(Self {
+            queue: queue.clone(),
+            shard,
+            rest: sort.strip_prefix(SORT_PREFIX)?.to_owned(),
+        })
+    }
+
+    pub(super) fn is(&self, seat: &Seat) -> bool {
+        self.queue == seat.queue && self.id() == seat.ticket
+    }
+
+    /// The same for every retry of one request.
+    pub(super) fn name(&self) -> &str {
+        self.rest.split_once('.').map_or("", |(_, name)| name)
+    }
+
+    pub(super) fn id(&self) -> TicketId {
+        TicketId::new(format!("{}.{}", self.shard, self.rest)).expect("of its alphabet")
+    }
+
+    pub(super) fn partition(&self) -> String {
+        pool_partition(&self.queue, self.shard)
+    }
+
+    fn sort(&self) -> String {
+        format!("{SORT_PREFIX}{}", self.rest)
+    }
+}
+
+pub(super) fn pool_partition(queue: &QueueName, shard: u32) -> String {
+    format!("match-pool#{queue}#{shard}")
+}
+
+/// Eight bytes that stand for a player in lists of blocks.
+pub(super) fn player_hash(player: &PlayerId) -> String {
+    let hash = Sha256::digest(player.as_str().as_bytes());
+    BASE64URL_NOPAD.encode(&hash[..8])
+}
+
+impl<H: Ports, S: Store> Caller<'_, H, S> {
+    pub(super) async fn ticket(
+        &self,
+        ticket: &TicketRef,
+    ) -> Result<Option<Held<Ticket>>, StoreError> {
+        let (partition, sort) = (ticket.partition(), ticket.sort());
+        items::get(self.store, self.now_ms, Key::new(&partition, &sort)).await
+    }
+
+    /// Writes a ticket; its state says how long it is kept.
+    pub(super) async fn keep_ticket(
+        &self,
+        at: &TicketRef,
+        ticket: &Ticket,
+        condition: Condition,
+    ) -> Result<u64, StoreError> {
+        let (partition, sort) = (at.partition(), at.sort());
+        let (key, expires) = (
+            Key::new(&partition, &sort),
+            ticket.expires_at_ms(self.now_ms),
+        );
+        items::put(
+            self.store,
+            self.now_ms,
+            key,
+            ticket,
+            Some(expires),
+            condition,
+        )
+        .await
+    }
+
+    /// The ticket of the path.
+    pub(super) fn ticket_of_path(&self) -> Result<TicketRef, Refusal> {
+        let id: TicketId = self.call.parameter(1)?;
+        TicketRef::parse(&self.call.parameter(0)?, &id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_names_its_shard_and_survives_a_retry() {
+        let queue = QueueName::new("q").unwrap();
+        let (player, key) = ("ann".parse().unwrap(), "k1".parse().unwrap());
+        let first = TicketRef::new(&queue, 8, 1_700_000_000_000, &player, &key);
+        let later = TicketRef::new(&queue, 8, 1_700_000_009_000, &player, &key);
+        assert_eq!(first.name(), later.name());
+        assert_eq!(first.shard, later.shard);
+        assert_eq!(TicketRef::parse(&queue, &first.id()), Ok(first.clone()));
+        let sort = first.sort();
+        assert_eq!(TicketRef::of_sort(&queue, first.shard, &sort), Some(first));
+        for bad in [
+            "x",
+            "1.2.3",
+            "64.1700000000000.aaaaaaaaaaaaaaaa",
+            "1.1700000000000.short",
+        ] {
+            assert!(
+                TicketRef::parse(&queue, &bad.parse().unwrap()).is_err(),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Regions that take players: a summary of the fleet, made anew every few seconds by whoever needs
+//! it, so that a pass reads one item instead of every shard of every region.
+
+use std::collections::BTreeMap;
+
+use edge::Refusal;
+use edge::directory::shards_everywhere;
+use edge::store::{Condition, Key, Store};
+use serde::{Deserialize, Serialize};
+use wire::RegionName;
+use wire::fleet::ShardState;
+
+use super::Ports;
+use super::caller::Caller;
+use super::items;
+use crate::matcher::Region;
+
+/// How long a summary is good, in milliseconds.
+const FRESH_MS: u64 = 3_000;
+const KEY: Key<'static> = Key {
+    partition: "match-world",
+    sort: "regions",
+};
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Summary {
+    at_ms: u64,
+    /// Players whom each region can still take.
+    room: BTreeMap<RegionName, u32>,
+}
+
+impl<H: Ports, S: Store> Caller<'_, H, S> {
+    pub(super) async fn regions(&self) -> Result<Vec<Region>, Refusal> {
+        let held = items::get::<_, Summary>(self.store, self.now_ms, KEY).await?;
+        let fresh = held.filter(|held| self.now_ms < held.value.at_ms + FRESH_MS);
+        let summary = match fresh {
+            Some(held) => held.value,
+            None => {
+                let summary = self.summary().await?;
+                let expires = Some(self.now_ms + 60_000);
+                let always = Condition::Always;
+                items::put(self.store, self.now_ms, KEY, &summary, expires, always).await?;
+                summary
+            }
+        };
+        let region = |(name, room)| Region { name, room };
+        Ok(summary.room.into_iter().map(region).collect())
+    }
+
+    async fn summary(&self) -> Result<Summary, Refusal> {
+        let mut room = BTreeMap::new();
+        for shard in shards_everywhere(self.store, self.now_ms).await? {
+            let heartbeat = &shard.record.heartbeat;
+            if shard.live && !shard.record.draining && heartbeat.state == ShardState::Open {
+                let free = heartbeat
+                    .capacity
+                    .saturating_sub(heartbeat.load.participants);
+                *room.entry(heartbeat.region.clone()).or_insert(0) += free;
+            }
+        }
+        Ok(Summary {
+            at_ms: self.now_ms,
+            room,
+        })
+    }
+}

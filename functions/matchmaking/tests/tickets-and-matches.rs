@@ -5,7 +5,7 @@ mod rig;
 use edge::token::{KeySet, Verifier};
 use rig::{Rig, path, problem, read, rules, text, ticket};
 use serde_json::{Value, json};
-use wire::claims::Role;
+use wire::claims::{Grant, Permission, Role};
 use wire::matching::{
     BackfillReply, MatchReply, MatchStatus, QueueRules, RatingReply, ResultReply, SeatReply,
     TicketEnd, TicketReply, TicketStatus,
@@ -100,20 +100,20 @@ fn a_ticket_lives_on_without_its_client_for_the_grace_time_and_no_longer() {
     let rig = duel();
     let ann = rig.queued("q", "ann");
     for _ in 0..10 {
-        rig.pass(40_000);
+        rig.pass(70_000);
         let reply: TicketReply = read(&rig.look("ann", &ann));
         assert_eq!(
             (reply.status, reply.since_ms),
             (TicketStatus::Waiting, ann.since_ms)
         );
     }
-    rig.pass(44_999);
+    rig.pass(74_999);
     assert_eq!(
         rig.look("ann", &ann).status,
         200,
         "inside of the grace time"
     );
-    rig.pass(91_000);
+    rig.pass(151_000);
     assert_eq!(problem(&rig.look("ann", &ann)), "ticket-expired");
     assert_eq!(problem(&rig.queue("q", "ann", "k")), "ticket-expired");
     assert_eq!(
@@ -242,10 +242,9 @@ fn who_declines_is_out_and_the_other_waits_on_at_once() {
         .until("ann", &ann, TicketStatus::Proposed)
         .found
         .unwrap();
-    assert_eq!(
-        problem(&rig.accept("bob", &found.id, false)),
-        "not-accepted"
-    );
+    let declined: MatchReply = read(&rig.accept("bob", &found.id, false));
+    assert_eq!(declined.status, MatchStatus::Abandoned);
+    assert_eq!(problem(&rig.accept("ann", &found.id, true)), "not-accepted");
     let reply: TicketReply = read(&rig.look("ann", &ann));
     assert_eq!(
         (reply.status, reply.since_ms),
@@ -353,32 +352,71 @@ fn who_leaves_a_match_may_queue_and_another_takes_his_place() {
 }
 
 #[test]
-fn spectators_hear_everybodys_channel_and_no_team() {
+fn who_may_watch_hears_all_teams_and_speaks_in_none() {
     let rig = duel();
     let (_, _, found) = matched(&rig);
     let seats = format!("/v1/match/matches/{}/spectators", found.id);
-    let reply: MatchReply = read(&rig.call("eve", "POST", &seats, Value::Null));
-    let seat = reply.seat.unwrap();
     assert_eq!(
-        seat.channels.iter().map(|c| c.as_str()).collect::<Vec<_>>(),
-        ["spectators", "all"]
+        problem(&rig.call("eve", "POST", &seats, Value::Null)),
+        "channel-not-granted"
     );
+    let watch = |player: &str| {
+        let mut claims = rig::claims(player, None);
+        claims.grants = vec![Grant {
+            room: "match-*".into(),
+            channels: vec!["spectators".into()],
+            permissions: vec![Permission::Listen],
+        }];
+        rig.send(rig::request(&claims, "POST", &seats, Value::Null))
+    };
+    let reply: MatchReply = read(&watch("eve"));
+    let channels = reply.seat.unwrap().channels;
+    let channels: Vec<&str> = channels.iter().map(|channel| channel.as_str()).collect();
+    assert_eq!(channels, ["spectators", "team-t-1", "team-t-2", "all"]);
     for at in 1..wire::matching::MAX_SPECTATORS {
-        assert_eq!(
-            rig.call(&format!("w{at}"), "POST", &seats, Value::Null)
-                .status,
-            200
-        );
+        assert_eq!(watch(&format!("w{at}")).status, 200);
     }
+    assert_eq!(problem(&watch("late")), "limit-reached");
+    assert_eq!(watch("eve").status, 200, "again");
+}
+
+#[test]
+fn a_client_that_starts_anew_finds_its_invitation_its_ticket_and_its_match() {
+    let rig = Rig::with_queue(2, &rules(1, 2, json!({})));
+    let seat = |player: &str| -> SeatReply {
+        read(&rig.call(player, "GET", "/v1/match/seat", Value::Null))
+    };
+    let queue = "/v1/match/queues/q/tickets";
+    let ann: TicketReply = read(&rig.call("ann", "POST", queue, ticket("k", &["ann", "bob"])));
+    let invited = seat("bob").invitations;
     assert_eq!(
-        problem(&rig.call("late", "POST", &seats, Value::Null)),
-        "limit-reached"
+        (&invited[0].ticket, invited[0].leader.as_str()),
+        (&ann.ticket, "ann")
     );
     assert_eq!(
-        rig.call("eve", "POST", &seats, Value::Null).status,
+        rig.look("bob", &ann).status,
         200,
-        "again"
+        "he sees it before he joins"
     );
+    let _: TicketReply = read(&rig.call("bob", "PUT", &format!("{}/party", path(&ann)), json!({})));
+    assert_eq!(seat("bob").ticket, Some(ann.ticket.clone()));
+    let found = rig.until("bob", &ann, TicketStatus::Matched).found.unwrap();
+    for _ in 0..20 {
+        rig.pass(60_000);
+        assert_eq!(seat("bob").found.as_ref(), Some(&found.id));
+    }
+    assert_eq!(problem(&rig.queue("duel", "bob", "next")), "already-queued");
+    assert_eq!(
+        rig.call(
+            "bob",
+            "DELETE",
+            &format!("{}/party", path(&ann)),
+            Value::Null
+        )
+        .status,
+        204
+    );
+    assert_eq!(rig.queue("duel", "bob", "next").status, 201);
 }
 
 #[test]

@@ -23,8 +23,11 @@ pub const MAX_PARTY: usize = 16;
 pub const MAX_NAMED: usize = 64;
 /// Longest name or text of an attribute or language, in bytes.
 pub const MAX_TEXT_BYTES: usize = 64;
-/// Seconds that a ticket outlives the last request for it, at least.
-pub const TICKET_GRACE_S: u64 = 45;
+/// Seconds that a ticket outlives the last request for it, at least: more than the minute after
+/// which browsers run the timers of a hidden page.
+pub const TICKET_GRACE_S: u64 = 75;
+/// Most invitations that are told.
+pub const MAX_INVITATIONS: usize = 8;
 /// Channel of a match's room that everybody hears: players write there, and speak in their team's.
 pub const ALL_CHANNEL: &str = "all";
 /// Channel of a match's room where spectators are among themselves.
@@ -145,6 +148,8 @@ pub struct TicketReply {
     /// joined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<u64>,
+    /// The service's clock, Unix milliseconds.
+    pub now_ms: u64,
     /// Ask again after this time, milliseconds; none when nothing will change any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll_after_ms: Option<u64>,
@@ -343,8 +348,8 @@ pub struct CandidatesLeft {
     pub tickets: u32,
 }
 
-/// Where a player waits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Where a player waits or plays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SeatReply {
     /// His ticket, if he has one.
@@ -353,6 +358,24 @@ pub struct SeatReply {
     /// Its queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueName>,
+    /// The match that it led to, while he plays.
+    #[serde(rename = "match", default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<MatchId>,
+    /// Parties that have named him and that he may join; newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invitations: Vec<Invitation>,
+}
+
+/// A party that has named the player.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Invitation {
+    /// Its ticket.
+    pub ticket: TicketId,
+    /// Its queue.
+    pub queue: QueueName,
+    /// Who made it.
+    pub leader: PlayerId,
 }
 
 /// Body of `match-result`.

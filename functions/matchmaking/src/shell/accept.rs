@@ -76,6 +76,11 @@ pub(super) async fn accept<H: Ports, S: Store>(
         formed = caller.formed(&formed.id).await?;
         if formed.accepts.values().any(|accepted| !accepted) {
             caller.abandon(&queue, &formed, 0, false).await?;
+            if !request.accept {
+                let formed = caller.formed(&formed.id).await?;
+                let reply = caller.match_reply(&formed).await?;
+                return Ok(Response::json(ACCEPT.status, &reply));
+            }
         } else if all_accepted(&formed) && caller.decide(&formed, 0, Phase::Ready).await? {
             caller.open_room(&formed.id, formed.first()?).await;
         } else if matches!(formed.phase(0), Some(Phase::Proposed(_))) && !all_accepted(&formed) {

@@ -85,6 +85,12 @@ pub(super) async fn queue_up<H: Ports, S: Store>(
         Ok(_) | Err(StoreError::ConditionFailed) => {}
         Err(error) => return Err(error.into()),
     }
+    let absent = ticket
+        .players
+        .iter()
+        .filter(|member| member.details.is_none());
+    let absent: Vec<PlayerId> = absent.map(|member| member.id.clone()).collect();
+    caller.invite(&absent, &at).await?;
     let reply = caller.look(&queue, &at, true).await?;
     Ok(Response::json(QUEUE_UP.status, &reply))
 }

@@ -9,10 +9,11 @@
 use std::collections::BTreeMap;
 
 use edge::Refusal;
+use edge::blocks::blocked_by;
 use edge::http::Response;
 use edge::store::{Condition, Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
-use wire::matching::{Rating, SeatReply, TicketEnd};
+use wire::matching::{Invitation, MAX_INVITATIONS, Rating, SeatReply, TicketEnd};
 use wire::problem::ProblemKind;
 use wire::routes::SEAT;
 use wire::{MatchId, PlayerId, QueueName, TicketId};
@@ -20,7 +21,7 @@ use wire::{MatchId, PlayerId, QueueName, TicketId};
 use super::Ports;
 use super::caller::{Caller, MAX_ATTEMPTS, conflict};
 use super::items::{self, Held, unchanged};
-use super::ticket::{State, Ticket, TicketRef};
+use super::ticket::{State, TICKET_TTL_MS, Ticket, TicketRef};
 use crate::ratings::NEWCOMER;
 
 /// Longer than any host lets a request run, in milliseconds.
@@ -29,7 +30,11 @@ const REQUEST_MAX_MS: u64 = 60_000;
 const STRANGER_MS: u64 = 24 * 60 * 60 * 1000;
 /// Ended tickets and rated matches that are remembered.
 const REMEMBERED: usize = 8;
+/// Most invitations that are read to find the newest.
+const MAX_READ: usize = 64;
 const SORT: &str = "player";
+/// Prefix of the sort key of an invitation; its leader follows.
+const INVITE: &str = "invite#";
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Player {
@@ -54,6 +59,9 @@ pub(super) struct Seat {
     pub(super) ticket: TicketId,
     #[serde(rename = "a")]
     at_ms: u64,
+    /// The match that the ticket led to.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    pub(super) found: Option<MatchId>,
 }
 
 /// A rating and how many matches are in it.
@@ -90,6 +98,17 @@ impl Player {
             remember(&mut self.ended, name);
         }
         self.stand_up(ticket) || !is_known
+    }
+
+    /// Notes to which match the ticket of the seat led. Whether that changed anything.
+    pub(super) fn note_match(&mut self, ticket: &TicketRef, id: &MatchId) -> bool {
+        match &mut self.seat {
+            Some(seat) if ticket.is(seat) && seat.found.is_none() => {
+                seat.found = Some(id.clone());
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Whether a result of this match is in the ratings; notes it if not.
@@ -206,12 +225,13 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
                         is_old,
                     });
                 }
-                self.clear(&seated, is_old).await?;
+                self.clear(id, &seat, &seated, is_old).await?;
             }
             player.seat = Some(Seat {
                 queue: ticket.queue.clone(),
                 ticket: ticket.id(),
                 at_ms: self.now_ms,
+                found: None,
             });
             match self.keep_player(id, &player, condition).await {
                 Ok(()) => {
@@ -233,7 +253,19 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
     }
 
     /// Makes sure that the ticket of a seat that shall be taken over neither waits nor ever will.
-    async fn clear(&self, seated: &TicketRef, is_old: bool) -> Result<(), Refusal> {
+    async fn clear(
+        &self,
+        player: &PlayerId,
+        seat: &Seat,
+        seated: &TicketRef,
+        is_old: bool,
+    ) -> Result<(), Refusal> {
+        if let Some(id) = &seat.found {
+            return match self.plays_in(player, id).await? {
+                true => Err(already_queued()),
+                false => Ok(()),
+            };
+        }
         let held = match self.ticket(seated).await? {
             None if is_old => return Ok(()),
             None => {
@@ -254,6 +286,11 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             State::Ended(_) => Ok(()),
             _ => Err(already_queued()),
         }
+    }
+
+    async fn plays_in(&self, player: &PlayerId, id: &MatchId) -> Result<bool, StoreError> {
+        let formed = self.formed(id).await?;
+        Ok(formed.is_running() && formed.team_of(player).is_some())
     }
 
     /// Ends a player's part in a ticket.
@@ -285,21 +322,66 @@ fn already_queued() -> Refusal {
     )
 }
 
+impl<H: Ports, S: Store> Caller<'_, H, S> {
+    /// Tells players that a party has named them.
+    pub(super) async fn invite(
+        &self,
+        players: &[PlayerId],
+        ticket: &TicketRef,
+    ) -> Result<(), StoreError> {
+        let invitation = Invitation {
+            ticket: ticket.id(),
+            queue: ticket.queue.clone(),
+            leader: self.me().clone(),
+        };
+        let expires = Some(self.now_ms + TICKET_TTL_MS);
+        for player in players {
+            // A player has one invitation of each leader.
+            let (partition, sort) = (partition(player), format!("{INVITE}{}", self.me()));
+            let (key, always) = (Key::new(&partition, &sort), Condition::Always);
+            items::put(self.store, self.now_ms, key, &invitation, expires, always).await?;
+        }
+        Ok(())
+    }
+
+    async fn invitations(&self) -> Result<Vec<Invitation>, StoreError> {
+        let partition = partition(self.me());
+        let bounds = (INVITE, "invite#~");
+        let items = items::range(self.store, self.now_ms, &partition, bounds, MAX_READ).await?;
+        let mut found: Vec<(Option<u64>, Invitation)> = Vec::new();
+        for item in &items {
+            let held = Held::<Invitation>::read(item)?;
+            found.push((held.expires_at_ms, held.value));
+        }
+        found.sort_by_key(|(expires, _)| std::cmp::Reverse(*expires));
+        let blocked = blocked_by(self.store, self.now_ms, self.me()).await?;
+        let wanted = found.into_iter().map(|(_, invitation)| invitation);
+        let wanted = wanted.filter(|invitation| !blocked.contains(&invitation.leader));
+        Ok(wanted.take(MAX_INVITATIONS).collect())
+    }
+}
+
 /// `GET /v1/match/seat`.
 pub(super) async fn seat<H: Ports, S: Store>(
     caller: &Caller<'_, H, S>,
 ) -> Result<Response, Refusal> {
     let held = caller.player(caller.me()).await?;
     let mut reply = SeatReply {
-        ticket: None,
-        queue: None,
+        invitations: caller.invitations().await?,
+        ..SeatReply::default()
     };
     if let Some(seat) = held.and_then(|held| held.value.seat) {
-        let ticket = caller.ticket(&TicketRef::of(&seat)?).await?;
-        let lives = ticket.is_some_and(|held| !matches!(held.value.state, State::Ended(_)));
+        let lives = match &seat.found {
+            Some(id) => caller.plays_in(caller.me(), id).await?,
+            None => {
+                let ticket = caller.ticket(&TicketRef::of(&seat)?).await?;
+                ticket.is_some_and(|held| !matches!(held.value.state, State::Ended(_)))
+            }
+        };
         if lives {
             reply.ticket = Some(seat.ticket);
             reply.queue = Some(seat.queue);
+            reply.found = seat.found;
         }
     }
     Ok(Response::json(SEAT.status, &reply))

@@ -1,14 +1,18 @@
-//! Spectators: they hear everybody's channel and have one of their own.
+//! Spectators: they hear all teams and have a channel of their own. Who may watch is the game's
+//! decision, because he hears both sides: his token must grant it.
 
 use edge::Refusal;
 use edge::http::Response;
 use edge::store::{Condition, Store};
-use wire::matching::MAX_SPECTATORS;
+use wire::ChannelName;
+use wire::matching::{MAX_SPECTATORS, SPECTATORS_CHANNEL};
 use wire::problem::ProblemKind;
 use wire::routes::SPECTATE;
+use wire::ticket::Permissions;
 
 use super::Ports;
 use super::caller::Caller;
+use super::formed::room_of;
 
 /// `POST /v1/match/matches/{match}/spectators`. Two who come in the same moment may both get the
 /// last seat.
@@ -16,6 +20,14 @@ pub(super) async fn spectate<H: Ports, S: Store>(
     caller: &Caller<'_, H, S>,
 ) -> Result<Response, Refusal> {
     let mut formed = caller.formed_of_path().await?;
+    let channel = ChannelName::new(SPECTATORS_CHANNEL).expect("of its alphabet");
+    let granted = caller.claims.permissions(&room_of(&formed.id), &channel);
+    if !granted.contains(Permissions::LISTEN) {
+        return Err(Refusal::new(
+            ProblemKind::ChannelNotGranted,
+            "Get a token from the game that grants the channel spectators of the match's room.",
+        ));
+    }
     if !formed.is_running() {
         return Err(not_running());
     }

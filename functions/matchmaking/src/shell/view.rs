@@ -5,6 +5,7 @@ use edge::http::Response;
 use edge::store::{Condition, Store, StoreError};
 use edge::{config, token};
 use wire::claims::{Claims, Grant, Permission, Profile};
+use wire::limits::MAX_CHANNELS;
 use wire::matching::{
     ALL_CHANNEL, MatchReply, MatchSeat, MatchStatus, MatchTeam, Member, SPECTATORS_CHANNEL,
     TicketReply, TicketStatus,
@@ -78,12 +79,22 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             }
             Some(Standing::Ready(formed)) => {
                 reply.status = TicketStatus::Matched;
+                self.note_match(at, &formed).await?;
                 reply.poll_after_ms = None;
                 reply.found = Some(self.match_reply(&formed).await?);
             }
             Some(Standing::Abandoned) | None => {}
         }
         Ok(reply)
+    }
+
+    /// Lets the caller find his match again, which outlives its tickets.
+    async fn note_match(&self, at: &TicketRef, formed: &Formed) -> Result<(), Refusal> {
+        if formed.team_of(self.me()).is_some() {
+            self.change_player(self.me(), |player| player.note_match(at, &formed.id))
+                .await?;
+        }
+        Ok(())
     }
 
     /// Keeps a ticket alive whose time is half over.
@@ -123,6 +134,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             status,
             players: ticket.players.iter().map(member).collect(),
             since_ms: (ticket.since_ms > 0).then_some(ticket.since_ms),
+            now_ms: self.now_ms,
             poll_after_ms,
             typical_wait_s: None,
             ended,
@@ -179,24 +191,37 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         teams: &[MatchTeam],
     ) -> Result<Option<MatchSeat>, Refusal> {
         let own = teams.iter().find(|team| team.players.contains(self.me()));
-        let channels = match own {
-            Some(team) => [team.channel.clone(), name(ALL_CHANNEL)],
+        let speak = [Permission::Speak, Permission::Listen, Permission::Chat];
+        let grants: Vec<(ChannelName, Vec<Permission>)> = match own {
+            // All read what a player writes to everybody; nobody of the other team hears him.
+            Some(team) => vec![
+                (team.channel.clone(), speak.to_vec()),
+                (
+                    name(ALL_CHANNEL),
+                    vec![Permission::Listen, Permission::Chat],
+                ),
+            ],
             None if formed.watchers.contains(self.me()) => {
-                [name(SPECTATORS_CHANNEL), name(ALL_CHANNEL)]
+                let hears = teams.iter().map(|team| team.channel.clone());
+                let hears = hears.chain([name(ALL_CHANNEL)]);
+                let hears = hears.map(|channel| (channel, vec![Permission::Listen]));
+                [(name(SPECTATORS_CHANNEL), speak.to_vec())]
+                    .into_iter()
+                    .chain(hears)
+                    .collect()
             }
             None => return Ok(None),
         };
+        let channels: Vec<ChannelName> = grants
+            .iter()
+            .take(MAX_CHANNELS)
+            .map(|(channel, _)| channel.clone())
+            .collect();
         let expires_at = self.now_ms / 1000 + TOKEN_S;
-        let speak = [Permission::Speak, Permission::Listen, Permission::Chat];
-        // Who plays writes to everybody; who watches reads along.
-        let all: &[Permission] = match own {
-            Some(_) => &[Permission::Listen, Permission::Chat],
-            None => &[Permission::Listen],
-        };
-        let grant = |channel: &ChannelName, permissions: &[Permission]| Grant {
+        let grant = |(channel, permissions): (ChannelName, Vec<Permission>)| Grant {
             room: room_of(&formed.id).to_string(),
             channels: vec![channel.to_string()],
-            permissions: permissions.to_vec(),
+            permissions,
         };
         let claims = Claims {
             sub: self.me().clone(),
@@ -209,12 +234,12 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
                 ..self.claims.profile
             },
             role: None,
-            grants: vec![grant(&channels[0], &speak), grant(&channels[1], all)],
+            grants: grants.into_iter().take(MAX_CHANNELS).map(grant).collect(),
         };
         Ok(Some(MatchSeat {
             token: token::sign_as_edge(&claims, &self.secret),
             expires_at,
-            channels: channels.to_vec(),
+            channels,
         }))
     }
 

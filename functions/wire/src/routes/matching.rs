@@ -157,7 +157,7 @@ pub const SEAT: Route = Route {
     function: Function::Matchmaking,
     method: "GET",
     path: "/v1/match/seat",
-    summary: "Find the caller's ticket, after a restart of the client",
+    summary: "Find the caller's ticket, match and invitations, after a restart of the client",
     auth: Auth::Player,
     body: None,
     status: 200,
@@ -204,14 +204,18 @@ pub const SPECTATE: Route = Route {
     function: Function::Matchmaking,
     method: "POST",
     path: "/v1/match/matches/{match}/spectators",
-    summary: "Take a spectator's seat: hear everybody's channel",
+    summary: "Take a spectator's seat, if the token grants the channel spectators of the match's room",
     auth: Auth::Player,
     body: None,
     status: 200,
     problems: &[
         TOKEN,
         MATCH,
-        &[ProblemKind::MatchNotRunning, ProblemKind::LimitReached],
+        &[
+            ProblemKind::ChannelNotGranted,
+            ProblemKind::MatchNotRunning,
+            ProblemKind::LimitReached,
+        ],
     ],
 };
 

@@ -12,7 +12,9 @@
 //!    together with it.
 //! 2. From `max_wait_s` on a ticket is **overdue**: soft rules do not apply to a match around it,
 //!    and its search may take more steps and looks at more candidates.
-//! 3. Overdue tickets are the oldest, so they come first in every pass. One that finds enough
+//! 3. The work of a pass has a bound, whatever the tickets. A part of it is given to tickets from a
+//!    random one on, so that nobody is without a turn for long behind older ones that fit nobody.
+//! 4. Overdue tickets are the oldest, so they come first in every pass. One that finds enough
 //!    company under the hard rules is matched in that pass; one that does not is told which hard
 //!    rule stands in its way ([`Waiting`]), because time will not remove it.
 //!
@@ -159,11 +161,7 @@ pub struct NextExpansion {
 pub fn form(tickets: &[Ticket], rules: &RuleSet, world: &World, now_ms: u64, seed: u64) -> Outcome {
     let pool = Pool::new(tickets, rules, world, now_ms, seed);
     let mut pass = Pass::new(&pool, rules);
-    for anchor in 0..pool.entries.len() as u32 {
-        if pass.free[anchor as usize] {
-            pass.attempt(anchor);
-        }
-    }
+    pass.take_turns(seed);
     let waiting = explain::waiting(&pool, rules, world, &pass);
     Outcome {
         matches: pass.matches,
@@ -171,6 +169,10 @@ pub fn form(tickets: &[Ticket], rules: &RuleSet, world: &World, now_ms: u64, see
     }
 }
 
+/// Work of one pass: about so many tickets are looked at or placed before it ends.
+const WORK: u64 = 8_000_000;
+/// Of it, what is kept for tickets whose turn comes late.
+const WORK_LATE: u64 = WORK / 4;
 /// Steps of search that one pass gives to all its overdue tickets together.
 const OVERDUE_STEPS: usize = 200_000;
 /// Most steps of one overdue ticket in one region.
@@ -193,6 +195,8 @@ struct Pass<'a> {
     /// Why the last attempt around a ticket found nothing.
     failures: Vec<Option<Failure>>,
     overdue_steps: usize,
+    /// What is left of [`WORK`].
+    work: u64,
     matches: Vec<Match>,
 }
 
@@ -208,7 +212,36 @@ impl<'a> Pass<'a> {
             room: pool.regions.iter().map(|region| region.room).collect(),
             failures: vec![None; pool.entries.len()],
             overdue_steps: (OVERDUE_STEPS / overdue.max(1)).min(OVERDUE_STEPS_EACH),
+            work: WORK,
             matches: Vec::new(),
+        }
+    }
+
+    /// Lets every ticket that is still free be an anchor, oldest first, while there is work left.
+    /// The last part of it goes to tickets from a random one on: otherwise many old tickets that
+    /// fit nobody would keep younger ones from ever having their turn.
+    fn take_turns(&mut self, seed: u64) {
+        let count = self.pool.entries.len() as u32;
+        let mut next = 0;
+        while next < count && self.work > WORK_LATE {
+            self.turn(next);
+            next += 1;
+        }
+        let rest = u64::from(count - next).max(1);
+        let first = next + (pool::draw(seed, "turn") % rest) as u32;
+        for anchor in (first..count).chain(next..first) {
+            self.turn(anchor);
+        }
+    }
+
+    fn turn(&mut self, anchor: u32) {
+        if !self.free[anchor as usize] {
+            return;
+        }
+        if self.work == 0 {
+            self.failures[anchor as usize] = Some(Failure::Turn);
+        } else {
+            self.attempt(anchor);
         }
     }
 
@@ -225,12 +258,17 @@ impl<'a> Pass<'a> {
             let wanted = index::Wanted {
                 anchor,
                 region,
+                stage: self.rules.stage_index(entry.waited_s),
                 limits,
                 window,
             };
-            let candidates = self.index.gather(self.pool, &wanted, &self.free);
+            let (pool, work) = (self.pool, &mut self.work);
             let deep = overdue.then_some(self.overdue_steps);
-            match search::search(self.pool, limits, anchor, &candidates, room, deep) {
+            let gathered = self.index.gather(pool, &wanted, &self.free, work);
+            let found = gathered.and_then(|candidates| {
+                search::search(pool, limits, anchor, &candidates, room, deep, work)
+            });
+            match found {
                 Ok(found) => return self.settle(anchor, found),
                 Err(why) => failure = failure.max(why),
             }

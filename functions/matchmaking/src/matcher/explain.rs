@@ -11,6 +11,11 @@ use crate::rules::{Limits, RuleSet, Scope};
 /// Checks before the requirements, in their order, with the paths that they are told by.
 const FIXED: [&str; 4] = ["rating.spread", "latency.max_ms", "cross_play", "blocks"];
 
+/// About how many tickets are looked at to explain all that wait.
+const LOOKS: usize = 4_000_000;
+/// The least for each of them.
+const LOOKS_MIN: usize = 32;
+
 /// Explains every ticket that is left, oldest first.
 pub(super) fn waiting(pool: &Pool, rules: &RuleSet, world: &World, pass: &Pass) -> Vec<Waiting> {
     let mut rest: Vec<u32> = (0..pool.entries.len() as u32)
@@ -166,8 +171,9 @@ impl Explainer<'_> {
             limits,
         };
         let whole = rest.len() <= EXACT;
-        let inside = if whole { EXACT } else { EXACT * 3 / 4 };
-        let outside = if whole { EXACT } else { EXACT / 8 };
+        let looks = (LOOKS / rest.len().max(1)).clamp(LOOKS_MIN, EXACT);
+        let inside = if whole { EXACT } else { looks * 3 / 4 };
+        let outside = if whole { EXACT } else { looks / 8 };
         for (part, most) in [(within, inside), (below, outside), (above, outside)] {
             let step = part.len().div_ceil(most).max(1);
             let sample = || part.iter().step_by(step).filter(|v| v.ticket != ticket);

@@ -12,7 +12,7 @@ use super::search::Failure;
 use crate::rules::{Limits, Requirement, RuleSet, Scope};
 
 /// How much more work a ticket is whose attributes must be read.
-const CLOSE_LOOK: u64 = 2;
+const CLOSE_LOOK: u64 = 4;
 /// Lists that are as much work as one ticket.
 const LISTS_PER_TICKET: usize = 4;
 /// Candidates looked at for each that is taken.

@@ -12,7 +12,9 @@
 //!    together with it.
 //! 2. From `max_wait_s` on a ticket is **overdue**: soft rules do not apply to a match around it,
 //!    and its search may take more steps and looks at more candidates.
-//! 3. Overdue tickets are the oldest, so they come first in every pass. One that finds enough
+//! 3. The work of a pass has a bound, whatever the tickets. A part of it is given to tickets from a
+//!    random one on, so that nobody is without a turn for long behind older ones that fit nobody.
+//! 4. Overdue tickets are the oldest, so they come first in every pass. One that finds enough
 //!    company under the hard rules is matched in that pass; one that does not is told which hard
 //!    rule stands in its way ([`Waiting`]), because time will not remove it.
 //!
@@ -61,8 +63,8 @@ pub struct Region {
 /// Most regions of one world.
 pub const MAX_REGIONS: usize = 64;
 
-/// Waiting tickets up to which candidates are counted exactly. Of more, about this many are looked
-/// at for each: three in four of them within the rating spread.
+/// Waiting tickets up to which candidates are counted exactly. Of more, at most about this many are
+/// looked at for each, of very many fewer: three in four of them within the rating spread.
 pub const EXACT: usize = 128;
 
 /// What a pass found.
@@ -158,12 +160,8 @@ pub struct NextExpansion {
 /// is Unix time. `seed` decides who goes first among tickets of the same millisecond.
 pub fn form(tickets: &[Ticket], rules: &RuleSet, world: &World, now_ms: u64, seed: u64) -> Outcome {
     let pool = Pool::new(tickets, rules, world, now_ms, seed);
-    let mut pass = Pass::new(&pool, rules);
-    for anchor in 0..pool.entries.len() as u32 {
-        if pass.free[anchor as usize] {
-            pass.attempt(anchor);
-        }
-    }
+    let mut pass = Pass::new(&pool, rules, WORK);
+    pass.take_turns(seed);
     let waiting = explain::waiting(&pool, rules, world, &pass);
     Outcome {
         matches: pass.matches,
@@ -171,6 +169,10 @@ pub fn form(tickets: &[Ticket], rules: &RuleSet, world: &World, now_ms: u64, see
     }
 }
 
+/// Work of one pass: about so many tickets are looked at or placed before it ends.
+const WORK: u64 = 8_000_000;
+/// Which part of it is kept for tickets whose turn comes late: one in so many.
+const WORK_LATE: u64 = 4;
 /// Steps of search that one pass gives to all its overdue tickets together.
 const OVERDUE_STEPS: usize = 200_000;
 /// Most steps of one overdue ticket in one region.
@@ -193,11 +195,14 @@ struct Pass<'a> {
     /// Why the last attempt around a ticket found nothing.
     failures: Vec<Option<Failure>>,
     overdue_steps: usize,
+    /// What is left of the pass's work, and what of it is for those whose turn comes late.
+    work: u64,
+    work_late: u64,
     matches: Vec<Match>,
 }
 
 impl<'a> Pass<'a> {
-    fn new(pool: &'a Pool<'a>, rules: &'a RuleSet) -> Self {
+    fn new(pool: &'a Pool<'a>, rules: &'a RuleSet, work: u64) -> Self {
         let is_overdue = |entry: &&pool::Entry| rules.is_overdue(entry.waited_s);
         let overdue = pool.entries.iter().filter(is_overdue).count();
         Self {
@@ -208,7 +213,37 @@ impl<'a> Pass<'a> {
             room: pool.regions.iter().map(|region| region.room).collect(),
             failures: vec![None; pool.entries.len()],
             overdue_steps: (OVERDUE_STEPS / overdue.max(1)).min(OVERDUE_STEPS_EACH),
+            work,
+            work_late: work / WORK_LATE,
             matches: Vec::new(),
+        }
+    }
+
+    /// Lets every ticket that is still free be an anchor, oldest first, while there is work left.
+    /// The last part of it goes to tickets from a random one on: otherwise many old tickets that
+    /// fit nobody would keep younger ones from ever having their turn.
+    fn take_turns(&mut self, seed: u64) {
+        let count = self.pool.entries.len() as u32;
+        let mut next = 0;
+        while next < count && self.work > self.work_late {
+            self.turn(next);
+            next += 1;
+        }
+        let rest = u64::from(count - next).max(1);
+        let first = next + (pool::draw(seed, "turn") % rest) as u32;
+        for anchor in (first..count).chain(next..first) {
+            self.turn(anchor);
+        }
+    }
+
+    fn turn(&mut self, anchor: u32) {
+        if !self.free[anchor as usize] {
+            return;
+        }
+        if self.work == 0 {
+            self.failures[anchor as usize] = Some(Failure::Turn);
+        } else {
+            self.attempt(anchor);
         }
     }
 
@@ -225,12 +260,17 @@ impl<'a> Pass<'a> {
             let wanted = index::Wanted {
                 anchor,
                 region,
+                stage: self.rules.stage_index(entry.waited_s),
                 limits,
                 window,
             };
-            let candidates = self.index.gather(self.pool, &wanted, &self.free);
+            let (pool, work) = (self.pool, &mut self.work);
             let deep = overdue.then_some(self.overdue_steps);
-            match search::search(self.pool, limits, anchor, &candidates, room, deep) {
+            let gathered = self.index.gather(pool, &wanted, &self.free, work);
+            let found = gathered.and_then(|candidates| {
+                search::search(pool, limits, anchor, &candidates, room, deep, work)
+            });
+            match found {
                 Ok(found) => return self.settle(anchor, found),
                 Err(why) => failure = failure.max(why),
             }
@@ -255,5 +295,72 @@ impl<'a> Pass<'a> {
         }
         self.matches
             .push(place::describe(self.pool, limits, anchor, region, &teams));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ticket::{AttributeValue, Player, Rating};
+    use std::collections::BTreeMap;
+    use wire::ModeName;
+
+    const RULES: &str = r#"{
+        "mode": "m", "version": 1, "max_wait_s": 60, "attributes": { "maps": { "type": "set" } },
+        "teams": [{ "name": "side", "count": 2, "players": { "min": 1, "max": 1 } }],
+        "rules": [{ "type": "overlap", "attribute": "maps", "min": 1 }]
+    }"#;
+
+    fn ticket(number: u64, map: &str) -> Ticket {
+        let maps = AttributeValue::Set([map.to_owned()].into());
+        let player = Player {
+            id: format!("p{number}").parse().unwrap(),
+            rating: Rating {
+                mu: number as f64,
+                sigma: 1.0,
+            },
+            attributes: BTreeMap::from([("maps".to_owned(), maps)]),
+            latency_ms: BTreeMap::new(),
+            platform: "pc".to_owned(),
+            cross_play: true,
+            languages: Vec::new(),
+            blocks: Vec::new(),
+        };
+        Ticket {
+            id: format!("t{number}").parse().unwrap(),
+            players: vec![player],
+            modes: vec![ModeName::new("m").unwrap()],
+            since_ms: number,
+        }
+    }
+
+    #[test]
+    fn young_tickets_get_a_turn_although_old_ones_use_up_the_work() {
+        let rules = RuleSet::from_json(RULES).unwrap();
+        // Each of the old ones likes its own map alone; the two youngest share one.
+        let mut tickets: Vec<Ticket> = (0..500).map(|n| ticket(n, &format!("m{n}"))).collect();
+        tickets.extend([ticket(500, "ours"), ticket(501, "ours")]);
+        let region = Region {
+            name: "east".parse().unwrap(),
+            room: 10,
+        };
+        let world = World {
+            regions: vec![region],
+            ..World::default()
+        };
+        let (mut matched, mut without_turn) = (0, 0);
+        for seed in 0..200 {
+            let pool = Pool::new(&tickets, &rules, &world, 90_000, seed);
+            // Enough for about forty turns.
+            let mut pass = Pass::new(&pool, &rules, 40_000);
+            pass.take_turns(seed);
+            matched += pass.matches.len();
+            let told = explain::waiting(&pool, &rules, &world, &pass);
+            let turn = |waiting: &&Waiting| waiting.blocked_by[0] == "turn";
+            without_turn += told.iter().filter(turn).count();
+        }
+        // A quarter of the work is ten turns or so in five hundred.
+        assert!((2..20).contains(&matched), "{matched} of 200 passes");
+        assert!(without_turn > 200 * 400, "{without_turn}");
     }
 }

@@ -1,219 +1,186 @@
-//! The report of a day as one HTML page that needs nothing else.
+//! Charts as inline SVG, coloured by the style sheet of the page they are in.
 
 use std::fmt::Write as _;
 
-use crate::day::{Hour, Outcome, quantile_or_zero};
+/// Width and height of the inside of a chart, and its margins left, top, right and bottom, in
+/// user units.
+const SIZE: (f64, f64) = (500.0, 190.0);
+const MARGIN: (f64, f64, f64, f64) = (52.0, 14.0, 12.0, 36.0);
 
-/// Width and height of the inside of a chart, and its margins, in user units.
-const SIZE: (f64, f64) = (560.0, 180.0);
-const MARGIN: (f64, f64) = (48.0, 24.0);
-const COLOURS: [&str; 3] = ["#2563eb", "#d97706", "#dc2626"];
+/// A line or a group of bars: what it is called, and a value for each place on the x axis.
+pub type Series = (&'static str, Vec<f64>);
 
-/// A line: what it is called, and a value for each hour.
-pub type Line = (&'static str, Vec<f64>);
-
-/// Quantiles of something, hour by hour.
-pub fn quantiles(
-    outcome: &Outcome,
-    shares: &[(&'static str, f64)],
-    of: impl Fn(&Hour) -> &Vec<f64>,
-) -> Vec<Line> {
-    let line = |share: f64| {
-        outcome
-            .hours
-            .iter()
-            .map(|hour| quantile_or_zero(of(hour), share))
-            .collect()
-    };
-    shares
-        .iter()
-        .map(|(name, share)| (*name, line(*share)))
-        .collect()
+/// What a chart shows.
+pub struct Chart {
+    /// What it is about, with the unit.
+    pub title: &'static str,
+    /// What the x axis is.
+    pub axis: &'static str,
+    /// Names of the places on the x axis.
+    pub places: Vec<String>,
+    /// Bars instead of lines.
+    pub bars: bool,
+    /// Where the y axis begins; 0 nearly always.
+    pub base: f64,
+    /// At most five.
+    pub series: Vec<Series>,
 }
 
-/// The page.
-pub fn page(outcome: &Outcome, about: &str) -> String {
-    let all = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
-    let two = &all[..2];
-    let count = |of: fn(&Hour) -> usize| -> Vec<f64> {
-        outcome.hours.iter().map(|hour| of(hour) as f64).collect()
-    };
-    let share = |hour: &Hour| 100.0 * hour.shared_language as f64 / hour.matches.max(1) as f64;
-    let charts = [
-        (
-            "Arrivals and matches per hour",
-            vec![
-                ("parties", count(|hour| hour.arrived)),
-                ("matches", count(|hour| hour.matches)),
-            ],
-        ),
-        (
-            "Wait, seconds",
-            quantiles(outcome, &all, |hour| &hour.waits_s),
-        ),
-        (
-            "Rating spread of a match",
-            quantiles(outcome, two, |hour| &hour.spreads),
-        ),
-        ("Predicted win of the better team, %", {
-            let mut lines = quantiles(outcome, two, |hour| &hour.favourites);
-            lines
-                .iter_mut()
-                .flat_map(|line| &mut line.1)
-                .for_each(|value| *value *= 100.0);
-            lines
-        }),
-        (
-            "Distance of the teams' rating distributions",
-            quantiles(outcome, two, |hour| &hour.distributions),
-        ),
-        (
-            "Worst round trip in a match, ms",
-            quantiles(outcome, two, |hour| &hour.latencies_ms),
-        ),
-        (
-            "Round trip above the player's best region, ms",
-            quantiles(outcome, &all, |hour| &hour.detours_ms),
-        ),
-        (
-            "Matches in which all share a language, %",
-            vec![("share", outcome.hours.iter().map(share).collect())],
-        ),
-    ];
-    let mut page = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Matchmaking: a day</title>\
-         <style>body{{font:15px system-ui;margin:2rem;max-width:1300px}}main{{display:grid;\
-         grid-template-columns:repeat(auto-fill,minmax(520px,1fr));gap:1rem}}figure{{margin:0}}\
-         svg{{width:100%;height:auto}}text{{font:11px system-ui;fill:#555}}\
-         table{{border-collapse:collapse}}td,th{{padding:.15rem .7rem;text-align:right}}\
-         </style><h1>Matchmaking: a simulated day</h1><p>{about}</p><main>"
-    );
-    for (title, lines) in &charts {
-        chart(&mut page, title, lines);
-    }
-    page.push_str("</main><h2>Hour by hour</h2>");
-    table(&mut page, outcome);
-    page.push_str("</html>\n");
-    page
-}
-
-fn chart(page: &mut String, title: &str, lines: &[Line]) {
-    let (width, height) = (SIZE.0 + MARGIN.0 + 10.0, SIZE.1 + 2.0 * MARGIN.1);
-    let highest = lines
-        .iter()
-        .flat_map(|line| &line.1)
-        .copied()
-        .fold(0.0, f64::max);
-    let top = round_up(highest);
-    let hours = lines.iter().map(|line| line.1.len()).max().unwrap_or(0);
-    let x = |hour: usize| MARGIN.0 + SIZE.0 * hour as f64 / (hours.max(2) - 1) as f64;
-    let y = |value: f64| MARGIN.1 + SIZE.1 * (1.0 - value / top);
-    let _ = write!(
-        page,
-        "<figure><figcaption>{title}</figcaption><svg viewBox=\"0 0 {width} {height}\" \
-         role=\"img\" aria-label=\"{title}\">"
-    );
-    for step in 0..=4 {
-        let value = top * f64::from(step) / 4.0;
-        let _ = write!(
-            page,
-            "<path d=\"M{} {:.1}h{}\" stroke=\"#ddd\"/><text x=\"{}\" y=\"{:.1}\" \
-             text-anchor=\"end\">{}</text>",
-            MARGIN.0,
-            y(value),
-            SIZE.0,
-            MARGIN.0 - 6.0,
-            y(value) + 4.0,
-            short(value)
-        );
-    }
-    for hour in (0..hours).step_by(4) {
-        let bottom = MARGIN.1 + SIZE.1 + 16.0;
-        let _ = write!(
-            page,
-            "<text x=\"{:.1}\" y=\"{bottom}\">{hour}h</text>",
-            x(hour) - 6.0
-        );
-    }
-    for (index, (name, values)) in lines.iter().enumerate() {
-        let colour = COLOURS[index % COLOURS.len()];
-        let points: Vec<String> = values
-            .iter()
-            .enumerate()
-            .map(|(h, v)| format!("{:.1},{:.1}", x(h), y(*v)))
-            .collect();
-        let _ = write!(
-            page,
-            "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{}\"/>\
-             <text x=\"{:.1}\" y=\"14\" style=\"fill:{colour}\">{name}</text>",
-            points.join(" "),
-            MARGIN.0 + 70.0 * index as f64
-        );
-    }
-    page.push_str("</svg></figure>");
-}
-
-fn table(page: &mut String, outcome: &Outcome) {
-    page.push_str("<table><tr>");
-    for head in HEADS {
-        let _ = write!(page, "<th>{head}</th>");
-    }
-    page.push_str("</tr>");
-    for (number, hour) in outcome.hours.iter().enumerate() {
-        let _ = write!(page, "<tr><td>{number}</td>");
-        for value in cells(hour) {
-            let _ = write!(page, "<td>{}</td>", short(value));
+impl Chart {
+    /// The chart as a `figure`.
+    pub fn draw(&self) -> String {
+        let (width, height) = (SIZE.0 + MARGIN.0 + MARGIN.2, SIZE.1 + MARGIN.1 + MARGIN.3);
+        let mut out = format!("<figure><figcaption>{}</figcaption><p>", self.title);
+        for (index, (name, _)) in self.series.iter().enumerate() {
+            let _ = write!(out, "<span><i class=\"c{index}\"></i>{name}</span>");
         }
-        page.push_str("</tr>");
+        let _ = write!(
+            out,
+            "</p><svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">",
+            self.title
+        );
+        self.draw_axes(&mut out);
+        for (index, series) in self.series.iter().enumerate() {
+            if self.bars {
+                self.draw_bars(&mut out, index, series);
+            } else {
+                self.draw_line(&mut out, index, series);
+            }
+        }
+        out.push_str("</svg></figure>\n");
+        out
     }
-    page.push_str("</table>");
-}
 
-/// Columns of the table.
-pub const HEADS: [&str; 11] = [
-    "hour",
-    "parties",
-    "matches",
-    "wait p50",
-    "p95",
-    "p99",
-    "spread p95",
-    "favourite p95 %",
-    "distribution p95",
-    "worst ms p95",
-    "detour ms p95",
-];
+    fn top(&self) -> f64 {
+        let values = self.series.iter().flat_map(|series| &series.1);
+        let highest = values.copied().fold(self.base, f64::max);
+        self.base + round_up(highest - self.base)
+    }
 
-/// The cells of an hour, without its number.
-pub fn cells(hour: &Hour) -> [f64; 10] {
-    [
-        hour.arrived as f64,
-        hour.matches as f64,
-        quantile_or_zero(&hour.waits_s, 0.5),
-        quantile_or_zero(&hour.waits_s, 0.95),
-        quantile_or_zero(&hour.waits_s, 0.99),
-        quantile_or_zero(&hour.spreads, 0.95),
-        100.0 * quantile_or_zero(&hour.favourites, 0.95),
-        quantile_or_zero(&hour.distributions, 0.95),
-        quantile_or_zero(&hour.latencies_ms, 0.95),
-        quantile_or_zero(&hour.detours_ms, 0.95),
-    ]
+    fn y(&self, value: f64) -> f64 {
+        let share = (value - self.base) / (self.top() - self.base);
+        MARGIN.1 + SIZE.1 * (1.0 - share.clamp(0.0, 1.0))
+    }
+
+    /// The middle of a place on the x axis.
+    fn x(&self, place: usize) -> f64 {
+        MARGIN.0 + SIZE.0 * (place as f64 + 0.5) / self.places.len().max(1) as f64
+    }
+
+    fn draw_axes(&self, out: &mut String) {
+        let (left, bottom) = (MARGIN.0, MARGIN.1 + SIZE.1);
+        for step in 0..=4 {
+            let value = self.base + (self.top() - self.base) * f64::from(step) / 4.0;
+            let y = self.y(value);
+            let _ = write!(
+                out,
+                "<path class=\"grid\" d=\"M{left} {y:.1}h{}\"/>\
+                 <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                SIZE.0,
+                left - 6.0,
+                y + 4.0,
+                short(value)
+            );
+        }
+        let step = self.places.len().div_ceil(12).max(1);
+        for (place, name) in self.places.iter().enumerate().step_by(step) {
+            let _ = write!(
+                out,
+                "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{name}</text>",
+                self.x(place),
+                bottom + 15.0
+            );
+        }
+        let _ = write!(
+            out,
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+            left + SIZE.0 / 2.0,
+            bottom + 31.0,
+            self.axis
+        );
+    }
+
+    fn draw_line(&self, out: &mut String, index: usize, (name, values): &Series) {
+        let place =
+            |(place, value): (usize, &f64)| format!("{:.1},{:.1}", self.x(place), self.y(*value));
+        let points: Vec<String> = values.iter().enumerate().map(place).collect();
+        let _ = write!(
+            out,
+            "<polyline class=\"c{index}\" points=\"{}\"><title>{name}</title></polyline>",
+            points.join(" ")
+        );
+    }
+
+    fn draw_bars(&self, out: &mut String, index: usize, (name, values): &Series) {
+        let each = SIZE.0 / self.places.len().max(1) as f64;
+        let width = each * 0.8 / self.series.len() as f64;
+        for (place, value) in values.iter().enumerate() {
+            let x = self.x(place) - each * 0.4 + width * index as f64;
+            let y = self.y(*value);
+            let _ = write!(
+                out,
+                "<rect class=\"c{index}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" \
+                 height=\"{:.1}\"><title>{name}: {}</title></rect>",
+                width - 1.0,
+                MARGIN.1 + SIZE.1 - y,
+                short(*value)
+            );
+        }
+    }
 }
 
 /// A number as short as it is useful.
 pub fn short(value: f64) -> String {
-    if value >= 100.0 || value == 0.0 {
+    if value == value.trunc() || value >= 100.0 {
         format!("{value:.0}")
     } else {
         format!("{value:.1}")
     }
 }
 
-/// The next 1, 2 or 5 times a power of ten.
+/// The next 1, 2, 2.5, 5 or 8 times a power of ten.
 fn round_up(value: f64) -> f64 {
     let power = 10_f64.powf(value.max(1e-3).log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0]
+    let step = [1.0, 2.0, 2.5, 4.0, 5.0, 8.0, 10.0]
         .into_iter()
         .find(|step| step * power >= value);
     step.unwrap_or(10.0) * power
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_drawn_stays_inside_the_chart() {
+        let chart = Chart {
+            title: "t",
+            axis: "a",
+            places: (0..3).map(|n| n.to_string()).collect(),
+            bars: false,
+            base: 50.0,
+            series: vec![("s", vec![50.0, 73.0, 101.0])],
+        };
+        assert_eq!(chart.top(), 130.0);
+        for value in [0.0, 50.0, 73.0, 130.0, 1e9] {
+            assert!(
+                (MARGIN.1..=MARGIN.1 + SIZE.1).contains(&chart.y(value)),
+                "{value}"
+            );
+        }
+        assert!(chart.x(2) < MARGIN.0 + SIZE.0);
+        assert!(
+            chart.draw().contains("points=\"135.3,204.0"),
+            "{}",
+            chart.draw()
+        );
+    }
+
+    #[test]
+    fn axes_end_at_round_numbers() {
+        assert_eq!(round_up(0.0), 0.001);
+        assert_eq!(round_up(121.0), 200.0);
+        assert_eq!(round_up(2.4), 2.5);
+        assert_eq!(round_up(99.0), 100.0);
+    }
 }

@@ -3,6 +3,7 @@
 
 pub mod charts;
 pub mod day;
+pub mod page;
 pub mod population;
 // One file for both: depending on e2e would build wasmtime for a benchmark that runs no Wasm.
 #[path = "../../e2e/src/report.rs"]

@@ -1,4 +1,4 @@
-//! Random tickets: ratings, parties, regions, languages, blocks.
+//! Random tickets: modes, ratings, parties, regions, languages, platforms, blocks.
 
 use std::collections::BTreeMap;
 
@@ -20,6 +20,14 @@ const REGIONS: [(&str, f64, f64, &str); 6] = [
 const PARTIES: [f64; 5] = [0.68, 0.18, 0.07, 0.04, 0.03];
 /// Share of players who have blocked somebody who queued not long ago.
 const BLOCKERS: f64 = 0.05;
+/// Share of parties that stay on their own platform.
+const CLOSED: f64 = 0.05;
+/// Platforms and their shares of the players.
+const PLATFORMS: [(&str, f64); 3] = [("pc", 0.6), ("console-a", 0.25), ("console-b", 0.15)];
+/// Modes and the share of parties that want each.
+pub const MODES: [(&str, f64); 3] = [("five", 0.5), ("ranked", 0.3), ("royale", 0.2)];
+/// Share of parties of the first two modes that take either.
+const FLEXIBLE: f64 = 0.1;
 /// How far back that is, players.
 const BLOCKED_AMONG: u64 = 5_000;
 /// Mean and deviation of the population's ratings.
@@ -30,7 +38,7 @@ pub struct Population {
     rng: ChaCha8Rng,
     tickets: u64,
     players: u64,
-    mode: ModeName,
+    modes: Vec<ModeName>,
     regions: Vec<RegionName>,
 }
 
@@ -44,7 +52,10 @@ impl Population {
             rng: ChaCha8Rng::seed_from_u64(seed),
             tickets: 0,
             players: 0,
-            mode: ModeName::new("five").expect("it is a valid name"),
+            modes: MODES
+                .iter()
+                .map(|mode| ModeName::new(mode.0).expect("the names above are valid"))
+                .collect(),
             regions: REGIONS.iter().map(name).collect(),
         }
     }
@@ -80,17 +91,50 @@ impl Population {
         let home = self.choose(&REGIONS.map(|region| region.1));
         let (mean, deviation) = RATINGS;
         let strength = mean + deviation * self.normal();
+        let platform = self.rng.random_bool(CLOSED).then(|| self.platform());
+        let mode = self.choose(&MODES.map(|mode| mode.1));
+        let modes = if mode < 2 && self.rng.random_bool(FLEXIBLE) {
+            self.modes[..2].to_vec()
+        } else {
+            vec![self.modes[mode].clone()]
+        };
         self.tickets += 1;
+        let roles = self.roles(size);
         Ticket {
             id: TicketId::new(format!("t{}", self.tickets)).expect("it is a valid id"),
-            players: (0..size).map(|_| self.player(home, strength)).collect(),
-            modes: vec![self.mode.clone()],
+            players: roles
+                .into_iter()
+                .map(|role| self.player(home, strength, platform, role))
+                .collect(),
+            modes,
             since_ms,
         }
     }
 
-    /// Friends are not far apart in strength or place.
-    fn player(&mut self, home: usize, strength: f64) -> Player {
+    fn platform(&mut self) -> &'static str {
+        PLATFORMS[self.choose(&PLATFORMS.map(|platform| platform.1))].0
+    }
+
+    /// Singles play what they like; friends agree on places of one team.
+    fn roles(&mut self, size: usize) -> Vec<&'static str> {
+        if size == 1 {
+            return vec![["healer", "tank", "dps"][self.choose(&[0.17, 0.23, 0.6])]];
+        }
+        let mut places = vec!["healer", "tank", "dps", "dps", "dps"];
+        (0..size)
+            .map(|_| places.swap_remove(self.rng.random_range(0..places.len())))
+            .collect()
+    }
+
+    /// Friends are not far apart in strength or place. `only` is the platform of a party that
+    /// does not play across platforms.
+    fn player(
+        &mut self,
+        home: usize,
+        strength: f64,
+        only: Option<&'static str>,
+        role: &str,
+    ) -> Player {
         let id = self.players;
         self.players += 1;
         // To the next city, and over whatever line it is.
@@ -109,8 +153,7 @@ impl Population {
         if self.rng.random_bool(0.5) && languages[0] != "en" {
             languages.push("en".to_owned());
         }
-        let role = ["healer", "tank", "dps"][self.choose(&[0.17, 0.23, 0.6])];
-        let console = self.rng.random_bool(0.3);
+        let platform = only.unwrap_or_else(|| self.platform());
         let mut blocks = Vec::new();
         if id > 0 && self.rng.random_bool(BLOCKERS) {
             let back = self.rng.random_range(1..=BLOCKED_AMONG.min(id));
@@ -128,9 +171,8 @@ impl Population {
                 AttributeValue::Text(role.to_owned()),
             )]),
             latency_ms,
-            platform: if console { "console" } else { "pc" }.to_owned(),
-            // So that parties never contradict themselves: all of a platform would mix.
-            cross_play: true,
+            platform: platform.to_owned(),
+            cross_play: only.is_none(),
             languages,
             blocks,
         }

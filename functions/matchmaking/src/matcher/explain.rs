@@ -11,6 +11,11 @@ use crate::rules::{Limits, RuleSet, Scope};
 /// Checks before the requirements, in their order, with the paths that they are told by.
 const FIXED: [&str; 4] = ["rating.spread", "latency.max_ms", "cross_play", "blocks"];
 
+/// About how many tickets are looked at to explain all that wait.
+const LOOKS: usize = 4_000_000;
+/// The least for each of them.
+const LOOKS_MIN: usize = 32;
+
 /// Explains every ticket that is left, oldest first.
 pub(super) fn waiting(pool: &Pool, rules: &RuleSet, world: &World, pass: &Pass) -> Vec<Waiting> {
     let mut rest: Vec<u32> = (0..pool.entries.len() as u32)
@@ -26,22 +31,20 @@ pub(super) fn waiting(pool: &Pool, rules: &RuleSet, world: &World, pass: &Pass) 
         .filter(|wait| wait.is_finite())
         .collect();
     recent.sort_by(f64::total_cmp);
-    let mut near: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+    let mut views: BTreeMap<usize, Vec<View>> = BTreeMap::new();
     for &ticket in &rest {
         let waited_s = pool.entries[ticket as usize].waited_s;
-        near.entry(rules.stage_index(waited_s)).or_insert_with(|| {
-            let limits = rules.limits_at(waited_s);
-            let all = 0..pool.entries.len() as u32;
-            all.map(|other| place::regions_near(pool, limits, &pass.room, other))
-                .collect()
-        });
+        let limits = rules.limits_at(waited_s);
+        let view = |&other: &u32| View::of(pool, limits, &pass.room, other);
+        let view_all = || rest.iter().map(view).collect();
+        let stage = rules.stage_index(waited_s);
+        views.entry(stage).or_insert_with(view_all);
     }
     let explainer = Explainer {
         pool,
         rules,
         pass,
-        rest: &rest,
-        near,
+        views,
         recent,
         world,
     };
@@ -69,14 +72,33 @@ pub(super) fn waiting(pool: &Pool, rules: &RuleSet, world: &World, pass: &Pass) 
     all.into_iter().map(|(_, found)| found).collect()
 }
 
+/// What is looked at most of a ticket that waits, side by side.
+struct View {
+    ticket: u32,
+    rating: f64,
+    crossing: Crossing,
+    /// Regions near it, a bit each.
+    near: u64,
+}
+
+impl View {
+    fn of(pool: &Pool, limits: &Limits, room: &[u32], ticket: u32) -> Self {
+        let entry = &pool.entries[ticket as usize];
+        Self {
+            ticket,
+            rating: entry.rating,
+            crossing: entry.crossing,
+            near: place::regions_near(pool, limits, room, ticket),
+        }
+    }
+}
+
 struct Explainer<'a> {
     pool: &'a Pool<'a>,
     rules: &'a RuleSet,
     pass: &'a Pass<'a>,
-    /// Tickets that wait, by rating.
-    rest: &'a [u32],
-    /// For each stage that a waiting ticket is in: the regions near each entry.
-    near: BTreeMap<usize, Vec<u64>>,
+    /// For each stage that a waiting ticket is in: those that wait, by rating.
+    views: BTreeMap<usize, Vec<View>>,
     /// By length.
     recent: Vec<f64>,
     world: &'a World,
@@ -107,7 +129,7 @@ impl Explainer<'_> {
             });
         let mut candidates = vec![Remaining {
             rule: "mode".to_owned(),
-            tickets: self.rest.len() as u32 - 1,
+            tickets: self.rest(ticket).len() as u32 - 1,
         }];
         candidates.extend(names.iter().zip(&tally.left).filter_map(|(name, left)| {
             Some(Remaining {
@@ -123,87 +145,51 @@ impl Explainer<'_> {
             blocked_by: self.blocked_by(ticket, limits, &names, &tally, missing),
             candidates,
             next_expansion: next,
-            estimate_s: self.estimate(entry, missing, left),
+            estimate_s: self.estimate(ticket, missing, left),
         }
     }
 
     /// Looks at the other tickets, or at a sample of those within the rating spread and of the
     /// rest.
     fn tally(&self, ticket: u32, limits: &Limits, checks: usize) -> Tally {
-        let rating = self.pool.entries[ticket as usize].rating;
+        let entry = &self.pool.entries[ticket as usize];
+        let rest = self.rest(ticket);
         let spread = limits.rating_spread.unwrap_or(f64::INFINITY);
-        let rating_of = |t: &u32| self.pool.entries[*t as usize].rating;
-        let low = self
-            .rest
-            .partition_point(|t| rating_of(t) < rating - spread);
-        let high = self
-            .rest
-            .partition_point(|t| rating_of(t) <= rating + spread);
-        let (below, rest) = self.rest.split_at(low);
-        let (within, above) = rest.split_at(high.saturating_sub(low));
+        let low = rest.partition_point(|view| view.rating < entry.rating - spread);
+        let high = rest.partition_point(|view| view.rating <= entry.rating + spread);
+        let (below, others) = rest.split_at(low);
+        let (within, above) = others.split_at(high.saturating_sub(low));
         let mut tally = Tally {
             left: vec![0.0; checks],
             alone: vec![0.0; checks],
         };
-        let stage = self
-            .rules
-            .stage_index(self.pool.entries[ticket as usize].waited_s);
-        let near = &self.near[&stage];
-        let entry = &self.pool.entries[ticket as usize];
-        let own = Group::empty(limits).with(entry, limits, Scope::Match);
-        let own = own.as_ref().ok();
-        let whole = self.rest.len() <= EXACT;
-        let inside = if whole { EXACT } else { EXACT * 3 / 4 };
-        let outside = if whole { EXACT } else { EXACT / 8 };
+        let group = Group::empty(limits).with(entry, limits, Scope::Match);
+        let own = Own {
+            entry,
+            near: place::regions_near(self.pool, limits, &self.pass.room, ticket),
+            group: group.ok().filter(|_| checks > FIXED.len()),
+            limits,
+        };
+        let whole = rest.len() <= EXACT;
+        let looks = (LOOKS / rest.len().max(1)).clamp(LOOKS_MIN, EXACT);
+        let inside = if whole { EXACT } else { looks * 3 / 4 };
+        let outside = if whole { EXACT } else { looks / 8 };
         for (part, most) in [(within, inside), (below, outside), (above, outside)] {
             let step = part.len().div_ceil(most).max(1);
-            let others = part.iter().step_by(step).filter(|other| **other != ticket);
-            let taken: Vec<u32> = others.copied().collect();
+            let sample = || part.iter().step_by(step).filter(|v| v.ticket != ticket);
             // Whoever is asked about does not count among the others.
             let here = part.len() - usize::from(std::ptr::eq(part, within));
-            let weight = here as f64 / taken.len().max(1) as f64;
-            for other in taken {
-                let failed = self.failed(
-                    entry,
-                    other,
-                    limits,
-                    near[ticket as usize] & near[other as usize],
-                    own,
-                );
-                tally.add(failed, weight);
+            let weight = here as f64 / sample().count().max(1) as f64;
+            for other in sample() {
+                tally.add(own.failed(self.pool, other), weight);
             }
         }
         tally
     }
 
-    /// The checks that another ticket fails, a bit each.
-    fn failed(
-        &self,
-        entry: &Entry,
-        other: u32,
-        limits: &Limits,
-        shared_regions: u64,
-        own: Option<&Group>,
-    ) -> u64 {
-        let found = &self.pool.entries[other as usize];
-        let mut failed = 0;
-        let mut check = |bit: usize, passed: bool| failed |= u64::from(!passed) << bit;
-        let apart = (entry.rating - found.rating).abs();
-        check(0, limits.rating_spread.is_none_or(|spread| apart <= spread));
-        check(1, shared_regions != 0);
-        check(2, entry.crossing.with(found.crossing) != Crossing::Broken);
-        check(3, entry.blocked.binary_search(&other).is_err());
-        for (index, rule) in limits.rules.iter().enumerate() {
-            let Some(rule) = rule.as_ref().filter(|rule| rule.per == Scope::Match) else {
-                continue;
-            };
-            let both = own.map(|own| own.facts[index].with(&found.facts[index]));
-            check(
-                FIXED.len() + index,
-                both.is_some_and(|both| both.may_meet(&rule.requirement)),
-            );
-        }
-        failed
+    fn rest(&self, ticket: u32) -> &[View] {
+        let waited_s = self.pool.entries[ticket as usize].waited_s;
+        &self.views[&self.rules.stage_index(waited_s)]
     }
 
     fn blocked_by(
@@ -217,9 +203,10 @@ impl Explainer<'_> {
         let mut found = Vec::new();
         let rule = |index: usize| limits.rules[index].as_ref().map(|rule| rule.name.clone());
         let whole = match self.pass.failures[ticket as usize] {
+            Some(Failure::Turn) => Some("turn".to_owned()),
             Some(Failure::Region) => Some("world.regions".to_owned()),
             Some(Failure::Teams) => Some("teams".to_owned()),
-            Some(Failure::Count(index) | Failure::Average(index)) => rule(index),
+            Some(Failure::Rule(index) | Failure::Average(index)) => rule(index),
             Some(Failure::Distribution) => Some("balance.distribution".to_owned()),
             Some(Failure::Favourite) => Some("balance.favourite".to_owned()),
             Some(Failure::Players) | None => None,
@@ -236,7 +223,9 @@ impl Explainer<'_> {
             .map(str::to_owned);
         found.extend(by_check);
         let left = tally.left.last().copied().unwrap_or(0.0);
-        if found.is_empty() || (self.rest.len() as u32) <= missing && left < f64::from(missing) {
+        if found.is_empty()
+            || (self.rest(ticket).len() as u32) <= missing && left < f64::from(missing)
+        {
             // The pool is too small, whatever the rules.
             found.insert(0, "players".to_owned());
         }
@@ -251,8 +240,9 @@ impl Explainer<'_> {
 
     /// How long it takes until the missing players have arrived, at the rate at which players who
     /// pass the rules arrive; but not less than what tickets that had waited so long still waited.
-    fn estimate(&self, entry: &Entry, missing: u32, left: f64) -> Option<f64> {
-        let others = self.rest.len().saturating_sub(1);
+    fn estimate(&self, ticket: u32, missing: u32, left: f64) -> Option<f64> {
+        let entry = &self.pool.entries[ticket as usize];
+        let others = self.rest(ticket).len().saturating_sub(1);
         // Laplace's rule: a pool that is small or empty says little of who will come.
         let share = (left + 1.0) / (others as f64 + 2.0);
         let per_s = self.world.arrivals_per_min.max(0.0) / 60.0 * share;
@@ -265,6 +255,42 @@ impl Explainer<'_> {
             (true, usual) => Some(arrival.max(usual.unwrap_or(0.0))),
             (false, usual) => usual,
         }
+    }
+}
+
+/// The ticket that is asked about.
+struct Own<'a> {
+    entry: &'a Entry<'a>,
+    near: u64,
+    /// What requirements on the whole match compare, if there are any.
+    group: Option<Group>,
+    limits: &'a Limits,
+}
+
+impl Own<'_> {
+    /// The checks that another ticket fails, a bit each.
+    fn failed(&self, pool: &Pool, other: &View) -> u64 {
+        let mut failed = 0;
+        let mut check = |bit: usize, passed: bool| failed |= u64::from(!passed) << bit;
+        let apart = (self.entry.rating - other.rating).abs();
+        let spread = self.limits.rating_spread;
+        check(0, spread.is_none_or(|spread| apart <= spread));
+        check(1, self.near & other.near != 0);
+        let crossing = self.entry.crossing.with(other.crossing);
+        check(2, crossing != Crossing::Broken);
+        let blocked = &self.entry.blocked;
+        check(3, blocked.binary_search(&other.ticket).is_err());
+        for (index, rule) in self.limits.rules.iter().enumerate() {
+            if let Some(rule) = rule.as_ref().filter(|rule| rule.per == Scope::Match) {
+                let found = &pool.entries[other.ticket as usize].facts[index];
+                let may_join = |own: &Group| own.facts[index].may_join(found, &rule.requirement);
+                check(
+                    FIXED.len() + index,
+                    self.group.as_ref().is_some_and(may_join),
+                );
+            }
+        }
+        failed
     }
 }
 

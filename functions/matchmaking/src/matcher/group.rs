@@ -87,6 +87,21 @@ impl Fact {
         }
     }
 
+    /// Whether both together may still grow into a group that meets the requirement: what
+    /// [`Fact::with`] and [`Fact::may_meet`] say, without building the fact.
+    pub(super) fn may_join(&self, other: &Self, requirement: &Requirement) -> bool {
+        match (self, other, requirement) {
+            (Self::Shared(a), Self::Shared(b), Requirement::Overlap(min)) => {
+                let shared = a.iter().filter(|id| b.binary_search(id).is_ok());
+                shared.count() >= *min as usize
+            }
+            (Self::Texts(a), Self::Texts(b), _) => {
+                !a.iter().any(|text| b.binary_search(text).is_ok())
+            }
+            _ => self.with(other).may_meet(requirement),
+        }
+    }
+
     /// Whether the group may still grow into one that meets the requirement.
     pub(super) fn may_meet(&self, requirement: &Requirement) -> bool {
         match (self, requirement) {
@@ -222,6 +237,34 @@ impl Group {
         })
     }
 
+    /// The first rule that a ticket breaks all by itself, so that it fits no match at all.
+    pub(super) fn broken_alone(entry: &Entry, limits: &Limits) -> Option<usize> {
+        let broken = |(rule, fact): (&Option<Rule>, &Fact)| {
+            let rule = rule.as_ref();
+            rule.is_some_and(|rule| !fact.may_meet(&rule.requirement))
+        };
+        limits.rules.iter().zip(&entry.facts).position(broken)
+    }
+
+    /// Whether [`Group::with`] would take a ticket into the whole match.
+    pub(super) fn admits(&self, entry: &Entry, limits: &Limits) -> bool {
+        let (low, high) = (
+            self.rating.0.min(entry.rating),
+            self.rating.1.max(entry.rating),
+        );
+        let mut rules = limits.rules.iter().enumerate();
+        self.crossing.with(entry.crossing) != Crossing::Broken
+            && limits
+                .rating_spread
+                .is_none_or(|spread| high - low <= spread)
+            && rules.all(|(index, rule)| match rule {
+                Some(rule) if rule.per == Scope::Match => {
+                    self.facts[index].may_join(&entry.facts[index], &rule.requirement)
+                }
+                _ => true,
+            })
+    }
+
     /// Players that must still come because of counts with a minimum. A text attribute has one
     /// value, so what its counts lack adds up; a player may bring several values of a set.
     pub(super) fn lacking(&self, limits: &Limits, scope: Scope) -> u32 {
@@ -247,6 +290,16 @@ impl Group {
             .max()
             .unwrap_or(0)
             .max(most)
+    }
+
+    /// The first rule of those for which players must still come.
+    pub(super) fn lacks_first(&self, limits: &Limits, scope: Scope) -> Option<usize> {
+        let mut rules = limits.rules.iter().enumerate();
+        let found = rules.find(|(index, rule)| {
+            let short = self.shortage(*index, rule.as_ref(), scope);
+            short.is_some_and(|(_, _, missing)| missing > 0)
+        });
+        found.map(|(index, _)| index)
     }
 
     /// Of a count of this scope: the rule, whether a player brings one value only, and how many

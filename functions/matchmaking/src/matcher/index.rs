@@ -6,26 +6,35 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use super::group::{Crossing, Group};
-use super::pool::{Pool, UNKNOWN_MS};
+use super::group::{Crossing, Fact, Group};
+use super::pool::{Entry, Pool, UNKNOWN_MS};
+use super::search::Failure;
 use crate::rules::{Limits, Requirement, RuleSet, Scope};
 
+/// How much more work a ticket is whose attributes must be read.
+const CLOSE_LOOK: u64 = 4;
+/// Lists that are as much work as one ticket.
+const LISTS_PER_TICKET: usize = 4;
 /// Candidates looked at for each that is taken.
 const SCAN_PER_CANDIDATE: usize = 4;
 
-/// What tickets of a list have in common.
+/// What many tickets have in common.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Kind {
-    /// The smallest cap of any stage that lets them play in the region; `None`: no cap does.
-    cap: Option<u32>,
+struct Shape {
     size: u32,
     crossing: Crossing,
-    /// Which counted values they bring, a bit for each rule.
-    brings: u32,
+    /// Players with the counted value, of each rule.
+    counts: Vec<u32>,
 }
 
+/// Tickets of one shape that have the same cap in a region.
 struct List {
-    kind: Kind,
+    /// The smallest cap of any stage that lets them play in the region; `None`: no cap does.
+    cap: Option<u32>,
+    /// Index of the shape.
+    shape: u32,
+    /// Of the rules that its tickets count for, a bit each.
+    brings: u32,
     /// By key.
     entries: Vec<u32>,
     /// Of each entry, side by side, for the search of the anchor's place.
@@ -37,6 +46,11 @@ struct List {
 
 /// The lists of every region.
 pub(super) struct Index {
+    shapes: Vec<Shape>,
+    shape_of: Vec<u32>,
+    /// For each stage that was asked about, and each shape: the rule because of which no team can
+    /// have such a ticket.
+    hopeless: BTreeMap<usize, Vec<Option<usize>>>,
     regions: Vec<Vec<List>>,
 }
 
@@ -44,6 +58,8 @@ pub(super) struct Index {
 pub(super) struct Wanted<'a> {
     pub(super) anchor: u32,
     pub(super) region: usize,
+    /// The anchor's stage and its limits.
+    pub(super) stage: usize,
     pub(super) limits: &'a Limits,
     /// How many candidates.
     pub(super) window: usize,
@@ -65,84 +81,260 @@ impl Index {
         let mut by_key: Vec<u32> = (0..pool.entries.len() as u32).collect();
         let key = |entry: u32| pool.entries[entry as usize].key;
         by_key.sort_by(|&a, &b| key(a).total_cmp(&key(b)).then(a.cmp(&b)));
-        let brings: Vec<u32> = pool
-            .entries
-            .iter()
-            .map(|entry| brings(&entry.facts))
-            .collect();
+        let mut numbers: BTreeMap<Shape, u32> = BTreeMap::new();
+        let shape_of = |entry: &Entry| {
+            let next = numbers.len() as u32;
+            *numbers.entry(Shape::of(entry)).or_insert(next)
+        };
+        let shape_of: Vec<u32> = pool.entries.iter().map(shape_of).collect();
+        let mut shapes: Vec<(u32, Shape)> = numbers.into_iter().map(|(s, n)| (n, s)).collect();
+        shapes.sort_by_key(|(number, _)| *number);
+        let shapes: Vec<Shape> = shapes.into_iter().map(|(_, shape)| shape).collect();
         let regions = (0..pool.regions.len())
-            .map(|region| {
-                let caps = caps(rules, pool, region);
-                let mut lists: BTreeMap<Kind, Vec<u32>> = BTreeMap::new();
-                for &entry in &by_key {
-                    let found = &pool.entries[entry as usize];
-                    let worst = pool.latency_worst(entry, region);
-                    let kind = Kind {
-                        cap: caps
-                            .range(worst..)
-                            .next()
-                            .copied()
-                            .filter(|_| worst != UNKNOWN_MS),
-                        size: found.size,
-                        crossing: found.crossing,
-                        brings: brings[entry as usize],
-                    };
-                    lists.entry(kind).or_default().push(entry);
-                }
-                lists
-                    .into_iter()
-                    .map(|(kind, entries)| List::new(kind, entries, pool))
-                    .collect()
-            })
+            .map(|region| lists(pool, rules, region, &by_key, &shape_of, &shapes))
             .collect();
-        Self { regions }
+        Self {
+            shapes,
+            shape_of,
+            hopeless: BTreeMap::new(),
+            regions,
+        }
     }
 
-    /// Free tickets near the anchor that may each be in a match with it, best first.
-    pub(super) fn gather(&mut self, pool: &Pool, wanted: &Wanted, free: &[bool]) -> Vec<u32> {
+    /// Free tickets near the anchor that may each be in a match with it, best first; or why it is
+    /// plain that they are too few. Takes what it looks at from `work`.
+    pub(super) fn gather(
+        &mut self,
+        pool: &Pool,
+        wanted: &Wanted,
+        free: &[bool],
+        work: &mut u64,
+    ) -> Result<Vec<u32>, Failure> {
         let Wanted { anchor, limits, .. } = *wanted;
-        let Ok(alone) =
-            Group::empty(limits).with(&pool.entries[anchor as usize], limits, Scope::Match)
-        else {
-            return Vec::new();
+        let entry = &pool.entries[anchor as usize];
+        let shapes = &self.shapes;
+        let judge = || shapes.iter().map(|shape| shape.breaks(limits)).collect();
+        let hopeless: &Vec<_> = self.hopeless.entry(wanted.stage).or_insert_with(judge);
+        let own = hopeless[self.shape_of[anchor as usize] as usize];
+        if let Some(rule) = own.or_else(|| Group::broken_alone(entry, limits)) {
+            return Err(Failure::Rule(rule));
+        }
+        let Ok(alone) = Group::empty(limits).with(entry, limits, Scope::Match) else {
+            return Ok(Vec::new());
         };
-        let lists = &mut self.regions[wanted.region];
-        let mut heap = start(lists, pool, wanted, free);
-        let mut short = shortages(limits);
-        let mut found: Vec<(f64, u32)> = Vec::with_capacity(wanted.window);
-        let mut looked_at = 0;
-        while let Some(Reverse(cursor)) = heap.pop() {
-            let list = &mut lists[cursor.list as usize];
-            // Once there are enough, only what is short is still wanted.
-            if found.len() >= wanted.window && list.kind.brings & lacking(&short) == 0 {
-                continue;
+        let mut walk = Walk {
+            shapes,
+            hopeless,
+            lists: &mut self.regions[wanted.region],
+            pool,
+            wanted,
+            alone,
+            free,
+            heap: BinaryHeap::new(),
+            usable: Vec::new(),
+            is_plain: is_plain(limits),
+            looked_at: 0,
+        };
+        walk.find_lists();
+        let found = walk.has_what_is_rare().map(|()| walk.nearest());
+        let each = if walk.is_plain { 1 } else { CLOSE_LOOK };
+        *work = work.saturating_sub(walk.looked_at as u64 * each);
+        Ok(in_order_of_preference(pool, anchor, found?))
+    }
+}
+
+/// A walk from the anchor outwards, through all lists of a region that can help it.
+struct Walk<'a> {
+    shapes: &'a [Shape],
+    hopeless: &'a [Option<usize>],
+    lists: &'a mut [List],
+    pool: &'a Pool<'a>,
+    wanted: &'a Wanted<'a>,
+    /// The match so far.
+    alone: Group,
+    free: &'a [bool],
+    heap: BinaryHeap<Reverse<Cursor>>,
+    /// Numbers of the lists, each with the anchor's place in it.
+    usable: Vec<(u32, u32)>,
+    /// Whether the tickets of usable lists differ by their ratings and blocks alone.
+    is_plain: bool,
+    looked_at: usize,
+}
+
+impl Walk<'_> {
+    /// Lists of which a ticket could be in a match with the anchor.
+    fn find_lists(&mut self) {
+        let anchor = &self.pool.entries[self.wanted.anchor as usize];
+        let limits = self.wanted.limits;
+        let region = &self.pool.regions[self.wanted.region].name;
+        let cap = limits.latency.as_ref().map(|latency| latency.of(region));
+        let team_max = limits.teams.iter().map(|team| team.max).max().unwrap_or(0);
+        let size_max = team_max.min(limits.players_max().saturating_sub(anchor.size));
+        for (number, list) in self.lists.iter().enumerate() {
+            let shape = &self.shapes[list.shape as usize];
+            let near = match (cap, list.cap) {
+                (None, _) => true,
+                (Some(cap), Some(needed)) => needed <= cap,
+                (Some(_), None) => false,
+            };
+            let crossing = anchor.crossing.with(shape.crossing);
+            let fits = shape.size <= size_max && crossing != Crossing::Broken;
+            if near && fits && self.hopeless[list.shape as usize].is_none() {
+                let at = list.keys.partition_point(|key| *key < anchor.key);
+                self.usable.push((number as u32, at as u32));
             }
-            looked_at += 1;
-            if looked_at > wanted.window * SCAN_PER_CANDIDATE {
-                break;
+        }
+        self.looked_at += self.usable.len() / LISTS_PER_TICKET;
+    }
+
+    /// Puts cursors on both sides of the anchor into every list that brings one of `values`.
+    fn start(&mut self, values: Option<u32>) {
+        self.heap.clear();
+        for index in 0..self.usable.len() {
+            let (number, at) = self.usable[index];
+            let brings = self.lists[number as usize].brings;
+            if values.is_none_or(|values| brings & values != 0) {
+                self.push(number, at.wrapping_sub(1), true);
+                self.push(number, at, false);
             }
-            let entry = &pool.entries[cursor.entry as usize];
-            let blocked = pool.entries[anchor as usize]
-                .blocked
-                .binary_search(&cursor.entry);
-            if blocked.is_err() && alone.with(entry, limits, Scope::Match).is_ok() {
-                found.push((f64::from_bits(cursor.distance), cursor.entry));
-                for (index, missing) in &mut short {
-                    *missing = missing.saturating_sub(entry.facts[*index].count());
+        }
+    }
+
+    /// Whether there are enough of the players that a count asks for, near enough to each other;
+    /// often that is what fails, and it is cheap to find out, for few lists have them.
+    fn has_what_is_rare(&mut self) -> Result<(), Failure> {
+        let own = &self.pool.entries[self.wanted.anchor as usize].facts;
+        let mut short = shortages(self.wanted.limits, own);
+        short.retain(|(_, missing)| *missing > 0);
+        if short.is_empty() {
+            return Ok(());
+        }
+        let mut seen: Vec<Vec<(f64, u32)>> = vec![Vec::new(); short.len()];
+        self.start(Some(lacking(&short)));
+        while let Some(cursor) = self.pop() {
+            let list = &self.lists[cursor.list as usize];
+            let (brings, key) = (list.brings, list.keys[cursor.at as usize]);
+            if self.fits(&cursor) {
+                let counts = &self.shapes[list.shape as usize].counts;
+                for ((rule, missing), seen) in short.iter_mut().zip(&mut seen) {
+                    seen.push((key, counts[*rule]));
+                    if *missing > 0 && counts[*rule] > 0 && self.are_together(seen, *missing) {
+                        *missing = 0;
+                    }
                 }
             }
-            push(
-                &mut heap,
-                list,
-                pool,
-                wanted,
-                free,
-                cursor.list,
-                cursor.at,
-                cursor.rightwards,
-            );
+            let missing = lacking(&short);
+            if missing == 0 || self.looked_at > self.scan_max() {
+                return Ok(());
+            }
+            if brings & missing != 0 {
+                self.push(cursor.list, cursor.at, cursor.rightwards);
+            }
         }
-        in_order_of_preference(pool, anchor, found)
+        let missing = short.iter().find(|(_, missing)| *missing > 0);
+        missing.map_or(Ok(()), |(rule, _)| Err(Failure::Rule(*rule)))
+    }
+
+    /// Whether some of the tickets seen, by their keys, bring enough and are within the rating
+    /// spread of each other and of the anchor.
+    fn are_together(&self, seen: &[(f64, u32)], needed: u32) -> bool {
+        let anchor = self.pool.entries[self.wanted.anchor as usize].key;
+        let spread = self.wanted.limits.rating_spread.unwrap_or(f64::INFINITY);
+        let lowest = seen.iter().map(|(key, _)| key.min(anchor));
+        let mut from = lowest.filter(|low| anchor - low <= spread);
+        from.any(|low| {
+            let within = seen
+                .iter()
+                .filter(|(key, _)| *key >= low && key - low <= spread);
+            within.map(|(_, count)| count).sum::<u32>() >= needed
+        })
+    }
+
+    /// The nearest that fit, as many as are wanted, and more of those who bring what is rare.
+    fn nearest(&mut self) -> Vec<(f64, u32)> {
+        let window = self.wanted.window;
+        // Twice as many as a match needs, for a choice.
+        let mut short = shortages(self.wanted.limits, &[]);
+        short.iter_mut().for_each(|(_, missing)| *missing *= 2);
+        let mut found = Vec::with_capacity(window);
+        let most = self.looked_at + self.scan_max();
+        self.start(None);
+        while let Some(cursor) = self.pop() {
+            // Once there are enough, only what is short is still wanted.
+            let brings = self.lists[cursor.list as usize].brings;
+            if found.len() >= window && brings & lacking(&short) == 0 {
+                continue;
+            }
+            if self.looked_at > most {
+                break;
+            }
+            if self.fits(&cursor) {
+                found.push((f64::from_bits(cursor.distance), cursor.entry));
+                self.take(&mut short, &cursor);
+            }
+            self.push(cursor.list, cursor.at, cursor.rightwards);
+        }
+        found
+    }
+
+    fn scan_max(&self) -> usize {
+        self.wanted.window * SCAN_PER_CANDIDATE
+    }
+
+    fn pop(&mut self) -> Option<Cursor> {
+        let Reverse(cursor) = self.heap.pop()?;
+        self.looked_at += 1;
+        Some(cursor)
+    }
+
+    fn fits(&self, cursor: &Cursor) -> bool {
+        let blocked = &self.pool.entries[self.wanted.anchor as usize].blocked;
+        if blocked.binary_search(&cursor.entry).is_ok() {
+            return false;
+        }
+        if self.is_plain {
+            return true;
+        }
+        let entry = &self.pool.entries[cursor.entry as usize];
+        Group::broken_alone(entry, self.wanted.limits).is_none()
+            && self.alone.admits(entry, self.wanted.limits)
+    }
+
+    /// Counts a ticket towards what is short.
+    fn take(&self, short: &mut [(usize, u32)], cursor: &Cursor) {
+        let list = &self.lists[cursor.list as usize];
+        let counts = &self.shapes[list.shape as usize].counts;
+        for (index, missing) in short {
+            *missing = missing.saturating_sub(counts[*index]);
+        }
+    }
+
+    /// Puts the next free ticket after `at` on the heap, unless it is too far away.
+    fn push(&mut self, number: u32, mut at: u32, rightwards: bool) {
+        let list = &mut self.lists[number as usize];
+        let entry = loop {
+            let Some(next) = list.next(at, rightwards, self.free) else {
+                return;
+            };
+            at = next;
+            let entry = list.entries[at as usize];
+            if entry != self.wanted.anchor {
+                break entry;
+            }
+        };
+        let anchor = &self.pool.entries[self.wanted.anchor as usize];
+        // The key is the rating when there is a spread.
+        let distance = (list.keys[at as usize] - anchor.key).abs();
+        let spread = self.wanted.limits.rating_spread;
+        if spread.is_none_or(|spread| distance <= spread) {
+            self.heap.push(Reverse(Cursor {
+                distance: distance.to_bits(),
+                entry,
+                list: number,
+                at,
+                rightwards,
+            }));
+        }
     }
 }
 
@@ -162,96 +354,16 @@ fn in_order_of_preference(pool: &Pool, anchor: u32, mut found: Vec<(f64, u32)>) 
     found.into_iter().map(|(_, entry)| entry).collect()
 }
 
-/// Cursors on both sides of the anchor, in every list that can help.
-fn start(
-    lists: &mut [List],
-    pool: &Pool,
-    wanted: &Wanted,
-    free: &[bool],
-) -> BinaryHeap<Reverse<Cursor>> {
-    let anchor = &pool.entries[wanted.anchor as usize];
-    let limits = wanted.limits;
-    let region = &pool.regions[wanted.region].name;
-    let cap = limits.latency.as_ref().map(|latency| latency.of(region));
-    let team_max = limits.teams.iter().map(|team| team.max).max().unwrap_or(0);
-    let size_max = team_max.min(limits.players_max().saturating_sub(anchor.size));
-    let mut heap = BinaryHeap::new();
-    for (number, list) in lists.iter_mut().enumerate() {
-        let near = match (cap, list.kind.cap) {
-            (None, _) => true,
-            (Some(cap), Some(needed)) => needed <= cap,
-            (Some(_), None) => false,
-        };
-        let crossing = anchor.crossing.with(list.kind.crossing);
-        if !near || list.kind.size > size_max || crossing == Crossing::Broken {
-            continue;
-        }
-        let at = list.keys.partition_point(|key| *key < anchor.key) as u32;
-        let number = number as u32;
-        push(
-            &mut heap,
-            list,
-            pool,
-            wanted,
-            free,
-            number,
-            at.wrapping_sub(1),
-            true,
-        );
-        push(&mut heap, list, pool, wanted, free, number, at, false);
-    }
-    heap
-}
-
-/// Puts the next free ticket after `at` on the heap, unless it is too far away.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call in two places; a struct would only wrap it"
-)]
-fn push(
-    heap: &mut BinaryHeap<Reverse<Cursor>>,
-    list: &mut List,
-    pool: &Pool,
-    wanted: &Wanted,
-    free: &[bool],
-    number: u32,
-    at: u32,
-    rightwards: bool,
-) {
-    let mut at = at;
-    let entry = loop {
-        let Some(next) = list.next(at, rightwards, free) else {
-            return;
-        };
-        at = next;
-        let entry = list.entries[at as usize];
-        if entry != wanted.anchor {
-            break entry;
-        }
-    };
-    let anchor = &pool.entries[wanted.anchor as usize];
-    // The key is the rating when there is a spread.
-    let distance = (list.keys[at as usize] - anchor.key).abs();
-    if wanted
-        .limits
-        .rating_spread
-        .is_none_or(|spread| distance <= spread)
-    {
-        heap.push(Reverse(Cursor {
-            distance: distance.to_bits(),
-            entry,
-            list: number,
-            at,
-            rightwards,
-        }));
-    }
-}
-
 impl List {
-    fn new(kind: Kind, entries: Vec<u32>, pool: &Pool) -> Self {
+    fn new(cap: Option<u32>, shape: u32, shapes: &[Shape], entries: Vec<u32>, pool: &Pool) -> Self {
         let length = entries.len() as u32;
+        let counts = shapes[shape as usize].counts.iter().enumerate();
         Self {
-            kind,
+            cap,
+            shape,
+            brings: counts
+                .map(|(rule, count)| u32::from(*count > 0) << rule)
+                .sum(),
             keys: entries
                 .iter()
                 .map(|&entry| pool.entries[entry as usize].key)
@@ -292,28 +404,106 @@ impl List {
     }
 }
 
-/// Every cap that any stage has for a region.
-fn caps(rules: &RuleSet, pool: &Pool, region: usize) -> BTreeSet<u32> {
-    let stages = rules.stages().iter();
-    let caps = stages.filter_map(|stage| stage.limits.latency.as_ref());
-    caps.map(|latency| latency.of(&pool.regions[region].name))
+/// The lists of a region.
+fn lists(
+    pool: &Pool,
+    rules: &RuleSet,
+    region: usize,
+    by_key: &[u32],
+    shape_of: &[u32],
+    shapes: &[Shape],
+) -> Vec<List> {
+    let caps = caps(rules, pool, region);
+    // By shape and then by cap, the last for those that no cap lets in.
+    let columns = caps.len() + 1;
+    let mut found: Vec<Vec<u32>> = vec![Vec::new(); shapes.len() * columns];
+    for &entry in by_key {
+        let worst = pool.latency_worst(entry, region);
+        let column = if worst == UNKNOWN_MS {
+            caps.len()
+        } else {
+            caps.partition_point(|cap| *cap < worst)
+        };
+        found[shape_of[entry as usize] as usize * columns + column].push(entry);
+    }
+    let list = |(place, entries): (usize, Vec<u32>)| {
+        let (shape, column) = (place / columns, place % columns);
+        List::new(
+            caps.get(column).copied(),
+            shape as u32,
+            shapes,
+            entries,
+            pool,
+        )
+    };
+    let some = found.into_iter().enumerate();
+    some.filter(|(_, entries)| !entries.is_empty())
+        .map(list)
         .collect()
 }
 
-fn brings(facts: &[super::group::Fact]) -> u32 {
-    let bit = |(index, fact): (usize, &super::group::Fact)| u32::from(fact.count() > 0) << index;
-    facts.iter().enumerate().map(bit).sum()
+/// Every cap that any stage has for a region, the smallest first.
+fn caps(rules: &RuleSet, pool: &Pool, region: usize) -> Vec<u32> {
+    let stages = rules.stages().iter();
+    let caps = stages.filter_map(|stage| stage.limits.latency.as_ref());
+    let caps: BTreeSet<u32> = caps
+        .map(|latency| latency.of(&pool.regions[region].name))
+        .collect();
+    caps.into_iter().collect()
 }
 
-/// Counts with a minimum: the rule's index, and twice as many candidates as a match needs.
-fn shortages(limits: &Limits) -> Vec<(usize, u32)> {
+impl Shape {
+    fn of(entry: &Entry) -> Self {
+        Self {
+            size: entry.size,
+            crossing: entry.crossing,
+            counts: entry.facts.iter().map(Fact::count).collect(),
+        }
+    }
+
+    /// The count that keeps such a ticket out of every team: it has too many, or leaves no room
+    /// for those who are missing.
+    fn breaks(&self, limits: &Limits) -> Option<usize> {
+        let mut group = Group::empty(limits);
+        for (index, rule) in limits.rules.iter().enumerate() {
+            if let Some(rule) = rule
+                && let requirement @ Requirement::Count { .. } = &rule.requirement
+            {
+                let fact = Fact::Count(self.counts[index]);
+                if !fact.may_meet(requirement) {
+                    return Some(index);
+                }
+                if rule.per == Scope::Team {
+                    group.facts[index] = fact;
+                }
+            }
+        }
+        let largest = limits.teams.iter().map(|team| team.max).max().unwrap_or(0);
+        let missing = group.lacking(limits, Scope::Team);
+        (self.size + missing > largest).then(|| group.lacks_first(limits, Scope::Team))?
+    }
+}
+
+/// Whether the rules see nothing of a ticket but what its list says.
+fn is_plain(limits: &Limits) -> bool {
+    let mut rules = limits.rules.iter().flatten();
+    rules.all(|rule| {
+        rule.per == Scope::Team && matches!(rule.requirement, Requirement::Count { .. })
+    })
+}
+
+/// Counts with a minimum: the rule's index, and how many players a match needs besides those
+/// with the facts of a party that is in it.
+fn shortages(limits: &Limits, own: &[Fact]) -> Vec<(usize, u32)> {
     let teams = limits.teams.len() as u32;
     let mut found = Vec::new();
     for (index, rule) in limits.rules.iter().enumerate() {
         let Some(rule) = rule else { continue };
         if let Requirement::Count { min, .. } = rule.requirement {
             let times = if rule.per == Scope::Team { teams } else { 1 };
-            found.push((index, 2 * min * times));
+            // A party is in one team, and what it has too many of does not help the others.
+            let brought = own.get(index).map_or(0, |fact| fact.count().min(min));
+            found.push((index, min * times - brought));
         }
     }
     found

@@ -16,13 +16,18 @@ pub(super) fn is_near(pool: &Pool, limits: &Limits, region: usize, ticket: u32) 
     worst != UNKNOWN_MS && worst <= latency.of(&pool.regions[region].name)
 }
 
-/// Regions in which a match around the anchor could be, nearest first.
+/// Regions in which company for the anchor is looked for, nearest first. Without a cap on latency
+/// everybody is near every region, and one is enough: the one with most room.
 pub(super) fn regions_of(pool: &Pool, limits: &Limits, room: &[u32], anchor: u32) -> Vec<usize> {
     let needed = limits.players_min().max(pool.entries[anchor as usize].size);
     let mut found: Vec<usize> = (0..pool.regions.len())
         .filter(|&region| room[region] >= needed && is_near(pool, limits, region, anchor))
         .collect();
     found.sort_by_key(|&region| (pool.latency_worst(anchor, region), region));
+    if limits.latency.is_none() {
+        let roomiest = found.into_iter().rev().max_by_key(|&region| room[region]);
+        return roomiest.into_iter().collect();
+    }
     found
 }
 

@@ -149,7 +149,7 @@ fn waited_s(since_ms: u64, now_ms: u64) -> u64 {
 }
 
 /// A number for an id that depends on the seed (FNV-1a, then the finisher of SplitMix64).
-fn draw(seed: u64, id: &str) -> u64 {
+pub(super) fn draw(seed: u64, id: &str) -> u64 {
     let mut hash = seed ^ 0xcbf2_9ce4_8422_2325;
     for byte in id.bytes() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

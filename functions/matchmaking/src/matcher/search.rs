@@ -1,8 +1,9 @@
 //! Filling the teams of one match: depth first, nearest candidates first, within a budget.
 //!
 //! The first descent is the greedy choice and nearly always the answer. Going back replaces the
-//! last choices. An overdue anchor's search also tries every team for a ticket, so that in a small
-//! pool it visits every possible match.
+//! last choices. Parties that bring what a count asks for are placed before all others, while there
+//! is room for them: each such count is a **phase** of its own. An overdue anchor's search also
+//! tries every team for a ticket, so that in a small pool it visits every possible match.
 
 use super::balance::{self, Unfit};
 use super::group::{Group, Refused};
@@ -21,14 +22,16 @@ const OVERDUE_LEAVES: usize = 5_000;
 /// Why no match was found; a later one is closer to a match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Failure {
+    /// The pass had no work left for it.
+    Turn,
     /// No region is near enough and has room.
     Region,
     /// Not enough candidates.
     Players,
     /// Parties that do not fill the teams, or counts that cannot be met together.
     Teams,
-    /// This count is not met.
-    Count(usize),
+    /// This requirement is not met.
+    Rule(usize),
     /// The average of a team, by the rule's index.
     Average(usize),
     /// The teams are not equal enough: `balance.distribution`.
@@ -37,14 +40,39 @@ pub(super) enum Failure {
     Favourite,
 }
 
+/// Where a search is: in which phase, an index of the counts or past them, and at which candidate.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    phase: usize,
+    next: usize,
+}
+
+impl Turn {
+    const FIRST: Self = Self { phase: 0, next: 0 };
+}
+
+/// A count with a minimum.
+struct Count {
+    rule: usize,
+    /// Players that a match needs.
+    needed: u32,
+    /// Players that the candidates from an index on bring.
+    supply: Vec<u32>,
+    /// In the phase of this count, the candidates before this index were placed or passed over: a
+    /// later phase takes none of them, or it would only try the same choices in another order.
+    passed: usize,
+}
+
 struct Search<'a> {
     pool: &'a Pool<'a>,
     limits: &'a Limits,
     candidates: &'a [u32],
     /// Players of the candidates from an index on.
     supply: Vec<u32>,
-    /// The same per count rule with a minimum: index of the rule, what is needed, what is there.
-    counts: Vec<(usize, u32, Vec<u32>)>,
+    /// Count rules with a minimum.
+    counts: Vec<Count>,
+    /// Candidates that are placed.
+    used: Vec<bool>,
     players_min: u32,
     players_max: u32,
     whole: Group,
@@ -58,7 +86,7 @@ struct Search<'a> {
 }
 
 /// Looks for a match of the anchor and some of the candidates, with at most `room` players. The
-/// entries of each team, or why there is none.
+/// entries of each team, or why there is none. Takes what it does from `work`.
 pub(super) fn search(
     pool: &Pool,
     limits: &Limits,
@@ -66,6 +94,7 @@ pub(super) fn search(
     candidates: &[u32],
     room: u32,
     overdue_steps: Option<usize>,
+    work: &mut u64,
 ) -> Result<Vec<Vec<u32>>, Failure> {
     let steps = STEPS_MIN + STEPS_PER_CANDIDATE * candidates.len();
     let mut search = Search {
@@ -74,6 +103,7 @@ pub(super) fn search(
         candidates,
         supply: supply(pool, candidates, |entry| entry.size),
         counts: Vec::new(),
+        used: vec![false; candidates.len()],
         players_min: limits.players_min().max(1),
         players_max: limits.players_max().min(room),
         whole: Group::empty(limits),
@@ -95,7 +125,12 @@ pub(super) fn search(
         return Err(Failure::Players);
     }
     // Whatever the budget, the anchor tries each kind of team.
-    search.place(anchor, 0, true);
+    let (steps, leaves) = (search.steps, search.leaves);
+    search.place(anchor, Turn::FIRST, true);
+    // Every pair of teams is looked at, player by player.
+    let leaf = search.players_max as usize * limits.teams.len().div_ceil(2);
+    let judged = (leaves - search.leaves) * leaf;
+    *work = work.saturating_sub((steps - search.steps + judged) as u64);
     search.found.ok_or(search.failure)
 }
 
@@ -108,7 +143,7 @@ fn supply(pool: &Pool, candidates: &[u32], of: impl Fn(&Entry) -> u32) -> Vec<u3
 }
 
 impl Search<'_> {
-    fn count_supplies(&self) -> Vec<(usize, u32, Vec<u32>)> {
+    fn count_supplies(&self) -> Vec<Count> {
         let mut found = Vec::new();
         for (index, rule) in self.limits.rules.iter().enumerate() {
             if let Some(Rule {
@@ -125,15 +160,20 @@ impl Search<'_> {
                     *min
                 };
                 let count = |entry: &Entry| entry.facts[index].count();
-                found.push((index, needed, supply(self.pool, self.candidates, count)));
+                found.push(Count {
+                    rule: index,
+                    needed,
+                    supply: supply(self.pool, self.candidates, count),
+                    passed: 0,
+                });
             }
         }
         found
     }
 
-    /// Puts a ticket into one team after the other and goes on from candidate `next`. Whether the
-    /// match was found.
-    fn place(&mut self, ticket: u32, next: usize, tries_teams: bool) -> bool {
+    /// Puts a ticket into one team after the other and goes on with `next`. Whether the match was
+    /// found.
+    fn place(&mut self, ticket: u32, next: Turn, tries_teams: bool) -> bool {
         let pool = self.pool;
         let entry = &pool.entries[ticket as usize];
         let Ok(whole) = self.whole.with(entry, self.limits, Scope::Match) else {
@@ -142,7 +182,7 @@ impl Search<'_> {
         if whole.players + whole.lacking(self.limits, Scope::Match) > self.players_max {
             return false;
         }
-        for team in self.team_order(entry) {
+        for team in self.team_order(entry, next.phase) {
             self.steps = self.steps.saturating_sub(1);
             let Some(joined) = self.joined(team, entry) else {
                 continue;
@@ -177,8 +217,9 @@ impl Search<'_> {
     }
 
     /// Teams that can take the ticket. Fixed sizes: the fullest first, which packs parties well.
-    /// Otherwise the emptiest, which keeps sizes alike. Of empty teams that are alike only one.
-    fn team_order(&self, entry: &Entry) -> Vec<usize> {
+    /// Otherwise the emptiest, which keeps sizes alike. Of empty teams that are alike only one. In
+    /// the phase of a count first those that lack it.
+    fn team_order(&self, entry: &Entry, phase: usize) -> Vec<usize> {
         let teams = &self.limits.teams;
         let fixed = teams.iter().all(|team| team.min == team.max);
         let room = |team: usize| teams[team].max - self.teams[team].players;
@@ -192,55 +233,105 @@ impl Search<'_> {
         let mut order: Vec<usize> = (0..teams.len())
             .filter(|&team| room(team) >= entry.size && is_first_of_its_kind(team))
             .collect();
+        let has = |team: usize| {
+            let count = self.counts.get(phase);
+            count.is_some_and(|count| self.teams[team].facts[count.rule].count() > 0)
+        };
         if fixed {
-            order.sort_by_key(|&team| (room(team), team));
+            order.sort_by_key(|&team| (has(team), room(team), team));
         } else {
-            order.sort_by_key(|&team| (self.teams[team].players, team));
+            order.sort_by_key(|&team| (has(team), self.teams[team].players, team));
         }
         order
     }
 
-    fn extend(&mut self, from: usize) -> bool {
+    /// Goes on from a turn, in its phase or, when its count is met, in the next that is needed.
+    fn extend(&mut self, turn: Turn) -> bool {
         let room = self.players_max - self.whole.players;
         if room == 0 {
             return self.judge();
         }
-        for next in from..self.candidates.len() {
+        let Turn {
+            mut phase,
+            mut next,
+        } = turn;
+        while phase < self.counts.len() && self.lacks(phase) == 0 {
+            self.counts[phase].passed = next;
+            (phase, next) = (phase + 1, 0);
+        }
+        self.try_from(Turn { phase, next }, room)
+    }
+
+    /// Tries the candidates of a phase, one after the other.
+    fn try_from(&mut self, turn: Turn, room: u32) -> bool {
+        let phase = turn.phase;
+        for next in turn.next..self.candidates.len() {
             if self.steps == 0 || self.leaves == 0 {
                 break;
             }
-            if let Err(failure) = self.is_supplied(next) {
+            if let Err(failure) = self.is_supplied(phase, next) {
                 self.failure = self.failure.max(failure);
                 break;
             }
             let candidate = self.candidates[next];
             let entry = &self.pool.entries[candidate as usize];
-            if entry.size > room || self.is_blocked(entry) {
+            if entry.size > room || self.used[next] || !self.is_turn_of(entry, phase, next) {
                 continue;
             }
-            if self.place(candidate, next + 1, self.tries_teams) {
+            if self.is_blocked(entry) {
+                continue;
+            }
+            self.used[next] = true;
+            let after = Turn {
+                phase,
+                next: next + 1,
+            };
+            if self.place(candidate, after, self.tries_teams) {
                 return true;
             }
+            self.used[next] = false;
         }
-        self.whole.players >= self.players_min && self.judge()
+        let last = phase >= self.counts.len();
+        last && self.whole.players >= self.players_min && self.judge()
     }
 
-    /// Whether the candidates from `next` on can still complete a match.
-    fn is_supplied(&self, next: usize) -> Result<(), Failure> {
+    /// Whether a candidate brings what its phase is about and is not for an earlier one.
+    fn is_turn_of(&self, entry: &Entry, phase: usize, at: usize) -> bool {
+        let brings = |count: &Count| entry.facts[count.rule].count() > 0;
+        let mut earlier = self.counts[..phase].iter();
+        self.counts.get(phase).is_none_or(brings)
+            && earlier.all(|count| at >= count.passed || !brings(count))
+    }
+
+    /// Whether the candidates from `next` on can still complete a match, or meet the count that the
+    /// phase is about.
+    fn is_supplied(&self, phase: usize, next: usize) -> Result<(), Failure> {
+        if let Some(count) = self.counts.get(phase) {
+            let enough = count.supply[next] >= self.lacks(phase);
+            return if enough {
+                Ok(())
+            } else {
+                Err(Failure::Rule(count.rule))
+            };
+        }
         if self.whole.players + self.supply[next] < self.players_min {
             return Err(Failure::Players);
         }
-        let short = |(index, needed, supply): &&(usize, u32, Vec<u32>)| {
-            self.counted(*index) + supply[next] < *needed
-        };
-        let count = self.counts.iter().find(short);
-        count.map_or(Ok(()), |(index, ..)| Err(Failure::Count(*index)))
+        Ok(())
     }
 
-    fn counted(&self, rule: usize) -> u32 {
-        // Of the two scopes one holds the count, the other has nothing.
-        let in_teams: u32 = self.teams.iter().map(|team| team.facts[rule].count()).sum();
-        in_teams + self.whole.facts[rule].count()
+    /// Players that a count still asks for.
+    fn lacks(&self, phase: usize) -> u32 {
+        let count = &self.counts[phase];
+        let missing =
+            |group: &Group, least: u32| least.saturating_sub(group.facts[count.rule].count());
+        match &self.limits.rules[count.rule] {
+            Some(rule) if rule.per == Scope::Team => {
+                let least = count.needed / self.limits.teams.len() as u32;
+                self.teams.iter().map(|team| missing(team, least)).sum()
+            }
+            _ => missing(&self.whole, count.needed),
+        }
     }
 
     fn is_blocked(&self, entry: &Entry) -> bool {
@@ -303,7 +394,7 @@ impl Search<'_> {
                     .all(|team| team.facts[index].count() >= *min),
             };
             if !met {
-                return Err(Failure::Count(index));
+                return Err(Failure::Rule(index));
             }
         }
         Ok(())

@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
-use matchbench::charts::{HEADS, cells, page, short};
-use matchbench::day::{Day, Outcome, quantile_or_zero, simulate};
+use anyhow::{Context, Result, bail};
+use matchbench::day::{Day, Outcome, simulate};
+use matchbench::page::{page, quantile_or_zero, tables};
 use matchbench::population::Population;
 use matchbench::report::{Aim, Report};
 use matchbench::{cpu_s, rules};
-use matchmaking::{RuleSet, Ticket, World, form};
+use matchmaking::{AttributeValue, RuleSet, Ticket, World, form};
 
 /// A pass over 100,000 tickets of five against five, seconds.
 const PASS_AIM_S: f64 = 1.0;
@@ -17,58 +17,124 @@ const PASS_AIM_S: f64 = 1.0;
 const RUNS: usize = 3;
 /// Decides everything random.
 const SEED: u64 = 5;
+/// Parties a minute in the busiest and in the quietest hour, at scale 1.
+const PEAK_PER_MIN: f64 = 240.0;
+const LOW_PER_MIN: f64 = 12.0;
+
+/// What to measure.
+struct Options {
+    /// Only the passes, or only the day.
+    passes: bool,
+    day: bool,
+    hours: usize,
+    /// How many times as many parties as at scale 1.
+    scale: f64,
+}
 
 fn main() -> Result<()> {
-    let quick = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
-        [] => false,
-        [flag] if flag == "--quick" => true,
-        _ => bail!("bench-match takes --quick or nothing"),
-    };
+    let options = options()?;
     let mut report = Report::default();
-    let aim = Aim::AtMost(PASS_AIM_S);
-    pass(
-        &mut report,
-        "5v5, 100,000 tickets",
-        &rules::five_v_five(),
-        100_000,
-        aim,
-    )?;
-    let roles = rules::five_v_five_with_roles();
-    pass(
-        &mut report,
-        "5v5 with roles, 100,000 tickets",
-        &roles,
-        100_000,
-        Aim::None,
-    )?;
-    pass(
-        &mut report,
-        "20 squads of 5, 10,000 tickets",
-        &rules::hundred(),
-        10_000,
-        Aim::None,
-    )?;
-    nobody_fits(&mut report)?;
-    let day = Day {
-        seed: SEED,
-        peak_per_min: if quick { 60.0 } else { 240.0 },
-        low_per_min: if quick { 6.0 } else { 12.0 },
-        pass_s: 5,
-        hours: if quick { 6 } else { 24 },
-        room: 1_000_000,
-    };
-    let outcome = simulate(&day, &rules::five_v_five());
-    tell_day(&mut report, &day, &outcome)?;
+    if options.passes {
+        passes(&mut report)?;
+    }
+    if options.day {
+        let day = Day {
+            seed: SEED,
+            peak_per_min: PEAK_PER_MIN * options.scale,
+            low_per_min: LOW_PER_MIN * options.scale,
+            pass_s: 5,
+            hours: options.hours,
+            room: 1_000_000,
+        };
+        let begun = cpu_s()?;
+        let outcome = simulate(&day, &rules::modes());
+        tell_day(&mut report, &day, &outcome, cpu_s()? - begun)?;
+    }
     report.finish("match")
 }
 
-fn pool(count: usize) -> (Vec<Ticket>, World, u64) {
+fn options() -> Result<Options> {
+    let mut found = Options {
+        passes: true,
+        day: true,
+        hours: 24,
+        scale: 1.0,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--quick" => (found.hours, found.scale) = (6, 0.25),
+            "--passes" => found.day = false,
+            "--day" => found.passes = false,
+            "--scale" => {
+                let value = arguments.next().context("--scale takes a number")?;
+                found.scale = value.parse().context("--scale takes a number")?;
+            }
+            _ => bail!("bench-match takes --quick, --passes, --day and --scale N"),
+        }
+    }
+    if !(found.scale > 0.0 && found.scale <= 1_000.0) {
+        bail!("--scale is above 0 and at most 1000");
+    }
+    Ok(found)
+}
+
+fn passes(report: &mut Report) -> Result<()> {
+    let aim = Aim::AtMost(PASS_AIM_S);
+    let [five, roles, squads] = rules::modes();
+    pass(report, "5v5, 100,000 tickets", &five, 100_000, aim)?;
+    pass(
+        report,
+        "5v5 with roles, 100,000 tickets",
+        &roles,
+        100_000,
+        aim,
+    )?;
+    pass(
+        report,
+        "20 squads of 5, 10,000 tickets",
+        &squads,
+        10_000,
+        aim,
+    )?;
+    // Everybody looks for company, and there is none: because nobody heals, because nobody likes
+    // the same map, or because the teams are never alike.
+    for late_s in [0, 1_000] {
+        let after = if late_s > 0 { ", all overdue" } else { "" };
+        none_fits(
+            report,
+            &format!("nobody heals{after}"),
+            &roles,
+            late_s,
+            &|_, ticket| {
+                ticket
+                    .players
+                    .iter_mut()
+                    .for_each(|player| player.attributes.clear());
+            },
+        )?;
+        let own_map = |number: usize, ticket: &mut Ticket| {
+            let map = AttributeValue::Set([format!("m{number}")].into());
+            for player in &mut ticket.players {
+                player.attributes.insert("maps".to_owned(), map.clone());
+            }
+        };
+        let name = format!("no map in common{after}");
+        none_fits(report, &name, &rules::shared_map(), late_s, &own_map)?;
+    }
+    none_fits(report, "never equal", &rules::never_equal(), 0, &|_, _| {})
+}
+
+fn pool(count: usize, rules: &RuleSet) -> (Vec<Ticket>, World, u64) {
     let mut population = Population::new(SEED);
     let world = population.world(1_000_000);
     // Arrived evenly within the last ten seconds.
     let now_ms = 1_000_000;
     let since = |n: usize| now_ms - 10_000 * (count - n) as u64 / count as u64;
-    let tickets = (0..count).map(|n| population.ticket(since(n))).collect();
+    let mut tickets: Vec<Ticket> = (0..count).map(|n| population.ticket(since(n))).collect();
+    for ticket in &mut tickets {
+        ticket.modes = vec![rules.mode.clone()];
+    }
     (tickets, world, now_ms)
 }
 
@@ -85,7 +151,7 @@ fn timed(tickets: &[Ticket], rules: &RuleSet, world: &World, now_ms: u64) -> Res
 }
 
 fn pass(report: &mut Report, name: &str, rules: &RuleSet, count: usize, aim: Aim) -> Result<()> {
-    let (tickets, world, now_ms) = pool(count);
+    let (tickets, world, now_ms) = pool(count, rules);
     let (seconds, left) = timed(&tickets, rules, &world, now_ms)?;
     report.row(format!("pass, {name}"), seconds, "s", aim);
     let matched = 100.0 * (count - left) as f64 / count as f64;
@@ -101,81 +167,99 @@ fn told(line: &str) {
     println!("{line}");
 }
 
-/// The worst case: everybody looks for company, and there is none because nobody heals.
-fn nobody_fits(report: &mut Report) -> Result<()> {
-    let (mut tickets, world, now_ms) = pool(100_000);
-    for player in tickets.iter_mut().flat_map(|ticket| &mut ticket.players) {
-        player.attributes.clear();
+/// A pass over 100,000 tickets that `change` made unfit for each other.
+fn none_fits(
+    report: &mut Report,
+    name: &str,
+    rules: &RuleSet,
+    late_s: u64,
+    change: &dyn Fn(usize, &mut Ticket),
+) -> Result<()> {
+    let (mut tickets, world, now_ms) = pool(100_000, rules);
+    for (number, ticket) in tickets.iter_mut().enumerate() {
+        change(number, ticket);
     }
-    let rules = rules::five_v_five_with_roles();
-    let (seconds, left) = timed(&tickets, &rules, &world, now_ms)?;
-    assert_eq!(left, tickets.len(), "nobody can be matched without healers");
-    report.row(
-        "pass, 100,000 tickets of which none fits",
-        seconds,
-        "s",
-        Aim::None,
-    );
-    told(&format!("none fits: {seconds:.2} s of CPU"));
+    let (seconds, left) = timed(&tickets, rules, &world, now_ms + late_s * 1000)?;
+    let matched = 100.0 * (tickets.len() - left) as f64 / tickets.len() as f64;
+    // Two parties of five can happen to be alike.
+    assert!(matched < 6.0, "hardly anybody fits: {matched} %");
+    let row = format!("pass, 100,000 tickets, {name}");
+    report.row(row, seconds, "s", Aim::None);
+    told(&format!(
+        "{name}: {seconds:.2} s of CPU, {matched:.1} % matched"
+    ));
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the table is a benchmark's output")]
-fn tell_day(report: &mut Report, day: &Day, outcome: &Outcome) -> Result<()> {
-    println!("{}", HEADS.map(|head| format!("{head:>16}")).join(""));
-    for (number, hour) in outcome.hours.iter().enumerate() {
-        let row = cells(hour).map(|value| format!("{:>16}", short(value)));
-        println!("{number:>16}{}", row.join(""));
+#[expect(clippy::print_stdout, reason = "the tables are a benchmark's output")]
+fn tell_day(report: &mut Report, day: &Day, outcome: &Outcome, seconds: f64) -> Result<()> {
+    for table in tables(outcome) {
+        println!("{}", table.title);
+        let width = |head: &str| head.len().max(7) + 2;
+        let line = |cells: &[String]| -> String {
+            let cells = cells.iter().zip(&table.heads);
+            cells
+                .map(|(cell, head)| format!("{cell:>0$}", width(head)))
+                .collect()
+        };
+        let heads: Vec<String> = table.heads.iter().map(|head| (*head).to_owned()).collect();
+        println!("{}", line(&heads));
+        table.rows.iter().for_each(|row| println!("{}", line(row)));
     }
-    let waits = outcome.all(|hour| &hour.waits_s);
+    let waits = outcome.of_parties(|_| true, |party| party.wait_s);
     for (name, share) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)] {
-        report.row(
-            format!("wait {name}"),
-            quantile_or_zero(&waits, share),
-            "s",
-            Aim::None,
-        );
+        let value = quantile_or_zero(&waits, share);
+        report.row(format!("wait {name}"), value, "s", Aim::None);
     }
-    report.row("longest wait", outcome.wait_max_s, "s", Aim::None);
-    let spreads = outcome.all(|hour| &hour.spreads);
+    report.row("longest wait", outcome.wait_max_s(), "s", Aim::None);
+    let duels = |of: &dyn Fn(&matchbench::day::Made) -> f64| {
+        outcome.of_made(|made| made.mode < 2, |made| Some(of(made)))
+    };
+    let favourite = 100.0 * quantile_or_zero(&duels(&|made| made.favourite), 0.95);
+    let spread = quantile_or_zero(&duels(&|made| made.spread), 0.95);
+    report.row("rating spread of 5v5 p95", spread, "", Aim::None);
     report.row(
-        "rating spread p95",
-        quantile_or_zero(&spreads, 0.95),
-        "",
-        Aim::None,
-    );
-    let favourites = outcome.all(|hour| &hour.favourites);
-    let favourite = 100.0 * quantile_or_zero(&favourites, 0.95);
-    report.row(
-        "predicted win of the better team p95",
+        "predicted win of the better of two teams p95",
         favourite,
         "%",
         Aim::None,
     );
-    let latencies = outcome.all(|hour| &hour.latencies_ms);
+    let worst = outcome.of_made(|_| true, |made| made.worst_ms);
+    let worst = quantile_or_zero(&worst, 0.95);
+    report.row("worst round trip p95", worst, "ms", Aim::None);
+    let typical = quantile_or_zero(&outcome.estimates, 0.5);
+    report.row("estimated over actual wait, median", typical, "", Aim::None);
+    let each = 1e3 * seconds / outcome.passes.max(1) as f64;
     report.row(
-        "worst round trip p95",
-        quantile_or_zero(&latencies, 0.95),
-        "ms",
+        "CPU of the day, with making the population",
+        seconds,
+        "s",
         Aim::None,
     );
-    let estimates = outcome.estimates.clone();
-    let typical = quantile_or_zero(&estimates, 0.5);
-    report.row("estimated over actual wait, median", typical, "", Aim::None);
-    let about = format!(
-        "Five against five, seed {}; {} to {} parties a minute, a pass every {} s. \
-         {} parties were matched, {} waited at the end.",
-        day.seed,
-        day.low_per_min,
-        day.peak_per_min,
-        day.pass_s,
-        waits.len(),
-        outcome.left
-    );
+    let about = about(day, outcome, each);
     println!("{about}");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench");
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join("match.html"), page(outcome, &about))?;
     println!("written: target/bench/match.html");
     Ok(())
+}
+
+fn about(day: &Day, outcome: &Outcome, each_ms: f64) -> String {
+    let arrived: usize = outcome.arrived.iter().sum();
+    format!(
+        "{} hours, seed {}: {arrived} parties of {} players in six regions, {} a minute at 5 h and \
+         {} at 17 h, queue for three modes: five against five (five), the same with roles (ranked) \
+         and 20 squads of up to five (royale). A pass of each mode every {} s takes {each_ms:.1} \
+         ms of CPU on average. {} parties were matched in {} matches; {} waited at the end.",
+        day.hours,
+        day.seed,
+        outcome.players,
+        day.low_per_min,
+        day.peak_per_min,
+        day.pass_s,
+        outcome.parties.len(),
+        outcome.made.len(),
+        outcome.left_s.len()
+    )
 }

@@ -352,21 +352,23 @@ impl Search<'_> {
         self.leaves -= 1;
         let mut teams = self.members.clone();
         balance::even_out(self.pool, self.limits, &mut teams);
-        match balance::judge(self.pool, self.limits, &teams) {
-            Ok(()) => {
-                self.found = Some(teams);
-                true
-            }
-            Err(unfit) => {
-                let failure = match unfit {
-                    Unfit::Average(rule) => Failure::Average(rule),
-                    Unfit::Distribution => Failure::Distribution,
-                    Unfit::Favourite => Failure::Favourite,
-                };
-                self.failure = self.failure.max(failure);
-                false
-            }
+        let mut judged = balance::judge(self.pool, self.limits, &teams);
+        // Exchanges make ratings alike, and may pull apart what another rule wants alike.
+        if judged.is_err() && balance::judge(self.pool, self.limits, &self.members).is_ok() {
+            teams.clone_from(&self.members);
+            judged = Ok(());
         }
+        let Err(unfit) = judged else {
+            self.found = Some(teams);
+            return true;
+        };
+        let failure = match unfit {
+            Unfit::Average(rule) => Failure::Average(rule),
+            Unfit::Distribution => Failure::Distribution,
+            Unfit::Favourite => Failure::Favourite,
+        };
+        self.failure = self.failure.max(failure);
+        false
     }
 
     fn is_complete(&self) -> Result<(), Failure> {

@@ -22,6 +22,8 @@ pub struct Chart {
     pub bars: bool,
     /// Where the y axis begins; 0 nearly always.
     pub base: f64,
+    /// Powers of ten from 1 on instead, for what has a long tail.
+    pub log: bool,
     /// At most five.
     pub series: Vec<Series>,
 }
@@ -54,11 +56,18 @@ impl Chart {
     fn top(&self) -> f64 {
         let values = self.series.iter().flat_map(|series| &series.1);
         let highest = values.copied().fold(self.base, f64::max);
+        if self.log {
+            return 10_f64.powf(highest.max(10.0).log10().ceil());
+        }
         self.base + round_up(highest - self.base)
     }
 
     fn y(&self, value: f64) -> f64 {
-        let share = (value - self.base) / (self.top() - self.base);
+        let share = if self.log {
+            value.max(1.0).log10() / self.top().log10()
+        } else {
+            (value - self.base) / (self.top() - self.base)
+        };
         MARGIN.1 + SIZE.1 * (1.0 - share.clamp(0.0, 1.0))
     }
 
@@ -69,8 +78,7 @@ impl Chart {
 
     fn draw_axes(&self, out: &mut String) {
         let (left, bottom) = (MARGIN.0, MARGIN.1 + SIZE.1);
-        for step in 0..=4 {
-            let value = self.base + (self.top() - self.base) * f64::from(step) / 4.0;
+        for value in self.ticks() {
             let y = self.y(value);
             let _ = write!(
                 out,
@@ -98,6 +106,15 @@ impl Chart {
             bottom + 31.0,
             self.axis
         );
+    }
+
+    fn ticks(&self) -> Vec<f64> {
+        if self.log {
+            let powers = self.top().log10().round() as i32;
+            return (0..=powers).map(|power| 10_f64.powi(power)).collect();
+        }
+        let step = (self.top() - self.base) / 4.0;
+        (0..=4).map(|n| self.base + step * f64::from(n)).collect()
     }
 
     fn draw_line(&self, out: &mut String, index: usize, (name, values): &Series) {
@@ -153,12 +170,13 @@ mod tests {
 
     #[test]
     fn what_is_drawn_stays_inside_the_chart() {
-        let chart = Chart {
+        let mut chart = Chart {
             title: "t",
             axis: "a",
             places: (0..3).map(|n| n.to_string()).collect(),
             bars: false,
             base: 50.0,
+            log: false,
             series: vec![("s", vec![50.0, 73.0, 101.0])],
         };
         assert_eq!(chart.top(), 130.0);
@@ -168,6 +186,11 @@ mod tests {
                 "{value}"
             );
         }
+        chart.log = true;
+        assert_eq!(chart.ticks(), [1.0, 10.0, 100.0, 1_000.0]);
+        assert_eq!(chart.y(1_000.0), MARGIN.1);
+        assert_eq!(chart.y(0.0), MARGIN.1 + SIZE.1);
+        chart.log = false;
         assert!(chart.x(2) < MARGIN.0 + SIZE.0);
         assert!(
             chart.draw().contains("points=\"135.3,204.0"),

@@ -229,6 +229,7 @@ fn hourly(outcome: &Outcome, title: &'static str, base: f64, series: Vec<Series>
         places: (0..outcome.arrived.len()).map(|h| h.to_string()).collect(),
         bars: false,
         base,
+        log: title.starts_with("Wait"),
         series,
     }
 }
@@ -300,6 +301,7 @@ fn charts_of_deciles(outcome: &Outcome) -> [Chart; 2] {
             .collect(),
         bars: true,
         base,
+        log: false,
         series,
     };
     [

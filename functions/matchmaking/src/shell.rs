@@ -1,6 +1,6 @@
 //! The stateful shell: tickets, passes, matches and results over the store, as a function of its
 //! ports. What is kept where, and why no player is ever in two matches:
-//! `infra/decisions/0013-the-phase-decides.md`.
+//! `infra/decisions/0015-the-phase-decides.md`.
 
 mod accept;
 mod backfill;

@@ -400,6 +400,7 @@ fn a_client_that_starts_anew_finds_its_invitation_its_ticket_and_its_match() {
     );
     let _: TicketReply = read(&rig.call("bob", "PUT", &format!("{}/party", path(&ann)), json!({})));
     assert_eq!(seat("bob").ticket, Some(ann.ticket.clone()));
+    assert_eq!(seat("bob").invitations, [], "he has joined");
     let found = rig.until("bob", &ann, TicketStatus::Matched).found.unwrap();
     for _ in 0..20 {
         rig.pass(60_000);

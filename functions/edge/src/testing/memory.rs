@@ -14,6 +14,14 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
+    /// Every item with its partition, expired ones too: what a checker goes through.
+    pub fn everything(&self) -> Vec<(String, Item)> {
+        let items = self.items();
+        let all = items.iter();
+        all.map(|((partition, _), item)| (partition.clone(), item.clone()))
+            .collect()
+    }
+
     fn items(&self) -> MutexGuard<'_, Items> {
         self.items
             .lock()

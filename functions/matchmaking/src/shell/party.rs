@@ -12,7 +12,7 @@ use super::Ports;
 use super::caller::{Caller, MAX_ATTEMPTS, body_invalid, conflict};
 use super::details::{core_ticket, known};
 use super::items::Held;
-use super::player::{Taken, ended};
+use super::player::{NEWCOMER, Player, ended};
 use super::queue::Queue;
 use super::settle::Standing;
 use super::ticket::{Member, State, Ticket, TicketRef};
@@ -24,58 +24,36 @@ pub(super) async fn queue_up<H: Ports, S: Store>(
     let queue = caller.queue_of_path().await?;
     let request: TicketRequest = caller.call.body()?;
     caller.check_party(&queue, &request)?;
-    let wanted = TicketRef::new(
-        &queue.name,
-        queue.shards,
-        caller.now_ms,
-        caller.me(),
-        &request.key,
-    );
-    let mut at = wanted;
-    let mut players: Vec<Member> = Vec::with_capacity(request.players.len());
-    let mut is_old = false;
-    for TicketPlayer { player, details } in &request.players {
-        let details = match details {
-            None => None,
-            Some(details) => {
-                let taken = match caller.take_seat(player, &at).await {
-                    Ok(taken) => taken,
-                    Err(refusal) => {
-                        caller.leave_seats(&players, &at).await;
-                        return Err(refusal);
-                    }
-                };
-                let Taken {
-                    player: known,
-                    ticket,
-                    is_old: old,
-                } = taken;
-                if !players.is_empty() && ticket != at {
-                    caller.leave_seats(&players, &at).await;
-                    return Err(ended());
-                }
-                (at, is_old) = (ticket, is_old || old);
-                let rated = known.rating(&queue.name);
-                Some(caller.details(player, details, rated).await?)
-            }
-        };
-        let id = player.clone();
-        players.push(Member { id, details });
-    }
-    let modes = match request.modes.is_empty() {
-        true => queue.modes.iter().map(|rules| rules.mode.clone()).collect(),
-        false => request.modes,
-    };
+    let (me, now_ms) = (caller.me(), caller.now_ms);
+    let mut at = TicketRef::new(&queue.name, queue.shards, now_ms, me, &request.key);
     let mut ticket = Ticket {
-        players,
-        modes,
+        players: Vec::new(),
+        modes: match request.modes.is_empty() {
+            true => queue.modes.iter().map(|rules| rules.mode.clone()).collect(),
+            false => request.modes,
+        },
         since_ms: 0,
         state: State::Gathering,
     };
-    if let Err(refusal) = start(&queue, &at, &mut ticket, caller.now_ms) {
-        caller.leave_seats(&ticket.players, &at).await;
-        return Err(refusal);
+    // Everything that can be wrong is found before any seat is taken.
+    let mut known = Vec::new();
+    for TicketPlayer { player, details } in &request.players {
+        let held = caller.player(player).await?;
+        let rated = held.as_ref().map(|held| held.value.rating(&queue.name));
+        let details = match details {
+            Some(asked) => Some(
+                caller
+                    .details(player, asked, rated.unwrap_or(NEWCOMER))
+                    .await?,
+            ),
+            None => None,
+        };
+        let id = player.clone();
+        ticket.players.push(Member { id, details });
+        known.push(held);
     }
+    start(&queue, &at, &mut ticket, now_ms)?;
+    let is_old = caller.seat_party(&mut at, &ticket.players, known).await?;
     // An old seat whose ticket is gone is of a ticket that ended.
     if is_old && caller.ticket(&at).await?.is_none() {
         return Err(ended());
@@ -105,14 +83,12 @@ pub(super) async fn join<H: Ports, S: Store>(
     for attempt in 0..MAX_ATTEMPTS {
         caller.pause(attempt).await;
         let held = caller.ticket_of_party(&at).await?;
-        if held.value.state != State::Gathering || has_joined(&held.value, caller.me()) {
+        if !held.value.waits_for(caller.me()) {
             break;
         }
-        let taken = caller.take_seat(caller.me(), &at).await?;
-        if taken.ticket != at {
-            return Err(ended());
-        }
-        let rated = taken.player.rating(&queue.name);
+        let known = caller.player(caller.me()).await?;
+        let rated = known.as_ref().map(|held| held.value.rating(&queue.name));
+        let rated = rated.unwrap_or(NEWCOMER);
         let details = caller.details(caller.me(), &asked, rated).await?;
         let mut ticket = held.value;
         for member in &mut ticket.players {
@@ -120,9 +96,10 @@ pub(super) async fn join<H: Ports, S: Store>(
                 member.details = Some(details.clone());
             }
         }
-        if let Err(refusal) = start(&queue, &at, &mut ticket, caller.now_ms) {
-            caller.stand_up(caller.me(), &at).await;
-            return Err(refusal);
+        start(&queue, &at, &mut ticket, caller.now_ms)?;
+        let (seated, _) = caller.take_seat(caller.me(), &at, known).await?;
+        if seated != at {
+            return Err(ended());
         }
         match caller
             .keep_ticket(&at, &ticket, Condition::Version(held.version))
@@ -135,11 +112,6 @@ pub(super) async fn join<H: Ports, S: Store>(
     }
     let reply = caller.look(&queue, &at, true).await?;
     Ok(Response::json(JOIN_PARTY.status, &reply))
-}
-
-fn has_joined(ticket: &Ticket, player: &PlayerId) -> bool {
-    let mut members = ticket.players.iter();
-    members.any(|member| member.id == *player && member.details.is_some())
 }
 
 /// Begins the wait if all have joined and the party can be matched at all.
@@ -202,6 +174,37 @@ pub(super) async fn end<H: Ports, S: Store>(
 }
 
 impl<H: Ports, S: Store> Caller<'_, H, S> {
+    /// Seats those of a party whose details are there. The first may have a ticket of an earlier
+    /// try, which is then the party's. Whether such a try must have come to its end by now.
+    async fn seat_party(
+        &self,
+        at: &mut TicketRef,
+        members: &[Member],
+        known: Vec<Option<Held<Player>>>,
+    ) -> Result<bool, Refusal> {
+        let mut any_is_old = false;
+        for (number, (member, held)) in members.iter().zip(known).enumerate() {
+            if member.details.is_none() {
+                continue;
+            }
+            let refusal = match self.take_seat(&member.id, at, held).await {
+                Ok((seated, is_old)) if number == 0 || seated == *at => {
+                    *at = seated;
+                    any_is_old |= is_old;
+                    continue;
+                }
+                Ok(_) => ended(),
+                Err(refusal) => refusal,
+            };
+            // After a fault the seats stay: a retry goes on with them.
+            if refusal.kind.status() < 500 {
+                self.leave_seats(&members[..number], at).await?;
+            }
+            return Err(refusal);
+        }
+        Ok(any_is_old)
+    }
+
     /// Ends a ticket as it was read. Whether that is done; if not, it has changed.
     async fn end_once(&self, at: &TicketRef, held: &Held<Ticket>) -> Result<bool, Refusal> {
         if let State::Claimed(claim) = &held.value.state {
@@ -304,10 +307,21 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         Ok(())
     }
 
-    /// Leaves the seats that a refused request has taken.
-    async fn leave_seats(&self, players: &[Member], at: &TicketRef) {
-        for member in players.iter().filter(|member| member.details.is_some()) {
-            self.stand_up(&member.id, at).await;
+    /// Leaves the seats that a refused request has taken, once its ticket cannot come to be.
+    async fn leave_seats(&self, members: &[Member], at: &TicketRef) -> Result<(), Refusal> {
+        if members.is_empty() {
+            return Ok(());
         }
+        let tombstone = Ticket::tombstone(TicketEnd::Cancelled);
+        match self.keep_ticket(at, &tombstone, Condition::Absent).await {
+            Ok(_) => {}
+            // An earlier try made it: it lives, and they have their seats.
+            Err(StoreError::ConditionFailed) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        for member in members.iter().filter(|member| member.details.is_some()) {
+            self.end_seat(&member.id, at).await?;
+        }
+        Ok(())
     }
 }

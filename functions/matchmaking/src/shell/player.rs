@@ -22,7 +22,7 @@ use super::Ports;
 use super::caller::{Caller, MAX_ATTEMPTS, conflict};
 use super::items::{self, Held, unchanged};
 use super::ticket::{State, TICKET_TTL_MS, Ticket, TicketRef};
-use crate::ratings::NEWCOMER;
+use crate::ratings;
 
 /// Longer than any host lets a request run, in milliseconds.
 const REQUEST_MAX_MS: u64 = 60_000;
@@ -64,6 +64,13 @@ pub(super) struct Seat {
     pub(super) found: Option<MatchId>,
 }
 
+/// The rating of who has played nothing.
+pub(super) const NEWCOMER: Rated = Rated {
+    mu: ratings::NEWCOMER.mu,
+    sigma: ratings::NEWCOMER.sigma,
+    n: 0,
+};
+
 /// A rating and how many matches are in it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Rated {
@@ -74,20 +81,7 @@ pub(super) struct Rated {
 
 impl Player {
     pub(super) fn rating(&self, queue: &QueueName) -> Rated {
-        self.ratings.get(queue).copied().unwrap_or(Rated {
-            mu: NEWCOMER.mu,
-            sigma: NEWCOMER.sigma,
-            n: 0,
-        })
-    }
-
-    /// Leaves the seat of this ticket. Whether he had it.
-    fn stand_up(&mut self, ticket: &TicketRef) -> bool {
-        let seated = self.seat.as_ref().is_some_and(|seat| ticket.is(seat));
-        if seated {
-            self.seat = None;
-        }
-        seated
+        self.ratings.get(queue).copied().unwrap_or(NEWCOMER)
     }
 
     /// Leaves the seat of this ticket and never takes it again. Whether that changed anything.
@@ -97,7 +91,11 @@ impl Player {
         if !is_known {
             remember(&mut self.ended, name);
         }
-        self.stand_up(ticket) || !is_known
+        let seated = self.seat.as_ref().is_some_and(|seat| ticket.is(seat));
+        if seated {
+            self.seat = None;
+        }
+        seated || !is_known
     }
 
     /// Notes to which match the ticket of the seat led. Whether that changed anything.
@@ -145,16 +143,6 @@ fn partition(player: &PlayerId) -> String {
     format!("match-player#{player}")
 }
 
-/// What taking a seat came to.
-pub(super) struct Taken {
-    /// The player as he is now.
-    pub(super) player: Player,
-    /// The ticket of his seat: an earlier request with the same key may have named it.
-    pub(super) ticket: TicketRef,
-    /// The seat is of an earlier request that must have come to its end by now.
-    pub(super) is_old: bool,
-}
-
 impl<H: Ports, S: Store> Caller<'_, H, S> {
     pub(super) async fn player(&self, id: &PlayerId) -> Result<Option<Held<Player>>, StoreError> {
         let partition = partition(id);
@@ -199,7 +187,9 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         Err(conflict())
     }
 
-    /// Seats a player at a ticket.
+    /// Seats a player, as he was read, at a ticket. Where he sits then: an earlier request with the
+    /// same key may have named the ticket otherwise, and whether that request must have come to
+    /// its end by now.
     ///
     /// # Errors
     /// `already-queued`, `ticket-expired` when he ended this ticket before.
@@ -207,23 +197,22 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         &self,
         id: &PlayerId,
         ticket: &TicketRef,
-    ) -> Result<Taken, Refusal> {
+        mut held: Option<Held<Player>>,
+    ) -> Result<(TicketRef, bool), Refusal> {
         for attempt in 0..MAX_ATTEMPTS {
-            self.pause(attempt).await;
-            let held = self.player(id).await?;
+            if attempt > 0 {
+                self.pause(attempt).await;
+                held = self.player(id).await?;
+            }
             let condition = unchanged(held.as_ref());
-            let mut player = held.map(|held| held.value).unwrap_or_default();
+            let mut player = held.take().map(|held| held.value).unwrap_or_default();
             if player.ended.iter().any(|ended| ended == ticket.name()) {
                 return Err(ended());
             }
             if let Some(seat) = player.seat.clone() {
                 let (seated, is_old) = (TicketRef::of(&seat)?, self.is_old(&seat));
                 if seated.name() == ticket.name() {
-                    return Ok(Taken {
-                        player,
-                        ticket: seated,
-                        is_old,
-                    });
+                    return Ok((seated, is_old));
                 }
                 self.clear(id, &seat, &seated, is_old).await?;
             }
@@ -234,13 +223,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
                 found: None,
             });
             match self.keep_player(id, &player, condition).await {
-                Ok(()) => {
-                    return Ok(Taken {
-                        player,
-                        ticket: ticket.clone(),
-                        is_old: false,
-                    });
-                }
+                Ok(()) => return Ok((ticket.clone(), false)),
                 Err(StoreError::ConditionFailed) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -298,14 +281,6 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         self.change_player(id, |player| player.end(ticket)).await?;
         Ok(())
     }
-
-    /// Takes a player from the seat of a ticket that was refused. If that fails, the seat names a
-    /// ticket that is not there, which whoever wants the seat clears.
-    pub(super) async fn stand_up(&self, id: &PlayerId, ticket: &TicketRef) {
-        let _ = self
-            .change_player(id, |player| player.stand_up(ticket))
-            .await;
-    }
 }
 
 pub(super) fn ended() -> Refusal {
@@ -355,9 +330,19 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         }
         found.sort_by_key(|(expires, _)| std::cmp::Reverse(*expires));
         let blocked = blocked_by(self.store, self.now_ms, self.me()).await?;
+        let mut open = Vec::new();
         let wanted = found.into_iter().map(|(_, invitation)| invitation);
         let wanted = wanted.filter(|invitation| !blocked.contains(&invitation.leader));
-        Ok(wanted.take(MAX_INVITATIONS).collect())
+        for invitation in wanted.take(MAX_INVITATIONS) {
+            let Ok(at) = TicketRef::parse(&invitation.queue, &invitation.ticket) else {
+                continue;
+            };
+            let ticket = self.ticket(&at).await?.map(|held| held.value);
+            if ticket.is_some_and(|ticket| ticket.waits_for(self.me())) {
+                open.push(invitation);
+            }
+        }
+        Ok(open)
     }
 }
 

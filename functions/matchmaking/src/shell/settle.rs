@@ -76,7 +76,8 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         Ok(true)
     }
 
-    /// Moves a part of a match on from the phase in `formed`. Whether it was still in that.
+    /// Moves a part of a match on from the phase in `formed`. Whether it was still in that. What is
+    /// ready or abandoned stays so.
     pub(super) async fn decide(
         &self,
         formed: &Formed,
@@ -84,6 +85,9 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         phase: Phase,
     ) -> Result<bool, StoreError> {
         let before = formed.phases.get(&part);
+        if before.is_some_and(|held| !matches!(held.value, Phase::Proposed(_))) {
+            return Ok(false);
+        }
         let condition = before.map_or(Condition::Absent, |held| Condition::Version(held.version));
         let written = self
             .keep_of_match(&formed.id, &phase_sort(part), &phase, condition)

@@ -110,6 +110,13 @@ impl Ticket {
         self.players.iter().any(|member| member.id == *player)
     }
 
+    /// Whether it waits for this player to join.
+    pub(super) fn waits_for(&self, player: &PlayerId) -> bool {
+        let mut members = self.players.iter();
+        let absent = members.any(|member| member.id == *player && member.details.is_none());
+        self.state == State::Gathering && absent
+    }
+
     /// The ticket back in the pool, with its waiting time.
     pub(super) fn waiting(&self) -> Self {
         Self {

@@ -1,0 +1,349 @@
+//! Many players who queue alone and in parties, send things twice, cancel, accept, decline and
+//! vanish, while requests die half way and the store fails before and after its calls, all
+//! interleaved by a seed. A failure names the seed that repeats it.
+
+mod rig;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use edge::http::{Request, Response};
+use edge::testing::schedule::{Chance, interleave, yield_now};
+use rig::{Rig, claims, problem, read, request, rules};
+use serde_json::{Value, json};
+use wire::matching::{MatchStatus, TicketReply, TicketStatus};
+
+const QUEUE: &str = "/v1/match/queues/q/tickets";
+const PARTIES: usize = 9;
+/// Rounds in which a client does what chance says, with faults; then it only asks.
+const WILD_ROUNDS: usize = 6;
+const CALM_ROUNDS: usize = 40;
+
+/// A request whose function dies after so many store calls, as when a host is lost.
+async fn crashing(rig: &Rig, request: Request, calls: u64) -> Option<Response> {
+    let mut future = pin!(matchmaking::handle(rig, request));
+    let mut left = calls;
+    std::future::poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(response) => Poll::Ready(Some(response)),
+        Poll::Pending if left == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// What happened that can be held against the store afterwards.
+#[derive(Default)]
+struct Seen {
+    /// Matches that players were told to be in.
+    matched: BTreeMap<String, BTreeSet<String>>,
+    /// Tickets that were taken back, maybe when they had a match, which is then left.
+    taken_back: BTreeSet<String>,
+}
+
+struct Party<'a> {
+    rig: &'a Rig,
+    seen: &'a Mutex<Seen>,
+    chance: Chance,
+    players: Vec<String>,
+    /// Counts the tickets that it asked for.
+    key: u32,
+    ticket: Option<TicketReply>,
+}
+
+impl Party<'_> {
+    fn one_in(&self, bound: u64) -> bool {
+        self.chance.below(bound) == 0
+    }
+
+    /// Sends a request as a client does whose network and whose service are bad.
+    async fn call(
+        &self,
+        player: &str,
+        method: &str,
+        path: &str,
+        body: Value,
+        wild: bool,
+    ) -> Option<Response> {
+        let request = request(&claims(player, None), method, path, body);
+        if wild && self.one_in(5) {
+            let calls = self.chance.below(12);
+            return crashing(self.rig, request, calls).await;
+        }
+        if wild && self.one_in(6) {
+            matchmaking::handle(self.rig, request.clone()).await;
+        }
+        Some(matchmaking::handle(self.rig, request).await)
+    }
+
+    async fn queue_up(&mut self, wild: bool) {
+        let key = format!("k{}", self.key);
+        let players: Vec<&str> = self.players.iter().map(String::as_str).collect();
+        let mut body = rig::ticket(&key, &players);
+        body["players"][0]["details"]["blocks"] = json!(blocks(players[0]));
+        let leader = self.players[0].clone();
+        if let Some(response) = self.call(&leader, "POST", QUEUE, body, wild).await {
+            match problem(&response).as_str() {
+                "" => self.ticket = Some(read(&response)),
+                // What it asked for ended, or came to nothing: it asks anew.
+                "ticket-expired" => self.key += 1,
+                _ => {}
+            }
+        }
+    }
+
+    async fn join(&self, ticket: &TicketReply, wild: bool) {
+        for player in &self.players[1..] {
+            let path = format!("{}/party", rig::path(ticket));
+            let body = json!({ "blocks": blocks(player) });
+            self.call(player, "PUT", &path, body, wild).await;
+        }
+    }
+
+    async fn round(&mut self, wild: bool) {
+        let Some(ticket) = self.ticket.clone() else {
+            return self.queue_up(wild).await;
+        };
+        if wild && self.one_in(12) {
+            // The same request again, late.
+            return self.queue_up(wild).await;
+        }
+        if ticket.status == TicketStatus::Gathering {
+            self.join(&ticket, wild).await;
+        }
+        if wild && self.one_in(10) && ticket.status != TicketStatus::Matched {
+            let leader = self.players[0].clone();
+            self.seen
+                .lock()
+                .unwrap()
+                .taken_back
+                .insert(ticket.ticket.to_string());
+            self.call(&leader, "DELETE", &rig::path(&ticket), Value::Null, wild)
+                .await;
+        }
+        let asking = self.players[self.chance.below(self.players.len() as u64) as usize].clone();
+        let Some(response) = self
+            .call(&asking, "GET", &rig::path(&ticket), Value::Null, wild)
+            .await
+        else {
+            return;
+        };
+        if problem(&response) == "ticket-expired" {
+            (self.ticket, self.key) = (None, self.key + 1);
+        }
+        if response.status != 200 {
+            return;
+        }
+        let reply: TicketReply = read(&response);
+        match reply.status {
+            TicketStatus::Proposed => self.answer(&reply, wild).await,
+            TicketStatus::Matched => self.note(&reply),
+            TicketStatus::Ended => (self.ticket, self.key) = (None, self.key + 1),
+            _ => {}
+        }
+        if reply.status != TicketStatus::Ended {
+            self.ticket = Some(reply);
+        }
+    }
+
+    async fn answer(&self, reply: &TicketReply, wild: bool) {
+        let id = &reply
+            .found
+            .as_ref()
+            .expect("a proposed ticket has a match")
+            .id;
+        let path = format!("/v1/match/matches/{id}/acceptance");
+        for player in &self.players {
+            let accepts = !(wild && self.one_in(8));
+            if !(wild && self.one_in(8)) {
+                self.call(player, "POST", &path, json!({ "accept": accepts }), wild)
+                    .await;
+            }
+        }
+    }
+
+    fn note(&self, reply: &TicketReply) {
+        let found = reply.found.as_ref().expect("a matched ticket has a match");
+        assert_eq!(found.status, MatchStatus::Ready);
+        let mut seen = self.seen.lock().unwrap();
+        for player in &self.players {
+            seen.matched
+                .entry(player.clone())
+                .or_default()
+                .insert(found.id.to_string());
+        }
+    }
+
+    async fn run(mut self) {
+        for round in 0..WILD_ROUNDS + CALM_ROUNDS {
+            let wild = round < WILD_ROUNDS;
+            let done = self
+                .ticket
+                .as_ref()
+                .is_some_and(|t| t.status == TicketStatus::Matched);
+            if !wild && done {
+                return;
+            }
+            self.round(wild).await;
+            if !wild {
+                self.rig
+                    .store
+                    .faults_per_thousand
+                    .store(0, Ordering::Relaxed);
+            }
+            self.rig.pass(200 + self.chance.below(600));
+            yield_now().await;
+        }
+    }
+}
+
+/// Players with an even number block the next one.
+fn blocks(player: &str) -> Vec<String> {
+    let number: u32 = player.trim_start_matches('p').parse().unwrap();
+    match number % 4 {
+        0 => vec![format!("p{}", number + 5)],
+        _ => vec![],
+    }
+}
+
+/// The parts of matches that came to be: who is in which team, by match.
+fn ready(rig: &Rig) -> BTreeMap<(String, String), Vec<Vec<(String, Vec<String>)>>> {
+    let everything = rig.store.inner.everything();
+    let value = |partition: &str, sort: &str| {
+        let mut items = everything.iter();
+        let item = items.find(|(found, item)| found == partition && item.sort == sort)?;
+        serde_json::from_slice::<Value>(&item.1.value).ok()
+    };
+    let mut found = BTreeMap::new();
+    for (partition, item) in &everything {
+        let Some(part) = item.sort.strip_prefix("body#") else {
+            continue;
+        };
+        if value(partition, &format!("phase#{part}")) != Some(json!("r")) {
+            continue;
+        }
+        let body: Value = serde_json::from_slice(&item.value).unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let ticket = |ticket: &Value| {
+            let players = ticket["p"].as_array().unwrap().iter();
+            (
+                text(&ticket["t"]),
+                players.map(|player| text(&player["i"])).collect(),
+            )
+        };
+        let teams = body["t"].as_array().unwrap().iter();
+        let teams = teams.map(|team| team["t"].as_array().unwrap().iter().map(ticket).collect());
+        found.insert((partition.clone(), part.to_owned()), teams.collect());
+    }
+    found
+}
+
+fn check(rig: &Rig, seen: &Seen, team_size: usize, seed: u64) -> usize {
+    let ready = ready(rig);
+    let mut where_is: BTreeMap<&String, &String> = BTreeMap::new();
+    let mut tickets = BTreeSet::new();
+    for ((partition, part), teams) in &ready {
+        assert_eq!(part, "00", "nobody asked for backfill; seed {seed}");
+        assert_eq!(teams.len(), 2);
+        let mut together: Vec<&String> = Vec::new();
+        for team in teams {
+            let players: Vec<&String> = team.iter().flat_map(|(_, players)| players).collect();
+            assert_eq!(players.len(), team_size, "seed {seed}: {teams:?}");
+            let stays = |(ticket, _): &&(String, Vec<String>)| !seen.taken_back.contains(ticket);
+            together.extend(team.iter().filter(stays).flat_map(|(_, players)| players));
+            for (ticket, _) in team {
+                assert!(
+                    tickets.insert(ticket),
+                    "{ticket} is in two matches; seed {seed}"
+                );
+            }
+        }
+        for player in &together {
+            let before = where_is.insert(player, partition);
+            assert_eq!(before, None, "{player} is in two matches; seed {seed}");
+            let enemies = blocks(player);
+            let met = together.iter().find(|other| enemies.contains(other));
+            assert_eq!(met, None, "{player} met whom he blocks; seed {seed}");
+        }
+    }
+    for (player, matches) in &seen.matched {
+        for told in matches {
+            let there = ready.iter().any(|((partition, _), teams)| {
+                let mut tickets = teams.iter().flatten();
+                partition == &format!("match#{told}")
+                    && tickets.any(|(_, players)| players.contains(player))
+            });
+            assert!(there, "{player} was told of {told}; seed {seed}");
+        }
+    }
+    where_is.len()
+}
+
+/// Players who were matched, and how many there are.
+fn run(seed: u64, team_size: u32, acceptance: bool, faults_per_thousand: u64) -> (usize, usize) {
+    let more = match acceptance {
+        true => json!({ "acceptance": { "timeout_s": 8 } }),
+        false => json!({}),
+    };
+    let rig = Rig::with_queue(seed, &rules(2, team_size, more));
+    rig.store
+        .faults_per_thousand
+        .store(faults_per_thousand, Ordering::Relaxed);
+    let (seen, chance) = (Mutex::new(Seen::default()), Chance::new(seed ^ 0xfeed));
+    let mut players = 0..;
+    let parties: Vec<Party<'_>> = (0..PARTIES)
+        .map(|_| {
+            let size = 1 + chance.below(u64::from(team_size)) as usize;
+            Party {
+                rig: &rig,
+                seen: &seen,
+                chance: Chance::new(chance.next()),
+                players: players
+                    .by_ref()
+                    .take(size)
+                    .map(|number| format!("p{number}"))
+                    .collect(),
+                key: 0,
+                ticket: None,
+            }
+        })
+        .collect();
+    let count = parties.iter().map(|party| party.players.len()).sum();
+    let tasks = parties
+        .into_iter()
+        .map(|party| Box::pin(party.run()) as _)
+        .collect();
+    interleave(seed, tasks);
+    let matched = check(&rig, &seen.into_inner().unwrap(), team_size as usize, seed);
+    (matched, count)
+}
+
+fn search(team_size: u32, acceptance: bool, faults_per_thousand: u64, seeds: u64) -> f64 {
+    let runs = (0..seeds).map(|seed| run(seed, team_size, acceptance, faults_per_thousand));
+    let (matched, all) = runs.fold((0, 0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
+    matched as f64 / all as f64
+}
+
+#[test]
+fn duels_of_impatient_players_on_a_bad_day() {
+    let share = search(1, false, 60, 100);
+    assert!(share > 0.8, "{share} of the players were matched");
+}
+
+#[test]
+fn squads_with_acceptance_on_a_bad_day() {
+    let share = search(2, true, 40, 80);
+    assert!(share > 0.4, "{share} of the players were matched");
+}
+
+#[test]
+fn squads_with_acceptance_and_a_good_store() {
+    let share = search(2, true, 0, 40);
+    assert!(share > 0.4, "{share} of the players were matched");
+}

@@ -35,8 +35,8 @@ pub async fn fleet_secret<V: Variables>(variables: &V) -> Result<FleetSecret, Re
     FleetSecret::from_base64(&text).map_err(|_| Refusal::misconfigured(FLEET_SECRET, wanted))
 }
 
-/// Reads [`TOKEN_KEYS`], [`TOKEN_AUDIENCE`] and [`FLEET_SECRET`], by which functions know the tokens
-/// that functions made.
+/// Reads [`TOKEN_KEYS`], [`TOKEN_AUDIENCE`] and [`FLEET_SECRET`], by which functions know the
+/// tokens that functions made.
 ///
 /// # Errors
 /// `misconfigured`.

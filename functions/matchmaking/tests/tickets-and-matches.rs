@@ -470,7 +470,10 @@ fn players_who_block_each_other_never_meet() {
 fn what_is_wrong_is_named() {
     let rig = duel();
     let queue = |body: Value| problem(&rig.call("ann", "POST", "/v1/match/queues/q/tickets", body));
-    let with = |details: Value| json!({ "key": "k", "players": [{ "player": "ann", "details": details }] });
+    let with = |details: Value| {
+        let player = json!({ "player": "ann", "details": details });
+        json!({ "key": "k", "players": [player] })
+    };
     assert_eq!(problem(&rig.queue("nowhere", "ann", "k")), "unknown-queue");
     assert_eq!(
         queue(

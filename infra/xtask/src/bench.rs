@@ -18,7 +18,7 @@ struct Bench {
     serves: bool,
 }
 
-const BENCHES: [Bench; 4] = [
+const BENCHES: [Bench; 5] = [
     Bench {
         name: "join",
         package: "e2e",
@@ -36,6 +36,12 @@ const BENCHES: [Bench; 4] = [
         package: "loadgen",
         starts: &["relay"],
         serves: false,
+    },
+    Bench {
+        name: "queue",
+        package: "e2e",
+        starts: &[],
+        serves: true,
     },
     Bench {
         name: "match",

@@ -173,7 +173,7 @@ pub(crate) const COMMANDS: &[Command] = &[
                  admitting take, next to what the kernel alone takes. match: passes of the\n\
                  matcher, and a simulated day with charts. Prints, and writes JSON under\n\
                  target/bench/.",
-        words: &["join", "chat", "relay", "match"],
+        words: &["join", "chat", "relay", "queue", "match"],
         flags: &[switch(
             "--quick",
             "relay, chat, match: under a minute, less exact",

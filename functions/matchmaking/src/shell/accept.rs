@@ -40,7 +40,7 @@ fn not_in_match() -> Refusal {
 fn not_accepted() -> Refusal {
     Refusal::new(
         ProblemKind::NotAccepted,
-        "The match was not accepted by all in time; the ticket's state says whether it waits again.",
+        "The match was not accepted by all in time; ask for the ticket, which may wait again.",
     )
 }
 

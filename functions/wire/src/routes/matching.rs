@@ -204,7 +204,7 @@ pub const SPECTATE: Route = Route {
     function: Function::Matchmaking,
     method: "POST",
     path: "/v1/match/matches/{match}/spectators",
-    summary: "Take a spectator's seat, if the token grants the channel spectators of the match's room",
+    summary: "Take a spectator's seat, if the token grants the room's channel spectators",
     auth: Auth::Player,
     body: None,
     status: 200,

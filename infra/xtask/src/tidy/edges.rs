@@ -159,7 +159,7 @@ const UNREACHABLE: &[(&str, &[&str])] = &[
     ("signalling", &["tokio", "spin-sdk", "wasmtime"]),
     ("fleet", &["tokio", "spin-sdk", "wasmtime"]),
     ("chat", &["tokio", "spin-sdk", "wasmtime"]),
-    ("matchmaking", &["edge", "tokio", "spin-sdk", "wasmtime"]),
+    ("matchmaking", &["tokio", "spin-sdk", "wasmtime"]),
     ("sfu", &["wire", "edge", "tokio"]),
 ];
 

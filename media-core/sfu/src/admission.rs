@@ -13,6 +13,7 @@ use crate::protocol::{Admission, BadTicket, Protocol};
 use crate::room::Room;
 use crate::session::Session;
 use crate::sfu::{Sfu, Transmit};
+use crate::srtp::is_rtcp;
 use crate::stats::RejectReason;
 
 /// First bytes of a STUN binding request (RFC 8489).
@@ -55,18 +56,25 @@ impl<P: Protocol> Sfu<P> {
     /// DTLS, RTP and RTCP: only from an address that STUN has proved.
     fn handle_from_peer(&mut self, from: Path, data: &[u8]) -> Result<(), RejectReason> {
         let index = *self.by_path.get(&from).ok_or(RejectReason::NoSession)?;
-        if matches!(data, [128..=191, RECEIVER_REPORT, ..]) {
-            // About slots, of which str0m knows nothing: it would decrypt it in vain.
-            return Ok(());
+        match data {
+            // About slots: there is nothing that it would change.
+            [128..=191, RECEIVER_REPORT, ..] => Ok(()),
+            [128..=191, ..] if is_rtcp(data) => self.handle_report(index, data),
+            [128..=191, ..] => self.handle_rtp(index, data),
+            _ => self.give(index, from, data),
         }
-        if let [first, second, _, _, _, _, _, _, a, b, c, d, ..] = *data {
-            let session = &mut self.sessions[index];
-            let types = session.voice.payload_types();
-            if first >= 128 && types.contain(second & 0x7f) {
-                session.learn_source(u32::from_be_bytes([a, b, c, d]));
-            }
-        }
-        self.give(index, from, data)
+    }
+
+    fn handle_rtp(&mut self, index: usize, data: &[u8]) -> Result<(), RejectReason> {
+        let session = &mut self.sessions[index];
+        let opened = session.open_rtp(self.now, data, &*self.config.srtp);
+        self.handle_voice(index, &opened.ok_or(RejectReason::Srtp)?);
+        Ok(())
+    }
+
+    fn handle_report(&mut self, index: usize, data: &[u8]) -> Result<(), RejectReason> {
+        let noted = self.sessions[index].note_report(self.now, data);
+        noted.then_some(()).ok_or(RejectReason::Srtp)
     }
 
     fn handle_stun(&mut self, from: Path, data: &[u8]) -> Result<(), RejectReason> {

@@ -9,19 +9,17 @@ use rtc_srtp::crypto::RTCCryptoProvider;
 
 use str0m::channel::ChannelId;
 use str0m::config::{DtlsVersion, Fingerprint};
-use str0m::format::{Codec, FormatParams};
-use str0m::media::{Frequency, MediaKind, Mid, Pt};
 use str0m::net::TcpType;
-use str0m::rtp::{Extension, ExtensionMap, Ssrc};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig, RtcError};
 
 use crate::config::Config;
 use crate::forward::{PayloadTypes, Slot, Voice};
 use crate::idents::{PlayerKey, SessionId};
+use crate::inbound::{Inbound, Opened};
 use crate::keys::{KeySlot, TappedCrypto};
 use crate::path::Path;
 use crate::protocol::Admission;
-use crate::srtp::{Outbound, Sent, rtcp_ssrc};
+use crate::srtp::{MasterKey, Outbound, Sent, is_rtcp};
 use crate::stats::EndReason;
 use crate::timers::Deadline;
 
@@ -37,6 +35,9 @@ const MAX_BUFFER_FOR_PUSH_BYTES: usize = 256 * 1024;
 const MAX_CHANNEL_BUFFER_BYTES: usize = 1024 * 1024;
 /// Longest message that a client may send.
 const MAX_MESSAGE_BYTES: u32 = 16 * 1024;
+
+/// Who reports to a client that is sent no voice.
+const SSRC_WITHOUT_SLOTS: u32 = 1;
 
 /// Where a session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +79,9 @@ pub(crate) struct Session<F> {
     sent_to: Option<Path>,
     keys: KeySlot,
     /// Once there are keys.
+    inbound: Option<Inbound>,
     outbound: Option<Outbound>,
-    /// When the next sender reports are due.
+    /// When the next reports are due.
     pub(crate) report_at: Option<Instant>,
     pub(crate) last_heard: Instant,
 
@@ -157,6 +159,7 @@ impl<F> Session<F> {
             nominated: None,
             sent_to: None,
             keys: crypto.newest_keys(),
+            inbound: None,
             outbound: None,
             report_at: None,
             last_heard: now,
@@ -167,7 +170,7 @@ impl<F> Session<F> {
             muted: false,
             deafened: false,
             reads_world: false,
-            voice: Voice::new(payload_types, admission.audio_level_id.is_some()),
+            voice: Voice::new(payload_types, admission.audio_level_id),
             slots: slots.collect(),
             slots_changed: 0,
             channel: None,
@@ -202,13 +205,13 @@ impl<F> Session<F> {
     /// Where a datagram goes that str0m wants to send to `to`. Its ICE-lite agent stays with the
     /// first of two paths of one priority, which is what a client has whose NAT gave it another
     /// port: he would hear nothing any more. Answers to checks go back to where they came from.
-    /// None for a report whose nonce may have been used for one of a slot's.
+    /// None for RTCP: str0m has nothing to report, and its nonces may have been used here.
     pub(crate) fn route(&mut self, to: Path, data: &[u8]) -> Option<Path> {
         let is_stun = data.first().is_some_and(|byte| *byte < 4);
         if is_stun {
             return Some(to);
         }
-        if rtcp_ssrc(data).is_some_and(|ssrc| self.slots.iter().any(|slot| slot.is_ssrc(ssrc))) {
+        if is_rtcp(data) {
             return None;
         }
         self.sent_to = Some(to);
@@ -224,8 +227,29 @@ impl<F> Session<F> {
     #[must_use]
     pub(crate) fn take_keys(&mut self, crypto: &dyn RTCCryptoProvider) -> bool {
         let exported = self.keys.take();
-        self.outbound = exported.and_then(|exported| Outbound::new(&exported, crypto));
+        let Some((ours, theirs)) = exported.and_then(|exported| MasterKey::pair(&exported)) else {
+            return false;
+        };
+        self.outbound = Outbound::new(&ours, crypto);
+        self.inbound = Some(Inbound::new(theirs));
         self.outbound.is_some()
+    }
+
+    /// Opens an RTP packet; none before there are keys, or when it does not prove to be new and the
+    /// client's.
+    pub(crate) fn open_rtp(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        crypto: &dyn RTCCryptoProvider,
+    ) -> Option<Opened> {
+        self.inbound.as_mut()?.open_rtp(now, packet, crypto)
+    }
+
+    /// Takes note of a sender report; false before there are keys, or when it is not the client's.
+    pub(crate) fn note_report(&mut self, now: Instant, packet: &[u8]) -> bool {
+        let inbound = self.inbound.as_mut();
+        inbound.is_some_and(|inbound| inbound.note_report(now, packet))
     }
 
     /// Seals an RTP packet.
@@ -233,14 +257,18 @@ impl<F> Session<F> {
         self.outbound.as_mut()?.seal_rtp(packet)
     }
 
-    /// Seals the sender reports of all slots that have something to report; none when none has.
+    /// Seals reports about all slots and sources of which there is something to report; none when
+    /// there is none.
     pub(crate) fn seal_reports(&mut self, now: Instant, unix_ms: u64) -> Option<BytesMut> {
         let reports = self.slots.iter_mut();
         let sent: Vec<Sent> = reports.filter_map(|slot| slot.take_report(now)).collect();
-        if sent.is_empty() {
+        let received = self.inbound.as_mut()?.take_reports(now);
+        if sent.is_empty() && received.is_empty() {
             return None;
         }
-        self.outbound.as_mut()?.seal_reports(unix_ms, &sent)
+        let ssrc = self.slots.first().map_or(SSRC_WITHOUT_SLOTS, Slot::ssrc);
+        let outbound = self.outbound.as_mut()?;
+        outbound.seal_reports(ssrc, unix_ms, &sent, received)
     }
 
     /// Adds a path that was proved; returns one that is given up for it.
@@ -326,21 +354,6 @@ impl<F> Session<F> {
         Ok(true)
     }
 
-    /// Lets str0m take packets of a source that it does not know yet (the microphone's SSRC is
-    /// not in the ticket).
-    pub(crate) fn learn_source(&mut self, ssrc: u32) {
-        let learned = self.voice.learn(ssrc);
-        let mut api = self.rtc.direct_api();
-        if let Some(given_up) = learned.given_up {
-            api.remove_stream_rx(Ssrc::from(given_up));
-        }
-        if learned.is_new {
-            let stream = api.expect_stream_rx(Ssrc::from(ssrc), None, microphone_mid(), None);
-            // A voice packet that is sent again comes too late to be played.
-            stream.suppress_nack(true);
-        }
-    }
-
     /// Whether the certificate that DTLS saw is the one of the ticket.
     pub(crate) fn fingerprint_matches(&mut self) -> bool {
         let expected = self.fingerprint;
@@ -350,22 +363,6 @@ impl<F> Session<F> {
     }
 }
 
-fn microphone_mid() -> Mid {
-    Mid::from("mic")
-}
-
-/// To str0m RED is Opus by another number: it passes payloads on as they are.
-fn add_voice(settings: &mut RtcConfig, payload_type: u8) {
-    settings.codec_config().add_config(
-        Pt::from(payload_type),
-        None,
-        Codec::Opus,
-        Frequency::FORTY_EIGHT_KHZ,
-        Some(2),
-        FormatParams::default(),
-    );
-}
-
 fn build_rtc(
     now: Instant,
     (config, crypto): (&Config, &TappedCrypto),
@@ -373,17 +370,11 @@ fn build_rtc(
     ufrag: &str,
     client: &str,
 ) -> Result<Rtc, RtcError> {
-    let mut extensions = ExtensionMap::empty();
-    if let Some(id) = admission.audio_level_id {
-        extensions.set(id, Extension::AudioLevel);
-    }
     let credentials = IceCreds {
         ufrag: ufrag.to_owned(),
         pass: admission.ice_password.clone(),
     };
-    let opus = Some(admission.opus_payload_type);
-    let payload_types = opus.into_iter().chain(admission.red_payload_type);
-    let mut settings = RtcConfig::new()
+    let settings = RtcConfig::new()
         .set_crypto_provider(Arc::clone(&crypto.provider))
         .set_dtls_cert(config.certificate.clone())
         // 1.3 saves a round trip; a client that has only 1.2 gets that.
@@ -394,13 +385,8 @@ fn build_rtc(
         .set_ice_lite(true)
         .set_local_ice_credentials(credentials)
         .clear_codecs()
-        .set_extension_map(extensions)
-        .set_rtp_mode(true)
         .set_sctp_max_buffered_amount(MAX_CHANNEL_BUFFER_BYTES)
         .set_sctp_max_message_size(MAX_MESSAGE_BYTES);
-    for payload_type in payload_types {
-        add_voice(&mut settings, payload_type);
-    }
     let mut rtc = settings.build(now);
     for &local in &config.local {
         rtc.add_local_candidate(Candidate::host(local, "udp")?);
@@ -423,6 +409,5 @@ fn build_rtc(
     });
     api.start_dtls(false)?;
     api.start_sctp(false);
-    api.declare_media(microphone_mid(), MediaKind::Audio);
     Ok(rtc)
 }

@@ -114,7 +114,8 @@ impl<P: Protocol> Sfu<P> {
         if self.unix_s() > admission.expires_at_unix_s {
             return Err(RejectReason::TicketExpired);
         }
-        if self.ended.contains(admission.session) {
+        let (session, expires_at) = (admission.session, admission.expires_at_unix_s);
+        if self.ended.may_contain(session, expires_at) {
             return Err(RejectReason::TicketUsed);
         }
         if self.stopping {

@@ -22,40 +22,38 @@ const PACKET_TIME: Duration = Duration::from_millis(20);
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// Buffers kept for voice that waits: more than most batches bring.
 const MAX_SPARE: usize = 256;
-/// Rounds of writing and draining in one service; what is left waits for the next.
-const MAX_ROUNDS: usize = 4;
 
 impl<P: Protocol> Sfu<P> {
     /// Lets a session send what it has, and arms its timer.
     pub(crate) fn service(&mut self, index: usize) {
         self.sessions[index].dirty = false;
-        for _ in 0..MAX_ROUNDS {
-            self.queue_slots(index);
-            let session = &mut self.sessions[index];
-            let wrote = session.flush_outbox();
-            // Also without a message: the session may be here because a timer of str0m is due.
-            let _ = session.rtc.handle_input(Input::Timeout(self.now));
-            if let Err(reason) = wrote {
-                self.end(index, reason);
-            }
-            self.drain(index);
-            match self.sessions.get(index) {
-                Some(_) if wrote == Ok(true) => {}
-                _ => return,
-            }
+        self.queue_slots(index);
+        let session = &mut self.sessions[index];
+        let wrote = session.flush_outbox();
+        // Also without a message: the session may be here because a timer of str0m is due.
+        let _ = session.rtc.handle_input(Input::Timeout(self.now));
+        if let Err(reason) = wrote {
+            self.end(index, reason);
         }
-        self.mark_dirty(index);
+        self.drain(index);
     }
 
     /// Takes everything that str0m has to say. The session may be gone afterwards.
     pub(crate) fn drain(&mut self, index: usize) {
+        let mut was_due = false;
         loop {
             if let Phase::Gone { reason } = self.sessions[index].phase {
                 return self.close(index, reason);
             }
             match self.sessions[index].rtc.poll_output() {
+                // At once, while what it looks at is at hand.
+                Ok(Output::Timeout(at)) if at <= self.now && !was_due => {
+                    was_due = true;
+                    let timeout = Input::Timeout(self.now);
+                    let _ = self.sessions[index].rtc.handle_input(timeout);
+                }
                 Ok(Output::Timeout(at)) => {
-                    self.sessions[index].rtc_at = at;
+                    self.sessions[index].note_timeout(self.now, at);
                     break;
                 }
                 Ok(Output::Transmit(transmit)) => self.transmit(index, transmit),
@@ -315,7 +313,7 @@ impl<P: Protocol> Sfu<P> {
     }
 
     /// Sends the reports that are due; the next ones follow the next voice.
-    pub(crate) fn report_sent(&mut self, index: usize) {
+    pub(crate) fn send_reports(&mut self, index: usize) {
         let unix_ms = self.clock.unix_ms(self.now);
         let session = &mut self.sessions[index];
         session.report_at = None;

@@ -10,7 +10,7 @@ use rtc_srtp::crypto::RTCCryptoProvider;
 use str0m::channel::ChannelId;
 use str0m::config::{DtlsVersion, Fingerprint};
 use str0m::net::TcpType;
-use str0m::{Candidate, IceCreds, Rtc, RtcConfig, RtcError};
+use str0m::{Candidate, IceCreds, Reason, Rtc, RtcConfig, RtcError};
 
 use crate::config::Config;
 use crate::forward::{PayloadTypes, Slot, Voice};
@@ -36,6 +36,8 @@ const MAX_CHANNEL_BUFFER_BYTES: usize = 1024 * 1024;
 /// Longest message that a client may send.
 const MAX_MESSAGE_BYTES: u32 = 16 * 1024;
 
+/// Longest time in which str0m's ICE agent is not called; it gives up a path after 15 s.
+const ICE_REST: Duration = Duration::from_secs(5);
 /// Who reports to a client that is sent no voice.
 const SSRC_WITHOUT_SLOTS: u32 = 1;
 
@@ -75,7 +77,7 @@ pub(crate) struct Session<F> {
     paths: VecDeque<Path>,
     /// The path that the client nominated last; media goes there.
     nominated: Option<Path>,
-    /// Where str0m sent last.
+    /// Where what str0m sent last went.
     sent_to: Option<Path>,
     keys: KeySlot,
     /// Once there are keys.
@@ -194,6 +196,13 @@ impl<F> Session<F> {
         self.phase == Phase::Live
     }
 
+    /// Notes that str0m wants to be called at `at`. Its ICE agent wants so every 3 s, as one that
+    /// sends checks must; this one does not, and the client's checks bring it there as often.
+    pub(crate) fn note_timeout(&mut self, now: Instant, at: Instant) {
+        let is_idle = self.is_live() && self.rtc.last_timeout_reason() == Reason::Ice;
+        self.rtc_at = if is_idle { at.max(now + ICE_REST) } else { at };
+    }
+
     /// Notes an authentic connectivity check.
     pub(crate) fn handle_check(&mut self, now: Instant, from: Path, nominates: bool) {
         self.last_heard = now;
@@ -205,7 +214,8 @@ impl<F> Session<F> {
     /// Where a datagram goes that str0m wants to send to `to`. Its ICE-lite agent stays with the
     /// first of two paths of one priority, which is what a client has whose NAT gave it another
     /// port: he would hear nothing any more. Answers to checks go back to where they came from.
-    /// None for RTCP: str0m has nothing to report, and its nonces may have been used here.
+    /// None where that is no path of the session any more, and for RTCP: str0m has nothing to
+    /// report, and its nonces may have been used here.
     pub(crate) fn route(&mut self, to: Path, data: &[u8]) -> Option<Path> {
         let is_stun = data.first().is_some_and(|byte| *byte < 4);
         if is_stun {
@@ -214,8 +224,13 @@ impl<F> Session<F> {
         if is_rtcp(data) {
             return None;
         }
+        let to = self.nominated.unwrap_or(to);
+        // It may have been the way to another session since.
+        if !self.paths.contains(&to) {
+            return None;
+        }
         self.sent_to = Some(to);
-        Some(self.nominated.unwrap_or(to))
+        Some(to)
     }
 
     /// Where voice goes; none before anything was sent.
@@ -274,20 +289,19 @@ impl<F> Session<F> {
     /// Adds a path that was proved; returns one that is given up for it.
     pub(crate) fn add_path(&mut self, path: Path) -> Option<Path> {
         self.paths.push_back(path);
-        let given_up = if self.paths.len() > MAX_PATHS {
-            self.paths.pop_front()
-        } else {
-            None
-        };
-        self.nominated = self
-            .nominated
-            .filter(|nominated| given_up != Some(*nominated));
+        let oldest = self.paths.front().copied();
+        let given_up = oldest.filter(|_| self.paths.len() > MAX_PATHS);
+        if let Some(given_up) = given_up {
+            self.remove_path(given_up);
+        }
         given_up
     }
 
+    /// Forgets a path: nothing is sent there any more.
     pub(crate) fn remove_path(&mut self, path: Path) {
         self.paths.retain(|known| *known != path);
         self.nominated = self.nominated.filter(|nominated| *nominated != path);
+        self.sent_to = self.sent_to.filter(|sent_to| *sent_to != path);
     }
 
     pub(crate) fn paths(&self) -> impl Iterator<Item = Path> + '_ {
@@ -332,26 +346,23 @@ impl<F> Session<F> {
         self.outbox.len()
     }
 
-    /// Hands queued messages to the data channel. True when there was one; an error when the
-    /// client does not read what it is sent.
-    pub(crate) fn flush_outbox(&mut self) -> Result<bool, EndReason> {
+    /// Hands queued messages to the data channel; an error when the client does not read what it is
+    /// sent.
+    pub(crate) fn flush_outbox(&mut self) -> Result<(), EndReason> {
         let Some(id) = self.channel else {
-            return Ok(false);
+            return Ok(());
         };
-        if self.outbox.is_empty() {
-            return Ok(false);
-        }
         while let Some(message) = self.outbox.pop_front() {
             let Some(mut channel) = self.rtc.channel(id) else {
                 self.outbox.clear();
-                return Ok(false);
+                return Ok(());
             };
             match channel.write(false, &message) {
                 Ok(true) => {}
                 Ok(false) | Err(_) => return Err(EndReason::Protocol),
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Whether the certificate that DTLS saw is the one of the ticket.

@@ -451,9 +451,14 @@ impl<P: Protocol> Sfu<P> {
             self.ask_to_migrate(index);
         }
         if self.sessions[index].report_at.is_some_and(|at| now >= at) {
-            self.report_sent(index);
+            self.send_reports(index);
         }
-        self.mark_dirty(index);
+        let session = &self.sessions[index];
+        if now >= session.rtc_at || matches!(session.phase, Phase::Gone { .. }) {
+            self.mark_dirty(index);
+        } else {
+            self.arm_session(index);
+        }
     }
 
     fn drain_over(&mut self, over: Duration) {

@@ -400,17 +400,36 @@ impl World {
         for n in 0..self.clients.len() {
             let (address, online) = (self.clients[n].address, self.clients[n].online);
             for mut data in self.clients[n].advance(now) {
-                if let Some(tamper) = self.tamper {
-                    tamper(&mut data);
-                }
                 if let Some(recorded) = &mut self.recorded {
                     recorded.push((address, data.clone()));
+                }
+                if let Some(tamper) = self.tamper {
+                    tamper(&mut data);
                 }
                 if online {
                     self.send(address, SERVER.parse().unwrap(), data);
                 }
             }
         }
+    }
+
+    /// Voice of client `n` that has not arrived: lets him talk for a moment, and loses it.
+    pub fn lose_voice(&mut self, n: usize) -> Vec<Vec<u8>> {
+        self.recorded = Some(Vec::new());
+        self.tamper = Some(|data| {
+            if is_voice(data) {
+                data.clear();
+            }
+        });
+        self.clients[n].level = Some(-20);
+        self.run_ms(50);
+        self.clients[n].level = None;
+        self.tamper = None;
+        let own = |(from, data): (SocketAddr, Vec<u8>)| {
+            (from == self.clients[n].address && is_voice(&data)).then_some(data)
+        };
+        let recorded = self.recorded.take().unwrap_or_default();
+        recorded.into_iter().filter_map(own).collect()
     }
 
     /// The way to whoever has `address`.

@@ -37,7 +37,7 @@ const MAX_CHANNEL_BUFFER_BYTES: usize = 1024 * 1024;
 const MAX_MESSAGE_BYTES: u32 = 16 * 1024;
 
 /// Longest time in which str0m's ICE agent is not called; it gives up a path after 15 s.
-const ICE_REST: Duration = Duration::from_secs(5);
+const ICE_REST: Duration = Duration::from_secs(10);
 /// Who reports to a client that is sent no voice.
 const SSRC_WITHOUT_SLOTS: u32 = 1;
 

@@ -25,8 +25,8 @@ const ATTRIBUTE_USERNAME: u16 = 0x0006;
 const RECEIVER_REPORT: u8 = 201;
 /// What a client is told whom the shard does not let in (RFC 8656, section 19).
 const NO_CAPACITY: (u16, &str) = (508, "Insufficient Capacity");
-/// Longest error response.
-const ERROR_BYTES_MAX: usize = 128;
+/// Longest response: an IPv6 address or the error, MESSAGE-INTEGRITY and FINGERPRINT.
+const RESPONSE_BYTES_MAX: usize = 128;
 /// Rooms that are remembered while the shard is full.
 const MAX_REFUSED_ROOMS: usize = 64;
 /// Longest client username fragment (RFC 8839).
@@ -84,16 +84,22 @@ impl<P: Protocol> Sfu<P> {
             .ok_or(RejectReason::TicketMalformed)?;
         let known = self.by_path.get(&from).copied();
         if let Some(index) = known.filter(|&index| self.sessions[index].ufrag == ufrag) {
-            let nominates = self.verify(data, &self.sessions[index].password)?;
-            self.sessions[index].handle_check(self.now, from, nominates);
-            return self.give(index, from, data);
+            let check = self.verify(data, &self.sessions[index].password)?;
+            if !self.sessions[index].handle_check(self.now, from, check.use_candidate()) {
+                return self.give(index, from, data);
+            }
+            let password = &self.sessions[index].password;
+            let reply = StunMessage::binding_reply(check.trans_id(), from.address);
+            let answer = self.sign(reply, password).ok_or(RejectReason::Session)?;
+            self.push_transmit(index, from, answer);
+            return Ok(());
         }
         let admission = self.protocol.open(ufrag).map_err(|bad| match bad {
             BadTicket::Malformed => RejectReason::TicketMalformed,
             BadTicket::Version => RejectReason::TicketVersion,
             BadTicket::Sealed => RejectReason::TicketSealed,
         })?;
-        let (index, nominates) = match self.by_session.get(&admission.session) {
+        let (index, check) = match self.by_session.get(&admission.session) {
             Some(&index) => (index, self.verify(data, &admission.ice_password)?),
             None => {
                 let allowed = self.may_admit(&admission);
@@ -101,12 +107,12 @@ impl<P: Protocol> Sfu<P> {
                     return Err(self.refuse(from, data, &admission, reason));
                 }
                 allowed?;
-                let nominates = self.verify(data, &admission.ice_password)?;
-                (self.admit(admission, ufrag, client)?, nominates)
+                let check = self.verify(data, &admission.ice_password)?;
+                (self.admit(admission, ufrag, client)?, check)
             }
         };
         self.bind_path(index, from);
-        self.sessions[index].handle_check(self.now, from, nominates);
+        self.sessions[index].handle_check(self.now, from, check.use_candidate());
         self.give(index, from, data)
     }
 
@@ -142,47 +148,48 @@ impl<P: Protocol> Sfu<P> {
         admission: &Admission,
         reason: RejectReason,
     ) -> RejectReason {
-        if let Err(forged) = self.verify(data, &admission.ice_password) {
-            return forged;
-        }
+        let check = match self.verify(data, &admission.ice_password) {
+            Ok(check) => check,
+            Err(forged) => return forged,
+        };
         if reason == RejectReason::Full && !self.refused.contains(&admission.room) {
             self.refused.push_back(admission.room);
             if self.refused.len() > MAX_REFUSED_ROOMS {
                 self.refused.pop_front();
             }
         }
-        let answer = self.no_capacity(to, data, &admission.ice_password);
+        let answer = self.no_capacity(to, &check, &admission.ice_password);
         self.transmits.extend(answer);
         reason
     }
 
     /// The error response to a binding request; shorter than the request.
-    fn no_capacity(&self, to: Path, data: &[u8], password: &str) -> Option<Transmit> {
-        let id = StunMessage::parse(data).ok()?.trans_id();
+    fn no_capacity(&self, to: Path, check: &StunMessage<'_>, password: &str) -> Option<Transmit> {
         let (code, phrase) = NO_CAPACITY;
         let message = StunMessageBuilder::new().binding().failure();
-        let message = message.error_code(code, phrase).build(id);
+        let message = message.error_code(code, phrase).build(check.trans_id());
+        let data = self.sign(message, password)?;
+        Some(Transmit { to, data })
+    }
+
+    /// The bytes of a response, with MESSAGE-INTEGRITY.
+    fn sign(&self, message: StunMessage<'_>, password: &str) -> Option<Vec<u8>> {
         let hmac = self.config.crypto.sha1_hmac_provider;
-        let mut bytes = [0; ERROR_BYTES_MAX];
+        let mut bytes = [0; RESPONSE_BYTES_MAX];
         let length = message
             .to_bytes(Some(password.as_bytes()), &mut bytes, |key, parts| {
                 hmac.sha1_hmac(key, parts)
             })
             .ok()?;
-        let data = bytes[..length].to_vec();
-        Some(Transmit { to, data })
+        Some(bytes[..length].to_vec())
     }
 
-    /// Checks MESSAGE-INTEGRITY (RFC 8489 section 9.1). True when the client nominates the path.
-    fn verify(&self, data: &[u8], password: &str) -> Result<bool, RejectReason> {
+    /// Reads a binding request and checks its MESSAGE-INTEGRITY (RFC 8489 section 9.1).
+    fn verify<'a>(&self, data: &'a [u8], password: &str) -> Result<StunMessage<'a>, RejectReason> {
         let message = StunMessage::parse(data).map_err(|_| RejectReason::StunMalformed)?;
         let hmac = self.config.crypto.sha1_hmac_provider;
         let matches = message.verify(password.as_bytes(), |key, parts| hmac.sha1_hmac(key, parts));
-        if matches {
-            Ok(message.use_candidate())
-        } else {
-            Err(RejectReason::Integrity)
-        }
+        matches.then_some(message).ok_or(RejectReason::Integrity)
     }
 
     fn admit(

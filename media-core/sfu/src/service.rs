@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 use str0m::channel::ChannelData;
-use str0m::{Event as RtcEvent, IceConnectionState, Input, Output, net};
+use str0m::{Event as RtcEvent, Input, Output, net};
 
 use crate::forward::{Pending, Speaker, fit};
 use crate::inbound::Opened;
@@ -99,7 +99,7 @@ impl<P: Protocol> Sfu<P> {
         }
     }
 
-    fn push_transmit(&mut self, index: usize, to: Path, data: Vec<u8>) {
+    pub(crate) fn push_transmit(&mut self, index: usize, to: Path, data: Vec<u8>) {
         let room = &mut self.rooms[self.sessions[index].room];
         room.usage.packets_out += 1;
         room.usage.bytes_out += data.len() as u64;
@@ -109,11 +109,6 @@ impl<P: Protocol> Sfu<P> {
     fn handle_rtc_event(&mut self, index: usize, event: RtcEvent) {
         match event {
             RtcEvent::Connected => self.handle_connected(index),
-            RtcEvent::IceConnectionStateChange(IceConnectionState::Disconnected)
-                if !matches!(self.sessions[index].phase, Phase::Handshake { .. }) =>
-            {
-                self.give_up(index, EndReason::Timeout);
-            }
             // Nothing of a session counts before its certificate was compared.
             _ if matches!(self.sessions[index].phase, Phase::Handshake { .. }) => {}
             RtcEvent::ChannelOpen(id, _) => {

@@ -36,7 +36,10 @@ const MAX_CHANNEL_BUFFER_BYTES: usize = 1024 * 1024;
 /// Longest message that a client may send.
 const MAX_MESSAGE_BYTES: u32 = 16 * 1024;
 
-/// Longest time in which str0m's ICE agent is not called; it gives up a path after 15 s.
+/// Time after a check in which str0m's ICE agent need not see another: it gives up a path after
+/// 15 s without, though it takes it up again with the next.
+const CHECK_REST: Duration = Duration::from_secs(8);
+/// Longest time in which str0m's ICE agent is not called.
 const ICE_REST: Duration = Duration::from_secs(10);
 /// Who reports to a client that is sent no voice.
 const SSRC_WITHOUT_SLOTS: u32 = 1;
@@ -77,6 +80,8 @@ pub(crate) struct Session<F> {
     paths: VecDeque<Path>,
     /// The path that the client nominated last; media goes there.
     nominated: Option<Path>,
+    /// The check that str0m has seen last, of the nominated path.
+    check_seen: Option<(Path, Instant)>,
     /// Where what str0m sent last went.
     sent_to: Option<Path>,
     keys: KeySlot,
@@ -159,6 +164,7 @@ impl<F> Session<F> {
             },
             paths: VecDeque::with_capacity(1),
             nominated: None,
+            check_seen: None,
             sent_to: None,
             keys: crypto.newest_keys(),
             inbound: None,
@@ -203,12 +209,22 @@ impl<F> Session<F> {
         self.rtc_at = if is_idle { at.max(now + ICE_REST) } else { at };
     }
 
-    /// Notes an authentic connectivity check.
-    pub(crate) fn handle_check(&mut self, now: Instant, from: Path, nominates: bool) {
+    /// Notes an authentic connectivity check. True when str0m's ICE agent need not see it: it
+    /// would change nothing, since the agent has seen one like it lately.
+    pub(crate) fn handle_check(&mut self, now: Instant, from: Path, nominates: bool) -> bool {
         self.last_heard = now;
         if nominates {
             self.nominated = Some(from);
         }
+        if self.nominated != Some(from) || !self.is_live() {
+            return false;
+        }
+        let lately = |(path, at)| path == from && now < at + CHECK_REST;
+        let has_seen = self.check_seen.is_some_and(lately);
+        if !has_seen {
+            self.check_seen = Some((from, now));
+        }
+        has_seen
     }
 
     /// Where a datagram goes that str0m wants to send to `to`. Its ICE-lite agent stays with the

@@ -359,19 +359,6 @@ impl<P: Protocol> Sfu<P> {
         self.mark_dirty(index);
     }
 
-    /// Ends a session whose client is not reached any more: no last message. Whoever drains it
-    /// removes it.
-    pub(crate) fn give_up(&mut self, index: usize, reason: EndReason) {
-        if self.sessions[index].is_live() {
-            self.leave_room(index);
-        }
-        let reason = match self.sessions[index].phase {
-            Phase::Ending { reason, .. } | Phase::Gone { reason } => reason,
-            Phase::Handshake { .. } | Phase::Live => reason,
-        };
-        self.sessions[index].phase = Phase::Gone { reason };
-    }
-
     /// Forgets a session. Its ticket stays spent until it expires.
     pub(crate) fn remove(&mut self, index: usize, reason: EndReason) {
         if self.sessions[index].is_live() {

@@ -16,23 +16,32 @@ fn welcome_all(world: &mut World) {
 }
 
 #[test]
-fn a_session_that_ice_gives_up_is_out_of_its_room() {
+fn a_session_lives_as_long_as_its_client_is_heard_and_consent_lasts() {
     let mut world = World::with(
         &[Want::default(), Want::default(), Want::default()],
         |config| {
-            // Later than str0m's own timer.
-            config.consent_timeout = Duration::from_secs(120);
+            // Longer than str0m's ICE agent waits.
+            config.consent_timeout = Duration::from_secs(30);
         },
     );
     welcome_all(&mut world);
+    world.clients[1].online = false;
+    world.run_ms(25_000);
+    assert_eq!(world.sfu.participants(), 3);
+    // In time, and str0m finds him again.
+    world.clients[1].online = true;
+    world.run_ms(5_000);
     world.clients[0].online = false;
-    world.run_ms(60_000);
+    world.run_ms(40_000);
     assert_eq!(world.sfu.stats().ended(EndReason::Timeout), 1);
     assert_eq!(world.sfu.participants(), 2);
     world.clients[1].level = Some(-20);
     world.run_ms(500);
     assert_eq!(world.clients[2].voices(), BTreeSet::from([2]));
     assert!(world.clients[2].was_told("roster joined: left:[1]"));
+    world.clients[1].say("ping 7");
+    world.run_ms(500);
+    assert!(world.clients[1].was_told("pong 7"));
 }
 
 #[test]

@@ -30,6 +30,16 @@ enum Due {
     Voice(usize, usize),
 }
 
+impl Due {
+    /// Who waits for it.
+    fn of(self) -> usize {
+        match self {
+            Self::Welcome(of) | Self::Roster(of) | Self::Migrate(of) => of,
+            Self::Slot(of, _) | Self::Voice(of, _) | Self::Speaking(of, _) => of,
+        }
+    }
+}
+
 /// What has been seen so far.
 #[derive(Default)]
 pub(crate) struct Watch {
@@ -141,10 +151,13 @@ impl Watch {
 
     /// Whether client `n` has all that it should, as of the last check.
     pub(crate) fn has_all(&self, n: usize) -> bool {
-        !self.since.keys().any(|due| match *due {
-            Due::Welcome(of) | Due::Roster(of) | Due::Migrate(of) => of == n,
-            Due::Slot(of, _) | Due::Voice(of, _) | Due::Speaking(of, _) => of == n,
-        })
+        !self.since.keys().any(|due| due.of() == n)
+    }
+
+    /// Client `n` has another address: a retry that comes before the relay knows it is lost, so what
+    /// the client waits for it waits for anew.
+    pub(crate) fn restart(&mut self, n: usize) {
+        self.since.retain(|due, _| due.of() != n);
     }
 
     /// Whether `pending` has gone on for longer than `bound`.

@@ -269,6 +269,7 @@ impl World {
         // The relay learns of the new address with the next check of connectivity.
         let passes = self.model.members[n].calm_since.is_some();
         let has_all = self.watch.has_all(n);
+        self.watch.restart(n);
         self.model.trouble(self.now, n, passes, has_all);
     }
 

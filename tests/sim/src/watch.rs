@@ -10,7 +10,8 @@ use crate::world::DRAIN_OVER;
 /// Voice must come within this time of calm.
 const VOICE_BOUND: Duration = Duration::from_secs(6);
 /// Messages and handshakes must, on a network that was always calm. See [`bound`].
-const MESSAGE_BOUND: Duration = Duration::from_secs(10);
+/// A retry from a new address may come up to 3 s before the check that tells the relay of it.
+const MESSAGE_BOUND: Duration = Duration::from_secs(13);
 /// Who was heard this recently is heard.
 const RECENT: Duration = Duration::from_secs(1);
 /// Numbers of one slot are never further apart than this: receivers guess the rest (RFC 3711).
@@ -154,8 +155,8 @@ impl Watch {
         !self.since.keys().any(|due| due.of() == n)
     }
 
-    /// Client `n` has another address: a retry that comes before the relay knows it is lost, so what
-    /// the client waits for it waits for anew.
+    /// Client `n` has another address: a retry that comes before the relay knows it is lost, so
+    /// what the client waits for it waits for anew.
     pub(crate) fn restart(&mut self, n: usize) {
         self.since.retain(|due, _| due.of() != n);
     }

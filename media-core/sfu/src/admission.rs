@@ -13,6 +13,7 @@ use crate::protocol::{Admission, BadTicket, Protocol};
 use crate::room::Room;
 use crate::session::Session;
 use crate::sfu::{Sfu, Transmit};
+use crate::srtp::is_rtcp;
 use crate::stats::RejectReason;
 
 /// First bytes of a STUN binding request (RFC 8489).
@@ -24,8 +25,8 @@ const ATTRIBUTE_USERNAME: u16 = 0x0006;
 const RECEIVER_REPORT: u8 = 201;
 /// What a client is told whom the shard does not let in (RFC 8656, section 19).
 const NO_CAPACITY: (u16, &str) = (508, "Insufficient Capacity");
-/// Longest error response.
-const ERROR_BYTES_MAX: usize = 128;
+/// Longest response: an IPv6 address or the error, MESSAGE-INTEGRITY and FINGERPRINT.
+const RESPONSE_BYTES_MAX: usize = 128;
 /// Rooms that are remembered while the shard is full.
 const MAX_REFUSED_ROOMS: usize = 64;
 /// Longest client username fragment (RFC 8839).
@@ -55,18 +56,25 @@ impl<P: Protocol> Sfu<P> {
     /// DTLS, RTP and RTCP: only from an address that STUN has proved.
     fn handle_from_peer(&mut self, from: Path, data: &[u8]) -> Result<(), RejectReason> {
         let index = *self.by_path.get(&from).ok_or(RejectReason::NoSession)?;
-        if matches!(data, [128..=191, RECEIVER_REPORT, ..]) {
-            // About slots, of which str0m knows nothing: it would decrypt it in vain.
-            return Ok(());
+        match data {
+            // About slots: there is nothing that it would change.
+            [128..=191, RECEIVER_REPORT, ..] => Ok(()),
+            [128..=191, ..] if is_rtcp(data) => self.handle_report(index, data),
+            [128..=191, ..] => self.handle_rtp(index, data),
+            _ => self.give(index, from, data),
         }
-        if let [first, second, _, _, _, _, _, _, a, b, c, d, ..] = *data {
-            let session = &mut self.sessions[index];
-            let types = session.voice.payload_types();
-            if first >= 128 && types.contain(second & 0x7f) {
-                session.learn_source(u32::from_be_bytes([a, b, c, d]));
-            }
-        }
-        self.give(index, from, data)
+    }
+
+    fn handle_rtp(&mut self, index: usize, data: &[u8]) -> Result<(), RejectReason> {
+        let session = &mut self.sessions[index];
+        let opened = session.open_rtp(self.now, data, &*self.config.srtp);
+        self.handle_voice(index, &opened.ok_or(RejectReason::Srtp)?);
+        Ok(())
+    }
+
+    fn handle_report(&mut self, index: usize, data: &[u8]) -> Result<(), RejectReason> {
+        let noted = self.sessions[index].note_report(self.now, data);
+        noted.then_some(()).ok_or(RejectReason::Srtp)
     }
 
     fn handle_stun(&mut self, from: Path, data: &[u8]) -> Result<(), RejectReason> {
@@ -76,16 +84,22 @@ impl<P: Protocol> Sfu<P> {
             .ok_or(RejectReason::TicketMalformed)?;
         let known = self.by_path.get(&from).copied();
         if let Some(index) = known.filter(|&index| self.sessions[index].ufrag == ufrag) {
-            let nominates = self.verify(data, &self.sessions[index].password)?;
-            self.sessions[index].handle_check(self.now, from, nominates);
-            return self.give(index, from, data);
+            let check = self.verify(data, &self.sessions[index].password)?;
+            if !self.sessions[index].handle_check(self.now, from, check.use_candidate()) {
+                return self.give(index, from, data);
+            }
+            let password = &self.sessions[index].password;
+            let reply = StunMessage::binding_reply(check.trans_id(), from.address);
+            let answer = self.sign(reply, password).ok_or(RejectReason::Session)?;
+            self.push_transmit(index, from, answer);
+            return Ok(());
         }
         let admission = self.protocol.open(ufrag).map_err(|bad| match bad {
             BadTicket::Malformed => RejectReason::TicketMalformed,
             BadTicket::Version => RejectReason::TicketVersion,
             BadTicket::Sealed => RejectReason::TicketSealed,
         })?;
-        let (index, nominates) = match self.by_session.get(&admission.session) {
+        let (index, check) = match self.by_session.get(&admission.session) {
             Some(&index) => (index, self.verify(data, &admission.ice_password)?),
             None => {
                 let allowed = self.may_admit(&admission);
@@ -93,12 +107,12 @@ impl<P: Protocol> Sfu<P> {
                     return Err(self.refuse(from, data, &admission, reason));
                 }
                 allowed?;
-                let nominates = self.verify(data, &admission.ice_password)?;
-                (self.admit(admission, ufrag, client)?, nominates)
+                let check = self.verify(data, &admission.ice_password)?;
+                (self.admit(admission, ufrag, client)?, check)
             }
         };
         self.bind_path(index, from);
-        self.sessions[index].handle_check(self.now, from, nominates);
+        self.sessions[index].handle_check(self.now, from, check.use_candidate());
         self.give(index, from, data)
     }
 
@@ -106,7 +120,8 @@ impl<P: Protocol> Sfu<P> {
         if self.unix_s() > admission.expires_at_unix_s {
             return Err(RejectReason::TicketExpired);
         }
-        if self.ended.contains(admission.session) {
+        let (session, expires_at) = (admission.session, admission.expires_at_unix_s);
+        if self.ended.may_contain(session, expires_at) {
             return Err(RejectReason::TicketUsed);
         }
         if self.stopping {
@@ -133,47 +148,48 @@ impl<P: Protocol> Sfu<P> {
         admission: &Admission,
         reason: RejectReason,
     ) -> RejectReason {
-        if let Err(forged) = self.verify(data, &admission.ice_password) {
-            return forged;
-        }
+        let check = match self.verify(data, &admission.ice_password) {
+            Ok(check) => check,
+            Err(forged) => return forged,
+        };
         if reason == RejectReason::Full && !self.refused.contains(&admission.room) {
             self.refused.push_back(admission.room);
             if self.refused.len() > MAX_REFUSED_ROOMS {
                 self.refused.pop_front();
             }
         }
-        let answer = self.no_capacity(to, data, &admission.ice_password);
+        let answer = self.no_capacity(to, &check, &admission.ice_password);
         self.transmits.extend(answer);
         reason
     }
 
     /// The error response to a binding request; shorter than the request.
-    fn no_capacity(&self, to: Path, data: &[u8], password: &str) -> Option<Transmit> {
-        let id = StunMessage::parse(data).ok()?.trans_id();
+    fn no_capacity(&self, to: Path, check: &StunMessage<'_>, password: &str) -> Option<Transmit> {
         let (code, phrase) = NO_CAPACITY;
         let message = StunMessageBuilder::new().binding().failure();
-        let message = message.error_code(code, phrase).build(id);
+        let message = message.error_code(code, phrase).build(check.trans_id());
+        let data = self.sign(message, password)?;
+        Some(Transmit { to, data })
+    }
+
+    /// The bytes of a response, with MESSAGE-INTEGRITY.
+    fn sign(&self, message: StunMessage<'_>, password: &str) -> Option<Vec<u8>> {
         let hmac = self.config.crypto.sha1_hmac_provider;
-        let mut bytes = [0; ERROR_BYTES_MAX];
+        let mut bytes = [0; RESPONSE_BYTES_MAX];
         let length = message
             .to_bytes(Some(password.as_bytes()), &mut bytes, |key, parts| {
                 hmac.sha1_hmac(key, parts)
             })
             .ok()?;
-        let data = bytes[..length].to_vec();
-        Some(Transmit { to, data })
+        Some(bytes[..length].to_vec())
     }
 
-    /// Checks MESSAGE-INTEGRITY (RFC 8489 section 9.1). True when the client nominates the path.
-    fn verify(&self, data: &[u8], password: &str) -> Result<bool, RejectReason> {
+    /// Reads a binding request and checks its MESSAGE-INTEGRITY (RFC 8489 section 9.1).
+    fn verify<'a>(&self, data: &'a [u8], password: &str) -> Result<StunMessage<'a>, RejectReason> {
         let message = StunMessage::parse(data).map_err(|_| RejectReason::StunMalformed)?;
         let hmac = self.config.crypto.sha1_hmac_provider;
         let matches = message.verify(password.as_bytes(), |key, parts| hmac.sha1_hmac(key, parts));
-        if matches {
-            Ok(message.use_candidate())
-        } else {
-            Err(RejectReason::Integrity)
-        }
+        matches.then_some(message).ok_or(RejectReason::Integrity)
     }
 
     fn admit(

@@ -1,7 +1,7 @@
 //! SRTP ciphers that are made when they are first used.
 //!
-//! str0m makes eight for each session: to seal and to open, RTP and RTCP, of both sides. A session
-//! of the core uses three of them, and each is 1.2 kB of expanded key.
+//! str0m makes eight for each session: to seal and to open, RTP and RTCP, of both sides. Each is
+//! 1.2 kB of expanded key, and a session of the core uses none of them (see `inbound` and `srtp`).
 
 use str0m::crypto::{
     AeadAes128GcmCipher, AeadAes256GcmCipher, CryptoError, SrtpProvider, SupportedAeadAes128Gcm,

@@ -15,9 +15,9 @@ use crate::speaking::SpeakingConfig;
 /// shell; everything else has a default in [`Config::new`].
 #[derive(Clone)]
 pub struct Config {
-    /// Provider for DTLS, SRTP of what comes in, and STUN.
+    /// Provider for DTLS and STUN.
     pub crypto: Arc<CryptoProvider>,
-    /// Provider for SRTP of what goes out.
+    /// Provider for SRTP.
     pub srtp: Arc<dyn RTCCryptoProvider>,
     /// The shard's certificate; its fingerprint is in every answer.
     pub certificate: DtlsCert,

@@ -10,6 +10,9 @@ use crate::idents::SessionId;
 pub(crate) struct Ended {
     ids: HashSet<SessionId, foldhash::quality::FixedState>,
     by_expiry: BTreeSet<(u64, SessionId)>,
+    /// Latest expiry of what was forgotten: should the wall clock step back, what expires no later
+    /// may have been among it.
+    forgotten_until_unix_s: u64,
 }
 
 impl Ended {
@@ -20,8 +23,9 @@ impl Ended {
         }
     }
 
-    pub(crate) fn contains(&self, session: SessionId) -> bool {
-        self.ids.contains(&session)
+    /// Whether `session`, whose ticket expires at `expires_at_unix_s`, has ended or may have.
+    pub(crate) fn may_contain(&self, session: SessionId, expires_at_unix_s: u64) -> bool {
+        expires_at_unix_s <= self.forgotten_until_unix_s || self.ids.contains(&session)
     }
 
     /// Forgets what has expired at `unix_s`.
@@ -32,6 +36,7 @@ impl Ended {
             }
             self.by_expiry.pop_first();
             self.ids.remove(&session);
+            self.forgotten_until_unix_s = expires;
         }
     }
 
@@ -53,11 +58,13 @@ mod tests {
         }
         ended.prune(1050);
         assert!(
-            ended.contains(SessionId([50; 8])),
+            ended.ids.contains(&SessionId([50; 8])),
             "its ticket is good for this whole second"
         );
-        assert!(!ended.contains(SessionId([49; 8])));
         assert_eq!(ended.len(), 50);
+        // The wall clock may have stepped back since.
+        assert!(ended.may_contain(SessionId([49; 8]), 1049));
+        assert!(!ended.may_contain(SessionId([200; 8]), 1050));
         ended.prune(2000);
         assert_eq!((ended.len(), ended.by_expiry.len()), (0, 0));
     }

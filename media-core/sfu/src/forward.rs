@@ -5,12 +5,10 @@
 //! speaker's gaps (the listener's jitter buffer sees real loss); suppressed silence and changes of
 //! speaker leave no gap.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use str0m::rtp::RtpPacket;
-
 use crate::idents::PlayerKey;
+use crate::inbound::Opened;
 use crate::red::primary_from;
 use crate::speaking::{Heard, Speaking, SpeakingConfig};
 use crate::srtp::{RTP_HEADER_BYTES, RtpHeader, Sent};
@@ -23,16 +21,15 @@ const PACKET_TICKS: u32 = CLOCK_HZ as u32 / 50;
 /// Furthest step of a slot's sequence numbers, forth or back. SRTP counts roll-overs from 16 bits,
 /// on both sides: a step of half of them would be taken for one back, to numbers that were used.
 const MAX_STEP: u64 = 1 << 10;
-/// Sources of one microphone that may wait for their first authentic packet.
-const MAX_UNPROVEN: usize = 3;
 
 /// The incoming voice of one participant.
 #[derive(Debug)]
 pub(crate) struct Voice {
     payload_types: PayloadTypes,
-    has_level: bool,
-    proven: Option<u32>,
-    unproven: VecDeque<u32>,
+    /// Header extension that has the level of a packet.
+    level_id: Option<u8>,
+    /// The source of the last packet.
+    ssrc: Option<u32>,
     pub(crate) speaking: Speaking,
     /// Counts talk spurts and source changes.
     spurt: u32,
@@ -58,12 +55,6 @@ impl PayloadTypes {
     pub(crate) fn contain(self, payload_type: u8) -> bool {
         payload_type == self.opus || self.red == Some(payload_type)
     }
-}
-
-/// What [`Voice::learn`] did.
-pub(crate) struct Learned {
-    pub(crate) is_new: bool,
-    pub(crate) given_up: Option<u32>,
 }
 
 /// A packet as listeners shall get it, before it is fitted into their slots.
@@ -158,12 +149,11 @@ impl Pending {
 }
 
 impl Voice {
-    pub(crate) fn new(payload_types: PayloadTypes, has_level: bool) -> Self {
+    pub(crate) fn new(payload_types: PayloadTypes, level_id: Option<u8>) -> Self {
         Self {
             payload_types,
-            has_level,
-            proven: None,
-            unproven: VecDeque::new(),
+            level_id,
+            ssrc: None,
             speaking: Speaking::default(),
             spurt: 0,
             received_base: 0,
@@ -178,36 +168,12 @@ impl Voice {
         self.payload_types
     }
 
-    /// Notes a source seen in a packet that is not authenticated yet. A forged one can at most
-    /// push out another unproven one; the proven one stays until another proves itself.
-    pub(crate) fn learn(&mut self, ssrc: u32) -> Learned {
-        if self.proven == Some(ssrc) || self.unproven.contains(&ssrc) {
-            return Learned {
-                is_new: false,
-                given_up: None,
-            };
+    /// Notes the source of an authentic packet.
+    pub(crate) fn note_source(&mut self, ssrc: u32) {
+        if self.ssrc.replace(ssrc) != Some(ssrc) {
+            self.source = self.source.wrapping_add(1);
+            self.speaking.clear();
         }
-        self.unproven.push_back(ssrc);
-        let given_up = if self.unproven.len() > MAX_UNPROVEN {
-            self.unproven.pop_front()
-        } else {
-            None
-        };
-        Learned {
-            is_new: true,
-            given_up,
-        }
-    }
-
-    /// Notes that `ssrc` is authentic; returns the source that it replaces.
-    pub(crate) fn prove(&mut self, ssrc: u32) -> Option<u32> {
-        if self.proven == Some(ssrc) {
-            return None;
-        }
-        self.unproven.retain(|other| *other != ssrc);
-        self.source = self.source.wrapping_add(1);
-        self.speaking.clear();
-        self.proven.replace(ssrc)
     }
 
     /// Decides what becomes of an authentic packet that its speaker may send.
@@ -215,22 +181,19 @@ impl Voice {
         &mut self,
         now: Instant,
         config: &SpeakingConfig,
-        packet: &RtpPacket,
+        packet: &Opened,
     ) -> Result<Forwardable, DropReason> {
         let red_primary = self.red_primary(packet)?;
-        let level = self
-            .has_level
-            .then_some(packet.header.ext_vals.audio_level)
-            .flatten();
+        let level = self.level_id.and_then(|id| packet.level_dbov(id));
         // Comfort noise is told by its size, whatever is repeated before it.
-        let primary_bytes = packet.payload.len() - red_primary.unwrap_or_default();
+        let primary_bytes = packet.payload().len() - red_primary.unwrap_or_default();
         let Heard { forward, started } =
             self.speaking
                 .handle_packet(now, config, level, primary_bytes);
         if !forward {
             return Err(DropReason::Silence);
         }
-        let received = *packet.seq_no;
+        let received = packet.number;
         if started {
             self.spurt = self.spurt.wrapping_add(1);
             self.received_base = received;
@@ -241,10 +204,10 @@ impl Voice {
         };
         let number = self.forwarded_base + offset;
         self.forwarded_next = self.forwarded_next.max(number + 1);
-        let marker = started || packet.header.marker;
+        let marker = started || packet.marker();
         Ok(Forwardable {
             number,
-            time: packet.header.timestamp,
+            time: packet.timestamp(),
             marker,
             red_primary,
             started,
@@ -252,15 +215,15 @@ impl Voice {
     }
 
     /// Where the primary block of a RED packet begins; none for Opus itself.
-    fn red_primary(&self, packet: &RtpPacket) -> Result<Option<usize>, DropReason> {
-        let (types, payload_type) = (self.payload_types, *packet.header.payload_type);
+    fn red_primary(&self, packet: &Opened) -> Result<Option<usize>, DropReason> {
+        let (types, payload_type) = (self.payload_types, packet.payload_type());
         if payload_type == types.opus {
             return Ok(None);
         }
         if types.red != Some(payload_type) {
             return Err(DropReason::PayloadType);
         }
-        let from = primary_from(&packet.payload, types.opus);
+        let from = primary_from(packet.payload(), types.opus);
         from.map(Some).ok_or(DropReason::RedMalformed)
     }
 }
@@ -372,9 +335,9 @@ impl Slot {
         })
     }
 
-    /// Whether `ssrc` is the slot's.
-    pub(crate) fn is_ssrc(&self, ssrc: u32) -> bool {
-        self.ssrc == ssrc
+    /// Of the slot's stream.
+    pub(crate) fn ssrc(&self) -> u32 {
+        self.ssrc
     }
 
     /// Time since the last packet.
@@ -385,7 +348,7 @@ impl Slot {
 }
 
 /// Whole milliseconds from `since` to `now` in ticks of the RTP clock.
-fn ticks(since: Instant, now: Instant) -> u32 {
+pub(crate) fn ticks(since: Instant, now: Instant) -> u32 {
     let millis = now.saturating_duration_since(since).as_millis();
     // Wrapping is what RTP timestamps do.
     (millis as u64).wrapping_mul(CLOCK_HZ / 1_000) as u32

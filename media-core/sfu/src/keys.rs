@@ -2,9 +2,9 @@
 //!
 //! str0m runs DTLS and keeps the keys to itself. The crypto provider that it is given is a tap on
 //! the real one: it passes everything on, and hands the exported keying material to the session
-//! too, whose forwarded voice is sealed beside str0m (see `srtp`).
+//! too, whose voice is opened and sealed beside str0m (see `inbound` and `srtp`).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use str0m::config::CryptoProvider;
@@ -15,6 +15,11 @@ use str0m::crypto::dtls::{
 };
 
 use crate::ciphers::LazySrtp;
+
+/// One assignment is done under each lock of this file, so a poisoned value is a whole one.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What a handshake exported.
 pub(crate) struct Exported {
@@ -29,12 +34,7 @@ pub(crate) struct KeySlot(Arc<Mutex<Option<Exported>>>);
 impl KeySlot {
     /// Takes the keys, once there are any.
     pub(crate) fn take(&self) -> Option<Exported> {
-        self.lock().take()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Exported>> {
-        // One assignment is done under the lock, so a poisoned value is a whole one.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).take()
     }
 }
 
@@ -72,11 +72,7 @@ impl TappedCrypto {
 
     /// Where the keys of the DTLS instance that was made last will be.
     pub(crate) fn newest_keys(&self) -> KeySlot {
-        self.tap
-            .newest
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.tap.newest).clone()
     }
 }
 
@@ -101,7 +97,7 @@ impl DtlsProvider for KeyTap {
     ) -> Result<Box<dyn DtlsInstance>, CryptoError> {
         let real = self.real.new_dtls(certificate, now, version, mtu)?;
         let keys = KeySlot::default();
-        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = keys.clone();
+        *lock(&self.newest) = keys.clone();
         Ok(Box::new(Tapped { real, keys }))
     }
 
@@ -129,7 +125,7 @@ impl DtlsInstance for Tapped {
     fn poll_output<'a>(&mut self, buf: &'a mut [u8]) -> DtlsOutput<'a> {
         let output = self.real.poll_output(buf);
         if let DtlsOutput::KeyingMaterial(material, profile) = &output {
-            *self.keys.lock() = Some(Exported {
+            *lock(&self.keys.0) = Some(Exported {
                 profile: *profile,
                 material: KeyingMaterial::new(material),
             });

@@ -28,7 +28,11 @@ impl<P: Protocol> Sfu<P> {
         let (room_index, participant) = (session.room, session.participant);
         let announced = session.roster_mark != RosterMark::Joined;
         let room = &mut self.rooms[room_index];
-        room.members.retain(|&member| member != index);
+        if let Some(at) = room.members.iter().position(|&member| member == index) {
+            room.members.remove(at);
+            // Whoever moved up is served next.
+            room.served -= usize::from(at < room.served);
+        }
         // Voice that still waits would take the speaker's slots again.
         room.pending
             .retain(|pending| pending.speaker.participant != participant);

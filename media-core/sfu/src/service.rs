@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 use str0m::channel::ChannelData;
-use str0m::rtp::RtpPacket;
-use str0m::{Event as RtcEvent, IceConnectionState, Input, Output};
+use str0m::{Event as RtcEvent, Input, Output, net};
 
 use crate::forward::{Pending, Speaker, fit};
+use crate::inbound::Opened;
 use crate::path::Path;
 use crate::protocol::{Protocol, Request};
 use crate::session::Phase;
@@ -18,51 +18,45 @@ use crate::stats::{DropReason, EndReason};
 const RETRY: Duration = Duration::from_millis(50);
 /// Voice that one packet carries, for usage: packets of clients are 20 ms long.
 const PACKET_TIME: Duration = Duration::from_millis(20);
-/// Mean time between two sender reports (RFC 3550 section 6.2).
+/// Mean time between two reports (RFC 3550 section 6.2).
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// Buffers kept for voice that waits: more than most batches bring.
 const MAX_SPARE: usize = 256;
-/// Rounds of writing and draining in one service; what is left waits for the next.
-const MAX_ROUNDS: usize = 4;
 
 impl<P: Protocol> Sfu<P> {
     /// Lets a session send what it has, and arms its timer.
     pub(crate) fn service(&mut self, index: usize) {
         self.sessions[index].dirty = false;
-        for _ in 0..MAX_ROUNDS {
-            self.queue_slots(index);
-            let session = &mut self.sessions[index];
-            let wrote = session.flush_outbox();
-            // Also without a message: the session may be here because a timer of str0m is due.
-            let _ = session.rtc.handle_input(Input::Timeout(self.now));
-            if let Err(reason) = wrote {
-                self.end(index, reason);
-            }
-            self.drain(index);
-            match self.sessions.get(index) {
-                Some(_) if wrote == Ok(true) => {}
-                _ => return,
-            }
+        self.queue_slots(index);
+        let session = &mut self.sessions[index];
+        let wrote = session.flush_outbox();
+        // Also without a message: the session may be here because a timer of str0m is due.
+        let _ = session.rtc.handle_input(Input::Timeout(self.now));
+        if let Err(reason) = wrote {
+            self.end(index, reason);
         }
-        self.mark_dirty(index);
+        self.drain(index);
     }
 
     /// Takes everything that str0m has to say. The session may be gone afterwards.
     pub(crate) fn drain(&mut self, index: usize) {
+        let mut was_due = false;
         loop {
             if let Phase::Gone { reason } = self.sessions[index].phase {
                 return self.close(index, reason);
             }
             match self.sessions[index].rtc.poll_output() {
+                // At once, while what it looks at is at hand.
+                Ok(Output::Timeout(at)) if at <= self.now && !was_due => {
+                    was_due = true;
+                    let timeout = Input::Timeout(self.now);
+                    let _ = self.sessions[index].rtc.handle_input(timeout);
+                }
                 Ok(Output::Timeout(at)) => {
-                    self.sessions[index].rtc_at = at;
+                    self.sessions[index].note_timeout(self.now, at);
                     break;
                 }
-                Ok(Output::Transmit(transmit)) => {
-                    let data = Vec::from(transmit.contents);
-                    let to = Path::of(transmit.proto, transmit.destination);
-                    self.transmit(index, to, data);
-                }
+                Ok(Output::Transmit(transmit)) => self.transmit(index, transmit),
                 Ok(Output::Event(event)) => self.handle_rtc_event(index, event),
                 Err(_) => {
                     self.sessions[index].rtc_at = self.now + RETRY;
@@ -90,24 +84,22 @@ impl<P: Protocol> Sfu<P> {
         while let Ok(output) = self.sessions[index].rtc.poll_output() {
             match output {
                 Output::Timeout(_) => break,
-                Output::Transmit(transmit) => {
-                    let data = Vec::from(transmit.contents);
-                    let to = Path::of(transmit.proto, transmit.destination);
-                    self.transmit(index, to, data);
-                }
+                Output::Transmit(transmit) => self.transmit(index, transmit),
                 Output::Event(_) => {}
             }
         }
         self.remove(index, reason);
     }
 
-    fn transmit(&mut self, index: usize, to: Path, data: Vec<u8>) {
+    fn transmit(&mut self, index: usize, transmit: net::Transmit) {
+        let data = Vec::from(transmit.contents);
+        let to = Path::of(transmit.proto, transmit.destination);
         if let Some(to) = self.sessions[index].route(to, &data) {
             self.push_transmit(index, to, data);
         }
     }
 
-    fn push_transmit(&mut self, index: usize, to: Path, data: Vec<u8>) {
+    pub(crate) fn push_transmit(&mut self, index: usize, to: Path, data: Vec<u8>) {
         let room = &mut self.rooms[self.sessions[index].room];
         room.usage.packets_out += 1;
         room.usage.bytes_out += data.len() as u64;
@@ -117,14 +109,8 @@ impl<P: Protocol> Sfu<P> {
     fn handle_rtc_event(&mut self, index: usize, event: RtcEvent) {
         match event {
             RtcEvent::Connected => self.handle_connected(index),
-            RtcEvent::IceConnectionStateChange(IceConnectionState::Disconnected)
-                if !matches!(self.sessions[index].phase, Phase::Handshake { .. }) =>
-            {
-                self.give_up(index, EndReason::Timeout);
-            }
             // Nothing of a session counts before its certificate was compared.
             _ if matches!(self.sessions[index].phase, Phase::Handshake { .. }) => {}
-            RtcEvent::RtpPacket(packet) => self.handle_voice(index, &packet),
             RtcEvent::ChannelOpen(id, _) => {
                 self.sessions[index].channel.get_or_insert(id);
             }
@@ -191,15 +177,21 @@ impl<P: Protocol> Sfu<P> {
     }
 
     /// Takes an authentic packet; everybody who hears its speaker gets it when the core is drained.
-    fn handle_voice(&mut self, index: usize, packet: &RtpPacket) {
+    pub(crate) fn handle_voice(&mut self, index: usize, packet: &Opened) {
         let now = self.now;
         self.stats.voice_in += 1;
         let config = self.config.speaking;
         let session = &mut self.sessions[index];
         session.last_heard = now;
-        if let Some(replaced) = session.voice.prove(*packet.header.ssrc) {
-            session.rtc.direct_api().remove_stream_rx(replaced.into());
+        if session.report_at.is_none() {
+            self.schedule_report(index);
         }
+        let session = &mut self.sessions[index];
+        let types = session.voice.payload_types();
+        if !types.contain(packet.payload_type()) {
+            return self.stats.drop(DropReason::PayloadType);
+        }
+        session.voice.note_source(packet.ssrc());
         if session.speaks_in == 0 || session.muted || !session.is_live() {
             return self.stats.drop(DropReason::NotSpeaker);
         }
@@ -212,7 +204,7 @@ impl<P: Protocol> Sfu<P> {
             participant: session.participant,
             source: session.voice.source,
             speaks_in: session.speaks_in,
-            opus: session.voice.payload_types().opus,
+            opus: types.opus,
         };
         let room_index = session.room;
         let room = &mut self.rooms[room_index];
@@ -220,9 +212,11 @@ impl<P: Protocol> Sfu<P> {
         if room.pending.is_empty() {
             self.talking.push_back(room_index);
         }
-        let pending = Pending::new(speaker, forwardable, &packet.payload, &mut self.spare);
+        let pending = Pending::new(speaker, forwardable, packet.payload(), &mut self.spare);
         room.pending.push(pending);
         if forwardable.started {
+            // From here to the end of the spurt that only moves away.
+            self.arm_session(index);
             self.schedule_flush(room_index);
         }
     }
@@ -303,7 +297,7 @@ impl<P: Protocol> Sfu<P> {
         self.spare.truncate(MAX_SPARE);
     }
 
-    /// Has the next sender reports of a session sent at a random moment half to one and a half
+    /// Has the next reports of a session sent at a random moment half to one and a half
     /// intervals from now, as RFC 3550 section 6.3.1 wants it: whoever hears the same speaker must
     /// not get his at the same time.
     fn schedule_report(&mut self, index: usize) {
@@ -313,8 +307,8 @@ impl<P: Protocol> Sfu<P> {
         self.arm_session(index);
     }
 
-    /// Sends the sender reports that are due; the next ones follow the next voice.
-    pub(crate) fn report_sent(&mut self, index: usize) {
+    /// Sends the reports that are due; the next ones follow the next voice.
+    pub(crate) fn send_reports(&mut self, index: usize) {
         let unix_ms = self.clock.unix_ms(self.now);
         let session = &mut self.sessions[index];
         session.report_at = None;

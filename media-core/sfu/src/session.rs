@@ -9,19 +9,17 @@ use rtc_srtp::crypto::RTCCryptoProvider;
 
 use str0m::channel::ChannelId;
 use str0m::config::{DtlsVersion, Fingerprint};
-use str0m::format::{Codec, FormatParams};
-use str0m::media::{Frequency, MediaKind, Mid, Pt};
 use str0m::net::TcpType;
-use str0m::rtp::{Extension, ExtensionMap, Ssrc};
-use str0m::{Candidate, IceCreds, Rtc, RtcConfig, RtcError};
+use str0m::{Candidate, IceCreds, Reason, Rtc, RtcConfig, RtcError};
 
 use crate::config::Config;
 use crate::forward::{PayloadTypes, Slot, Voice};
 use crate::idents::{PlayerKey, SessionId};
+use crate::inbound::{Inbound, Opened};
 use crate::keys::{KeySlot, TappedCrypto};
 use crate::path::Path;
 use crate::protocol::Admission;
-use crate::srtp::{Outbound, Sent, rtcp_ssrc};
+use crate::srtp::{MasterKey, Outbound, Sent, is_rtcp};
 use crate::stats::EndReason;
 use crate::timers::Deadline;
 
@@ -37,6 +35,14 @@ const MAX_BUFFER_FOR_PUSH_BYTES: usize = 256 * 1024;
 const MAX_CHANNEL_BUFFER_BYTES: usize = 1024 * 1024;
 /// Longest message that a client may send.
 const MAX_MESSAGE_BYTES: u32 = 16 * 1024;
+
+/// Time after a check in which str0m's ICE agent need not see another: it gives up a path after
+/// 15 s without, though it takes it up again with the next.
+const CHECK_REST: Duration = Duration::from_secs(8);
+/// Longest time in which str0m's ICE agent is not called.
+const ICE_REST: Duration = Duration::from_secs(10);
+/// Who reports to a client that is sent no voice.
+const SSRC_WITHOUT_SLOTS: u32 = 1;
 
 /// Where a session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,12 +80,15 @@ pub(crate) struct Session<F> {
     paths: VecDeque<Path>,
     /// The path that the client nominated last; media goes there.
     nominated: Option<Path>,
-    /// Where str0m sent last.
+    /// The check that str0m has seen last, of the nominated path.
+    check_seen: Option<(Path, Instant)>,
+    /// Where what str0m sent last went.
     sent_to: Option<Path>,
     keys: KeySlot,
     /// Once there are keys.
+    inbound: Option<Inbound>,
     outbound: Option<Outbound>,
-    /// When the next sender reports are due.
+    /// When the next reports are due.
     pub(crate) report_at: Option<Instant>,
     pub(crate) last_heard: Instant,
 
@@ -155,8 +164,10 @@ impl<F> Session<F> {
             },
             paths: VecDeque::with_capacity(1),
             nominated: None,
+            check_seen: None,
             sent_to: None,
             keys: crypto.newest_keys(),
+            inbound: None,
             outbound: None,
             report_at: None,
             last_heard: now,
@@ -167,7 +178,7 @@ impl<F> Session<F> {
             muted: false,
             deafened: false,
             reads_world: false,
-            voice: Voice::new(payload_types, admission.audio_level_id.is_some()),
+            voice: Voice::new(payload_types, admission.audio_level_id),
             slots: slots.collect(),
             slots_changed: 0,
             channel: None,
@@ -191,28 +202,51 @@ impl<F> Session<F> {
         self.phase == Phase::Live
     }
 
-    /// Notes an authentic connectivity check.
-    pub(crate) fn handle_check(&mut self, now: Instant, from: Path, nominates: bool) {
+    /// Notes that str0m wants to be called at `at`. Its ICE agent wants so every 3 s, as one that
+    /// sends checks must; this one does not, and the client's checks bring it there as often.
+    pub(crate) fn note_timeout(&mut self, now: Instant, at: Instant) {
+        let is_idle = self.is_live() && self.rtc.last_timeout_reason() == Reason::Ice;
+        self.rtc_at = if is_idle { at.max(now + ICE_REST) } else { at };
+    }
+
+    /// Notes an authentic connectivity check. True when str0m's ICE agent need not see it: it
+    /// would change nothing, since the agent has seen one like it lately.
+    pub(crate) fn handle_check(&mut self, now: Instant, from: Path, nominates: bool) -> bool {
         self.last_heard = now;
         if nominates {
             self.nominated = Some(from);
         }
+        if self.nominated != Some(from) || !self.is_live() {
+            return false;
+        }
+        let lately = |(path, at)| path == from && now < at + CHECK_REST;
+        let has_seen = self.check_seen.is_some_and(lately);
+        if !has_seen {
+            self.check_seen = Some((from, now));
+        }
+        has_seen
     }
 
     /// Where a datagram goes that str0m wants to send to `to`. Its ICE-lite agent stays with the
     /// first of two paths of one priority, which is what a client has whose NAT gave it another
     /// port: he would hear nothing any more. Answers to checks go back to where they came from.
-    /// None for a report whose nonce may have been used for one of a slot's.
+    /// None where that is no path of the session any more, and for RTCP: str0m has nothing to
+    /// report, and its nonces may have been used here.
     pub(crate) fn route(&mut self, to: Path, data: &[u8]) -> Option<Path> {
         let is_stun = data.first().is_some_and(|byte| *byte < 4);
         if is_stun {
             return Some(to);
         }
-        if rtcp_ssrc(data).is_some_and(|ssrc| self.slots.iter().any(|slot| slot.is_ssrc(ssrc))) {
+        if is_rtcp(data) {
+            return None;
+        }
+        let to = self.nominated.unwrap_or(to);
+        // It may have been the way to another session since.
+        if !self.paths.contains(&to) {
             return None;
         }
         self.sent_to = Some(to);
-        Some(self.nominated.unwrap_or(to))
+        Some(to)
     }
 
     /// Where voice goes; none before anything was sent.
@@ -224,8 +258,29 @@ impl<F> Session<F> {
     #[must_use]
     pub(crate) fn take_keys(&mut self, crypto: &dyn RTCCryptoProvider) -> bool {
         let exported = self.keys.take();
-        self.outbound = exported.and_then(|exported| Outbound::new(&exported, crypto));
+        let Some((ours, theirs)) = exported.and_then(|exported| MasterKey::pair(&exported)) else {
+            return false;
+        };
+        self.outbound = Outbound::new(&ours, crypto);
+        self.inbound = Some(Inbound::new(theirs));
         self.outbound.is_some()
+    }
+
+    /// Opens an RTP packet; none before there are keys, or when it does not prove to be new and the
+    /// client's.
+    pub(crate) fn open_rtp(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        crypto: &dyn RTCCryptoProvider,
+    ) -> Option<Opened> {
+        self.inbound.as_mut()?.open_rtp(now, packet, crypto)
+    }
+
+    /// Takes note of a sender report; false before there are keys, or when it is not the client's.
+    pub(crate) fn note_report(&mut self, now: Instant, packet: &[u8]) -> bool {
+        let inbound = self.inbound.as_mut();
+        inbound.is_some_and(|inbound| inbound.note_report(now, packet))
     }
 
     /// Seals an RTP packet.
@@ -233,33 +288,36 @@ impl<F> Session<F> {
         self.outbound.as_mut()?.seal_rtp(packet)
     }
 
-    /// Seals the sender reports of all slots that have something to report; none when none has.
+    /// Seals reports about all slots and sources of which there is something to report; none when
+    /// there is none.
     pub(crate) fn seal_reports(&mut self, now: Instant, unix_ms: u64) -> Option<BytesMut> {
         let reports = self.slots.iter_mut();
         let sent: Vec<Sent> = reports.filter_map(|slot| slot.take_report(now)).collect();
-        if sent.is_empty() {
+        let received = self.inbound.as_mut()?.take_reports(now);
+        if sent.is_empty() && received.is_empty() {
             return None;
         }
-        self.outbound.as_mut()?.seal_reports(unix_ms, &sent)
+        let ssrc = self.slots.first().map_or(SSRC_WITHOUT_SLOTS, Slot::ssrc);
+        let outbound = self.outbound.as_mut()?;
+        outbound.seal_reports(ssrc, unix_ms, &sent, received)
     }
 
     /// Adds a path that was proved; returns one that is given up for it.
     pub(crate) fn add_path(&mut self, path: Path) -> Option<Path> {
         self.paths.push_back(path);
-        let given_up = if self.paths.len() > MAX_PATHS {
-            self.paths.pop_front()
-        } else {
-            None
-        };
-        self.nominated = self
-            .nominated
-            .filter(|nominated| given_up != Some(*nominated));
+        let oldest = self.paths.front().copied();
+        let given_up = oldest.filter(|_| self.paths.len() > MAX_PATHS);
+        if let Some(given_up) = given_up {
+            self.remove_path(given_up);
+        }
         given_up
     }
 
+    /// Forgets a path: nothing is sent there any more.
     pub(crate) fn remove_path(&mut self, path: Path) {
         self.paths.retain(|known| *known != path);
         self.nominated = self.nominated.filter(|nominated| *nominated != path);
+        self.sent_to = self.sent_to.filter(|sent_to| *sent_to != path);
     }
 
     pub(crate) fn paths(&self) -> impl Iterator<Item = Path> + '_ {
@@ -304,41 +362,23 @@ impl<F> Session<F> {
         self.outbox.len()
     }
 
-    /// Hands queued messages to the data channel. True when there was one; an error when the
-    /// client does not read what it is sent.
-    pub(crate) fn flush_outbox(&mut self) -> Result<bool, EndReason> {
+    /// Hands queued messages to the data channel; an error when the client does not read what it is
+    /// sent.
+    pub(crate) fn flush_outbox(&mut self) -> Result<(), EndReason> {
         let Some(id) = self.channel else {
-            return Ok(false);
+            return Ok(());
         };
-        if self.outbox.is_empty() {
-            return Ok(false);
-        }
         while let Some(message) = self.outbox.pop_front() {
             let Some(mut channel) = self.rtc.channel(id) else {
                 self.outbox.clear();
-                return Ok(false);
+                return Ok(());
             };
             match channel.write(false, &message) {
                 Ok(true) => {}
                 Ok(false) | Err(_) => return Err(EndReason::Protocol),
             }
         }
-        Ok(true)
-    }
-
-    /// Lets str0m take packets of a source that it does not know yet (the microphone's SSRC is
-    /// not in the ticket).
-    pub(crate) fn learn_source(&mut self, ssrc: u32) {
-        let learned = self.voice.learn(ssrc);
-        let mut api = self.rtc.direct_api();
-        if let Some(given_up) = learned.given_up {
-            api.remove_stream_rx(Ssrc::from(given_up));
-        }
-        if learned.is_new {
-            let stream = api.expect_stream_rx(Ssrc::from(ssrc), None, microphone_mid(), None);
-            // A voice packet that is sent again comes too late to be played.
-            stream.suppress_nack(true);
-        }
+        Ok(())
     }
 
     /// Whether the certificate that DTLS saw is the one of the ticket.
@@ -350,22 +390,6 @@ impl<F> Session<F> {
     }
 }
 
-fn microphone_mid() -> Mid {
-    Mid::from("mic")
-}
-
-/// To str0m RED is Opus by another number: it passes payloads on as they are.
-fn add_voice(settings: &mut RtcConfig, payload_type: u8) {
-    settings.codec_config().add_config(
-        Pt::from(payload_type),
-        None,
-        Codec::Opus,
-        Frequency::FORTY_EIGHT_KHZ,
-        Some(2),
-        FormatParams::default(),
-    );
-}
-
 fn build_rtc(
     now: Instant,
     (config, crypto): (&Config, &TappedCrypto),
@@ -373,17 +397,11 @@ fn build_rtc(
     ufrag: &str,
     client: &str,
 ) -> Result<Rtc, RtcError> {
-    let mut extensions = ExtensionMap::empty();
-    if let Some(id) = admission.audio_level_id {
-        extensions.set(id, Extension::AudioLevel);
-    }
     let credentials = IceCreds {
         ufrag: ufrag.to_owned(),
         pass: admission.ice_password.clone(),
     };
-    let opus = Some(admission.opus_payload_type);
-    let payload_types = opus.into_iter().chain(admission.red_payload_type);
-    let mut settings = RtcConfig::new()
+    let settings = RtcConfig::new()
         .set_crypto_provider(Arc::clone(&crypto.provider))
         .set_dtls_cert(config.certificate.clone())
         // 1.3 saves a round trip; a client that has only 1.2 gets that.
@@ -394,13 +412,8 @@ fn build_rtc(
         .set_ice_lite(true)
         .set_local_ice_credentials(credentials)
         .clear_codecs()
-        .set_extension_map(extensions)
-        .set_rtp_mode(true)
         .set_sctp_max_buffered_amount(MAX_CHANNEL_BUFFER_BYTES)
         .set_sctp_max_message_size(MAX_MESSAGE_BYTES);
-    for payload_type in payload_types {
-        add_voice(&mut settings, payload_type);
-    }
     let mut rtc = settings.build(now);
     for &local in &config.local {
         rtc.add_local_candidate(Candidate::host(local, "udp")?);
@@ -423,6 +436,5 @@ fn build_rtc(
     });
     api.start_dtls(false)?;
     api.start_sctp(false);
-    api.declare_media(microphone_mid(), MediaKind::Audio);
     Ok(rtc)
 }

@@ -359,19 +359,6 @@ impl<P: Protocol> Sfu<P> {
         self.mark_dirty(index);
     }
 
-    /// Ends a session whose client is not reached any more: no last message. Whoever drains it
-    /// removes it.
-    pub(crate) fn give_up(&mut self, index: usize, reason: EndReason) {
-        if self.sessions[index].is_live() {
-            self.leave_room(index);
-        }
-        let reason = match self.sessions[index].phase {
-            Phase::Ending { reason, .. } | Phase::Gone { reason } => reason,
-            Phase::Handshake { .. } | Phase::Live => reason,
-        };
-        self.sessions[index].phase = Phase::Gone { reason };
-    }
-
     /// Forgets a session. Its ticket stays spent until it expires.
     pub(crate) fn remove(&mut self, index: usize, reason: EndReason) {
         if self.sessions[index].is_live() {
@@ -451,9 +438,14 @@ impl<P: Protocol> Sfu<P> {
             self.ask_to_migrate(index);
         }
         if self.sessions[index].report_at.is_some_and(|at| now >= at) {
-            self.report_sent(index);
+            self.send_reports(index);
         }
-        self.mark_dirty(index);
+        let session = &self.sessions[index];
+        if now >= session.rtc_at || matches!(session.phase, Phase::Gone { .. }) {
+            self.mark_dirty(index);
+        } else {
+            self.arm_session(index);
+        }
     }
 
     fn drain_over(&mut self, over: Duration) {

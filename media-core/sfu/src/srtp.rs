@@ -1,13 +1,15 @@
 //! Sealing what a session is sent beside str0m: forwarded voice (SRTP, RFC 3711 and RFC 7714) and
-//! the sender reports about it (RTCP, RFC 3550).
+//! the reports about it and about what came in (RTCP, RFC 3550).
 //!
 //! `rtc-srtp` does the cryptography and counts roll-overs and SRTCP indices; here is only what goes
 //! in. The keys are those of the DTLS handshake, and str0m has them too. No nonce is used twice,
-//! because nonces contain the SSRC: str0m sends no RTP, and RTCP from an SSRC of its own
-//! ([`rtcp_ssrc`] is how the core makes sure).
+//! because str0m seals nothing: it has no streams, and RTCP of its own would not be sent
+//! ([`is_rtcp`]).
 
 use bytes::{Bytes, BytesMut};
 use rtc_rtcp::Packet;
+use rtc_rtcp::receiver_report::ReceiverReport;
+use rtc_rtcp::reception_report::ReceptionReport;
 use rtc_rtcp::sender_report::SenderReport;
 use rtc_rtcp::source_description::{
     SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem,
@@ -15,6 +17,7 @@ use rtc_rtcp::source_description::{
 use rtc_srtp::config::Config;
 use rtc_srtp::context::Context;
 use rtc_srtp::crypto::RTCCryptoProvider;
+use rtc_srtp::option::ContextOption;
 use rtc_srtp::protection_profile::ProtectionProfile;
 use str0m::crypto::dtls::SrtpProfile;
 
@@ -61,13 +64,17 @@ pub(crate) struct Sent {
     pub(crate) octets: u32,
 }
 
-/// The outgoing half of a session's SRTP.
-pub(crate) struct Outbound(Context);
+/// The key of one direction.
+pub(crate) struct MasterKey {
+    profile: ProtectionProfile,
+    key: Vec<u8>,
+    salt: Vec<u8>,
+}
 
-impl Outbound {
-    /// Keys of a handshake in which the relay was the server; none for a profile that is not of
-    /// WebRTC (RFC 8827).
-    pub(crate) fn new(exported: &Exported, crypto: &dyn RTCCryptoProvider) -> Option<Self> {
+impl MasterKey {
+    /// Keys of a handshake in which the relay was the server, of what it sends and of what it is
+    /// sent; none for a profile that is not of WebRTC (RFC 8827).
+    pub(crate) fn pair(exported: &Exported) -> Option<(Self, Self)> {
         let profile = match exported.profile {
             SrtpProfile::AES128_CM_SHA1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
             SrtpProfile::AEAD_AES_128_GCM => ProtectionProfile::AeadAes128Gcm,
@@ -81,13 +88,32 @@ impl Outbound {
         config
             .set_session_keys_from_keying_material(&exported.material, false)
             .ok()?;
-        let (key, salt) = (
-            &config.keys.local_master_key,
-            &config.keys.local_master_salt,
-        );
-        Context::new(key, salt, profile, None, None, crypto.crypto())
-            .ok()
-            .map(Self)
+        let keys = config.keys;
+        let key = |key, salt| Self { profile, key, salt };
+        Some((
+            key(keys.local_master_key, keys.local_master_salt),
+            key(keys.remote_master_key, keys.remote_master_salt),
+        ))
+    }
+
+    /// A context for this key, with the replay protection of RTP and RTCP that it is given.
+    pub(crate) fn context(
+        &self,
+        rtp: Option<ContextOption>,
+        rtcp: Option<ContextOption>,
+        crypto: &dyn RTCCryptoProvider,
+    ) -> Option<Context> {
+        let Self { profile, key, salt } = self;
+        Context::new(key, salt, *profile, rtp, rtcp, crypto.crypto()).ok()
+    }
+}
+
+/// The outgoing half of a session's SRTP.
+pub(crate) struct Outbound(Context);
+
+impl Outbound {
+    pub(crate) fn new(key: &MasterKey, crypto: &dyn RTCCryptoProvider) -> Option<Self> {
+        key.context(None, None, crypto).map(Self)
     }
 
     /// Seals a whole RTP packet; none once the stream has sent all the packets that its key allows.
@@ -95,41 +121,60 @@ impl Outbound {
         self.0.encrypt_rtp(packet).ok()
     }
 
-    /// Seals a compound packet of sender reports about `sent`, sent at `unix_ms`.
-    pub(crate) fn seal_reports(&mut self, unix_ms: u64, sent: &[Sent]) -> Option<BytesMut> {
+    /// Seals a compound packet of reports by `ssrc`: about what was sent, at `unix_ms`, and about
+    /// what was `received`, four sources at most.
+    pub(crate) fn seal_reports(
+        &mut self,
+        ssrc: u32,
+        unix_ms: u64,
+        sent: &[Sent],
+        received: Vec<ReceptionReport>,
+    ) -> Option<BytesMut> {
         let ntp_time = ntp(unix_ms);
-        let chunk = |sent: &Sent| SourceDescriptionChunk {
-            source: sent.ssrc,
-            items: vec![SourceDescriptionItem {
-                sdes_type: SdesType::SdesCname,
-                text: Bytes::from_static(CNAME.as_bytes()),
-            }],
-        };
-        let report = |sent: &Sent| -> Box<dyn Packet> {
-            Box::new(SenderReport {
+        let mut compound: Vec<Box<dyn Packet>> = Vec::with_capacity(sent.len() + 2);
+        for sent in sent {
+            compound.push(Box::new(SenderReport {
                 ssrc: sent.ssrc,
                 ntp_time,
                 rtp_time: sent.rtp_time,
                 packet_count: sent.packets,
                 octet_count: sent.octets,
                 ..SenderReport::default()
-            })
-        };
-        let mut compound: Vec<Box<dyn Packet>> = sent.iter().map(report).collect();
+            }));
+        }
+        if !received.is_empty() || sent.is_empty() {
+            compound.push(Box::new(ReceiverReport {
+                ssrc,
+                reports: received,
+                ..ReceiverReport::default()
+            }));
+        }
+        let mut sources: Vec<u32> = sent.iter().map(|sent| sent.ssrc).collect();
+        if !sources.contains(&ssrc) {
+            sources.push(ssrc);
+        }
         compound.push(Box::new(SourceDescription {
-            chunks: sent.iter().map(chunk).collect(),
+            chunks: sources.into_iter().map(description).collect(),
         }));
         let plain = rtc_rtcp::packet::marshal(&compound).ok()?;
         self.0.encrypt_rtcp(&plain).ok()
     }
 }
 
-/// The sender SSRC of a datagram if it is RTCP (RFC 5761); sealed or not, it is in the clear.
-pub(crate) fn rtcp_ssrc(datagram: &[u8]) -> Option<u32> {
-    match *datagram {
-        [128..=191, 192..=223, _, _, a, b, c, d, ..] => Some(u32::from_be_bytes([a, b, c, d])),
-        _ => None,
+/// The canonical name of `source`.
+fn description(source: u32) -> SourceDescriptionChunk {
+    SourceDescriptionChunk {
+        source,
+        items: vec![SourceDescriptionItem {
+            sdes_type: SdesType::SdesCname,
+            text: Bytes::from_static(CNAME.as_bytes()),
+        }],
     }
+}
+
+/// Whether a datagram is RTCP rather than RTP (RFC 5761 section 4).
+pub(crate) fn is_rtcp(datagram: &[u8]) -> bool {
+    matches!(datagram, [128..=191, 192..=223, ..])
 }
 
 /// Unix time in milliseconds as an NTP timestamp (RFC 5905): 32 bits of seconds, 32 of fractions.
@@ -153,14 +198,11 @@ mod tests {
 
     #[test]
     fn rtcp_is_told_from_rtp_by_its_packet_type() {
-        let mut sr = [0u8; 28];
-        (sr[0], sr[1]) = (0x80, 200);
-        sr[4..8].copy_from_slice(&7u32.to_be_bytes());
-        assert_eq!(rtcp_ssrc(&sr), Some(7));
-        sr[1] = 111;
-        assert_eq!(rtcp_ssrc(&sr), None, "RTP with payload type 111");
-        assert_eq!(rtcp_ssrc(&sr[..7]), None, "too short");
-        assert_eq!(rtcp_ssrc(&[20, 200, 0, 0, 0, 0, 0, 0]), None, "DTLS");
+        assert!(is_rtcp(&[0x80, 200, 0, 0]));
+        assert!(!is_rtcp(&[0x80, 111, 0, 0]), "RTP with payload type 111");
+        assert!(!is_rtcp(&[0x80, 111 | 0x80, 0, 0]), "the same, marked");
+        assert!(!is_rtcp(&[20, 200, 0, 0]), "DTLS");
+        assert!(!is_rtcp(&[0x80]), "too short");
     }
 
     #[test]

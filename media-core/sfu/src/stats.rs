@@ -46,6 +46,8 @@ reason_enum! {
         Stopping = "stopping",
         /// str0m did not take it.
         Session = "session",
+        /// RTP or RTCP that is forged, replayed or malformed, or that came before the keys.
+        Srtp = "srtp",
     }
 }
 

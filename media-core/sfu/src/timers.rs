@@ -4,11 +4,13 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
-/// Deadlines at least this far away are rounded up to whole [`GRAIN`]s.
-const FAR: Duration = Duration::from_millis(100);
-/// A shard with thousands of sessions wakes up a hundred times in a second for their keep-alives
-/// rather than once for each.
-const GRAIN: Duration = Duration::from_millis(10);
+/// How far away deadlines are, and to whole multiples of what they are then rounded up, longest
+/// first: a shard with thousands of sessions wakes up twenty times in a second for their
+/// keep-alives rather than once for each.
+const GRAINS: [(Duration, Duration); 2] = [
+    (Duration::from_secs(1), Duration::from_millis(50)),
+    (Duration::from_millis(100), Duration::from_millis(10)),
+];
 
 /// Who waits, by index, and a generation, so that an entry of a removed owner is recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,22 +57,20 @@ impl Timers {
         at: Instant,
         waiter: Waiter,
     ) {
-        let at = if at.saturating_duration_since(now) < FAR {
-            at
-        } else {
-            self.round_up(at)
-        };
+        let wait = at.saturating_duration_since(now);
+        let grain = GRAINS.iter().find(|(far, _)| wait >= *far);
+        let at = grain.map_or(at, |(_, grain)| self.round_up(at, *grain));
         if deadline.queued.is_none_or(|queued| at < queued) {
             deadline.queued = Some(at);
             self.heap.push(Reverse((at, waiter)));
         }
     }
 
-    fn round_up(&self, at: Instant) -> Instant {
+    fn round_up(&self, at: Instant, grain: Duration) -> Instant {
         let since = at.saturating_duration_since(self.base).as_millis();
-        let grains = since / GRAIN.as_millis() + 1;
+        let grains = since / grain.as_millis() + 1;
         // Grains that do not fit are further away than anybody waits.
-        u32::try_from(grains).map_or(at, |grains| self.base + GRAIN * grains)
+        u32::try_from(grains).map_or(at, |grains| self.base + grain * grains)
     }
 
     /// Entries, live or not.
@@ -127,8 +127,10 @@ mod tests {
         };
         assert_eq!(fires_at(at(1001)), Some(at(1001)));
         assert_eq!(fires_at(at(1099)), Some(at(1099)));
-        assert_eq!(fires_at(at(2001)), Some(at(2010)));
-        assert_eq!(fires_at(at(2009)), Some(at(2010)));
+        assert_eq!(fires_at(at(1101)), Some(at(1110)));
+        assert_eq!(fires_at(at(1999)), Some(at(2000)));
+        assert_eq!(fires_at(at(2001)), Some(at(2050)));
+        assert_eq!(fires_at(at(2049)), Some(at(2050)));
         assert_eq!(fires_at(at(999)), Some(at(999)), "what is due stays due");
     }
 }

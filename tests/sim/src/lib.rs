@@ -1,12 +1,13 @@
 //! A deterministic world on a virtual clock: the relay's core with the relay's own protocol, real
 //! str0m clients behind bad networks, and a reference model that says who may hear whom.
 //!
-//! One seed makes one run: what happens, when, and what each link does to each datagram. What it
-//! does not reach is randomness inside the crypto library and str0m (certificates, transaction
-//! ids), so two runs of a seed may differ in bytes that nobody looks at.
+//! One seed makes one run: what happens, when, what each link does to each datagram, and the jitter
+//! of DTLS. What it does not reach is other randomness inside the crypto library and str0m (keys,
+//! certificates, transaction ids), so two runs of a seed may differ in bytes that nobody looks at.
 
 mod chance;
 pub mod client;
+mod dtls;
 mod model;
 mod network;
 mod observed;

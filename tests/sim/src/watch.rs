@@ -10,7 +10,8 @@ use crate::world::DRAIN_OVER;
 /// Voice must come within this time of calm.
 const VOICE_BOUND: Duration = Duration::from_secs(6);
 /// Messages and handshakes must, on a network that was always calm. See [`bound`].
-const MESSAGE_BOUND: Duration = Duration::from_secs(10);
+/// A retry from a new address may come up to 3 s before the check that tells the relay of it.
+const MESSAGE_BOUND: Duration = Duration::from_secs(13);
 /// Who was heard this recently is heard.
 const RECENT: Duration = Duration::from_secs(1);
 /// Numbers of one slot are never further apart than this: receivers guess the rest (RFC 3711).
@@ -28,6 +29,16 @@ enum Due {
     Slot(usize, usize),
     /// Listener, speaker.
     Voice(usize, usize),
+}
+
+impl Due {
+    /// Who waits for it.
+    fn of(self) -> usize {
+        match self {
+            Self::Welcome(of) | Self::Roster(of) | Self::Migrate(of) => of,
+            Self::Slot(of, _) | Self::Voice(of, _) | Self::Speaking(of, _) => of,
+        }
+    }
 }
 
 /// What has been seen so far.
@@ -141,10 +152,13 @@ impl Watch {
 
     /// Whether client `n` has all that it should, as of the last check.
     pub(crate) fn has_all(&self, n: usize) -> bool {
-        !self.since.keys().any(|due| match *due {
-            Due::Welcome(of) | Due::Roster(of) | Due::Migrate(of) => of == n,
-            Due::Slot(of, _) | Due::Voice(of, _) | Due::Speaking(of, _) => of == n,
-        })
+        !self.since.keys().any(|due| due.of() == n)
+    }
+
+    /// Client `n` has another address: a retry that comes before the relay knows it is lost, so
+    /// what the client waits for it waits for anew.
+    pub(crate) fn restart(&mut self, n: usize) {
+        self.since.retain(|due, _| due.of() != n);
     }
 
     /// Whether `pending` has gone on for longer than `bound`.

@@ -15,6 +15,7 @@ use wire::{BootId, SessionId};
 
 use crate::chance::Chance;
 use crate::client::{Client, OPUS, PATIENCE};
+use crate::dtls;
 use crate::model::{Grant, Model, Plan};
 use crate::network::{Datagram, Link, Weather};
 use crate::observed::{Log, Observed, Sabotage};
@@ -78,7 +79,7 @@ fn is_voice(data: &[u8]) -> bool {
 impl World {
     pub(crate) fn new(seed: u64, sabotage: Sabotage) -> Self {
         let now = some_instant();
-        let crypto = Arc::new(from_feature_flags());
+        let crypto = dtls::seeded(&from_feature_flags(), seed);
         let certificate = crypto
             .dtls_provider
             .generate_certificate()
@@ -268,6 +269,7 @@ impl World {
         // The relay learns of the new address with the next check of connectivity.
         let passes = self.model.members[n].calm_since.is_some();
         let has_all = self.watch.has_all(n);
+        self.watch.restart(n);
         self.model.trouble(self.now, n, passes, has_all);
     }
 

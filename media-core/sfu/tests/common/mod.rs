@@ -27,6 +27,7 @@ use str0m::media::{Frequency, MediaKind, Mid, Pt};
 use str0m::net::{Protocol as Transport, Receive};
 use str0m::rtp::rtcp::SenderInfo;
 use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite, SeqNo, Ssrc};
+use str0m::stats::MediaEgressStats;
 use str0m::{Candidate, Event as RtcEvent, IceCreds, Input, Output, Rtc, RtcConfig};
 
 pub const SERVER: &str = "10.0.0.1:7410";
@@ -156,6 +157,8 @@ pub struct Client {
     pub heard: Vec<RtpPacket>,
     /// Sender reports: when they came and what they said.
     pub reports: Vec<(Instant, SenderInfo)>,
+    /// What it knows each second of how its own voice is received.
+    pub received: Vec<MediaEgressStats>,
     pub messages: Vec<String>,
     hello: Option<String>,
     to_send: Vec<Vec<u8>>,
@@ -170,6 +173,10 @@ pub struct World {
     /// Memory allocations of the core for each voice packet given to it, and for each one that it
     /// gave out.
     pub allocations: (Vec<u64>, Vec<u64>),
+    /// What clients sent, while set.
+    pub recorded: Option<Vec<(SocketAddr, Vec<u8>)>>,
+    /// What happens on the way to what clients send, while set.
+    pub tamper: Option<fn(&mut Vec<u8>)>,
     in_flight: BinaryHeap<Reverse<Packet>>,
     order: u64,
     crypto: Arc<CryptoProvider>,
@@ -303,6 +310,8 @@ impl World {
             clients,
             events: Vec::new(),
             allocations: (Vec::new(), Vec::new()),
+            recorded: None,
+            tamper: None,
             in_flight: BinaryHeap::new(),
             order: 0,
             crypto,
@@ -390,12 +399,37 @@ impl World {
         self.drain_sfu();
         for n in 0..self.clients.len() {
             let (address, online) = (self.clients[n].address, self.clients[n].online);
-            for data in self.clients[n].advance(now) {
+            for mut data in self.clients[n].advance(now) {
+                if let Some(recorded) = &mut self.recorded {
+                    recorded.push((address, data.clone()));
+                }
+                if let Some(tamper) = self.tamper {
+                    tamper(&mut data);
+                }
                 if online {
                     self.send(address, SERVER.parse().unwrap(), data);
                 }
             }
         }
+    }
+
+    /// Voice of client `n` that has not arrived: lets him talk for a moment, and loses it.
+    pub fn lose_voice(&mut self, n: usize) -> Vec<Vec<u8>> {
+        self.recorded = Some(Vec::new());
+        self.tamper = Some(|data| {
+            if is_voice(data) {
+                data.clear();
+            }
+        });
+        self.clients[n].level = Some(-20);
+        self.run_ms(50);
+        self.clients[n].level = None;
+        self.tamper = None;
+        let own = |(from, data): (SocketAddr, Vec<u8>)| {
+            (from == self.clients[n].address && is_voice(&data)).then_some(data)
+        };
+        let recorded = self.recorded.take().unwrap_or_default();
+        recorded.into_iter().filter_map(own).collect()
     }
 
     /// The way to whoever has `address`.
@@ -432,7 +466,7 @@ impl World {
 }
 
 /// Whether a datagram is RTP with the payload type of all clients.
-fn is_voice(data: &[u8]) -> bool {
+pub fn is_voice(data: &[u8]) -> bool {
     matches!(data, [128..=191, second, ..] if second & 0x7f == OPUS)
 }
 
@@ -448,6 +482,7 @@ impl Client {
             .set_dtls_version(want.dtls)
             .clear_codecs()
             .set_rtp_mode(true)
+            .set_stats_interval(Some(Duration::from_secs(1)))
             .set_extension_map(extensions);
         for payload_type in [want.opus].into_iter().chain(want.red) {
             settings.codec_config().add_config(
@@ -509,6 +544,7 @@ impl Client {
             payload: None,
             heard: Vec::new(),
             reports: Vec::new(),
+            received: Vec::new(),
             messages: Vec::new(),
             hello,
             to_send: Vec::new(),
@@ -665,6 +701,7 @@ impl Client {
                 let at = feedback.received_at;
                 self.reports.push((at, feedback.sender_info));
             }
+            RtcEvent::MediaEgressStats(stats) => self.received.push(stats),
             RtcEvent::ChannelOpen(id, _) => {
                 self.channel = Some(id);
                 if let Some(hello) = self.hello.take() {

@@ -42,6 +42,11 @@ const LOAD_TOLERANCE: f64 = 0.03;
 /// More rooms than this would need more descriptors than a process has.
 const LOADED_ROOMS_MAX: usize = 40;
 
+/// Groups of rows, in their order.
+const GROUPS: [&str; 5] = ["large", "huge", "small", "loaded", "idle"];
+/// CPU per packet from which the load is sought where it was not measured before, microseconds.
+const EXPECTED_US: f64 = 3.5;
+
 /// How much is measured.
 struct Extent {
     time: Duration,
@@ -49,42 +54,53 @@ struct Extent {
     loads: &'static [f64],
 }
 
+const FULL: Extent = Extent {
+    time: Duration::from_secs(10),
+    idle: 2000,
+    loads: &LOADS,
+};
+const QUICK: Extent = Extent {
+    time: Duration::from_secs(3),
+    idle: 500,
+    loads: &[],
+};
+
 fn main() -> Result<()> {
-    let extent = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
-        [] => Extent {
-            time: Duration::from_secs(10),
-            idle: 2000,
-            loads: &LOADS,
-        },
-        [flag] if flag == "--quick" => Extent {
-            time: Duration::from_secs(3),
-            idle: 500,
-            loads: &[],
-        },
-        _ => bail!("bench-relay takes --quick or nothing"),
-    };
+    let (mut extent, mut groups) = (FULL, Vec::new());
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--quick" => extent = QUICK,
+            group if GROUPS.contains(&group) => groups.push(argument),
+            _ => bail!("bench-relay takes --quick and any of {GROUPS:?}; all without one"),
+        }
+    }
+    let wants = |group: &str| groups.is_empty() || groups.iter().any(|wanted| wanted == group);
     let binary = relay_binary()?;
     let mut report = Report::default();
-    let large = talk(
-        &binary,
-        &extent,
-        &mut report,
-        &room("10 to 100", 1, 10, 100),
-    )?;
-    let mut huge = room("4 to 1,000", 1, 4, 1000);
-    huge.all_greet = false;
-    talk(&binary, &extent, &mut report, &huge)?;
-    talk(
-        &binary,
-        &extent,
-        &mut report,
-        &room("200 rooms of 5", 200, 1, 4),
-    )?;
-    let mut rooms = None;
-    for &load in extent.loads {
-        rooms = Some(loaded(&binary, &extent, &mut report, load, (large, rooms))?);
+    let mut large_us = EXPECTED_US;
+    if wants("large") {
+        let scenario = room("10 to 100", 1, 10, 100);
+        large_us = talk(&binary, &extent, &mut report, &scenario)?;
     }
-    idle(&binary, &extent, &mut report)?;
+    if wants("huge") {
+        let mut scenario = room("4 to 1,000", 1, 4, 1000);
+        scenario.all_greet = false;
+        talk(&binary, &extent, &mut report, &scenario)?;
+    }
+    if wants("small") {
+        let scenario = room("200 rooms of 5", 200, 1, 4);
+        talk(&binary, &extent, &mut report, &scenario)?;
+    }
+    if wants("loaded") {
+        let mut rooms = None;
+        for &load in extent.loads {
+            let known = (large_us, rooms);
+            rooms = Some(loaded(&binary, &extent, &mut report, load, known)?);
+        }
+    }
+    if wants("idle") {
+        idle(&binary, &extent, &mut report)?;
+    }
     report.finish("relay")
 }
 

@@ -115,10 +115,7 @@ impl Player {
         let started = now();
         let body = json!({ "key": "k", "players": [{ "player": self.name, "details": {} }] });
         let queue = format!("{}/queues/{}/tickets", self.base, self.queue);
-        let reply = self
-            .http
-            .post(&queue, &self.token, body.to_string())
-            .await?;
+        let reply = self.post(&queue, body.to_string()).await?;
         ensure!(
             reply.status == StatusCode::CREATED,
             "{} {}",

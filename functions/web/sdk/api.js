@@ -1,4 +1,4 @@
-// Calls of the edge's HTTP interface by one player: his token, time limits, and what is tried again.
+// Calls of the edge's HTTP interface by one player: his token, time limits, what is tried again.
 
 /** @import { Claims } from "./claims.js" */
 /** @import { Runtime } from "./runtime.js" */
@@ -156,8 +156,8 @@ function parse(text) {
 }
 
 /**
- * Whether the same call may do better in a moment. `too-fast` asks the player to slow down, and other
- * refusals with status 409 say how things are.
+ * Whether the same call may do better in a moment. `too-fast` asks the player to slow down, and
+ * other refusals with status 409 say how things are.
  *
  * @param {VoiceError} error
  */

@@ -115,6 +115,7 @@ export function readMatch(value) {
   const seat = value.seat === undefined ? null : readSeat(value.seat);
   if (!id || !queue || !mode || !region || !room || !teams || !accepted || !status) return null;
   if (!quality || rulesVersion === null || formedAtMs === null) return null;
+  if (value.seat !== undefined && !seat) return null;
   const times = { formedAtMs, acceptUntilMs: count(value.accept_until_ms) };
   const who = { accepted, teams, quality, seat };
   return { id, queue, mode, rulesVersion, region, room, status, ...times, ...who };

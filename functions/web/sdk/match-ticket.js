@@ -325,7 +325,7 @@ export class MatchTicket extends Emitter {
       const body = { accept };
       const path = `${matchPath(match.id)}/acceptance`;
       const data = readMatch(await this.#context.api.repeat("POST", path, { body }));
-      if (data && match === this.#match) this.#takeMatch(data);
+      if (data && match === this.#match) this.#takeMatch(data)();
     } finally {
       // What became of it is in the ticket.
       this.#hurry();
@@ -361,23 +361,29 @@ export class MatchTicket extends Emitter {
     const found = data.status === "proposed" || data.status === "matched" ? data.match : null;
     const abandoned = this.#match?.id === found?.id ? null : this.#match;
     if (abandoned) this.#match = null;
+    const tell = found ? this.#takeMatch(found) : () => {};
     this.#setDetail({ state: data.status, problem: null, retryInMs: null });
     if (abandoned) this.emit("requeued", abandoned);
-    if (found) this.#takeMatch(found);
+    tell();
     if (data.status === "matched" && before?.status !== "matched" && this.#match) {
       this.emit("matched", this.#match);
     }
   }
 
-  /** @param {MatchData} data */
+  /**
+   * @param {MatchData} data
+   * @returns {() => void} tells what is new
+   */
   #takeMatch(data) {
     const known = this.#match?.id === data.id ? this.#match : null;
     const accepted = known?.accepted.join() ?? "";
     const match = known ?? new Match(this.#context, data);
     match.update(data);
     this.#match = match;
-    if (!known && data.status === "proposed") this.emit("proposed", match);
-    if (accepted !== match.accepted.join()) this.emit("accepted", match.accepted);
+    return () => {
+      if (!known && data.status === "proposed") this.emit("proposed", match);
+      if (accepted !== match.accepted.join()) this.emit("accepted", match.accepted);
+    };
   }
 
   /** @param {Partial<TicketDetail>} change */

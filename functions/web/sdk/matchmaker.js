@@ -41,8 +41,8 @@ export class Matchmaker {
   }
 
   /**
-   * Asks for a match, as the leader of the party. Resolves when the service has given a place. While
-   * it cannot be reached this goes on trying, with one key: a party never queues twice.
+   * Asks for a match, as the leader of the party. Resolves when the service has given a place.
+   * While it cannot be reached this goes on trying, with one key: a party never queues twice.
    *
    * @param {QueueOptions & PlayerDetails} options
    * @returns {Promise<MatchTicket>}

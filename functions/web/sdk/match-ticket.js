@@ -171,11 +171,14 @@ export class MatchTicket extends Emitter {
    * @throws {VoiceError}
    */
   async decline() {
-    await this.#answer(false);
+    await this.#answer(false).catch((error) => {
+      // That it was not accepted is what was asked for.
+      if (error.problem !== "not-accepted") throw error;
+    });
   }
 
   /**
-   * Takes the ticket back; for the leader of the party.
+   * Takes the ticket back; for the leader of the party. After a match it gives up the place in it.
    *
    * @throws {VoiceError}
    */
@@ -184,7 +187,8 @@ export class MatchTicket extends Emitter {
   }
 
   /**
-   * Leaves the party, or declines the invitation. This ends the ticket for all.
+   * Leaves the party, or declines the invitation. This ends the ticket for all. After a match it
+   * gives up the place in it.
    *
    * @throws {VoiceError}
    */
@@ -397,7 +401,7 @@ export class MatchTicket extends Emitter {
 
   /** @param {Partial<TicketDetail>} change */
   #finish(change) {
-    if (this.#ended) return;
+    if (this.state === "ended") return;
     this.#stop();
     this.#setDetail({ problem: null, ...change, state: "ended", retryInMs: null });
     this.emit("ended", this.#detail);

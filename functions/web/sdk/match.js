@@ -36,6 +36,7 @@ export class Match {
   #renewal;
   #data;
   #tokenAtMs = 0;
+  #heardAtMs;
   #asked = /** @type {Promise<string> | null} */ (null);
 
   /**
@@ -47,6 +48,7 @@ export class Match {
     this.#context = context;
     this.#renewal = renewal;
     this.#data = data;
+    this.#heardAtMs = context.runtime.now();
     this.update(data);
   }
 
@@ -91,13 +93,19 @@ export class Match {
     return this.#data.accepted;
   }
 
-  /** Until when all must accept, Unix milliseconds; null when nobody is asked. */
-  get acceptUntilMs() {
-    return this.#data.acceptUntilMs;
+  /** The time that everybody has to accept, milliseconds; null when nobody is asked. */
+  get acceptMs() {
+    const { acceptUntilMs, formedAtMs } = this.#data;
+    return acceptUntilMs === null ? null : Math.max(0, acceptUntilMs - formedAtMs);
   }
 
-  get formedAtMs() {
-    return this.#data.formedAtMs;
+  /**
+   * What is left of it, for a countdown. It runs from when this device heard of the match, since
+   * its clock and the service's may be minutes apart.
+   */
+  get acceptLeftMs() {
+    const gone = this.#context.runtime.now() - this.#heardAtMs;
+    return this.acceptMs === null ? null : Math.max(0, this.acceptMs - gone);
   }
 
   get quality() {

@@ -243,6 +243,7 @@ export class FakeMatch extends FakeService {
     if (part === "acceptance" && method === "POST") {
       if (match.status === "abandoned") return problem(409, "not-accepted");
       if (match.status === "proposed") this.#answered(match, player, json.accept);
+      if (!json.accept) return problem(409, "not-accepted");
     }
     return reply(200, this.#matchView(match, player));
   }

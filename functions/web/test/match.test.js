@@ -99,7 +99,10 @@ test("a party gathers, waits, accepts and is matched", async () => {
   await passUntil(clock, leads.accept());
   assert.deepEqual(matchOf(leads).accepted, ["p-ann"]);
   assert.equal(matchOf(leads).joinable, false);
+  assert.equal(matchOf(leads).acceptMs, 20_000);
+  const left = matchOf(leads).acceptLeftMs ?? 0;
   await clock.pass(1500);
+  assert.equal(matchOf(leads).acceptLeftMs, left - 1500);
   assert.deepEqual(accepted, [["p-ann"]]);
   service.answerFor("p-cyd", true);
   service.answerFor("p-dan", true);
@@ -117,6 +120,8 @@ test("a party gathers, waits, accepts and is matched", async () => {
   const before = service.requests.length;
   await clock.pass(120_000);
   assert.equal(service.requests.length, before, "a matched ticket is asked for no more");
+  await passUntil(clock, follows.leave());
+  assert.deepEqual([follows.state, told["p-bob"]?.at(-1)], ["ended", "ended: cancelled"]);
 });
 
 test("where nobody is asked to accept, a match is there at once", async () => {
@@ -150,6 +155,7 @@ test("one who declines is out with his party, the others keep their place", asyn
     assert.equal(told[player]?.at(-1), "ended: not-accepted");
   }
   assert.equal(leads.detail.problem, null);
+  assert.equal(service.requests.filter((line) => line.endsWith("/acceptance")).length, 1);
 });
 
 test("a match that was abandoned and one that came since are two", async () => {

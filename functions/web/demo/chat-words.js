@@ -76,6 +76,16 @@ export function typingWords(names) {
   return names.length === 2 ? `${first} and ${second} are typing` : "Several people are typing";
 }
 
+/**
+ * Who reads a channel of a room.
+ *
+ * @param {string} name `room~ROOM~CHANNEL`
+ */
+export function channelWords(name) {
+  const channel = name.split("~")[2] ?? name;
+  return channel === "all" ? "Everybody" : channel;
+}
+
 /** @param {number} count */
 export function unreadWords(count) {
   return count === 1 ? "1 unread message" : `${count} unread messages`;

@@ -6,6 +6,12 @@ import { FakeService, problem, reply, tokenOf } from "./fake-service.js";
 
 const GRACE_MS = 45_000;
 const SEAT_S = 3600;
+export const MODE = {
+  mode: "squads-2v2",
+  teams: [{ name: "team", count: 2, players: { min: 2, max: 2 } }],
+  party: { max: 2 },
+  acceptance: { timeout_s: 20 },
+};
 
 /**
  * @typedef {{ id: string, queue: string, key: string, status: string, ended?: string,
@@ -75,7 +81,7 @@ export class FakeMatch extends FakeService {
     if (kind === "seat") return this.#seat(player);
     if (kind === "matches") return this.#matchRoute(method, name, part, player, json);
     if (name !== "squads") return problem(404, "unknown-queue");
-    if (part === "") return reply(200, { version: 3, modes: [{ mode: "squads-2v2" }] });
+    if (part === "") return reply(200, { version: 3, modes: [MODE] });
     const rating = { mu: 25, sigma: 8 };
     if (part === "ratings") return reply(200, { player: id, rating, matches: 0 });
     if (method === "POST") return this.#queueUp(name, json, player);
@@ -155,9 +161,9 @@ export class FakeMatch extends FakeService {
   /** @param {Ticket} ticket */
   #explain({ sinceMs = 0 }) {
     const waited_s = Math.floor((this.clock.nowMs - sinceMs) / 1000);
-    const candidates = [{ rule: "latency", tickets: 0 }];
+    const candidates = [{ rule: "latency.max_ms", tickets: 0 }];
     const next = { next_expansion_s: 12, next_expansion_paths: ["latency.max_ms"] };
-    const why = { blocked_by: ["latency"], candidates, ...next };
+    const why = { blocked_by: ["latency.max_ms"], candidates, ...next };
     return { mode: "squads-2v2", matchable: false, waited_s, players_missing: 2, ...why };
   }
 

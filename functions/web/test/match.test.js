@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Matchmaker } from "../sdk/matchmaker.js";
-import { FakeMatch } from "./fake-match.js";
+import { FakeMatch, MODE } from "./fake-match.js";
 import { FINE } from "./fake-service.js";
 import { randomOf, runtimeOf, settled, VirtualClock } from "./virtual.js";
 
@@ -313,8 +313,8 @@ test("why it waits is told in numbers", async () => {
     waitedS: 5,
     fault: null,
     playersMissing: 2,
-    blockedBy: ["latency"],
-    candidates: [{ rule: "latency", tickets: 0 }],
+    blockedBy: ["latency.max_ms"],
+    candidates: [{ rule: "latency.max_ms", tickets: 0 }],
     nextExpansionS: 12,
     nextExpansionPaths: ["latency.max_ms"],
     estimateS: null,
@@ -368,7 +368,7 @@ test("rules and rating of a queue", async () => {
   const { maker } = of("p-ann");
   assert.deepEqual(await passUntil(clock, maker.rules("squads")), {
     version: 3,
-    modes: [{ mode: "squads-2v2" }],
+    modes: [MODE],
   });
   const rating = { mu: 25, sigma: 8, matches: 0 };
   assert.deepEqual(await passUntil(clock, maker.rating("squads")), rating);

@@ -221,7 +221,8 @@ export class Door {
   /** One of the card's panels, in place of the others. @param {HTMLElement} panel */
   show(panel) {
     this.#section.hidden = false;
-    for (const one of panel.parentElement?.children ?? []) one.toggleAttribute("hidden", one !== panel);
+    const panels = panel.parentElement?.children ?? [];
+    for (const one of panels) one.toggleAttribute("hidden", one !== panel);
   }
 
   /**

@@ -76,8 +76,9 @@ export class MatchPane {
   /** @param {Search} search */
   async find(search) {
     const { queue, party } = search;
+    const languages = [...this.#languages];
     await this.#begin(search, (maker, on) => {
-      return maker.queue({ queue, party, languages: [...this.#languages], on, signal: this.#abort.signal });
+      return maker.queue({ queue, party, languages, on, signal: this.#abort.signal });
     });
   }
 
@@ -173,7 +174,8 @@ export class MatchPane {
     say(byId("search-detail"), line);
     byId("search-clock").hidden = detail.state !== "waiting";
     byId("party-invite").hidden = detail.state !== "gathering" || !ticket?.isLeader;
-    if (ticket) byId("party-link", HTMLInputElement).value = words.partyLink(new URL(location.href), ticket);
+    const link = ticket ? words.partyLink(new URL(location.href), ticket) : "";
+    byId("party-link", HTMLInputElement).value = link;
     const leads = ticket?.isLeader ?? true;
     say(byId("search-cancel"), leads ? "Cancel the search" : "Leave the party");
     if (detail.state !== "waiting") say(byId("search-why"), "");
@@ -229,7 +231,7 @@ export class MatchPane {
 
   /** @param {boolean} answered */
   #setAnswered(answered) {
-    const [accept, decline] = [byId("accept", HTMLButtonElement), byId("decline", HTMLButtonElement)];
+    const [accept, decline] = [byId("accept"), byId("decline")];
     // Not disabled: that would take the focus away from who pressed it.
     accept.setAttribute("aria-disabled", String(answered));
     say(accept, answered ? "Accepted" : "Accept");
@@ -292,7 +294,8 @@ export class MatchPane {
     const ticket = this.#ticket;
     if (ticket?.state === "waiting") {
       say(byId("search-clock"), words.clockWords(Date.now() - (ticket.sinceMs ?? Date.now())));
-      if (performance.now() >= this.#askAtMs && document.visibilityState === "visible") this.#ask(ticket);
+      const isSeen = document.visibilityState === "visible";
+      if (isSeen && performance.now() >= this.#askAtMs) this.#ask(ticket);
     }
     const match = ticket?.state === "proposed" ? ticket.match : null;
     if (match) this.#countDown(match.acceptLeftMs ?? 0, match.acceptMs ?? 1);

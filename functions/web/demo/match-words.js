@@ -10,7 +10,7 @@ import { cleanRoom } from "./words.js";
 const ID_CHARS = 10;
 
 /** The largest that the service takes, whatever the mode. */
-const PARTY_MAX = 32;
+const PARTY_MAX = 16;
 
 const NUMBERS = ["no", "one", "two", "three", "four", "five", "six"];
 

@@ -1,15 +1,16 @@
 // The door: the form, what happens while joining, and why it did not work.
 
-/** @import { QueueRules, StateDetail, VoiceError } from "/sdk/index.js" */
+/** @import { Invitation, QueueRules, StateDetail, VoiceError } from "/sdk/index.js" */
 /** @import { Search } from "./match-pane.js" */
 
 import { announce } from "./announcer.js";
-import { byId, say, showFault } from "./dom.js";
-import { partyMax, partyOf, playersIn, rulesWords } from "./match-words.js";
+import { byId, make, say, showFault } from "./dom.js";
+import { invitationWords, partyMax, playersIn, rulesWords } from "./match-words.js";
 import { playerId } from "./token.js";
 import { cleanRoom, explain, progressWords, roomOf } from "./words.js";
 
 const NAME_KEY = "lifeverse.name";
+const INVITATIONS_EVERY_MS = 3000;
 
 /**
  * @typedef {{ name: string, room: string, token: string, listenOnly: boolean,
@@ -22,10 +23,9 @@ const NAME_KEY = "lifeverse.name";
  * @property {() => void} cancel
  * @property {(search: Search) => void} find
  * @property {(person: { name: string, token: string }, party: Invitation, accept: boolean) => void
- *   } answer
+ *   } answer an invitation
+ * @property {(token: string) => Promise<Invitation[]>} invitations
  * @property {(queue: string, token: string) => Promise<QueueRules | null>} rules
- *
- * @typedef {{ queue: string, ticket: string }} Invitation
  */
 
 export class Door {
@@ -39,9 +39,9 @@ export class Door {
   #queue = byId("queue", HTMLSelectElement);
   #party = byId("party-ids", HTMLInputElement);
   #mode = /** @type {"room" | "match"} */ ("room");
-  #invitation = /** @type {Invitation | null} */ (null);
   #invitedRoom = "";
   #rules = /** @type {QueueRules | null} */ (null);
+  #timer = 0;
   #listenOnly = false;
   #join;
   /** Goes in again after a refusal. */
@@ -63,7 +63,7 @@ export class Door {
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (this.#mode === "room") join(false);
-      else this.#find(true);
+      else this.#find();
     });
     byId("listen").addEventListener("click", () => join(true));
     byId("listen-instead").addEventListener("click", () => this.#again(true));
@@ -75,15 +75,12 @@ export class Door {
     });
     byId("mode-room").addEventListener("click", () => this.#setMode("room"));
     byId("mode-match").addEventListener("click", () => this.#setMode("match"));
-    byId("decline-party").addEventListener("click", () => this.#find(false));
     byId("copy-id").addEventListener("click", () => copyId());
     this.#queue.addEventListener("change", () => this.#showRules());
   }
 
   #takeAddress() {
     const address = new URL(location.href);
-    this.#invitation = partyOf(address);
-    if (this.#invitation) return this.#setMode("match");
     this.#invitedRoom = roomOf(address);
     this.#room.value = this.#invitedRoom || this.#room.value || "lobby";
     this.#setMode(this.#mode);
@@ -95,13 +92,14 @@ export class Door {
     const isMatch = mode === "match";
     byId("mode-room").setAttribute("aria-pressed", String(!isMatch));
     byId("mode-match").setAttribute("aria-pressed", String(isMatch));
-    const invited = this.#invitation !== null;
     for (const id of ["room-field", "listen", "moderator-field"]) byId(id).hidden = isMatch;
-    for (const id of ["queue-field", "party-field"]) byId(id).hidden = !isMatch || invited;
-    byId("decline-party").hidden = !isMatch || !invited;
+    for (const id of ["queue-field", "party-field"]) byId(id).hidden = !isMatch;
+    byId("invitations").hidden = true;
     say(byId("door-lead"), this.#lead());
-    say(byId("go"), !isMatch ? "Join" : invited ? "Join the party" : "Find a match");
-    if (isMatch && !invited) this.#showRules();
+    say(byId("go"), isMatch ? "Find a match" : "Join");
+    if (!isMatch) return;
+    this.#showRules();
+    this.#lookForInvitations();
   }
 
   #lead() {
@@ -110,7 +108,6 @@ export class Door {
       if (room) return `You are invited to #${room}. Say who you are and come in.`;
       return "Pick a name and a room. Everyone who opens the same room hears you.";
     }
-    if (this.#invitation) return "You are invited to a party. Say who you are and join it.";
     return "Bring your friends or come alone. Your team hears you as soon as there is a match.";
   }
 
@@ -123,18 +120,49 @@ export class Door {
     byId("party-field").hidden = this.#mode === "room" || (rules !== null && partyMax(rules) < 2);
   }
 
-  /** @param {boolean} accept an invitation, if there is one */
-  #find(accept) {
+  /** Again and again while somebody may be looking. */
+  async #lookForInvitations() {
+    window.clearTimeout(this.#timer);
+    this.#timer = window.setTimeout(() => this.#lookForInvitations(), INVITATIONS_EVERY_MS);
+    const isShown = () => this.#mode === "match" && !this.#form.hidden && !this.#section.hidden;
+    if (!isShown() || document.visibilityState === "hidden") return;
+    const found = await this.#on.invitations(this.#token.value.trim());
+    if (isShown()) this.#showInvitations(found);
+  }
+
+  /** @param {Invitation[]} found */
+  #showInvitations(found) {
+    const list = byId("invitations");
+    const names = found.map(({ ticket }) => ticket).join();
+    // What is there stays, with the focus that may be in it.
+    if (!list.hidden && list.dataset.tickets === names) return;
+    list.dataset.tickets = names;
+    list.hidden = found.length === 0;
+    list.replaceChildren(...found.map((one) => this.#invitationItem(one)));
+    for (const one of found) announce(invitationWords(one));
+  }
+
+  /** @param {Invitation} invitation */
+  #invitationItem(invitation) {
+    const item = make("li");
+    item.append(make("p", "", invitationWords(invitation)));
+    for (const [label, accept] of /** @type {const} */ ([["Join", true], ["Decline", false]])) {
+      const button = make("button", `button small ${accept ? "primary" : "quiet"}`, label);
+      button.setAttribute("type", "button");
+      button.addEventListener("click", () => {
+        const name = this.#readName();
+        const token = this.#token.value.trim();
+        if (name) this.#on.answer({ name, token }, invitation, accept);
+      });
+      item.append(button);
+    }
+    return item;
+  }
+
+  #find() {
     const name = this.#readName();
     if (!name) return;
     const token = this.#token.value.trim();
-    const invitation = this.#invitation;
-    if (invitation) {
-      this.#invitation = null;
-      history.replaceState(null, "", location.pathname);
-      this.#setMode("match");
-      return this.#on.answer({ name, token }, invitation, accept);
-    }
     const shown = !byId("party-field").hidden;
     const party = shown ? playersIn(this.#party.value, playerId()) : [];
     const most = this.#rules ? partyMax(this.#rules) - 1 : Infinity;

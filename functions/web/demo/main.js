@@ -43,6 +43,7 @@ const door = new Door({
   find: (search) => matches.find(search),
   answer: (person, party, accept) => matches.answerInvitation(person, party, accept),
   rules: (queue, token) => matches.rules(queue, token),
+  invitations: (token) => matches.invitations(token),
 });
 const matches = new MatchPane({
   show: (panel) => door.show(panel),

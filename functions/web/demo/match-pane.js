@@ -33,6 +33,7 @@ export class MatchPane {
   #proposal = byId("proposal");
   #found = byId("found");
   #maker = /** @type {Matchmaker | null} */ (null);
+  #idle = /** @type {{ token: string, maker: Matchmaker } | null} */ (null);
   #ticket = /** @type {MatchTicket | null} */ (null);
   #abort = new AbortController();
   #clock = 0;
@@ -49,7 +50,6 @@ export class MatchPane {
       byId(id).addEventListener("click", () => this.#try(action));
     };
     press("search-cancel", () => this.#leave());
-    press("copy-party", () => this.#copyLink());
     press("accept", () => this.#answer(true));
     press("decline", () => this.#answer(false));
     press("join-match", () => this.#enter(false));
@@ -70,7 +70,24 @@ export class MatchPane {
    * @param {string} token that was pasted, or ""
    */
   async rules(queue, token) {
-    return this.#makerFor({ name: "", token }).rules(queue).catch(() => null);
+    return this.#idleMaker(token).rules(queue).catch(() => null);
+  }
+
+  /**
+   * Parties that have named this player.
+   *
+   * @param {string} token that was pasted, or ""
+   */
+  async invitations(token) {
+    return this.#idleMaker(token).invitations().catch(() => []);
+  }
+
+  /** For questions while there is no search. @param {string} token */
+  #idleMaker(token) {
+    if (this.#idle?.token !== token) {
+      this.#idle = { token, maker: this.#makerFor({ name: "", token }) };
+    }
+    return this.#idle.maker;
   }
 
   /** @param {Search} search */
@@ -173,9 +190,6 @@ export class MatchPane {
     say(byId("search-title"), title);
     say(byId("search-detail"), line);
     byId("search-clock").hidden = detail.state !== "waiting";
-    byId("party-invite").hidden = detail.state !== "gathering" || !ticket?.isLeader;
-    const link = ticket ? words.partyLink(new URL(location.href), ticket) : "";
-    byId("party-link", HTMLInputElement).value = link;
     const leads = ticket?.isLeader ?? true;
     say(byId("search-cancel"), leads ? "Cancel the search" : "Leave the party");
     if (detail.state !== "waiting") say(byId("search-why"), "");
@@ -293,7 +307,7 @@ export class MatchPane {
   #tick() {
     const ticket = this.#ticket;
     if (ticket?.state === "waiting") {
-      say(byId("search-clock"), words.clockWords(Date.now() - (ticket.sinceMs ?? Date.now())));
+      say(byId("search-clock"), words.clockWords(ticket.waitedMs ?? 0));
       const isSeen = document.visibilityState === "visible";
       if (isSeen && performance.now() >= this.#askAtMs) this.#ask(ticket);
     }
@@ -366,13 +380,6 @@ export class MatchPane {
     }
     this.#by.own = true;
     await (ticket.isLeader ? ticket.cancel() : ticket.leave());
-  }
-
-  async #copyLink() {
-    const link = byId("party-link", HTMLInputElement);
-    link.select();
-    await navigator.clipboard.writeText(link.value).catch(() => {});
-    announce("Party link copied.");
   }
 
   /** @param {boolean} listenOnly */

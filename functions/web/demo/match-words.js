@@ -1,10 +1,10 @@
 // Every sentence of matchmaking that depends on something, as pure functions.
 
-/** @import { Match, Member, ModeExplanation, QueueRules, TicketDetail } from "/sdk/index.js" */
+/** @import { Invitation, Match, Member, ModeExplanation } from "/sdk/index.js" */
+/** @import { QueueRules, TicketDetail } from "/sdk/index.js" */
 
 // Relative, so that the tests of node find it too.
 import { problemText } from "../sdk/index.js";
-import { cleanRoom } from "./words.js";
 
 /** As much of a player's id as tells it from others. */
 const ID_CHARS = 10;
@@ -105,7 +105,7 @@ export function searchWords({ state, problem }, { party, typicalWaitS, requeued 
   if (state === "gathering") {
     const missing = party.filter(({ joined }) => !joined).length;
     const who = missing === 1 ? "One player has" : `${capital(numberWords(missing))} players have`;
-    return { title, detail: `${who} still to join. Send them the link.` };
+    return { title, detail: `${who} still to join. They are asked on their page.` };
   }
   if (state === "queueing") return { title, detail: "This takes a moment." };
   const typical = typicalWaitS === null ? "" : `Others waited about ${secondsWords(typicalWaitS)}.`;
@@ -235,26 +235,9 @@ export function playersIn(text, self) {
   return [...new Set(ids)].filter((id) => id !== self);
 }
 
-/**
- * The link that invites to a party, in the fragment as rooms are.
- *
- * @param {URL} url
- * @param {{ queue: string, id: string }} ticket
- */
-export function partyLink(url, { queue, id }) {
-  return `${url.origin}${url.pathname}#party=${queue}/${id}`;
-}
-
-/**
- * The party that an address invites to.
- *
- * @param {URL} url
- * @returns {{ queue: string, ticket: string } | null}
- */
-export function partyOf(url) {
-  const [, queue, ticket] = /^#party=([^/]+)\/(.+)$/.exec(url.hash) ?? [];
-  const invitation = { queue: cleanRoom(queue ?? ""), ticket: cleanRoom(ticket ?? "") };
-  return invitation.queue && invitation.ticket ? invitation : null;
+/** @param {Invitation} invitation */
+export function invitationWords({ leader, queue }) {
+  return `${playerWords(leader, "")} invites you to ${queue}.`;
 }
 
 /** @param {string} word */

@@ -29,6 +29,7 @@ import { VoiceRoom } from "./room.js";
  * @typedef {import("./match-ticket.js").TicketDetail} TicketDetail
  * @typedef {import("./match-ticket.js").TicketEvents} TicketEvents
  * @typedef {import("./match-ticket.js").TicketHandlers} TicketHandlers
+ * @typedef {import("./match-messages.js").Invitation} Invitation
  * @typedef {import("./match-messages.js").Member} Member
  * @typedef {import("./match-messages.js").ModeExplanation} ModeExplanation
  * @typedef {import("./match-messages.js").QueueRules} QueueRules

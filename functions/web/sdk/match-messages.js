@@ -23,8 +23,10 @@ const TOKEN_CHARS_MAX = 16_384;
  *
  * @typedef {{ player: string, joined: boolean }} Member
  *
+ * Times are the service's, of which `nowMs` is the clock.
+ *
  * @typedef {{ ticket: string, queue: string, modes: string[], status: TicketStatus,
- *   players: Member[], sinceMs: number | null, pollAfterMs: number | null,
+ *   players: Member[], nowMs: number, sinceMs: number | null, pollAfterMs: number | null,
  *   typicalWaitS: number | null, ended: TicketEnd | null, match: MatchData | null }} TicketData
  *
  * - `proposed`: all must accept it
@@ -62,6 +64,15 @@ const TOKEN_CHARS_MAX = 16_384;
  * @typedef {{ version: number, modes: ModeRules[] }} QueueRules
  *
  * @typedef {{ mu: number, sigma: number, matches: number }} PlayerRating
+ *
+ * A party that has named this player.
+ *
+ * @typedef {{ queue: string, ticket: string, leader: string }} Invitation
+ *
+ * Where this player waits, and the match that he plays in.
+ *
+ * @typedef {{ own: { queue: string, ticket: string } | null, match: string | null,
+ *   invitations: Invitation[] }} OwnSeat
  */
 
 const STATUSES = /** @type {const} */ (["gathering", "waiting", "proposed", "matched", "ended"]);
@@ -78,7 +89,8 @@ export function readTicket(value) {
   const [modes, players] = [listOf(value.modes, name), listOf(value.players, readMember)];
   const status = oneOf(STATUSES, value.status);
   const match = value.match === undefined ? null : readMatch(value.match);
-  if (!ticket || !queue || !modes || !players || !status) return null;
+  const nowMs = count(value.now_ms);
+  if (!ticket || !queue || !modes || !players || !status || nowMs === null) return null;
   if (match === null && (status === "proposed" || status === "matched")) return null;
   return {
     ticket,
@@ -86,6 +98,7 @@ export function readTicket(value) {
     modes,
     status,
     players,
+    nowMs,
     sinceMs: count(value.since_ms),
     pollAfterMs: count(value.poll_after_ms),
     typicalWaitS: count(value.typical_wait_s),
@@ -148,15 +161,22 @@ function readSeat(value) {
 }
 
 /**
- * The caller's ticket; null when he has none.
- *
  * @param {unknown} value
- * @returns {{ queue: string, ticket: string } | null}
+ * @returns {OwnSeat | null}
  */
-export function readOwnTicket(value) {
+export function readOwnSeat(value) {
   if (!isObject(value)) return null;
   const [queue, ticket] = [name(value.queue), name(value.ticket)];
-  return queue && ticket ? { queue, ticket } : null;
+  const invitations = listOf(value.invitations, readInvitation);
+  if (!invitations) return null;
+  return { own: queue && ticket ? { queue, ticket } : null, match: name(value.match), invitations };
+}
+
+/** @param {unknown} value */
+function readInvitation(value) {
+  if (!isObject(value)) return null;
+  const [queue, ticket, leader] = [name(value.queue), name(value.ticket), name(value.leader)];
+  return queue && ticket && leader ? { queue, ticket, leader } : null;
 }
 
 /**

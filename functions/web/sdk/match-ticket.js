@@ -14,7 +14,7 @@ import { delayBefore } from "./schedule.js";
 
 /** When the service does not say. */
 const POLL_DEFAULT_MS = 2000;
-/** Well below the time that a ticket lives unasked, which is 45 s. */
+/** Well below the time that a ticket lives unasked, which is 75 s. */
 const POLL_MAX_MS = 30_000;
 /** Chance, so that players who came together do not ask together for ever. */
 const POLL_SPREAD = 0.1;
@@ -63,6 +63,8 @@ export class MatchTicket extends Emitter {
   #data = /** @type {TicketData | null} */ (null);
   #match = /** @type {Match | null} */ (null);
   #detail = /** @type {TicketDetail} */ ({ ...BLANK, state: "queueing" });
+  /** How far the service's clock is ahead of this device's. */
+  #aheadMs = 0;
   #abort = new AbortController();
   #wake = new AbortController();
 
@@ -124,9 +126,11 @@ export class MatchTicket extends Emitter {
     return this.party.some((member) => member.player === player && !member.joined);
   }
 
-  /** When the wait began, Unix milliseconds; null before all have joined. */
-  get sinceMs() {
-    return this.#data?.sinceMs ?? null;
+  /** The wait so far, milliseconds; null before all have joined. It goes on after a requeueing. */
+  get waitedMs() {
+    const since = this.#data?.sinceMs ?? null;
+    const nowMs = this.#context.runtime.now() + this.#aheadMs;
+    return since === null ? null : Math.max(0, nowMs - since);
   }
 
   /** How long others waited lately: the median, seconds. */
@@ -252,6 +256,16 @@ export class MatchTicket extends Emitter {
     }
   }
 
+  /**
+   * Takes up a ticket of which the service told in another way. For the Matchmaker.
+   *
+   * @param {TicketData} data
+   */
+  restore(data) {
+    this.#take(data);
+    this.#stop();
+  }
+
   async #follow() {
     while (!this.#ended) {
       const pause = this.#data?.pollAfterMs ?? null;
@@ -358,6 +372,7 @@ export class MatchTicket extends Emitter {
     }
     const before = this.#data;
     this.#data = data;
+    this.#aheadMs = data.nowMs - this.#context.runtime.now();
     if (JSON.stringify(before?.players) !== JSON.stringify(data.players)) {
       this.emit("party", data.players);
     }
@@ -381,7 +396,8 @@ export class MatchTicket extends Emitter {
   #takeMatch(data) {
     const known = this.#match?.id === data.id ? this.#match : null;
     const accepted = known?.accepted.join() ?? "";
-    const match = known ?? new Match(this.#context, data);
+    const nowMs = this.#context.runtime.now() + this.#aheadMs;
+    const match = known ?? new Match(this.#context, data, { nowMs });
     match.update(data);
     this.#match = match;
     return () => {
@@ -417,8 +433,14 @@ export class MatchTicket extends Emitter {
 
 const BLANK = { problem: null, retryInMs: null, reason: null };
 
-/** Refusals that say that there is no such ticket of this player any more. */
-const GONE = new Set(["ticket-expired", "unknown-ticket", "not-in-party"]);
+/** Refusals that say that there is no such ticket or match of this player any more. */
+const GONE = new Set([
+  "ticket-expired",
+  "unknown-ticket",
+  "not-in-party",
+  "unknown-match",
+  "not-in-match",
+]);
 
 /** @param {unknown} error */
 export function isGone(error) {

@@ -36,19 +36,21 @@ export class Match {
   #renewal;
   #data;
   #tokenAtMs = 0;
-  #heardAtMs;
+  /** How far the service's clock is ahead of this device's. */
+  #aheadMs;
   #asked = /** @type {Promise<string> | null} */ (null);
 
   /**
    * @param {MatchContext} context
    * @param {MatchData} data
-   * @param {{ method: "GET" | "POST", path: string }} [renewal] the request that gives a new token
+   * @param {{ method?: "GET" | "POST", path?: string, nowMs?: number }} [more] the request that
+   *   gives a new token, and the service's clock
    */
-  constructor(context, data, renewal = { method: "GET", path: matchPath(data.id) }) {
+  constructor(context, data, { method = "GET", path = matchPath(data.id), nowMs } = {}) {
     this.#context = context;
-    this.#renewal = renewal;
+    this.#renewal = { method, path };
     this.#data = data;
-    this.#heardAtMs = context.runtime.now();
+    this.#aheadMs = (nowMs ?? data.formedAtMs) - context.runtime.now();
     this.update(data);
   }
 
@@ -99,13 +101,11 @@ export class Match {
     return acceptUntilMs === null ? null : Math.max(0, acceptUntilMs - formedAtMs);
   }
 
-  /**
-   * What is left of it, for a countdown. It runs from when this device heard of the match, since
-   * its clock and the service's may be minutes apart.
-   */
+  /** What is left of it, for a countdown; this device's clock may be wrong. */
   get acceptLeftMs() {
-    const gone = this.#context.runtime.now() - this.#heardAtMs;
-    return this.acceptMs === null ? null : Math.max(0, this.acceptMs - gone);
+    const { acceptUntilMs } = this.#data;
+    const nowMs = this.#context.runtime.now() + this.#aheadMs;
+    return acceptUntilMs === null ? null : Math.max(0, acceptUntilMs - nowMs);
   }
 
   get quality() {

@@ -2,12 +2,12 @@
 // page was loaded again.
 
 /** @import { PlayerDetails, TicketHandlers } from "./match-ticket.js" */
-/** @import { PlayerRating, QueueRules } from "./match-messages.js" */
+/** @import { Invitation, PlayerRating, QueueRules } from "./match-messages.js" */
 /** @import { Runtime } from "./runtime.js" */
 
 import { Api, badReply } from "./api.js";
 import { Match, matchPath, playerOf } from "./match.js";
-import { readMatch, readOwnTicket, readRating, readRules } from "./match-messages.js";
+import { readMatch, readOwnSeat, readRating, readRules } from "./match-messages.js";
 import { detailsBody, isGone, MatchTicket, queuePath, ticketPath } from "./match-ticket.js";
 import { browserRuntime } from "./runtime.js";
 
@@ -74,20 +74,54 @@ export class Matchmaker {
   }
 
   /**
-   * Finds this player's ticket again, after the page was loaded again or `already-queued`.
+   * Parties that have named this player and wait for him to join, the newest first: `open` them.
+   *
+   * @returns {Promise<Invitation[]>}
+   * @throws {import("./problem.js").VoiceError}
+   */
+  async invitations() {
+    return (await this.#seat()).invitations;
+  }
+
+  async #seat() {
+    const seat = readOwnSeat(await this.#api.repeat("GET", "/v1/match/seat"));
+    if (!seat) throw badReply();
+    return seat;
+  }
+
+  /**
+   * Finds this player's ticket again, after the page was loaded again or `already-queued`; while
+   * the match runs that came of it, with that match.
    *
    * @param {{ on?: TicketHandlers }} [options]
    * @returns {Promise<MatchTicket | null>} null when he has none
    * @throws {import("./problem.js").VoiceError}
    */
   async resume({ on } = {}) {
-    const found = readOwnTicket(await this.#api.repeat("GET", "/v1/match/seat"));
-    if (!found) return null;
-    const ticket = await this.open({ ...found, on }).catch((error) => {
+    const { own, match } = await this.#seat();
+    if (!own) return null;
+    const found = match === null ? this.open({ ...own, on }) : this.#restore(own, match, on);
+    const ticket = await found.catch((error) => {
       if (isGone(error)) return null;
       throw error;
     });
     return ticket?.state === "ended" ? null : ticket;
+  }
+
+  /**
+   * A match outlives its tickets.
+   *
+   * @param {{ queue: string, ticket: string }} own
+   * @param {string} id
+   * @param {TicketHandlers | undefined} on
+   */
+  async #restore({ queue, ticket: name }, id, on) {
+    const match = await this.#read("GET", matchPath(id));
+    const ticket = new MatchTicket(this.#context, { queue, on });
+    const none = { sinceMs: null, pollAfterMs: null, typicalWaitS: null, ended: null };
+    const rest = { modes: [match.mode], players: [], nowMs: match.formedAtMs, ...none };
+    ticket.restore({ ticket: name, queue, status: "matched", match, ...rest });
+    return ticket;
   }
 
   /**
@@ -102,7 +136,8 @@ export class Matchmaker {
   }
 
   /**
-   * Takes a spectator's seat in a running match: hears its `all` channel.
+   * Takes a spectator's seat in a running match: hears all teams. Since he hears both sides, the
+   * player's token must grant it: the channel `spectators` of the match's room.
    *
    * @param {string} id
    * @returns {Promise<Match>}
@@ -117,9 +152,17 @@ export class Matchmaker {
    * @param {string} path
    */
   async #match(method, path) {
+    return new Match(this.#context, await this.#read(method, path), { method, path });
+  }
+
+  /**
+   * @param {"GET" | "POST"} method
+   * @param {string} path
+   */
+  async #read(method, path) {
     const data = readMatch(await this.#api.repeat(method, path));
     if (!data) throw badReply();
-    return new Match(this.#context, data, { method, path });
+    return data;
   }
 
   /**

@@ -4,7 +4,7 @@
 import { claimsOf } from "../sdk/claims.js";
 import { FakeService, problem, reply, tokenOf } from "./fake-service.js";
 
-const GRACE_MS = 45_000;
+const GRACE_MS = 75_000;
 const SEAT_S = 3600;
 export const MODE = {
   mode: "squads-2v2",
@@ -39,6 +39,13 @@ export class FakeMatch extends FakeService {
   /** @param {string} player */
   static token(player) {
     return tokenOf({ sub: player, grants: [] });
+  }
+
+  /** How far its clock is ahead of the players'. */
+  aheadMs = 0;
+
+  serviceNowMs() {
+    return Math.round(this.clock.nowMs + this.aheadMs);
   }
 
   /** Tickets that are not over. */
@@ -127,7 +134,7 @@ export class FakeMatch extends FakeService {
   #gather(ticket) {
     if (ticket.status !== "gathering" || !ticket.players.every(({ joined }) => joined)) return;
     ticket.status = "waiting";
-    ticket.sinceMs = Math.round(this.clock.nowMs);
+    ticket.sinceMs = this.serviceNowMs();
     this.form();
   }
 
@@ -160,7 +167,7 @@ export class FakeMatch extends FakeService {
 
   /** @param {Ticket} ticket */
   #explain({ sinceMs = 0 }) {
-    const waited_s = Math.floor((this.clock.nowMs - sinceMs) / 1000);
+    const waited_s = Math.floor((this.serviceNowMs() - sinceMs) / 1000);
     const candidates = [{ rule: "latency.max_ms", tickets: 0 }];
     const next = { next_expansion_s: 12, next_expansion_paths: ["latency.max_ms"] };
     const why = { blocked_by: ["latency.max_ms"], candidates, ...next };
@@ -175,7 +182,7 @@ export class FakeMatch extends FakeService {
       ticket.ended = "expired";
     }
     for (const match of this.matches.values()) {
-      const isLate = match.status === "proposed" && this.clock.nowMs > match.untilMs;
+      const isLate = match.status === "proposed" && this.serviceNowMs() > match.untilMs;
       const slow = match.teams.flat().find((player) => !match.accepted.has(player));
       if (isLate && slow) this.#answered(match, slow, false);
     }
@@ -191,7 +198,14 @@ export class FakeMatch extends FakeService {
   /** @param {string} player */
   #seat(player) {
     const found = this.#ticketOf(player);
-    return reply(200, found ? { ticket: found.id, queue: found.queue } : {});
+    const isAsked = (/** @type {{ player: string, joined: boolean }} */ one) =>
+      one.player === player && !one.joined;
+    const asking = this.open.filter(({ players }) => players.some(isAsked));
+    const invitations = asking.map(({ id, queue, players }) => {
+      return { ticket: id, queue, leader: players[0]?.player };
+    });
+    const match = found?.match?.status === "ready" ? found.match.id : undefined;
+    return reply(200, { ticket: found?.id, queue: found?.queue, match, invitations });
   }
 
   // ---- matches ----------------------------------------------------------------------------
@@ -208,7 +222,7 @@ export class FakeMatch extends FakeService {
     if (teams.flat().length < 2 * this.teamSize) return;
     const id = `m${(this.#serial += 1)}`;
     const status = this.acceptMs > 0 ? "proposed" : "ready";
-    const [formedMs, accepted] = [Math.round(this.clock.nowMs), new Set()];
+    const [formedMs, accepted] = [this.serviceNowMs(), new Set()];
     const untilMs = formedMs + this.acceptMs;
     const match = { id, status, tickets, teams, accepted, formedMs, untilMs };
     this.matches.set(id, match);
@@ -266,6 +280,7 @@ export class FakeMatch extends FakeService {
       modes: ["squads-2v2"],
       status,
       players,
+      now_ms: this.serviceNowMs(),
       since_ms: sinceMs,
       poll_after_ms: isFinal ? undefined : this.pollMs,
       typical_wait_s: 40,

@@ -24,6 +24,7 @@ const TICKET = {
   modes: ["squads-2v2"],
   status: "matched",
   players: [{ player: "p-a", joined: true }],
+  now_ms: 9,
   since_ms: 4,
   match: MATCH,
 };
@@ -41,7 +42,8 @@ test("a ticket is not read without what its status needs", () => {
   assert.equal(read.readTicket({ ...TICKET, match: undefined }), null);
   assert.equal(read.readTicket({ ...TICKET, status: "thinking" }), null);
   assert.equal(read.readMatch({ ...MATCH, seat: { ...MATCH.seat, channels: [] } }), null);
-  assert.equal(read.readOwnTicket({ queue: "squads" }), null);
+  assert.equal(read.readOwnSeat({ queue: "squads" })?.own, null);
+  assert.equal(read.readOwnSeat({ invitations: [{ queue: "squads" }] }), null);
   assert.equal(read.readExplanation({}), null);
 });
 

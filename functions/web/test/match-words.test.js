@@ -71,13 +71,9 @@ test("an end says who ended it, and nothing to who did so himself", () => {
   assert.match(end({ reason: "expired", problem }), /away too long/);
 });
 
-test("a party's link leads to its ticket, and no other address does", () => {
-  const link = words.partyLink(new URL("https://v.test/?a#old"), { queue: "squads", id: "t.1-x" });
-  assert.equal(link, "https://v.test/#party=squads/t.1-x");
-  assert.deepEqual(words.partyOf(new URL(link)), { queue: "squads", ticket: "t.1-x" });
-  for (const address of ["#lobby", "#party=", "#party=a/", "#party=/b", "?party=a/b"]) {
-    assert.equal(words.partyOf(new URL(`https://v.test/${address}`)), null);
-  }
+test("an invitation says from whom and to what", () => {
+  const told = words.invitationWords({ leader: "p-ann", queue: "squads", ticket: "t1" });
+  assert.equal(told, "p-ann invites you to squads.");
 });
 
 test("players are named once, and nobody plays with himself", () => {

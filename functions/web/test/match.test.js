@@ -65,8 +65,10 @@ async function passUntil(clock, promise) {
 async function proposal({ clock, of, service }) {
   const [ann, bob] = [of("p-ann"), of("p-bob")];
   const leads = await passUntil(clock, ann.queue("p-bob"));
-  const invitation = { queue: "squads", ticket: leads.id, on: bob.on };
-  const follows = await passUntil(clock, bob.maker.open(invitation));
+  const [invitation, ...others] = await passUntil(clock, bob.maker.invitations());
+  assert.deepEqual(invitation, { queue: "squads", ticket: leads.id, leader: "p-ann" });
+  assert.equal(others.length, 0);
+  const follows = await passUntil(clock, bob.maker.open({ ...invitation, on: bob.on }));
   assert.equal(follows.isInvited, true);
   await passUntil(clock, follows.joinParty({ languages: ["de"] }));
   assert.equal(follows.isInvited, false);
@@ -139,11 +141,12 @@ test("one who declines is out with his party, the others keep their place", asyn
   const stage = rig();
   const { clock, service, told } = stage;
   const { leads, follows } = await proposal(stage);
-  const since = leads.sinceMs;
+  const waited = leads.waitedMs ?? 0;
   const first = matchOf(leads).id;
   service.answerFor("p-dan", false);
   await clock.pass(1500);
-  assert.deepEqual([leads.state, leads.match, leads.sinceMs], ["waiting", null, since]);
+  assert.deepEqual([leads.state, leads.match], ["waiting", null]);
+  assert.ok((leads.waitedMs ?? 0) > waited + 1400);
   assert.ok(told["p-ann"]?.includes(`requeued ${first}`));
 
   service.arrive("p-eve", "p-fay");
@@ -219,9 +222,37 @@ test("a page that was loaded again finds its ticket, and none when there is none
   assert.equal(again?.id, first.id);
   assert.equal(again?.state, "waiting");
   again?.close();
-  await clock.pass(60_000);
+  await clock.pass(90_000);
   assert.equal(await passUntil(clock, of("p-ann").maker.resume()), null);
   assert.equal(service.open.length, 0);
+});
+
+test("a page that is loaded again in a match finds it while it runs", async () => {
+  const { clock, of, service, told } = rig();
+  service.acceptMs = 0;
+  const first = await passUntil(clock, of("p-ann").queue());
+  for (const other of ["p-b", "p-c", "p-d"]) service.arrive(other);
+  await clock.pass(2500);
+  const again = await passUntil(clock, of("p-ann").maker.resume({ on: of("p-ann").on }));
+  assert.ok(again);
+  assert.equal(again.state, "matched");
+  assert.equal(matchOf(again).id, matchOf(first).id);
+  assert.equal(matchOf(again).joinable, true);
+  assert.equal(told["p-ann"]?.at(-1), `matched ${matchOf(first).id}`);
+  await passUntil(clock, again.leave());
+  assert.equal(await passUntil(clock, of("p-ann").maker.resume()), null);
+});
+
+test("a clock that is wrong changes no wait and no countdown", async () => {
+  for (const aheadMs of [-600_000, 3_600_000]) {
+    const stage = rig();
+    stage.service.aheadMs = aheadMs;
+    const { leads } = await proposal(stage);
+    const left = matchOf(leads).acceptLeftMs ?? 0;
+    assert.ok(left > 16_000 && left <= 20_000, `${left}`);
+    const waited = leads.waitedMs ?? 0;
+    assert.ok(waited > 1000 && waited < 4000, `${waited}`);
+  }
 });
 
 test("a party never queues twice, however often the reply is lost", async () => {
@@ -256,7 +287,7 @@ test("who is away longer than the grace time is told that the place is lost", as
   const { clock, of, service, told } = rig();
   const ticket = await passUntil(clock, of("p-ann").queue());
   service.online = false;
-  await clock.pass(70_000);
+  await clock.pass(90_000);
   service.online = true;
   await clock.pass(6000);
   assert.equal(told["p-ann"]?.at(-1), "ended: expired");

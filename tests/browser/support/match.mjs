@@ -30,7 +30,7 @@ export async function press(page, selector) {
 }
 
 /**
- * A leader and who plays with him: the leader names him, he follows the link.
+ * A leader and who plays with him: the leader names him, he answers the invitation.
  *
  * @param {any} leader
  * @param {any} other
@@ -40,10 +40,13 @@ export async function queueTogether(leader, other) {
   await fill(leader, "#party-ids", other.playerId);
   await leader.keyboard.press("Enter");
   await searchIs(leader, "Waiting for your party");
-  const link = await leader.$eval("#party-link", (field) => field.value);
-  await other.evaluate((address) => (location.href = address), link);
-  await until(other, () => document.querySelector("#go").textContent === "Join the party");
-  await press(other, "#go");
+  // An earlier invitation may still be shown.
+  const isAsked = (id) => {
+    const [text] = document.querySelectorAll("#invitations p");
+    return text?.textContent.startsWith(id);
+  };
+  await until(other, isAsked, [leader.playerId.slice(0, 10)], { what: "an invitation" });
+  await press(other, "#invitations .primary");
 }
 
 /** @param {any} page @param {string} title @param {number} [timeout] */

@@ -40,7 +40,8 @@ async function heardTree(page) {
 
 scenario("the door by keyboard alone, and back", async ({ open, room }) => {
   const page = await open({ fakeRelay: true, hash: `#${room}` });
-  assert.deepEqual((await tabOrder(page, 4)).slice(1), ["name", "room-name", "button primary"]);
+  const door = ["mode-room", "mode-match", "name", "room-name", "go"];
+  assert.deepEqual((await tabOrder(page, 6)).slice(1), door);
   // A missing name is told at the field, and the focus goes there.
   await page.keyboard.press("Enter");
   const fault = await page.evaluate(() => {
@@ -213,6 +214,9 @@ for (const width of [320, 390, 820, 1440]) {
         return scrollWidth - clientWidth;
       });
     assert.equal(await overflow(), 0);
+    await page.click("#mode-match");
+    assert.equal(await overflow(), 0);
+    await page.click("#mode-room");
     await page.evaluate(() => {
       const name = "Maximiliane von Hohenstaufen-Wittelsbach zu Sachsen";
       fakeRelay.others = [{ id: 2, player: "p-long", name, tone: 0 }];

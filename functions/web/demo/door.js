@@ -77,6 +77,7 @@ export class Door {
     byId("mode-match").addEventListener("click", () => this.#setMode("match"));
     byId("copy-id").addEventListener("click", () => copyId());
     this.#queue.addEventListener("change", () => this.#showRules());
+    document.addEventListener("visibilitychange", () => this.#lookForInvitations());
   }
 
   #takeAddress() {
@@ -94,7 +95,7 @@ export class Door {
     byId("mode-match").setAttribute("aria-pressed", String(isMatch));
     for (const id of ["room-field", "listen", "moderator-field"]) byId(id).hidden = isMatch;
     for (const id of ["queue-field", "party-field"]) byId(id).hidden = !isMatch;
-    byId("invitations").hidden = true;
+    this.#showInvitations([]);
     say(byId("door-lead"), this.#lead());
     say(byId("go"), isMatch ? "Find a match" : "Join");
     if (!isMatch) return;

@@ -33,6 +33,8 @@ export class MatchPane {
   #proposal = byId("proposal");
   #found = byId("found");
   #maker = /** @type {Matchmaker | null} */ (null);
+  /** Invitations that need no second answer. */
+  #answered = /** @type {Set<string>} */ (new Set());
   #idle = /** @type {{ token: string, maker: Matchmaker } | null} */ (null);
   #ticket = /** @type {MatchTicket | null} */ (null);
   #abort = new AbortController();
@@ -79,7 +81,8 @@ export class MatchPane {
    * @param {string} token that was pasted, or ""
    */
   async invitations(token) {
-    return this.#idleMaker(token).invitations().catch(() => []);
+    const found = await this.#idleMaker(token).invitations().catch(() => []);
+    return found.filter(({ ticket }) => !this.#answered.has(ticket));
   }
 
   /** For questions while there is no search. @param {string} token */
@@ -107,6 +110,7 @@ export class MatchPane {
    * @param {boolean} accept
    */
   async answerInvitation(person, invitation, accept) {
+    this.#answered.add(invitation.ticket);
     await this.#begin(person, async (maker, on) => {
       const ticket = await maker.open({ ...invitation, on });
       if (!accept) this.#by.own = true;

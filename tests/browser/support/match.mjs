@@ -2,6 +2,9 @@
 
 import { fill, until } from "./scenario.mjs";
 
+/** Wide enough for people and chat side by side. */
+const DESK = { width: 1280, height: 800 };
+
 /**
  * A tab at the door to a match.
  *
@@ -11,6 +14,7 @@ import { fill, until } from "./scenario.mjs";
  */
 export async function enterMatchmaking(open, name, { tone, queue = "squads" } = {}) {
   const page = await open({ tone });
+  await page.setViewport(DESK);
   await press(page, "#mode-match");
   await fill(page, "#name", name);
   await page.select("#queue", queue);
@@ -40,10 +44,11 @@ export async function queueTogether(leader, other) {
   await fill(leader, "#party-ids", other.playerId);
   await leader.keyboard.press("Enter");
   await searchIs(leader, "Waiting for your party");
-  // An earlier invitation may still be shown.
+  // A page that nobody sees does not look for invitations.
+  await other.bringToFront();
   const isAsked = (id) => {
-    const [text] = document.querySelectorAll("#invitations p");
-    return text?.textContent.startsWith(id);
+    const list = document.querySelector("#invitations:not([hidden])");
+    return list?.querySelector("p").textContent.startsWith(id) ?? false;
   };
   await until(other, isAsked, [leader.playerId.slice(0, 10)], { what: "an invitation" });
   await press(other, "#invitations .primary");

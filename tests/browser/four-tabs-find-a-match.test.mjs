@@ -36,6 +36,10 @@ scenario("two parties of two accept a match and hear their own team alone", asyn
 
   await Promise.all(pages.map((page) => press(page, "#join-match")));
   await Promise.all(pages.map((page) => inState(page, "connected")));
+  const all = () => document.querySelector("#count").textContent === "4 people";
+  await Promise.all(pages.map((page) => until(page, all, [], { what: "four are in the room" })));
+  const opponents = (shown) => shown.filter((one) => one.textContent === "Other team").length;
+  assert.equal(await ann.$$eval(".person .doing", opponents), 2);
   const { ann: a, bob: b, cyd: c, dan: d } = TONES;
   await Promise.all([hears(ann, b, a), hears(bob, a, b), hears(cyd, d, c), hears(dan, c, d)]);
   const others = [[ann, c, d], [bob, c, d], [cyd, a, b], [dan, a, b]];
@@ -51,7 +55,7 @@ scenario("two parties of two accept a match and hear their own team alone", asyn
   for (const page of [ann, cyd]) await choose(page, "Everybody");
   await say(ann, "good luck to all");
   await shows(cyd, ["good luck to all"]);
-  await choose(cyd, await ownChannel(cyd));
+  await choose(cyd, "Your team");
   await shows(cyd, []);
 
   // Who leaves the voice can come back to the match.
@@ -70,11 +74,6 @@ async function choose(page, label) {
     field.dispatchEvent(new Event("change"));
   }, label);
   await chatIs(page, "live");
-}
-
-/** @param {any} page */
-function ownChannel(page) {
-  return page.$eval("#chat-channel", (field) => field.options[0].text);
 }
 
 scenario("one declines: his party is out, the others wait on and are told", async ({ open }) => {

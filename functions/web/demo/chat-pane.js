@@ -95,7 +95,9 @@ export class ChatPane {
     // Others see who is here; nothing depends on it.
     chat.setPresence("online").catch(() => {});
     this.#channels = channels;
-    const names = channels.map(({ name }) => new Option(words.channelWords(name), name));
+    const names = channels.map(({ name }, n) => {
+      return new Option(words.channelWords(name, n === 0), name);
+    });
     this.#choice.replaceChildren(...names);
     this.#choice.hidden = channels.length < 2;
     this.#use(channels[0]);

@@ -77,13 +77,15 @@ export function typingWords(names) {
 }
 
 /**
- * Who reads a channel of a room.
+ * Who reads a channel of a match.
  *
  * @param {string} name `room~ROOM~CHANNEL`
+ * @param {boolean} isFirst own team's is the first
  */
-export function channelWords(name) {
+export function channelWords(name, isFirst) {
   const channel = name.split("~")[2] ?? name;
-  return channel === "all" ? "Everybody" : channel;
+  if (channel === "all") return "Everybody";
+  return isFirst ? "Your team" : channel;
 }
 
 /** @param {number} count */

@@ -32,8 +32,8 @@ let entered = null;
  * What differs between a room and a match.
  *
  * @typedef {{ title: string, voice: (on: RoomOptions["on"]) => VoiceRoom,
- *   chat: () => { chat: Chat, channels: ChatChannel[] }, again?: (listenOnly: boolean) => void
- *   }} Entry
+ *   chat: () => { chat: Chat, channels: ChatChannel[] }, opponents?: ReadonlySet<string>,
+ *   again?: (listenOnly: boolean) => void }} Entry
  */
 
 const section = byId("room");
@@ -52,7 +52,7 @@ const matches = new MatchPane({
 });
 const settings = new Settings(showControls);
 const chat = new ChatPane(showUnread);
-let people = newPeople();
+let people = newPeople(null);
 let unread = 0;
 
 /** @param {Wish} wish */
@@ -76,6 +76,7 @@ function enterMatch(match, listenOnly) {
     title: match.team?.name ?? match.mode,
     voice: (on) => match.voice({ microphone: listenOnly ? null : undefined, on }),
     chat: () => match.chat(),
+    opponents: new Set(match.opponents),
     again: (silent) => enterMatch(match, silent),
   });
 }
@@ -92,18 +93,23 @@ async function enter(entry) {
     playback: showBanner,
   });
   room = joining;
-  people = newPeople();
+  people = newPeople(entry);
   known = [];
   entered = entry;
   // The reason for a failure is shown by the last state event.
   await joining.join().catch(() => {});
 }
 
-function newPeople() {
-  return new People(
-    (id) => room?.volume(id) ?? 1,
-    (id, volume) => room?.setVolume(id, volume),
-  );
+/** @param {Entry | null} entry */
+function newPeople(entry) {
+  return new People({
+    volumeOf: (id) => room?.volume(id) ?? 1,
+    setVolume: (id, volume) => room?.setVolume(id, volume),
+    opponents: entry?.opponents ?? new Set(),
+    alone: entry?.opponents
+      ? "The others come in as soon as they join."
+      : "Send the invite link, or open it in a second tab.",
+  });
 }
 
 // ---- showing ------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ const ID_CHARS = 10;
 /** The largest that the service takes, whatever the mode. */
 const PARTY_MAX = 16;
 
+const LANGUAGES = new Intl.DisplayNames(["en"], { type: "language" });
+
 const NUMBERS = ["no", "one", "two", "three", "four", "five", "six"];
 
 /**
@@ -183,14 +185,14 @@ export function matchWords({ mode, region, team, quality }) {
   const near = ms === null ? "" : `, ${ms} ms at most`;
   const language = languageName(quality.language);
   const spoken = language ? ` Everybody speaks ${language}.` : "";
-  const talk = team ? ` Your team talks in ${team.channel}.` : "";
+  const talk = team ? ` Your team is ${team.name}.` : "";
   return `${mode} in region ${region}${near}.${spoken}${talk}`;
 }
 
 /** @param {string | null} code */
 function languageName(code) {
   try {
-    return code === null ? "" : new Intl.DisplayNames(["en"], { type: "language" }).of(code);
+    return code === null ? "" : LANGUAGES.of(code.split("-")[0] ?? "");
   } catch {
     return "";
   }

@@ -90,6 +90,12 @@ export class Match {
     return this.teams.find(({ players }) => players.includes(player)) ?? null;
   }
 
+  /** The players of the other teams, who are not heard. */
+  get opponents() {
+    const own = this.team;
+    return own ? this.teams.filter((team) => team !== own).flatMap(({ players }) => players) : [];
+  }
+
   /** Who has accepted, while that is asked. */
   get accepted() {
     return this.#data.accepted;

@@ -92,11 +92,11 @@ test("times and counts", () => {
 });
 
 test("a match says where it is and where one's team talks", () => {
-  const quality = { ratingSpread: 1, favourite: 0.5, latencyWorstMs: 40, language: "de" };
+  const quality = { ratingSpread: 1, favourite: 0.5, latencyWorstMs: 40, language: "de-AT" };
   const team = { name: "squad-1", channel: "squad-1", players: [] };
   const match = { mode: "squads", region: "eu", team, quality };
   const told = words.matchWords(match);
   assert.match(told, /region eu, 40 ms at most\. Everybody speaks German\..*squad-1/);
-  const odd = { ...quality, latencyWorstMs: null, language: "not a language!" };
+  const odd = { ...quality, latencyWorstMs: null, language: "!" };
   assert.equal(words.matchWords({ ...match, team: null, quality: odd }), "squads in region eu.");
 });

@@ -113,6 +113,7 @@ test("a party gathers, waits, accepts and is matched", async () => {
   assert.deepEqual([leads.state, follows.state], ["matched", "matched"]);
   const match = matchOf(leads);
   assert.deepEqual(match.team?.players, ["p-ann", "p-bob"]);
+  assert.deepEqual(match.opponents, ["p-cyd", "p-dan"]);
   assert.deepEqual(match.channels, ["team-1", "all"]);
   const id = match.id;
   const found = ["proposed", `proposed ${id}`, "matched", `matched ${id}`];
@@ -388,7 +389,7 @@ test("a spectator gets a seat of his own, and a fresh token by taking it again",
   const eve = of("p-eve").maker;
   await assert.rejects(passUntil(clock, eve.match(id)), { problem: "not-in-match" });
   const match = await passUntil(clock, eve.spectate(id));
-  assert.deepEqual([match.team, match.channels], [null, ["all"]]);
+  assert.deepEqual([match.team, match.channels, match.opponents], [null, ["all"], []]);
   await clock.pass(61_000);
   await passUntil(clock, match.token());
   assert.match(service.requests.at(-1) ?? "", /^POST .*\/spectators$/);

@@ -148,6 +148,9 @@ scenario("two alone play at once where nobody is asked", async ({ open }) => {
   ]);
   await Promise.all([press(ann, "#go"), press(bob, "#go")]);
   await Promise.all([panelIs(ann, "found"), panelIs(bob, "found")]);
+  // A page that is loaded again finds its match.
+  await ann.reload();
+  await panelIs(ann, "found");
   await Promise.all([press(ann, "#join-match"), press(bob, "#join-match")]);
   await Promise.all([inState(ann, "connected"), inState(bob, "connected")]);
   // Opponents do not hear each other.
@@ -157,4 +160,61 @@ scenario("two alone play at once where nobody is asked", async ({ open }) => {
     await press(page, "#leave-match");
     await panelIs(page, "join-form");
   }
+});
+
+/** A Matchmaker of the SDK, as a game has one. Runs in the page. */
+async function startGame({ player, room }) {
+  const { Matchmaker } = await import("/sdk/index.js");
+  const token = async () => {
+    const body = JSON.stringify({ player, room, name: player, moderator: false });
+    const headers = { "content-type": "application/json" };
+    const reply = await fetch("/dev/token", { method: "POST", headers, body });
+    return (await reply.json()).token;
+  };
+  globalThis.matchmaker = new Matchmaker({ token });
+}
+
+/** Joins a match with one call. Runs in the page. */
+async function joinMatch() {
+  globalThis.joined = await match.join();
+  const { voice, channels } = joined;
+  return { state: voice.state, channels: channels.map(({ name }) => name.split("~")[2]) };
+}
+
+scenario("a game joins with one call, and a spectator hears both sides", async ({ open, room }) => {
+  const [ann, bob, eve] = await Promise.all(
+    [TONES.ann, TONES.bob, TONES.cyd].map((tone) => open({ tone })),
+  );
+  const play = async (page, player) => {
+    await page.evaluate(startGame, { player, room });
+    return page.evaluate(async () => {
+      const ticket = await matchmaker.queue({ queue: "duel", languages: ["en"] });
+      globalThis.ticket = ticket;
+      if (ticket.state !== "matched") await new Promise((done) => ticket.on("matched", done));
+      globalThis.match = ticket.match;
+      return { id: match.id, room: match.room, team: match.team.players };
+    });
+  };
+  const [one, two] = await Promise.all([play(ann, `${room}-ann`), play(bob, `${room}-bob`)]);
+  assert.equal(one.id, two.id);
+  assert.deepEqual(one.team, [`${room}-ann`]);
+  const [first, second] = await Promise.all([ann.evaluate(joinMatch), bob.evaluate(joinMatch)]);
+  assert.equal(first.state, "connected");
+  assert.equal(first.channels[1], "all");
+  assert.notEqual(first.channels[0], second.channels[0]);
+
+  // Who may not watch is told so; the game's token decides.
+  const refusal = (id) => matchmaker.spectate(id).catch(({ problem }) => problem);
+  await eve.evaluate(startGame, { player: `${room}-eve`, room });
+  assert.equal(await eve.evaluate(refusal, one.id), "channel-not-granted");
+  await eve.evaluate(startGame, { player: `${room}-eve`, room: one.room });
+  await eve.evaluate(async (id) => (globalThis.match = await matchmaker.spectate(id)), one.id);
+  assert.equal((await eve.evaluate(joinMatch)).state, "connected");
+  await Promise.all([hears(eve, TONES.ann, TONES.cyd), hears(eve, TONES.bob, TONES.cyd)]);
+  await Promise.all([hearsNothingOf(ann, TONES.bob), hearsNothingOf(bob, TONES.cyd)]);
+
+  await ann.evaluate(() => joined.channels[1].send("hello all"));
+  const isThere = () => joined.channels[1].messages.some(({ text }) => text === "hello all");
+  await until(bob, isThere, [], { what: "the other side reads it" });
+  for (const page of [ann, bob]) await page.evaluate(() => ticket.leave());
 });

@@ -175,7 +175,7 @@ export class MatchPane {
   /** @param {TicketDetail} detail */
   #showState(detail) {
     const ticket = this.#ticket;
-    if (detail.state === "ended") return;
+    if (detail.state === "ended" || (!ticket && detail.state !== "queueing")) return;
     if (detail.state === "proposed" && ticket?.match) return this.#showProposal(ticket.match);
     if (detail.state === "matched" && ticket?.match) return this.#showFound(ticket.match);
     this.#showSearch(detail);

@@ -2,6 +2,7 @@
 // keys, the time that a ticket lives unasked, acceptance, requeueing, and who may do what.
 
 import { claimsOf } from "../sdk/claims.js";
+import { checkExchange } from "./interface.js";
 import { FakeService, problem, reply, tokenOf } from "./fake-service.js";
 
 const GRACE_MS = 75_000;
@@ -78,12 +79,19 @@ export class FakeMatch extends FakeService {
    * @param {RequestInit} init
    * @param {string} authorization
    */
-  async answer({ pathname }, { method, body }, authorization) {
+  async answer({ pathname }, { method = "", body }, authorization) {
+    const json = typeof body === "string" ? JSON.parse(body) : null;
+    const player = claimsOf(authorization)?.player ?? "";
+    const answer = this.#route(pathname, method, json, player);
+    await checkExchange(method, pathname, json, answer);
+    return answer;
+  }
+
+  /** @param {string} pathname @param {string} method @param {any} json @param {string} player */
+  #route(pathname, method, json, player) {
     const refusal = this.refusals.shift();
     if (refusal) return problem(...refusal);
     this.#expire();
-    const player = claimsOf(authorization)?.player ?? "";
-    const json = typeof body === "string" ? JSON.parse(body) : null;
     const [kind = "", name = "", part = "", id = "", end = ""] = pathname.split("/").slice(3);
     if (kind === "seat") return this.#seat(player);
     if (kind === "matches") return this.#matchRoute(method, name, part, player, json);

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as read from "../sdk/match-messages.js";
+import { faultsIn } from "./interface.js";
 import { randomOf } from "./virtual.js";
 
 const MATCH = {
@@ -70,4 +71,14 @@ test("a reply with anything replaced by anything is read or not, and never throw
     for (const one of Object.values(read)) one(odd[turn % odd.length]);
   }
   assert.ok(refused > 500);
+});
+
+test("the fakes are held to the interface", () => {
+  const reply = { $ref: "#/components/schemas/TicketReply" };
+  assert.deepEqual(faultsIn(reply, TICKET, "reply"), []);
+  const { status: _, ...bare } = TICKET;
+  assert.deepEqual(faultsIn(reply, bare, "reply"), ["reply.status is missing"]);
+  assert.equal(faultsIn(reply, { ...TICKET, status: "thinking" }, "reply").length, 1);
+  assert.equal(faultsIn(reply, { ...TICKET, queue: "a b" }, "reply").length, 1);
+  assert.deepEqual(faultsIn(reply, { ...TICKET, more: 1 }, "reply"), ["reply.more is unknown"]);
 });

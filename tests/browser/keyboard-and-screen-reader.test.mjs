@@ -138,6 +138,9 @@ for (const scheme of ["light", "dark"]) {
     const before = (fresh) => fresh.emulateMediaFeatures(features);
     const page = await open({ fakeRelay: true, before });
     const door = await contrasts(page, [".lead", ".hint", "label", ".primary", ".quiet", "h1"]);
+    await page.click("#mode-match");
+    const match = await contrasts(page, [".view", "#mode-match", "#party-hint", ".link", "#queue"]);
+    await page.click("#mode-room");
     await page.evaluate((ann) => Object.assign(fakeRelay, { others: [ann] }), ANN);
     await join(page, { name: "Me", room });
     await page.keyboard.press("m");
@@ -151,7 +154,7 @@ for (const scheme of ["light", "dark"]) {
       "#leave",
       ".volume output",
     ]);
-    for (const [selector, ratio] of [...door, ...inside]) {
+    for (const [selector, ratio] of [...door, ...match, ...inside]) {
       assert.ok(ratio >= 4.5, `${selector} has a contrast of ${ratio.toFixed(2)}`);
     }
   });

@@ -21,6 +21,7 @@ const INVITATIONS_EVERY_MS = 3000;
  * @typedef {object} DoorHandlers
  * @property {(wish: Wish) => void} join
  * @property {() => void} cancel
+ * @property {() => boolean} back to the match after a refusal, if there is one
  * @property {(search: Search) => void} find
  * @property {(person: { name: string, token: string }, party: Invitation, accept: boolean) => void
  *   } answer an invitation
@@ -70,8 +71,8 @@ export class Door {
     byId("again").addEventListener("click", () => this.#again(this.#listenOnly));
     byId("cancel").addEventListener("click", on.cancel);
     byId("back").addEventListener("click", () => {
-      this.show(this.#form);
-      this.#room.focus();
+      const isMatch = this.#again !== this.#join;
+      if (!isMatch || !on.back()) this.#show(this.#form, this.#room);
     });
     byId("mode-room").addEventListener("click", () => this.#setMode("room"));
     byId("mode-match").addEventListener("click", () => this.#setMode("match"));
@@ -218,6 +219,7 @@ export class Door {
    */
   showRefusal(error, again = this.#join) {
     this.#again = again;
+    say(byId("back"), again === this.#join ? "Change name or room" : "Back to the match");
     const words = explain(error);
     say(byId("refusal-title"), words.title);
     say(byId("refusal-detail"), words.detail);

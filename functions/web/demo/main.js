@@ -40,6 +40,7 @@ const section = byId("room");
 const door = new Door({
   join: enterRoom,
   cancel: () => room?.leave(),
+  back: () => matches.showAgain(),
   find: (search) => matches.find(search),
   answer: (person, party, accept) => matches.answerInvitation(person, party, accept),
   rules: (queue, token) => matches.rules(queue, token),

@@ -40,7 +40,8 @@ async function heardTree(page) {
 
 scenario("the door by keyboard alone, and back", async ({ open, room }) => {
   const page = await open({ fakeRelay: true, hash: `#${room}` });
-  assert.deepEqual((await tabOrder(page, 4)).slice(1), ["name", "room-name", "button primary"]);
+  const door = ["mode-room", "mode-match", "name", "room-name", "go"];
+  assert.deepEqual((await tabOrder(page, 6)).slice(1), door);
   // A missing name is told at the field, and the focus goes there.
   await page.keyboard.press("Enter");
   const fault = await page.evaluate(() => {
@@ -137,6 +138,9 @@ for (const scheme of ["light", "dark"]) {
     const before = (fresh) => fresh.emulateMediaFeatures(features);
     const page = await open({ fakeRelay: true, before });
     const door = await contrasts(page, [".lead", ".hint", "label", ".primary", ".quiet", "h1"]);
+    await page.click("#mode-match");
+    const match = await contrasts(page, [".view", "#mode-match", "#party-hint", ".link", "#queue"]);
+    await page.click("#mode-room");
     await page.evaluate((ann) => Object.assign(fakeRelay, { others: [ann] }), ANN);
     await join(page, { name: "Me", room });
     await page.keyboard.press("m");
@@ -150,7 +154,7 @@ for (const scheme of ["light", "dark"]) {
       "#leave",
       ".volume output",
     ]);
-    for (const [selector, ratio] of [...door, ...inside]) {
+    for (const [selector, ratio] of [...door, ...match, ...inside]) {
       assert.ok(ratio >= 4.5, `${selector} has a contrast of ${ratio.toFixed(2)}`);
     }
   });
@@ -213,6 +217,9 @@ for (const width of [320, 390, 820, 1440]) {
         return scrollWidth - clientWidth;
       });
     assert.equal(await overflow(), 0);
+    await page.click("#mode-match");
+    assert.equal(await overflow(), 0);
+    await page.click("#mode-room");
     await page.evaluate(() => {
       const name = "Maximiliane von Hohenstaufen-Wittelsbach zu Sachsen";
       fakeRelay.others = [{ id: 2, player: "p-long", name, tone: 0 }];

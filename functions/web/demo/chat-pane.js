@@ -1,8 +1,8 @@
 // The chat beside the voice room: puts list, composer, menus and the SDK's channel together.
 
-/** @import { ChatMessage, Participant, VoiceRoom } from "/sdk/index.js" */
+/** @import { Chat, ChatChannel, ChatMessage, Participant, VoiceRoom } from "/sdk/index.js" */
 
-import { Chat, problemText, roomChannel, VoiceError } from "/sdk/index.js";
+import { problemText, VoiceError } from "/sdk/index.js";
 import { announce } from "./announcer.js";
 import { ChatList } from "./chat-list.js";
 import * as words from "./chat-words.js";
@@ -58,7 +58,10 @@ export class ChatPane {
     this.#languages,
   );
   #chat = /** @type {Chat | null} */ (null);
-  #channel = /** @type {import("/sdk/index.js").ChatChannel | null} */ (null);
+  #channel = /** @type {ChatChannel | null} */ (null);
+  #channels = /** @type {ChatChannel[]} */ ([]);
+  #choice = byId("chat-channel", HTMLSelectElement);
+  #stops = /** @type {(() => void)[]} */ ([]);
   #people = /** @type {Participant[]} */ ([]);
   #names = /** @type {Map<string, string>} */ (new Map());
   #unreadAfter = /** @type {number | null} */ (null);
@@ -72,6 +75,9 @@ export class ChatPane {
     byId("older").addEventListener("click", () => this.#loadOlder());
     byId("newest").addEventListener("click", () => this.#goToNewest());
     byId("chat-menu").addEventListener("click", () => this.#openChatMenu());
+    this.#choice.addEventListener("change", () => {
+      this.#use(this.#channels.find(({ name }) => name === this.#choice.value));
+    });
     document.addEventListener("visibilitychange", () => this.#markRead());
     window.addEventListener("focus", () => this.#markRead());
     new ResizeObserver(() => this.#following && this.#toEnd()).observe(this.#scroll);
@@ -79,38 +85,61 @@ export class ChatPane {
 
   /**
    * @param {VoiceRoom} room
-   * @param {() => Promise<string>} token
+   * @param {{ chat: Chat, channels: ChatChannel[] }} opened the channels that can be shown
    */
-  open(room, token) {
+  open(room, { chat, channels }) {
     this.close();
-    const chat = new Chat({ token });
     this.#chat = chat;
     chat.attach(room);
-    const channel = chat.channel(roomChannel(room.room));
-    this.#channel = channel;
-    channel.on("messages", (messages) => this.#show(messages));
-    channel.on("state", () => this.#showState());
-    channel.on("settings", () => this.#showState());
-    channel.on("typing", () => this.#showTyping());
-    channel.on("unread", () => this.#showUnread());
-    channel.on("arrived", (messages) => announce(words.arrivalWords(messages, this.#languages)));
     chat.on("blocks", () => this.#showState());
     // Others see who is here; nothing depends on it.
     chat.setPresence("online").catch(() => {});
+    this.#channels = channels;
+    const names = channels.map(({ name }, n) => {
+      return new Option(words.channelWords(name, n === 0), name);
+    });
+    this.#choice.replaceChildren(...names);
+    this.#choice.hidden = channels.length < 2;
+    this.#use(channels[0]);
+  }
+
+  /** Shows a channel in place of another. @param {ChatChannel | undefined} channel */
+  #use(channel) {
+    this.#leave();
+    if (!channel) return;
+    this.#channel = channel;
+    this.#stops = [
+      channel.on("messages", (messages) => this.#show(messages)),
+      channel.on("state", () => this.#showState()),
+      channel.on("settings", () => this.#showState()),
+      channel.on("typing", () => this.#showTyping()),
+      channel.on("unread", () => this.#showUnread()),
+      channel.on("arrived", (messages) => announce(words.arrivalWords(messages, this.#languages))),
+    ];
+    this.#show(channel.messages);
+    this.#showTyping();
     this.#showState();
   }
 
-  close() {
-    this.#chat?.close();
-    this.#chat = this.#channel = null;
+  /** Nothing is shown any more. */
+  #leave() {
+    for (const stop of this.#stops.splice(0)) stop();
+    this.#channel = null;
     this.#unreadAfter = null;
     this.#following = true;
-    this.#names.clear();
     this.#list.clear();
     this.#composer.clear();
     this.#menu.close(false);
     this.#moderation.close();
     this.#onUnread(0);
+  }
+
+  close() {
+    this.#leave();
+    this.#chat?.close();
+    this.#chat = null;
+    this.#channels = [];
+    this.#names.clear();
   }
 
   /** @param {Participant[]} people */

@@ -76,6 +76,18 @@ export function typingWords(names) {
   return names.length === 2 ? `${first} and ${second} are typing` : "Several people are typing";
 }
 
+/**
+ * Who reads a channel of a match.
+ *
+ * @param {string} name `room~ROOM~CHANNEL`
+ * @param {boolean} isFirst own team's is the first
+ */
+export function channelWords(name, isFirst) {
+  const channel = name.split("~")[2] ?? name;
+  if (channel === "all") return "Everybody";
+  return isFirst ? "Your team" : channel;
+}
+
 /** @param {number} count */
 export function unreadWords(count) {
   return count === 1 ? "1 unread message" : `${count} unread messages`;

@@ -1,14 +1,16 @@
 // The page: one room at a time, on the public interface of the SDK and nothing else.
 
-/** @import { Participant, QualityDetail, StateDetail } from "/sdk/index.js" */
+/** @import { ChatChannel, Match } from "/sdk/index.js" */
+/** @import { Participant, QualityDetail, RoomOptions, StateDetail } from "/sdk/index.js" */
 /** @import { Wish } from "./door.js" */
 
-import { VoiceRoom } from "/sdk/index.js";
+import { Chat, roomChannel, VoiceRoom } from "/sdk/index.js";
 import { announce } from "./announcer.js";
 import { ChatPane } from "./chat-pane.js";
 import { unreadWords } from "./chat-words.js";
 import { byId, say } from "./dom.js";
 import { Door } from "./door.js";
+import { MatchPane } from "./match-pane.js";
 import { People } from "./people.js";
 import { Settings } from "./settings.js";
 import { fetchToken } from "./token.js";
@@ -23,46 +25,92 @@ let room = null;
 /** @type {Participant[]} */
 let known = [];
 let meterTold = 0;
-/** @type {Wish | null} */
-let wished = null;
+/** @type {Entry | null} */
+let entered = null;
+
+/**
+ * What differs between a room and a match.
+ *
+ * @typedef {{ title: string, voice: (on: RoomOptions["on"]) => VoiceRoom,
+ *   chat: () => { chat: Chat, channels: ChatChannel[] }, opponents?: ReadonlySet<string>,
+ *   again?: (listenOnly: boolean) => void }} Entry
+ */
 
 const section = byId("room");
-const door = new Door(enter, () => room?.leave());
+const door = new Door({
+  join: enterRoom,
+  cancel: () => room?.leave(),
+  back: () => matches.showAgain(),
+  find: (search) => matches.find(search),
+  answer: (person, party, accept) => matches.answerInvitation(person, party, accept),
+  rules: (queue, token) => matches.rules(queue, token),
+  invitations: (token) => matches.invitations(token),
+});
+const matches = new MatchPane({
+  show: (panel) => door.show(panel),
+  done: (message) => door.showForm(message),
+  enter: enterMatch,
+});
 const settings = new Settings(showControls);
 const chat = new ChatPane(showUnread);
-let people = newPeople();
+let people = newPeople(null);
 let unread = 0;
 
 /** @param {Wish} wish */
-async function enter(wish) {
-  await room?.leave();
-  const joining = new VoiceRoom({
-    room: wish.room,
-    token: () => fetchToken(wish),
-    microphone: wish.listenOnly ? null : undefined,
-    on: {
-      state: (detail) => joining === room && showState(detail),
-      roster: showRoster,
-      speaking: () => people.show(joining.participants),
-      level: showLevel,
-      quality: showQuality,
-      playback: showBanner,
+function enterRoom(wish) {
+  const { room, listenOnly } = wish;
+  const token = () => fetchToken(wish);
+  history.replaceState(null, "", inviteLink(new URL(location.href), room));
+  return enter({
+    title: `#${room}`,
+    voice: (on) => new VoiceRoom({ room, token, microphone: listenOnly ? null : undefined, on }),
+    chat() {
+      const chat = new Chat({ token });
+      return { chat, channels: [chat.channel(roomChannel(room))] };
     },
   });
+}
+
+/** @param {Match} match @param {boolean} listenOnly */
+function enterMatch(match, listenOnly) {
+  return enter({
+    title: match.team?.name ?? match.mode,
+    voice: (on) => match.voice({ microphone: listenOnly ? null : undefined, on }),
+    chat: () => match.chat(),
+    opponents: new Set(match.opponents),
+    again: (silent) => enterMatch(match, silent),
+  });
+}
+
+/** @param {Entry} entry */
+async function enter(entry) {
+  await room?.leave();
+  const joining = entry.voice({
+    state: (detail) => joining === room && showState(detail),
+    roster: showRoster,
+    speaking: () => people.show(joining.participants),
+    level: showLevel,
+    quality: showQuality,
+    playback: showBanner,
+  });
   room = joining;
-  people = newPeople();
+  people = newPeople(entry);
   known = [];
-  wished = wish;
-  history.replaceState(null, "", inviteLink(new URL(location.href), wish.room));
+  entered = entry;
   // The reason for a failure is shown by the last state event.
   await joining.join().catch(() => {});
 }
 
-function newPeople() {
-  return new People(
-    (id) => room?.volume(id) ?? 1,
-    (id, volume) => room?.setVolume(id, volume),
-  );
+/** @param {Entry | null} entry */
+function newPeople(entry) {
+  return new People({
+    volumeOf: (id) => room?.volume(id) ?? 1,
+    setVolume: (id, volume) => room?.setVolume(id, volume),
+    opponents: entry?.opponents ?? new Set(),
+    alone: entry?.opponents
+      ? "The others come in as soon as they join."
+      : "Send the invite link, or open it in a second tab.",
+  });
 }
 
 // ---- showing ------------------------------------------------------------------------------
@@ -85,31 +133,37 @@ function showState(detail) {
 }
 
 function showRoom() {
-  if (!room) return;
+  if (!room || !entered) return;
   showBanner();
   showControls();
   if (!section.hidden) return announce("You are back in the room.");
   door.hide();
   section.hidden = false;
-  const wish = wished;
-  if (wish) chat.open(room, () => fetchToken(wish));
+  chat.open(room, entered.chat());
   showTitle();
-  say(byId("room-title"), `#${room.room}`);
+  say(byId("room-title"), entered.title);
+  // A match is not for others to come in by a link.
+  byId("invite").hidden = entered.again !== undefined;
   byId("room-title").focus();
-  announce(`You are in ${room.room}.`);
+  announce(`You are in ${nameOf(entered)}.`);
 }
 
 /** @param {StateDetail} detail */
 function showEnd({ state, problem, reason }) {
-  const was = room;
-  room = null;
+  const was = entered;
+  room = entered = null;
   settings.close();
   chat.close();
   section.hidden = true;
   showTitle();
-  if (problem && problem.problem !== "left") door.showRefusal(problem);
-  else door.showForm();
-  if (state === "left" && reason === "left" && was) announce(`You left ${was.room}.`);
+  if (problem && problem.problem !== "left") door.showRefusal(problem, was?.again);
+  else if (!was?.again || !matches.showAgain()) door.showForm();
+  if (state === "left" && reason === "left" && was) announce(`You left ${nameOf(was)}.`);
+}
+
+/** @param {Entry} entry */
+function nameOf({ title }) {
+  return title.replace("#", "");
 }
 
 /** Reconnecting, or waiting for a click before sound may play. */
@@ -173,7 +227,7 @@ function showUnread(count) {
 
 function showTitle() {
   const count = unread > 0 ? `(${unread}) ` : "";
-  document.title = room ? `${count}#${room.room} · LifeVerse Voice` : "LifeVerse Voice";
+  document.title = entered ? `${count}${entered.title} · LifeVerse Voice` : "LifeVerse Voice";
 }
 
 /** On a narrow screen there is room for one. @param {"people" | "chat"} view */
@@ -254,3 +308,4 @@ byId("leave").addEventListener("click", () => room?.leave());
 byId("invite").addEventListener("click", copyInvite);
 byId("sound-on").addEventListener("click", () => room?.resume());
 document.addEventListener("keydown", handleKey);
+matches.resume();

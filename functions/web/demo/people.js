@@ -16,21 +16,24 @@ const LOUDSPEAKER = "M4 10v4h3l4.5 4V6L7 10zM15.5 9a4 4 0 0 1 0 6M18 6.5a8 8 0 0
  *   name: HTMLElement, doing: HTMLElement, slider: HTMLInputElement | null }} Tile
  */
 
+/**
+ * `opponents` are here and not heard; `alone` is what somebody reads who is alone.
+ *
+ * @typedef {{ volumeOf: (id: string) => number, setVolume: (id: string, volume: number) => void,
+ *   opponents: ReadonlySet<string>, alone: string }} PeopleOptions
+ */
+
 export class People {
   #list = byId("people");
   /** @type {Map<string, Tile>} */
   #tiles = new Map();
-  #nobody = nobodyTile();
-  #volumeOf;
-  #setVolume;
+  #nobody;
+  #options;
 
-  /**
-   * @param {(id: string) => number} volumeOf
-   * @param {(id: string, volume: number) => void} setVolume
-   */
-  constructor(volumeOf, setVolume) {
-    this.#volumeOf = volumeOf;
-    this.#setVolume = setVolume;
+  /** @param {PeopleOptions} options */
+  constructor(options) {
+    this.#options = options;
+    this.#nobody = nobodyTile(options.alone);
     this.#list.replaceChildren();
   }
 
@@ -74,7 +77,8 @@ export class People {
     const name = make("h3");
     const state = make("p", "doing");
     tile.append(avatar, name, state);
-    const slider = person.self ? null : this.#addVolume(tile, person.id);
+    const isHeard = !person.self && !this.#options.opponents.has(person.id);
+    const slider = isHeard ? this.#addVolume(tile, person.id) : null;
     const made = { tile, avatar, letters, badge, name, doing: state, slider };
     this.#tiles.set(person.id, made);
     return made;
@@ -87,7 +91,7 @@ export class People {
   #addVolume(tile, id) {
     const slider = document.createElement("input");
     Object.assign(slider, { type: "range", min: "0", max: "200", step: "5" });
-    slider.value = String(Math.round(this.#volumeOf(id) * 100));
+    slider.value = String(Math.round(this.#options.volumeOf(id) * 100));
     const shown = make("output", "", `${slider.value}%`);
     shown.setAttribute("aria-hidden", "true");
     const tell = () => {
@@ -96,7 +100,7 @@ export class People {
       slider.style.setProperty("--fill", `${Number(slider.value) / 2}%`);
     };
     slider.addEventListener("input", () => {
-      this.#setVolume(id, Number(slider.value) / 100);
+      this.#options.setVolume(id, Number(slider.value) / 100);
       tell();
     });
     tell();
@@ -118,7 +122,7 @@ export class People {
     say(tile.letters, initials(person.name));
     say(tile.name, person.self ? `${person.name} (you)` : person.name);
     tile.name.title = person.name;
-    say(tile.doing, doing(person));
+    say(tile.doing, this.#options.opponents.has(person.id) ? "Other team" : doing(person));
     tile.slider?.setAttribute("aria-label", `Volume of ${person.name}`);
     tile.badge.hidden = !silent;
     const wanted = person.deafened ? DEAFENED : MUTED;
@@ -129,9 +133,10 @@ export class People {
   }
 }
 
-function nobodyTile() {
+/** @param {string} words */
+function nobodyTile(words) {
   const tile = make("li", "person nobody");
   tile.append(make("h3", "", "Nobody else here yet"));
-  tile.append(make("p", "", "Send the invite link, or open it in a second tab."));
+  tile.append(make("p", "", words));
   return tile;
 }

@@ -21,6 +21,19 @@ import { VoiceRoom } from "./room.js";
  * @typedef {import("./chat-channel.js").ChatState} ChatState
  * @typedef {import("./chat-messages.js").ChannelSettings} ChannelSettings
  * @typedef {import("./chat-outbox.js").Draft} Draft
+ * @typedef {import("./matchmaker.js").MatchmakerOptions} MatchmakerOptions
+ * @typedef {import("./matchmaker.js").QueueOptions} QueueOptions
+ * @typedef {import("./match.js").JoinedMatch} JoinedMatch
+ * @typedef {import("./match.js").MatchVoiceOptions} MatchVoiceOptions
+ * @typedef {import("./match-ticket.js").PlayerDetails} PlayerDetails
+ * @typedef {import("./match-ticket.js").TicketDetail} TicketDetail
+ * @typedef {import("./match-ticket.js").TicketEvents} TicketEvents
+ * @typedef {import("./match-ticket.js").TicketHandlers} TicketHandlers
+ * @typedef {import("./match-messages.js").Invitation} Invitation
+ * @typedef {import("./match-messages.js").Member} Member
+ * @typedef {import("./match-messages.js").ModeExplanation} ModeExplanation
+ * @typedef {import("./match-messages.js").QueueRules} QueueRules
+ * @typedef {import("./match-messages.js").Team} Team
  */
 
 /**
@@ -39,6 +52,9 @@ export async function joinRoom(options) {
 
 export { Chat, roomChannel } from "./chat.js";
 export { ChatChannel } from "./chat-channel.js";
+export { Match } from "./match.js";
+export { MatchTicket } from "./match-ticket.js";
+export { Matchmaker } from "./matchmaker.js";
 export { PHRASES, phraseText } from "./phrases.js";
 export { problemText } from "./problem-text.js";
 export { VoiceRoom } from "./room.js";

@@ -34,6 +34,9 @@ export const SLOTS_MAX = 16;
  *   | Ended} RelayMessage
  */
 
+/** Begins the id that stands for the player of a session without one. */
+export const NAMELESS = "~";
+
 /** @type {Set<EndReason>} */
 const END_REASONS = new Set([
   "kicked",
@@ -150,10 +153,14 @@ function readChat(value) {
  * @returns {Peer | null}
  */
 function readPeer(value) {
-  if (!isObject(value) || !isId(value.id) || typeof value.player !== "string") return null;
+  if (!isObject(value) || !isId(value.id)) return null;
+  // Who has said no hello has no player: not yet, or never, as a WHIP client. No player's id begins
+  // with a tilde.
+  const { player = `${NAMELESS}${value.id}` } = value;
+  if (typeof player !== "string") return null;
   return {
     id: value.id,
-    player: value.player,
+    player,
     name: typeof value.name === "string" ? value.name : "",
     channels: listOf(value.channels, (item) => (typeof item === "string" ? item : null)) ?? [],
     muted: value.muted === true,

@@ -105,6 +105,70 @@ const SENTENCES = {
     "There are too many of these already.",
     "Davon gibt es schon zu viele.",
   ],
+  "game-server-only": [
+    "Only a game server may do this.",
+    "Das darf nur ein Spielserver.",
+  ],
+  "unknown-queue": [
+    "This queue does not exist.",
+    "Diese Warteschlange gibt es nicht.",
+  ],
+  "unknown-mode": [
+    "This queue does not have this mode.",
+    "Diese Warteschlange hat diesen Modus nicht.",
+  ],
+  "rules-invalid": [
+    "The rules of this queue are not valid.",
+    "Die Regeln dieser Warteschlange sind nicht gültig.",
+  ],
+  "rules-outdated": [
+    "The queue has newer rules already.",
+    "Die Warteschlange hat schon neuere Regeln.",
+  ],
+  "party-too-large": [
+    "Your party is too large for this mode.",
+    "Deine Gruppe ist zu groß für diesen Modus.",
+  ],
+  "ticket-invalid": [
+    "No match is possible for your party in this mode.",
+    "Für deine Gruppe ist in diesem Modus kein Spiel möglich.",
+  ],
+  "already-queued": [
+    "Somebody of your party is looking for a match already.",
+    "Jemand aus deiner Gruppe sucht schon ein Spiel.",
+  ],
+  "unknown-ticket": [
+    "This search is over.",
+    "Diese Suche ist vorbei.",
+  ],
+  "ticket-expired": [
+    "You were away too long and lost your place. Search again.",
+    "Du warst zu lange weg und hast deinen Platz verloren. Suche noch einmal.",
+  ],
+  "not-in-party": [
+    "You are not in this party.",
+    "Du bist nicht in dieser Gruppe.",
+  ],
+  "not-leader": [
+    "Only the leader of the party may do this.",
+    "Das darf nur, wer die Gruppe leitet.",
+  ],
+  "unknown-match": [
+    "This match is over.",
+    "Dieses Spiel ist vorbei.",
+  ],
+  "not-accepted": [
+    "Not everybody accepted this match.",
+    "Nicht alle haben dieses Spiel angenommen.",
+  ],
+  "not-in-match": [
+    "You do not play in this match.",
+    "Du spielst in diesem Spiel nicht mit.",
+  ],
+  "match-not-running": [
+    "This match is not running.",
+    "Dieses Spiel läuft gerade nicht.",
+  ],
   "body-invalid": [
     "The service did not understand the request. Update the game.",
     "Der Dienst hat die Anfrage nicht verstanden. Aktualisiere das Spiel.",

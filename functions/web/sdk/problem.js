@@ -80,7 +80,13 @@ export function problemFrom(status, body, retryAfter = null) {
 const PASSING_STATUS = new Set([408, 409, 425, 429]);
 
 /** Failures of this side that no repetition heals. */
-const FINAL_PROBLEMS = new Set(["kicked", "replaced", "left", "not-supported"]);
+const FINAL_PROBLEMS = new Set([
+  "kicked",
+  "replaced",
+  "left",
+  "not-supported",
+  "match-not-running",
+]);
 
 /**
  * Whether a failed attempt is worth another one. A refused token or request stays refused; an

@@ -2,6 +2,8 @@
 
 /** @import { Peer, RelayMessage } from "./messages.js" */
 
+import { NAMELESS } from "./messages.js";
+
 /**
  * One relay's view of the room. Never changed in place.
  *
@@ -92,6 +94,8 @@ export function participantsOf(view) {
   const byPlayer = new Map();
   for (const peer of [...view.peers.values()].sort((a, b) => a.id - b.id)) {
     const slot = view.slots.indexOf(peer.id);
+    // Most are about to say who they are; whoever does not is shown when he is heard.
+    if (peer.player.startsWith(NAMELESS) && slot < 0) continue;
     byPlayer.set(peer.player, {
       id: peer.player,
       name: peer.name || peer.player,

@@ -5,7 +5,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { chatRig } from "./chat-rig.js";
-import { FINE, ME } from "./fake-chat.js";
+import { ME } from "./fake-chat.js";
+import { FINE } from "./fake-service.js";
 
 /** @import { ChatMessage } from "../sdk/chat-view.js" */
 

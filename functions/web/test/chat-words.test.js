@@ -26,6 +26,12 @@ test("a message says what it holds", () => {
   assert.equal(words.contentOf(notice, EN), "boss fight");
 });
 
+test("a channel of a match is told by who reads it", () => {
+  assert.equal(words.channelWords("room~match-1~team-a", true), "Your team");
+  assert.equal(words.channelWords("room~match-1~all", false), "Everybody");
+  assert.equal(words.channelWords("room~match-1~spectators", false), "spectators");
+});
+
 test("settings are told in whole units", () => {
   const slow = (/** @type {number} */ slowS) => words.settingsWords({ locked: false, slowS });
   assert.match(slow(1), /every second\./);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { chatRig } from "./chat-rig.js";
-import { FakeChat, FINE } from "./fake-chat.js";
+import { FakeChat } from "./fake-chat.js";
+import { FINE } from "./fake-service.js";
 
 /** @import { ChatChannel } from "../sdk/chat-channel.js" */
 

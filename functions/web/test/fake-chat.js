@@ -1,9 +1,8 @@
 // A chat service in memory with the API's rules as far as a client can see them: numbers, keys,
-// versions, pages, waiting, blocks. And the ways in which a network can fail it.
+// versions, pages, waiting, blocks.
 
-/** @import { VirtualClock } from "./virtual.js" */
+import { FakeService, problem, reply, tokenOf } from "./fake-service.js";
 
-const PREFIX = "https://lifeverse.dev/problems/";
 export const ME = "p-me";
 export const CHANNEL = "room~lobby~main";
 
@@ -11,17 +10,9 @@ export const CHANNEL = "room~lobby~main";
  * @typedef {{ seq: number, at_ms: number, version: number, author?: string, name?: string,
  *   text?: string, phrase?: string, system?: unknown, reply_to?: number, deleted?: string,
  *   edited_at_ms?: number, reactions?: unknown[] }} Stored
- *
- * `lose` is the chance that a request does not arrive, `loseReply` that its reply does not,
- * `busy` that the service is overloaded.
- *
- * @typedef {{ lose: number, loseReply: number, busy: number, delayMs: number }} Weather
  */
 
-/** @type {Weather} */
-export const FINE = { lose: 0, loseReply: 0, busy: 0, delayMs: 5 };
-
-export class FakeChat {
+export class FakeChat extends FakeService {
   /** @type {Stored[]} */
   messages = [];
   /** @type {Map<string, number>} */
@@ -36,33 +27,15 @@ export class FakeChat {
   presence = null;
   /** Whether a request for what comes next waits for it. */
   waits = true;
-  /** Every request as "METHOD path". @type {string[]} */
-  requests = [];
   /** A problem that answers the next post, and for how many seconds to wait. */
   refusals = /** @type {{ problem: string, status: number, retryAfter?: number }[]} */ ([]);
-  /** Tokens that are not good any more. @type {Set<string>} */
-  expired = new Set();
-  online = true;
-  weather = FINE;
-  #clock;
-  #random;
   /** What the relay is handed. @type {(event: any) => void} */
   push = () => {};
-
-  /**
-   * @param {VirtualClock} clock
-   * @param {() => number} random
-   */
-  constructor(clock, random) {
-    this.#clock = clock;
-    this.#random = random;
-  }
 
   /** A token as the dev endpoint makes them. @param {string[]} permissions */
   static token(permissions = ["speak", "listen", "chat"], serial = 0) {
     const grants = [{ room: "lobby", channels: ["*"], permissions }];
-    const payload = JSON.stringify({ sub: ME, name: "Mé", serial, grants });
-    return `e30.${Buffer.from(payload).toString("base64url")}.sig`;
+    return tokenOf({ sub: ME, name: "Mé", serial, grants });
   }
 
   get lastSeq() {
@@ -88,9 +61,9 @@ export class FakeChat {
   /** @param {Partial<Stored>} content */
   post(content) {
     // Numbers jump where everything had expired.
-    const jump = this.#random() < 0.01 ? 63 : 0;
+    const jump = this.random() < 0.01 ? 63 : 0;
     const seq = this.lastSeq + 1 + jump;
-    const message = { seq, at_ms: this.#clock.nowMs, version: 1, ...content };
+    const message = { seq, at_ms: this.clock.nowMs, version: 1, ...content };
     this.messages.push(message);
     this.push({ kind: "posted", message: { ...message }, tail: `tail-${seq}` });
     return message;
@@ -121,36 +94,15 @@ export class FakeChat {
     this.push({ kind: "reacted", seq, player, reaction, added });
   }
 
-  // ---- the network ----------------------------------------------------------------------------
+  // ---- the routes -----------------------------------------------------------------------------
 
-  /** @param {string} url @param {RequestInit} init @returns {Promise<Response>} */
-  fetch = async (url, init) => {
-    const { signal } = init;
-    const unreachable = new TypeError("network");
-    const trip = () => {
-      const ms = this.#random() * this.weather.delayMs;
-      return this.#clock.sleep(ms, signal ?? undefined);
-    };
-    if (!this.online || this.#random() < this.weather.lose) {
-      await trip();
-      throw unreachable;
-    }
-    await trip();
-    if (signal?.aborted) throw unreachable;
-    this.requests.push(`${init.method} ${url}`);
-    const reply = await this.#answer(url, init);
-    const isLost = this.#random() < this.weather.loseReply;
-    await trip();
-    if (isLost || !this.online || signal?.aborted) throw unreachable;
-    return reply;
-  };
-
-  /** @param {string} url @param {RequestInit} init */
-  async #answer(url, { method, headers, body, signal }) {
-    const authorization = /** @type {Record<string, string>} */ (headers).authorization ?? "";
-    if (this.expired.has(authorization)) return problem(401, "token-expired");
-    if (this.#random() < this.weather.busy) return problem(503, "overloaded", 1);
-    const { pathname, searchParams } = new URL(url, "http://edge.test");
+  /**
+   * @override
+   * @protected
+   * @param {URL} url
+   * @param {RequestInit} init
+   */
+  async answer({ pathname, searchParams }, { method, body, signal }) {
     const json = typeof body === "string" ? JSON.parse(body) : null;
     if (pathname === "/v1/chat/blocks") return reply(200, { players: [...this.blocked] });
     if (pathname.startsWith("/v1/chat/blocks/")) return this.#block(method, pathname);
@@ -205,15 +157,15 @@ export class FakeChat {
     };
     const [after, before] = [number("after"), number("before")];
     const limit = Math.min(number("limit") ?? 50, 100);
-    const untilMs = this.#clock.nowMs + (this.waits ? (number("wait") ?? 0) * 1000 : 0);
+    const untilMs = this.clock.nowMs + (this.waits ? (number("wait") ?? 0) * 1000 : 0);
     const look = () => {
       const all = this.messages;
       if (after !== null) return all.filter(({ seq }) => seq > after).slice(0, limit);
       return all.filter(({ seq }) => before === null || seq < before).slice(-limit);
     };
     let found = look();
-    while (after !== null && found.length === 0 && this.#clock.nowMs < untilMs) {
-      await this.#clock.sleep(250, signal);
+    while (after !== null && found.length === 0 && this.clock.nowMs < untilMs) {
+      await this.clock.sleep(250, signal);
       if (signal?.aborted) break;
       found = look();
     }
@@ -251,19 +203,4 @@ export class FakeChat {
     else this.blocked.delete(player);
     return reply(204);
   }
-}
-
-/** @param {number} status @param {unknown} [value] */
-function reply(status, value) {
-  // As it was at this moment, whatever changes before it is read.
-  const text = value === undefined ? "" : JSON.stringify(value);
-  return new Response(status === 204 ? null : text, { status });
-}
-
-/** @param {number} status @param {string} name @param {number} [retryAfter] */
-function problem(status, name, retryAfter) {
-  const headers = new Headers();
-  if (retryAfter !== undefined) headers.set("retry-after", String(retryAfter));
-  const body = { type: PREFIX + name, title: name, status, detail: name };
-  return new Response(JSON.stringify(body), { status, headers });
 }

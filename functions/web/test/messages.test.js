@@ -67,7 +67,7 @@ const BAD = [
   '{"type":"pong","id":"1"}',
   '{"type":"welcome","participants":[]}',
   '{"type":"welcome","participant":1,"participants":{}}',
-  '{"type":"welcome","participant":1,"participants":[{"id":1}]}',
+  '{"type":"welcome","participant":1,"participants":[{"id":1,"player":7}]}',
   '{"type":"roster","joined":[null]}',
   '{"type":"roster","left":["1"]}',
   '{"type":"slots","slots":[{"slot":16,"participant":1}]}',

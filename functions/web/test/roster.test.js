@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { everybody, leftBehind, playersOf, slotGains } from "../sdk/handover.js";
+import { parseMessage } from "../sdk/messages.js";
 import { emptyView, participantsOf, playersInSlots, reduce } from "../sdk/roster.js";
 
 /** @import { RelayMessage } from "../sdk/messages.js" */
@@ -150,4 +151,24 @@ test("volume follows the player through the slots", () => {
   const moved = { slot: 2, participant: 1 };
   const { view } = reduce(first, { type: "slots", slots: [{ slot: 0, participant: null }, moved] });
   assert.deepEqual(slotGains(view, volumes), [1, 1, 0.25, 1]);
+});
+
+test("one who has not said who he is does not hide the others, and shows when heard", () => {
+  const participants = '{"id":1,"player":"me"},{"id":2},{"id":3,"player":"ann"}';
+  const text = `{"type":"welcome","participant":1,"participants":[${participants}]}`;
+  const welcome = parseMessage(text);
+  assert.ok(welcome);
+  const { view } = reduce(emptyView(4), welcome);
+  const ids = (/** @type {import("../sdk/roster.js").RoomView} */ of) =>
+    participantsOf(of).map(({ id }) => id);
+  assert.deepEqual(ids(view), ["me", "ann"]);
+  const heard = reduce(view, { type: "slots", slots: [{ slot: 0, participant: 2 }] }).view;
+  assert.deepEqual(ids(heard), ["me", "ann", "~2"]);
+  const joined = parseMessage('{"type":"roster","joined":[{"id":4},{"id":5,"player":"bob"}]}');
+  assert.ok(joined);
+  const late = parseMessage('{"type":"roster","changed":[{"id":4,"player":"cyd"}]}');
+  assert.ok(late);
+  const both = reduce(reduce(view, joined).view, late).view;
+  assert.deepEqual(ids(both), ["me", "ann", "bob", "cyd"]);
+  assert.equal(parseMessage('{"type":"roster","joined":[{"id":4,"player":7}]}'), null);
 });

@@ -27,7 +27,7 @@ pub(super) async fn explain<H: Ports, S: Store>(
         let lease = caller.lease(&queue, at.shard).await?;
         let lease = lease.map(|held| held.value).unwrap_or_default();
         let shards = group(&queue, at.shard, u64::from(queue.shards));
-        let scene = caller.scene(&queue, &shards, caller.now_ms).await?;
+        let scene = caller.scene(&queue, &shards, "", caller.now_ms).await?;
         let known = known(players(&scene.free));
         for rules in queue
             .modes

@@ -13,7 +13,7 @@ use super::Ports;
 use super::caller::Caller;
 use super::details::{Known, core_ticket, known};
 use super::items::Held;
-use super::pool::{Lease, Turn, group, looks_again};
+use super::pool::{Lease, Turn, group, is_settled, looks_again};
 use super::queue::Queue;
 use super::ticket::{Claim, Member, State, Ticket, TicketRef};
 use crate::matcher::{Region, World, form};
@@ -31,6 +31,8 @@ pub(super) struct Scene {
     /// Running matches that take players: their tickets in the pool.
     pub(super) open: Vec<(TicketRef, Held<Ticket>)>,
     pub(super) regions: Vec<Region>,
+    /// Sort key of the oldest ticket of the first shard of which something may still come.
+    oldest: String,
 }
 
 impl<H: Ports, S: Store> Caller<'_, H, S> {
@@ -45,7 +47,8 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             return Ok(None);
         };
         let shards = group(queue, shard, turn.lease.passes);
-        let mut scene = self.scene(queue, &shards, turn.before_ms).await?;
+        let (oldest, before_ms) = (turn.lease.oldest.clone(), turn.before_ms);
+        let mut scene = self.scene(queue, &shards, &oldest, before_ms).await?;
         let (tickets, arrived) = (scene.free.len(), arrivals(&scene.free, turn.before_ms));
         let before = scene.free.clone();
         let mut formed = self.fill_open(queue, &turn.lease, &mut scene).await?;
@@ -59,6 +62,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             .map(|(_, (_, held))| self.now_ms.saturating_sub(held.value.since_ms) / 1000)
             .map(|wait_s| u32::try_from(wait_s).unwrap_or(u32::MAX))
             .collect();
+        turn.lease.oldest = std::mem::take(&mut scene.oldest);
         // What was seen is worth a write only when there is news.
         if formed > 0 || tickets as u64 > 2 * turn.lease.tickets() {
             turn.lease.note(turn.before_ms, tickets, arrived, &waits);
@@ -72,15 +76,23 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         &self,
         queue: &Queue,
         shards: &[u32],
+        oldest: &str,
         before_ms: u64,
     ) -> Result<Scene, Refusal> {
         let mut scene = Scene {
             free: Free::new(),
             open: Vec::new(),
             regions: self.regions().await?,
+            oldest: String::new(),
         };
         let mut doubtful: Vec<Claim> = Vec::new();
-        for (at, held) in self.pool(queue, shards).await? {
+        let own = shards[0];
+        for (at, held) in self.pool(queue, shards, oldest).await? {
+            // They come by age.
+            let is_open = at.shard == own && !is_settled(&held.value, before_ms);
+            if is_open && scene.oldest.is_empty() {
+                scene.oldest = at.sort();
+            }
             match &held.value.state {
                 State::Waiting => {
                     scene.free.insert(at.id(), (at, held));

@@ -14,7 +14,7 @@ use super::Ports;
 use super::caller::Caller;
 use super::items::{self, Held, unchanged};
 use super::queue::Queue;
-use super::ticket::{SORT_PREFIX, Ticket, TicketRef, pool_partition};
+use super::ticket::{SORT_PREFIX, State, Ticket, TicketRef, pool_partition};
 
 /// Most tickets that one pass goes through; the oldest come first.
 const MAX_TICKETS: usize = 20_000;
@@ -23,6 +23,8 @@ const PASS_MS: (u64, u64) = (250, 2_000);
 /// How much one pass moves the rate of arrivals.
 const SMOOTHING: f64 = 0.2;
 const MINUTE_MS: u64 = 60_000;
+/// How long after its match must be decided a claimed ticket is read on, in milliseconds.
+const SETTLED_MS: u64 = 2_000;
 /// Waits that are remembered.
 const MAX_WAITS: usize = 32;
 /// How long the lease is remembered, in milliseconds.
@@ -45,6 +47,9 @@ pub(super) struct Lease {
     /// What tickets waited that were matched lately, seconds.
     #[serde(rename = "w", default, skip_serializing_if = "Vec::is_empty")]
     pub(super) waits_s: Vec<u32>,
+    /// Sort key of the oldest ticket of which something may still come: older ones are not read.
+    #[serde(rename = "o", default, skip_serializing_if = "String::is_empty")]
+    pub(super) oldest: String,
     /// Tickets that were there last.
     #[serde(rename = "t", default)]
     tickets: u64,
@@ -140,16 +145,21 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         items::put(self.store, self.now_ms, key, lease, expires, condition).await
     }
 
-    /// The tickets of some shards.
+    /// The tickets of some shards; of the first one, only those from a sort key on.
     pub(super) async fn pool(
         &self,
         queue: &Queue,
         shards: &[u32],
+        oldest: &str,
     ) -> Result<Vec<(TicketRef, Held<Ticket>)>, StoreError> {
         let mut found = Vec::new();
-        for &shard in shards {
+        for (number, &shard) in shards.iter().enumerate() {
             let partition = pool_partition(&queue.name, shard);
-            let bounds = (SORT_PREFIX, "t#~");
+            let from = match number {
+                0 => SORT_PREFIX.max(oldest),
+                _ => SORT_PREFIX,
+            };
+            let bounds = (from, "t#~");
             let most = MAX_TICKETS - found.len();
             let items = items::range(self.store, self.now_ms, &partition, bounds, most).await?;
             for item in items {
@@ -159,6 +169,16 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             }
         }
         Ok(found)
+    }
+}
+
+/// Whether anything may still come of a ticket. What is claimed counts until a pass has looked what
+/// came of its match.
+pub(super) fn is_settled(ticket: &Ticket, before_ms: u64) -> bool {
+    match &ticket.state {
+        State::Gathering | State::Waiting | State::Backfill(_) => false,
+        State::Claimed(claim) => claim.until_ms + SETTLED_MS < before_ms,
+        State::Ended(_) => true,
     }
 }
 

@@ -244,7 +244,7 @@ impl TicketRef {
         pool_partition(&self.queue, self.shard)
     }
 
-    fn sort(&self) -> String {
+    pub(super) fn sort(&self) -> String {
         format!("{SORT_PREFIX}{}", self.rest)
     }
 }

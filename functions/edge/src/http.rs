@@ -117,6 +117,11 @@ impl Response {
             .map(|(_, value)| value.as_ref())
     }
 
+    /// Reply of a host that answers in place of a function.
+    pub fn of_host(refusal: &Refusal) -> Self {
+        Self::refused(refusal, "").with("access-control-allow-origin", "*")
+    }
+
     /// Reply to a refusal; `scheme` is what a 401 asks for.
     fn refused(refusal: &Refusal, scheme: &'static str) -> Self {
         let kind = refusal.kind;

@@ -14,6 +14,7 @@
     reason = "see Send above: callers are generic, so the auto trait follows the adapter"
 )]
 
+pub mod allowed_hosts;
 pub mod blocks;
 pub mod config;
 pub mod directory;

@@ -11,10 +11,12 @@ pub const MAX_KEY_BYTES: usize = 512;
 pub const MAX_VALUE_BYTES: usize = 256 * 1024;
 /// Most writes of one commit.
 pub const MAX_COMMIT_WRITES: usize = 25;
+/// Most bytes of keys and values in one commit; DynamoDB takes twice that.
+pub const MAX_COMMIT_BYTES: usize = 2 * 1024 * 1024;
 /// Most items that one query returns.
 pub const MAX_QUERY_ITEMS: usize = 2_000;
 
-/// Where an item is.
+/// Where an item is. Neither part is empty: DynamoDB has no such keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key<'a> {
     /// Items of one partition are ordered and can be queried together.
@@ -207,15 +209,24 @@ impl Put<'_> {
 
 impl Write<'_> {
     /// # Errors
-    /// [`StoreError::TooLarge`] when there are too many writes, or one is over its limit.
+    /// [`StoreError::TooLarge`] when there are too many writes or bytes, or one is over its limit.
     pub fn check_all(writes: &[Self]) -> Result<(), StoreError> {
-        if writes.len() > MAX_COMMIT_WRITES {
+        let bytes: usize = writes.iter().map(Write::bytes).sum();
+        if writes.len() > MAX_COMMIT_WRITES || bytes > MAX_COMMIT_BYTES {
             return Err(StoreError::TooLarge);
         }
         writes.iter().try_for_each(|write| match write {
             Write::Put(put) => put.check(),
             Write::Delete(delete) => delete.key.check(),
         })
+    }
+
+    fn bytes(&self) -> usize {
+        let (key, value) = match self {
+            Write::Put(put) => (put.key, put.value.len()),
+            Write::Delete(delete) => (delete.key, 0),
+        };
+        key.partition.len() + key.sort.len() + value
     }
 }
 

@@ -5,7 +5,6 @@
 //! [`Limits`]. The binary of the same name is a thin shell around this library; tests start it in
 //! their own process on port 0.
 
-mod allowed_hosts;
 mod bindings;
 mod clock;
 mod config;

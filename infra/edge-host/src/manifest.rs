@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use edge::allowed_hosts::AllowedHosts;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::allowed_hosts::AllowedHosts;
 use crate::route::{Pattern, Routes};
 use crate::variables::{self, Declaration, Values};
 

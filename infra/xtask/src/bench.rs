@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::cli::Parsed;
 use crate::workspace::Workspace;
-use crate::{components, install, process};
+use crate::{components, install, lambda, process};
 
 /// A benchmark: the binary `bench-NAME` of a package.
 struct Bench {
@@ -18,7 +18,7 @@ struct Bench {
     serves: bool,
 }
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     Bench {
         name: "join",
         package: "e2e",
@@ -44,6 +44,12 @@ const BENCHES: [Bench; 5] = [
         serves: true,
     },
     Bench {
+        name: "edge",
+        package: "scenarios",
+        starts: &["edge-host"],
+        serves: true,
+    },
+    Bench {
         name: "match",
         package: "matchbench",
         starts: &[],
@@ -62,6 +68,10 @@ pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
     if bench.serves {
         println!("components");
         components::build(workspace)?;
+    }
+    if bench.name == "edge" {
+        println!("functions for Lambda");
+        lambda::build_to_measure(workspace)?;
     }
     println!("{binary}");
     let mut build = workspace.cargo(&["build", "--package", bench.package, "--bins"]);

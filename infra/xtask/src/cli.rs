@@ -137,6 +137,15 @@ pub(crate) const COMMANDS: &[Command] = &[
         flags: &[],
     },
     Command {
+        name: "lambda",
+        summary: "build the functions for AWS Lambda and print their sizes",
+        detail: "For x86_64 and arm64, as target/lambda/ARCH/NAME/bootstrap.zip. Fails when one\n\
+                 is over 4 MB. cargo-lambda and the C compiler that it needs are installed into\n\
+                 target/venv-aws.",
+        words: &[],
+        flags: &[],
+    },
+    Command {
         name: "token",
         summary: "mint a development token for a player and a room",
         detail: "Signed with the key that `cargo xtask up` made; prints the token alone.",
@@ -166,14 +175,15 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        summary: "measure: `cargo xtask bench join|chat|relay|match`",
+        summary: "measure: `cargo xtask bench join|chat|edge|relay|queue|match`",
         detail: "join: requests per second and p50/p99 of a join, and the time from join to the\n\
                  first RTP packet. chat: posts per second, p50/p99, store items and dollars,\n\
-                 and the time from POST to 1,000 readers. relay: what forwarding, holding and\n\
-                 admitting take, next to what the kernel alone takes. match: passes of the\n\
-                 matcher, and a simulated day with charts. Prints, and writes JSON under\n\
-                 target/bench/.",
-        words: &["join", "chat", "relay", "queue", "match"],
+                 and the time from POST to 1,000 readers. edge: time, cold starts, memory,\n\
+                 units and dollars per route, on edge-host and as built for Lambda. relay: what\n\
+                 forwarding, holding and admitting take, next to what the kernel alone takes.\n\
+                 match: passes of the matcher, and a simulated day with charts. Prints, and\n\
+                 writes JSON under target/bench/.",
+        words: &["join", "chat", "edge", "relay", "queue", "match"],
         flags: &[switch(
             "--quick",
             "relay, chat, match: under a minute, less exact",

@@ -30,10 +30,10 @@ fn say(what: &str, why: &str) {
     println!("installing: {what} ({why})");
 }
 
-/// The Wasm target of the toolchain that cargo uses here.
-pub(crate) fn wasm_target(workspace: &Workspace) -> Result<()> {
+/// A target of the toolchain that cargo uses here.
+pub(crate) fn target(workspace: &Workspace, target: &str, why: &str) -> Result<()> {
     let output = Command::new("rustc")
-        .args(["--print", "target-libdir", "--target", WASM_TARGET])
+        .args(["--print", "target-libdir", "--target", target])
         .current_dir(&workspace.root)
         .output()
         .context("rustc does not start")?;
@@ -41,18 +41,20 @@ pub(crate) fn wasm_target(workspace: &Workspace) -> Result<()> {
     if output.status.success() && Path::new(&folder).is_dir() {
         return Ok(());
     }
-    say(
-        &format!("the Rust target {WASM_TARGET}"),
-        "components are built for it",
-    );
+    say(&format!("the Rust target {target}"), why);
     if find_program(&["rustup"]).is_none() {
-        bail!("rustup is not here; install the standard library of {WASM_TARGET} by hand");
+        bail!("rustup is not here; install the standard library of {target} by hand");
     }
     let mut command = Command::new("rustup");
     command
-        .args(["target", "add", WASM_TARGET])
+        .args(["target", "add", target])
         .current_dir(&workspace.root);
     process::run(&mut command)
+}
+
+/// The target of components.
+pub(crate) fn wasm_target(workspace: &Workspace) -> Result<()> {
+    target(workspace, WASM_TARGET, "components are built for it")
 }
 
 /// CMake, when a crate of the lock file needs it.
@@ -128,9 +130,18 @@ pub(crate) fn npm_packages(folder: &Path) -> Result<()> {
     process::run(&mut command)
 }
 
-/// A Python environment with exactly the packages of `requirements`; returns its interpreter.
-pub(crate) fn python(workspace: &Workspace, requirements: &Path) -> Result<PathBuf> {
-    let folder = workspace.target.join("venv");
+/// The Python environment of the tools for AWS: cargo-lambda with its C compiler, the emulator and
+/// schemathesis. Returns the folder of its programs.
+pub(crate) fn aws_tools(workspace: &Workspace) -> Result<PathBuf> {
+    let requirements = workspace.root.join("tests/scenarios/requirements.txt");
+    let python = python(workspace, "venv-aws", &requirements)?;
+    Ok(python.parent().expect("a file in bin").to_owned())
+}
+
+/// A Python environment in this folder of the target directory, with exactly the packages of
+/// `requirements`; returns its interpreter.
+pub(crate) fn python(workspace: &Workspace, name: &str, requirements: &Path) -> Result<PathBuf> {
+    let folder = workspace.target.join(name);
     let python = folder.join("bin/python");
     let wanted =
         fs::read_to_string(requirements).with_context(|| format!("{}", requirements.display()))?;
@@ -141,11 +152,11 @@ pub(crate) fn python(workspace: &Workspace, requirements: &Path) -> Result<PathB
     if !succeeds(Command::new("python3").args(["-c", "import ensurepip"])) {
         apt(
             &["python3", "python3-venv"],
-            "the aiortc tests run in a virtual environment",
+            "Python packages live in a virtual environment",
         )?;
     }
     say(
-        "Python packages in target/venv",
+        &format!("Python packages in target/{name}"),
         &format!("{}", requirements.display()),
     );
     process::run(

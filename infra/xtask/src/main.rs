@@ -16,6 +16,7 @@ mod deny;
 mod dev;
 mod fuzz;
 mod install;
+mod lambda;
 mod openapi;
 mod ports;
 mod process;
@@ -59,6 +60,7 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
     match command.name {
         "up" => up::run(&workspace, &parsed)?,
         "wasm" => components::build_and_list(&workspace)?,
+        "lambda" => lambda::run(&workspace)?,
         "token" => token::run(&workspace, &parsed)?,
         "test" | "ci" => return check::run(&workspace, &parsed),
         "tidy" => return tidy_command(&workspace, &parsed),

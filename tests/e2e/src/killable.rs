@@ -6,13 +6,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use edge::token::SigningKey;
+use scenarios::tokens::Secrets;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, watch};
 
-use crate::service::{KEY_ID, Secrets, manifest};
+use crate::service::manifest;
 
 /// A policy whose rate limits do not bind, for load.
 pub fn unlimited_policy() -> String {
@@ -84,16 +84,13 @@ impl KillableEdge {
 
 async fn spawn(secrets: &Secrets, state: &Path, listen: SocketAddr) -> Result<(Child, SocketAddr)> {
     let program = binary("edge-host")?;
-    let key_set = SigningKey::new(secrets.signing).key_set_json(KEY_ID);
+    let key_set = secrets.key_set();
     let mut child = Command::new(program)
         .arg("--spin-toml")
         .arg(manifest())
         .args(["--listen", &listen.to_string(), "--state-dir"])
         .arg(state)
-        .env(
-            "SPIN_VARIABLE_FLEET_SECRET",
-            SigningKey::new(secrets.fleet).to_base64(),
-        )
+        .env("SPIN_VARIABLE_FLEET_SECRET", secrets.fleet_base64())
         .env("SPIN_VARIABLE_TOKEN_KEYS", key_set)
         .env("SPIN_VARIABLE_POLICY", unlimited_policy())
         .stdin(Stdio::null())

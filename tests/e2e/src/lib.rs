@@ -2,7 +2,7 @@
 //! joins it as a game would.
 
 pub mod client;
-pub mod http;
+pub use scenarios::http;
 pub mod killable;
 pub mod report;
 pub mod service;

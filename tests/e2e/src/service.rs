@@ -3,98 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use edge::token::{SigningKey, sign};
 use edge_host::{InvocationRecord, RecordSink};
+pub use scenarios::tokens::{Secrets, claims};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
-use wire::claims::{Claims, Grant, Permission, Role};
-use wire::keys::FleetSecret;
 use wire::{RegionName, ShardId};
 
 use crate::http::Http;
-use crate::unix_s;
 
 /// Region of every relay of a test.
 pub const REGION: &str = "dev";
-pub(crate) const KEY_ID: &str = "test";
 /// Usage records that may wait for a test that reads none.
 const LINES_MAX: usize = 4096;
-
-/// Secrets of one service.
-pub struct Secrets {
-    pub(crate) fleet: [u8; 32],
-    pub(crate) signing: [u8; 32],
-}
-
-impl Secrets {
-    /// Fresh ones.
-    pub fn generate() -> Self {
-        let mut secrets = Self {
-            fleet: [0; 32],
-            signing: [0; 32],
-        };
-        for secret in [&mut secrets.fleet, &mut secrets.signing] {
-            getrandom::fill(secret).expect("the system has randomness");
-        }
-        secrets
-    }
-
-    /// The fleet secret.
-    pub fn fleet(&self) -> FleetSecret {
-        FleetSecret::new(self.fleet)
-    }
-
-    /// Signs claims as a game's backend would.
-    pub fn sign(&self, claims: &Claims) -> String {
-        sign(claims, &SigningKey::new(self.signing), KEY_ID)
-    }
-
-    /// A token of `player` for every channel of `room`, one hour long.
-    pub fn token(&self, player: &str, room: &str) -> String {
-        self.sign(&claims(player, room))
-    }
-
-    /// A token of `player` who may also write in every channel of `room`, to everybody and to the
-    /// world.
-    pub fn chat_token(&self, player: &str, room: &str) -> String {
-        let mut claims = claims(player, room);
-        for name in [room, "direct", "world"] {
-            claims.grants.push(Grant {
-                room: name.to_owned(),
-                channels: vec!["*".to_owned()],
-                permissions: vec![Permission::Listen, Permission::Chat],
-            });
-        }
-        self.sign(&claims)
-    }
-
-    /// A token of an operator.
-    pub fn operator_token(&self) -> String {
-        self.sign(&Claims {
-            role: Some(Role::Operator),
-            ..claims("operator", "none")
-        })
-    }
-}
-
-/// Claims that let `player` speak and listen in every channel of `room` for an hour.
-pub fn claims(player: &str, room: &str) -> Claims {
-    Claims {
-        sub: player.parse().expect("a test uses good names"),
-        aud: edge::config::DEFAULT_AUDIENCE.to_owned(),
-        exp: unix_s() + 3600,
-        nbf: None,
-        iat: None,
-        name: Some(format!("Player {player}")),
-        profile: wire::claims::Profile::default(),
-        role: None,
-        grants: vec![Grant {
-            room: room.to_owned(),
-            channels: vec!["*".to_owned()],
-            permissions: vec![Permission::Speak, Permission::Listen],
-        }],
-    }
-}
 
 /// A running edge host.
 pub struct Edge {
@@ -127,8 +47,8 @@ impl Edge {
         let mut config = edge_host::Config::new(manifest(), state.path());
         let (sender, records) = mpsc::unbounded_channel();
         config.records = RecordSink::Channel(sender);
-        let key_set = SigningKey::new(secrets.signing).key_set_json(KEY_ID);
-        let fleet_secret = base64(&secrets.fleet);
+        let key_set = secrets.key_set();
+        let fleet_secret = secrets.fleet_base64();
         config
             .variables
             .insert("fleet_secret".to_owned(), fleet_secret);
@@ -226,9 +146,4 @@ impl Relay {
 /// The manifest of the service.
 pub fn manifest() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../functions/spin.toml")
-}
-
-fn base64(bytes: &[u8; 32]) -> String {
-    // A signing key has the same text form.
-    SigningKey::new(*bytes).to_base64()
 }

@@ -2,8 +2,8 @@
 //! itself. Partitions that it uses begin with `conformance`; they must be empty before.
 
 use crate::store::{
-    Condition, Delete, Direction, Item, Key, MAX_COMMIT_WRITES, MAX_KEY_BYTES, MAX_VALUE_BYTES,
-    Put, Query, Store, StoreError, Write,
+    Condition, Delete, Direction, Item, Key, MAX_COMMIT_BYTES, MAX_COMMIT_WRITES, MAX_KEY_BYTES,
+    MAX_VALUE_BYTES, Put, Query, Store, StoreError, Write,
 };
 use crate::testing::schedule::join_all;
 
@@ -19,6 +19,7 @@ pub async fn check<S: Store>(stores: &[S]) {
     expired_items_are_gone(store).await;
     deletes_obey_versions(store).await;
     queries_are_ordered_and_bounded(store).await;
+    queries_pass_over_the_expired(store).await;
     counters_count(store).await;
     commits_are_all_or_nothing(store).await;
     limits_are_refused(store).await;
@@ -230,6 +231,26 @@ async fn queries_are_ordered_and_bounded<S: Store>(store: &S) {
     );
     assert_eq!(run(Some("c"), Some("d"), 10, Forward).await, [""; 0]);
     assert_eq!(run(None, None, 0, Forward).await, [""; 0]);
+    assert_eq!(run(Some("b"), Some("a"), 10, Forward).await, [""; 0]);
+    assert_eq!(run(Some("a#2"), None, 10, Forward).await, sorts[3..]);
+    assert_eq!(run(None, Some("a"), 10, Forward).await, sorts[..2]);
+    assert_eq!(run(Some(""), None, 1, Forward).await, ["B"]);
+}
+
+/// Items that a query passes over, because they are gone, do not count against its limit, however
+/// many there are: a store that pages reads on.
+async fn queries_pass_over_the_expired<S: Store>(store: &S) {
+    let partition = "conformance-page";
+    let value = vec![1; MAX_VALUE_BYTES];
+    for (sort, end) in [("a", 1), ("b", 9), ("c", 1), ("d", 9), ("e", 1), ("f", 9)] {
+        let item = Key::new(partition, sort);
+        let done = store.put(NOW, expiring(item, &value, Condition::Always, NOW + end));
+        assert_eq!(done.await, Ok(1));
+    }
+    let found = store.query(NOW + 1, Query::all(partition, 2)).await;
+    let found = found.unwrap_or_else(|e| panic!("query: {e}"));
+    let sorts: Vec<&str> = found.iter().map(|item| item.sort.as_str()).collect();
+    assert_eq!(sorts, ["b", "d"]);
 }
 
 async fn counters_count<S: Store>(store: &S) {
@@ -302,6 +323,11 @@ async fn limits_are_refused<S: Store>(store: &S) {
         .map(|sort| Write::Put(put(Key::new(partition, sort), b"", Condition::Always)))
         .collect();
     assert_eq!(store.commit(NOW, &writes).await, Err(StoreError::TooLarge));
+    let heavy: Vec<Write<'_>> = many[..=MAX_COMMIT_BYTES / MAX_VALUE_BYTES]
+        .iter()
+        .map(|sort| Write::Put(put(Key::new(partition, sort), &big[1..], Condition::Always)))
+        .collect();
+    assert_eq!(store.commit(NOW, &heavy).await, Err(StoreError::TooLarge));
     assert_eq!(store.query(NOW, Query::all(partition, 9)).await, Ok(vec![]));
     assert_eq!(store.commit(NOW, &writes[1..]).await, Ok(()));
     let whole = put(

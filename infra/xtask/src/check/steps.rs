@@ -47,6 +47,16 @@ pub(crate) const STEPS: &[Step] = &[
         clippy_wasm,
     ),
     step("rust", "cargo test of the whole workspace", rust),
+    step(
+        "scenarios",
+        "edge-host, Lambda and Spin behave alike",
+        scenarios,
+    ),
+    step(
+        "schema",
+        "requests made from the OpenAPI document find nothing undocumented",
+        schema,
+    ),
     step("sdk", "the browser SDK: types and unit tests", sdk),
     step(
         "browser",
@@ -102,9 +112,33 @@ fn clippy_wasm(workspace: &Workspace, _: &mut Count) -> Result<()> {
 }
 
 fn rust(workspace: &Workspace, count: &mut Count) -> Result<()> {
+    // The store on DynamoDB is tested on an emulator.
+    install::aws_tools(workspace)?;
     build_all(workspace)?;
     let mut command = workspace.cargo(&["test", "--workspace", "--no-fail-fast"]);
     counted(&mut command, Count::of_cargo, count)
+}
+
+fn scenarios(workspace: &Workspace, count: &mut Count) -> Result<()> {
+    install::aws_tools(workspace)?;
+    build_all(workspace)?;
+    let mut command = Command::new(workspace.binary("scenarios"));
+    counted(
+        command.current_dir(&workspace.root),
+        Count::of_last_line,
+        count,
+    )
+}
+
+fn schema(workspace: &Workspace, count: &mut Count) -> Result<()> {
+    install::aws_tools(workspace)?;
+    build_all(workspace)?;
+    let mut command = Command::new(workspace.binary("schema"));
+    counted(
+        command.current_dir(&workspace.root),
+        Count::of_last_line,
+        count,
+    )
 }
 
 fn sdk(workspace: &Workspace, count: &mut Count) -> Result<()> {
@@ -137,7 +171,7 @@ fn browser(workspace: &Workspace, count: &mut Count) -> Result<()> {
 
 fn aiortc(workspace: &Workspace, count: &mut Count) -> Result<()> {
     let folder = workspace.root.join("tests/e2e/aiortc");
-    let python = install::python(workspace, &folder.join("requirements.txt"))?;
+    let python = install::python(workspace, "venv", &folder.join("requirements.txt"))?;
     build_all(workspace)?;
     let rig = Rig::start(workspace)?;
     let mut command = Command::new(python);

@@ -35,6 +35,12 @@ const ROWS: &[Row] = &[
         uses: &["edge", "wire"],
         tests_use: &["rusqlite"],
     },
+    // Its tests start the emulator of AWS as the scenarios do.
+    Row {
+        name: "edge-lambda",
+        uses: &["edge", "wire"],
+        tests_use: &["scenarios"],
+    },
     // Its tests make offers as a real client does.
     Row {
         name: "signalling",
@@ -45,15 +51,19 @@ const ROWS: &[Row] = &[
         "signalling-spin",
         &["signalling", "edge-spin", "edge", "wire"],
     ),
+    row("signalling-lambda", &["signalling", "edge-lambda"]),
     row("fleet", &["edge", "wire"]),
     row("fleet-spin", &["fleet", "edge-spin", "edge", "wire"]),
+    row("fleet-lambda", &["fleet", "edge-lambda"]),
     row("chat", &["edge", "wire"]),
     row("chat-spin", &["chat", "edge-spin", "edge", "wire"]),
+    row("chat-lambda", &["chat", "edge-lambda"]),
     row("matchmaking", &["edge", "wire"]),
     row(
         "matchmaking-spin",
         &["matchmaking", "edge-spin", "edge", "wire"],
     ),
+    row("matchmaking-lambda", &["matchmaking", "edge-lambda"]),
     row("web-spin", &["edge-spin", "edge", "wire"]),
     row("sfu", &[]),
     row("udp", &[]),
@@ -87,6 +97,7 @@ const ROWS: &[Row] = &[
             "udp",
             "relay",
             "edge-host",
+            "scenarios",
         ],
     ),
     // Its tests run a relay and the functions in their own process.
@@ -96,6 +107,7 @@ const ROWS: &[Row] = &[
         tests_use: &["fleet", "relay", "signalling", "tokio"],
     },
     row("matchbench", &["matchmaking", "wire"]),
+    row("scenarios", &["edge", "wire"]),
 ];
 
 /// Crates from outside that only some crates may name, and why. `*` at the end is any ending.
@@ -115,7 +127,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "tokio",
-        &["relay", "edge-host", "e2e"],
+        &["relay", "edge-host", "edge-lambda", "e2e", "scenarios"],
         "everything else is free of a runtime",
     ),
     (
@@ -125,7 +137,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "hyper*",
-        &["relay", "edge-host", "e2e"],
+        &["relay", "edge-host", "edge-lambda", "e2e", "scenarios"],
         "only daemons speak HTTP themselves",
     ),
     ("wasmtime*", &["edge-host"], "one host runs components"),

@@ -56,12 +56,16 @@ impl Http {
         if !media_type.is_empty() {
             request = request.header(CONTENT_TYPE, media_type);
         }
-        let request = request.body(Full::new(body.into()))?;
-        let reply = self
-            .client
-            .request(request)
-            .await
-            .with_context(|| url.to_owned())?;
+        self.request(request.body(Full::new(body.into()))?).await
+    }
+
+    /// Sends any request.
+    ///
+    /// # Errors
+    /// When there is no reply.
+    pub async fn request(&self, request: Request<Full<Bytes>>) -> Result<Reply> {
+        let url = request.uri().to_string();
+        let reply = self.client.request(request).await.context(url)?;
         let (head, body) = reply.into_parts();
         let body = body.collect().await?.to_bytes();
         Ok(Reply {

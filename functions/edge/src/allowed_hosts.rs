@@ -1,12 +1,13 @@
-//! `allowed_outbound_hosts`: where a component may send requests.
+//! Where a function may send requests: the rules of Spin's `allowed_outbound_hosts`, the same on
+//! every host that checks them itself.
 
 use std::net::IpAddr;
 
 use http::Uri;
 
-/// A component's allow list. Empty allows nothing.
+/// A function's allow list. Empty allows nothing.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct AllowedHosts(Vec<Entry>);
+pub struct AllowedHosts(Vec<Entry>);
 
 #[derive(Clone, Debug, PartialEq)]
 struct Entry {
@@ -30,8 +31,11 @@ enum Host {
 }
 
 impl AllowedHosts {
-    /// Reads the entries, templates already expanded; the error says what to change.
-    pub(crate) fn parse(entries: &[String]) -> Result<Self, String> {
+    /// Reads the entries, templates already expanded.
+    ///
+    /// # Errors
+    /// A sentence that names the entry and says what to change.
+    pub fn parse(entries: &[String]) -> Result<Self, String> {
         entries
             .iter()
             .map(|entry| Entry::parse(entry))
@@ -40,7 +44,7 @@ impl AllowedHosts {
     }
 
     /// Whether a request to this URI is allowed.
-    pub(crate) fn allows(&self, uri: &Uri) -> bool {
+    pub fn allows(&self, uri: &Uri) -> bool {
         let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else {
             return false;
         };
@@ -50,8 +54,8 @@ impl AllowedHosts {
         self.0.iter().any(|entry| entry.allows(scheme, host, port))
     }
 
-    /// Whether an entry asks for TLS, which this host does not speak.
-    pub(crate) fn uses_tls(&self) -> bool {
+    /// Whether an entry asks for TLS, which not every host speaks: what goes to relays is sealed.
+    pub fn uses_tls(&self) -> bool {
         self.0
             .iter()
             .any(|entry| entry.scheme.as_deref() == Some("https"))

@@ -1,0 +1,148 @@
+//! The ports of one invocation.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use edge::ports::{
+    Clock, Entropy, RelayLink, Storage, Timer, Unreachable, VariableFault, Variables,
+};
+use tokio::time::Instant;
+use wire::ShardId;
+
+use crate::dynamo::{DynamoStore, Table};
+use crate::permissions::Permissions;
+use crate::relays::Relays;
+use crate::variables::Parameters;
+
+/// Environment variable with the table's name or ARN.
+pub const TABLE: &str = "LIFEVERSE_TABLE";
+/// Environment variable with the path in Parameter Store under which the secrets are.
+pub const PARAMETERS: &str = "LIFEVERSE_PARAMETERS";
+
+/// Time to connect to a service of AWS.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// Time for one attempt of a request to it.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2_000);
+
+/// What outlives an invocation: connections, and secrets for a while.
+#[derive(Debug)]
+pub struct Environment {
+    table: Table,
+    parameters: Parameters,
+    relays: Relays,
+}
+
+/// The ports of one invocation.
+#[derive(Debug)]
+pub struct LambdaHost<'a> {
+    environment: &'a Environment,
+    store: DynamoStore<'a>,
+}
+
+impl Environment {
+    /// Credentials and region from the chain that every program of AWS uses; table, parameters
+    /// and settings from the environment, as far as the permissions list them.
+    ///
+    /// # Errors
+    /// A sentence that names the variable that is missing or wrong.
+    pub async fn load(
+        permissions: &Permissions,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, String> {
+        let required = |name: &str| environment(name).ok_or(format!("{name} is not set"));
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .build();
+        let config = aws_config::from_env().timeout_config(timeouts).load().await;
+        // Retries of the store are made where it is known what may be repeated.
+        let dynamo = aws_sdk_dynamodb::config::Builder::from(&config)
+            .retry_config(RetryConfig::disabled())
+            .build();
+        let table = Table {
+            client: aws_sdk_dynamodb::Client::from_conf(dynamo),
+            name: required(TABLE)?,
+            actions: permissions.table.clone(),
+        };
+        let ssm = aws_sdk_ssm::Client::new(&config);
+        let path = required(PARAMETERS)?;
+        let parameters = Parameters::new(ssm, &path, permissions, environment);
+        let outbound = permissions.outbound.as_deref();
+        let hosts = outbound.and_then(|name| parameters.setting(name));
+        let relays = Relays::new(hosts.unwrap_or_default())?;
+        Ok(Self {
+            table,
+            parameters,
+            relays,
+        })
+    }
+
+    /// Opens what the first request would wait for.
+    pub async fn warm(&self) {
+        self.parameters.warm(now()).await;
+    }
+
+    /// The ports of an invocation that ends at `deadline`.
+    pub fn host(&self, deadline: Instant) -> LambdaHost<'_> {
+        LambdaHost {
+            environment: self,
+            store: DynamoStore::new(&self.table, deadline),
+        }
+    }
+}
+
+/// The monotonic clock.
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Unix time, milliseconds.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a shell reads clocks, in one place"
+)]
+pub(crate) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+impl<'a> Storage for LambdaHost<'a> {
+    type Store = DynamoStore<'a>;
+
+    fn store(&self) -> &Self::Store {
+        &self.store
+    }
+}
+
+impl Clock for LambdaHost<'_> {
+    fn now_ms(&self) -> u64 {
+        unix_ms()
+    }
+}
+
+impl Timer for LambdaHost<'_> {
+    async fn sleep(&self, ms: u64) {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+}
+
+impl Entropy for LambdaHost<'_> {
+    fn fill(&self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("Linux has randomness for every process");
+    }
+}
+
+impl Variables for LambdaHost<'_> {
+    async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault> {
+        self.environment.parameters.get(now(), name).await
+    }
+}
+
+impl RelayLink for LambdaHost<'_> {
+    async fn post(&self, url: &str, shard: &ShardId, sealed: String) -> Result<u16, Unreachable> {
+        self.environment.relays.post(url, shard, sealed).await
+    }
+}

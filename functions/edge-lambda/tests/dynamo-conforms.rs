@@ -1,0 +1,148 @@
+//! The store on DynamoDB against an emulator: the suite of all stores, and what is particular to
+//! DynamoDB.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each file of tests uses a part of it"
+)]
+mod support;
+
+use edge::store::{Condition, Delete, Key, Put, Query, Store, StoreError, Write};
+use edge::testing::conformance;
+use edge_lambda::permissions::TableAction;
+use support::{ALL_ACTIONS, Rig, counts};
+
+fn put<'a>(sort: &'a str, expires_at_ms: Option<u64>) -> Put<'a> {
+    Put {
+        key: Key::new("p", sort),
+        value: b"v",
+        expires_at_ms,
+        condition: Condition::Always,
+    }
+}
+
+#[tokio::test]
+async fn the_store_conforms() {
+    let rig = Rig::start().await;
+    conformance::check(&[rig.store(), rig.store(), rig.store()]).await;
+}
+
+#[tokio::test]
+async fn what_costs_double_is_used_for_several_items_only() {
+    let rig = Rig::start().await;
+    let store = rig.store();
+    let (one, other) = (Write::Put(put("a", None)), Write::Put(put("b", None)));
+    let delete = Write::Delete(Delete {
+        key: Key::new("p", "a"),
+        version: Some(1),
+    });
+    for (writes, wanted) in [
+        (vec![], vec![]),
+        (vec![one], vec![("UpdateItem", 1)]),
+        (vec![delete], vec![("DeleteItem", 1)]),
+        (vec![one, other], vec![("TransactWriteItems", 1)]),
+    ] {
+        rig.proxy.script(&[]);
+        assert_eq!(store.commit(1, &writes).await, Ok(()));
+        assert_eq!(counts(&rig.proxy.seen()), wanted.into_iter().collect());
+    }
+}
+
+#[tokio::test]
+async fn a_long_stretch_of_expired_items_is_crossed_in_few_pages() {
+    let rig = Rig::start().await;
+    let store = rig.store();
+    let sorts: Vec<String> = (0..200).map(|i| format!("{i:04}")).collect();
+    for chunk in sorts.chunks(25) {
+        let writes: Vec<Write<'_>> = chunk
+            .iter()
+            .map(|sort| Write::Put(put(sort, (sort != "0199").then_some(5))))
+            .collect();
+        assert_eq!(store.commit(1, &writes).await, Ok(()));
+    }
+    rig.proxy.script(&[]);
+    let found = store.query(10, Query::all("p", 1)).await.unwrap();
+    assert_eq!(found[0].sort, "0199");
+    let pages = counts(&rig.proxy.seen())["Query"];
+    assert!(pages <= 9, "{pages} pages for 200 items");
+}
+
+#[tokio::test]
+async fn items_carry_the_second_by_which_dynamodb_removes_them() {
+    let rig = Rig::start().await;
+    rig.store().put(1, put("a", Some(5_500))).await.unwrap();
+    let read = async || {
+        let sent = rig.table.client.get_item().table_name("items");
+        let key = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
+        let sent = sent.key("pk", key("p")).key("sk", key("a")).send().await;
+        sent.unwrap().item.unwrap()
+    };
+    let item = read().await;
+    assert_eq!(
+        item["ttl"].as_n().unwrap(),
+        "6",
+        "not before it has expired"
+    );
+    assert_eq!(item["exp"].as_n().unwrap(), "5500");
+    rig.store().put(1, put("a", None)).await.unwrap();
+    let item = read().await;
+    assert!(!item.contains_key("ttl") && !item.contains_key("exp"));
+}
+
+#[tokio::test]
+async fn an_action_that_is_not_listed_is_refused_before_it_is_sent() {
+    let mut rig = Rig::start().await;
+    for left_out in ALL_ACTIONS {
+        rig.table.actions = ALL_ACTIONS
+            .into_iter()
+            .filter(|action| *action != left_out)
+            .collect();
+        let store = rig.store();
+        let key = Key::new("p", "a");
+        let delete = Delete { key, version: None };
+        rig.proxy.script(&[]);
+        let two = [
+            Write::Put(put("a", None)),
+            Write::Delete(Delete {
+                key: Key::new("p", "b"),
+                version: None,
+            }),
+        ];
+        let results = [
+            (TableAction::GetItem, store.get(1, key).await.map(drop)),
+            (
+                TableAction::Query,
+                store.query(1, Query::all("p", 1)).await.map(drop),
+            ),
+            (
+                TableAction::UpdateItem,
+                store.put(1, put("a", None)).await.map(drop),
+            ),
+            (
+                TableAction::UpdateItem,
+                store
+                    .increment(1, Key::new("p", "n"), 1, None)
+                    .await
+                    .map(drop),
+            ),
+            (TableAction::DeleteItem, store.delete(1, delete).await),
+        ];
+        for (action, result) in results {
+            assert_eq!(
+                result.is_err(),
+                action == left_out,
+                "{action:?} without {left_out:?}"
+            );
+        }
+        let needs = [TableAction::UpdateItem, TableAction::DeleteItem];
+        let commit = store.commit(1, &two).await;
+        assert_eq!(commit.is_err(), needs.contains(&left_out), "{left_out:?}");
+        if needs.contains(&left_out) {
+            assert!(matches!(commit, Err(StoreError::Unavailable(_))));
+            assert!(!counts(&rig.proxy.seen()).contains_key("TransactWriteItems"));
+        }
+    }
+}

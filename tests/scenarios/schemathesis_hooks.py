@@ -1,0 +1,5 @@
+"""Session descriptions are text."""
+
+import schemathesis
+
+schemathesis.serializer.alias("application/sdp", "text/plain")

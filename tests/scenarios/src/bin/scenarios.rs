@@ -1,0 +1,62 @@
+//! Runs every scenario against every host and prints a table, a column per host: a step of
+//! `cargo xtask test`. A word after the program's name runs the scenarios that have it in theirs.
+
+#![expect(clippy::print_stdout, reason = "the table is what it is for")]
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use scenarios::hosts::{self, Host};
+use scenarios::suite::{SCENARIOS, Scenario};
+
+/// A scenario is a few requests.
+const SCENARIO_LIMIT: Duration = Duration::from_secs(60);
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let wanted = std::env::args().nth(1).unwrap_or_default();
+    let chosen: Vec<&Scenario> = SCENARIOS
+        .iter()
+        .filter(|scenario| scenario.name.contains(&wanted))
+        .collect();
+    let mut running = vec![hosts::edge_host().await?, hosts::lambda().await?];
+    match hosts::spin().await? {
+        Some(host) => running.push(host),
+        None => println!("spin is not installed: left out"),
+    }
+    let width = chosen.iter().map(|scenario| scenario.name.len()).max();
+    let width = width.unwrap_or(0);
+    let heads: String = running
+        .iter()
+        .map(|host| format!("{:>11}", host.name))
+        .collect();
+    println!("{:<width$}{heads}", "scenario");
+    let (mut passed, mut faults) = (0, Vec::new());
+    for scenario in chosen {
+        print!("{:<width$}", scenario.name);
+        for host in &running {
+            let outcome = run(scenario, host).await;
+            print!("{:>11}", if outcome.is_ok() { "ok" } else { "FAILED" });
+            match outcome {
+                Ok(()) => passed += 1,
+                Err(fault) => faults.push((scenario.name, host.name, fault)),
+            }
+        }
+        println!();
+    }
+    for (scenario, host, fault) in &faults {
+        println!("\n{scenario}, on {host}:\n  {fault:#}");
+    }
+    println!("{passed} passed, {} failed", faults.len());
+    Ok(if faults.is_empty() && passed > 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+async fn run(scenario: &Scenario, host: &Host) -> Result<()> {
+    let running = (scenario.run)(&host.target);
+    tokio::time::timeout(SCENARIO_LIMIT, running).await?
+}

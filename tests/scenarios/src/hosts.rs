@@ -1,0 +1,289 @@
+//! Hosts as processes of their own: each on free ports with an empty store, stopped when dropped.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::mpsc;
+use wire::record::InvocationRecord;
+use wire::routes::Function;
+
+use crate::http::Http;
+use crate::moto::{self, Moto};
+use crate::programs;
+use crate::target::Target;
+use crate::tokens::Secrets;
+
+/// Name of the table, and path of the secrets, in the emulator.
+const TABLE: &str = "lifeverse";
+const PARAMETERS: &str = "/lifeverse/test";
+/// Where shards of scenarios listen.
+const RELAY_CONTROL_HOSTS: &str = "http://127.0.0.1:*";
+/// Components are compiled first, on a machine that may be busy.
+const READY_LIMIT: Duration = Duration::from_secs(120);
+
+/// A running host.
+pub struct Host {
+    /// The head of its column.
+    pub name: &'static str,
+    /// To call it.
+    pub target: Target,
+    /// What it tells of each invocation, where that can be had.
+    pub records: Option<mpsc::UnboundedReceiver<InvocationRecord>>,
+    // In the order in which they stop.
+    _processes: Vec<Child>,
+    _moto: Option<Moto>,
+    _state: TempDir,
+}
+
+/// Functions that have a build for Lambda.
+pub fn functions() -> [(Function, &'static str); 4] {
+    [
+        (Function::Signalling, "signalling"),
+        (Function::Fleet, "fleet"),
+        (Function::Chat, "chat"),
+        (Function::Matchmaking, "matchmaking"),
+    ]
+}
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn target(base: String, secrets: Secrets) -> Target {
+    Target {
+        base,
+        http: Http::default(),
+        secrets,
+    }
+}
+
+/// Starts edge-host with the components of `functions/spin.toml`. The variables `EDGE_HOST` and
+/// `SPIN_TOML` name another program and manifest.
+///
+/// # Errors
+/// When the program or a component has not been built.
+pub async fn edge_host() -> Result<Host> {
+    let (secrets, state) = (Secrets::generate(), TempDir::new()?);
+    let program = match std::env::var_os("EDGE_HOST") {
+        Some(path) => path.into(),
+        None => programs::of_workspace("edge-host")?,
+    };
+    let manifest = std::env::var_os("SPIN_TOML").map(PathBuf::from);
+    let manifest = manifest.unwrap_or_else(|| root().join("functions/spin.toml"));
+    let mut child = Command::new(program)
+        .arg("--spin-toml")
+        .arg(manifest)
+        .args(["--listen", "127.0.0.1:0", "--state-dir"])
+        .arg(state.path())
+        .envs(spin_variables(&secrets))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .context("edge-host does not start")?;
+    let stdout = child.stdout.take().context("standard output is piped")?;
+    let mut lines = BufReader::new(stdout).lines();
+    let address = async {
+        while let Some(line) = lines.next_line().await? {
+            let value: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            if let ("listening", Some(address)) = (
+                value["event"].as_str().unwrap_or_default(),
+                value["address"].as_str(),
+            ) {
+                return Ok(address.to_owned());
+            }
+        }
+        bail!("edge-host ended before it listened")
+    };
+    let address = tokio::time::timeout(READY_LIMIT, address).await??;
+    let (sender, records) = mpsc::unbounded_channel();
+    tokio::spawn(read_records(lines, sender));
+    Ok(Host {
+        name: "edge-host",
+        target: target(format!("http://{address}"), secrets),
+        records: Some(records),
+        _processes: vec![child],
+        _moto: None,
+        _state: state,
+    })
+}
+
+/// Hands on the records among what a host prints, to its end: a full pipe would stop it.
+pub async fn read_records(
+    mut lines: Lines<BufReader<ChildStdout>>,
+    records: mpsc::UnboundedSender<InvocationRecord>,
+) {
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Ok(record) = serde_json::from_str(&line) {
+            // Nobody may want them.
+            let _ = records.send(record);
+        }
+    }
+}
+
+fn spin_variables(secrets: &Secrets) -> [(&'static str, String); 3] {
+    [
+        ("SPIN_VARIABLE_FLEET_SECRET", secrets.fleet_base64()),
+        ("SPIN_VARIABLE_TOKEN_KEYS", secrets.key_set()),
+        (
+            "SPIN_VARIABLE_RELAY_CONTROL_HOSTS",
+            RELAY_CONTROL_HOSTS.to_owned(),
+        ),
+    ]
+}
+
+/// Starts the functions as they run on Lambda, behind `cargo lambda watch`, with the emulator of
+/// AWS. They are started here and not by cargo-lambda, which would build them once more.
+///
+/// # Errors
+/// When a function or a tool is missing.
+pub async fn lambda() -> Result<Host> {
+    let (secrets, state) = (Secrets::generate(), TempDir::new()?);
+    let moto = emulator(&secrets).await?;
+    let port = free_port()?;
+    let watch = Command::new(programs::of_python("cargo-lambda")?)
+        .args([
+            "lambda",
+            "watch",
+            "--only-lambda-apis",
+            "--disable-cors",
+            "--quiet",
+        ])
+        .args([
+            "--invoke-address",
+            "127.0.0.1",
+            "--invoke-port",
+            &port.to_string(),
+        ])
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .context("cargo-lambda does not start")?;
+    let mut processes = Vec::new();
+    let target = target(format!("http://127.0.0.1:{port}"), secrets);
+    wait_until_open(port).await?;
+    for (_, function) in functions() {
+        let name = format!("{function}-lambda");
+        let runtime = format!("http://127.0.0.1:{port}/.rt/{name}");
+        processes.push(
+            Command::new(programs::of_workspace(&name)?)
+                .envs(environment(&moto, &name, &runtime))
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .kill_on_drop(true)
+                .spawn()
+                .with_context(|| format!("{name} does not start"))?,
+        );
+    }
+    processes.push(watch);
+    Ok(Host {
+        name: "lambda",
+        target,
+        records: None,
+        _processes: processes,
+        _moto: Some(moto),
+        _state: state,
+    })
+}
+
+/// An emulator of AWS with the table and the secrets.
+///
+/// # Errors
+/// When it is not installed.
+pub async fn emulator(secrets: &Secrets) -> Result<Moto> {
+    let moto = Moto::start().await?;
+    moto.create_table(TABLE).await?;
+    for (name, value) in [
+        ("fleet_secret", secrets.fleet_base64()),
+        ("token_keys", secrets.key_set()),
+    ] {
+        moto.put_secret(&format!("{PARAMETERS}/{name}"), &value)
+            .await?;
+    }
+    Ok(moto)
+}
+
+/// The environment that Lambda and Terraform give a function, for one that talks to `moto` and has
+/// its events from `runtime`.
+pub fn environment(moto: &Moto, name: &str, runtime: &str) -> Vec<(&'static str, String)> {
+    let mut environment = vec![
+        ("AWS_ENDPOINT_URL", moto.url().to_owned()),
+        ("AWS_LAMBDA_RUNTIME_API", runtime.to_owned()),
+        ("AWS_LAMBDA_FUNCTION_NAME", name.to_owned()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "1".to_owned()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128".to_owned()),
+        ("LIFEVERSE_TABLE", TABLE.to_owned()),
+        ("LIFEVERSE_PARAMETERS", PARAMETERS.to_owned()),
+        (
+            "LIFEVERSE_RELAY_CONTROL_HOSTS",
+            RELAY_CONTROL_HOSTS.to_owned(),
+        ),
+    ];
+    environment.extend(moto::ENVIRONMENT.map(|(name, value)| (name, value.to_owned())));
+    environment
+}
+
+/// Starts an unmodified Spin, or nothing where it is not installed.
+///
+/// # Errors
+/// When it is installed and does not start.
+pub async fn spin() -> Result<Option<Host>> {
+    let (secrets, state) = (Secrets::generate(), TempDir::new()?);
+    let port = free_port()?;
+    let child = Command::new("spin")
+        .args([
+            "up",
+            "--quiet",
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+            "--from",
+        ])
+        .arg(root().join("functions/spin.toml"))
+        .arg("--state-dir")
+        .arg(state.path())
+        .envs(spin_variables(&secrets))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn();
+    let child = match child {
+        Ok(child) => child,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).context("spin does not start"),
+    };
+    wait_until_open(port).await?;
+    Ok(Some(Host {
+        name: "spin",
+        target: target(format!("http://127.0.0.1:{port}"), secrets),
+        records: None,
+        _processes: vec![child],
+        _moto: None,
+        _state: state,
+    }))
+}
+
+/// A port that was free a moment ago, for programs that do not say which one they took.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+async fn wait_until_open(port: u16) -> Result<()> {
+    let opened = async {
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(READY_LIMIT, opened)
+        .await
+        .with_context(|| format!("nothing listens on port {port}"))
+}

@@ -1,0 +1,146 @@
+//! The emulator of AWS (moto) as a child process.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use http_body_util::Full;
+use hyper::Request;
+use hyper::body::Bytes;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::http::Http;
+use crate::programs;
+
+/// Region and credentials for programs that talk to it. It checks neither.
+pub const ENVIRONMENT: [(&str, &str); 3] = [
+    ("AWS_REGION", "us-east-1"),
+    ("AWS_ACCESS_KEY_ID", "test"),
+    ("AWS_SECRET_ACCESS_KEY", "test"),
+];
+
+/// Python has much to read before it listens.
+const READY_LIMIT: Duration = Duration::from_secs(60);
+
+/// A running emulator with an empty state; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Moto {
+    child: Child,
+    url: String,
+}
+
+impl Moto {
+    /// Starts one on a free port.
+    ///
+    /// # Errors
+    /// When it is not installed or does not listen within a minute.
+    pub async fn start() -> Result<Self> {
+        let mut child = Command::new(programs::of_python("moto_server")?)
+            .args(["--host", "127.0.0.1", "--port", "0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("moto_server does not start")?;
+        let stderr = child.stderr.take().expect("standard error is piped");
+        let (sender, url) = oneshot::channel();
+        // Read to the end: a full pipe would stop it.
+        std::thread::spawn(move || {
+            let mut sender = Some(sender);
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Some((_, url)) = line.split_once("Running on ")
+                    && let Some(sender) = sender.take()
+                {
+                    // Whoever waited may be gone.
+                    let _ = sender.send(url.trim().to_owned());
+                }
+            }
+        });
+        let mut moto = Self {
+            child,
+            url: String::new(),
+        };
+        let url = tokio::time::timeout(READY_LIMIT, url).await;
+        moto.url = url
+            .context("moto_server did not listen in time")?
+            .context("moto_server ended")?;
+        Ok(moto)
+    }
+
+    /// Where it listens, for `AWS_ENDPOINT_URL`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Kills it as a crash would.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Makes the table that functions use, as Terraform does in the cloud.
+    ///
+    /// # Errors
+    /// What the emulator says.
+    pub async fn create_table(&self, name: &str) -> Result<()> {
+        let attribute = |name: &str| json!({ "AttributeName": name, "AttributeType": "S" });
+        let key = |name: &str, kind: &str| json!({ "AttributeName": name, "KeyType": kind });
+        let table = json!({
+            "TableName": name,
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [attribute("pk"), attribute("sk")],
+            "KeySchema": [key("pk", "HASH"), key("sk", "RANGE")],
+        });
+        self.call("DynamoDB_20120810.CreateTable", table).await?;
+        let ttl = json!({
+            "TableName": name,
+            "TimeToLiveSpecification": { "AttributeName": "ttl", "Enabled": true },
+        });
+        self.call("DynamoDB_20120810.UpdateTimeToLive", ttl).await
+    }
+
+    /// Puts a secret into Parameter Store, in place of what is there.
+    ///
+    /// # Errors
+    /// What the emulator says.
+    pub async fn put_secret(&self, name: &str, value: &str) -> Result<()> {
+        let secret =
+            json!({ "Name": name, "Value": value, "Type": "SecureString", "Overwrite": true });
+        self.call("AmazonSSM.PutParameter", secret).await
+    }
+
+    async fn call(&self, target: &str, body: Value) -> Result<()> {
+        let service = if target.starts_with("AmazonSSM") {
+            "ssm"
+        } else {
+            "dynamodb"
+        };
+        // It finds the service in the signature, and does not check that.
+        let scope = format!("test/20200101/us-east-1/{service}/aws4_request");
+        let request = Request::post(&self.url)
+            .header("x-amz-target", target)
+            .header("content-type", "application/x-amz-json-1.1")
+            .header(
+                "authorization",
+                format!("AWS4-HMAC-SHA256 Credential={scope}"),
+            )
+            .body(Full::new(Bytes::from(body.to_string())))?;
+        let reply = Http::default().request(request).await?;
+        let text = String::from_utf8_lossy(&reply.body);
+        ensure!(
+            reply.status.is_success(),
+            "{target}: {} {text}",
+            reply.status
+        );
+        Ok(())
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,36 @@
+//! Where programs are that tests start.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+/// The Python environment that `cargo xtask test` makes beside what cargo builds.
+const PYTHON_PROGRAMS: &str = "venv-aws/bin";
+
+/// A program of a Python package.
+///
+/// # Errors
+/// When it is not installed.
+pub fn of_python(name: &str) -> Result<PathBuf> {
+    beside(&format!("{PYTHON_PROGRAMS}/{name}")).with_context(|| {
+        format!("{name} is not installed; `cargo xtask test --only scenarios` does it")
+    })
+}
+
+/// A program of this workspace, of the profile that this one is of.
+///
+/// # Errors
+/// When it is not built.
+pub fn of_workspace(name: &str) -> Result<PathBuf> {
+    beside(name).with_context(|| format!("{name} is not built; `cargo build --package {name}`"))
+}
+
+/// A file in one of the folders above this program.
+fn beside(path: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let found = own.ancestors().skip(1).map(|folder| folder.join(path));
+    found
+        .into_iter()
+        .find(|path| path.is_file())
+        .with_context(|| format!("{path} is not beside {}", own.display()))
+}

@@ -102,14 +102,6 @@ mod tests {
     use super::*;
     use crate::cli::{self, Invocation};
 
-    fn role(parsed: &Parsed) -> Option<Role> {
-        match () {
-            () if parsed.has("--operator") => Some(Role::Operator),
-            () if parsed.has("--game-server") => Some(Role::GameServer),
-            () => None,
-        }
-    }
-
     fn claims_of(line: &str) -> Result<Claims> {
         let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         match cli::parse(&args)? {

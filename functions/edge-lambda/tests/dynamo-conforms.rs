@@ -45,7 +45,7 @@ async fn what_costs_double_is_used_for_several_items_only() {
         (vec![delete], vec![("DeleteItem", 1)]),
         (vec![one, other], vec![("TransactWriteItems", 1)]),
     ] {
-        rig.proxy.script(&[]);
+        rig.proxy.script([]);
         assert_eq!(store.commit(1, &writes).await, Ok(()));
         assert_eq!(counts(&rig.proxy.seen()), wanted.into_iter().collect());
     }
@@ -63,7 +63,7 @@ async fn a_long_stretch_of_expired_items_is_crossed_in_few_pages() {
             .collect();
         assert_eq!(store.commit(1, &writes).await, Ok(()));
     }
-    rig.proxy.script(&[]);
+    rig.proxy.script([]);
     let found = store.query(10, Query::all("p", 1)).await.unwrap();
     assert_eq!(found[0].sort, "0199");
     let pages = counts(&rig.proxy.seen())["Query"];
@@ -103,7 +103,7 @@ async fn an_action_that_is_not_listed_is_refused_before_it_is_sent() {
         let store = rig.store();
         let key = Key::new("p", "a");
         let delete = Delete { key, version: None };
-        rig.proxy.script(&[]);
+        rig.proxy.script([]);
         let two = [
             Write::Put(put("a", None)),
             Write::Delete(Delete {

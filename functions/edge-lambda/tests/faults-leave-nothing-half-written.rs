@@ -53,16 +53,16 @@ async fn throttling_is_waited_out_and_every_write_happens_once() {
     let store = rig.store();
     for code in BUSY {
         let fates = [Fate::Refuse(code); 4];
-        rig.proxy.script(&fates);
+        rig.proxy.script(fates);
         let written = store.put(1, put(code, Condition::Absent)).await;
         assert_eq!((written, rig.proxy.seen().len()), (Ok(1), 5), "{code}");
-        rig.proxy.script(&fates);
+        rig.proxy.script(fates);
         let sum = store.increment(1, Key::new("n", code), 7, None).await;
         assert_eq!(sum, Ok(7), "{code}");
-        rig.proxy.script(&fates);
+        rig.proxy.script(fates);
         let both = ["a", "b"].map(|sort| Write::Put(put(sort, Condition::Always)));
         assert_eq!(store.commit(1, &both).await, Ok(()), "{code}");
-        rig.proxy.script(&fates);
+        rig.proxy.script(fates);
         assert!(store.get(1, Key::new("p", code)).await.unwrap().is_some());
     }
     assert_eq!(version(&rig, "a").await, Some(BUSY.len() as u64));
@@ -78,7 +78,7 @@ async fn throttling_without_end_is_told_after_a_bounded_number_of_attempts() {
         assert!(started.elapsed() < Duration::from_secs(5));
         assert_eq!(rig.proxy.seen().len(), 5);
     }
-    rig.proxy.script(&[]);
+    rig.proxy.script([]);
     assert_eq!(version(&rig, "a").await, None);
 }
 
@@ -109,7 +109,7 @@ async fn a_read_survives_whatever_happens_once() {
         Fate::BreakAfter,
         Fate::Silence,
     ] {
-        rig.proxy.script(&[fate]);
+        rig.proxy.script([fate]);
         assert_eq!(version(&rig, "a").await, Some(1), "{fate:?}");
         assert_eq!(rig.proxy.seen().len(), 2, "{fate:?}");
     }
@@ -120,13 +120,13 @@ async fn a_condition_that_our_own_lost_write_broke_is_not_told_as_a_conflict() {
     let rig = Rig::impatient().await;
     let store = rig.store();
     for (sort, fate) in [("after", Fate::BreakAfter), ("silence", Fate::Silence)] {
-        rig.proxy.script(&[fate]);
+        rig.proxy.script([fate]);
         is_unavailable(store.put(1, put(sort, Condition::Absent)).await);
         assert_eq!(version(&rig, sort).await, Some(1), "it was written, once");
-        rig.proxy.script(&[fate]);
+        rig.proxy.script([fate]);
         is_unavailable(store.put(1, put(sort, Condition::Version(1))).await);
         assert_eq!(version(&rig, sort).await, Some(2));
-        rig.proxy.script(&[fate]);
+        rig.proxy.script([fate]);
         let delete = Delete {
             key: Key::new("p", sort),
             version: Some(2),
@@ -136,15 +136,15 @@ async fn a_condition_that_our_own_lost_write_broke_is_not_told_as_a_conflict() {
     }
     // Where the first attempt did not arrive, the second does all of it.
     for fate in [Fate::Fail, Fate::BreakBefore] {
-        rig.proxy.script(&[fate]);
+        rig.proxy.script([fate]);
         let version = version(&rig, "before").await;
         let condition = version.map_or(Condition::Absent, Condition::Version);
-        rig.proxy.script(&[fate]);
+        rig.proxy.script([fate]);
         let written = store.put(1, put("before", condition)).await;
         assert_eq!(written, Ok(version.unwrap_or(0) + 1));
     }
     // And a condition that others broke is a conflict as ever.
-    rig.proxy.script(&[Fate::Refuse("ThrottlingException")]);
+    rig.proxy.script([Fate::Refuse("ThrottlingException")]);
     let late = store.put(1, put("before", Condition::Absent)).await;
     assert_eq!(late, Err(StoreError::ConditionFailed));
 }
@@ -160,7 +160,7 @@ async fn a_count_is_never_added_twice() {
         (Fate::Silence, 1),
     ] {
         let before = store.increment(1, key, 0, None).await.unwrap();
-        rig.proxy.script(&[fate]);
+        rig.proxy.script([fate]);
         is_unavailable(store.increment(1, key, 1, None).await);
         assert_eq!(rig.proxy.seen().len(), 1, "{fate:?}");
         let after = store.increment(1, key, 0, None).await.unwrap();
@@ -181,7 +181,7 @@ async fn a_commit_whose_answer_is_lost_is_whole_and_repeated_by_its_name() {
     for (round, fate) in fates.into_iter().enumerate() {
         let sorts = [format!("left{round}"), format!("right{round}")];
         let writes = [&sorts[0], &sorts[1]].map(|sort| Write::Put(put(sort, Condition::Absent)));
-        rig.proxy.script(&[fate]);
+        rig.proxy.script([fate]);
         let result = store.commit(1, &writes).await;
         let seen = rig.proxy.seen();
         assert_eq!(counts(&seen)["TransactWriteItems"], 2, "{fate:?}");
@@ -204,7 +204,7 @@ async fn a_commit_whose_answer_is_lost_is_whole_and_repeated_by_its_name() {
         assert_eq!(versions, [Some(1), Some(1)], "{fate:?}");
     }
     let tokens: std::collections::BTreeSet<_> = {
-        rig.proxy.script(&[]);
+        rig.proxy.script([]);
         for _ in 0..3 {
             let both = ["x", "y"].map(|sort| Write::Put(put(sort, Condition::Always)));
             store.commit(1, &both).await.unwrap();
@@ -264,7 +264,7 @@ async fn an_emulator_that_is_killed_in_mid_commit_is_a_problem_and_nothing_else(
     };
     is_unavailable(committed);
     rig.moto.kill();
-    rig.proxy.script(&[]);
+    rig.proxy.script([]);
     is_unavailable(rig.store().commit(1, &both).await);
     is_unavailable(rig.store().get(1, Key::new("p", "a")).await);
 }

@@ -21,6 +21,9 @@ pub const ENVIRONMENT: [(&str, &str); 3] = [
     ("AWS_SECRET_ACCESS_KEY", "test"),
 ];
 
+/// Runs it so that its operations are as atomic as DynamoDB's.
+const PROGRAM: &str = include_str!("../moto_in_turn.py");
+
 /// Python has much to read before it listens.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
@@ -37,13 +40,13 @@ impl Moto {
     /// # Errors
     /// When it is not installed or does not listen within a minute.
     pub async fn start() -> Result<Self> {
-        let mut child = Command::new(programs::of_python("moto_server")?)
-            .args(["--host", "127.0.0.1", "--port", "0"])
+        let mut child = Command::new(programs::of_python("python")?)
+            .args(["-c", PROGRAM, "--host", "127.0.0.1", "--port", "0"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .context("moto_server does not start")?;
+            .context("the emulator does not start")?;
         let stderr = child.stderr.take().expect("standard error is piped");
         let (sender, url) = oneshot::channel();
         // Read to the end: a full pipe would stop it.
@@ -64,8 +67,8 @@ impl Moto {
         };
         let url = tokio::time::timeout(READY_LIMIT, url).await;
         moto.url = url
-            .context("moto_server did not listen in time")?
-            .context("moto_server ended")?;
+            .context("the emulator did not listen in time")?
+            .context("the emulator ended")?;
         Ok(moto)
     }
 

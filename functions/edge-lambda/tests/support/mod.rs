@@ -93,8 +93,8 @@ impl Proxy {
     }
 
     /// Gives the first requests these fates, the others pass.
-    pub fn script(&self, fates: &[Fate]) {
-        let mut fates = fates.to_vec().into_iter();
+    pub fn script<const N: usize>(&self, fates: [Fate; N]) {
+        let mut fates = fates.into_iter();
         self.decide(move |_| fates.next().unwrap_or(Fate::Pass));
     }
 

@@ -61,6 +61,7 @@ async fn run(host: &Host, seconds: &str) -> Result<bool> {
         .args(["--checks", "all", "--max-time", seconds, "--seed", SEED])
         .arg("--continue-on-failure")
         .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
+        .env("SCHEMA_HOST", host.name)
         .env("PYTHONPATH", &folder)
         // It keeps notes where it runs.
         .current_dir(hosts::root().join("target"))

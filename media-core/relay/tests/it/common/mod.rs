@@ -1,9 +1,4 @@
 //! An edge that accepts heartbeats, and a relay that sends them there; both in this process.
-#![allow(dead_code, reason = "each test file uses its part")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failure in a helper is a failure of its test"
-)]
 
 pub(crate) mod player;
 

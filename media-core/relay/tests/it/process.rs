@@ -1,15 +1,8 @@
 //! The binary: command line, ready line, signals.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failure in a helper is a failure of its test"
-)]
-
-mod common;
-
 use std::process::{Output, Stdio};
 
-use common::{FakeEdge, WAIT_MAX, key};
+use crate::common::{FakeEdge, WAIT_MAX, key};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -63,7 +56,7 @@ async fn it_says_ready_and_ends_well_on_either_signal() {
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(line["event"], "ready");
         let control = line["control"].as_str().unwrap().parse().unwrap();
-        assert_eq!(common::get(control, "/healthz").await.0, 200);
+        assert_eq!(crate::common::get(control, "/healthz").await.0, 200);
         signal(&child, name).await;
         let limit = std::time::Duration::from_secs(3);
         let status = timeout(limit, child.wait())

@@ -1,8 +1,6 @@
 //! What a relay tells the fleet, and what it does when the fleet answers, or does not.
 
-mod common;
-
-use common::{FakeEdge, WAIT_MAX, call, config, get, metrics_until, sample, start};
+use crate::common::{FakeEdge, WAIT_MAX, call, config, get, metrics_until, sample, start};
 use http::StatusCode;
 use tokio::time::timeout;
 use wire::fleet::ShardState;

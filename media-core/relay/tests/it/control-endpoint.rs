@@ -1,13 +1,6 @@
 //! What the control endpoint takes and refuses.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failure in a helper is a failure of its test"
-)]
-
-mod common;
-
-use common::{FakeEdge, WAIT_MAX, call, config, get, key, metrics_until, sample, start};
+use crate::common::{FakeEdge, WAIT_MAX, call, config, get, key, metrics_until, sample, start};
 use http::StatusCode;
 use relay::Running;
 use tokio::net::UdpSocket;

@@ -1,16 +1,9 @@
 //! A real shard under more load than it is allowed: it says so, refuses, and recovers.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failure in a helper is a failure of its test"
-)]
-
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::player::{Client, Noticed};
-use common::{FakeEdge, WAIT_MAX, config, metrics_until, sample, start};
+use crate::common::player::{Client, Noticed};
+use crate::common::{FakeEdge, WAIT_MAX, config, metrics_until, sample, start};
 use tokio::time::timeout;
 use wire::RoomKey;
 use wire::fleet::{Heartbeat, ShardState};

@@ -1,14 +1,7 @@
 //! Two clients talk through a relay: real sockets, real tickets, real threads.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failure in a helper is a failure of its test"
-)]
-
-mod common;
-
-use common::player::{Client, Noticed};
-use common::{FakeEdge, call, config, key, metrics_until, sample};
+use crate::common::player::{Client, Noticed};
+use crate::common::{FakeEdge, call, config, key, metrics_until, sample};
 use relay::{LINES_MAX, Running};
 use tokio::sync::mpsc;
 use wire::channel::{EndReason, RelayMessage};

@@ -1,17 +1,10 @@
 //! Players without UDP: ICE-TCP through the real relay, and those who misuse its port.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failure in a helper is a failure of its test"
-)]
-
-mod common;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::player::{Client, Noticed, framed};
-use common::{FakeEdge, WAIT_MAX, call, config, key, metrics_until, sample, start};
+use crate::common::player::{Client, Noticed, framed};
+use crate::common::{FakeEdge, WAIT_MAX, call, config, key, metrics_until, sample, start};
 use relay::Running;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -166,7 +159,7 @@ async fn what_is_no_ticket_is_closed_and_counted() {
         (Vec::new(), "late"),
     ] {
         let name = format!("relay_tcp_accepts_total{{outcome=\"{outcome}\"}}");
-        let (_, text) = common::get(running.control(), "/metrics").await;
+        let (_, text) = crate::common::get(running.control(), "/metrics").await;
         let before = sample(&text, &name);
         is_closed_after(tcp, &bytes).await;
         metrics_until(running.control(), |text| {
@@ -174,7 +167,7 @@ async fn what_is_no_ticket_is_closed_and_counted() {
         })
         .await;
     }
-    let (_, text) = common::get(running.control(), "/metrics").await;
+    let (_, text) = crate::common::get(running.control(), "/metrics").await;
     assert_eq!(sample(&text, "relay_tcp_strangers"), 0.0);
     assert_eq!(
         sample(&text, "relay_sessions_admitted_total{shard=\"dev-0\"}"),

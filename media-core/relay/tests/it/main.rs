@@ -1,0 +1,18 @@
+//! The relay as those who talk to it see it: one program, because each would link the relay again.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failure in a helper is a failure of its test"
+)]
+
+mod common;
+
+#[path = "a-full-shard.rs"]
+mod a_full_shard;
+#[path = "control-endpoint.rs"]
+mod control_endpoint;
+mod heartbeats;
+mod process;
+mod voice;
+#[path = "voice-over-tcp.rs"]
+mod voice_over_tcp;

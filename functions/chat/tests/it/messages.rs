@@ -1,8 +1,6 @@
 //! What a channel does for its members.
 
-mod rig;
-
-use rig::{NOW_MS, ROOM, Rig, problem, read, share};
+use crate::rig::{NOW_MS, ROOM, Rig, problem, read, share};
 use serde_json::{Value, json};
 use wire::chat::{Deletion, MessageReply, UnreadReply};
 
@@ -233,8 +231,8 @@ fn waiting_returns_the_message_that_comes_or_nothing() {
     assert!((4_000..4_500).contains(&waited), "{waited}");
     let waiting = Box::pin(chat::handle(
         &rig,
-        rig::request(
-            &rig::claims("bob"),
+        crate::rig::request(
+            &crate::rig::claims("bob"),
             "GET",
             &format!("{MESSAGES}?after=1&wait=4"),
             Value::Null,
@@ -242,8 +240,8 @@ fn waiting_returns_the_message_that_comes_or_nothing() {
     ));
     let posting = Box::pin(chat::handle(
         &rig,
-        rig::request(
-            &rig::claims("ann"),
+        crate::rig::request(
+            &crate::rig::claims("ann"),
             "POST",
             MESSAGES,
             json!({ "key": "k2", "text": "two" }),

@@ -1,9 +1,7 @@
 //! Limits, policy, blocks and moderation, and how each refusal looks.
 
-mod rig;
-
+use crate::rig::{ROOM, Rig, claims, problem, read, request};
 use edge::http::Response;
-use rig::{ROOM, Rig, claims, problem, read, request};
 use serde_json::{Value, json};
 use wire::chat::{AuditAction, AuditReply, ChannelSettings, MessageReply, Report, ReportsReply};
 use wire::claims::{Age, Claims, Permission, Persona, Platform};

@@ -2,14 +2,12 @@
 //! and after its writes. A request that was not answered is sent again, as clients do, until it is;
 //! then the reply and what everybody reads must be the model's. A failure names its seed.
 
-mod rig;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
+use crate::rig::{ROOM, Rig, problem, read};
 use edge::http::Response;
 use edge::testing::schedule::Chance;
-use rig::{ROOM, Rig, problem, read};
 use serde_json::{Value, json};
 use wire::chat::{Deletion, MessageReply, ReadMarker};
 

@@ -1,8 +1,7 @@
 //! The whole function on ports that a test controls: a store that may fail by a seed, a clock that
 //! a test moves, and a relay that remembers what was sealed for it.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(unreachable_pub, reason = "each module of tests uses its part")]
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -124,7 +123,7 @@ impl Rig {
 }
 
 pub fn built_in_policy() -> String {
-    include_str!("../../../edge/policy.json").to_owned()
+    include_str!("../../../../edge/policy.json").to_owned()
 }
 
 pub fn signing_key() -> SigningKey {

@@ -1,10 +1,8 @@
 //! Any text that is taken comes back unchanged, and nothing that a client sends makes a fault.
 
-mod rig;
-
+use crate::rig::{ROOM, Rig, claims, problem, read, request};
 use chat::Filter;
 use proptest::prelude::*;
-use rig::{ROOM, Rig, claims, problem, read, request};
 use serde_json::{Value, json};
 use wire::chat::MessageReply;
 

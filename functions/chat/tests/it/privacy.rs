@@ -1,12 +1,8 @@
 //! What is kept of a player can be exported and erased, and no text leaves by a side door.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod rig;
-
+use crate::rig::{NOW_MS, ROOM, Rig, claims, problem, read, request, share};
 use edge::store::{Query, Store};
 use edge::testing::schedule::block_on;
-use rig::{NOW_MS, ROOM, Rig, claims, problem, read, request, share};
 use serde_json::{Value, json};
 use wire::chat::{EraseReply, ExportReply, ExportedItem, MessageReply};
 use wire::claims::{Claims, Role};

@@ -1,9 +1,7 @@
 //! What is pushed, to whom, and what it costs.
 
-mod rig;
-
+use crate::rig::{ROOM, Rig, claims, read, request, secret, share};
 use edge::ports::Unreachable;
-use rig::{ROOM, Rig, claims, read, request, secret, share};
 use serde_json::{Value, json};
 use wire::chat::MessageReply;
 use wire::control::PushTarget;

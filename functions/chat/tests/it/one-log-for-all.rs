@@ -2,13 +2,11 @@
 //! interleaved by a seed: whatever was acknowledged is in the log once, with the number that was
 //! acknowledged, and the log has no hole. A failure names the seed that repeats it.
 
-mod rig;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
+use crate::rig::{ROOM, Rig, claims, problem, read, request};
 use edge::testing::schedule::{Chance, interleave, yield_now};
-use rig::{ROOM, Rig, claims, problem, read, request};
 use serde_json::{Value, json};
 use wire::chat::{HistoryReply, Message, MessageReply};
 

@@ -26,7 +26,7 @@ usage: relay --shard NAME --region NAME --edge URL --key-file FILE [options]
   --shard NAME            name in the fleet; NAME-0, NAME-1.. with several shards
   --shards N              shards, one core and one UDP port each [1]
   --region NAME           region in the fleet
-  --edge URL              base address of the edge, http only
+  --edge URL              base address of the edge, https or http
   --listen ADDRESS        UDP address for media, once per address family; shard n takes the
                           n-th port from there, port 0 takes free ones [0.0.0.0:7410]
   --listen-tcp ADDRESS    TCP address for media of players without UDP, once per address family,
@@ -127,6 +127,14 @@ pub struct EdgeUrl {
 }
 
 impl EdgeUrl {
+    /// Whether heartbeats go over TLS.
+    pub(crate) fn is_https(&self) -> bool {
+        // A scheme may be written in either case.
+        self.base
+            .get(..6)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
+    }
+
     /// The address of a heartbeat of `shard`.
     pub(crate) fn heartbeat(&self, shard: &ShardId) -> String {
         format!("{}/v1/relays/{shard}/heartbeat", self.base)
@@ -142,14 +150,11 @@ impl FromStr for EdgeUrl {
             return bad("not a URL");
         };
         match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                return bad("https is not supported yet; use the http address of the edge");
-            }
-            _ => return bad("use http://HOST:PORT"),
+            Some("http" | "https") => {}
+            _ => return bad("use https://HOST or http://HOST:PORT"),
         }
         if uri.query().is_some() || uri.authority().is_none() {
-            return bad("use http://HOST:PORT");
+            return bad("use https://HOST or http://HOST:PORT");
         }
         Ok(Self {
             base: text.trim_end_matches('/').to_owned(),

@@ -58,12 +58,8 @@ fn a_fault_names_the_flag_and_what_to_change() {
             "--shard a/b: not a shard id: use 1 to 48 of A-Z a-z 0-9 _ . -",
         ),
         (
-            "--shard a --region dev --edge https://x",
-            "--edge https://x: https is not supported yet; use the http address of the edge",
-        ),
-        (
             "--shard a --region dev --edge ftp://x",
-            "--edge ftp://x: use http://HOST:PORT",
+            "--edge ftp://x: use https://HOST or http://HOST:PORT",
         ),
         (
             "--shard a --region b --edge http://x --shards 0",

@@ -1,5 +1,7 @@
 //! Heartbeats to the fleet function, one task per shard.
 
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,9 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use wire::fleet::{Candidate, Heartbeat, HeartbeatReply, ShardState, sign_heartbeat};
@@ -19,7 +24,7 @@ use wire::problem::{Problem, TYPE_BASE};
 use wire::{BootId, RegionName};
 
 use crate::clock;
-use crate::config::EdgeUrl;
+use crate::config::{EdgeUrl, StartError};
 use crate::handle::{CpuMeter, ShardHandle};
 
 /// Time between heartbeats.
@@ -39,14 +44,37 @@ const LAST_REPLY_MAX: Duration = Duration::from_millis(600);
 const SKEW_WARN_MS: u64 = 5_000;
 
 /// Makes requests to the edge; connections are kept.
-pub(crate) type EdgeClient = Client<HttpConnector, Full<Bytes>>;
+pub(crate) type EdgeClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// A client for the edge.
-pub(crate) fn edge_client() -> EdgeClient {
+/// A client for `edge`. Over https it trusts the authorities that the machine trusts, or those in
+/// the file that `SSL_CERT_FILE` names.
+///
+/// # Errors
+/// When https is asked for and the machine trusts nobody.
+pub(crate) fn edge_client(edge: &EdgeUrl) -> Result<EdgeClient, StartError> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider has what TLS 1.2 and 1.3 need");
+    let tls = if edge.is_https() {
+        builder.with_native_roots().map_err(|error| {
+            StartError(format!(
+                "--edge: no certificate authority to trust ({error}); install ca-certificates or \
+                 set SSL_CERT_FILE"
+            ))
+        })?
+    } else {
+        builder.with_root_certificates(RootCertStore::empty())
+    };
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(REPLY_MAX));
-    Client::builder(TokioExecutor::new()).build(connector)
+    connector.enforce_http(false);
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls.with_no_client_auth())
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
+    Ok(Client::builder(TokioExecutor::new()).build(connector))
 }
 
 /// What the heartbeats of one shard have in common.
@@ -73,6 +101,8 @@ pub(crate) struct Pulse {
 enum Failure {
     /// No connection to the edge.
     Connect,
+    /// The edge's certificate is none that this machine trusts, or the handshake failed.
+    Tls,
     /// The connection broke, or what came was not HTTP.
     Transport,
     /// No reply in time.
@@ -89,6 +119,7 @@ impl Failure {
     fn label(&self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::Tls => "tls",
             Self::Transport => "transport",
             Self::Timeout => "timeout",
             Self::Refused(..) => "refused",
@@ -212,7 +243,9 @@ impl Pulse {
             .body(Full::new(body))
             .expect("the edge's address was checked at the start");
         let reply = self.client.request(request).await.map_err(|error| {
-            if error.is_connect() {
+            if is_of_tls(&error) {
+                Failure::Tls
+            } else if error.is_connect() {
                 Failure::Connect
             } else {
                 Failure::Transport
@@ -257,6 +290,22 @@ impl Pulse {
         *accepted = now.is_none();
         *last = now;
     }
+}
+
+/// Whether TLS is what failed: of errors in errors, the innermost says so.
+fn is_of_tls(error: &(dyn Error + 'static)) -> bool {
+    let mut outer = Some(error);
+    while let Some(error) = outer {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        // The source of an I/O error is that of the error in it, and not that error.
+        outer = match error.downcast_ref::<io::Error>() {
+            Some(error) => error.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+            None => error.source(),
+        };
+    }
+    false
 }
 
 /// The name of the problem in a refusal; `unknown` when it is none of ours. Only names are logged,

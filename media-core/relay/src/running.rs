@@ -114,7 +114,7 @@ pub async fn start(config: Config, lines: mpsc::Sender<String>) -> Result<Runnin
             .control_url
             .clone()
             .unwrap_or_else(|| format!("http://{control}")),
-        client: edge_client(),
+        client: edge_client(&config.edge)?,
         certificate: Certificate::generate()?,
         lines,
     };

@@ -1,8 +1,10 @@
 //! The binary: command line, ready line, signals.
 
+use std::path::Path;
 use std::process::{Output, Stdio};
 
 use crate::common::{FakeEdge, WAIT_MAX, key};
+use tempfile::NamedTempFile;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -94,10 +96,61 @@ async fn a_taken_port_is_named_with_its_flag() {
 
 #[tokio::test]
 async fn a_wrong_command_line_is_explained() {
-    let output = output(command("https://edge.example", &[])).await;
+    let output = output(command("ftp://edge.example", &[])).await;
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains("https is not supported yet"), "{error}");
+    assert!(error.contains("use https://HOST"), "{error}");
+}
+
+/// A relay that is told to trust what is in `authorities`.
+fn over_tls(edge: &str, authorities: &Path) -> Command {
+    let mut command = command(edge, &FREE_PORTS);
+    command
+        .env("SSL_CERT_FILE", authorities)
+        .env_remove("SSL_CERT_DIR");
+    command
+}
+
+#[tokio::test]
+async fn an_edge_over_https_is_trusted_by_its_certificate_only() {
+    let (mut edge, certificate) = FakeEdge::start_tls().await;
+    let mut child = over_tls(&edge.url, certificate.path()).spawn().unwrap();
+    edge.heartbeat().await;
+    signal(&child, "-TERM").await;
+    assert!(
+        timeout(WAIT_MAX, child.wait())
+            .await
+            .unwrap()
+            .unwrap()
+            .success()
+    );
+
+    let (mut stranger, _) = FakeEdge::start_tls().await;
+    let mut child = over_tls(&stranger.url, certificate.path()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let told = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains("heartbeats fail") {
+                return line;
+            }
+        }
+        panic!("it ended without a word");
+    };
+    let line = timeout(WAIT_MAX, told).await.unwrap();
+    assert!(
+        line.contains("tls") && !line.contains("127.0.0.1"),
+        "{line}"
+    );
+    assert_eq!(stranger.waiting(), 0);
+}
+
+#[tokio::test]
+async fn https_without_an_authority_to_trust_is_explained() {
+    let nothing = NamedTempFile::new().unwrap();
+    let output = output(over_tls("https://edge.example", nothing.path())).await;
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("install ca-certificates"), "{error}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 pub(crate) mod player;
 
 use std::convert::Infallible;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,10 +17,15 @@ use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use relay::{Config, LINES_MAX, Running};
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use wire::fleet::{Heartbeat, HeartbeatReply, verify_heartbeat};
 use wire::keys::ShardKey;
 
@@ -48,14 +54,37 @@ pub(crate) struct FakeEdge {
 
 impl FakeEdge {
     pub(crate) async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// One that speaks TLS, and its certificate: an authority of its own.
+    pub(crate) async fn start_tls() -> (Self, NamedTempFile) {
+        let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![own.cert.der().clone()], key.into())
+            .unwrap();
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(own.cert.pem().as_bytes()).unwrap();
+        (Self::start_with(Some(Arc::new(config).into())).await, file)
+    }
+
+    async fn start_with(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let port = listener.local_addr().unwrap().port();
+        let url = match &tls {
+            Some(_) => format!("https://localhost:{port}"),
+            None => format!("http://127.0.0.1:{port}"),
+        };
         let answer = Arc::new(Mutex::new(Answer {
             status: StatusCode::OK,
             draining: false,
         }));
         let (sender, heartbeats) = mpsc::unbounded_channel();
-        let server = tokio::spawn(serve(listener, answer.clone(), sender));
+        let server = tokio::spawn(serve(listener, tls, answer.clone(), sender));
         Self {
             url,
             answer,
@@ -90,6 +119,7 @@ impl Drop for FakeEdge {
 
 async fn serve(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     answer: Arc<Mutex<Answer>>,
     sender: mpsc::UnboundedSender<Heartbeat>,
 ) {
@@ -100,10 +130,15 @@ async fn serve(
             let (answer, sender) = (answer.clone(), sender.clone());
             async move { Ok::<_, Infallible>(take(request, &answer, &sender).await) }
         });
+        let (tls, http) = (tls.clone(), http1::Builder::new());
+        // What a client breaks off is its own affair.
         tokio::spawn(async move {
-            let _ = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            let Some(tls) = tls else {
+                return drop(http.serve_connection(TokioIo::new(stream), service).await);
+            };
+            if let Ok(stream) = tls.accept(stream).await {
+                drop(http.serve_connection(TokioIo::new(stream), service).await);
+            }
         });
     }
 }

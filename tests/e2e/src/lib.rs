@@ -4,7 +4,7 @@
 pub mod client;
 pub use scenarios::http;
 pub mod killable;
-pub mod report;
+pub use bench_report as report;
 pub mod service;
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

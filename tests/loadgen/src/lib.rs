@@ -9,12 +9,8 @@
 pub mod edge;
 pub mod floor;
 pub mod peer;
-pub mod prices;
 pub mod profile;
 pub mod relay_process;
-// One file for both: depending on e2e would build wasmtime for a benchmark that runs no Wasm.
-#[path = "../../e2e/src/report.rs"]
-pub mod report;
 pub mod scenario;
 pub mod swarm;
 

@@ -5,9 +5,6 @@ pub mod charts;
 pub mod day;
 pub mod page;
 pub mod population;
-// One file for both: depending on e2e would build wasmtime for a benchmark that runs no Wasm.
-#[path = "../../e2e/src/report.rs"]
-pub mod report;
 pub mod rules;
 
 /// CPU time of this thread, seconds: what a pass takes of a core, however busy the machine is.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::charts::{Chart, Series, short};
 use crate::day::{Made, Outcome, Party};
 use crate::population::MODES;
-use crate::report::quantile;
+use bench_report::quantile;
 
 const STYLE: &str = include_str!("page.css");
 

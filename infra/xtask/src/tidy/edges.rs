@@ -86,9 +86,11 @@ const ROWS: &[Row] = &[
             "sim",
         ],
     ),
+    row("bench-report", &[]),
     row(
         "e2e",
         &[
+            "bench-report",
             "wire",
             "edge",
             "signalling",
@@ -103,11 +105,11 @@ const ROWS: &[Row] = &[
     // Its tests run a relay and the functions in their own process.
     Row {
         name: "loadgen",
-        uses: &["edge", "udp", "wire"],
+        uses: &["bench-report", "edge", "udp", "wire"],
         tests_use: &["fleet", "relay", "signalling", "tokio"],
     },
-    row("matchbench", &["matchmaking", "wire"]),
-    row("scenarios", &["edge", "wire"]),
+    row("matchbench", &["bench-report", "matchmaking", "wire"]),
+    row("scenarios", &["bench-report", "edge", "wire"]),
 ];
 
 /// Crates from outside that only some crates may name, and why. `*` at the end is any ending.

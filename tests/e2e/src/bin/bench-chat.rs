@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use bench_report::{Aim, Report, prices, quantile};
 use e2e::client::{Client, Options, Seen, join};
 use e2e::http::Http;
 use e2e::killable::unlimited_policy;
 use e2e::now;
-use e2e::report::{Aim, Report, quantile};
 use e2e::service::Edge;
 use hyper::StatusCode;
 use serde_json::json;
@@ -28,17 +28,10 @@ const QUICK_READERS: usize = 100;
 /// Messages whose way to the readers is timed.
 const TIMED: usize = 50;
 
-// List prices of us-east-1 in dollars; dates and sources are in the price list that the project
-// computes with.
-const WRITE_UNITS_PER_MILLION: f64 = 0.625;
-const READ_UNITS_PER_MILLION: f64 = 0.125;
-const LAMBDA_REQUESTS_PER_MILLION: f64 = 0.20;
-const LAMBDA_GB_SECOND_ARM: f64 = 0.000_013_333_4;
+/// Memory of the function as priced, GB.
 const LAMBDA_GB: f64 = 0.128;
 /// Assumed for a post on Lambda with DynamoDB: three round trips of about 4 ms and the work.
 const LAMBDA_POST_S: f64 = 0.015;
-/// Two virtual cores: t4g.small and its public address.
-const MACHINE_PER_HOUR: f64 = 0.0168 + 0.005;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -163,9 +156,9 @@ async fn one_at_a_time(edge: &mut Edge, report: &mut Report) -> Result<()> {
         "items",
         Aim::AtMost(2.05),
     );
-    let store = reads * READ_UNITS_PER_MILLION + writes * WRITE_UNITS_PER_MILLION;
+    let store = reads * prices::MILLION_READ_UNITS + writes * prices::MILLION_WRITE_UNITS;
     let lambda =
-        LAMBDA_REQUESTS_PER_MILLION + LAMBDA_POST_S * LAMBDA_GB * LAMBDA_GB_SECOND_ARM * 1e6;
+        prices::LAMBDA_MILLION_REQUESTS + LAMBDA_POST_S * LAMBDA_GB * prices::LAMBDA_ARM_GB_S * 1e6;
     report.row("AWS: store, per million messages", store, "$", Aim::None);
     report.row(
         "AWS: store and Lambda, per million",
@@ -219,7 +212,7 @@ async fn many_at_once(edge: &mut Edge, report: &mut Report) -> Result<f64> {
 }
 
 fn dollars(per_s: f64, report: &mut Report) {
-    let per_million = 1e6 / per_s / 3600.0 * MACHINE_PER_HOUR;
+    let per_million = 1e6 / per_s / 3600.0 * prices::SMALL_MACHINE_HOUR;
     report.row(
         "one machine at that rate, per million",
         per_million,

@@ -1,9 +1,9 @@
 //! `cargo xtask bench join`: what a join costs the edge, and how long a player waits for voice.
 
 use anyhow::{Context, Result};
+use bench_report::{Aim, Report, quantile};
 use e2e::client::{Offer, Options, Seen, join, post_join};
 use e2e::now;
-use e2e::report::{Aim, Report, quantile};
 use e2e::service::Edge;
 use hyper::StatusCode;
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use bench_report::prices::per_1000_minutes;
+use bench_report::{Aim, Report};
 use loadgen::now;
 use loadgen::peer::Voice;
-use loadgen::prices::per_1000_minutes;
-use loadgen::report::{Aim, Report};
 use loadgen::scenario::{Outcome, Scenario};
 use loadgen::swarm::{TalkPattern, pause};
 

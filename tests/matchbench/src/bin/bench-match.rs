@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use bench_report::{Aim, Report};
 use matchbench::day::{Day, Outcome, simulate};
 use matchbench::page::{page, quantile_or_zero, tables};
 use matchbench::population::Population;
-use matchbench::report::{Aim, Report};
 use matchbench::{cpu_s, rules};
 use matchmaking::{AttributeValue, RuleSet, Ticket, World, form};
 

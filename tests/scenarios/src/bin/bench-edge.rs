@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use bench_report::{Aim, Report, prices, quantile};
 use hyper::Method;
 use scenarios::gateway::Gateway;
 use scenarios::hosts;
@@ -36,14 +37,6 @@ const WHOLE_CPU_GB: f64 = 1.769;
 const MOST_READ_CALLS: u32 = 4;
 /// Assumed time of one call of DynamoDB within a region, seconds.
 const STORE_CALL_S: f64 = 0.005;
-// List prices: USD, us-east-1, 2026-10.
-const GB_SECOND: f64 = 0.000_013_333_4;
-const MILLION_REQUESTS: f64 = 0.20;
-const MILLION_GATEWAY_REQUESTS: f64 = 1.00;
-const MILLION_READ_UNITS: f64 = 0.125;
-const MILLION_WRITE_UNITS: f64 = 0.625;
-const LOG_GB: f64 = 0.50;
-
 /// Dollars for a million joins.
 const JOIN_AIM: f64 = 2.5;
 const COLD_AIM_MS: f64 = 60.0;
@@ -62,15 +55,10 @@ async fn main() -> Result<()> {
     let lambda = Lambda::start().await?;
     rows.extend(lambda.measure().await?);
     print(&rows);
-    let folder = hosts::root().join("target/bench");
-    std::fs::create_dir_all(&folder)?;
-    let file = folder.join("edge.json");
-    std::fs::write(&file, serde_json::to_vec_pretty(&rows)?)?;
-    Ok(())
+    report(&rows).write("edge")
 }
 
 /// One route on one host.
-#[derive(serde::Serialize)]
 struct Row {
     host: &'static str,
     route: &'static str,
@@ -332,18 +320,12 @@ fn dollars(cpu_s: f64, record: &InvocationRecord, log_bytes: f64) -> f64 {
     let busy_s = cpu_s * WHOLE_CPU_GB / MEMORY_GB + store_calls * STORE_CALL_S;
     // Billed by the millisecond.
     let billed_s = (busy_s * 1e3).ceil() / 1e3;
-    billed_s * MEMORY_GB * GB_SECOND * 1e6
-        + MILLION_REQUESTS
-        + MILLION_GATEWAY_REQUESTS
-        + f64::from(record.store_read_units) * MILLION_READ_UNITS
-        + f64::from(record.store_write_units) * MILLION_WRITE_UNITS
-        + log_bytes * 1e6 / 1e9 * LOG_GB
-}
-
-fn quantile(values: &mut [f64], q: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let at = (values.len() as f64 * q) as usize;
-    values.get(at.min(values.len() - 1)).copied().unwrap_or(0.0)
+    billed_s * MEMORY_GB * prices::LAMBDA_ARM_GB_S * 1e6
+        + prices::LAMBDA_MILLION_REQUESTS
+        + prices::GATEWAY_MILLION_REQUESTS
+        + f64::from(record.store_read_units) * prices::MILLION_READ_UNITS
+        + f64::from(record.store_write_units) * prices::MILLION_WRITE_UNITS
+        + log_bytes * 1e6 / 1e9 * prices::LOG_GB
 }
 
 /// Processor time of a process's first thread so far, seconds: a function has no other that works.
@@ -395,26 +377,56 @@ fn print(rows: &[Row]) {
             optional(row.dollars_per_million, 2),
         );
     }
-    let lambda = || rows.iter().filter(|row| row.host == "lambda");
-    let most = |of: fn(&Row) -> Option<f64>| lambda().filter_map(of).fold(0.0, f64::max);
-    let join = lambda().find(|row| row.route == "join");
-    let join = join
-        .and_then(|row| row.dollars_per_million)
-        .unwrap_or(f64::NAN);
-    for (what, is, aim) in [
-        ("a million joins, dollars", join, JOIN_AIM),
-        (
-            "cold start p50 of the slowest, ms",
-            most(|row| row.cold_p50_ms),
-            COLD_AIM_MS,
-        ),
-        (
-            "peak memory of the largest, MB",
-            most(|row| Some(row.peak_memory_mb)),
-            MEMORY_AIM_MB,
-        ),
-    ] {
-        let verdict = if is <= aim { "met" } else { "missed" };
-        println!("{what}: {is:.2}, aim {aim}: {verdict}");
+    println!("aims, on Lambda:");
+}
+
+/// Every figure; those that have an aim are printed here.
+fn report(rows: &[Row]) -> Report {
+    let (mut all, mut judged) = (Report::default(), Report::default());
+    for row in rows {
+        let on_lambda = |aim| if row.host == "lambda" { aim } else { Aim::None };
+        let dollars_aim = match row.route {
+            "join" => Aim::AtMost(JOIN_AIM),
+            _ => Aim::None,
+        };
+        for (what, value, unit, aim) in [
+            ("function, p50", Some(row.function_p50_us), "us", Aim::None),
+            ("function, p99", Some(row.function_p99_us), "us", Aim::None),
+            (
+                "request to reply, p50",
+                Some(row.wall_p50_us),
+                "us",
+                Aim::None,
+            ),
+            ("CPU", row.cpu_us, "us", Aim::None),
+            (
+                "cold start, p50",
+                row.cold_p50_ms,
+                "ms",
+                Aim::AtMost(COLD_AIM_MS),
+            ),
+            ("cold start, slowest", row.cold_max_ms, "ms", Aim::None),
+            (
+                "peak memory",
+                Some(row.peak_memory_mb),
+                "MB",
+                on_lambda(Aim::AtMost(MEMORY_AIM_MB)),
+            ),
+            ("items read", Some(row.reads.into()), "", Aim::None),
+            ("items written", Some(row.writes.into()), "", Aim::None),
+            ("read units", Some(row.read_units.into()), "", Aim::None),
+            ("write units", Some(row.write_units.into()), "", Aim::None),
+            ("log", Some(row.log_bytes), "bytes", Aim::None),
+            ("a million", row.dollars_per_million, "USD", dollars_aim),
+        ] {
+            let Some(value) = value else { continue };
+            let name = format!("{} {}: {what}", row.host, row.route);
+            if aim.is_met(value).is_some() {
+                judged.row(name.clone(), value, unit, aim);
+            }
+            all.row(name, value, unit, aim);
+        }
     }
+    judged.print();
+    all
 }

@@ -32,8 +32,14 @@ impl Report {
     ///
     /// # Errors
     /// When the file cannot be written.
-    #[expect(clippy::print_stdout, reason = "the table is a benchmark's output")]
     pub fn finish(&self, name: &str) -> Result<()> {
+        self.print();
+        self.write(name)
+    }
+
+    /// Prints the table.
+    #[expect(clippy::print_stdout, reason = "the table is a benchmark's output")]
+    pub fn print(&self) {
         let width = self
             .rows
             .iter()
@@ -44,27 +50,66 @@ impl Report {
             "{:width$}  {:>12}  {:12}  {:>12}  met",
             "", "value", "unit", "aim"
         );
-        let mut rows = Vec::new();
         for (name, value, unit, aim) in &self.rows {
-            let (text, aim_value, met) = match *aim {
-                Aim::AtMost(limit) => (format!("<= {limit}"), Some(limit), Some(*value <= limit)),
-                Aim::AtLeast(limit) => (format!(">= {limit}"), Some(limit), Some(*value >= limit)),
-                Aim::None => ("-".to_owned(), None, None),
+            let text = match aim.limit() {
+                Some(limit) => format!("{} {limit}", aim.sign()),
+                None => "-".to_owned(),
             };
-            let verdict = met.map_or("-", |met| if met { "yes" } else { "NO" });
+            let verdict = aim.is_met(*value);
+            let verdict = verdict.map_or("-", |met| if met { "yes" } else { "NO" });
             let value_text = four_digits(*value);
             println!("{name:width$}  {value_text:>12}  {unit:12}  {text:>12}  {verdict}");
-            let row = json!({
-                "name": name, "value": value, "unit": unit, "aim": aim_value, "met": met,
-            });
-            rows.push(row);
         }
+    }
+
+    /// Writes `target/bench/NAME.json`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    #[expect(
+        clippy::print_stdout,
+        reason = "where the file is belongs to the table"
+    )]
+    pub fn write(&self, name: &str) -> Result<()> {
+        let row = |(name, value, unit, aim): &(String, f64, &str, Aim)| {
+            json!({
+                "name": name, "value": value, "unit": unit,
+                "aim": aim.limit(), "met": aim.is_met(*value),
+            })
+        };
+        let rows: Vec<_> = self.rows.iter().map(row).collect();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench");
         std::fs::create_dir_all(&folder)?;
         let file = folder.join(format!("{name}.json"));
         std::fs::write(&file, format!("{:#}\n", json!({ "rows": rows })))?;
         println!("written: target/bench/{name}.json");
         Ok(())
+    }
+}
+
+impl Aim {
+    fn limit(self) -> Option<f64> {
+        match self {
+            Self::AtMost(limit) | Self::AtLeast(limit) => Some(limit),
+            Self::None => None,
+        }
+    }
+
+    fn sign(self) -> &'static str {
+        match self {
+            Self::AtMost(_) => "<=",
+            Self::AtLeast(_) => ">=",
+            Self::None => "",
+        }
+    }
+
+    /// Whether `value` is what it shall be; none where nothing is said.
+    pub fn is_met(self, value: f64) -> Option<bool> {
+        match self {
+            Self::AtMost(limit) => Some(value <= limit),
+            Self::AtLeast(limit) => Some(value >= limit),
+            Self::None => None,
+        }
     }
 }
 

@@ -1,5 +1,20 @@
-//! What a voice-minute costs at list prices.
+//! List prices of us-east-1 in dollars, each with the day on which it was read, and what a
+//! voice-minute costs by them.
 
+/// A million requests of Lambda; AWS price list, 2026-10-02.
+pub const LAMBDA_MILLION_REQUESTS: f64 = 0.20;
+/// A GB-second of Lambda on arm64, the first 7.5 billion of a month; AWS price list, 2026-09-13.
+pub const LAMBDA_ARM_GB_S: f64 = 0.000_013_333_4;
+/// A million requests of an HTTP API, the first 300 million of a month; AWS price list, 2026-09-21.
+pub const GATEWAY_MILLION_REQUESTS: f64 = 1.00;
+/// A million read units of DynamoDB on demand, 4 kB each; AWS pricing page, 2026-10-04.
+pub const MILLION_READ_UNITS: f64 = 0.125;
+/// A million write units of DynamoDB on demand, 1 kB each; AWS pricing page, 2026-10-04.
+pub const MILLION_WRITE_UNITS: f64 = 0.625;
+/// A GB of logs taken in by CloudWatch, the first tier of Lambda; read in May 2025.
+pub const LOG_GB: f64 = 0.50;
+/// An EC2 t4g.small and a public IPv4 address, an hour; AWS price list, 2026-10-02.
+pub const SMALL_MACHINE_HOUR: f64 = 0.0168 + 0.005;
 /// An EC2 c7g.large, us-east-1, dollars an hour; AWS price list, read on 2026-09-24.
 pub const C7G_LARGE_USD_PER_HOUR: f64 = 0.0725;
 /// Its cores.

@@ -8,8 +8,8 @@ pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 
 /// Upper bounds of the buckets of a [`Histogram`], in seconds: from a turn that found nothing to
 /// one that players hear.
-const BOUNDS_SECONDS: [f64; 12] = [
-    1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 1e-1,
+const BOUNDS_SECONDS: [f64; 13] = [
+    1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2.5e-2, 1e-1,
 ];
 
 /// Text under construction, family by family.

@@ -71,6 +71,8 @@ pub(crate) struct Snapshot {
     pub(crate) cpu: Duration,
     /// Time of each turn of the loop, waiting left out.
     pub(crate) turns: Histogram,
+    /// From a datagram's arrival in the kernel to the end of sending what came of it.
+    pub(crate) transits: Histogram,
     /// Usage records that found no room in the output.
     pub(crate) records_lost: u64,
 }

@@ -327,6 +327,11 @@ fn loop_figures(text: &mut Exposition, rows: &[Row<'_>]) {
     for row in rows {
         turns.histogram(&[("shard", row.shard.id.as_str())], &row.figures.turns);
     }
+    let help = "From a datagram's arrival in the kernel until what came of it was sent.";
+    let mut transits = text.family("relay_transit_seconds", Kind::Histogram, help);
+    for row in rows {
+        transits.histogram(&[("shard", row.shard.id.as_str())], &row.figures.transits);
+    }
 }
 
 fn heartbeats(text: &mut Exposition, rows: &[Row<'_>]) {

@@ -187,10 +187,14 @@ fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 impl Maker<'_> {
     fn prepare(&self, number: u16, id: ShardId, key: &ShardKey) -> Result<Prepared, StartError> {
+        let options = Options {
+            arrivals: true,
+            ..Options::default()
+        };
         let sockets: Vec<Socket> = listen_addresses(&self.config.listen, number)?
             .into_iter()
             .map(|address| {
-                Socket::bind(address, &Options::default())
+                Socket::bind(address, &options)
                     .map_err(|error| bind_error("--listen", address, &error))
             })
             .collect::<Result<_, _>>()?;

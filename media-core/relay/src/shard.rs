@@ -107,6 +107,9 @@ pub(crate) struct ShardLoop {
     drain: Duration,
     lines: mpsc::Sender<String>,
     turns: Histogram,
+    transits: Histogram,
+    /// When the datagrams of this turn arrived, since the Unix epoch.
+    arrivals: Vec<Duration>,
     records_lost: u64,
     publish_at: Instant,
     clock_at: Instant,
@@ -155,6 +158,8 @@ impl ShardLoop {
             drain: parts.drain,
             lines: parts.lines,
             turns: Histogram::default(),
+            transits: Histogram::default(),
+            arrivals: Vec::new(),
             records_lost: 0,
             publish_at: now,
             clock_at: now + CLOCK_INTERVAL,
@@ -177,6 +182,7 @@ impl ShardLoop {
                 self.core.handle_timeout(now);
             }
             self.send();
+            self.note_transits();
             self.drain_events();
             let ended = clock::now();
             self.turns.observe(ended.saturating_duration_since(began));
@@ -199,6 +205,7 @@ impl ShardLoop {
             received,
             core,
             streams,
+            arrivals,
             ..
         } = self;
         for token in poller.readable() {
@@ -211,6 +218,7 @@ impl ShardLoop {
             let now = clock::now();
             for datagram in received.datagrams() {
                 core.handle_datagram(now, datagram.from, datagram.data);
+                arrivals.extend(datagram.arrived);
             }
         }
         Ok(())
@@ -275,6 +283,17 @@ impl ShardLoop {
         }
         self.streams
             .flush(&self.poller, &mut self.core, clock::now());
+    }
+
+    /// What came in this turn has been answered.
+    fn note_transits(&mut self) {
+        if self.arrivals.is_empty() {
+            return;
+        }
+        let sent = clock::since_epoch();
+        for arrived in self.arrivals.drain(..) {
+            self.transits.observe(sent.saturating_sub(arrived));
+        }
     }
 
     fn drain_events(&mut self) {
@@ -357,6 +376,7 @@ impl ShardLoop {
             streams: self.streams.stats(),
             cpu: thread_cpu_time(),
             turns: self.turns.clone(),
+            transits: self.transits.clone(),
             records_lost: self.records_lost,
         }
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::address::RawAddress;
 use crate::socket::Socket;
@@ -21,8 +22,8 @@ const MESSAGE_BYTES_MAX: usize = 65_536;
 /// buffers, which are most of what is ever written, would share one set of the cache.
 const STRIDE_BYTES: usize = MESSAGE_BYTES_MAX + 192;
 
-/// Room for the two control messages that are asked for: segment size and drop counter.
-const CONTROL_BYTES: usize = 64;
+/// Room for the three control messages that are asked for: segment size, drop counter, arrival.
+const CONTROL_BYTES: usize = 96;
 
 /// One received datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,9 @@ pub struct Datagram<'a> {
     pub from: SocketAddr,
     /// Its payload, at most [`DATAGRAM_BYTES_MAX`] bytes; may be empty.
     pub data: &'a [u8],
+    /// When the kernel got it, as time since the Unix epoch by the machine's clock; none unless
+    /// [`crate::Options::arrivals`] asks for it.
+    pub arrived: Option<Duration>,
 }
 
 /// Counters of a [`RecvBatch`] since it was made.
@@ -63,6 +67,7 @@ struct Message {
     start: usize,
     bytes: usize,
     segment_bytes: usize,
+    arrived: Option<Duration>,
 }
 
 impl RecvBatch {
@@ -85,6 +90,7 @@ impl RecvBatch {
                 .map(|data| Datagram {
                     from: message.from,
                     data,
+                    arrived: message.arrived,
                 })
         })
     }
@@ -109,6 +115,7 @@ impl RecvBatch {
             start,
             bytes,
             segment_bytes,
+            arrived: received.arrived,
         });
         for data in segments(&self.buffer[start..start + bytes], segment_bytes) {
             if data.len() > DATAGRAM_BYTES_MAX {
@@ -191,6 +198,7 @@ struct Received {
     truncated: bool,
     segment_bytes: Option<usize>,
     overflow: Option<u32>,
+    arrived: Option<Duration>,
 }
 
 #[repr(C, align(8))]
@@ -251,7 +259,7 @@ fn recv_raw(fd: libc::c_int, buffer: &mut [u8], received: &mut [Received]) -> io
     Ok(count)
 }
 
-/// Reads the segment size and the drop counter, where there are any. `header` must be one that
+/// Reads the segment size, the drop counter and the arrival, where there are any. `header` must be one that
 /// `recvmmsg` has just filled, with its control buffer still alive.
 fn read_controls(header: &libc::msghdr, received: &mut Received) {
     // SAFETY: the kernel has set `msg_controllen` to what it wrote, and the macro stays within it.
@@ -261,9 +269,11 @@ fn read_controls(header: &libc::msghdr, received: &mut Received) {
         let control = unsafe { &*next };
         // SAFETY: pointer arithmetic within that control message.
         let data = unsafe { libc::CMSG_DATA(next) };
-        let holds_int =
+        let holds = |bytes: usize| {
             // SAFETY: no pointers; the macro is arithmetic.
-            control.cmsg_len >= unsafe { libc::CMSG_LEN(size_of::<libc::c_int>() as u32) } as usize;
+            control.cmsg_len >= unsafe { libc::CMSG_LEN(bytes as u32) } as usize
+        };
+        let holds_int = holds(size_of::<libc::c_int>());
         match (control.cmsg_level, control.cmsg_type) {
             (libc::SOL_UDP, libc::UDP_GRO) if holds_int => {
                 // SAFETY: the message holds at least an int; alignment is not assumed.
@@ -274,11 +284,25 @@ fn read_controls(header: &libc::msghdr, received: &mut Received) {
                 // SAFETY: as above.
                 received.overflow = Some(unsafe { data.cast::<u32>().read_unaligned() });
             }
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) if holds(size_of::<libc::timespec>()) => {
+                // SAFETY: the message holds a timespec; alignment is not assumed.
+                let at = unsafe { data.cast::<libc::timespec>().read_unaligned() };
+                received.arrived = since_epoch(at);
+            }
             _ => {}
         }
         // SAFETY: `next` came from this header, whose control buffer is unchanged.
         next = unsafe { libc::CMSG_NXTHDR(header, next) };
     }
+}
+
+/// None for times before the epoch, which a clock that was never set may have.
+fn since_epoch(at: libc::timespec) -> Option<Duration> {
+    let (seconds, nanos) = (
+        u64::try_from(at.tv_sec).ok()?,
+        u32::try_from(at.tv_nsec).ok()?,
+    );
+    Some(Duration::new(seconds, nanos))
 }
 
 #[cfg(test)]

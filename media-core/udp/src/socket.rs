@@ -19,6 +19,8 @@ pub struct Options {
     pub gso: bool,
     /// Whether to let the kernel hand over several datagrams of one peer at once.
     pub gro: bool,
+    /// Whether to have the kernel note when each datagram arrived.
+    pub arrivals: bool,
 }
 
 impl Default for Options {
@@ -29,6 +31,7 @@ impl Default for Options {
             send_buffer_bytes: buffer_bytes,
             gso: true,
             gro: true,
+            arrivals: false,
         }
     }
 }
@@ -95,6 +98,9 @@ impl Socket {
         )?;
         // The drop counter is for the metrics; a kernel without it is no reason not to start.
         let _ = option_set(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1);
+        if options.arrivals {
+            option_set(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
+        }
         let (raw, length) = RawAddress::encode(address);
         // SAFETY: `raw` outlives the call and its first `length` bytes are an address.
         check(unsafe { libc::bind(fd, (&raw const raw).cast(), length) })?;

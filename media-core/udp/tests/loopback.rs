@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proptest::prelude::*;
 use udp::{DATAGRAM_BYTES_MAX, DropReason, Options, Poller, RecvBatch, SendBatch, Socket};
@@ -91,6 +91,41 @@ fn it_works_without_offloads() {
         ..Options::default()
     };
     round_trip("127.0.0.1:0", &options, 300, 120);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the kernel notes real time")]
+fn arrivals_are_told_to_those_who_ask() {
+    let now = || {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("after 1970")
+    };
+    for arrivals in [true, false] {
+        let options = Options {
+            arrivals,
+            ..Options::default()
+        };
+        let sender = bind("127.0.0.1:0", &Options::default());
+        let mut receiver = bind("127.0.0.1:0", &options);
+        let mut batch = SendBatch::new(&sender);
+        batch.push(&sender, receiver.local_address(), &payload(1, 100));
+        let before = now();
+        batch.flush(&sender);
+        let mut received = RecvBatch::new();
+        // Loopback delivers within the call that sends.
+        receiver.recv(&mut received).expect("the socket lives");
+        let told: Vec<_> = received
+            .datagrams()
+            .map(|datagram| datagram.arrived)
+            .collect();
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].is_some(), arrivals);
+        assert!(
+            told[0].is_none_or(|at| before <= at && at <= now()),
+            "{told:?}"
+        );
+    }
 }
 
 #[test]

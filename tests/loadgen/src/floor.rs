@@ -18,6 +18,7 @@ pub fn client_options() -> Options {
         send_buffer_bytes: 256 * 1024,
         gso: false,
         gro: false,
+        arrivals: false,
     }
 }
 

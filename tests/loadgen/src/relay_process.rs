@@ -219,6 +219,25 @@ impl Figures {
         self.sum(family, "")
     }
 
+    /// Upper bounds of a histogram's buckets in seconds, and how many were at most that.
+    pub fn buckets(&self, family: &str) -> Vec<(f64, f64)> {
+        let samples = self
+            .text
+            .lines()
+            .filter_map(|line| line.strip_prefix(family));
+        let bucket = |rest: &str| {
+            let (labels, count) = rest.strip_prefix("_bucket{")?.rsplit_once("} ")?;
+            let (_, bound) = labels.rsplit_once("le=\"")?;
+            let bound = bound.strip_suffix('"')?;
+            // What is more than all bounds is infinite in Rust's spelling too.
+            Some((
+                bound.trim_start_matches('+').parse().ok()?,
+                count.parse().ok()?,
+            ))
+        };
+        samples.filter_map(bucket).collect()
+    }
+
     /// CPU seconds of the shard's thread.
     pub fn cpu_s(&self) -> f64 {
         self.get("relay_cpu_seconds_total")
@@ -262,6 +281,18 @@ mod tests {
         assert_eq!(figures.dropped(), 3.0);
         assert_eq!(figures.resident_bytes(), 4096.0);
         assert_eq!(figures.get("absent"), 0.0);
+    }
+
+    #[test]
+    fn buckets_are_read_with_their_bounds() {
+        let text = "t_seconds_bucket{shard=\"a\",le=\"0.0005\"} 4\n\
+            t_seconds_bucket{shard=\"a\",le=\"+Inf\"} 5\n\
+            t_seconds_sum{shard=\"a\"} 2\n";
+        let figures = Figures {
+            text: text.to_owned(),
+        };
+        let expected = [(0.0005, 4.0), (f64::INFINITY, 5.0)];
+        assert_eq!(figures.buckets("t_seconds"), expected);
     }
 
     #[test]

@@ -65,6 +65,9 @@ pub struct Outcome {
     pub dropped: u64,
     /// Latencies of the measured time.
     pub latency: Latency,
+    /// What the relay itself added in that time, by its own account: bounds in seconds, and how
+    /// many datagrams were at most that.
+    pub transit: Vec<(f64, f64)>,
     /// What the shard's CPU time went to just after the measurement, percent by category; none
     /// where `perf` is not installed.
     pub profile: Option<BTreeMap<&'static str, f64>>,
@@ -150,6 +153,7 @@ impl Scenario {
             lost: expected.saturating_sub(counts.received),
             dropped: at_end.dropped() as u64,
             latency,
+            transit: transit(&before, &after),
             profile,
         })
     }
@@ -169,6 +173,27 @@ impl Scenario {
     }
 }
 
+fn transit(before: &Figures, after: &Figures) -> Vec<(f64, f64)> {
+    let of = |figures: &Figures| figures.buckets("relay_transit_seconds");
+    let (before, after) = (of(before), of(after));
+    let pairs = before.iter().zip(&after);
+    pairs.map(|(old, new)| (new.0, new.1 - old.1)).collect()
+}
+
+/// The value below which `share` (0 to 1) of a histogram lie, read off a straight line through its
+/// bucket; not a number when it is empty.
+pub fn quantile(buckets: &[(f64, f64)], share: f64) -> f64 {
+    let total = buckets.last().map_or(0.0, |last| last.1);
+    let (mut low, mut below) = (0.0, 0.0);
+    for &(high, count) in buckets {
+        if total > 0.0 && count >= share * total {
+            return low + (high - low) * (share * total - below) / (count - below).max(1.0);
+        }
+        (low, below) = (high, count);
+    }
+    f64::NAN
+}
+
 fn delta(before: &Figures, after: &Figures, family: &str) -> f64 {
     after.get(family) - before.get(family)
 }
@@ -176,6 +201,15 @@ fn delta(before: &Figures, after: &Figures, family: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantiles_are_read_off_the_buckets() {
+        let buckets = [(0.5, 10.0), (1.0, 30.0), (f64::INFINITY, 40.0)];
+        assert_eq!(quantile(&buckets, 0.5), 0.75);
+        assert_eq!(quantile(&buckets, 0.25), 0.5);
+        assert_eq!(quantile(&buckets, 0.99), f64::INFINITY);
+        assert!(quantile(&[], 0.5).is_nan());
+    }
 
     #[test]
     fn roles_fill_the_rooms_and_probes_listen() {

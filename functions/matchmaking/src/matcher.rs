@@ -58,6 +58,19 @@ pub struct Region {
     pub name: RegionName,
     /// How many players its relays can take besides those that they have.
     pub room: u32,
+    /// How many of them one match may have: its voice is on one shard of one relay.
+    pub room_of_one: u32,
+}
+
+impl Region {
+    /// A region whose relay is one shard, which can take so many players more.
+    pub fn of_one_shard(name: RegionName, room: u32) -> Self {
+        Self {
+            name,
+            room,
+            room_of_one: room,
+        }
+    }
 }
 
 /// Most regions of one world.
@@ -190,8 +203,10 @@ struct Pass<'a> {
     rules: &'a RuleSet,
     index: Index,
     free: Vec<bool>,
-    /// Of each region, by its index in the pool.
+    /// What one match may have of each region, by its index in the pool.
     room: Vec<u32>,
+    /// What is left of each region.
+    left: Vec<u32>,
     /// Why the last attempt around a ticket found nothing.
     failures: Vec<Option<Failure>>,
     overdue_steps: usize,
@@ -210,7 +225,12 @@ impl<'a> Pass<'a> {
             rules,
             index: Index::new(pool, rules),
             free: vec![true; pool.entries.len()],
-            room: pool.regions.iter().map(|region| region.room).collect(),
+            room: pool
+                .regions
+                .iter()
+                .map(|r| r.room.min(r.room_of_one))
+                .collect(),
+            left: pool.regions.iter().map(|region| region.room).collect(),
             failures: vec![None; pool.entries.len()],
             overdue_steps: (OVERDUE_STEPS / overdue.max(1)).min(OVERDUE_STEPS_EACH),
             work,
@@ -289,7 +309,8 @@ impl<'a> Pass<'a> {
             .iter()
             .map(|&m| self.pool.entries[m as usize].size)
             .sum();
-        self.room[region] -= size;
+        self.left[region] -= size;
+        self.room[region] = self.room[region].min(self.left[region]);
         for &member in &members {
             self.free[member as usize] = false;
         }
@@ -340,10 +361,7 @@ mod tests {
         // Each of the old ones likes its own map alone; the two youngest share one.
         let mut tickets: Vec<Ticket> = (0..500).map(|n| ticket(n, &format!("m{n}"))).collect();
         tickets.extend([ticket(500, "ours"), ticket(501, "ours")]);
-        let region = Region {
-            name: "east".parse().unwrap(),
-            room: 10,
-        };
+        let region = Region::of_one_shard("east".parse().unwrap(), 10);
         let world = World {
             regions: vec![region],
             ..World::default()

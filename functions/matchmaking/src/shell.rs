@@ -18,6 +18,7 @@ mod queue;
 mod results;
 mod settle;
 mod spectate;
+mod substitutes;
 mod ticket;
 mod view;
 mod world;

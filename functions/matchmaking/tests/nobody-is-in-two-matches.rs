@@ -2,14 +2,13 @@
 //! vanish, while requests die half way and the store fails before and after its calls, all
 //! interleaved by a seed. A failure names the seed that repeats it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod rig;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 
 use edge::http::{Request, Response};
 use edge::testing::schedule::{Chance, interleave, yield_now};
@@ -23,29 +22,9 @@ const PARTIES: usize = 9;
 const WILD_ROUNDS: usize = 6;
 const CALM_ROUNDS: usize = 40;
 
-/// A request whose function dies after so many store calls, as when a host is lost.
-async fn crashing(rig: &Rig, request: Request, calls: u64) -> Option<Response> {
-    let mut future = pin!(matchmaking::handle(rig, request));
-    let mut left = calls;
-    std::future::poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(response) => Poll::Ready(Some(response)),
-        Poll::Pending if left == 0 => Poll::Ready(None),
-        Poll::Pending => {
-            left -= 1;
-            Poll::Pending
-        }
-    })
-    .await
-}
-
-/// What happened that can be held against the store afterwards.
-#[derive(Default)]
-struct Seen {
-    /// Matches that players were told to be in.
-    matched: BTreeMap<String, BTreeSet<String>>,
-    /// Tickets that were taken back, maybe when they had a match, which is then left.
-    taken_back: BTreeSet<String>,
-}
+/// What happened that can be held against the store afterwards: matches that players were told to
+/// be in.
+type Seen = BTreeMap<String, BTreeSet<String>>;
 
 struct Party<'a> {
     rig: &'a Rig,
@@ -74,7 +53,7 @@ impl Party<'_> {
         let request = request(&claims(player, None), method, path, body);
         if wild && self.one_in(5) {
             let calls = self.chance.below(12);
-            return crashing(self.rig, request, calls).await;
+            return self.rig.crashing(request, calls).await;
         }
         if wild && self.one_in(6) {
             matchmaking::handle(self.rig, request.clone()).await;
@@ -119,11 +98,6 @@ impl Party<'_> {
         }
         if wild && self.one_in(10) && ticket.status != TicketStatus::Matched {
             let leader = self.players[0].clone();
-            self.seen
-                .lock()
-                .unwrap()
-                .taken_back
-                .insert(ticket.ticket.to_string());
             self.call(&leader, "DELETE", &rig::path(&ticket), Value::Null, wild)
                 .await;
         }
@@ -173,8 +147,7 @@ impl Party<'_> {
         assert_eq!(found.status, MatchStatus::Ready);
         let mut seen = self.seen.lock().unwrap();
         for player in &self.players {
-            seen.matched
-                .entry(player.clone())
+            seen.entry(player.clone())
                 .or_default()
                 .insert(found.id.to_string());
         }
@@ -203,7 +176,7 @@ impl Party<'_> {
     }
 }
 
-/// Players with an even number block the next one.
+/// Every fourth player blocks the one five after him.
 fn blocks(player: &str) -> Vec<String> {
     let number: u32 = player.trim_start_matches('p').parse().unwrap();
     match number % 4 {
@@ -212,8 +185,24 @@ fn blocks(player: &str) -> Vec<String> {
     }
 }
 
+/// The tickets of a team, each with its players.
+type Team = Vec<(String, Vec<String>)>;
+
+/// Who took himself out of which match, by the match's partition.
+fn quitters(rig: &Rig) -> BTreeSet<(String, String)> {
+    let everything = rig.store.inner.everything();
+    let of_match = everything.iter().filter(|(_, item)| item.sort == "quit");
+    let players = of_match.flat_map(|(partition, item)| {
+        let players: Vec<String> = serde_json::from_slice(&item.value).unwrap();
+        players
+            .into_iter()
+            .map(|player| (partition.clone(), player))
+    });
+    players.collect()
+}
+
 /// The parts of matches that came to be: who is in which team, by match.
-fn ready(rig: &Rig) -> BTreeMap<(String, String), Vec<Vec<(String, Vec<String>)>>> {
+fn ready(rig: &Rig) -> BTreeMap<(String, String), Vec<Team>> {
     let everything = rig.store.inner.everything();
     let value = |partition: &str, sort: &str| {
         let mut items = everything.iter();
@@ -245,7 +234,7 @@ fn ready(rig: &Rig) -> BTreeMap<(String, String), Vec<Vec<(String, Vec<String>)>
 }
 
 fn check(rig: &Rig, seen: &Seen, team_size: usize, seed: u64) -> usize {
-    let ready = ready(rig);
+    let (ready, quitters) = (ready(rig), quitters(rig));
     let mut where_is: BTreeMap<&String, &String> = BTreeMap::new();
     let mut tickets = BTreeSet::new();
     for ((partition, part), teams) in &ready {
@@ -255,8 +244,11 @@ fn check(rig: &Rig, seen: &Seen, team_size: usize, seed: u64) -> usize {
         for team in teams {
             let players: Vec<&String> = team.iter().flat_map(|(_, players)| players).collect();
             assert_eq!(players.len(), team_size, "seed {seed}: {teams:?}");
-            let stays = |(ticket, _): &&(String, Vec<String>)| !seen.taken_back.contains(ticket);
-            together.extend(team.iter().filter(stays).flat_map(|(_, players)| players));
+            let stays = |player: &&String| {
+                let place = (partition.clone(), (*player).clone());
+                !quitters.contains(&place)
+            };
+            together.extend(players.into_iter().filter(stays));
             for (ticket, _) in team {
                 assert!(
                     tickets.insert(ticket),
@@ -272,7 +264,7 @@ fn check(rig: &Rig, seen: &Seen, team_size: usize, seed: u64) -> usize {
             assert_eq!(met, None, "{player} met whom he blocks; seed {seed}");
         }
     }
-    for (player, matches) in &seen.matched {
+    for (player, matches) in seen {
         for told in matches {
             let there = ready.iter().any(|((partition, _), teams)| {
                 let mut tickets = teams.iter().flatten();
@@ -282,7 +274,33 @@ fn check(rig: &Rig, seen: &Seen, team_size: usize, seed: u64) -> usize {
             assert!(there, "{player} was told of {told}; seed {seed}");
         }
     }
+    everybody_who_waits_is_read(rig, seed);
+    // Long after their tickets are gone, nobody of a running match is free for another.
+    rig.pass(200_000);
+    for player in where_is.keys().filter(|player| seen.contains_key(**player)) {
+        let again = rig.queue("q", player, "again");
+        assert_eq!(problem(&again), "already-queued", "{player}, seed {seed}");
+    }
     where_is.len()
+}
+
+/// The pass of a shard begins no later than at the oldest ticket that waits there.
+fn everybody_who_waits_is_read(rig: &Rig, seed: u64) {
+    let everything = rig.store.inner.everything();
+    let now_ms = edge::ports::Clock::now_ms(rig);
+    let lives = |at: Option<u64>| at.is_none_or(|at| at > now_ms);
+    for (partition, lease) in everything.iter().filter(|(_, item)| item.sort == "lease") {
+        let lease: Value = serde_json::from_slice(&lease.value).unwrap();
+        let oldest = lease["o"].as_str().unwrap_or_default();
+        let tickets = everything.iter().filter(|(other, item)| {
+            other == partition && item.sort.starts_with("t#") && lives(item.expires_at_ms)
+        });
+        for (_, item) in tickets {
+            let ticket: Value = serde_json::from_slice(&item.value).unwrap();
+            let is_read = ticket["t"] != "w" || oldest <= item.sort.as_str();
+            assert!(is_read, "{} is never read, seed {seed}", item.sort);
+        }
+    }
 }
 
 /// Players who were matched, and how many there are.
@@ -291,7 +309,10 @@ fn run(seed: u64, team_size: u32, acceptance: bool, faults_per_thousand: u64) ->
         true => json!({ "acceptance": { "timeout_s": 8 } }),
         false => json!({}),
     };
-    let rig = Rig::with_queue(seed, &rules(2, team_size, more));
+    let mut rules = rules(2, team_size, more);
+    // Some queues have several shards.
+    rules["shards"] = json!(1 << (seed % 3));
+    let rig = Rig::with_queue(seed, &rules);
     rig.store
         .faults_per_thousand
         .store(faults_per_thousand, Ordering::Relaxed);

@@ -16,10 +16,7 @@ use support::sets;
 fn world() -> World {
     World {
         regions: ["east", "mid", "west"]
-            .map(|name| Region {
-                name: region(name),
-                room: 1000,
-            })
+            .map(|name| Region::of_one_shard(region(name), 1000))
             .to_vec(),
         arrivals_per_min: 60.0,
         recent_waits_s: vec![8.0, 30.0, 90.0],

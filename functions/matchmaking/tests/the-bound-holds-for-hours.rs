@@ -111,10 +111,7 @@ fn run(document: &Value, hopeless: u64, seed: u64) -> Shown {
     let mut rng = seeded(seed);
     let world = World {
         regions: ["east", "mid", "west"]
-            .map(|name| Region {
-                name: region(name),
-                room: 1_000,
-            })
+            .map(|name| Region::of_one_shard(region(name), 1_000))
             .to_vec(),
         ..World::default()
     };

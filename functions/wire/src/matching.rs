@@ -42,7 +42,7 @@ pub const ROOM_PREFIX: &str = "match-";
 pub struct QueueRules {
     /// Grows with every change.
     pub version: u32,
-    /// Shards of the pool, a power of two up to [`MAX_POOL_SHARDS`]: one for each few hundred
+    /// Shards of the pool, a power of two up to [`MAX_POOL_SHARDS`]: one for each hundred
     /// tickets per second.
     #[serde(default = "one")]
     pub shards: u32,
@@ -425,7 +425,8 @@ pub struct RatingReply {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BackfillRequest {
-    /// Players who are gone, whose places are free; they may not come back by the match's token.
+    /// Players who are gone, whose places are free. They get no new token of the match; one that they
+    /// have is good until it expires.
     pub left: Vec<PlayerId>,
 }
 

@@ -62,10 +62,10 @@ impl Population {
 
     /// The world that it lives in, with the same room everywhere.
     pub fn world(&self, room: u32) -> World {
-        let regions = self.regions.iter().map(|name| Region {
-            name: name.clone(),
-            room,
-        });
+        let regions = self
+            .regions
+            .iter()
+            .map(|name| Region::of_one_shard(name.clone(), room));
         World {
             regions: regions.collect(),
             ..World::default()

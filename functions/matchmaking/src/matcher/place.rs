@@ -1,5 +1,7 @@
 //! Where a match is played, and its description.
 
+use std::cmp::Reverse;
+
 use super::pool::{Pool, UNKNOWN_MS};
 use super::{Match, MatchTeam, Quality, balance};
 use crate::rules::Limits;
@@ -41,7 +43,7 @@ pub(super) fn regions_near(pool: &Pool, limits: &Limits, room: &[u32], ticket: u
 }
 
 /// The region for a match: near enough to all, with room, then the lowest worst and the lowest
-/// mean round-trip time.
+/// mean round-trip time, then the one with most room.
 pub(super) fn best(pool: &Pool, limits: &Limits, room: &[u32], members: &[u32]) -> Option<usize> {
     let size: u32 = members
         .iter()
@@ -61,7 +63,8 @@ pub(super) fn best(pool: &Pool, limits: &Limits, room: &[u32], members: &[u32]) 
                     pool.latency_sum(member, region)
                 }
             };
-            (worst, members.iter().map(counts).sum::<u64>(), region)
+            let mean = members.iter().map(counts).sum::<u64>();
+            (worst, mean, Reverse(room[region]), region)
         })
 }
 

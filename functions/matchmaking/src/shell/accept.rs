@@ -58,6 +58,7 @@ pub(super) async fn accept<H: Ports, S: Store>(
         caller.pause(attempt).await;
         match formed.phase(0) {
             Some(Phase::Ready) => {
+                caller.note_match(&formed).await?;
                 let reply = caller.match_reply(&formed).await?;
                 return Ok(Response::json(ACCEPT.status, &reply));
             }

@@ -1,24 +1,24 @@
 //! Players for running matches: a match that wants some has a ticket of its own in the pool.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use edge::Refusal;
 use edge::http::Response;
-use edge::store::{Condition, Store, StoreError};
+use edge::store::{Condition, Store};
 use wire::matching::{BackfillReply, BackfillRequest, TicketEnd};
 use wire::routes::{BACKFILL, END_BACKFILL};
 use wire::{MatchId, PlayerId};
 
 use super::Ports;
-use super::caller::{Caller, MAX_ATTEMPTS, body_invalid, conflict};
+use super::caller::{Caller, body_invalid};
 use super::details::{Known, core_player, known};
-use super::formed::{Body, Formed, Party, Phase, Team};
-use super::items::unchanged;
+use super::formed::{Body, FORM_MS, Formed, Gone, Party, Phase, Team};
 use super::pass::{Scene, players, wanting, world};
 use super::pool::Lease;
 use super::queue::Queue;
 use super::spectate::not_running;
-use super::ticket::{Open, State, Ticket, TicketRef};
+use super::substitutes::{DetailsOfMatch, bare};
+use super::ticket::{Member, Open, State, Ticket, TicketRef};
 use crate::matcher::{Running, Substitute, backfill};
 use crate::rules::RuleSet;
 
@@ -44,7 +44,7 @@ pub(super) async fn ask<H: Ports, S: Store>(
     if !formed.is_running() || caller.now_ms >= body.backfill_until_ms {
         return Err(not_running());
     }
-    let formed = caller.note_left(formed, &request.left).await?;
+    let formed = caller.note_gone(formed, Gone::Left, &request.left).await?;
     let body = formed.first()?;
     let wanted = wanted(&formed, rules);
     let ticket = Ticket {
@@ -59,6 +59,7 @@ pub(super) async fn ask<H: Ports, S: Store>(
     let at = ticket_of(&queue, &formed.id, body);
     if wanted.values().any(|players| *players > 0) {
         caller.keep_ticket(&at, &ticket, Condition::Always).await?;
+        caller.reveal_for_sure(&queue, &at).await?;
     }
     let reply = BackfillReply {
         wanted,
@@ -108,34 +109,6 @@ fn wanted(formed: &Formed, rules: &RuleSet) -> BTreeMap<String, u32> {
 }
 
 impl<H: Ports, S: Store> Caller<'_, H, S> {
-    async fn note_left(&self, mut formed: Formed, left: &[PlayerId]) -> Result<Formed, Refusal> {
-        for attempt in 0..MAX_ATTEMPTS {
-            self.pause(attempt).await;
-            let mut all: BTreeSet<PlayerId> = match &formed.left {
-                Some(held) => held.value.clone(),
-                None => BTreeSet::new(),
-            };
-            let known = all.len();
-            let here = left
-                .iter()
-                .filter(|player| formed.team_of(player).is_some());
-            all.extend(here.cloned());
-            if all.len() == known {
-                return Ok(formed);
-            }
-            let condition = unchanged(formed.left.as_ref());
-            match self
-                .keep_of_match(&formed.id, "left", &all, condition)
-                .await
-            {
-                Ok(_) | Err(StoreError::ConditionFailed) => {}
-                Err(error) => return Err(error.into()),
-            }
-            formed = self.formed(&formed.id).await?;
-        }
-        Err(conflict())
-    }
-
     /// Gives waiting tickets to the running matches that want players. How many matches got some.
     pub(super) async fn fill_open(
         &self,
@@ -149,6 +122,9 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
                 continue;
             };
             let formed = self.formed(&open.id).await?;
+            if self.is_being_filled(queue, &formed).await? {
+                continue;
+            }
             let rules = formed.first().ok().and_then(|body| queue.mode(&body.mode));
             let rules = rules.filter(|rules| {
                 formed.is_running() && wanted(&formed, rules).values().any(|free| *free > 0)
@@ -160,12 +136,26 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
                 let _ = self.keep_ticket(&at, &tombstone, unchanged).await;
                 continue;
             };
+            let since_ms = held.value.since_ms;
             filled += u32::from(
-                self.fill_one(&formed, held.value.since_ms, rules, lease, scene)
+                self.fill_one(&formed, since_ms, rules, lease, scene)
                     .await?,
             );
         }
         Ok(filled)
+    }
+
+    /// Whether somebody is giving it players now: their places are not free then. What was begun and
+    /// left undone is abandoned, and the places are free for the next pass.
+    async fn is_being_filled(&self, queue: &Queue, formed: &Formed) -> Result<bool, Refusal> {
+        let mut any = false;
+        for (part, body) in formed.undecided() {
+            any = true;
+            if body.at_ms + FORM_MS <= self.now_ms {
+                self.abandon(&queue.name, formed, part, false).await?;
+            }
+        }
+        Ok(any)
     }
 
     async fn fill_one(
@@ -180,8 +170,12 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         let playing = formed.bodies.values().flat_map(|body| &body.teams);
         let playing = playing.flat_map(|team| &team.tickets);
         let known = known(players(&scene.free).chain(playing.flat_map(|party| &party.players)));
-        let tickets = wanting(&scene.free, &rules.mode, &known);
-        let Some(running) = running(formed, first, since_ms, &known) else {
+        let mut tickets = wanting(&scene.free, &rules.mode, &known);
+        // Whoever has left does not come back to this match.
+        let has_left = |player: &crate::ticket::Player| formed.has_left(&player.id);
+        tickets.retain(|ticket| !ticket.players.iter().any(has_left));
+        let details = self.details_of_match(&formed.id).await?;
+        let Some(running) = running(formed, first, since_ms, (&details, &known)) else {
             return Ok(false);
         };
         let world = world(&scene.regions, lease);
@@ -200,25 +194,24 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
     }
 }
 
-/// The match as the matcher takes it; none if it does not say enough of its players.
-fn running(formed: &Formed, first: &Body, since_ms: u64, known: &Known) -> Option<Running> {
+/// The match as the matcher takes it; none if too little is known of its players.
+fn running(
+    formed: &Formed,
+    first: &Body,
+    since_ms: u64,
+    (details, known): (&DetailsOfMatch, &Known),
+) -> Option<Running> {
+    let player = |member: &&Member| {
+        let details = details.get(&member.id)?;
+        Some(core_player(&member.id, details, known))
+    };
     let teams = formed.teams();
-    if teams
+    let teams = teams
         .iter()
-        .flat_map(|(_, members)| members)
-        .any(|member| member.details.is_none())
-    {
-        return None;
-    }
-    let players = teams.iter().map(|(_, members)| {
-        members
-            .iter()
-            .map(|member| core_player(member, known))
-            .collect()
-    });
+        .map(|(_, members)| members.iter().map(player).collect());
     Some(Running {
         region: first.region.clone(),
-        teams: players.collect(),
+        teams: teams.collect::<Option<_>>()?,
         since_ms,
     })
 }
@@ -231,7 +224,7 @@ fn newcomers(first: &Body, found: &[Substitute], scene: &Scene) -> Vec<Team> {
             .filter(|substitute| substitute.team == at)
             .map(|substitute| Party {
                 ticket: substitute.ticket.clone(),
-                players: scene.free[&substitute.ticket].1.value.players.clone(),
+                players: bare(&scene.free[&substitute.ticket].1.value.players),
             })
             .collect(),
     };

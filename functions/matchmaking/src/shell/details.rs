@@ -149,15 +149,22 @@ pub(super) fn core_ticket(at: &TicketRef, ticket: &Ticket, known: &Known) -> cor
         players: ticket
             .players
             .iter()
-            .map(|member| core_player(member, known))
+            .map(|member| {
+                let details = member.details.as_ref();
+                core_player(
+                    &member.id,
+                    details.expect("a waiting party has joined"),
+                    known,
+                )
+            })
             .collect(),
         modes: ticket.modes.clone(),
         since_ms: ticket.since_ms,
     }
 }
 
-pub(super) fn core_player(member: &Member, known: &Known) -> core::Player {
-    let details = member.details.as_ref().expect("a waiting party has joined");
+/// A player as the matcher takes him.
+pub(super) fn core_player(id: &PlayerId, details: &Details, known: &Known) -> core::Player {
     let value = |value: &AttributeValue| match value {
         AttributeValue::Number(number) => core::AttributeValue::Number(*number),
         AttributeValue::Text(text) => core::AttributeValue::Text(text.clone()),
@@ -165,7 +172,7 @@ pub(super) fn core_player(member: &Member, known: &Known) -> core::Player {
     };
     let blocks = details.blocks.as_bytes().chunks(HASH_CHARS);
     core::Player {
-        id: member.id.clone(),
+        id: id.clone(),
         rating: core::Rating {
             mu: details.mu,
             sigma: details.sigma,

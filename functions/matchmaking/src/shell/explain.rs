@@ -46,13 +46,15 @@ pub(super) async fn explain<H: Ports, S: Store>(
 }
 
 fn of_mode(mode: &ModeName, ticket: &TicketId, outcome: Outcome) -> ModeExplanation {
+    let mut matched = outcome.matches.iter().flat_map(|found| &found.teams);
+    let is_matched = matched.any(|team| team.tickets.contains(ticket));
     let waiting = outcome
         .waiting
         .into_iter()
         .find(|waiting| waiting.ticket == *ticket);
     let mut explained = ModeExplanation {
         mode: mode.clone(),
-        matchable: waiting.is_none(),
+        matchable: waiting.is_none() && is_matched,
         waited_s: 0,
         fault: None,
         players_missing: 0,

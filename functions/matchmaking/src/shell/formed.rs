@@ -6,7 +6,9 @@
 //! | `phase#PP` | what was decided of it | if absent, then by compare-and-swap |
 //! | `accept#PLAYER` | yes or no | by the player |
 //! | `left` | who is gone | by a game server |
+//! | `quit` | who has left, and is rated all the same | by himself |
 //! | `result` | what became of the ratings | once |
+//! | `rated` | that all ratings have it | after that |
 //! | `watch#PLAYER` | a spectator | by the spectator |
 //!
 //! Part 0 is the match as it was formed; later parts are players who came in place of others.
@@ -21,12 +23,12 @@ use wire::problem::ProblemKind;
 use wire::{ChannelName, MatchId, ModeName, PlayerId, QueueName, RegionName, RoomName, TicketId};
 
 use super::Ports;
-use super::caller::Caller;
-use super::items::{self, Held};
+use super::caller::{Caller, MAX_ATTEMPTS, conflict};
+use super::items::{self, Held, unchanged};
 use super::ticket::Member;
 
 /// How long a match is remembered, in milliseconds.
-const MATCH_TTL_MS: u64 = 6 * 60 * 60 * 1000;
+pub(super) const MATCH_TTL_MS: u64 = 6 * 60 * 60 * 1000;
 /// Most items of one match.
 const MAX_ITEMS: usize = 1_000;
 /// Longest time from the first claim to the decision, in milliseconds; then anybody may abandon
@@ -71,7 +73,7 @@ pub(super) struct Team {
 pub(super) struct Party {
     #[serde(rename = "t")]
     pub(super) ticket: TicketId,
-    /// With details only where the match may take players later.
+    /// Without details: see [`super::substitutes`].
     #[serde(rename = "p")]
     pub(super) players: Vec<Member>,
 }
@@ -106,7 +108,10 @@ pub(super) struct Formed {
     pub(super) phases: BTreeMap<u32, Held<Phase>>,
     pub(super) accepts: BTreeMap<PlayerId, bool>,
     pub(super) left: Option<Held<BTreeSet<PlayerId>>>,
+    pub(super) quit: Option<Held<BTreeSet<PlayerId>>>,
     pub(super) outcome: Option<Outcome>,
+    /// Whether the outcome is in all ratings.
+    pub(super) is_rated: bool,
     pub(super) watchers: BTreeSet<PlayerId>,
 }
 
@@ -128,19 +133,46 @@ impl Formed {
         self.phases.get(&part).map(|held| held.value)
     }
 
+    /// The parts that came to be.
+    pub(super) fn ready(&self) -> impl Iterator<Item = &Body> {
+        let ready = |part: u32| self.phase(part) == Some(Phase::Ready);
+        let bodies = self.bodies.iter();
+        bodies
+            .filter(move |(part, _)| ready(**part))
+            .map(|(_, body)| body)
+    }
+
+    /// Parts of which nothing is decided yet.
+    pub(super) fn undecided(&self) -> impl Iterator<Item = (u32, &Body)> {
+        let bodies = self.bodies.iter().map(|(part, body)| (*part, body));
+        bodies.filter(|(part, _)| self.phase(*part).is_none())
+    }
+
     pub(super) fn is_running(&self) -> bool {
         self.phase(0) == Some(Phase::Ready) && self.outcome.is_none()
     }
 
     pub(super) fn has_left(&self, player: &PlayerId) -> bool {
-        self.left
-            .as_ref()
-            .is_some_and(|left| left.value.contains(player))
+        let of = |held: &Option<Held<BTreeSet<PlayerId>>>| {
+            held.as_ref()
+                .is_some_and(|held| held.value.contains(player))
+        };
+        of(&self.left) || of(&self.quit)
     }
 
     /// The teams as they are now: those of the formed match, with whom came later and without who
     /// left.
     pub(super) fn teams(&self) -> Vec<(String, Vec<&Member>)> {
+        self.teams_of(|player| !self.has_left(player))
+    }
+
+    /// The teams as the result counts for them: who left on his own does not escape it.
+    pub(super) fn rated_teams(&self) -> Vec<(String, Vec<&Member>)> {
+        let excused = self.left.as_ref().map(|held| &held.value);
+        self.teams_of(|player| excused.is_none_or(|left| !left.contains(player)))
+    }
+
+    fn teams_of(&self, counts: impl Fn(&PlayerId) -> bool) -> Vec<(String, Vec<&Member>)> {
         let names = self.bodies.get(&0).map_or(&[][..], |body| &body.teams);
         let joined = |name: &str| {
             self.bodies
@@ -150,7 +182,7 @@ impl Formed {
                 .filter(|team| team.name == name)
                 .flat_map(|team| &team.tickets)
                 .flat_map(|party| &party.players)
-                .filter(|member| !self.has_left(&member.id))
+                .filter(|member| counts(&member.id))
                 .collect()
         };
         names
@@ -176,6 +208,15 @@ impl Formed {
                 None => !timed_out,
             })
     }
+}
+
+/// How a player went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// A game server says so; the result does not count for him.
+    Left,
+    /// On his own.
+    Quit,
 }
 
 /// The room of a match.
@@ -209,7 +250,9 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             phases: BTreeMap::new(),
             accepts: BTreeMap::new(),
             left: None,
+            quit: None,
             outcome: None,
+            is_rated: false,
             watchers: BTreeSet::new(),
         };
         let partition = partition(id);
@@ -229,7 +272,9 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
                         .insert(rest.parse().unwrap_or(u32::MAX), phase);
                 }
                 "left" => formed.left = Some(Held::read(item)?),
+                "quit" => formed.quit = Some(Held::read(item)?),
                 "result" => formed.outcome = Some(Held::read(item)?.value),
+                "rated" => formed.is_rated = true,
                 "accept" => {
                     if let Ok(player) = PlayerId::new(rest) {
                         formed.accepts.insert(player, Held::read(item)?.value);
@@ -248,6 +293,44 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         let formed = self.formed(&id).await?;
         formed.first()?;
         Ok(formed)
+    }
+
+    /// Notes that players are gone, those who are there; the match as it is then.
+    pub(super) async fn note_gone(
+        &self,
+        mut formed: Formed,
+        how: Gone,
+        players: &[PlayerId],
+    ) -> Result<Formed, Refusal> {
+        for attempt in 0..MAX_ATTEMPTS {
+            self.pause(attempt).await;
+            let (sort, held, teams) = match how {
+                // One who left on his own may be excused afterwards.
+                Gone::Left => ("left", &formed.left, formed.rated_teams()),
+                Gone::Quit => ("quit", &formed.quit, formed.teams()),
+            };
+            let mut all = held
+                .as_ref()
+                .map_or(BTreeSet::new(), |held| held.value.clone());
+            let here = |player: &&PlayerId| {
+                let mut members = teams.iter().flat_map(|(_, members)| members);
+                members.any(|member| member.id == **player)
+            };
+            let known = all.len();
+            all.extend(players.iter().filter(here).cloned());
+            if all.len() == known {
+                return Ok(formed);
+            }
+            match self
+                .keep_of_match(&formed.id, sort, &all, unchanged(held.as_ref()))
+                .await
+            {
+                Ok(_) | Err(StoreError::ConditionFailed) => {}
+                Err(error) => return Err(error.into()),
+            }
+            formed = self.formed(&formed.id).await?;
+        }
+        Err(conflict())
     }
 
     /// Writes an item of a match.

@@ -11,6 +11,7 @@ use wire::routes::{CANCEL, JOIN_PARTY, QUEUE_UP};
 use super::Ports;
 use super::caller::{Caller, MAX_ATTEMPTS, body_invalid, conflict};
 use super::details::{core_ticket, known};
+use super::formed::{Formed, Gone};
 use super::items::Held;
 use super::player::{NEWCOMER, Player, ended};
 use super::queue::Queue;
@@ -151,7 +152,7 @@ pub(super) async fn end<H: Ports, S: Store>(
             Ok(held) => held,
             // Cancelled twice, or after it expired: it is as he wants it.
             Err(refusal) if refusal.kind == ProblemKind::TicketExpired => {
-                caller.end_seat(caller.me(), &at).await?;
+                caller.leave_seat(&at).await?;
                 return Ok(Response::empty(CANCEL.status));
             }
             Err(refusal) => return Err(refusal),
@@ -163,14 +164,33 @@ pub(super) async fn end<H: Ports, S: Store>(
                 "Leave the party instead, or ask its leader.",
             ));
         }
-        if caller.end_once(&at, &held).await? {
-            for member in &held.value.players {
-                caller.end_seat(&member.id, &at).await?;
+        let players = held.value.players.iter().map(|member| &member.id);
+        match caller.end_once(&at, &held).await? {
+            End::Changed => {}
+            End::Done => {
+                for player in players {
+                    caller.end_seat(player, &at).await?;
+                }
+                return Ok(Response::empty(CANCEL.status));
             }
-            return Ok(Response::empty(CANCEL.status));
+            End::Plays(formed) => {
+                let all = only_leader || caller.is_game_server();
+                let goes = players.filter(|player| all || *player == caller.me());
+                caller.leave(*formed, &at, goes.cloned().collect()).await?;
+                return Ok(Response::empty(CANCEL.status));
+            }
         }
     }
     Err(conflict())
+}
+
+/// What came of ending a ticket.
+enum End {
+    /// It has changed since it was read.
+    Changed,
+    Done,
+    /// It led to a match, which is left instead.
+    Plays(Box<Formed>),
 }
 
 impl<H: Ports, S: Store> Caller<'_, H, S> {
@@ -205,38 +225,69 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         Ok(any_is_old)
     }
 
-    /// Ends a ticket as it was read. Whether that is done; if not, it has changed.
-    async fn end_once(&self, at: &TicketRef, held: &Held<Ticket>) -> Result<bool, Refusal> {
+    /// Takes players out of a running match, and then from their seats.
+    async fn leave(
+        &self,
+        formed: Formed,
+        at: &TicketRef,
+        players: Vec<PlayerId>,
+    ) -> Result<(), Refusal> {
+        if formed.is_running() {
+            self.note_gone(formed, Gone::Quit, &players).await?;
+        }
+        for player in &players {
+            self.end_seat(player, at).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the caller's part in a ticket that is gone, and in the match that it led to.
+    async fn leave_seat(&self, at: &TicketRef) -> Result<(), Refusal> {
+        let seat = self
+            .player(self.me())
+            .await?
+            .and_then(|held| held.value.seat);
+        let found = seat.filter(|seat| at.is(seat)).and_then(|seat| seat.found);
+        match found {
+            Some(id) => {
+                let formed = self.formed(&id).await?;
+                self.leave(formed, at, vec![self.me().clone()]).await
+            }
+            None => self.end_seat(self.me(), at).await,
+        }
+    }
+
+    /// Ends a ticket as it was read.
+    async fn end_once(&self, at: &TicketRef, held: &Held<Ticket>) -> Result<End, Refusal> {
         if let State::Claimed(claim) = &held.value.state {
             return match self.standing(&at.queue, claim).await? {
-                // A match is left by leaving its seat.
-                Standing::Ready(_) => Ok(true),
+                Standing::Ready(formed) => Ok(End::Plays(Box::new(formed))),
                 Standing::Proposed(formed) => {
                     self.answer(&formed, false).await?;
                     let formed = self.formed(&formed.id).await?;
                     self.abandon(&at.queue, &formed, claim.part, false).await?;
-                    Ok(false)
+                    Ok(End::Changed)
                 }
                 Standing::Undecided => {
                     let formed = self.formed(&claim.id).await?;
                     if formed.phase(claim.part).is_none() {
                         self.abandon(&at.queue, &formed, claim.part, false).await?;
                     }
-                    Ok(false)
+                    Ok(End::Changed)
                 }
-                Standing::Abandoned => Ok(false),
+                Standing::Abandoned => Ok(End::Changed),
             };
         }
         if let State::Ended(_) = held.value.state {
-            return Ok(true);
+            return Ok(End::Done);
         }
         let ended = held.value.ended(TicketEnd::Cancelled);
         match self
             .keep_ticket(at, &ended, Condition::Version(held.version))
             .await
         {
-            Ok(_) => Ok(true),
-            Err(StoreError::ConditionFailed) => Ok(false),
+            Ok(_) => Ok(End::Done),
+            Err(StoreError::ConditionFailed) => Ok(End::Changed),
             Err(error) => Err(error.into()),
         }
     }

@@ -21,6 +21,9 @@ use crate::rules::RuleSet;
 
 /// Most matches in doubt that one pass looks at.
 const MAX_LOOKS: usize = 32;
+/// Longest time after the beginning of its request at which a pass begins to write a match down, in
+/// milliseconds: well before any host ends the request.
+const PASS_MAX_MS: u64 = 2_500;
 
 /// Tickets that a pass can match, by id.
 pub(super) type Free = HashMap<TicketId, (TicketRef, Held<Ticket>)>;
@@ -50,16 +53,19 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         let (oldest, before_ms) = (turn.lease.oldest.clone(), turn.before_ms);
         let mut scene = self.scene(queue, &shards, &oldest, before_ms).await?;
         let (tickets, arrived) = (scene.free.len(), arrivals(&scene.free, turn.before_ms));
-        let before = scene.free.clone();
-        let mut formed = self.fill_open(queue, &turn.lease, &mut scene).await?;
+        let since = |(id, (_, held)): (&TicketId, &(TicketRef, Held<Ticket>))| {
+            (id.clone(), held.value.since_ms)
+        };
+        let before: Vec<(TicketId, u64)> = scene.free.iter().map(since).collect();
+        // What fails of it costs the pass neither its other matches nor its notes.
+        let filled = self.fill_open(queue, &turn.lease, &mut scene).await;
+        let mut formed = filled.unwrap_or(0);
         for mode in modes_in_turn(queue, turn.lease.passes) {
-            formed += self.form_mode(queue, mode, &mut scene, &turn).await?;
+            formed += self.form_mode(queue, mode, &mut scene, &turn).await;
         }
-        let gone = before
-            .iter()
-            .filter(|(id, _)| !scene.free.contains_key(*id));
+        let gone = before.iter().filter(|(id, _)| !scene.free.contains_key(id));
         let waits: Vec<u32> = gone
-            .map(|(_, (_, held))| self.now_ms.saturating_sub(held.value.since_ms) / 1000)
+            .map(|(_, since_ms)| self.now_ms.saturating_sub(*since_ms) / 1000)
             .map(|wait_s| u32::try_from(wait_s).unwrap_or(u32::MAX))
             .collect();
         turn.lease.oldest = std::mem::take(&mut scene.oldest);
@@ -120,21 +126,30 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         rules: &RuleSet,
         scene: &mut Scene,
         turn: &Turn,
-    ) -> Result<u32, Refusal> {
+    ) -> u32 {
         let known = known(players(&scene.free));
         let tickets: Vec<_> = wanting(&scene.free, &rules.mode, &known);
-        if tickets.is_empty() {
-            return Ok(0);
+        if tickets.is_empty() || self.is_late() {
+            return 0;
         }
         let world = world(&scene.regions, &turn.lease);
         let outcome = form(&tickets, rules, &world, self.now_ms, turn.lease.passes);
         let mut formed = 0;
         for found in &outcome.matches {
-            if self.place(queue, rules, found, &mut scene.free).await? {
-                formed += 1;
+            if self.is_late() {
+                break;
             }
+            // One that cannot be written down is not in the way of the others.
+            let placed = self.place(queue, rules, found, &mut scene.free).await;
+            formed += u32::from(placed.unwrap_or(false));
         }
-        Ok(formed)
+        formed
+    }
+
+    /// Whether the request has taken as long as a pass may: what it has not written down by then,
+    /// the next one will find.
+    fn is_late(&self) -> bool {
+        self.host.now_ms() >= self.now_ms + PASS_MAX_MS
     }
 }
 

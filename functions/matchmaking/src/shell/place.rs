@@ -12,7 +12,8 @@ use super::caller::Caller;
 use super::formed::{Body, FORM_MS, Party, Phase, Team, body_sort, phase_sort, room_of};
 use super::pass::Free;
 use super::queue::Queue;
-use super::ticket::{Claim, Member, State, Ticket};
+use super::substitutes::bare;
+use super::ticket::{Claim, State, Ticket};
 use crate::matcher::Match;
 use crate::rules::RuleSet;
 
@@ -27,16 +28,18 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         free: &mut Free,
     ) -> Result<bool, Refusal> {
         let id = self.new_match_id();
+        // A pass takes its time, which those who must accept shall not miss.
+        let now_ms = self.host.now_ms().max(self.now_ms);
         let backfill_s = rules.backfill_until_s.map(u64::from);
         let body = Body {
             queue: queue.name.clone(),
             mode: rules.mode.clone(),
             version: queue.version,
             region: found.region.clone(),
-            at_ms: self.now_ms,
-            backfill_until_ms: backfill_s.map_or(0, |seconds| self.now_ms + seconds * 1000),
+            at_ms: now_ms,
+            backfill_until_ms: backfill_s.map_or(0, |seconds| now_ms + seconds * 1000),
             beta: rules.limits_at(0).beta,
-            teams: teams(found, free, backfill_s.is_some()),
+            teams: teams(found, free),
             quality: MatchQuality {
                 rating_spread: found.quality.rating_spread,
                 favourite: found.quality.favourite,
@@ -48,7 +51,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             .acceptance_timeout_s
             .map(|seconds| u64::from(seconds) * 1000);
         let phase = match accept_ms {
-            Some(accept_ms) => Phase::Proposed(self.now_ms + accept_ms),
+            Some(accept_ms) => Phase::Proposed(now_ms + accept_ms),
             None => Phase::Ready,
         };
         let came_to_be = self.write_part((&id, 0), &body, phase, free).await?;
@@ -71,11 +74,18 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             tickets.extend(free.remove(&party.ticket));
         }
         let absent = Condition::Absent;
-        self.keep_of_match(id, &body_sort(part), body, absent)
-            .await?;
+        match self.keep_of_match(id, &body_sort(part), body, absent).await {
+            Ok(_) => {}
+            // Another pass gives the match players.
+            Err(StoreError::ConditionFailed) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        if body.backfill_until_ms > 0 {
+            self.keep_details((id, part), &tickets).await?;
+        }
         let until_ms = match phase {
             Phase::Proposed(until_ms) => until_ms,
-            _ => self.now_ms,
+            _ => body.at_ms,
         };
         let claim = Claim {
             id: id.clone(),
@@ -134,16 +144,12 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
     }
 }
 
-fn teams(found: &Match, free: &Free, with_details: bool) -> Vec<Team> {
-    let member = |member: &Member| Member {
-        id: member.id.clone(),
-        details: member.details.clone().filter(|_| with_details),
-    };
+fn teams(found: &Match, free: &Free) -> Vec<Team> {
     let party = |id: &wire::TicketId| {
         let (_, held) = &free[id];
         Party {
             ticket: id.clone(),
-            players: held.value.players.iter().map(member).collect(),
+            players: bare(&held.value.players),
         }
     };
     let team = |team: &crate::matcher::MatchTeam| Team {

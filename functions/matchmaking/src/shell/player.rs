@@ -28,8 +28,9 @@ use crate::ratings;
 const REQUEST_MAX_MS: u64 = 60_000;
 /// How long a player without a rating is remembered, in milliseconds.
 const STRANGER_MS: u64 = 24 * 60 * 60 * 1000;
-/// Ended tickets and rated matches that are remembered.
-const REMEMBERED: usize = 8;
+/// Ended tickets that are remembered, and rated matches: more than a player has in the minute in
+/// which a late duplicate may come. A result that is in all ratings is noted with its match.
+const REMEMBERED: usize = 16;
 /// Most invitations that are read to find the newest.
 const MAX_READ: usize = 64;
 const SORT: &str = "player";

@@ -7,11 +7,12 @@
 //! Tickets of different shards meet all the same: every second pass of a shard takes in the shard
 //! beside it, every fourth the four around it, and so on.
 
-use edge::store::{Key, Store, StoreError};
+use edge::Refusal;
+use edge::store::{Condition, Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::Ports;
-use super::caller::Caller;
+use super::caller::{Caller, MAX_ATTEMPTS, conflict};
 use super::items::{self, Held, unchanged};
 use super::queue::Queue;
 use super::ticket::{SORT_PREFIX, State, Ticket, TicketRef, pool_partition};
@@ -87,6 +88,14 @@ pub(super) struct Turn {
     version: u64,
 }
 
+/// Whether passes read a ticket.
+pub(super) enum Revealed {
+    /// They do, by this lease.
+    Is(Option<Held<Lease>>),
+    /// The lease changed in this moment; try again.
+    NotYet,
+}
+
 impl<H: Ports, S: Store> Caller<'_, H, S> {
     /// The lease of a shard.
     pub(super) async fn lease(
@@ -127,9 +136,50 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         }
     }
 
+    /// Sees to it that passes read a ticket. It may be older than what they read: its write took
+    /// long, clocks of hosts differ, or its match came to nothing late. The lease as it is then, or
+    /// whoever changed it in this moment has it.
+    pub(super) async fn reveal(
+        &self,
+        queue: &Queue,
+        at: &TicketRef,
+        held: Option<Held<Lease>>,
+    ) -> Result<Revealed, StoreError> {
+        let mut held = match held {
+            Some(held) if at.sort() < held.value.oldest => held,
+            held => return Ok(Revealed::Is(held)),
+        };
+        held.value.oldest = at.sort();
+        let condition = Condition::Version(held.version);
+        match self
+            .keep_lease(queue, at.shard, &held.value, condition)
+            .await
+        {
+            Ok(version) => Ok(Revealed::Is(Some(Held { version, ..held }))),
+            Err(StoreError::ConditionFailed) => Ok(Revealed::NotYet),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same for a ticket that nobody asks for again.
+    pub(super) async fn reveal_for_sure(
+        &self,
+        queue: &Queue,
+        at: &TicketRef,
+    ) -> Result<(), Refusal> {
+        for attempt in 0..MAX_ATTEMPTS {
+            self.pause(attempt).await;
+            let lease = self.lease(queue, at.shard).await?;
+            if matches!(self.reveal(queue, at, lease).await?, Revealed::Is(_)) {
+                return Ok(());
+            }
+        }
+        Err(conflict())
+    }
+
     /// Keeps what a pass saw. If the next one has begun, that does without.
     pub(super) async fn end_turn(&self, queue: &Queue, shard: u32, turn: &Turn) {
-        let condition = edge::store::Condition::Version(turn.version);
+        let condition = Condition::Version(turn.version);
         let _ = self.keep_lease(queue, shard, &turn.lease, condition).await;
     }
 
@@ -138,7 +188,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         queue: &Queue,
         shard: u32,
         lease: &Lease,
-        condition: edge::store::Condition,
+        condition: Condition,
     ) -> Result<u64, StoreError> {
         let partition = pool_partition(&queue.name, shard);
         let (key, expires) = (Key::new(&partition, SORT), Some(self.now_ms + LEASE_TTL_MS));

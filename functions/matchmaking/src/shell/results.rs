@@ -44,7 +44,12 @@ pub(super) async fn report<H: Ports, S: Store>(
         .outcome
         .as_ref()
         .map_or(&[][..], |outcome| &outcome.changes);
-    caller.conclude(&formed, changes).await?;
+    if !formed.is_rated {
+        caller.conclude(&formed, changes).await?;
+        caller
+            .keep_of_match(&formed.id, "rated", &(), Condition::Always)
+            .await?;
+    }
     let reply = ResultReply {
         ratings: changes.to_vec(),
     };
@@ -54,7 +59,7 @@ pub(super) async fn report<H: Ports, S: Store>(
 impl<H: Ports, S: Store> Caller<'_, H, S> {
     async fn outcome(&self, formed: &Formed, request: &ResultRequest) -> Result<Outcome, Refusal> {
         let body = formed.first()?;
-        let teams = formed.teams();
+        let teams = formed.rated_teams();
         let names: BTreeSet<&str> = teams.iter().map(|(name, _)| name.as_str()).collect();
         let ranked: BTreeSet<&str> = request.ranks.keys().map(String::as_str).collect();
         if names != ranked {
@@ -103,7 +108,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
     /// Puts the changes into the players' ratings, each once, and lets everybody queue again. What
     /// other matches did to a rating meanwhile stays.
     async fn conclude(&self, formed: &Formed, changes: &[RatingChange]) -> Result<(), Refusal> {
-        for body in formed.bodies.values() {
+        for body in formed.ready() {
             for party in body.teams.iter().flat_map(|team| &team.tickets) {
                 let at = TicketRef::parse(&body.queue, &party.ticket)?;
                 for member in &party.players {

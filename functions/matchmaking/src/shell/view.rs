@@ -17,6 +17,7 @@ use super::Ports;
 use super::caller::Caller;
 use super::formed::{Formed, Phase, channel_of, room_of};
 use super::items::Held;
+use super::pool::Revealed;
 use super::queue::Queue;
 use super::settle::Standing;
 use super::ticket::{State, TICKET_TTL_MS, Ticket, TicketRef};
@@ -52,8 +53,11 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         if held.value.state == State::Waiting {
             let lease = self.lease(queue, at.shard).await?;
             typical_wait_s = lease.as_ref().and_then(|held| held.value.typical_wait_s());
-            // A pass that fails is somebody else's next; this ticket is as it was.
-            let passed = self.drive(queue, at.shard, lease).await.unwrap_or(None);
+            let passed = match self.reveal(queue, at, lease).await? {
+                // A pass that fails is somebody else's next; this ticket is as it was.
+                Revealed::Is(lease) => self.drive(queue, at.shard, lease).await.unwrap_or(None),
+                Revealed::NotYet => None,
+            };
             if passed.is_some_and(|formed| formed > 0) {
                 held = self.ticket_of_party(at).await?;
             }
@@ -79,7 +83,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             }
             Some(Standing::Ready(formed)) => {
                 reply.status = TicketStatus::Matched;
-                self.note_match(at, &formed).await?;
+                self.note_match(&formed).await?;
                 reply.poll_after_ms = None;
                 reply.found = Some(self.match_reply(&formed).await?);
             }
@@ -88,10 +92,30 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         Ok(reply)
     }
 
-    /// Lets the caller find his match again, which outlives its tickets.
-    async fn note_match(&self, at: &TicketRef, formed: &Formed) -> Result<(), Refusal> {
-        if formed.team_of(self.me()).is_some() {
-            self.change_player(self.me(), |player| player.note_match(at, &formed.id))
+    /// Lets everybody find the match again, which outlives its tickets: a player whose own client
+    /// never asked must not be free for another one. Whoever asks first does it, himself last, so
+    /// that it is done again if it was done by half.
+    pub(super) async fn note_match(&self, formed: &Formed) -> Result<(), Refusal> {
+        let mine = self
+            .player(self.me())
+            .await?
+            .and_then(|held| held.value.seat);
+        if mine.is_some_and(|seat| seat.found.as_ref() == Some(&formed.id)) {
+            return Ok(());
+        }
+        let mut all = Vec::new();
+        for body in formed.ready() {
+            for party in body.teams.iter().flat_map(|team| &team.tickets) {
+                let at = TicketRef::parse(&body.queue, &party.ticket)?;
+                all.extend(party.players.iter().map(|member| (at.clone(), &member.id)));
+            }
+        }
+        all.sort_by_key(|(_, player)| *player == self.me());
+        for (at, player) in all
+            .into_iter()
+            .filter(|(_, player)| !formed.has_left(player))
+        {
+            self.change_player(player, |known| known.note_match(&at, &formed.id))
                 .await?;
         }
         Ok(())
@@ -202,8 +226,9 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
                 ),
             ],
             None if formed.watchers.contains(self.me()) => {
-                let hears = teams.iter().map(|team| team.channel.clone());
-                let hears = hears.chain([name(ALL_CHANNEL)]);
+                // Of more teams than he may have channels, he hears the first.
+                let hears = [name(ALL_CHANNEL)].into_iter();
+                let hears = hears.chain(teams.iter().map(|team| team.channel.clone()));
                 let hears = hears.map(|channel| (channel, vec![Permission::Listen]));
                 [(name(SPECTATORS_CHANNEL), speak.to_vec())]
                     .into_iter()

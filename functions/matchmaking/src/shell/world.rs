@@ -25,8 +25,8 @@ const KEY: Key<'static> = Key {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Summary {
     at_ms: u64,
-    /// Players whom each region can still take.
-    room: BTreeMap<RegionName, u32>,
+    /// Players whom each region can still take, and how many of them its emptiest shard.
+    room: BTreeMap<RegionName, (u32, u32)>,
 }
 
 impl<H: Ports, S: Store> Caller<'_, H, S> {
@@ -43,7 +43,11 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
                 summary
             }
         };
-        let region = |(name, room)| Region { name, room };
+        let region = |(name, (room, room_of_one))| Region {
+            name,
+            room,
+            room_of_one,
+        };
         Ok(summary.room.into_iter().map(region).collect())
     }
 
@@ -55,7 +59,8 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
                 let free = heartbeat
                     .capacity
                     .saturating_sub(heartbeat.load.participants);
-                *room.entry(heartbeat.region.clone()).or_insert(0) += free;
+                let (all, most) = room.entry(heartbeat.region.clone()).or_insert((0_u32, 0));
+                (*all, *most) = (all.saturating_add(free), free.max(*most));
             }
         }
         Ok(Summary {

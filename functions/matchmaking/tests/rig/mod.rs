@@ -4,7 +4,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 
 use edge::directory;
 use edge::http::{Request, Response};
@@ -52,6 +54,11 @@ impl Rig {
         rig
     }
 
+    /// The machine's clock is another one, so much earlier.
+    pub fn go_back(&self, ms: u64) {
+        self.now_ms.fetch_sub(ms, Ordering::Relaxed);
+    }
+
     /// Lets time pass, and the relay live.
     pub fn pass(&self, ms: u64) {
         self.now_ms.fetch_add(ms, Ordering::Relaxed);
@@ -85,6 +92,21 @@ impl Rig {
 
     pub fn send(&self, request: Request) -> Response {
         block_on(matchmaking::handle(self, request))
+    }
+
+    /// A request whose function dies after so many store calls, as when a host is lost.
+    pub async fn crashing(&self, request: Request, calls: u64) -> Option<Response> {
+        let mut future = pin!(matchmaking::handle(self, request));
+        let mut left = calls;
+        std::future::poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(response) => Poll::Ready(Some(response)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => {
+                left -= 1;
+                Poll::Pending
+            }
+        })
+        .await
     }
 
     pub fn call(&self, player: &str, method: &str, path: &str, body: Value) -> Response {

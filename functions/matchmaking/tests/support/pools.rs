@@ -134,10 +134,7 @@ pub(crate) fn any_world() -> impl Strategy<Value = World> {
         regions: REGIONS
             .iter()
             .zip(rooms)
-            .map(|(name, room)| Region {
-                name: region(name),
-                room,
-            })
+            .map(|(name, room)| Region::of_one_shard(region(name), room))
             .collect(),
         arrivals_per_min: 60.0,
         recent_waits_s: vec![5.0, 20.0, 70.0],

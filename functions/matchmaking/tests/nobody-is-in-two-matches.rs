@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
-use edge::http::{Request, Response};
+use edge::http::Response;
 use edge::testing::schedule::{Chance, interleave, yield_now};
 use rig::{Rig, claims, problem, read, request, rules};
 use serde_json::{Value, json};

@@ -1,8 +1,6 @@
 //! A pass reads a shard from its oldest open ticket on. Whatever is written late, with an earlier
 //! key or again, is read all the same, and what cannot be written down is in nobody's way.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 mod rig;
 
 use edge::testing::schedule::block_on;

@@ -425,8 +425,8 @@ pub struct RatingReply {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BackfillRequest {
-    /// Players who are gone, whose places are free. They get no new token of the match; one that they
-    /// have is good until it expires.
+    /// Players who are gone, whose places are free. They get no new token of the match; one that
+    /// they have is good until it expires.
     pub left: Vec<PlayerId>,
 }
 

@@ -259,8 +259,8 @@ fn recv_raw(fd: libc::c_int, buffer: &mut [u8], received: &mut [Received]) -> io
     Ok(count)
 }
 
-/// Reads the segment size, the drop counter and the arrival, where there are any. `header` must be one that
-/// `recvmmsg` has just filled, with its control buffer still alive.
+/// Reads the segment size, the drop counter and the arrival, where there are any. `header` must be
+/// one that `recvmmsg` has just filled, with its control buffer still alive.
 fn read_controls(header: &libc::msghdr, received: &mut Received) {
     // SAFETY: the kernel has set `msg_controllen` to what it wrote, and the macro stays within it.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };

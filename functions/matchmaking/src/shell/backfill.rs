@@ -145,8 +145,8 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         Ok(filled)
     }
 
-    /// Whether somebody is giving it players now: their places are not free then. What was begun and
-    /// left undone is abandoned, and the places are free for the next pass.
+    /// Whether somebody is giving it players now: their places are not free then. What was begun
+    /// and left undone is abandoned, and the places are free for the next pass.
     async fn is_being_filled(&self, queue: &Queue, formed: &Formed) -> Result<bool, Refusal> {
         let mut any = false;
         for (part, body) in formed.undecided() {

@@ -8,11 +8,10 @@ use crate::cli::Parsed;
 use crate::workspace::Workspace;
 use crate::{components, install, lambda, process};
 
-/// A benchmark: the binary `bench-NAME` of a package.
+/// A benchmark: the binary `bench-NAME`.
 struct Bench {
     name: &'static str,
-    package: &'static str,
-    /// Packages whose binaries it starts.
+    /// Other binaries that it starts.
     starts: &'static [&'static str],
     /// Whether it serves the components.
     serves: bool,
@@ -21,37 +20,31 @@ struct Bench {
 const BENCHES: [Bench; 6] = [
     Bench {
         name: "join",
-        package: "e2e",
         starts: &[],
         serves: true,
     },
     Bench {
         name: "chat",
-        package: "e2e",
         starts: &[],
         serves: true,
     },
     Bench {
         name: "relay",
-        package: "loadgen",
         starts: &["relay"],
         serves: false,
     },
     Bench {
         name: "queue",
-        package: "e2e",
         starts: &[],
         serves: true,
     },
     Bench {
         name: "edge",
-        package: "scenarios",
         starts: &["edge-host"],
         serves: true,
     },
     Bench {
         name: "match",
-        package: "matchbench",
         starts: &[],
         serves: false,
     },
@@ -74,11 +67,8 @@ pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
         lambda::build_to_measure(workspace)?;
     }
     println!("{binary}");
-    let mut build = workspace.cargo(&["build", "--package", bench.package, "--bins"]);
-    for package in bench.starts {
-        build.args(["--package", package]);
-    }
-    process::run(&mut build)?;
+    let binaries = [&[binary.as_str()], bench.starts].concat();
+    process::run(&mut workspace.build_binaries(&binaries))?;
     println!("measuring");
     let mut command = Command::new(workspace.binary(&binary));
     if parsed.has("--quick") {

@@ -11,7 +11,7 @@ use crate::{install, process};
 /// Searches `--seeds` seeds from `--from` on; fails when one of them breaks an invariant.
 pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
     install::cmake(workspace)?;
-    process::run(&mut workspace.cargo(&["build", "--package", "sim"]))?;
+    process::run(&mut workspace.build_binaries(&["sim"]))?;
     let mut search = Command::new(workspace.binary("sim"));
     search.args(["--seeds", parsed.get("--seeds").unwrap_or("200")]);
     search.args(["--from", parsed.get("--from").unwrap_or("0")]);

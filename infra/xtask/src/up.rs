@@ -80,15 +80,7 @@ fn build(workspace: &Workspace) -> Result<()> {
     println!("[2/4] components");
     components::build(workspace)?;
     println!("[3/4] edge host and relay");
-    let packages = [
-        "build",
-        "--package",
-        "edge-host",
-        "--package",
-        "relay",
-        "--bins",
-    ];
-    process::run(&mut workspace.cargo(&packages))
+    process::run(&mut workspace.build_binaries(&["edge-host", "relay"]))
 }
 
 fn start_edge(

@@ -41,6 +41,16 @@ impl Workspace {
         command
     }
 
+    /// A cargo command that builds some binaries, with the features that the whole workspace asks of
+    /// its dependencies: with others, what the tests have built would be built again.
+    pub(crate) fn build_binaries(&self, names: &[&str]) -> Command {
+        let mut command = self.cargo(&["build", "--workspace"]);
+        for name in names {
+            command.args(["--bin", name]);
+        }
+        command
+    }
+
     /// `cargo metadata`, with the resolved graph or without.
     pub(crate) fn metadata(&self, with_graph: bool) -> Result<Value> {
         let mut command = self.cargo(&["metadata", "--format-version", "1"]);

@@ -41,8 +41,8 @@ impl Workspace {
         command
     }
 
-    /// A cargo command that builds some binaries, with the features that the whole workspace asks of
-    /// its dependencies: with others, what the tests have built would be built again.
+    /// A cargo command that builds some binaries, with the features that the whole workspace asks
+    /// of its dependencies: with others, what the tests have built would be built again.
     pub(crate) fn build_binaries(&self, names: &[&str]) -> Command {
         let mut command = self.cargo(&["build", "--workspace"]);
         for name in names {

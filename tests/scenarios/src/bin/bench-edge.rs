@@ -108,7 +108,9 @@ impl Lambda {
             children.push((function, self.spawn(function, sender.clone())?));
         }
         let mut rows = measure("lambda", &self.target, records, Some(&children)).await?;
-        drop(children);
+        for (_, child) in &mut children {
+            child.kill().await?;
+        }
         for row in &mut rows {
             let (_, function) = ROUTES
                 .iter()
@@ -148,23 +150,27 @@ impl Lambda {
         // Beats, so that joins find a relay.
         let shard = self.shard().await?;
         for n in 0..COLD_STARTS {
-            let _fleet = self.spawn("fleet", mpsc::unbounded_channel().0)?;
+            let mut fleet = self.spawn("fleet", mpsc::unbounded_channel().0)?;
             if function != "fleet" {
                 shard.beat(&self.target).await?;
             }
             let started = now();
             let (sender, _records) = mpsc::unbounded_channel();
-            let child = self.spawn(function, sender)?;
+            let mut child = self.spawn(function, sender)?;
             request(&self.target, route, &shard, 100_000 + n).await?;
             took.push(started.elapsed().as_secs_f64() * 1e3);
-            drop(child);
+            // Until its end is waited for, it may be given an event that it never answers.
+            child.kill().await?;
+            fleet.kill().await?;
         }
         Ok(took)
     }
 
     async fn shard(&self) -> Result<Shard> {
-        let _fleet = self.spawn("fleet", mpsc::unbounded_channel().0)?;
-        Shard::start(&self.target, "bench-0", "dev").await
+        let mut fleet = self.spawn("fleet", mpsc::unbounded_channel().0)?;
+        let shard = Shard::start(&self.target, "bench-0", "dev").await;
+        fleet.kill().await?;
+        shard
     }
 }
 

@@ -291,10 +291,7 @@ async fn burst(edge: &mut Edge, tickets: u32, report: &mut Report) -> Result<()>
         player.await??;
     }
     let per_s = f64::from(tickets) / started.elapsed().as_secs_f64();
-    let name = format!(
-        "{} players at a time: tickets matched per second",
-        WORKERS * 20
-    );
+    let name = format!("{WORKERS} requests at a time: tickets matched per second");
     report.row(name, per_s, "1/s", Aim::None);
     drain(edge);
     Ok(())

@@ -4,6 +4,7 @@
 //! out at that time: the limits at any waiting time are one of a few [`Stage`]s, each of which
 //! was validated as a whole rule set. `RULES.md` is the reference.
 
+mod keep;
 mod node;
 mod read;
 mod stages;

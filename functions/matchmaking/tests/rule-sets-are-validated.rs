@@ -44,6 +44,24 @@ fn mistakes() -> Vec<(&'static str, Value)> {
             with(|d| d["teams"][0]["count"] = json!(67)),
         ),
         (
+            "teams that need nobody",
+            with(|d| {
+                d["teams"][0]["players"]["min"] = json!(0);
+                d["teams"][1]["players"]["min"] = json!(0);
+            }),
+        ),
+        (
+            "party above what the service takes",
+            with(|d| {
+                d["teams"][0]["players"] = json!({ "min": 3, "max": 20 });
+                d["party"] = json!({ "max": 17 });
+            }),
+        ),
+        (
+            "parties that fill no team",
+            with(|d| d["party"] = json!({ "min": 2, "max": 2 })),
+        ),
+        (
             "party above team",
             with(|d| d["party"] = json!({ "max": 4 })),
         ),
@@ -103,6 +121,42 @@ fn mistakes() -> Vec<(&'static str, Value)> {
             "count min above max",
             with(|d| d["rules"][0]["min"] = json!(2)),
         ),
+        (
+            "count above the team",
+            with(|d| d["rules"][0] = count("healer", "team", 4, 4)),
+        ),
+        (
+            "count above the match",
+            with(|d| d["rules"][1] = count("tank", "match", 7, 9)),
+        ),
+        (
+            "counts above the team",
+            with(|d| {
+                d["rules"][1] = count("tank", "team", 2, 2);
+                d["rules"][2] = count("sniper", "team", 1, 1);
+                d["rules"][3] = count("scout", "team", 1, 1);
+            }),
+        ),
+        (
+            "counts above the match",
+            with(|d| d["rules"][1] = count("tank", "match", 5, 6)),
+        ),
+        (
+            "counts that contradict each other",
+            with(|d| d["rules"][1] = count("healer", "match", 0, 1)),
+        ),
+        (
+            "count above the team later",
+            with(|d| {
+                d["rules"][0]["max"] = json!(9);
+                let steps = json!([{ "after_s": 20, "value": 4 }]);
+                d["expansions"][0] = json!({ "path": "rules[0].min", "steps": steps });
+            }),
+        ),
+        (
+            "minimum above maximum",
+            with(|d| d["rules"][4]["value"] = json!(10)),
+        ),
         ("scope", with(|d| d["rules"][2]["per"] = json!("squad"))),
         (
             "scope of a minimum",
@@ -152,6 +206,40 @@ fn mistakes() -> Vec<(&'static str, Value)> {
             with(|d| d["acceptance"] = json!({ "timeout": 10 })),
         ),
     ]
+}
+
+fn count(value: &str, per: &str, min: u32, max: u32) -> Value {
+    json!({
+        "type": "count", "attribute": "role", "value": value, "per": per, "min": min, "max": max,
+    })
+}
+
+#[test]
+fn counts_that_just_fit_are_taken() {
+    let mut document = sets::roles();
+    document["rules"][0] = count("healer", "team", 2, 2);
+    document["rules"][1] = count("tank", "match", 2, 2);
+    sets::read(&document);
+    document["rules"][1] = count("tank", "team", 1, 9);
+    sets::read(&document);
+    // Of sets: one player may have all three.
+    document["rules"][0] = json!({
+        "type": "count", "attribute": "maps", "value": "a", "per": "team", "min": 3
+    });
+    document["rules"][1] = json!({
+        "type": "count", "attribute": "maps", "value": "b", "per": "team", "min": 3
+    });
+    sets::read(&document);
+}
+
+#[test]
+fn parties_are_not_larger_than_the_service_takes() {
+    let mut document = sets::roles();
+    assert_eq!(sets::read(&document).party.max, 3);
+    document["teams"][0]["players"] = json!({ "min": 3, "max": 40 });
+    assert_eq!(sets::read(&document).party.max, 16);
+    document["party"] = json!({ "min": 3, "max": 3 });
+    sets::read(&document);
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use wire::RegionName;
+use wire::matching::MAX_PARTY;
 
+use super::keep;
 use super::node::{Node, Reader, join};
 use super::{
     Attribute, AttributeKind, Balance, LatencyCap, Limits, MAX_ATTRIBUTES, MAX_PLAYERS, MAX_RULES,
@@ -79,7 +81,7 @@ fn texts(reader: &mut Reader, node: &Node) -> BTreeSet<String> {
 pub(super) fn party(reader: &mut Reader, root: &Node, largest: u32) -> Option<PartyLimits> {
     let mut limits = PartyLimits {
         min: 1,
-        max: largest.max(1),
+        max: largest.clamp(1, MAX_PARTY as u32),
         rating_spread: None,
     };
     let Some(node) = reader.optional(root, "party") else {
@@ -87,10 +89,10 @@ pub(super) fn party(reader: &mut Reader, root: &Node, largest: u32) -> Option<Pa
     };
     reader.object(&node, &["min", "max", "rating_spread"])?;
     if let Some(min) = reader.optional(&node, "min") {
-        limits.min = reader.integer(&min, 1..=MAX_PLAYERS)?;
+        limits.min = reader.integer(&min, 1..=MAX_PARTY as u32)?;
     }
     if let Some(max) = reader.optional(&node, "max") {
-        limits.max = reader.integer(&max, 1..=MAX_PLAYERS)?;
+        limits.max = reader.integer(&max, 1..=MAX_PARTY as u32)?;
         if limits.max > largest {
             reader.fault(
                 max.path,
@@ -122,14 +124,16 @@ pub(super) fn limits(
     let balance = balance(reader, root);
     let (latency, latency_soft) = latency(reader, root);
     let rules = rules(reader, root, attributes, overdue);
-    Some(Limits {
+    let limits = Limits {
         teams: teams?,
         rating_spread: spread.filter(|_| !overdue),
         beta,
         balance: if overdue { Balance::default() } else { balance },
         latency: latency.filter(|_| !(overdue && latency_soft)),
         rules,
-    })
+    };
+    keep::check(reader, &limits);
+    Some(limits)
 }
 
 fn teams(reader: &mut Reader, root: &Node) -> Option<Vec<Team>> {
@@ -374,6 +378,7 @@ fn count(reader: &mut Reader, node: &Node, exclusive: bool) -> Option<Requiremen
     };
     if max.is_some_and(|max| min > max) {
         reader.fault(&*node.path, "min is above max");
+        return None;
     }
     if min == 0 && max.is_none() {
         reader.fault(&*node.path, "give min, max or both");

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use wire::ModeName;
 
+use super::keep;
 use super::node::{Node, Reader};
 use super::read::{self, is_number};
 use super::{Fault, Limits, MAX_EXPANSIONS, MAX_SECONDS, RuleSet, Stage};
@@ -96,6 +97,12 @@ fn read_all(reader: &mut Reader, document: &Value) -> Option<RuleSet> {
     let largest = |stage: &Stage| stage.limits.teams.iter().map(|team| team.max).max();
     let largest = stages.iter().filter_map(largest).max().unwrap_or(1);
     let party = read::party(reader, &root, largest)?;
+    if reader.faults.is_empty() {
+        let mut stages = stages.iter();
+        if let Some(message) = stages.find_map(|stage| keep::unfillable(&party, &stage.limits)) {
+            reader.fault("party", message);
+        }
+    }
     Some(RuleSet {
         mode: mode?,
         version: version?,

@@ -134,35 +134,40 @@ pub(crate) fn any_set(teams: RangeInclusive<u32>, most: u32) -> impl Strategy<Va
     let balance = proptest::option::of((52_u32..90, 1_u32..9));
     let latency = proptest::option::of((30_u32..120, any::<bool>()));
     let rules = proptest::collection::vec(any_rule(), 0..4);
-    (sizes, rating, balance, latency, rules, 20_u32..80).prop_map(
-        |((count, min, max), rating, balance, latency, rules, max_wait_s)| {
-            let mut document = json!({
-                "mode": "m", "version": 1, "max_wait_s": max_wait_s,
-                "attributes": {
-                    "role": { "type": "text", "default": "dps" },
-                    "maps": { "type": "set", "default": ["a", "b"] },
-                    "server": { "type": "text", "default": "a" },
-                    "level": { "type": "number", "default": 5 }
-                },
-                "teams": [{
-                    "name": "team", "count": count, "players": { "min": min, "max": max }
-                }],
-                "rules": rules,
-            });
-            if let Some((spread, wider)) = rating {
-                document["rating"] = json!({ "spread": spread });
-                let step = json!({ "after_s": 15, "value": spread + wider });
-                document["expansions"] = json!([{ "path": "rating.spread", "steps": [step] }]);
-            }
-            if let Some((favourite, distribution)) = balance {
-                let favourite = f64::from(favourite) / 100.0;
-                document["balance"] =
-                    json!({ "favourite": favourite, "distribution": distribution });
-            }
-            if let Some((max_ms, soft)) = latency {
-                document["latency"] = json!({ "max_ms": max_ms, "soft": soft });
-            }
-            document
-        },
-    )
+    (sizes, rating, balance, latency, rules, 20_u32..80)
+        .prop_map(
+            |((count, min, max), rating, balance, latency, rules, max_wait_s)| {
+                let mut document = json!({
+                    "mode": "m", "version": 1, "max_wait_s": max_wait_s,
+                    "attributes": {
+                        "role": { "type": "text", "default": "dps" },
+                        "maps": { "type": "set", "default": ["a", "b"] },
+                        "server": { "type": "text", "default": "a" },
+                        "level": { "type": "number", "default": 5 }
+                    },
+                    "teams": [{
+                        "name": "team", "count": count, "players": { "min": min, "max": max }
+                    }],
+                    "rules": rules,
+                });
+                if let Some((spread, wider)) = rating {
+                    document["rating"] = json!({ "spread": spread });
+                    let step = json!({ "after_s": 15, "value": spread + wider });
+                    document["expansions"] = json!([{ "path": "rating.spread", "steps": [step] }]);
+                }
+                if let Some((favourite, distribution)) = balance {
+                    let favourite = f64::from(favourite) / 100.0;
+                    document["balance"] =
+                        json!({ "favourite": favourite, "distribution": distribution });
+                }
+                if let Some((max_ms, soft)) = latency {
+                    document["latency"] = json!({ "max_ms": max_ms, "soft": soft });
+                }
+                document
+            },
+        )
+        // Roles that ask for more players than a small team has.
+        .prop_filter("no match can keep it", |document| {
+            RuleSet::from_json(&document.to_string()).is_ok()
+        })
 }

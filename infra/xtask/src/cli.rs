@@ -207,6 +207,24 @@ pub(crate) const COMMANDS: &[Command] = &[
         ],
     },
     Command {
+        name: "flexmatch",
+        summary: "print a FlexMatch rule set as one of ours, and what does not map",
+        detail: "The rule set goes to standard output, what has no counterpart to standard error.\n\
+                 What maps to what is in functions/matchmaking/RULES.md. FlexMatch keeps name and\n\
+                 time limit elsewhere, so they are given here.",
+        words: &[],
+        flags: &[
+            required("--file", "PATH", "the FlexMatch rule set"),
+            required("--mode", "NAME", "name of the mode"),
+            required(
+                "--max-wait",
+                "SECONDS",
+                "after which soft rules do not apply any more",
+            ),
+            value("--version", "N", "version of the new rule set [1]"),
+        ],
+    },
+    Command {
         name: "sim",
         summary: "search the simulation for seeds that break an invariant",
         detail: "Runs tests/sim with seed after seed; a violation prints the command that repeats\n\

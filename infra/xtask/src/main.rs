@@ -14,6 +14,7 @@ mod clock;
 mod components;
 mod deny;
 mod dev;
+mod flexmatch;
 mod fuzz;
 mod install;
 mod lambda;
@@ -67,6 +68,7 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
         "openapi" => openapi::run(&workspace, parsed.has("--check"))?,
         "bench" => bench::run(&workspace, &parsed)?,
         "chat" => chat::run(&workspace, &parsed)?,
+        "flexmatch" => flexmatch::run(&workspace, &parsed)?,
         "sim" => sim::run(&workspace, &parsed)?,
         "fuzz" => fuzz::run(&workspace, &parsed)?,
         "deny" => deny::run(parsed.has("--install"))?,

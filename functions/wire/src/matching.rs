@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::claims::Platform;
 use crate::ids::{
-    ChannelName, MatchId, MessageKey, ModeName, PlayerId, QueueName, RegionName, RoomName, TicketId,
+    BadId, ChannelName, MatchId, MessageKey, ModeName, PlayerId, QueueName, RegionName, RoomName,
+    TicketId,
 };
 
 /// Most modes of one queue.
@@ -49,6 +50,66 @@ pub struct QueueRules {
     /// A rule set for each mode, 1 to [`MAX_MODES`]; `functions/matchmaking/RULES.md` describes
     /// them.
     pub modes: Vec<serde_json::Map<String, serde_json::Value>>,
+    /// Where players measure how far each region is, at most [`MAX_NAMED`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub regions: BTreeMap<RegionName, RegionProbe>,
+}
+
+/// Where players measure how far a region is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RegionProbe {
+    /// Something near the region's relays that answers `HEAD` at once, whatever it answers.
+    pub probe: ProbeUrl,
+}
+
+/// The address of a probe: `https://` and what follows, or a path of the edge itself. Browsers
+/// reach nothing else from a page that may use the microphone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ProbeUrl(String);
+
+impl ProbeUrl {
+    /// The longest, in characters.
+    pub const MAX_CHARS: usize = 256;
+}
+
+impl TryFrom<String> for ProbeUrl {
+    type Error = BadId;
+    fn try_from(text: String) -> Result<Self, BadId> {
+        // Two slashes begin the name of another host.
+        let is_path = text.starts_with('/') && !text.starts_with("//");
+        let is_https = text
+            .strip_prefix("https://")
+            .is_some_and(|rest| !rest.is_empty());
+        let is_plain = text.len() <= Self::MAX_CHARS && text.bytes().all(|b| b.is_ascii_graphic());
+        if is_plain && (is_path || is_https) {
+            return Ok(Self(text));
+        }
+        let rule = "https://.. or a path of the edge, of up to 256 characters";
+        Err(BadId::new("probe address", rule))
+    }
+}
+
+impl From<ProbeUrl> for String {
+    fn from(url: ProbeUrl) -> Self {
+        url.0
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for ProbeUrl {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ProbeUrl".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "maxLength": Self::MAX_CHARS,
+            "pattern": "^(https://[!-~]+|/|/[!-.0-~][!-~]*)$",
+        })
+    }
 }
 
 fn one() -> u32 {

@@ -1,7 +1,7 @@
 //! Each message and variant as a JSON file: a change of the wire format is a change of a file, and
 //! every file is read back. `UPDATE_GOLDEN=1` writes them anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::PathBuf;
 
@@ -23,6 +23,7 @@ use wire::fleet::{
 };
 use wire::hello::{ChannelGrant, Hello};
 use wire::join::{JoinReply, JoinRequest};
+use wire::matching::{ProbeUrl, QueueRules, RegionProbe};
 use wire::problem::{Problem, ProblemKind};
 use wire::record::{FunctionShare, InvocationKind, InvocationRecord, UsageKind, UsageRecord};
 use wire::{BootId, ChannelKey, PlayerId, PlayerKey, RoomKey, SessionId};
@@ -569,6 +570,55 @@ fn chat_events(golden: &mut Golden) {
 }
 
 /// Sealed on the wire; here as they are inside.
+fn match_messages(golden: &mut Golden) {
+    let near = "https://eu.probe.example/".to_owned();
+    let probe = |address: String| RegionProbe {
+        probe: ProbeUrl::try_from(address).expect("an address"),
+    };
+    let mode = serde_json::json!({ "mode": "duel" });
+    let rules = QueueRules {
+        version: 3,
+        shards: 2,
+        modes: vec![mode.as_object().expect("written as one").clone()],
+        regions: BTreeMap::from([
+            ("eu-1".parse().expect("a name"), probe(near)),
+            ("here".parse().expect("a name"), probe("/".into())),
+        ]),
+    };
+    golden.check("match-queue-rules", &rules);
+    let bare = QueueRules {
+        regions: BTreeMap::new(),
+        ..rules
+    };
+    golden.check("match-queue-rules-no-regions", &bare);
+}
+
+#[test]
+fn a_probe_is_reached_by_a_page_over_https_or_at_the_edge() {
+    let is_good = |text: &str| ProbeUrl::try_from(text.to_owned()).is_ok();
+    for good in [
+        "/",
+        "/ping?1",
+        "https://eu.example",
+        "https://eu.example:8443/p",
+    ] {
+        assert!(is_good(good), "{good}");
+    }
+    let long = format!("/{}", "p".repeat(256));
+    for bad in [
+        "",
+        "eu.example",
+        "http://eu.example",
+        "//eu.example/",
+        "https://",
+        "https://eu example",
+        "javascript:alert(1)",
+        &long,
+    ] {
+        assert!(!is_good(bad), "{bad}");
+    }
+}
+
 fn sealed_messages(golden: &mut Golden) {
     let session = SessionId([0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef]);
     let hello = Hello {
@@ -649,6 +699,7 @@ fn every_message_is_as_its_file_says() {
     chat_requests(&mut golden);
     chat_replies(&mut golden);
     chat_events(&mut golden);
+    match_messages(&mut golden);
     sealed_messages(&mut golden);
     records(&mut golden);
     golden.finish();

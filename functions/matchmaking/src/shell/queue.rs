@@ -3,7 +3,7 @@
 use edge::Refusal;
 use edge::http::Response;
 use edge::store::{Condition, Key, Store};
-use wire::matching::{MAX_MODES, MAX_POOL_SHARDS, QueueRules};
+use wire::matching::{MAX_MODES, MAX_NAMED, MAX_POOL_SHARDS, QueueRules};
 use wire::problem::ProblemKind;
 use wire::routes::{QUEUE_RULES, RULES};
 use wire::{ModeName, QueueName};
@@ -80,6 +80,10 @@ fn modes(rules: &QueueRules) -> Result<Vec<RuleSet>, Refusal> {
     }
     if rules.modes.is_empty() || rules.modes.len() > MAX_MODES {
         return invalid(format!("modes: give 1 to {MAX_MODES} rule sets."));
+    }
+    // A player may name as many with their latencies.
+    if rules.regions.len() > MAX_NAMED {
+        return invalid(format!("regions: give at most {MAX_NAMED}."));
     }
     let mut read: Vec<RuleSet> = Vec::new();
     for (at, document) in rules.modes.iter().enumerate() {
@@ -185,5 +189,17 @@ mod tests {
             let name = QueueName::new(name).unwrap();
             Queue::read(&name, &built_in(&name).unwrap()).unwrap();
         }
+    }
+
+    #[test]
+    fn no_more_regions_than_a_player_may_name() {
+        let mut rules = built_in(&QueueName::new("duel").unwrap()).unwrap().rules;
+        let (_, probe) = rules.regions.pop_first().unwrap();
+        let regions = (0..MAX_NAMED).map(|n| (format!("r{n}").parse().unwrap(), probe.clone()));
+        rules.regions = regions.collect();
+        assert!(modes(&rules).is_ok());
+        rules.regions.insert("one-more".parse().unwrap(), probe);
+        let refusal = modes(&rules).unwrap_err();
+        assert_eq!(refusal.kind, ProblemKind::RulesInvalid);
     }
 }

@@ -21,6 +21,7 @@ import { VoiceRoom } from "./room.js";
  * @typedef {import("./chat-channel.js").ChatState} ChatState
  * @typedef {import("./chat-messages.js").ChannelSettings} ChannelSettings
  * @typedef {import("./chat-outbox.js").Draft} Draft
+ * @typedef {import("./latency.js").MeasureOptions} MeasureOptions
  * @typedef {import("./matchmaker.js").MatchmakerOptions} MatchmakerOptions
  * @typedef {import("./matchmaker.js").QueueOptions} QueueOptions
  * @typedef {import("./match.js").JoinedMatch} JoinedMatch
@@ -33,6 +34,7 @@ import { VoiceRoom } from "./room.js";
  * @typedef {import("./match-messages.js").Member} Member
  * @typedef {import("./match-messages.js").ModeExplanation} ModeExplanation
  * @typedef {import("./match-messages.js").QueueRules} QueueRules
+ * @typedef {import("./match-messages.js").Regions} Regions
  * @typedef {import("./match-messages.js").Team} Team
  */
 
@@ -52,6 +54,7 @@ export async function joinRoom(options) {
 
 export { Chat, roomChannel } from "./chat.js";
 export { ChatChannel } from "./chat-channel.js";
+export { measureLatency } from "./latency.js";
 export { Match } from "./match.js";
 export { MatchTicket } from "./match-ticket.js";
 export { Matchmaker } from "./matchmaker.js";

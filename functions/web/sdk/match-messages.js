@@ -7,6 +7,8 @@ const NAME_CHARS_MAX = 128;
 const PATH_CHARS_MAX = 256;
 const FAULT_CHARS_MAX = 400;
 const TOKEN_CHARS_MAX = 16_384;
+/** A page asks others over https, or its edge by a path; two slashes would be another host. */
+const PROBE = /^(https:\/\/.|\/(?!\/))/;
 
 /**
  * - `gathering`: somebody of the party has still to join
@@ -61,7 +63,11 @@ const TOKEN_CHARS_MAX = 16_384;
  * The rules of a queue; RULES.md of the service describes those of a mode.
  *
  * @typedef {{ mode: string } & Record<string, unknown>} ModeRules
- * @typedef {{ version: number, modes: ModeRules[] }} QueueRules
+ * @typedef {{ version: number, modes: ModeRules[], regions: Regions }} QueueRules
+ *
+ * Regions, each with an address near it that `measureLatency` times.
+ *
+ * @typedef {Record<string, { probe: string }>} Regions
  *
  * @typedef {{ mu: number, sigma: number, matches: number }} PlayerRating
  *
@@ -225,7 +231,20 @@ function readCandidates(value) {
 export function readRules(value) {
   if (!isObject(value)) return null;
   const [version, modes] = [count(value.version), listOf(value.modes, readModeRules)];
-  return version !== null && modes ? { version, modes } : null;
+  const listed = isObject(value.regions) ? Object.entries(value.regions) : [];
+  const regions = listOf(listed, readRegion);
+  if (version === null || !modes || !regions) return null;
+  return { version, modes, regions: Object.fromEntries(regions) };
+}
+
+/**
+ * @param {unknown} value a name and what is said of it
+ * @returns {[string, { probe: string }] | null}
+ */
+function readRegion(value) {
+  const [region, found] = Array.isArray(value) ? value : [];
+  const probe = isObject(found) ? readText(found.probe, PATH_CHARS_MAX) : null;
+  return name(region) && probe && PROBE.test(probe) ? [region, { probe }] : null;
 }
 
 /**

@@ -1,6 +1,7 @@
 // A party that looks for a match, from asking for a place to the match or the end: asks the service
 // when that says so, and goes on by itself after everything that passes.
 
+/** @import { Latencies } from "./latency.js" */
 /** @import { MatchContext } from "./match.js" */
 /** @import { MatchData, Member, ModeExplanation, TicketData } from "./match-messages.js" */
 /** @import { TicketEnd, TicketStatus } from "./match-messages.js" */
@@ -47,9 +48,12 @@ const POLL_SPREAD = 0.1;
  *
  * @typedef {object} PlayerDetails
  * @property {Record<string, number | string | string[]>} [attributes] what the mode's rules look at
- * @property {Record<string, number>} [latencyMs] measured round trips to regions
+ * @property {Record<string, number>} [latencyMs] round trips to regions, where the game measures
+ *   them itself
  * @property {string[]} [languages] the best first
  * @property {string[]} [blocks] players not to meet, besides those blocked in chat
+ *
+ * @typedef {MatchContext & { latencies: Latencies }} TicketContext
  *
  * The body is made when the token, and with it the player, is known.
  *
@@ -71,7 +75,7 @@ export class MatchTicket extends Emitter {
   /**
    * Made by a Matchmaker.
    *
-   * @param {MatchContext} context
+   * @param {TicketContext} context
    * @param {{ queue: string, on?: TicketHandlers }} options
    */
   constructor(context, { queue, on = {} }) {
@@ -156,7 +160,7 @@ export class MatchTicket extends Emitter {
    * @throws {VoiceError}
    */
   async joinParty(details = {}) {
-    const body = detailsBody(details);
+    const body = detailsBody(await measured(details, this.#queue, this.#context));
     this.#take(await this.#change("PUT", `${this.#path}/party`, body));
   }
 
@@ -453,6 +457,19 @@ export function isGone(error) {
  */
 function endBy(problem) {
   return { reason: isGone(problem) ? "expired" : "refused", problem };
+}
+
+/**
+ * With round trips to the queue's regions, unless the game has given some.
+ *
+ * @param {PlayerDetails} details
+ * @param {string} queue
+ * @param {TicketContext} context
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<PlayerDetails>}
+ */
+export async function measured(details, queue, { latencies }, signal) {
+  return { ...details, latencyMs: details.latencyMs ?? (await latencies.of(queue, signal)) };
 }
 
 /** @param {PlayerDetails} details */

@@ -6,9 +6,11 @@
 /** @import { Runtime } from "./runtime.js" */
 
 import { Api, badReply } from "./api.js";
+import { Latencies } from "./latency.js";
 import { Match, matchPath, playerOf } from "./match.js";
 import { readMatch, readOwnSeat, readRating, readRules } from "./match-messages.js";
-import { detailsBody, isGone, MatchTicket, queuePath, ticketPath } from "./match-ticket.js";
+import { detailsBody, isGone, measured, MatchTicket } from "./match-ticket.js";
+import { queuePath, ticketPath } from "./match-ticket.js";
 import { browserRuntime } from "./runtime.js";
 
 /**
@@ -32,7 +34,8 @@ export class Matchmaker {
   /** @param {MatchmakerOptions} options */
   constructor({ edge, token, runtime = browserRuntime }) {
     this.#api = new Api({ edge, token, runtime });
-    this.#context = { api: this.#api, edge, runtime };
+    const context = { api: this.#api, edge, runtime };
+    this.#context = { ...context, latencies: new Latencies(context) };
   }
 
   /** This player's id, "" before there is a token. */
@@ -43,6 +46,7 @@ export class Matchmaker {
   /**
    * Asks for a match, as the leader of the party. Resolves when the service has given a place.
    * While it cannot be reached this goes on trying, with one key: a party never queues twice.
+   * Measures how far the queue's regions are, unless `latencyMs` is given.
    *
    * @param {QueueOptions & PlayerDetails} options
    * @returns {Promise<MatchTicket>}
@@ -51,8 +55,9 @@ export class Matchmaker {
   async queue({ queue, modes, party = [], signal, on, ...details }) {
     const key = this.#context.runtime.key();
     const others = party.map((player) => ({ player }));
+    const known = detailsBody(await measured(details, queue, this.#context, signal));
     const body = () => {
-      const self = { player: this.self, details: detailsBody(details) };
+      const self = { player: this.self, details: known };
       return { key, modes, players: [self, ...others] };
     };
     const ticket = new MatchTicket(this.#context, { queue, on });
@@ -176,6 +181,18 @@ export class Matchmaker {
     const rules = readRules(await this.#api.repeat("GET", queuePath(queue)));
     if (!rules) throw badReply();
     return rules;
+  }
+
+  /**
+   * Round-trip times to the queue's regions, milliseconds; none when it names no regions. What was
+   * measured within five minutes is taken, so a menu that asks early saves the player the wait.
+   *
+   * @param {string} queue
+   * @param {{ signal?: AbortSignal }} [options]
+   * @returns {Promise<Record<string, number>>}
+   */
+  async latency(queue, { signal } = {}) {
+    return (await this.#context.latencies.of(queue, signal)) ?? {};
   }
 
   /**

@@ -3,9 +3,10 @@
 import { sleep } from "./deadline.js";
 
 /**
- * `later` returns the timer's cancellation; `key` makes a name that nobody has used before.
+ * `elapsed` is a clock for durations, milliseconds with fractions, that nobody sets; `later` returns
+ * the timer's cancellation; `key` makes a name that nobody has used before.
  *
- * @typedef {{ now: () => number, random: () => number, key: () => string,
+ * @typedef {{ now: () => number, elapsed: () => number, random: () => number, key: () => string,
  *   later: (ms: number, action: () => void) => () => void,
  *   sleep: (ms: number, signal: AbortSignal) => Promise<void>,
  *   fetch: (url: string, init: RequestInit) => Promise<Response> }} Runtime
@@ -14,6 +15,7 @@ import { sleep } from "./deadline.js";
 /** @type {Runtime} */
 export const browserRuntime = {
   now: () => Date.now(),
+  elapsed: () => performance.now(),
   random: () => Math.random(),
   key: randomKey,
   later(ms, action) {

@@ -35,6 +35,8 @@ export class FakeMatch extends FakeService {
   pollMs = 1000;
   /** Problems that answer the next requests, whatever these are. @type {[number, string][]} */
   refusals = [];
+  /** Regions that the queue names. @type {Record<string, { probe: string }>} */
+  regions = {};
   #serial = 0;
 
   /** @param {string} player */
@@ -96,7 +98,7 @@ export class FakeMatch extends FakeService {
     if (kind === "seat") return this.#seat(player);
     if (kind === "matches") return this.#matchRoute(method, name, part, player, json);
     if (name !== "squads") return problem(404, "unknown-queue");
-    if (part === "") return reply(200, { version: 3, modes: [MODE] });
+    if (part === "") return reply(200, { version: 3, modes: [MODE], regions: this.regions });
     const rating = { mu: 25, sigma: 8 };
     if (part === "ratings") return reply(200, { player: id, rating, matches: 0 });
     if (method === "POST") return this.#queueUp(name, json, player);

@@ -48,6 +48,16 @@ test("a ticket is not read without what its status needs", () => {
   assert.equal(read.readExplanation({}), null);
 });
 
+test("rules name regions with addresses that a page may ask, or none", () => {
+  const bare = { version: 1, modes: [{ mode: "duel" }] };
+  assert.deepEqual(read.readRules(bare)?.regions, {});
+  const regions = { eu: { probe: "https://eu.example/" }, here: { probe: "/ping" } };
+  assert.deepEqual(read.readRules({ ...bare, regions })?.regions, regions);
+  for (const probe of ["http://eu.example/", "//eu.example/", "javascript:x", "", 7, undefined]) {
+    assert.equal(read.readRules({ ...bare, regions: { eu: { probe } } }), null, String(probe));
+  }
+});
+
 test("a reply with anything replaced by anything is read or not, and never throws", () => {
   const random = randomOf(7);
   const odd = [null, -1, 1e99, "", "x".repeat(20_000), [], {}, [null], true, { token: 1 }];

@@ -16,19 +16,20 @@ function why(given) {
 
 test("a queue is told from its rules", () => {
   assert.equal(
-    words.rulesWords({ version: 1, modes: [MODE] }),
+    words.rulesWords({ version: 1, modes: [MODE], regions: {} }),
     "Two teams of two. Come alone or as a party of up to two. " +
       "Everyone accepts the match within 20 seconds.",
   );
   const side = { name: "side", count: 2, players: { min: 1, max: 1 } };
-  const duel = { version: 1, modes: [{ mode: "duel", teams: [side] }] };
+  const none = { version: 1, regions: {} };
+  const duel = { ...none, modes: [{ mode: "duel", teams: [side] }] };
   assert.equal(words.rulesWords(duel), "Two players, each alone.");
   assert.equal(words.partyMax(duel), 1);
-  assert.equal(words.partyMax({ version: 1, modes: [MODE] }), 2);
+  assert.equal(words.partyMax({ ...none, modes: [MODE] }), 2);
   const odd = { mode: "odd", teams: [side, { name: "boss", players: { min: 3, max: 5 } }] };
-  assert.equal(words.rulesWords({ version: 1, modes: [odd] }), "odd.");
-  assert.equal(words.partyMax({ version: 1, modes: [odd] }), 5);
-  assert.equal(words.partyMax({ version: 1, modes: [{ mode: "new" }] }), 16);
+  assert.equal(words.rulesWords({ ...none, modes: [odd] }), "odd.");
+  assert.equal(words.partyMax({ ...none, modes: [odd] }), 5);
+  assert.equal(words.partyMax({ ...none, modes: [{ mode: "new" }] }), 16);
 });
 
 test("why it waits is told plainly, with what comes next", () => {

@@ -396,11 +396,13 @@ test("a spectator gets a seat of his own, and a fresh token by taking it again",
 });
 
 test("rules and rating of a queue", async () => {
-  const { clock, of } = rig();
+  const { clock, of, service } = rig();
   const { maker } = of("p-ann");
+  service.regions = { here: { probe: "/" }, there: { probe: "https://there.example/p" } };
   assert.deepEqual(await passUntil(clock, maker.rules("squads")), {
     version: 3,
     modes: [MODE],
+    regions: service.regions,
   });
   const rating = { mu: 25, sigma: 8, matches: 0 };
   assert.deepEqual(await passUntil(clock, maker.rating("squads")), rating);

@@ -90,6 +90,7 @@ export function runtimeOf(clock, random, fetch) {
   let keys = 0;
   return {
     now: () => clock.nowMs,
+    elapsed: () => clock.nowMs,
     random,
     key: () => `k${(keys += 1)}`,
     later: (ms, action) => clock.later(ms, action),

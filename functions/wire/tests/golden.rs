@@ -569,7 +569,6 @@ fn chat_events(golden: &mut Golden) {
     }
 }
 
-/// Sealed on the wire; here as they are inside.
 fn match_messages(golden: &mut Golden) {
     let near = "https://eu.probe.example/".to_owned();
     let probe = |address: String| RegionProbe {
@@ -619,6 +618,7 @@ fn a_probe_is_reached_by_a_page_over_https_or_at_the_edge() {
     }
 }
 
+/// Sealed on the wire; here as they are inside.
 fn sealed_messages(golden: &mut Golden) {
     let session = SessionId([0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef]);
     let hello = Hello {

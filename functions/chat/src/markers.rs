@@ -3,7 +3,7 @@
 use edge::Refusal;
 use edge::blocks::player_partition;
 use edge::http::Response;
-use edge::store::{Condition, Key, Put, Store, StoreError};
+use edge::store::{Condition, Item, Key, Put, Store, StoreError};
 use wire::chat::{ChatChannel, MAX_ASKED, ReadMarker, Unread, UnreadReply};
 use wire::problem::ProblemKind;
 use wire::routes::{MARK_READ, UNREAD};
@@ -56,15 +56,19 @@ pub(crate) async fn mark_read<H: Ports, S: Store>(
 /// `GET /v1/chat/unread`.
 pub(crate) async fn unread<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Response, Refusal> {
     let asked = chat.call.request.query_value("in").unwrap_or_default();
-    let mut channels = Vec::new();
+    let mut places = Vec::new();
     for name in listed(&asked)? {
         let channel: ChatChannel = name.parse().map_err(name_invalid)?;
         let place = chat.place_of(channel.clone(), Intent::Read)?;
-        let read = marker(chat, &place).await?.map_or(0, |(_, seq)| seq);
-        let last = chat
-            .last(&place.key)
-            .await?
-            .map_or(0, |stored| stored.message.seq);
+        places.push((channel, place.key));
+    }
+    let keys = places.iter().map(|(_, key)| key.as_str());
+    let markers = markers(chat, keys).await?;
+    let mut channels = Vec::new();
+    for ((channel, key), marker) in places.into_iter().zip(markers) {
+        let read = marker.map_or(0, |(_, seq)| seq);
+        let last = chat.last(&key).await?;
+        let last = last.map_or(0, |stored| stored.message.seq);
         channels.push(Unread {
             channel,
             last,
@@ -89,14 +93,25 @@ async fn marker<H: Ports, S: Store>(
     chat: &Chat<'_, H, S>,
     place: &Place,
 ) -> Result<Option<(u64, u64)>, StoreError> {
-    let (partition, sort) = (player_partition(chat.me()), format!("{READ}{}", place.key));
-    let Some(item) = chat
-        .store
-        .get(chat.now_ms, Key::new(&partition, &sort))
-        .await?
-    else {
-        return Ok(None);
+    let mut markers = markers(chat, std::iter::once(place.key.as_str())).await?;
+    Ok(markers.pop().flatten())
+}
+
+/// Version and number of the marker in each of the places with these keys.
+async fn markers<'p, H: Ports, S: Store>(
+    chat: &Chat<'_, H, S>,
+    places: impl Iterator<Item = &'p str>,
+) -> Result<Vec<Option<(u64, u64)>>, StoreError> {
+    let partition = player_partition(chat.me());
+    let sorts: Vec<String> = places.map(|place| format!("{READ}{place}")).collect();
+    let keys: Vec<Key<'_>> = sorts
+        .iter()
+        .map(|sort| Key::new(&partition, sort))
+        .collect();
+    let items = chat.store.get_many(chat.now_ms, &keys).await?.into_iter();
+    let read = |item: Item| match serde_json::from_slice(&item.value) {
+        Ok(seq) => Ok((item.version, seq)),
+        Err(_) => Err(unreadable()),
     };
-    let seq = serde_json::from_slice(&item.value).map_err(|_| unreadable())?;
-    Ok(Some((item.version, seq)))
+    items.map(|item| item.map(read).transpose()).collect()
 }

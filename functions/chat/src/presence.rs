@@ -3,7 +3,7 @@
 use edge::Refusal;
 use edge::blocks::player_partition;
 use edge::http::Response;
-use edge::store::{Condition, Key, Put, Store, StoreError};
+use edge::store::{Condition, Item, Key, Put, Store, StoreError};
 use wire::chat::{ChatEvent, Presence, PresenceReply, PresenceRequest, Status};
 use wire::problem::ProblemKind;
 use wire::routes::{PRESENCE, SET_PRESENCE, TYPING};
@@ -44,18 +44,17 @@ pub(crate) async fn set<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Res
 pub(crate) async fn show<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Response, Refusal> {
     let asked = chat.call.request.query_value("players").unwrap_or_default();
     let hidden = chat.blocked_players().await?;
-    let mut players = Vec::new();
-    for name in listed(&asked)? {
-        let player = PlayerId::new(name).map_err(name_invalid)?;
-        let known = match hidden.contains(&player) {
-            true => None,
-            false => presence_of(chat, &player).await?,
-        };
-        players.push(Presence {
+    let names = listed(&asked)?.into_iter().map(PlayerId::new);
+    let names: Vec<PlayerId> = names.collect::<Result<_, _>>().map_err(name_invalid)?;
+    let known = presences_of(chat, &names).await?;
+    let players = names.into_iter().zip(known).map(|(player, known)| {
+        let shown = known.filter(|_| !hidden.contains(&player));
+        Presence {
+            status: shown.map_or(Status::Offline, |shown| shown.status),
             player,
-            status: known.map_or(Status::Offline, |known| known.status),
-        });
-    }
+        }
+    });
+    let players = players.collect();
     Ok(Response::json(PRESENCE.status, &PresenceReply { players }))
 }
 
@@ -75,14 +74,17 @@ pub(crate) async fn typing<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<
     Ok(Response::empty(TYPING.status))
 }
 
-async fn presence_of<H: Ports, S: Store>(
+/// What each of them says.
+async fn presences_of<H: Ports, S: Store>(
     chat: &Chat<'_, H, S>,
-    player: &PlayerId,
-) -> Result<Option<PresenceRequest>, StoreError> {
-    let partition = player_partition(player);
-    let key = Key::new(&partition, PRESENCE_SORT);
-    let item = chat.store.get(chat.now_ms, key).await?;
-    Ok(item.and_then(|item| serde_json::from_slice(&item.value).ok()))
+    players: &[PlayerId],
+) -> Result<Vec<Option<PresenceRequest>>, StoreError> {
+    let partitions: Vec<String> = players.iter().map(player_partition).collect();
+    let key = |partition| Key::new(partition, PRESENCE_SORT);
+    let keys: Vec<Key<'_>> = partitions.iter().map(|one| key(one)).collect();
+    let items = chat.store.get_many(chat.now_ms, &keys).await?.into_iter();
+    let read = |item: Item| serde_json::from_slice(&item.value).ok();
+    Ok(items.map(|item| item.and_then(read)).collect())
 }
 
 /// The voice room that the player is in, as he says.
@@ -90,5 +92,6 @@ pub(crate) async fn room_of<H: Ports, S: Store>(
     chat: &Chat<'_, H, S>,
     player: &PlayerId,
 ) -> Option<RoomName> {
-    presence_of(chat, player).await.ok()??.room
+    let known = presences_of(chat, std::slice::from_ref(player)).await;
+    known.ok()?.pop()??.room
 }

@@ -15,9 +15,11 @@
 mod change;
 mod repeat;
 
+use std::collections::{BTreeSet, HashMap};
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue, TransactWriteItem};
 use edge::store::{
     Delete, Direction, Item, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write,
 };
@@ -118,6 +120,35 @@ impl<'a> DynamoStore<'a> {
     }
 }
 
+impl DynamoStore<'_> {
+    /// Reads the items of some keys: what DynamoDB returns of them, at least one, and the keys that
+    /// it left for another request, because it is busy or they are more than an answer holds.
+    async fn batch(
+        &self,
+        keys: Vec<Attributes>,
+    ) -> Result<(Vec<Attributes>, Vec<Attributes>), StoreError> {
+        let wanted = KeysAndAttributes::builder()
+            .set_keys(Some(keys))
+            .consistent_read(true)
+            .build()
+            .expect("keys are set");
+        let name = &self.table.name;
+        self.run(&[TableAction::BatchGetItem], Repeat::Always, async || {
+            let sent = self.table.client.batch_get_item();
+            let sent = sent.request_items(name, wanted.clone()).send();
+            let output = sent.await.map_err(Fault::of)?;
+            let mut left = output.unprocessed_keys.unwrap_or_default();
+            let left = left.remove(name).map_or(Vec::new(), |left| left.keys);
+            if left.len() == wanted.keys().len() {
+                return Err(Fault::Busy("no key was processed".into()));
+            }
+            let mut found = output.responses.unwrap_or_default();
+            Ok((found.remove(name).unwrap_or_default(), left))
+        })
+        .await
+    }
+}
+
 impl Store for DynamoStore<'_> {
     async fn get(&self, now_ms: u64, key: Key<'_>) -> Result<Option<Item>, StoreError> {
         key.check()?;
@@ -133,7 +164,37 @@ impl Store for DynamoStore<'_> {
             })
             .await?;
         let item = attributes.map(item).transpose()?;
-        Ok(item.filter(|item| item.expires_at_ms.is_none_or(|at| at > now_ms)))
+        Ok(item.filter(|item| is_current(item, now_ms)))
+    }
+
+    async fn get_many(
+        &self,
+        now_ms: u64,
+        keys: &[Key<'_>],
+    ) -> Result<Vec<Option<Item>>, StoreError> {
+        Key::check_all(keys)?;
+        if let [key] = keys {
+            return Ok(vec![self.get(now_ms, *key).await?]);
+        }
+        // DynamoDB refuses a key that comes twice.
+        let distinct: BTreeSet<Key<'_>> = keys.iter().copied().collect();
+        let mut left: Vec<Attributes> = distinct.into_iter().map(change::key).collect();
+        let mut found = HashMap::new();
+        while !left.is_empty() {
+            let (items, rest) = self.batch(left).await?;
+            for mut attributes in items {
+                let partition = attributes.remove("pk").ok_or_else(unreadable)?;
+                let item = item(attributes)?;
+                let partition = partition.as_s().map_err(|_| unreadable())?.clone();
+                found.insert((partition, item.sort.clone()), item);
+            }
+            left = rest;
+        }
+        let of = |key: &Key<'_>| {
+            let item = found.get(&(key.partition.to_owned(), key.sort.to_owned()));
+            item.filter(|item| is_current(item, now_ms)).cloned()
+        };
+        Ok(keys.iter().map(of).collect())
     }
 
     async fn query(&self, now_ms: u64, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
@@ -235,6 +296,10 @@ impl Store for DynamoStore<'_> {
         })
         .await
     }
+}
+
+fn is_current(item: &Item, now_ms: u64) -> bool {
+    item.expires_at_ms.is_none_or(|at| at > now_ms)
 }
 
 fn unreadable() -> StoreError {

@@ -13,6 +13,9 @@ use wire::claims::{Claims, Profile, Role};
 use wire::limits::MAX_BODY_BYTES;
 use wire::routes::JSON;
 
+/// Every route does.
+const ROUTES_BEGIN: &str = "/v1/";
+
 /// Seconds for which a schedule's token is good.
 const SCHEDULE_TOKEN_S: u64 = 60;
 
@@ -31,6 +34,14 @@ pub(crate) enum Event {
 }
 
 impl Event {
+    /// The path, when a schedule sent it.
+    pub(crate) fn schedule(&self) -> Option<&str> {
+        match self {
+            Self::Scheduled { schedule } => Some(schedule),
+            Self::Http(_) => None,
+        }
+    }
+
     /// The request that the event stands for. One of a schedule carries a token that the function
     /// signs for itself, for a minute and good for its own fleet only.
     ///
@@ -75,7 +86,7 @@ fn of_http(event: ApiGatewayV2httpRequest) -> Request {
     };
     Request {
         method: event.request_context.http.method.as_str().to_owned(),
-        path: event.raw_path.clone().unwrap_or_default(),
+        path: path(&event),
         query: event
             .raw_query_string
             .clone()
@@ -84,6 +95,17 @@ fn of_http(event: ApiGatewayV2httpRequest) -> Request {
         content_type: header("content-type"),
         body: body(event.body.unwrap_or_default(), event.is_base64_encoded),
     }
+}
+
+/// The path without the stage, which API Gateway puts before it unless it is `$default`. A domain
+/// of one's own may leave it out, so what is no stage before a route stays.
+fn path(event: &ApiGatewayV2httpRequest) -> String {
+    let raw = event.raw_path.as_deref().unwrap_or_default();
+    let stage = event.request_context.stage.as_deref().unwrap_or_default();
+    let rest = raw.strip_prefix('/').unwrap_or_default();
+    let below = rest.strip_prefix(stage).unwrap_or_default();
+    let is_below = below.starts_with(ROUTES_BEGIN);
+    (if is_below { below } else { raw }).to_owned()
 }
 
 /// The body, cut after the byte by which an overlong one is known. What should be base64 and is
@@ -189,6 +211,22 @@ mod tests {
             body: b"{\"a\":1}".to_vec(),
         };
         assert_eq!(request, wanted);
+    }
+
+    #[test]
+    fn a_stage_is_no_part_of_the_path() {
+        let with = |stage: &str, raw: &str| {
+            let mut event = http_event();
+            event["requestContext"]["stage"] = stage.into();
+            event["rawPath"] = raw.into();
+            request(event).path
+        };
+        assert_eq!(with("prod", "/prod/v1/relays"), "/v1/relays");
+        assert_eq!(with("v1", "/v1/v1/relays"), "/v1/relays");
+        assert_eq!(with("v1", "/v1/relays"), "/v1/relays");
+        assert_eq!(with("prod", "/production/v1"), "/production/v1");
+        assert_eq!(with("prod", "/v1/relays"), "/v1/relays");
+        assert_eq!(with("$default", "/v1/relays"), "/v1/relays");
     }
 
     #[test]

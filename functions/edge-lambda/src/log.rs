@@ -13,6 +13,12 @@ pub(crate) fn fault(what: &str, why: &str) {
     eprintln!("{line}");
 }
 
+/// The code of a function was wrong: where, since a panic's own words may quote what it worked on.
+pub(crate) fn panicked(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    fault("panic", place.as_deref().unwrap_or("somewhere"));
+}
+
 /// Bytes of faults since the last call.
 pub(crate) fn take_written_bytes() -> u64 {
     WRITTEN_BYTES.swap(0, Ordering::Relaxed)

@@ -26,6 +26,8 @@ pub struct Permissions {
 pub enum TableAction {
     /// `dynamodb:GetItem`.
     GetItem,
+    /// `dynamodb:BatchGetItem`.
+    BatchGetItem,
     /// `dynamodb:Query`.
     Query,
     /// `dynamodb:UpdateItem`.
@@ -39,6 +41,7 @@ impl TableAction {
     pub fn name(self) -> &'static str {
         match self {
             Self::GetItem => "GetItem",
+            Self::BatchGetItem => "BatchGetItem",
             Self::Query => "Query",
             Self::UpdateItem => "UpdateItem",
             Self::DeleteItem => "DeleteItem",

@@ -33,11 +33,18 @@ impl Relays {
             .filter(|entry| !entry.is_empty())
             .map(str::to_owned)
             .collect();
+        let allowed = AllowedHosts::parse(&entries)?;
+        if allowed.uses_tls() {
+            return Err(format!(
+                "relays are reached over plain http, since what they get is sealed; write http:// \
+                 instead of https:// in {entries:?}"
+            ));
+        }
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         Ok(Self {
             client: Client::builder(TokioExecutor::new()).build(connector),
-            allowed: AllowedHosts::parse(&entries)?,
+            allowed,
         })
     }
 
@@ -63,6 +70,71 @@ impl Relays {
                 log::fault("relay", "no answer");
                 Err(Unreachable)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// A relay that takes one message; it returns the request.
+    async fn relay() -> (String, tokio::task::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/control", listener.local_addr().unwrap());
+        let served = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"sealed") {
+                assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+            }
+            let reply = b"HTTP/1.1 204 No Content\r\n\r\n";
+            stream.write_all(reply).await.unwrap();
+            String::from_utf8(request).unwrap()
+        });
+        (url, served)
+    }
+
+    async fn post(allowed: &str, url: &str) -> Result<u16, Unreachable> {
+        let relays = Relays::new(allowed).unwrap();
+        let shard: ShardId = "s-0".parse().unwrap();
+        relays.post(url, &shard, "sealed".to_owned()).await
+    }
+
+    #[tokio::test]
+    async fn a_listed_relay_gets_the_message_and_its_shard() {
+        let (url, served) = relay().await;
+        let allowed = "http://192.0.2.7:80, http://127.0.0.1:*";
+        assert_eq!(post(allowed, &url).await, Ok(204));
+        let request = served.await.unwrap().to_lowercase();
+        assert!(request.starts_with("post /control http/1.1"), "{request}");
+        assert!(
+            request.contains(&format!("{SHARD_HEADER}: s-0").to_lowercase()),
+            "{request}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_not_listed_is_not_reached() {
+        let (url, served) = relay().await;
+        for allowed in ["", " , ", "http://127.0.0.1:1", "http://192.0.2.7:*"] {
+            assert_eq!(post(allowed, &url).await, Err(Unreachable), "{allowed}");
+        }
+        assert!(!served.is_finished(), "nobody connected");
+        served.abort();
+    }
+
+    #[test]
+    fn entries_that_cannot_work_are_told_at_the_start() {
+        for entry in [
+            "https://relay.example",
+            "relay example",
+            "ftp://relay.example",
+        ] {
+            let error = Relays::new(&format!("http://fine.example, {entry}")).unwrap_err();
+            assert!(error.contains(entry), "{error}");
         }
     }
 }

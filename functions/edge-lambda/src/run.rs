@@ -22,6 +22,9 @@ use crate::{log, record};
 const REPLY_MARGIN: Duration = Duration::from_millis(250);
 /// A request gets no longer than on the other hosts, however long Lambda would wait.
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+/// The store gives up this much before the request does, so that the function itself says what is
+/// wrong, and its record what it read.
+const STORE_MARGIN: Duration = Duration::from_millis(50);
 
 /// Serves a function's events with `handler` until Lambda ends the process: what an adapter's
 /// `main` calls. `function` is its name in `functions/permissions.json`.
@@ -37,6 +40,7 @@ where
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    std::panic::set_hook(Box::new(|panic| log::panicked(panic)));
     runtime.block_on(async {
         let permissions = Permissions::of(function).ok_or("the function has no permissions")?;
         let environment = Environment::load(&permissions, |name| std::env::var(name).ok()).await?;
@@ -58,12 +62,14 @@ where
 {
     let (started, at_ms) = (now(), unix_ms());
     let deadline = deadline(started, at_ms, &event.context);
-    let host = environment.host(deadline);
-    let (mut method, mut bytes_in) = (String::new(), 0);
+    let host = environment.host(deadline.checked_sub(STORE_MARGIN).unwrap_or(deadline));
+    let schedule = event.payload.schedule().map(str::to_owned);
+    let (mut method, mut route, mut bytes_in) = (String::new(), "unknown", 0);
     let handling = async {
         match event.payload.into_request(&host).await {
             Ok(request) => {
                 method.clone_from(&request.method);
+                route = request.route().unwrap_or(route);
                 bytes_in = request.body.len() as u64;
                 handler(&host, request).await
             }
@@ -71,7 +77,7 @@ where
         }
     };
     let mut response = answer(deadline, handling).await;
-    let share = take_share(&mut response);
+    let share = take_share(&mut response, route);
     log::record(&record::line(&InvocationRecord {
         kind: InvocationKind::Invocation,
         at_ms,
@@ -92,7 +98,14 @@ where
         bytes_out: response.body.len() as u64,
         log_bytes: log::take_written_bytes(),
     }));
-    Ok(event::reply(response))
+    match schedule {
+        // An error is what makes EventBridge try again, and counts in Lambda's own metric.
+        Some(path) if response.status >= 400 => {
+            let (status, outcome) = (response.status, response.outcome);
+            Err(format!("schedule {path}: {status} {outcome}").into())
+        }
+        _ => Ok(event::reply(response)),
+    }
 }
 
 fn deadline(started: Instant, at_ms: u64, context: &Context) -> Instant {
@@ -131,15 +144,16 @@ async fn answer(deadline: Instant, handling: impl Future<Output = Response>) -> 
     Response::of_host(&Refusal::new(kind, detail))
 }
 
-/// Takes the function's share of the record off the reply.
-fn take_share(response: &mut Response) -> FunctionShare {
+/// Takes the function's share of the record off the reply. A request of `route` that was cut off
+/// has none.
+fn take_share(response: &mut Response, route: &str) -> FunctionShare {
     let at = response
         .headers
         .iter()
         .position(|(name, _)| *name == SHARE_HEADER);
     let share = at.and_then(|at| serde_json::from_str(&response.headers.remove(at).1).ok());
     share.unwrap_or_else(|| FunctionShare {
-        route: "unknown".to_owned(),
+        route: route.to_owned(),
         outcome: response.outcome.to_owned(),
         store_reads: 0,
         store_writes: 0,
@@ -202,14 +216,14 @@ mod tests {
     fn the_share_is_for_the_record_and_not_for_the_client() {
         let share = r#"{"route":"join","outcome":"ok","store_reads":2,"store_writes":0}"#;
         let mut response = Response::empty(201).with(SHARE_HEADER, share);
-        let taken = take_share(&mut response);
+        let taken = take_share(&mut response, "unknown");
         assert_eq!((taken.route.as_str(), taken.store_reads), ("join", 2));
         assert_eq!(response.header(SHARE_HEADER), None);
         let refusal = Refusal::new(ProblemKind::Deadline, "x");
-        let taken = take_share(&mut Response::of_host(&refusal));
+        let taken = take_share(&mut Response::of_host(&refusal), "join");
         assert_eq!(
             (taken.route.as_str(), taken.outcome.as_str()),
-            ("unknown", "deadline")
+            ("join", "deadline")
         );
     }
 }

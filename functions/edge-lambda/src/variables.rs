@@ -1,9 +1,11 @@
 //! Settings from the environment, secrets from Parameter Store.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_ssm::Client;
+use aws_sdk_ssm::error::{ProvideErrorMetadata as _, SdkError};
 use edge::ports::VariableFault;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -17,14 +19,20 @@ pub(crate) const SETTING_PREFIX: &str = "LIFEVERSE_";
 
 /// How long secrets are used before they are read again: a rotated key takes effect within this.
 const FRESH: Duration = Duration::from_secs(300);
+/// An instance takes up to this less, by chance: Parameter Store answers 40 requests a second, and
+/// thousands of instances may have begun at once.
+const FRESH_SPREAD: Duration = Duration::from_secs(120);
 /// How long they are used when they cannot be read again.
 const USABLE: Duration = Duration::from_secs(3_600);
 /// After a failure, this passes before the next attempt, so that an outage does not slow down
 /// every request.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// Time for reading them again; those at hand will do.
+const RENEWAL_LIMIT: Duration = Duration::from_secs(1);
+/// Time for reading them at all, with the repetitions of the client: a request has five seconds.
+const READING_LIMIT: Duration = Duration::from_secs(4);
 
 /// The variables that a function's permissions list.
-#[derive(Debug)]
 pub(crate) struct Parameters {
     client: Client,
     /// Path of the parameters, with a slash at its end.
@@ -36,10 +44,28 @@ pub(crate) struct Parameters {
     cache: Mutex<Cache>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Cache {
-    read: Option<(Instant, BTreeMap<String, String>)>,
-    failed_at: Option<Instant>,
+    secrets: Option<Secrets>,
+    failure: Option<(Instant, VariableFault)>,
+}
+
+struct Secrets {
+    read_at: Instant,
+    fresh_until: Instant,
+    values: BTreeMap<String, String>,
+}
+
+// Values may be secrets.
+impl fmt::Debug for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings: Vec<&String> = self.settings.keys().collect();
+        f.debug_struct("Parameters")
+            .field("path", &self.path)
+            .field("secrets", &self.secrets)
+            .field("settings", &settings)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Parameters {
@@ -73,7 +99,7 @@ impl Parameters {
         }
         if !self.secrets.iter().any(|secret| secret == name) {
             log::fault(name, "not among the function's permissions");
-            return Err(VariableFault);
+            return Err(VariableFault::Refused);
         }
         self.secret(now, name).await
     }
@@ -88,6 +114,8 @@ impl Parameters {
     pub(crate) async fn warm(&self, now: Instant) {
         if let Some(first) = self.secrets.first() {
             let _ = self.secret(now, first).await;
+            // Nobody has waited yet, so nobody is to be spared.
+            self.cache.lock().await.failure = None;
         }
     }
 
@@ -95,31 +123,44 @@ impl Parameters {
     async fn secret(&self, now: Instant, name: &str) -> Result<Option<String>, VariableFault> {
         let mut cache = self.cache.lock().await;
         let age = |since: Instant| now.saturating_duration_since(since);
-        let is_fresh = cache.read.as_ref().is_some_and(|(at, _)| age(*at) < FRESH);
+        let known = cache.secrets.as_ref();
+        let usable = known.is_some_and(|secrets| age(secrets.read_at) < USABLE);
+        let is_fresh = known.is_some_and(|secrets| now < secrets.fresh_until);
         let has_failed = cache
-            .failed_at
-            .is_some_and(|at| age(at) < PAUSE_AFTER_FAILURE);
+            .failure
+            .is_some_and(|(at, _)| age(at) < PAUSE_AFTER_FAILURE);
         if !is_fresh && !has_failed {
-            match self.read().await {
+            // The time of this request may end here, and others should not share its fate.
+            cache.failure = Some((now, VariableFault::Unavailable));
+            let limit = if usable { RENEWAL_LIMIT } else { READING_LIMIT };
+            match self.read(limit).await {
                 Ok(values) => {
-                    *cache = Cache {
-                        read: Some((now, values)),
-                        failed_at: None,
-                    }
+                    cache.secrets = Some(Secrets {
+                        read_at: now,
+                        fresh_until: now + FRESH.saturating_sub(FRESH_SPREAD.mul_f64(chance())),
+                        values,
+                    });
+                    cache.failure = None;
                 }
-                Err(why) => {
+                Err((fault, why)) => {
                     log::fault("GetParameters", &why);
-                    cache.failed_at = Some(now);
+                    cache.failure = Some((now, fault));
                 }
             }
         }
-        match &cache.read {
-            Some((at, values)) if age(*at) < USABLE => Ok(values.get(name).cloned()),
-            _ => Err(VariableFault),
+        match (&cache.secrets, &cache.failure) {
+            (Some(secrets), _) if age(secrets.read_at) < USABLE => {
+                Ok(secrets.values.get(name).cloned())
+            }
+            (_, Some((_, fault))) => Err(*fault),
+            _ => Err(VariableFault::Unavailable),
         }
     }
 
-    async fn read(&self) -> Result<BTreeMap<String, String>, String> {
+    async fn read(
+        &self,
+        limit: Duration,
+    ) -> Result<BTreeMap<String, String>, (VariableFault, String)> {
         let names = self
             .secrets
             .iter()
@@ -130,9 +171,18 @@ impl Parameters {
             .set_names(Some(names.collect()))
             .with_decryption(true)
             .send();
-        let output = Box::pin(sent).await.map_err(|error| {
-            use aws_sdk_ssm::error::ProvideErrorMetadata as _;
-            error.code().unwrap_or("no answer").to_owned()
+        let unavailable = |why: &str| (VariableFault::Unavailable, why.to_owned());
+        let output = tokio::time::timeout(limit, Box::pin(sent)).await;
+        let output = output.map_err(|_| unavailable("no answer in time"))?;
+        let output = output.map_err(|error| match (&error, error.code()) {
+            (SdkError::ServiceError(failed), Some(code)) => {
+                let is_ours = failed.raw().status().is_client_error();
+                match is_ours && !code.contains("Throttl") {
+                    true => (VariableFault::Refused, code.to_owned()),
+                    false => unavailable(code),
+                }
+            }
+            _ => unavailable("no answer"),
         })?;
         // Those that do not exist are left out, which the function tells as misconfigured.
         let pairs = output.parameters().iter().filter_map(|parameter| {
@@ -142,3 +192,14 @@ impl Parameters {
         Ok(pairs.collect())
     }
 }
+
+/// From 0 to 1, and 0 where there is no randomness.
+fn chance() -> f64 {
+    let mut bytes = [0; 4];
+    let _ = getrandom::fill(&mut bytes);
+    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+#[path = "variables_tests.rs"]
+mod tests;

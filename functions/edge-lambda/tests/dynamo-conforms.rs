@@ -10,10 +10,12 @@
 )]
 mod support;
 
+use std::time::Duration;
+
 use edge::store::{Condition, Delete, Key, Put, Query, Store, StoreError, Write};
 use edge::testing::conformance;
 use edge_lambda::permissions::TableAction;
-use support::{ALL_ACTIONS, Rig, counts};
+use support::{ALL_ACTIONS, Fate, Rig, counts};
 
 fn put<'a>(sort: &'a str, expires_at_ms: Option<u64>) -> Put<'a> {
     Put {
@@ -27,7 +29,9 @@ fn put<'a>(sort: &'a str, expires_at_ms: Option<u64>) -> Put<'a> {
 #[tokio::test]
 async fn the_store_conforms() {
     let rig = Rig::start().await;
-    conformance::check(&[rig.store(), rig.store(), rig.store()]).await;
+    // The emulator takes its time.
+    let store = || rig.store_until(Duration::from_secs(600));
+    conformance::check(&[store(), store(), store()]).await;
 }
 
 #[tokio::test]
@@ -68,6 +72,44 @@ async fn a_long_stretch_of_expired_items_is_crossed_in_few_pages() {
     assert_eq!(found[0].sort, "0199");
     let pages = counts(&rig.proxy.seen())["Query"];
     assert!(pages <= 9, "{pages} pages for 200 items");
+}
+
+#[tokio::test]
+async fn many_items_are_one_request_and_what_was_left_out_is_asked_for_again() {
+    let rig = Rig::start().await;
+    let store = rig.store();
+    let sorts: Vec<String> = (0..100).map(|i| format!("{i:04}")).collect();
+    for sort in &sorts {
+        store.put(1, put(sort, None)).await.unwrap();
+    }
+    let keys: Vec<Key<'_>> = sorts.iter().map(|sort| Key::new("p", sort)).collect();
+    rig.proxy.script([]);
+    let found = store.get_many(1, &keys).await.unwrap();
+    assert!(found.iter().all(Option::is_some));
+    let seen = rig.proxy.seen();
+    assert_eq!((seen.len(), seen[0].keys), (1, 100));
+    // An answer holds 16 MB, and a busy table leaves keys out too.
+    let value = vec![1; edge::store::MAX_VALUE_BYTES];
+    for sort in &sorts {
+        let large = Put {
+            value: &value,
+            ..put(sort, None)
+        };
+        store.put(1, large).await.unwrap();
+    }
+    rig.proxy
+        .script([Fate::Refuse("ThrottlingException"), Fate::BreakAfter]);
+    let found = store.get_many(1, &keys).await.unwrap();
+    for (sort, item) in sorts.iter().zip(found) {
+        let item = item.unwrap();
+        assert_eq!((&item.sort, item.value.len()), (sort, value.len()));
+    }
+    let asked: Vec<usize> = rig.proxy.seen().iter().map(|seen| seen.keys).collect();
+    assert_eq!(asked[..3], [100, 100, 100]);
+    assert!(
+        asked.len() >= 4 && asked[3..].is_sorted_by(|a, b| a > b),
+        "{asked:?}"
+    );
 }
 
 #[tokio::test]
@@ -113,6 +155,13 @@ async fn an_action_that_is_not_listed_is_refused_before_it_is_sent() {
         ];
         let results = [
             (TableAction::GetItem, store.get(1, key).await.map(drop)),
+            (
+                TableAction::BatchGetItem,
+                store
+                    .get_many(1, &[key, Key::new("p", "b")])
+                    .await
+                    .map(drop),
+            ),
             (
                 TableAction::Query,
                 store.query(1, Query::all("p", 1)).await.map(drop),

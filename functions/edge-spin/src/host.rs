@@ -113,7 +113,8 @@ impl Variables for SpinHost {
         match variables::get(name).await {
             Ok(value) => Ok(Some(value)),
             Err(variables::Error::Undefined(_)) => Ok(None),
-            Err(_) => Err(VariableFault),
+            Err(variables::Error::InvalidName(_)) => Err(VariableFault::Refused),
+            Err(_) => Err(VariableFault::Unavailable),
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use wire::RegionName;
 use wire::keys::FleetSecret;
+use wire::problem::ProblemKind;
 
 use crate::Refusal;
 use crate::policy::Policy;
-use crate::ports::Variables;
+use crate::ports::{VariableFault, Variables};
 use crate::token::{KeySet, Verifier};
 
 /// The fleet secret: 32 bytes in base64. Required.
@@ -28,7 +29,7 @@ pub const DEFAULT_REGION: &str = "dev";
 /// Reads [`FLEET_SECRET`].
 ///
 /// # Errors
-/// `misconfigured`.
+/// `misconfigured`, or `store-unavailable` for a moment.
 pub async fn fleet_secret<V: Variables>(variables: &V) -> Result<FleetSecret, Refusal> {
     let wanted = "32 bytes in base64 (44 characters)";
     let text = required(variables, FLEET_SECRET, wanted).await?;
@@ -39,7 +40,7 @@ pub async fn fleet_secret<V: Variables>(variables: &V) -> Result<FleetSecret, Re
 /// tokens that functions made.
 ///
 /// # Errors
-/// `misconfigured`.
+/// `misconfigured`, or `store-unavailable` for a moment.
 pub async fn verifier<V: Variables>(variables: &V) -> Result<Verifier, Refusal> {
     let wanted = "a JSON array of verification keys";
     let text = required(variables, TOKEN_KEYS, wanted).await?;
@@ -52,7 +53,7 @@ pub async fn verifier<V: Variables>(variables: &V) -> Result<Verifier, Refusal> 
 /// Reads [`TOKEN_AUDIENCE`].
 ///
 /// # Errors
-/// `misconfigured`.
+/// `misconfigured`, or `store-unavailable` for a moment.
 pub async fn audience<V: Variables>(variables: &V) -> Result<String, Refusal> {
     let audience = optional(variables, TOKEN_AUDIENCE).await?;
     Ok(audience.unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned()))
@@ -61,7 +62,7 @@ pub async fn audience<V: Variables>(variables: &V) -> Result<String, Refusal> {
 /// Reads [`REGION`].
 ///
 /// # Errors
-/// `misconfigured`.
+/// `misconfigured`, or `store-unavailable` for a moment.
 pub async fn region<V: Variables>(variables: &V) -> Result<RegionName, Refusal> {
     let text = optional(variables, REGION).await?;
     RegionName::new(text.unwrap_or_else(|| DEFAULT_REGION.to_owned()))
@@ -71,7 +72,7 @@ pub async fn region<V: Variables>(variables: &V) -> Result<RegionName, Refusal> 
 /// Reads [`POLICY`].
 ///
 /// # Errors
-/// `misconfigured`.
+/// `misconfigured`, or `store-unavailable` for a moment.
 pub async fn policy<V: Variables>(variables: &V) -> Result<Policy, Refusal> {
     match optional(variables, POLICY).await? {
         None => Ok(Policy::built_in()),
@@ -88,8 +89,12 @@ async fn required<V: Variables>(v: &V, name: &str, wanted: &str) -> Result<Strin
 
 /// An empty variable counts as not set: manifests cannot leave one out.
 async fn optional<V: Variables>(v: &V, name: &str) -> Result<Option<String>, Refusal> {
-    let value = v.variable(name).await;
-    let value =
-        value.map_err(|_| Refusal::misconfigured(name, "a value that the host can read"))?;
+    let value = v.variable(name).await.map_err(|fault| match fault {
+        VariableFault::Refused => Refusal::misconfigured(name, "a value that the host can read"),
+        VariableFault::Unavailable => Refusal::new(
+            ProblemKind::StoreUnavailable,
+            "The service cannot read its settings; send the request again in a moment.",
+        ),
+    })?;
     Ok(value.filter(|text| !text.is_empty()))
 }

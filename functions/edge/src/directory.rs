@@ -14,7 +14,7 @@
 mod home;
 mod shard;
 
-pub use home::{HOME_TTL_MS, Seat, home, home_of, seat};
+pub use home::{HOME_TTL_MS, Seat, home, home_for, home_of, seat};
 pub use shard::{
     INDEX_TTL_MS, MAX_REGION_SHARDS, SHARD_TTL_MS, is_live, record_heartbeat, set_draining, shard,
     shards, shards_everywhere,

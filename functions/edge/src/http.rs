@@ -72,6 +72,13 @@ impl Request {
         })
     }
 
+    /// The name of the route that takes it, of whatever function.
+    pub fn route(&self) -> Option<&'static str> {
+        let takes =
+            |route: &&Route| route.method == self.method && parameters(route.path, self).is_some();
+        ROUTES.iter().find(takes).map(|route| route.name)
+    }
+
     fn segments(&self) -> impl Iterator<Item = &str> {
         self.path.split('/')
     }

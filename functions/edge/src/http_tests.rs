@@ -30,6 +30,22 @@ fn share(response: &Response) -> FunctionShare {
 }
 
 #[test]
+fn a_request_is_of_a_route_by_method_and_address() {
+    let of = |method: &str, path: &str| {
+        let request = Request {
+            method: method.into(),
+            path: path.into(),
+            ..Request::default()
+        };
+        request.route()
+    };
+    assert_eq!(of("POST", "/v1/rooms/lobby/sessions"), Some("join"));
+    assert_eq!(of("GET", "/v1/rooms/lobby/sessions"), None);
+    assert_eq!(of("GET", "/v1/chat/presence"), Some("chat-presence"));
+    assert_eq!(of("GET", "/v2"), None);
+}
+
+#[test]
 fn a_path_finds_its_route_and_parameters() {
     let response = run(&request("POST", "/v1/rooms/lobby%2D1/sessions"));
     assert_eq!(response.header("x-route"), Some("join"));

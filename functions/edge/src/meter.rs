@@ -7,7 +7,7 @@ use crate::store::{Delete, Item, Key, Put, Query, Store, StoreError, Write};
 /// too.
 ///
 /// A read unit is 4 kB of one get, or of all items of one query together, strongly consistent. A
-/// write unit is 1 kB of one item; in a commit it counts twice.
+/// write unit is 1 kB of one item; in a commit of several it counts twice.
 #[derive(Debug)]
 pub struct Metered<'a, S> {
     store: &'a S,
@@ -27,10 +27,11 @@ fn read_units(items: &[Item], partition: &str) -> usize {
 }
 
 fn write_units(write: &Write<'_>) -> usize {
-    let (key, value) = match write {
-        Write::Put(put) => (put.key, put.value.len()),
-        Write::Delete(delete) => (delete.key, 0),
+    let value = match write {
+        Write::Put(put) => put.value.len(),
+        Write::Delete(_) => 0,
     };
+    let key = write.key();
     (key.partition.len() + key.sort.len() + value + ITEM_BYTES).div_ceil(1024)
 }
 
@@ -80,6 +81,21 @@ impl<S: Store> Store for Metered<'_, S> {
         item
     }
 
+    async fn get_many(
+        &self,
+        now_ms: u64,
+        keys: &[Key<'_>],
+    ) -> Result<Vec<Option<Item>>, StoreError> {
+        Self::count(&self.reads, keys.len());
+        let items = self.store.get_many(now_ms, keys).await;
+        let found = items.as_deref().unwrap_or_default();
+        for (at, key) in keys.iter().enumerate() {
+            let item = found.get(at).map_or(&[][..], Option::as_slice);
+            Self::count(&self.read_units, read_units(item, key.partition));
+        }
+        items
+    }
+
     async fn query(&self, now_ms: u64, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
         let partition = query.partition;
         let items = self.store.query(now_ms, query).await;
@@ -119,7 +135,9 @@ impl<S: Store> Store for Metered<'_, S> {
     async fn commit(&self, now_ms: u64, writes: &[Write<'_>]) -> Result<(), StoreError> {
         Self::count(&self.writes, writes.len());
         let units = writes.iter().map(write_units).sum::<usize>();
-        Self::count(&self.write_units, 2 * units);
+        // One alone is a plain write.
+        let times = if writes.len() > 1 { 2 } else { 1 };
+        Self::count(&self.write_units, times * units);
         self.store.commit(now_ms, writes).await
     }
 }

@@ -43,9 +43,14 @@ pub trait Variables {
     async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault>;
 }
 
-/// The host could not read a variable.
+/// Why the host could not read a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VariableFault;
+pub enum VariableFault {
+    /// The function may not read it, or nobody can: the operator must change something.
+    Refused,
+    /// Whoever keeps it did not answer; it may do so in a moment.
+    Unavailable,
+}
 
 /// Reaches the control endpoints of relays.
 pub trait RelayLink {

@@ -15,9 +15,11 @@ pub const MAX_COMMIT_WRITES: usize = 25;
 pub const MAX_COMMIT_BYTES: usize = 2 * 1024 * 1024;
 /// Most items that one query returns.
 pub const MAX_QUERY_ITEMS: usize = 2_000;
+/// Most items that are read by their keys at once.
+pub const MAX_GET_ITEMS: usize = 100;
 
 /// Where an item is. Neither part is empty: DynamoDB has no such keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key<'a> {
     /// Items of one partition are ordered and can be queried together.
     pub partition: &'a str,
@@ -139,6 +141,24 @@ pub trait Store {
     /// [`StoreError::Unavailable`].
     async fn get(&self, now_ms: u64, key: Key<'_>) -> Result<Option<Item>, StoreError>;
 
+    /// Reads up to [`MAX_GET_ITEMS`] items, each as [`Store::get`] would, in the order of their
+    /// keys; together they are no snapshot. One request where the store has such a thing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`], or [`StoreError::TooLarge`] for more keys.
+    async fn get_many(
+        &self,
+        now_ms: u64,
+        keys: &[Key<'_>],
+    ) -> Result<Vec<Option<Item>>, StoreError> {
+        Key::check_all(keys)?;
+        let mut items = Vec::with_capacity(keys.len());
+        for key in keys {
+            items.push(self.get(now_ms, *key).await?);
+        }
+        Ok(items)
+    }
+
     /// Reads items of one partition in order.
     ///
     /// # Errors
@@ -173,7 +193,8 @@ pub trait Store {
     /// Does all of the writes or none. At most [`MAX_COMMIT_WRITES`], each of another item.
     ///
     /// # Errors
-    /// Any [`StoreError`]; [`StoreError::ConditionFailed`] when any condition did not hold.
+    /// Any [`StoreError`]; [`StoreError::ConditionFailed`] when any condition did not hold, and
+    /// [`StoreError::Unavailable`] when two writes are of one item, a fault of the caller.
     async fn commit(&self, now_ms: u64, writes: &[Write<'_>]) -> Result<(), StoreError>;
 }
 
@@ -193,6 +214,15 @@ impl<'a> Key<'a> {
             Err(StoreError::TooLarge)
         }
     }
+
+    /// # Errors
+    /// [`StoreError::TooLarge`] when there are more than [`MAX_GET_ITEMS`], or one is too long.
+    pub fn check_all(keys: &[Self]) -> Result<(), StoreError> {
+        if keys.len() > MAX_GET_ITEMS {
+            return Err(StoreError::TooLarge);
+        }
+        keys.iter().try_for_each(Self::check)
+    }
 }
 
 impl Put<'_> {
@@ -209,11 +239,20 @@ impl Put<'_> {
 
 impl Write<'_> {
     /// # Errors
-    /// [`StoreError::TooLarge`] when there are too many writes or bytes, or one is over its limit.
+    /// [`StoreError::TooLarge`] when there are too many writes or bytes, or one is over its limit;
+    /// [`StoreError::Unavailable`] when two are of one item.
     pub fn check_all(writes: &[Self]) -> Result<(), StoreError> {
         let bytes: usize = writes.iter().map(Write::bytes).sum();
         if writes.len() > MAX_COMMIT_WRITES || bytes > MAX_COMMIT_BYTES {
             return Err(StoreError::TooLarge);
+        }
+        let mut keys: Vec<Key<'_>> = writes.iter().map(Write::key).collect();
+        keys.sort_unstable();
+        if keys.windows(2).any(|pair| pair[0] == pair[1]) {
+            // Databases do not agree about what that means.
+            return Err(StoreError::Unavailable(
+                "a commit writes an item twice".into(),
+            ));
         }
         writes.iter().try_for_each(|write| match write {
             Write::Put(put) => put.check(),
@@ -221,12 +260,20 @@ impl Write<'_> {
         })
     }
 
+    /// The item that it writes.
+    pub fn key(&self) -> Key<'_> {
+        match self {
+            Write::Put(put) => put.key,
+            Write::Delete(delete) => delete.key,
+        }
+    }
+
     fn bytes(&self) -> usize {
-        let (key, value) = match self {
-            Write::Put(put) => (put.key, put.value.len()),
-            Write::Delete(delete) => (delete.key, 0),
+        let value = match self {
+            Write::Put(put) => put.value.len(),
+            Write::Delete(_) => 0,
         };
-        key.partition.len() + key.sort.len() + value
+        self.key().partition.len() + self.key().sort.len() + value
     }
 }
 

@@ -41,7 +41,7 @@ use pool::Pool;
 use search::Failure;
 
 /// What the matcher knows of the world besides the tickets.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct World {
     /// Regions that have live relays; at most [`MAX_REGIONS`] are looked at.
     pub regions: Vec<Region>,
@@ -49,6 +49,20 @@ pub struct World {
     pub arrivals_per_min: f64,
     /// How long tickets that were matched lately had waited, seconds.
     pub recent_waits_s: Vec<f64>,
+    /// Most work of the pass: about so many tickets are looked at or placed before it ends.
+    pub work: u64,
+}
+
+impl Default for World {
+    /// No region, nothing known, and two seconds of a core.
+    fn default() -> Self {
+        Self {
+            regions: Vec::new(),
+            arrivals_per_min: 0.0,
+            recent_waits_s: Vec::new(),
+            work: WORK,
+        }
+    }
 }
 
 /// A region with live relays.
@@ -173,7 +187,7 @@ pub struct NextExpansion {
 /// is Unix time. `seed` decides who goes first among tickets of the same millisecond.
 pub fn form(tickets: &[Ticket], rules: &RuleSet, world: &World, now_ms: u64, seed: u64) -> Outcome {
     let pool = Pool::new(tickets, rules, world, now_ms, seed);
-    let mut pass = Pass::new(&pool, rules, WORK);
+    let mut pass = Pass::new(&pool, rules, world.work);
     pass.take_turns(seed);
     let waiting = explain::waiting(&pool, rules, world, &pass);
     Outcome {
@@ -182,7 +196,7 @@ pub fn form(tickets: &[Ticket], rules: &RuleSet, world: &World, now_ms: u64, see
     }
 }
 
-/// Work of one pass: about so many tickets are looked at or placed before it ends.
+/// Work of a pass that has a core to itself.
 const WORK: u64 = 8_000_000;
 /// Which part of it is kept for tickets whose turn comes late: one in so many.
 const WORK_LATE: u64 = 4;

@@ -20,6 +20,7 @@ fn world() -> World {
             .to_vec(),
         arrivals_per_min: 60.0,
         recent_waits_s: vec![8.0, 30.0, 90.0],
+        ..World::default()
     }
 }
 

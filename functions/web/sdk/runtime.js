@@ -3,8 +3,8 @@
 import { sleep } from "./deadline.js";
 
 /**
- * `elapsed` is a clock for durations, milliseconds with fractions, that nobody sets; `later` returns
- * the timer's cancellation; `key` makes a name that nobody has used before.
+ * `elapsed` is a clock for durations, milliseconds with fractions, that nobody sets; `later`
+ * returns the timer's cancellation; `key` makes a name that nobody has used before.
  *
  * @typedef {{ now: () => number, elapsed: () => number, random: () => number, key: () => string,
  *   later: (ms: number, action: () => void) => () => void,

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -33,15 +33,19 @@ pub struct Gateway {
     /// Where clients send requests, and where functions ask for them under `/.rt/NAME`.
     pub url: String,
     queues: Arc<HashMap<&'static str, Queue>>,
-    waiting: Arc<Mutex<HashMap<String, oneshot::Sender<Value>>>>,
+    waiting: Arc<Mutex<HashMap<String, oneshot::Sender<Outcome>>>>,
     next_id: Arc<AtomicU64>,
 }
 
 struct Queue {
-    events: mpsc::UnboundedSender<Value>,
+    events: mpsc::UnboundedSender<(String, Value)>,
     // Whoever asks next has the next event.
-    asked: AsyncMutex<mpsc::UnboundedReceiver<Value>>,
+    asked: AsyncMutex<mpsc::UnboundedReceiver<(String, Value)>>,
 }
+
+/// What a function made of an event: a value, or an error, after which Lambda tries an event of a
+/// schedule again.
+pub type Outcome = Result<Value, Value>;
 
 impl Gateway {
     /// Starts one on a free port.
@@ -88,6 +92,32 @@ impl Gateway {
         Ok(answered.unwrap_or_else(|error| reply(StatusCode::BAD_GATEWAY, format!("{error:#}"))))
     }
 
+    /// Gives `function` an event as a schedule does, and waits for its end.
+    ///
+    /// # Errors
+    /// When the function ends without an answer.
+    pub async fn schedule(&self, function: &str, path: &str) -> Result<Outcome> {
+        let queue = self.queues.get(function).context("a known function")?;
+        let event = json!({ "schedule": path });
+        self.run(queue, self.next_id(), event).await
+    }
+
+    /// Answers who waits for a function that has ended, as Lambda does.
+    pub fn tell_of_crash(&self) {
+        self.lock_waiting().clear();
+    }
+
+    fn next_id(&self) -> String {
+        self.next_id.fetch_add(1, Ordering::Relaxed).to_string()
+    }
+
+    async fn run(&self, queue: &Queue, id: String, event: Value) -> Result<Outcome> {
+        let (sender, outcome) = oneshot::channel();
+        self.lock_waiting().insert(id.clone(), sender);
+        queue.events.send((id, event))?;
+        outcome.await.context("the function ended")
+    }
+
     /// A client's request: an event for the function of its route.
     async fn invoke(&self, request: Request<Incoming>) -> Result<Reply> {
         let (head, body) = request.into_parts();
@@ -99,7 +129,7 @@ impl Gateway {
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), header(name)?.into())))
             .collect();
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed).to_string();
+        let id = self.next_id();
         let event = json!({
             "version": "2.0",
             "rawPath": head.uri.path(),
@@ -112,10 +142,8 @@ impl Gateway {
             "body": std::str::from_utf8(&body)?,
             "isBase64Encoded": false,
         });
-        let (sender, answer) = oneshot::channel();
-        self.lock_waiting().insert(id, sender);
-        queue.events.send(event)?;
-        let answer = answer.await?;
+        let answer = self.run(queue, id, event).await?;
+        let answer = answer.map_err(|error| anyhow!("the function failed: {error}"))?;
         let status = answer["statusCode"].as_u64().unwrap_or(502);
         let mut reply = Response::builder().status(u16::try_from(status)?);
         for (name, value) in answer["headers"].as_object().into_iter().flatten() {
@@ -134,10 +162,10 @@ impl Gateway {
         if rest == "/next" {
             let function = name.strip_suffix("-lambda").unwrap_or(name);
             let queue = self.queues.get(function).context("a known function")?;
-            let event = queue.asked.lock().await.recv().await.context("an event")?;
-            let id = event["requestContext"]["requestId"].as_str();
+            let asked = queue.asked.lock().await.recv().await;
+            let (id, event) = asked.context("an event")?;
             return Ok(Response::builder()
-                .header("lambda-runtime-aws-request-id", id.unwrap_or_default())
+                .header("lambda-runtime-aws-request-id", id)
                 .header("lambda-runtime-deadline-ms", unix_ms() + INVOCATION_MS)
                 .header(
                     "lambda-runtime-invoked-function-arn",
@@ -147,16 +175,22 @@ impl Gateway {
                 .header("content-type", "application/json")
                 .body(Full::new(Bytes::from(event.to_string())))?);
         }
-        let (id, _) = rest[1..].split_once('/').context("an invocation's id")?;
+        let (id, end) = rest[1..].split_once('/').context("an invocation's id")?;
         let body = request.into_body().collect().await?.to_bytes();
         if let Some(sender) = self.lock_waiting().remove(id) {
+            let value = serde_json::from_slice(&body).unwrap_or_default();
+            let outcome = if end == "error" {
+                Err(value)
+            } else {
+                Ok(value)
+            };
             // The client may be gone.
-            let _ = sender.send(serde_json::from_slice(&body).unwrap_or_default());
+            let _ = sender.send(outcome);
         }
         Ok(reply(StatusCode::ACCEPTED, String::new()))
     }
 
-    fn lock_waiting(&self) -> std::sync::MutexGuard<'_, HashMap<String, oneshot::Sender<Value>>> {
+    fn lock_waiting(&self) -> std::sync::MutexGuard<'_, HashMap<String, oneshot::Sender<Outcome>>> {
         self.waiting.lock().expect("no holder of this lock panics")
     }
 }

@@ -15,6 +15,7 @@ use wire::record::InvocationRecord;
 use wire::routes::Function;
 
 use crate::http::Http;
+use crate::instance::Instance;
 use crate::moto::{self, Moto};
 use crate::programs;
 use crate::target::Target;
@@ -37,9 +38,25 @@ pub struct Host {
     /// What it tells of each invocation, where that can be had.
     pub records: Option<mpsc::UnboundedReceiver<InvocationRecord>>,
     // In the order in which they stop.
-    _processes: Vec<Child>,
+    functions: Vec<Instance>,
+    _process: Child,
     _moto: Option<Moto>,
     _state: TempDir,
+}
+
+impl Host {
+    /// What it has told of invocations so far and nobody has taken.
+    pub fn records(&mut self) -> Vec<InvocationRecord> {
+        let mut found = Vec::new();
+        if let Some(records) = &mut self.records {
+            while let Ok(record) = records.try_recv() {
+                found.push(record);
+            }
+        }
+        let lines = self.functions.iter().flat_map(Instance::lines);
+        found.extend(lines.filter_map(|line| serde_json::from_str(&line).ok()));
+        found
+    }
 }
 
 /// Functions that have a build for Lambda.
@@ -110,14 +127,15 @@ pub async fn edge_host() -> Result<Host> {
         name: "edge-host",
         target: target(format!("http://{address}"), secrets),
         records: Some(records),
-        _processes: vec![child],
+        functions: Vec::new(),
+        _process: child,
         _moto: None,
         _state: state,
     })
 }
 
 /// Hands on the records among what a host prints, to its end: a full pipe would stop it.
-pub async fn read_records(
+async fn read_records(
     mut lines: Lines<BufReader<ChildStdout>>,
     records: mpsc::UnboundedSender<InvocationRecord>,
 ) {
@@ -169,28 +187,21 @@ pub async fn lambda() -> Result<Host> {
         .kill_on_drop(true)
         .spawn()
         .context("cargo-lambda does not start")?;
-    let mut processes = Vec::new();
     let target = target(format!("http://127.0.0.1:{port}"), secrets);
     wait_until_open(port).await?;
+    let mut instances = Vec::new();
     for (_, function) in functions() {
         let name = format!("{function}-lambda");
-        let runtime = format!("http://127.0.0.1:{port}/.rt/{name}");
-        processes.push(
-            Command::new(programs::of_workspace(&name)?)
-                .envs(environment(&moto, &name, &runtime))
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .kill_on_drop(true)
-                .spawn()
-                .with_context(|| format!("{name} does not start"))?,
-        );
+        let environment = environment(moto.url(), &name, &target.base);
+        let program = programs::of_workspace(&name)?;
+        instances.push(Instance::start(&program, &environment, None)?);
     }
-    processes.push(watch);
     Ok(Host {
         name: "lambda",
         target,
         records: None,
-        _processes: processes,
+        functions: instances,
+        _process: watch,
         _moto: Some(moto),
         _state: state,
     })
@@ -213,12 +224,12 @@ pub async fn emulator(secrets: &Secrets) -> Result<Moto> {
     Ok(moto)
 }
 
-/// The environment that Lambda and Terraform give a function, for one that talks to `moto` and has
-/// its events from `runtime`.
-pub fn environment(moto: &Moto, name: &str, runtime: &str) -> Vec<(&'static str, String)> {
+/// The environment that Lambda and Terraform give a function, for one that finds AWS at `aws` and
+/// has its events from `gateway`.
+pub fn environment(aws: &str, name: &str, gateway: &str) -> Vec<(&'static str, String)> {
     let mut environment = vec![
-        ("AWS_ENDPOINT_URL", moto.url().to_owned()),
-        ("AWS_LAMBDA_RUNTIME_API", runtime.to_owned()),
+        ("AWS_ENDPOINT_URL", aws.to_owned()),
+        ("AWS_LAMBDA_RUNTIME_API", format!("{gateway}/.rt/{name}")),
         ("AWS_LAMBDA_FUNCTION_NAME", name.to_owned()),
         ("AWS_LAMBDA_FUNCTION_VERSION", "1".to_owned()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128".to_owned()),
@@ -266,7 +277,8 @@ pub async fn spin() -> Result<Option<Host>> {
         name: "spin",
         target: target(format!("http://127.0.0.1:{port}"), secrets),
         records: None,
-        _processes: vec![child],
+        functions: Vec::new(),
+        _process: child,
         _moto: None,
         _state: state,
     }))

@@ -4,8 +4,10 @@
 pub mod gateway;
 pub mod hosts;
 pub mod http;
+pub mod instance;
 pub mod moto;
 pub mod programs;
+pub mod proxy;
 pub mod shard;
 pub mod suite;
 pub mod target;

@@ -227,6 +227,11 @@ mod tests {
             for chance in [0, 1, 12_345, u64::MAX] {
                 assert!(pause(failed, chance) <= most);
             }
+            // The whole of it is used, evenly.
+            let (longest, middle) = (most.as_micros() as u64, most.as_micros() as u64 / 2);
+            assert_eq!(pause(failed, longest), most);
+            assert_eq!(pause(failed, middle), most / 2);
+            assert_eq!(pause(failed, longest + 1), Duration::ZERO);
         }
     }
 }

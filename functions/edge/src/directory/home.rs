@@ -73,6 +73,21 @@ pub async fn home_of<S: Store>(
     room: &RoomName,
     wanted: &RegionName,
 ) -> Result<Seat, Refusal> {
+    home_for(store, now_ms, room, wanted, 1).await
+}
+
+/// As [`home_of`], for a room that so many players are about to join: on a shard that has room for
+/// all of them, if there is one.
+///
+/// # Errors
+/// As [`home_of`].
+pub async fn home_for<S: Store>(
+    store: &S,
+    now_ms: u64,
+    room: &RoomName,
+    wanted: &RegionName,
+    players: u32,
+) -> Result<Seat, Refusal> {
     for _ in 0..MAX_ATTEMPTS {
         let known = Known::read(store, now_ms, room).await?;
         if let Some(home) = &known.home
@@ -99,7 +114,7 @@ pub async fn home_of<S: Store>(
                 }) => {}
             }
         }
-        let shard = choose(store, now_ms, room, known.home.as_ref(), wanted).await?;
+        let shard = choose(store, now_ms, (room, players), known.home.as_ref(), wanted).await?;
         let home = Home {
             room: room.clone(),
             region: shard.heartbeat.region.clone(),
@@ -109,7 +124,8 @@ pub async fn home_of<S: Store>(
         match put(store, now_ms, &home, known.condition()).await {
             Ok(()) => {
                 // A count that is lost makes the next placement a little worse, nothing else.
-                let _ = count_placement(store, now_ms, &shard).await;
+                let rooms = u64::from(players).div_ceil(EXPECTED_PARTICIPANTS).max(1);
+                let _ = count_placement(store, now_ms, &shard, rooms).await;
                 return Ok(Seat { home, shard });
             }
             Err(StoreError::ConditionFailed) => {}
@@ -203,16 +219,16 @@ async fn put<S: Store>(
 async fn choose<S: Store>(
     store: &S,
     now_ms: u64,
-    room: &RoomName,
+    room: (&RoomName, u32),
     old: Option<&Home>,
     wanted: &RegionName,
 ) -> Result<ShardRecord, Refusal> {
     let first = old.map_or(wanted, |home| &home.region);
-    if let Some(shard) = least_loaded(candidates(store, now_ms, first).await?, now_ms, room) {
+    if let Some(shard) = least_loaded(&candidates(store, now_ms, first).await?, now_ms, room) {
         return Ok(shard);
     }
     if first != wanted
-        && let Some(shard) = least_loaded(candidates(store, now_ms, wanted).await?, now_ms, room)
+        && let Some(shard) = least_loaded(&candidates(store, now_ms, wanted).await?, now_ms, room)
     {
         return Ok(shard);
     }
@@ -221,23 +237,33 @@ async fn choose<S: Store>(
     ))
 }
 
-/// The least loaded of the shards that take rooms; equal ones are ordered by a hash of shard and
-/// room, so that callers who see the same agree and rooms spread.
-fn least_loaded(candidates: Vec<Candidate>, now_ms: u64, room: &RoomName) -> Option<ShardRecord> {
-    candidates
-        .into_iter()
-        .filter(|candidate| {
-            keeps_rooms(&candidate.record, now_ms)
-                && candidate.record.heartbeat.state == ShardState::Open
-                && expected_load(candidate) < u64::from(candidate.record.heartbeat.capacity)
-        })
-        .min_by_key(|candidate| {
-            let heartbeat = &candidate.record.heartbeat;
-            // Thousandths of the capacity, which the filter keeps above zero.
-            let share = expected_load(candidate) * 1000 / u64::from(heartbeat.capacity);
-            (share, Reverse(rank(room, &heartbeat.shard)))
-        })
-        .map(|candidate| candidate.record)
+/// The least loaded of the shards that take rooms, and all the players of this one if any does;
+/// equal ones are ordered by a hash of shard and room, so that callers who see the same agree and
+/// rooms spread.
+fn least_loaded(
+    candidates: &[Candidate],
+    now_ms: u64,
+    (room, players): (&RoomName, u32),
+) -> Option<ShardRecord> {
+    let of_those_that_take = |players: u32| {
+        candidates
+            .iter()
+            .filter(|candidate| {
+                let heartbeat = &candidate.record.heartbeat;
+                let expected = expected_load(candidate) + u64::from(players);
+                keeps_rooms(&candidate.record, now_ms)
+                    && heartbeat.state == ShardState::Open
+                    && expected <= u64::from(heartbeat.capacity)
+            })
+            .min_by_key(|candidate| {
+                let heartbeat = &candidate.record.heartbeat;
+                // Thousandths of the capacity, which the filter keeps above zero.
+                let share = expected_load(candidate) * 1000 / u64::from(heartbeat.capacity);
+                (share, Reverse(rank(room, &heartbeat.shard)))
+            })
+    };
+    let found = of_those_that_take(players.max(1)).or_else(|| of_those_that_take(1));
+    found.map(|candidate| candidate.record.clone())
 }
 
 fn expected_load(candidate: &Candidate) -> u64 {

@@ -251,18 +251,24 @@ pub(super) async fn candidates<S: Store>(
     Ok(candidates)
 }
 
-/// Notes that a room was placed on the shard.
+/// Notes that a room was placed on the shard, or one as large as so many.
 pub(super) async fn count_placement<S: Store>(
     store: &S,
     now_ms: u64,
     record: &ShardRecord,
+    rooms: u64,
 ) -> Result<(), StoreError> {
     let partition = region_partition(&record.heartbeat.region);
     let sort = placed_sort(&record.heartbeat.shard);
     // Lives longer than the shard's record, or it would start again below `placed_before`.
     let expires = now_ms + 2 * SHARD_TTL_MS + MAX_CLOCK_SKEW_MS;
     store
-        .increment(now_ms, Key::new(&partition, &sort), 1, Some(expires))
+        .increment(
+            now_ms,
+            Key::new(&partition, &sort),
+            i64::try_from(rooms).unwrap_or(i64::MAX),
+            Some(expires),
+        )
         .await?;
     Ok(())
 }

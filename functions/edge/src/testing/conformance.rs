@@ -2,8 +2,8 @@
 //! itself. Partitions that it uses begin with `conformance`; they must be empty before.
 
 use crate::store::{
-    Condition, Delete, Direction, Item, Key, MAX_COMMIT_BYTES, MAX_COMMIT_WRITES, MAX_KEY_BYTES,
-    MAX_VALUE_BYTES, Put, Query, Store, StoreError, Write,
+    Condition, Delete, Direction, Item, Key, MAX_COMMIT_BYTES, MAX_COMMIT_WRITES, MAX_GET_ITEMS,
+    MAX_KEY_BYTES, MAX_QUERY_ITEMS, MAX_VALUE_BYTES, Put, Query, Store, StoreError, Write,
 };
 use crate::testing::schedule::join_all;
 
@@ -14,7 +14,10 @@ const NOW: u64 = 1_700_000_000_000;
 pub async fn check<S: Store>(stores: &[S]) {
     assert!(stores.len() >= 2, "concurrency needs two handles");
     let store = &stores[0];
+    // First: some emulators become slower with what they hold.
+    queries_end_at_their_cap(store).await;
     conditions_decide(store).await;
+    many_are_read_as_one_by_one(store).await;
     an_item_is_seen_by_every_handle(stores).await;
     expired_items_are_gone(store).await;
     deletes_obey_versions(store).await;
@@ -98,6 +101,49 @@ async fn conditions_decide<S: Store>(store: &S) {
         store.put(NOW, put(other, b"new", Condition::Always)).await,
         Ok(1)
     );
+}
+
+async fn many_are_read_as_one_by_one<S: Store>(store: &S) {
+    let names: Vec<String> = (0..=MAX_GET_ITEMS).map(|i| format!("{i:03}")).collect();
+    // Each in a partition of its own or shared with others, of every size, absent or expired.
+    let partitions: Vec<String> = names.iter().map(|name| partition_of(name)).collect();
+    let keys: Vec<Key<'_>> = partitions
+        .iter()
+        .zip(&names)
+        .map(|(partition, name)| Key::new(partition, name))
+        .collect();
+    let big = vec![3; MAX_VALUE_BYTES / 16];
+    for (i, key) in keys[..MAX_GET_ITEMS].iter().enumerate() {
+        let item = match i % 4 {
+            0 => continue,
+            1 => expiring(*key, b"gone", Condition::Always, NOW),
+            2 => put(*key, &big, Condition::Always),
+            _ => put(*key, key.sort.as_bytes(), Condition::Always),
+        };
+        assert_eq!(store.put(NOW - 1, item).await, Ok(1));
+    }
+    let found = store.get_many(NOW, &keys[..MAX_GET_ITEMS]).await;
+    let found = found.unwrap_or_else(|e| panic!("get_many: {e}"));
+    assert_eq!(found.len(), MAX_GET_ITEMS);
+    for (key, item) in keys.iter().zip(&found) {
+        assert_eq!(Ok(item), store.get(NOW, *key).await.as_ref(), "{key:?}");
+    }
+    let twice = [keys[3], keys[0], keys[3]];
+    let found = store.get_many(NOW, &twice).await;
+    let found = found.unwrap_or_else(|e| panic!("get_many: {e}"));
+    assert!(found[0].is_some() && found[0] == found[2] && found[1].is_none());
+    assert_eq!(store.get_many(NOW, &[]).await, Ok(vec![]));
+    let one = store.get_many(NOW, &keys[3..4]).await;
+    assert_eq!(one, Ok(vec![found[0].clone()]));
+    let too_many = store.get_many(NOW, &keys).await;
+    assert_eq!(too_many, Err(StoreError::TooLarge));
+}
+
+fn partition_of(name: &str) -> String {
+    match name.ends_with('3') {
+        true => "conformance-many".to_owned(),
+        false => format!("conformance-many-{name}"),
+    }
 }
 
 async fn an_item_is_seen_by_every_handle<S: Store>(stores: &[S]) {
@@ -251,6 +297,30 @@ async fn queries_pass_over_the_expired<S: Store>(store: &S) {
     let found = found.unwrap_or_else(|e| panic!("query: {e}"));
     let sorts: Vec<&str> = found.iter().map(|item| item.sort.as_str()).collect();
     assert_eq!(sorts, ["b", "d"]);
+    let last = Query {
+        direction: Direction::Backward,
+        ..Query::all(partition, 2)
+    };
+    let found = store.query(NOW + 1, last).await;
+    let found = found.unwrap_or_else(|e| panic!("query: {e}"));
+    let sorts: Vec<&str> = found.iter().map(|item| item.sort.as_str()).collect();
+    assert_eq!(sorts, ["f", "d"]);
+}
+
+/// However much is asked for, and over as many pages as the store has.
+async fn queries_end_at_their_cap<S: Store>(store: &S) {
+    let partition = "conformance-cap";
+    let sorts: Vec<String> = (0..MAX_QUERY_ITEMS + 5)
+        .map(|i| format!("{i:05}"))
+        .collect();
+    for sort in &sorts {
+        let item = put(Key::new(partition, sort), b"", Condition::Always);
+        assert_eq!(store.put(NOW, item).await, Ok(1));
+    }
+    let found = store.query(NOW, Query::all(partition, usize::MAX)).await;
+    let found = found.unwrap_or_else(|e| panic!("query: {e}"));
+    let found: Vec<&str> = found.iter().map(|item| item.sort.as_str()).collect();
+    assert_eq!(found, sorts[..MAX_QUERY_ITEMS]);
 }
 
 async fn counters_count<S: Store>(store: &S) {
@@ -307,6 +377,18 @@ async fn commits_are_all_or_nothing<S: Store>(store: &S) {
     assert_eq!(value(store, NOW, b).await, None);
     assert_eq!(value(store, NOW, c).await.as_deref(), Some(b"3".as_slice()));
     assert_eq!(store.commit(NOW, &[]).await, Ok(()));
+    let twice = [
+        write(a, b"4".as_slice(), Condition::Always),
+        write(c, b"4", Condition::Always),
+        Write::Delete(Delete {
+            key: a,
+            version: None,
+        }),
+    ];
+    let done = store.commit(NOW, &twice).await;
+    assert!(matches!(done, Err(StoreError::Unavailable(_))), "{done:?}");
+    assert_eq!(value(store, NOW, a).await.as_deref(), Some(b"3".as_slice()));
+    assert_eq!(value(store, NOW, c).await.as_deref(), Some(b"3".as_slice()));
 }
 
 async fn limits_are_refused<S: Store>(store: &S) {

@@ -59,7 +59,7 @@ pub(super) async fn ask<H: Ports, S: Store>(
     let at = ticket_of(&queue, &formed.id, body);
     if wanted.values().any(|players| *players > 0) {
         caller.keep_ticket(&at, &ticket, Condition::Always).await?;
-        caller.reveal_for_sure(&queue, &at).await?;
+        caller.reveal_for_sure(&queue.name, &at).await?;
     }
     let reply = BackfillReply {
         wanted,

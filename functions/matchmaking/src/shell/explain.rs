@@ -15,6 +15,10 @@ use super::pool::group;
 use super::ticket::State;
 use crate::matcher::{Outcome, Waiting, form};
 
+/// Most tickets that an explanation goes by, the oldest of the ticket's own shard first: any player
+/// may ask for one, and a large pool is hundreds of times as much as a poll reads.
+const MAX_LOOKED_AT: usize = 2_000;
+
 /// `GET /v1/match/queues/{queue}/tickets/{ticket}/explanation`.
 pub(super) async fn explain<H: Ports, S: Store>(
     caller: &Caller<'_, H, S>,
@@ -24,10 +28,15 @@ pub(super) async fn explain<H: Ports, S: Store>(
     let held = caller.ticket_of_party(&at).await?;
     let mut explanation = Explanation { modes: Vec::new() };
     if held.value.state == State::Waiting {
-        let lease = caller.lease(&queue, at.shard).await?;
+        let lease = caller.lease(&at.queue, at.shard).await?;
         let lease = lease.map(|held| held.value).unwrap_or_default();
         let shards = group(&queue, at.shard, u64::from(queue.shards));
-        let scene = caller.scene(&queue, &shards, "", caller.now_ms).await?;
+        let of = (shards.as_slice(), lease.oldest.as_str());
+        let mut scene = caller
+            .scene(&at.queue, of, MAX_LOOKED_AT, caller.now_ms)
+            .await?;
+        // It may be younger than those.
+        scene.free.insert(at.id(), (at.clone(), held.clone()));
         let known = known(players(&scene.free));
         for rules in queue
             .modes

@@ -3,10 +3,10 @@
 use edge::Refusal;
 use edge::http::Response;
 use edge::store::{Condition, Store, StoreError};
-use wire::PlayerId;
 use wire::matching::{MAX_PARTY, PlayerDetails, TicketEnd, TicketPlayer, TicketRequest};
 use wire::problem::ProblemKind;
 use wire::routes::{CANCEL, JOIN_PARTY, QUEUE_UP};
+use wire::{ModeName, PlayerId};
 
 use super::Ports;
 use super::caller::{Caller, MAX_ATTEMPTS, body_invalid, conflict};
@@ -17,6 +17,7 @@ use super::player::{NEWCOMER, Player, ended};
 use super::queue::Queue;
 use super::settle::Standing;
 use super::ticket::{Member, State, Ticket, TicketRef};
+use crate::rules::RuleSet;
 
 /// `POST /v1/match/queues/{queue}/tickets`.
 pub(super) async fn queue_up<H: Ports, S: Store>(
@@ -29,10 +30,7 @@ pub(super) async fn queue_up<H: Ports, S: Store>(
     let mut at = TicketRef::new(&queue.name, queue.shards, now_ms, me, &request.key);
     let mut ticket = Ticket {
         players: Vec::new(),
-        modes: match request.modes.is_empty() {
-            true => queue.modes.iter().map(|rules| rules.mode.clone()).collect(),
-            false => request.modes,
-        },
+        modes: modes_of(&queue, &request),
         since_ms: 0,
         state: State::Gathering,
     };
@@ -70,7 +68,7 @@ pub(super) async fn queue_up<H: Ports, S: Store>(
         .filter(|member| member.details.is_none());
     let absent: Vec<PlayerId> = absent.map(|member| member.id.clone()).collect();
     caller.invite(&absent, &at).await?;
-    let reply = caller.look(&queue, &at, true).await?;
+    let reply = caller.look(&at, true).await?;
     Ok(Response::json(QUEUE_UP.status, &reply))
 }
 
@@ -111,7 +109,7 @@ pub(super) async fn join<H: Ports, S: Store>(
             Err(error) => return Err(error.into()),
         }
     }
-    let reply = caller.look(&queue, &at, true).await?;
+    let reply = caller.look(&at, true).await?;
     Ok(Response::json(JOIN_PARTY.status, &reply))
 }
 
@@ -131,6 +129,23 @@ fn start(queue: &Queue, at: &TicketRef, ticket: &mut Ticket, now_ms: u64) -> Res
     ticket.since_ms = now_ms;
     ticket.state = State::Waiting;
     Ok(())
+}
+
+/// The modes that a request asks for; when it names none, all that take parties of its size.
+fn modes_of(queue: &Queue, request: &TicketRequest) -> Vec<ModeName> {
+    if !request.modes.is_empty() {
+        return request.modes.clone();
+    }
+    let players = request.players.len();
+    let takes =
+        |rules: &&RuleSet| (rules.party.min as usize..=rules.party.max as usize).contains(&players);
+    let fitting: Vec<&RuleSet> = queue.modes.iter().filter(takes).collect();
+    let names = |rules: &[&RuleSet]| rules.iter().map(|rules| rules.mode.clone()).collect();
+    match fitting.is_empty() {
+        // Why not is told of the modes one by one.
+        true => names(&queue.modes.iter().collect::<Vec<_>>()),
+        false => names(&fitting),
+    }
 }
 
 fn unknown_mode() -> Refusal {
@@ -337,21 +352,17 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
                 ));
             }
         }
-        let modes = || {
-            queue
-                .modes
-                .iter()
-                .filter(|rules| request.modes.is_empty() || request.modes.contains(&rules.mode))
-        };
         if request.modes.iter().any(|mode| queue.mode(mode).is_none()) {
             return Err(unknown_mode());
         }
-        let most = modes()
-            .map(|rules| rules.party.max as usize)
-            .min()
-            .unwrap_or(0);
-        if players.len() > most.min(MAX_PARTY) {
-            let most = most.min(MAX_PARTY);
+        let named = queue.modes.iter();
+        let named = named.filter(|rules| request.modes.contains(&rules.mode));
+        let most = match request.modes.is_empty() {
+            true => queue.modes.iter().map(|rules| rules.party.max).max(),
+            false => named.map(|rules| rules.party.max).min(),
+        };
+        let most = (most.unwrap_or(0) as usize).min(MAX_PARTY);
+        if players.len() > most {
             let detail = format!("The modes take parties of up to {most} players.");
             return Err(Refusal::new(ProblemKind::PartyTooLarge, detail));
         }

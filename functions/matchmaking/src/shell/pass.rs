@@ -7,13 +7,13 @@ use edge::http::Response;
 use edge::store::Store;
 use wire::matching::TickReply;
 use wire::routes::TICK;
-use wire::{ModeName, TicketId};
+use wire::{ModeName, QueueName, TicketId};
 
 use super::Ports;
 use super::caller::Caller;
 use super::details::{Known, core_ticket, known};
 use super::items::Held;
-use super::pool::{Lease, Turn, group, is_settled, looks_again};
+use super::pool::{Lease, MAX_TICKETS, Turn, group, is_settled, looks_again};
 use super::queue::Queue;
 use super::ticket::{Claim, Member, State, Ticket, TicketRef};
 use crate::matcher::{Region, World, form};
@@ -24,6 +24,10 @@ const MAX_LOOKS: usize = 32;
 /// Longest time after the beginning of its request at which a pass begins to write a match down, in
 /// milliseconds: well before any host ends the request.
 const PASS_MAX_MS: u64 = 2_500;
+
+/// Most work of one pass for one mode, as the matcher counts it: about a quarter of a second of a
+/// core, and two seconds where a function has an eighth of one.
+const WORK: u64 = 1_000_000;
 
 /// Tickets that a pass can match, by id.
 pub(super) type Free = HashMap<TicketId, (TicketRef, Held<Ticket>)>;
@@ -39,19 +43,28 @@ pub(super) struct Scene {
 }
 
 impl<H: Ports, S: Store> Caller<'_, H, S> {
-    /// Does the pass of a shard if it is due. Matches that it formed, or `None`.
+    /// Does the pass of a shard if it is due. Matches that it formed, or `None`. Only who has the
+    /// turn reads the rules, which are one item of the queue for all of its players.
     pub(super) async fn drive(
         &self,
-        queue: &Queue,
+        queue: &QueueName,
         shard: u32,
         held: Option<Held<Lease>>,
     ) -> Result<Option<u32>, Refusal> {
-        let Some(mut turn) = self.take_turn(queue, shard, held).await? else {
-            return Ok(None);
-        };
+        match self.take_turn(queue, shard, held).await? {
+            Some(turn) => {
+                let queue = self.queue(queue).await?;
+                Ok(Some(self.go_through(&queue, shard, turn).await?))
+            }
+            None => Ok(None),
+        }
+    }
+
+    async fn go_through(&self, queue: &Queue, shard: u32, mut turn: Turn) -> Result<u32, Refusal> {
         let shards = group(queue, shard, turn.lease.passes);
         let (oldest, before_ms) = (turn.lease.oldest.clone(), turn.before_ms);
-        let mut scene = self.scene(queue, &shards, &oldest, before_ms).await?;
+        let (at, name) = ((shards.as_slice(), oldest.as_str()), &queue.name);
+        let mut scene = self.scene(name, at, MAX_TICKETS, before_ms).await?;
         let (tickets, arrived) = (scene.free.len(), arrivals(&scene.free, turn.before_ms));
         let since = |(id, (_, held)): (&TicketId, &(TicketRef, Held<Ticket>))| {
             (id.clone(), held.value.since_ms)
@@ -72,17 +85,18 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         // What was seen is worth a write only when there is news.
         if formed > 0 || tickets as u64 > 2 * turn.lease.tickets() {
             turn.lease.note(turn.before_ms, tickets, arrived, &waits);
-            self.end_turn(queue, shard, &turn).await;
+            self.end_turn(name, shard, &turn).await;
         }
-        Ok(Some(formed))
+        Ok(formed)
     }
 
-    /// Reads the tickets of some shards, and releases those whose match came to nothing.
+    /// Reads tickets of some shards, of the first from a sort key on and `most` in all, and
+    /// releases those whose match came to nothing.
     pub(super) async fn scene(
         &self,
-        queue: &Queue,
-        shards: &[u32],
-        oldest: &str,
+        queue: &QueueName,
+        (shards, oldest): (&[u32], &str),
+        most: usize,
         before_ms: u64,
     ) -> Result<Scene, Refusal> {
         let mut scene = Scene {
@@ -93,7 +107,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         };
         let mut doubtful: Vec<Claim> = Vec::new();
         let own = shards[0];
-        for (at, held) in self.pool(queue, shards, oldest).await? {
+        for (at, held) in self.pool(queue, shards, oldest, most).await? {
             // They come by age.
             let is_open = at.shard == own && !is_settled(&held.value, before_ms);
             if is_open && scene.oldest.is_empty() {
@@ -115,7 +129,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         }
         for claim in &doubtful {
             // What is released waits for the next pass.
-            self.standing(&queue.name, claim).await?;
+            self.standing(queue, claim).await?;
         }
         Ok(scene)
     }
@@ -171,6 +185,7 @@ pub(super) fn world(regions: &[Region], lease: &Lease) -> World {
         regions: regions.to_vec(),
         arrivals_per_min: lease.per_min,
         recent_waits_s: lease.waits_s.iter().copied().map(f64::from).collect(),
+        work: WORK,
     }
 }
 
@@ -193,8 +208,8 @@ pub(super) async fn tick<H: Ports, S: Store>(
     let queue = caller.queue_of_path().await?;
     let mut reply = TickReply::default();
     for shard in 0..queue.shards {
-        let held = caller.lease(&queue, shard).await?;
-        if let Some(matches) = caller.drive(&queue, shard, held).await? {
+        let held = caller.lease(&queue.name, shard).await?;
+        if let Some(matches) = caller.drive(&queue.name, shard, held).await? {
             reply.passes += 1;
             reply.matches += matches;
         }

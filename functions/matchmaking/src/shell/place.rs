@@ -132,7 +132,10 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
     /// If that fails now, the first join does it.
     pub(super) async fn open_room(&self, id: &MatchId, body: &Body) {
         let room = room_of(id);
-        let _ = directory::home_of(self.store, self.now_ms, &room, &body.region).await;
+        let parties = body.teams.iter().flat_map(|team| &team.tickets);
+        let players: usize = parties.map(|party| party.players.len()).sum();
+        let players = u32::try_from(players).unwrap_or(u32::MAX);
+        let _ = directory::home_for(self.store, self.now_ms, &room, &body.region, players).await;
     }
 
     fn new_match_id(&self) -> MatchId {

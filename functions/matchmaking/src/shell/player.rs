@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use edge::Refusal;
 use edge::blocks::blocked_by;
 use edge::http::Response;
-use edge::store::{Condition, Key, Store, StoreError};
+use edge::store::{Condition, Key, MAX_GET_ITEMS, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use wire::matching::{Invitation, MAX_INVITATIONS, Rating, SeatReply, TicketEnd};
 use wire::problem::ProblemKind;
@@ -148,6 +148,25 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
     pub(super) async fn player(&self, id: &PlayerId) -> Result<Option<Held<Player>>, StoreError> {
         let partition = partition(id);
         items::get(self.store, self.now_ms, Key::new(&partition, SORT)).await
+    }
+
+    /// Those of `ids` that are known.
+    pub(super) async fn players(
+        &self,
+        ids: &[&PlayerId],
+    ) -> Result<BTreeMap<PlayerId, Player>, StoreError> {
+        let mut known = BTreeMap::new();
+        for ids in ids.chunks(MAX_GET_ITEMS) {
+            let partitions: Vec<String> = ids.iter().map(|id| partition(id)).collect();
+            let keys: Vec<Key<'_>> = partitions.iter().map(|one| Key::new(one, SORT)).collect();
+            let items = self.store.get_many(self.now_ms, &keys).await?;
+            for (id, item) in ids.iter().zip(items) {
+                if let Some(item) = item {
+                    known.insert((*id).clone(), Held::read(&item)?.value);
+                }
+            }
+        }
+        Ok(known)
     }
 
     async fn keep_player(

@@ -10,6 +10,7 @@
 use edge::Refusal;
 use edge::store::{Condition, Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
+use wire::QueueName;
 
 use super::Ports;
 use super::caller::{Caller, MAX_ATTEMPTS, conflict};
@@ -18,7 +19,7 @@ use super::queue::Queue;
 use super::ticket::{SORT_PREFIX, State, Ticket, TicketRef, pool_partition};
 
 /// Most tickets that one pass goes through; the oldest come first.
-const MAX_TICKETS: usize = 20_000;
+pub(super) const MAX_TICKETS: usize = 20_000;
 /// Shortest and longest time from one pass of a shard to the next, in milliseconds.
 const PASS_MS: (u64, u64) = (250, 2_000);
 /// How much one pass moves the rate of arrivals.
@@ -100,17 +101,17 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
     /// The lease of a shard.
     pub(super) async fn lease(
         &self,
-        queue: &Queue,
+        queue: &QueueName,
         shard: u32,
     ) -> Result<Option<Held<Lease>>, StoreError> {
-        let partition = pool_partition(&queue.name, shard);
+        let partition = pool_partition(queue, shard);
         items::get(self.store, self.now_ms, Key::new(&partition, SORT)).await
     }
 
     /// Takes the turn to go through a shard, if it is due and nobody else was faster.
     pub(super) async fn take_turn(
         &self,
-        queue: &Queue,
+        queue: &QueueName,
         shard: u32,
         held: Option<Held<Lease>>,
     ) -> Result<Option<Turn>, StoreError> {
@@ -141,7 +142,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
     /// whoever changed it in this moment has it.
     pub(super) async fn reveal(
         &self,
-        queue: &Queue,
+        queue: &QueueName,
         at: &TicketRef,
         held: Option<Held<Lease>>,
     ) -> Result<Revealed, StoreError> {
@@ -164,7 +165,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
     /// The same for a ticket that nobody asks for again.
     pub(super) async fn reveal_for_sure(
         &self,
-        queue: &Queue,
+        queue: &QueueName,
         at: &TicketRef,
     ) -> Result<(), Refusal> {
         for attempt in 0..MAX_ATTEMPTS {
@@ -178,42 +179,44 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
     }
 
     /// Keeps what a pass saw. If the next one has begun, that does without.
-    pub(super) async fn end_turn(&self, queue: &Queue, shard: u32, turn: &Turn) {
+    pub(super) async fn end_turn(&self, queue: &QueueName, shard: u32, turn: &Turn) {
         let condition = Condition::Version(turn.version);
         let _ = self.keep_lease(queue, shard, &turn.lease, condition).await;
     }
 
     async fn keep_lease(
         &self,
-        queue: &Queue,
+        queue: &QueueName,
         shard: u32,
         lease: &Lease,
         condition: Condition,
     ) -> Result<u64, StoreError> {
-        let partition = pool_partition(&queue.name, shard);
+        let partition = pool_partition(queue, shard);
         let (key, expires) = (Key::new(&partition, SORT), Some(self.now_ms + LEASE_TTL_MS));
         items::put(self.store, self.now_ms, key, lease, expires, condition).await
     }
 
-    /// The tickets of some shards; of the first one, only those from a sort key on.
+    /// The tickets of some shards, `most` at most; of the first one, only those from a sort key
+    /// on.
     pub(super) async fn pool(
         &self,
-        queue: &Queue,
+        queue: &QueueName,
         shards: &[u32],
         oldest: &str,
+        most: usize,
     ) -> Result<Vec<(TicketRef, Held<Ticket>)>, StoreError> {
         let mut found = Vec::new();
         for (number, &shard) in shards.iter().enumerate() {
-            let partition = pool_partition(&queue.name, shard);
+            let partition = pool_partition(queue, shard);
             let from = match number {
                 0 => SORT_PREFIX.max(oldest),
                 _ => SORT_PREFIX,
             };
             let bounds = (from, "t#~");
-            let most = MAX_TICKETS - found.len();
+            let most = most - found.len();
             let items = items::range(self.store, self.now_ms, &partition, bounds, most).await?;
             for item in items {
-                if let Some(at) = TicketRef::of_sort(&queue.name, shard, &item.sort) {
+                if let Some(at) = TicketRef::of_sort(queue, shard, &item.sort) {
                     found.push((at, Held::read(&item)?));
                 }
             }

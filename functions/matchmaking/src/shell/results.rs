@@ -14,7 +14,7 @@ use super::caller::{Caller, body_invalid};
 use super::formed::{Body, Formed, Outcome};
 use super::player::{Player, Rated};
 use super::spectate::not_running;
-use super::ticket::TicketRef;
+use super::ticket::{Member, TicketRef};
 use crate::ratings::{TeamResult, after};
 use crate::ticket as core;
 
@@ -68,17 +68,18 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             ));
         }
         let left: BTreeSet<&PlayerId> = request.left.iter().collect();
+        let stayed = |member: &&Member| !left.contains(&member.id);
+        let members = teams.iter().flat_map(|(_, members)| members).copied();
+        let ids: Vec<&PlayerId> = members.filter(stayed).map(|member| &member.id).collect();
+        let known = self.players(&ids).await?;
         let mut before: Vec<Vec<(PlayerId, Rated)>> = Vec::new();
         let mut results = Vec::new();
         for (name, members) in &teams {
             let mut players = Vec::new();
-            for member in members.iter().filter(|member| !left.contains(&member.id)) {
-                let known = self.player(&member.id).await?;
-                let rated = known
-                    .map(|held| held.value)
-                    .unwrap_or_default()
-                    .rating(&body.queue);
-                players.push((member.id.clone(), rated));
+            for member in members.iter().copied().filter(stayed) {
+                let unknown = Player::default();
+                let player = known.get(&member.id).unwrap_or(&unknown);
+                players.push((member.id.clone(), player.rating(&body.queue)));
             }
             results.push(TeamResult {
                 players: players

@@ -18,7 +18,6 @@ use super::caller::Caller;
 use super::formed::{Formed, Phase, channel_of, room_of};
 use super::items::Held;
 use super::pool::Revealed;
-use super::queue::Queue;
 use super::settle::Standing;
 use super::ticket::{State, TICKET_TTL_MS, Ticket, TicketRef};
 
@@ -35,27 +34,24 @@ pub(super) async fn show<H: Ports, S: Store>(
     caller: &Caller<'_, H, S>,
 ) -> Result<Response, Refusal> {
     let at = caller.ticket_of_path()?;
-    let queue = caller.queue(&at.queue).await?;
-    let reply = caller.look(&queue, &at, false).await?;
+    let reply = caller.look(&at, false).await?;
     Ok(Response::json(TICKET_STATE.status, &reply))
 }
 
 impl<H: Ports, S: Store> Caller<'_, H, S> {
     /// What became of a ticket. If it waits, does the pass of its shard when that is due.
-    pub(super) async fn look(
-        &self,
-        queue: &Queue,
-        at: &TicketRef,
-        is_new: bool,
-    ) -> Result<TicketReply, Refusal> {
+    pub(super) async fn look(&self, at: &TicketRef, is_new: bool) -> Result<TicketReply, Refusal> {
         let mut held = self.ticket_of_party(at).await?;
         let mut typical_wait_s = None;
         if held.value.state == State::Waiting {
-            let lease = self.lease(queue, at.shard).await?;
+            let lease = self.lease(&at.queue, at.shard).await?;
             typical_wait_s = lease.as_ref().and_then(|held| held.value.typical_wait_s());
-            let passed = match self.reveal(queue, at, lease).await? {
+            let passed = match self.reveal(&at.queue, at, lease).await? {
                 // A pass that fails is somebody else's next; this ticket is as it was.
-                Revealed::Is(lease) => self.drive(queue, at.shard, lease).await.unwrap_or(None),
+                Revealed::Is(lease) => {
+                    let driven = self.drive(&at.queue, at.shard, lease).await;
+                    driven.unwrap_or(None)
+                }
                 Revealed::NotYet => None,
             };
             if passed.is_some_and(|formed| formed > 0) {

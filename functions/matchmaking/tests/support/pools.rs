@@ -138,5 +138,6 @@ pub(crate) fn any_world() -> impl Strategy<Value = World> {
             .collect(),
         arrivals_per_min: 60.0,
         recent_waits_s: vec![5.0, 20.0, 70.0],
+        ..World::default()
     })
 }

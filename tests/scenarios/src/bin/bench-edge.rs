@@ -1,9 +1,9 @@
-//! `cargo xtask bench edge`: what a request takes and costs on each host.
+//! `cargo xtask bench edge`: what a request takes and costs on each host. The HTTP is plain and on
+//! loopback, and each function has a core: TLS and the network are not in these figures.
 
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -12,17 +12,19 @@ use hyper::Method;
 use scenarios::gateway::Gateway;
 use scenarios::hosts;
 use scenarios::http::Http;
+use scenarios::instance::Instance;
 use scenarios::moto::Moto;
+use scenarios::proxy::{Fate, Proxy};
 use scenarios::shard::Shard;
 use scenarios::target::Target;
 use scenarios::tokens::Secrets;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use wire::record::InvocationRecord;
 
 const OFFER: &str = include_str!("../../../../functions/signalling/tests/offers/chromium.sdp");
+const WHIP_OFFER: &str =
+    include_str!("../../../../functions/signalling/tests/offers/aiortc-whip.sdp");
 
 const WARM_REQUESTS: usize = 300;
 const COLD_STARTS: usize = 15;
@@ -33,14 +35,28 @@ const RECORD_LIMIT: Duration = Duration::from_secs(10);
 const MEMORY_GB: f64 = 0.125;
 /// Memory at which Lambda gives a whole processor, GB. With less it gives that much less of one.
 const WHOLE_CPU_GB: f64 = 1.769;
-/// Most calls by which a measured route reads.
-const MOST_READ_CALLS: u32 = 4;
 /// Assumed time of one call of DynamoDB within a region, seconds.
 const STORE_CALL_S: f64 = 0.005;
+/// What CloudWatch counts of an event besides its text, with the lines of Lambda itself, bytes.
+const LOG_EVENT_BYTES: f64 = 230.0;
 /// Dollars for a million joins.
 const JOIN_AIM: f64 = 2.5;
 const COLD_AIM_MS: f64 = 60.0;
 const MEMORY_AIM_MB: f64 = 64.0;
+
+/// What is measured, and whose it is.
+const ROUTES: [(&str, &str); 10] = [
+    ("heartbeat", "fleet"),
+    ("join", "signalling"),
+    ("whip", "signalling"),
+    ("leave", "signalling"),
+    ("chat-post", "chat"),
+    ("chat-history", "chat"),
+    ("chat-unread", "chat"),
+    ("chat-presence", "chat"),
+    ("match-queue-up", "matchmaking"),
+    ("match-ticket", "matchmaking"),
+];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -52,6 +68,7 @@ async fn main() -> Result<()> {
         .context("edge-host tells records")?;
     rows.extend(measure("edge-host", &edge_host.target, records, None).await?);
     drop(edge_host);
+    rows[0].cold_ms = cold_edge_host().await?;
     let lambda = Lambda::start().await?;
     rows.extend(lambda.measure().await?);
     print(&rows);
@@ -62,25 +79,78 @@ async fn main() -> Result<()> {
 struct Row {
     host: &'static str,
     route: &'static str,
-    function_p50_us: f64,
-    function_p99_us: f64,
-    wall_p50_us: f64,
+    function_us: Vec<f64>,
+    wall_us: Vec<f64>,
+    /// Per request, of the process; only on Lambda.
     cpu_us: Option<f64>,
-    cold_p50_ms: Option<f64>,
-    cold_max_ms: Option<f64>,
+    /// Calls of AWS per request, and the time of the emulator for them.
+    aws: Option<(f64, f64)>,
+    /// From starting a process to its first reply, without the emulator's time.
+    cold_ms: Vec<f64>,
     peak_memory_mb: f64,
-    reads: u32,
-    writes: u32,
-    read_units: u32,
-    write_units: u32,
-    log_bytes: f64,
-    dollars_per_million: Option<f64>,
+    /// Means of what the records say.
+    mean: Mean,
 }
 
-/// The functions of Lambda with nothing between us and them.
+/// Means over records.
+#[derive(Clone, Copy)]
+struct Mean {
+    reads: f64,
+    writes: f64,
+    read_units: f64,
+    write_units: f64,
+    log_bytes: f64,
+}
+
+impl Mean {
+    fn of(records: &[InvocationRecord]) -> Result<Self> {
+        let mean = |value: fn(&InvocationRecord) -> u32| {
+            let sum: f64 = records.iter().map(|record| f64::from(value(record))).sum();
+            sum / records.len() as f64
+        };
+        let mut log_bytes = 0.0;
+        for record in records {
+            let line = serde_json::to_vec(record)?.len() as u64;
+            log_bytes += (line + record.log_bytes) as f64 + LOG_EVENT_BYTES;
+        }
+        Ok(Self {
+            reads: mean(|record| record.store_reads),
+            writes: mean(|record| record.store_writes),
+            read_units: mean(|record| record.store_read_units),
+            write_units: mean(|record| record.store_write_units),
+            log_bytes: log_bytes / records.len() as f64,
+        })
+    }
+}
+
+impl Row {
+    /// Dollars for a million such requests. On Lambda (arm64) behind an HTTP API: the measured
+    /// processor time, stretched as Lambda stretches it, and the assumed time of its calls of
+    /// DynamoDB. On edge-host: the time of the function on a core that it shares with others.
+    fn dollars_per_million(&self) -> f64 {
+        let Some((cpu_us, (calls, _))) = self.cpu_us.zip(self.aws) else {
+            let mean_us = self.function_us.iter().sum::<f64>() / self.function_us.len() as f64;
+            let core_hour = prices::C7G_LARGE_USD_PER_HOUR / prices::C7G_LARGE_CORES;
+            return mean_us * core_hour / 3600.0;
+        };
+        let busy_s = cpu_us / 1e6 * WHOLE_CPU_GB / MEMORY_GB + calls * STORE_CALL_S;
+        // Billed by the millisecond.
+        let billed_s = (busy_s * 1e3).ceil() / 1e3;
+        billed_s * MEMORY_GB * prices::LAMBDA_ARM_GB_S * 1e6
+            + prices::LAMBDA_MILLION_REQUESTS
+            + prices::GATEWAY_MILLION_REQUESTS
+            + self.mean.read_units * prices::MILLION_READ_UNITS
+            + self.mean.write_units * prices::MILLION_WRITE_UNITS
+            + self.mean.log_bytes * 1e6 / 1e9 * prices::LOG_GB
+    }
+}
+
+/// The functions of Lambda with nothing between us and them, and a proxy that takes the emulator's
+/// time.
 struct Lambda {
     gateway: Gateway,
-    moto: Moto,
+    proxy: Proxy,
+    _moto: Moto,
     target: Target,
 }
 
@@ -88,6 +158,7 @@ impl Lambda {
     async fn start() -> Result<Self> {
         let secrets = Secrets::generate();
         let moto = hosts::emulator(&secrets).await?;
+        let proxy = Proxy::start(moto.url()).await?;
         let gateway = Gateway::start().await?;
         let target = Target {
             base: gateway.url.clone(),
@@ -96,30 +167,25 @@ impl Lambda {
         };
         Ok(Self {
             gateway,
-            moto,
+            proxy,
+            _moto: moto,
             target,
         })
     }
 
     async fn measure(&self) -> Result<Vec<Row>> {
         let (sender, records) = mpsc::unbounded_channel();
-        let mut children = Vec::new();
+        let mut instances = Vec::new();
         for (_, function) in hosts::functions() {
-            children.push((function, self.spawn(function, sender.clone())?));
+            instances.push((function, self.spawn(function, Some(sender.clone()))?));
         }
-        let mut rows = measure("lambda", &self.target, records, Some(&children)).await?;
-        for (_, child) in &mut children {
-            child.kill().await?;
-        }
+        let processes = Some((&self.proxy, instances.as_slice()));
+        let mut rows = measure("lambda", &self.target, records, processes).await?;
+        drop(instances);
         for row in &mut rows {
-            let (_, function) = ROUTES
-                .iter()
-                .find(|(route, _)| *route == row.route)
-                .context("a measured route")?;
-            let mut cold = self.cold(function, row.route).await?;
-            cold.sort_by(f64::total_cmp);
-            row.cold_p50_ms = Some(cold[cold.len() / 2]);
-            row.cold_max_ms = cold.last().copied();
+            let route = ROUTES.iter().find(|(route, _)| *route == row.route);
+            let (route, function) = route.context("a measured route")?;
+            row.cold_ms = self.cold(function, route).await?;
         }
         Ok(rows)
     }
@@ -127,51 +193,50 @@ impl Lambda {
     fn spawn(
         &self,
         function: &str,
-        records: mpsc::UnboundedSender<InvocationRecord>,
-    ) -> Result<Child> {
+        records: Option<mpsc::UnboundedSender<InvocationRecord>>,
+    ) -> Result<Instance> {
         let name = format!("{function}-lambda");
-        let runtime = format!("{}/.rt/{name}", self.gateway.url);
-        let mut child = Command::new(program(&name)?)
-            .env_clear()
-            .envs(hosts::environment(&self.moto, &name, &runtime))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("{name} does not start"))?;
-        let stdout = child.stdout.take().context("standard output is piped")?;
-        tokio::spawn(hosts::read_records(BufReader::new(stdout).lines(), records));
-        Ok(child)
+        let environment = hosts::environment(&self.proxy.url, &name, &self.gateway.url);
+        Instance::start(&program(&name)?, &environment, records)
     }
 
-    /// From starting a process to its first reply, milliseconds.
-    async fn cold(&self, function: &str, route: &str) -> Result<Vec<f64>> {
+    /// From starting a process to its first reply, milliseconds without the emulator's.
+    async fn cold(&self, function: &str, route: &'static str) -> Result<Vec<f64>> {
         let mut took = Vec::new();
-        // Beats, so that joins find a relay.
-        let shard = self.shard().await?;
         for n in 0..COLD_STARTS {
-            let mut fleet = self.spawn("fleet", mpsc::unbounded_channel().0)?;
+            // What the request finds there is made by others.
+            let instances: Vec<Instance> = hosts::functions()
+                .iter()
+                .map(|(_, name)| self.spawn(name, None))
+                .collect::<Result<_>>()?;
+            let bench = Bench::prepare(&self.target, &format!("cold{n}")).await?;
+            drop(instances);
+            let fleet = (function != "fleet").then(|| self.spawn("fleet", None));
+            let _fleet = fleet.transpose()?;
             if function != "fleet" {
-                shard.beat(&self.target).await?;
+                bench.shard.beat(&self.target).await?;
             }
+            self.proxy.decide(|_| Fate::Pass);
             let started = now();
-            let (sender, _records) = mpsc::unbounded_channel();
-            let mut child = self.spawn(function, sender)?;
-            request(&self.target, route, &shard, 100_000 + n).await?;
-            took.push(started.elapsed().as_secs_f64() * 1e3);
-            // Until its end is waited for, it may be given an event that it never answers.
-            child.kill().await?;
-            fleet.kill().await?;
+            let _instance = self.spawn(function, None)?;
+            bench.request(route, 100_000 + n).await?;
+            let own = started.elapsed().saturating_sub(self.proxy.busy());
+            took.push(own.as_secs_f64() * 1e3);
         }
         Ok(took)
     }
+}
 
-    async fn shard(&self) -> Result<Shard> {
-        let mut fleet = self.spawn("fleet", mpsc::unbounded_channel().0)?;
-        let shard = Shard::start(&self.target, "bench-0", "dev").await;
-        fleet.kill().await?;
-        shard
+/// From starting edge-host to its first reply, milliseconds: it compiles every component.
+async fn cold_edge_host() -> Result<Vec<f64>> {
+    let mut took = Vec::new();
+    for _ in 0..COLD_STARTS / 5 {
+        let started = now();
+        let host = hosts::edge_host().await?;
+        Shard::start(&host.target, "bench-0", "dev").await?;
+        took.push(started.elapsed().as_secs_f64() * 1e3);
     }
+    Ok(took)
 }
 
 /// The release build of `cargo xtask lambda`.
@@ -183,89 +248,140 @@ fn program(name: &str) -> Result<PathBuf> {
     found.with_context(|| format!("{name} is not built; `cargo xtask lambda` does it"))
 }
 
-/// What is measured, and whose it is.
-const ROUTES: [(&str, &str); 7] = [
-    ("heartbeat", "fleet"),
-    ("join", "signalling"),
-    ("leave", "signalling"),
-    ("chat-post", "chat"),
-    ("chat-history", "chat"),
-    ("chat-unread", "chat"),
-    ("match-queue-up", "matchmaking"),
-];
+/// What requests find: a relay, and a queue with one who waits.
+struct Bench<'a> {
+    target: &'a Target,
+    shard: Shard,
+    queue: String,
+    ticket: String,
+}
 
-/// One request of a route; `n` tells it from the others.
-async fn request(target: &Target, route: &str, shard: &Shard, n: usize) -> Result<()> {
-    let secrets = &target.secrets;
-    let messages = "/v1/chat/channels/room~bench~main/messages";
-    // An author of his own every few messages, or the limits would bind.
-    let chatter = secrets.chat_token(&format!("p{}", n / 4), "bench");
-    let player = secrets.token("p", "bench");
-    let none = Value::Null;
-    match route {
-        "heartbeat" => return shard.beat(target).await.map(drop),
-        "join" => {
-            let body = json!({ "offer": OFFER });
-            let path = "/v1/rooms/bench/sessions";
-            target.expect(201, Method::POST, path, &player, body).await
+impl<'a> Bench<'a> {
+    /// `name` tells it from others on the same host.
+    async fn prepare(target: &'a Target, name: &str) -> Result<Self> {
+        let shard = Shard::start(target, "bench-0", "dev").await?;
+        let operator = target.secrets.operator_token();
+        let mode = json!({
+            "mode": "duel", "version": 1, "max_wait_s": 600, "rating": { "spread": 5 },
+            "teams": [{ "name": "side", "count": 2, "players": { "min": 1, "max": 1 } }],
+        });
+        // One who waits alone, since a queue of his own has nobody else.
+        for queue in [format!("{name}-alone"), name.to_owned()] {
+            let path = format!("/v1/match/queues/{queue}");
+            let rules = json!({ "version": 1, "modes": [mode] });
+            let put = target.call(Method::PUT, &path, &operator, &rules).await?;
+            ensure!(put.status.is_success(), "{put:?}");
         }
-        "leave" => {
-            let path = format!("/v1/rooms/bench/sessions/bench-0~{n:016x}");
-            target
-                .expect(204, Method::DELETE, &path, &player, none)
-                .await
-        }
-        "chat-post" => {
-            let body = json!({ "key": format!("k{n}"), "text": "see you at the gate" });
-            target
-                .expect(201, Method::POST, messages, &chatter, body)
-                .await
-        }
-        "chat-history" => {
-            let path = format!("{messages}?limit=20");
-            target.expect(200, Method::GET, &path, &chatter, none).await
-        }
-        "chat-unread" => {
-            let path = "/v1/chat/unread?in=room~bench~main";
-            target.expect(200, Method::GET, path, &chatter, none).await
-        }
-        _ => {
-            let player = format!("q{n}");
-            let token = secrets.token(&player, "bench");
-            let body = json!({ "key": "k", "players": [{ "player": player, "details": {} }] });
-            let path = "/v1/match/queues/duel/tickets";
-            target.expect(201, Method::POST, path, &token, body).await
-        }
+        let mut bench = Self {
+            target,
+            shard,
+            queue: format!("{name}-alone"),
+            ticket: String::new(),
+        };
+        let ticket = bench.queue_up(&format!("{name}-alone")).await?;
+        bench.ticket = ticket["ticket"].as_str().context("a ticket")?.to_owned();
+        bench.queue = name.to_owned();
+        Ok(bench)
     }
-    .map(drop)
+
+    async fn queue_up(&self, player: &str) -> Result<Value> {
+        let token = self.target.secrets.token(player, "bench");
+        let body = json!({ "key": "k", "players": [{ "player": player, "details": {} }] });
+        let path = format!("/v1/match/queues/{}/tickets", self.queue);
+        self.target
+            .expect(201, Method::POST, &path, &token, body)
+            .await
+    }
+
+    /// One request of a route; `n` tells it from the others.
+    async fn request(&self, route: &str, n: usize) -> Result<()> {
+        let (target, secrets, queue) = (self.target, &self.target.secrets, &self.queue);
+        // An author of his own every few messages, or the limits would bind.
+        let chatter = secrets.chat_token(&format!("p{}", n / 4), "bench");
+        let player = secrets.token("p", "bench");
+        let messages = "/v1/chat/channels/room~bench~main/messages";
+        let post = json!({ "key": format!("k{n}"), "text": "see you at the gate" });
+        let (status, method, path, token, body) = match route {
+            "heartbeat" => return self.shard.beat(target).await.map(drop),
+            "whip" => {
+                let url = target.url("/v1/rooms/bench/whip");
+                let sent =
+                    target
+                        .http
+                        .send(Method::POST, &url, &player, "application/sdp", WHIP_OFFER);
+                let reply = sent.await?;
+                ensure!(reply.status == 201, "{reply:?}");
+                return Ok(());
+            }
+            "match-queue-up" => {
+                return self.queue_up(&format!("{queue}-{n}")).await.map(drop);
+            }
+            "join" => {
+                let path = "/v1/rooms/bench/sessions".to_owned();
+                (201, Method::POST, path, player, json!({ "offer": OFFER }))
+            }
+            "leave" => {
+                let path = format!("/v1/rooms/bench/sessions/bench-0~{n:016x}");
+                (204, Method::DELETE, path, player, Value::Null)
+            }
+            "chat-post" => (201, Method::POST, messages.to_owned(), chatter, post),
+            "chat-history" => {
+                let path = format!("{messages}?limit=20");
+                (200, Method::GET, path, chatter, Value::Null)
+            }
+            "chat-unread" => {
+                let path = "/v1/chat/unread?in=room~bench~main".to_owned();
+                (200, Method::GET, path, chatter, Value::Null)
+            }
+            "chat-presence" => {
+                let friends: Vec<String> = (0..20).map(|friend| format!("p{friend}")).collect();
+                let path = format!("/v1/chat/presence?players={}", friends.join(","));
+                (200, Method::GET, path, chatter, Value::Null)
+            }
+            _ => {
+                let alone = format!("{queue}-alone");
+                let path = format!("/v1/match/queues/{alone}/tickets/{}", self.ticket);
+                let token = secrets.token(&alone, "bench");
+                (200, Method::GET, path, token, Value::Null)
+            }
+        };
+        let sent = target.expect(status, method, &path, &token, body);
+        sent.await.map(drop)
+    }
 }
 
 async fn measure(
     host: &'static str,
     target: &Target,
     mut records: mpsc::UnboundedReceiver<InvocationRecord>,
-    children: Option<&[(&'static str, Child)]>,
+    processes: Option<(&Proxy, &[(&'static str, Instance)])>,
 ) -> Result<Vec<Row>> {
-    let shard = Shard::start(target, "bench-0", "dev").await?;
+    let bench = Bench::prepare(target, "warm").await?;
     let mut rows = Vec::new();
     for (route, function) in ROUTES {
-        shard.beat(target).await?;
-        request(target, route, &shard, 0).await?;
-        let pid = children.and_then(|children| {
-            let found = children.iter().find(|(name, _)| *name == function);
-            found.and_then(|(_, child)| child.id())
+        bench.shard.beat(target).await?;
+        bench.request(route, 0).await?;
+        let process = processes.and_then(|(_, instances)| {
+            let found = instances.iter().find(|(name, _)| *name == function);
+            found.map(|(_, instance)| instance.id())
         });
-        let cpu_before = pid.map(cpu_s).transpose()?;
+        if let Some((proxy, _)) = processes {
+            proxy.decide(|_| Fate::Pass);
+        }
+        let cpu_before = process.map(cpu_s).transpose()?;
         let mut wall_us = Vec::new();
         for n in 1..=WARM_REQUESTS {
             let started = now();
-            request(target, route, &shard, n).await?;
+            bench.request(route, n).await?;
             wall_us.push(started.elapsed().as_secs_f64() * 1e6);
         }
-        let cpu_us = match (cpu_before, pid) {
-            (Some(before), Some(pid)) => Some((cpu_s(pid)? - before) * 1e6 / WARM_REQUESTS as f64),
-            _ => None,
-        };
+        let cpu_after = process.map(cpu_s).transpose()?;
+        let requests = WARM_REQUESTS as f64;
+        let cpu_us = cpu_before.zip(cpu_after);
+        let aws = processes.map(|(proxy, _)| {
+            let busy_us = proxy.busy().as_secs_f64() * 1e6;
+            (proxy.seen().len() as f64 / requests, busy_us / requests)
+        });
         let mut found = Vec::new();
         while found.len() < WARM_REQUESTS {
             let record = tokio::time::timeout(RECORD_LIMIT, records.recv()).await?;
@@ -274,64 +390,22 @@ async fn measure(
                 found.push(record);
             }
         }
-        rows.push(row(host, route, &found, &mut wall_us, cpu_us)?);
+        let refused = found.iter().find(|record| record.status >= 300);
+        ensure!(refused.is_none(), "a refusal is not measured: {refused:?}");
+        let peak = found.iter().map(|record| record.peak_memory_bytes).max();
+        rows.push(Row {
+            host,
+            route,
+            function_us: found.iter().map(|one| one.duration_us as f64).collect(),
+            wall_us,
+            cpu_us: cpu_us.map(|(before, after)| (after - before) * 1e6 / requests),
+            aws,
+            cold_ms: Vec::new(),
+            peak_memory_mb: peak.unwrap_or(0) as f64 / 1e6,
+            mean: Mean::of(&found)?,
+        });
     }
     Ok(rows)
-}
-
-fn row(
-    host: &'static str,
-    route: &'static str,
-    records: &[InvocationRecord],
-    wall_us: &mut [f64],
-    cpu_us: Option<f64>,
-) -> Result<Row> {
-    ensure!(
-        records.iter().all(|record| record.status < 300),
-        "{route}: a refusal is not measured"
-    );
-    let last = records.last().context("records")?;
-    let mut function_us: Vec<f64> = records
-        .iter()
-        .map(|record| record.duration_us as f64)
-        .collect();
-    let peak = records.iter().map(|record| record.peak_memory_bytes).max();
-    // As the record itself is written, with what CloudWatch adds to an event.
-    let log_bytes = serde_json::to_vec(last)?.len() as f64 + last.log_bytes as f64 + 230.0;
-    let dollars = cpu_us.map(|cpu_us| dollars(cpu_us / 1e6, last, log_bytes));
-    Ok(Row {
-        host,
-        route,
-        function_p50_us: quantile(&mut function_us, 0.5),
-        function_p99_us: quantile(&mut function_us, 0.99),
-        wall_p50_us: quantile(wall_us, 0.5),
-        cpu_us,
-        cold_p50_ms: None,
-        cold_max_ms: None,
-        peak_memory_mb: peak.unwrap_or(0) as f64 / 1e6,
-        reads: last.store_reads,
-        writes: last.store_writes,
-        read_units: last.store_read_units,
-        write_units: last.store_write_units,
-        log_bytes,
-        dollars_per_million: dollars,
-    })
-}
-
-/// Dollars for a million such requests on Lambda (arm64) behind an HTTP API: the measured
-/// processor time, stretched as Lambda stretches it, and the assumed time of the store.
-fn dollars(cpu_s: f64, record: &InvocationRecord, log_bytes: f64) -> f64 {
-    // A query is one call whatever it finds, and no route measured here makes more than so many.
-    let store_calls = f64::from(record.store_reads.min(MOST_READ_CALLS) + record.store_writes);
-    let busy_s = cpu_s * WHOLE_CPU_GB / MEMORY_GB + store_calls * STORE_CALL_S;
-    // Billed by the millisecond.
-    let billed_s = (busy_s * 1e3).ceil() / 1e3;
-    billed_s * MEMORY_GB * prices::LAMBDA_ARM_GB_S * 1e6
-        + prices::LAMBDA_MILLION_REQUESTS
-        + prices::GATEWAY_MILLION_REQUESTS
-        + f64::from(record.store_read_units) * prices::MILLION_READ_UNITS
-        + f64::from(record.store_write_units) * prices::MILLION_WRITE_UNITS
-        + log_bytes * 1e6 / 1e9 * prices::LOG_GB
 }
 
 /// Processor time of a process's first thread so far, seconds: a function has no other that works.
@@ -351,16 +425,19 @@ fn now() -> Instant {
 
 fn print(rows: &[Row]) {
     println!(
-        "{:<11}{:<16}{:>9}{:>9}{:>9}{:>8}{:>9}{:>8}{:>7}{:>9}{:>9}",
+        "{:<10}{:<15}{:>8}{:>8}{:>8}{:>8}{:>7}{:>7}{:>7}{:>8}{:>8}{:>11}{:>7}{:>7}",
         "host",
         "route",
-        "p50 us",
+        "fn p50",
+        "p99 us",
+        "all p50",
         "p99 us",
         "cpu us",
+        "calls",
+        "AWS us",
         "cold ms",
         "peak MB",
-        "r/w",
-        "units",
+        "units r/w",
         "log B",
         "$/M"
     );
@@ -368,19 +445,25 @@ fn print(rows: &[Row]) {
         value.map_or("-".to_owned(), |value| format!("{value:.digits$}"))
     };
     for row in rows {
+        let of = |values: &[f64], share| quantile(&mut values.to_vec(), share);
+        let cold = (!row.cold_ms.is_empty()).then(|| of(&row.cold_ms, 0.5));
         println!(
-            "{:<11}{:<16}{:>9.0}{:>9.0}{:>9}{:>8}{:>9.1}{:>8}{:>7}{:>9.0}{:>9}",
+            "{:<10}{:<15}{:>8.0}{:>8.0}{:>8.0}{:>8.0}{:>7}{:>7}{:>7}{:>8}{:>8.1}{:>11}{:>7.0}\
+             {:>7.2}",
             row.host,
             row.route,
-            row.function_p50_us,
-            row.function_p99_us,
+            of(&row.function_us, 0.5),
+            of(&row.function_us, 0.99),
+            of(&row.wall_us, 0.5),
+            of(&row.wall_us, 0.99),
             optional(row.cpu_us, 0),
-            optional(row.cold_p50_ms, 1),
+            optional(row.aws.map(|(calls, _)| calls), 1),
+            optional(row.aws.map(|(_, us)| us), 0),
+            optional(cold, 1),
             row.peak_memory_mb,
-            format!("{}/{}", row.reads, row.writes),
-            format!("{}/{}", row.read_units, row.write_units),
-            row.log_bytes,
-            optional(row.dollars_per_million, 2),
+            format!("{:.1}/{:.1}", row.mean.read_units, row.mean.write_units),
+            row.mean.log_bytes,
+            row.dollars_per_million(),
         );
     }
     println!("aims, on Lambda:");
@@ -391,39 +474,53 @@ fn report(rows: &[Row]) -> Report {
     let (mut all, mut judged) = (Report::default(), Report::default());
     for row in rows {
         let on_lambda = |aim| if row.host == "lambda" { aim } else { Aim::None };
+        let at_most = |limit| on_lambda(Aim::AtMost(limit));
         let dollars_aim = match row.route {
-            "join" => Aim::AtMost(JOIN_AIM),
+            "join" => at_most(JOIN_AIM),
             _ => Aim::None,
         };
+        let of = |values: &[f64], share| {
+            let mut values = values.to_vec();
+            (!values.is_empty()).then(|| quantile(&mut values, share))
+        };
+        let mean = &row.mean;
         for (what, value, unit, aim) in [
-            ("function, p50", Some(row.function_p50_us), "us", Aim::None),
-            ("function, p99", Some(row.function_p99_us), "us", Aim::None),
-            (
-                "request to reply, p50",
-                Some(row.wall_p50_us),
-                "us",
-                Aim::None,
-            ),
+            ("function, p50", of(&row.function_us, 0.5), "us", Aim::None),
+            ("function, p99", of(&row.function_us, 0.99), "us", Aim::None),
+            ("whole, p50", of(&row.wall_us, 0.5), "us", Aim::None),
+            ("whole, p99", of(&row.wall_us, 0.99), "us", Aim::None),
             ("CPU", row.cpu_us, "us", Aim::None),
             (
-                "cold start, p50",
-                row.cold_p50_ms,
-                "ms",
-                Aim::AtMost(COLD_AIM_MS),
+                "calls of AWS",
+                row.aws.map(|(calls, _)| calls),
+                "",
+                Aim::None,
             ),
-            ("cold start, slowest", row.cold_max_ms, "ms", Aim::None),
+            ("emulator", row.aws.map(|(_, us)| us), "us", Aim::None),
+            (
+                "cold, p50",
+                of(&row.cold_ms, 0.5),
+                "ms",
+                at_most(COLD_AIM_MS),
+            ),
+            ("cold, slowest", of(&row.cold_ms, 1.0), "ms", Aim::None),
             (
                 "peak memory",
                 Some(row.peak_memory_mb),
                 "MB",
-                on_lambda(Aim::AtMost(MEMORY_AIM_MB)),
+                at_most(MEMORY_AIM_MB),
             ),
-            ("items read", Some(row.reads.into()), "", Aim::None),
-            ("items written", Some(row.writes.into()), "", Aim::None),
-            ("read units", Some(row.read_units.into()), "", Aim::None),
-            ("write units", Some(row.write_units.into()), "", Aim::None),
-            ("log", Some(row.log_bytes), "bytes", Aim::None),
-            ("a million", row.dollars_per_million, "USD", dollars_aim),
+            ("items read", Some(mean.reads), "", Aim::None),
+            ("items written", Some(mean.writes), "", Aim::None),
+            ("read units", Some(mean.read_units), "", Aim::None),
+            ("write units", Some(mean.write_units), "", Aim::None),
+            ("log", Some(mean.log_bytes), "bytes", Aim::None),
+            (
+                "a million",
+                Some(row.dollars_per_million()),
+                "USD",
+                dollars_aim,
+            ),
         ] {
             let Some(value) = value else { continue };
             let name = format!("{} {}: {what}", row.host, row.route);

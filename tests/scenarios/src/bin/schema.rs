@@ -4,15 +4,22 @@
 
 #![expect(clippy::print_stdout, reason = "the counts are what it is for")]
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use edge::config::DEFAULT_REGION;
 use scenarios::hosts::{self, Host};
 use scenarios::programs;
+use scenarios::shard::Shard;
 use tokio::process::Command;
+use wire::routes::ROUTES;
 
 /// Time for each host, unless said otherwise.
 const SECONDS: &str = "60";
+/// A relay that has not been heard of for ten seconds is gone.
+const BEAT_EVERY: Duration = Duration::from_secs(3);
 /// The same requests each time, as far as time allows.
 const SEED: &str = "7";
 
@@ -29,12 +36,17 @@ async fn main() -> Result<ExitCode> {
         if flag("--host").is_some_and(|wanted| wanted != name) {
             continue;
         }
-        let host = match name {
+        let mut host = match name {
             "lambda" => hosts::lambda().await?,
             _ => hosts::edge_host().await?,
         };
         println!("-- schemathesis, {name}, {seconds} s");
-        if run(&host, seconds).await? {
+        let shard = Shard::start(&host.target, "schema-0", DEFAULT_REGION).await?;
+        let is_fine = tokio::select! {
+            is_fine = run(&host, seconds) => is_fine?,
+            stopped = beat(&shard, &host) => return Err(stopped),
+        };
+        if is_fine && all_are_reached(&mut host) {
             passed += 1;
         } else {
             failed += 1;
@@ -46,6 +58,39 @@ async fn main() -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Keeps a relay alive, so that joins find one.
+async fn beat(shard: &Shard, host: &Host) -> anyhow::Error {
+    loop {
+        tokio::time::sleep(BEAT_EVERY).await;
+        if let Err(error) = shard.beat(&host.target).await {
+            return error.context("the relay's heartbeat");
+        }
+    }
+}
+
+/// Whether a request was made of every route, and one at least succeeded wherever made-up data can.
+fn all_are_reached(host: &mut Host) -> bool {
+    let (mut reached, mut served) = (BTreeSet::new(), BTreeSet::new());
+    for record in host.records() {
+        if record.status < 300 {
+            served.insert(record.route.clone());
+        }
+        reached.insert(record.route);
+    }
+    let missing = |found: &BTreeSet<String>| -> Vec<&'static str> {
+        let names = ROUTES.iter().map(|route| route.name);
+        names.filter(|name| !found.contains(*name)).collect()
+    };
+    let (never, refused) = (missing(&reached), missing(&served));
+    println!(
+        "{} of {} routes reached, {} with a success; never: {never:?}; always refused: {refused:?}",
+        reached.len(),
+        ROUTES.len(),
+        ROUTES.len() - refused.len()
+    );
+    never.is_empty()
 }
 
 async fn run(host: &Host, seconds: &str) -> Result<bool> {

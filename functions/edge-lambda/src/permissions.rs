@@ -1,4 +1,4 @@
-//! What each function may touch: `functions/permissions.json`, from which Terraform makes IAM
+//! What each function may touch and use: `functions/permissions.json`, from which Terraform makes IAM
 //! policies and environments. The adapter refuses everything else itself, so what is not listed
 //! fails on every machine and not only in the cloud.
 
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use edge::store::Write;
 use serde::Deserialize;
 
-/// What one function may touch.
+/// What one function may touch and use.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Permissions {
@@ -19,6 +19,10 @@ pub struct Permissions {
     pub settings: Vec<String>,
     /// The setting that lists where it may send requests, if it sends any.
     pub outbound: Option<String>,
+    /// Memory that Lambda gives it, MB; with 1,769 it has a whole processor, and with less a part.
+    pub memory_mb: u32,
+    /// Seconds after which Lambda ends an invocation.
+    pub timeout_s: u64,
 }
 
 /// An action of IAM on a DynamoDB table.
@@ -98,6 +102,18 @@ mod tests {
             assert_eq!(variables.len(), distinct.len(), "{name}");
             let outbound = permissions.outbound;
             assert!(outbound.is_none_or(|name| permissions.settings.contains(&name)));
+        }
+    }
+
+    #[test]
+    fn lambda_does_not_end_a_request_that_still_has_time() {
+        for (name, permissions) in Permissions::all() {
+            let given = std::time::Duration::from_secs(permissions.timeout_s);
+            assert!(
+                given >= crate::run::REQUEST_LIMIT + crate::run::REPLY_MARGIN,
+                "{name}"
+            );
+            assert!((128..=10_240).contains(&permissions.memory_mb), "{name}");
         }
     }
 

@@ -19,9 +19,9 @@ use crate::permissions::Permissions;
 use crate::{log, record};
 
 /// Before Lambda ends an invocation, this is left to say that the time is over.
-const REPLY_MARGIN: Duration = Duration::from_millis(250);
+pub(crate) const REPLY_MARGIN: Duration = Duration::from_millis(250);
 /// A request gets no longer than on the other hosts, however long Lambda would wait.
-const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 /// The store gives up this much before the request does, so that the function itself says what is
 /// wrong, and its record what it read.
 const STORE_MARGIN: Duration = Duration::from_millis(50);

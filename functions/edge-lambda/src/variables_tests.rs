@@ -35,6 +35,8 @@ impl Rig {
             secrets: vec!["fleet_secret".to_owned(), "token_keys".to_owned()],
             settings: vec!["region".to_owned(), "policy".to_owned()],
             outbound: None,
+            memory_mb: 128,
+            timeout_s: 6,
         };
         let environment = |name: &str| (name == "LIFEVERSE_REGION").then(|| "eu".to_owned());
         let client = Client::new(&config);

@@ -224,6 +224,15 @@ pub async fn emulator(secrets: &Secrets) -> Result<Moto> {
     Ok(moto)
 }
 
+/// Memory of a function as deployed, MB.
+pub fn memory_mb(function: &str) -> u32 {
+    let all: serde_json::Value =
+        serde_json::from_str(include_str!("../../../functions/permissions.json"))
+            .expect("a test of edge-lambda reads it");
+    let memory = all[function]["memory_mb"].as_u64();
+    memory.and_then(|mb| mb.try_into().ok()).unwrap_or(128)
+}
+
 /// The environment that Lambda and Terraform give a function, for one that finds AWS at `aws` and
 /// has its events from `gateway`.
 pub fn environment(aws: &str, name: &str, gateway: &str) -> Vec<(&'static str, String)> {
@@ -232,7 +241,10 @@ pub fn environment(aws: &str, name: &str, gateway: &str) -> Vec<(&'static str, S
         ("AWS_LAMBDA_RUNTIME_API", format!("{gateway}/.rt/{name}")),
         ("AWS_LAMBDA_FUNCTION_NAME", name.to_owned()),
         ("AWS_LAMBDA_FUNCTION_VERSION", "1".to_owned()),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128".to_owned()),
+        (
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+            memory_mb(name.trim_end_matches("-lambda")).to_string(),
+        ),
         ("LIFEVERSE_TABLE", TABLE.to_owned()),
         ("LIFEVERSE_PARAMETERS", PARAMETERS.to_owned()),
         (

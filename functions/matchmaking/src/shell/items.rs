@@ -14,6 +14,17 @@ pub(super) struct Held<T> {
     pub(super) expires_at_ms: Option<u64>,
 }
 
+impl<T> Held<T> {
+    /// What was written just now; when it expires does not matter yet.
+    pub(super) fn written(value: T, version: u64) -> Self {
+        Self {
+            value,
+            version,
+            expires_at_ms: None,
+        }
+    }
+}
+
 impl<T: DeserializeOwned> Held<T> {
     /// The value of an item.
     pub(super) fn read(item: &Item) -> Result<Self, StoreError> {

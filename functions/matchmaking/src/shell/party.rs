@@ -57,18 +57,20 @@ pub(super) async fn queue_up<H: Ports, S: Store>(
     if is_old && caller.ticket(&at).await?.is_none() {
         return Err(ended());
     }
-    match caller.keep_ticket(&at, &ticket, Condition::Absent).await {
+    let written = match caller.keep_ticket(&at, &ticket, Condition::Absent).await {
+        Ok(version) => Some(version),
         // A retry finds what the first try wrote.
-        Ok(_) | Err(StoreError::ConditionFailed) => {}
+        Err(StoreError::ConditionFailed) => None,
         Err(error) => return Err(error.into()),
-    }
+    };
     let absent = ticket
         .players
         .iter()
         .filter(|member| member.details.is_none());
     let absent: Vec<PlayerId> = absent.map(|member| member.id.clone()).collect();
     caller.invite(&absent, &at).await?;
-    let reply = caller.look(&at, true).await?;
+    let written = written.map(|version| Held::written(ticket, version));
+    let reply = caller.look(&at, written).await?;
     Ok(Response::json(QUEUE_UP.status, &reply))
 }
 
@@ -79,6 +81,7 @@ pub(super) async fn join<H: Ports, S: Store>(
     let queue = caller.queue_of_path().await?;
     let at = caller.ticket_of_path()?;
     let asked: PlayerDetails = caller.call.body()?;
+    let mut written = None;
     for attempt in 0..MAX_ATTEMPTS {
         caller.pause(attempt).await;
         let held = caller.ticket_of_party(&at).await?;
@@ -104,12 +107,15 @@ pub(super) async fn join<H: Ports, S: Store>(
             .keep_ticket(&at, &ticket, Condition::Version(held.version))
             .await
         {
-            Ok(_) => break,
+            Ok(version) => {
+                written = Some(Held::written(ticket, version));
+                break;
+            }
             Err(StoreError::ConditionFailed) if attempt + 1 < MAX_ATTEMPTS => {}
             Err(error) => return Err(error.into()),
         }
     }
-    let reply = caller.look(&at, true).await?;
+    let reply = caller.look(&at, written).await?;
     Ok(Response::json(JOIN_PARTY.status, &reply))
 }
 

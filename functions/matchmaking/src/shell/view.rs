@@ -34,14 +34,23 @@ pub(super) async fn show<H: Ports, S: Store>(
     caller: &Caller<'_, H, S>,
 ) -> Result<Response, Refusal> {
     let at = caller.ticket_of_path()?;
-    let reply = caller.look(&at, false).await?;
+    let reply = caller.look(&at, None).await?;
     Ok(Response::json(TICKET_STATE.status, &reply))
 }
 
 impl<H: Ports, S: Store> Caller<'_, H, S> {
-    /// What became of a ticket. If it waits, does the pass of its shard when that is due.
-    pub(super) async fn look(&self, at: &TicketRef, is_new: bool) -> Result<TicketReply, Refusal> {
-        let mut held = self.ticket_of_party(at).await?;
+    /// What became of a ticket, which is `written` when the caller has just written it. If it
+    /// waits, does the pass of its shard when that is due.
+    pub(super) async fn look(
+        &self,
+        at: &TicketRef,
+        written: Option<Held<Ticket>>,
+    ) -> Result<TicketReply, Refusal> {
+        let is_new = written.is_some();
+        let mut held = match written {
+            Some(held) => held,
+            None => self.ticket_of_party(at).await?,
+        };
         let mut typical_wait_s = None;
         if held.value.state == State::Waiting {
             let lease = self.lease(&at.queue, at.shard).await?;

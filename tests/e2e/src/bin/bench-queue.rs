@@ -8,30 +8,31 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use e2e::http::{Http, Reply};
 use e2e::now;
-use e2e::report::{Aim, Report, quantile};
+use e2e::report::{Aim, Report, prices, quantile};
 use e2e::service::{Edge, claims};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use wire::matching::{TicketReply, TicketStatus};
 
 /// Tickets of each measurement, and of a quick one.
 const TICKETS: u32 = 4_000;
 const QUICK_TICKETS: u32 = 400;
-/// Tickets per second of the paced measurement: what a busy queue of one region sees.
-const PER_S: u32 = 50;
+/// Tickets per second: what a busy queue of one region sees, and a quiet one.
+const BUSY_PER_S: u32 = 50;
+const QUIET_PER_S: u32 = 1;
+/// Tickets of the quiet measurement, at most.
+const QUIET_TICKETS: u32 = 90;
+/// One ticket in so many is a party of two.
+const PAIR_EVERY: u32 = 3;
 /// Requests in flight: enough to keep both cores of a small machine busy.
 const WORKERS: usize = 4;
 /// Longest time that a ticket may wait before the measurement fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-// List prices of us-east-1 in dollars; dates and sources are in the price list that the project
-// computes with.
-const WRITE_UNITS_PER_MILLION: f64 = 0.625;
-const READ_UNITS_PER_MILLION: f64 = 0.125;
-const LAMBDA_REQUESTS_PER_MILLION: f64 = 0.20;
-const LAMBDA_GB_SECOND_ARM: f64 = 0.000_013_333_4;
-const LAMBDA_GB: f64 = 0.128;
+/// Memory of the function, as in functions/permissions.json.
+const LAMBDA_GB: f64 = 0.25;
 /// Assumed for each item that a function on Lambda writes or asks DynamoDB for, and besides.
 const LAMBDA_STORE_S: f64 = 0.004;
 const LAMBDA_BASE_S: f64 = 0.002;
@@ -46,12 +47,35 @@ async fn main() -> Result<()> {
     for (queue, more) in [
         ("five", json!({})),
         ("asked", json!({ "acceptance": { "timeout_s": 30 } })),
+        ("pairs", json!({})),
+        ("quiet", json!({})),
         ("burst", json!({})),
     ] {
         set_rules(&edge, queue, more).await?;
     }
-    paced(&mut edge, "five", tickets, &mut report).await?;
-    paced(&mut edge, "asked", tickets / 4, &mut report).await?;
+    let busy = |queue| Load {
+        queue,
+        per_s: BUSY_PER_S,
+        tickets,
+        pair_every: u32::MAX,
+    };
+    paced(&mut edge, busy("five"), &mut report).await?;
+    let asked = Load {
+        tickets: tickets / 4,
+        ..busy("asked")
+    };
+    paced(&mut edge, asked, &mut report).await?;
+    let pairs = Load {
+        pair_every: PAIR_EVERY,
+        ..busy("pairs")
+    };
+    paced(&mut edge, pairs, &mut report).await?;
+    let quiet = Load {
+        per_s: QUIET_PER_S,
+        tickets: tickets.min(QUIET_TICKETS),
+        ..busy("quiet")
+    };
+    paced(&mut edge, quiet, &mut report).await?;
     burst(&mut edge, tickets, &mut report).await?;
     report.finish("queue")
 }
@@ -80,7 +104,17 @@ async fn set_rules(edge: &Edge, queue: &str, more: Value) -> Result<()> {
     Ok(())
 }
 
-/// Somebody who queues alone.
+/// What is measured.
+struct Load {
+    queue: &'static str,
+    per_s: u32,
+    tickets: u32,
+    /// One ticket in so many is a party of two.
+    pair_every: u32,
+}
+
+/// Somebody who queues, alone or with a friend.
+#[derive(Clone)]
 struct Player {
     http: Http,
     /// Requests that may be in flight.
@@ -89,12 +123,8 @@ struct Player {
     queue: &'static str,
     name: String,
     token: String,
-}
-
-/// How it went for him.
-struct Went {
-    /// From the first request to the reply that told of the match, milliseconds.
-    matched_ms: f64,
+    /// Name and token of who plays with him.
+    friend: Option<(String, String)>,
 }
 
 impl Player {
@@ -107,13 +137,28 @@ impl Player {
             queue,
             token: edge.secrets.sign(&claims(&name, "none")),
             name,
+            friend: None,
         }
     }
 
-    /// Queues up and asks when he is told to, until he has a match.
-    async fn play(self) -> Result<Went> {
+    fn with_friend(self, edge: &Edge) -> Self {
+        let name = format!("{}-friend", self.name);
+        let token = edge.secrets.sign(&claims(&name, "none"));
+        Self {
+            friend: Some((name, token)),
+            ..self
+        }
+    }
+
+    /// Queues up and asks when he is told to, until he has a match; so does his friend. Seconds
+    /// from the first request to the reply that told of the match.
+    async fn play(self) -> Result<f64> {
         let started = now();
-        let body = json!({ "key": "k", "players": [{ "player": self.name, "details": {} }] });
+        let mut players = vec![json!({ "player": self.name, "details": {} })];
+        if let Some((friend, _)) = &self.friend {
+            players.push(json!({ "player": friend }));
+        }
+        let body = json!({ "key": "k", "players": players });
         let queue = format!("{}/queues/{}/tickets", self.base, self.queue);
         let reply = self.post(&queue, body.to_string()).await?;
         ensure!(
@@ -122,8 +167,41 @@ impl Player {
             reply.status,
             reply.problem()
         );
-        let mut ticket: TicketReply = reply.json()?;
+        let ticket: TicketReply = reply.json()?;
         let url = format!("{queue}/{}", ticket.ticket);
+        let Some((name, token)) = self.friend.clone() else {
+            self.wait(&url, ticket, started).await?;
+            return Ok(started.elapsed().as_secs_f64());
+        };
+        let friend = Self {
+            name,
+            token,
+            ..self.clone()
+        };
+        let permit = self.permits.acquire().await?;
+        let join = format!("{url}/party");
+        let sent = self
+            .http
+            .send(Method::PUT, &join, &friend.token, "application/json", "{}");
+        let reply = sent.await?;
+        drop(permit);
+        ensure!(reply.status == StatusCode::OK, "{}", reply.problem());
+        let joined: TicketReply = reply.json()?;
+        let both = tokio::join!(
+            self.wait(&url, ticket, started),
+            friend.wait(&url, joined, started)
+        );
+        both.0.and(both.1)?;
+        Ok(started.elapsed().as_secs_f64())
+    }
+
+    /// Asks for a ticket until it has a match.
+    async fn wait(
+        &self,
+        url: &str,
+        mut ticket: TicketReply,
+        started: std::time::Instant,
+    ) -> Result<()> {
         let mut accepted = false;
         while ticket.status != TicketStatus::Matched {
             ensure!(
@@ -140,7 +218,7 @@ impl Player {
             };
             tokio::time::sleep(Duration::from_millis(poll_after_ms)).await;
             let permit = self.permits.acquire().await?;
-            let reply = self.http.get(&url, &self.token).await?;
+            let reply = self.http.get(url, &self.token).await?;
             drop(permit);
             ensure!(
                 reply.status == StatusCode::OK,
@@ -150,9 +228,7 @@ impl Player {
             );
             ticket = reply.json()?;
         }
-        Ok(Went {
-            matched_ms: started.elapsed().as_secs_f64() * 1e3,
-        })
+        Ok(())
     }
 
     async fn post(&self, url: &str, body: String) -> Result<Reply> {
@@ -179,28 +255,30 @@ impl Player {
 }
 
 /// Tickets at a steady rate: how soon they are matched, and what they cost.
-async fn paced(
-    edge: &mut Edge,
-    queue: &'static str,
-    tickets: u32,
-    report: &mut Report,
-) -> Result<()> {
+async fn paced(edge: &mut Edge, load: Load, report: &mut Report) -> Result<()> {
+    let (queue, per_s) = (load.queue, load.per_s);
     drain(edge);
     let started = now();
     let permits = Arc::new(Semaphore::new(WORKERS));
-    let mut players = Vec::new();
-    for number in 0..tickets {
-        let due = started + Duration::from_secs(1) * number / PER_S;
+    let mut players = JoinSet::new();
+    for number in 0..load.tickets {
+        let due = started + Duration::from_secs(1) * number / per_s;
         tokio::time::sleep_until(due.into()).await;
-        players.push(tokio::spawn(
-            Player::new(edge, queue, number, &permits).play(),
-        ));
+        let mut player = Player::new(edge, queue, number, &permits);
+        if number % load.pair_every == load.pair_every - 1 {
+            player = player.with_friend(edge);
+        }
+        players.spawn(player.play());
     }
+    // Of parties, the last few wait for others in vain; those who queue alone come out even.
+    let in_vain = if load.pair_every == u32::MAX { 0 } else { 12 };
     let mut matched = Vec::new();
-    for player in players {
-        matched.push(player.await??.matched_ms / 1e3);
+    while players.len() > in_vain {
+        let went = players.join_next().await.context("players are left")?;
+        matched.push(went??);
     }
-    let name = |what: &str| format!("{queue}, {PER_S} tickets/s: {what}");
+    players.abort_all();
+    let name = |what: &str| format!("{queue}, {per_s} tickets/s: {what}");
     report.row(
         name("time to match, p50"),
         quantile(&mut matched, 0.5),
@@ -219,7 +297,7 @@ async fn paced(
         "s",
         Aim::None,
     );
-    costs(edge, queue, f64::from(tickets), report);
+    costs(edge, queue, f64::from(load.tickets), report);
     Ok(())
 }
 
@@ -252,13 +330,16 @@ fn costs(edge: &mut Edge, queue: &str, tickets: f64, report: &mut Report) {
         "ms",
         Aim::None,
     );
-    let store = reads * READ_UNITS_PER_MILLION + writes * WRITE_UNITS_PER_MILLION;
+    let store = reads * prices::MILLION_READ_UNITS + writes * prices::MILLION_WRITE_UNITS;
     let seconds = requests * LAMBDA_BASE_S + operations * LAMBDA_STORE_S;
-    let lambda =
-        requests * LAMBDA_REQUESTS_PER_MILLION + seconds * LAMBDA_GB * LAMBDA_GB_SECOND_ARM * 1e6;
+    let lambda = requests * prices::LAMBDA_MILLION_REQUESTS
+        + seconds * LAMBDA_GB * prices::LAMBDA_ARM_GB_S * 1e6;
     report.row(name("store, per million tickets"), store, "$", Aim::None);
     let whole = name("store and Lambda, per million tickets");
     report.row(whole, store + lambda, "$", Aim::AtMost(5.0));
+    let gateway = requests * prices::GATEWAY_MILLION_REQUESTS;
+    let with_gateway = name("the same behind an HTTP API of API Gateway");
+    report.row(with_gateway, store + lambda + gateway, "$", Aim::None);
     let mut by_route: BTreeMap<&str, (u32, u32, u32)> = BTreeMap::new();
     for record in &records {
         let sums = by_route.entry(&record.route).or_default();

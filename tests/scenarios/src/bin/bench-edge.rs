@@ -31,8 +31,6 @@ const COLD_STARTS: usize = 15;
 /// What a record says of memory, time and units comes within this.
 const RECORD_LIMIT: Duration = Duration::from_secs(10);
 
-/// Memory of the functions as deployed, GB: the least that Lambda has.
-const MEMORY_GB: f64 = 0.125;
 /// Memory at which Lambda gives a whole processor, GB. With less it gives that much less of one.
 const WHOLE_CPU_GB: f64 = 1.769;
 /// Assumed time of one call of DynamoDB within a region, seconds.
@@ -79,6 +77,8 @@ async fn main() -> Result<()> {
 struct Row {
     host: &'static str,
     route: &'static str,
+    /// As deployed on Lambda.
+    memory_mb: u32,
     function_us: Vec<f64>,
     wall_us: Vec<f64>,
     /// Per request, of the process; only on Lambda.
@@ -133,10 +133,11 @@ impl Row {
             let core_hour = prices::C7G_LARGE_USD_PER_HOUR / prices::C7G_LARGE_CORES;
             return mean_us * core_hour / 3600.0;
         };
-        let busy_s = cpu_us / 1e6 * WHOLE_CPU_GB / MEMORY_GB + calls * STORE_CALL_S;
+        let memory_gb = f64::from(self.memory_mb) / 1024.0;
+        let busy_s = cpu_us / 1e6 * WHOLE_CPU_GB / memory_gb + calls * STORE_CALL_S;
         // Billed by the millisecond.
         let billed_s = (busy_s * 1e3).ceil() / 1e3;
-        billed_s * MEMORY_GB * prices::LAMBDA_ARM_GB_S * 1e6
+        billed_s * memory_gb * prices::LAMBDA_ARM_GB_S * 1e6
             + prices::LAMBDA_MILLION_REQUESTS
             + prices::GATEWAY_MILLION_REQUESTS
             + self.mean.read_units * prices::MILLION_READ_UNITS
@@ -396,6 +397,7 @@ async fn measure(
         rows.push(Row {
             host,
             route,
+            memory_mb: hosts::memory_mb(function),
             function_us: found.iter().map(|one| one.duration_us as f64).collect(),
             wall_us,
             cpu_us: cpu_us.map(|(before, after)| (after - before) * 1e6 / requests),

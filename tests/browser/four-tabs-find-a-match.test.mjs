@@ -28,6 +28,9 @@ scenario("two parties of two accept a match and hear their own team alone", asyn
   await Promise.all(pages.map((page) => press(page, "#accept")));
   await Promise.all(pages.map((page) => panelIs(page, "found")));
 
+  // Their own tabs measured how far the region is.
+  assert.match(await textOf(ann, "#found-detail"), /in region dev, \d+ ms at most/);
+
   const teams = await teamsOf(ann);
   const own = teams.find(({ title }) => title.endsWith("your team"));
   assert.equal(teams.length, 2);

@@ -202,6 +202,32 @@ fn a_join_into_a_room_with_a_home_reads_two_items_and_writes_none() {
 }
 
 #[test]
+fn a_room_for_many_goes_where_all_of_them_fit_and_counts_as_many() {
+    let store = MemoryStore::default();
+    let loaded = |shard: &str, capacity: u32, participants: u32| Heartbeat {
+        capacity,
+        load: Load {
+            participants,
+            ..Load::default()
+        },
+        ..heartbeat(shard, NOW)
+    };
+    // The small one is emptier by share, and has no room for thirty.
+    beat(&store, NOW, &loaded("small", 20, 0));
+    beat(&store, NOW, &loaded("large", 100, 40));
+    let place = |room: &str, players| {
+        let room = room.parse().unwrap();
+        let placed = directory::home_for(&store, NOW, &room, &region("eu-1"), players);
+        block_on(placed).map(|seat| seat.home.shard.to_string())
+    };
+    assert_eq!(place("few", 2).unwrap(), "small");
+    assert_eq!(place("many", 30).unwrap(), "large");
+    // Thirty more than it seemed to have, until its next heartbeat; no other has room for fifty.
+    assert_eq!(place("more", 50).unwrap(), "small");
+    assert_eq!(place("rest", 2).unwrap(), "large", "the small one expects 54");
+}
+
+#[test]
 fn a_burst_of_new_rooms_spreads_over_the_shards() {
     let store = MemoryStore::default();
     let shards = ["a", "b", "c", "d"];

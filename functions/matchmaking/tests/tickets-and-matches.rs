@@ -469,6 +469,64 @@ fn players_who_block_each_other_never_meet() {
 }
 
 #[test]
+fn a_party_that_names_no_mode_plays_those_that_take_it() {
+    let mode = |name: &str, size: u32| {
+        let mut mode = rules(2, size, json!({}))["modes"][0].clone();
+        mode["mode"] = json!(name);
+        mode
+    };
+    let modes = json!([mode("duel", 1), mode("pairs", 2)]);
+    let rig = Rig::with_queue(1, &json!({ "version": 2, "modes": modes }));
+    let path = "/v1/match/queues/q/tickets";
+    let wants = |players: &[&str]| -> Vec<String> {
+        let asked = rig.call(players[0], "POST", path, ticket("k", players));
+        let reply: TicketReply = read(&asked);
+        reply.modes.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(wants(&["ann"]), ["duel", "pairs"]);
+    assert_eq!(wants(&["bob", "cid"]), ["pairs"]);
+    let three = rig.call("dan", "POST", path, ticket("k", &["dan", "eve", "fay"]));
+    assert_eq!(problem(&three), "party-too-large");
+    let mut named = ticket("k", &["dan", "eve"]);
+    named["modes"] = json!(["duel", "pairs"]);
+    let named = rig.call("dan", "POST", path, named);
+    assert_eq!(problem(&named), "party-too-large", "he asked for duels");
+}
+
+#[test]
+fn a_poll_reads_the_ticket_and_the_lease_and_nothing_that_all_players_share() {
+    let rig = duel();
+    let ann = rig.queued("q", "ann");
+    // No pass is due again so soon.
+    let polled = rig::share(&rig.look("ann", &ann));
+    assert_eq!((polled.store_reads, polled.store_writes), (2, 0));
+}
+
+#[test]
+fn an_explanation_of_a_large_pool_reads_a_part_of_it_and_knows_the_ticket() {
+    let alone = json!({ "rating": { "spread": 0.1 } });
+    let rig = Rig::with_queue(4, &rules(2, 1, alone));
+    let rated = |player: &str, mu: f64| {
+        let details = json!({ "rating": { "mu": mu, "sigma": 2.0 } });
+        json!({ "key": player, "players": [{ "player": player, "details": details }] })
+    };
+    let path = "/v1/match/queues/q/tickets";
+    for number in 0..2_100 {
+        let name = format!("p{number}");
+        let body = rated(&name, f64::from(number) / 2.0 - 500.0);
+        assert_eq!(rig.server("POST", path, body).status, 201);
+    }
+    rig.pass(1);
+    let ann: TicketReply = read(&rig.server("POST", path, rated("ann", 900.0)));
+    let explanation = format!("{}/explanation", rig::path(&ann));
+    let response = rig.call("ann", "GET", &explanation, Value::Null);
+    let why: wire::matching::Explanation = read(&response);
+    assert_eq!(why.modes[0].blocked_by[0], "rating.spread");
+    let reads = rig::share(&response).store_reads;
+    assert!((2_000..2_020).contains(&reads), "{reads} items");
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let rig = duel();
     let queue = |body: Value| problem(&rig.call("ann", "POST", "/v1/match/queues/q/tickets", body));

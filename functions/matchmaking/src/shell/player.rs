@@ -32,7 +32,7 @@ const STRANGER_MS: u64 = 24 * 60 * 60 * 1000;
 /// which a late duplicate may come. A result that is in all ratings is noted with its match.
 const REMEMBERED: usize = 16;
 /// Most invitations that are read to find the newest.
-const MAX_READ: usize = 64;
+const MAX_READ: usize = 1_000;
 const SORT: &str = "player";
 /// Prefix of the sort key of an invitation; its leader follows.
 const INVITE: &str = "invite#";

@@ -451,7 +451,7 @@ fn print(rows: &[Row]) {
         let cold = (!row.cold_ms.is_empty()).then(|| of(&row.cold_ms, 0.5));
         println!(
             "{:<10}{:<15}{:>8.0}{:>8.0}{:>8.0}{:>8.0}{:>7}{:>7}{:>7}{:>8}{:>8.1}{:>11}{:>7.0}\
-             {:>7.2}",
+             {:>7}",
             row.host,
             row.route,
             of(&row.function_us, 0.5),
@@ -465,7 +465,10 @@ fn print(rows: &[Row]) {
             row.peak_memory_mb,
             format!("{:.1}/{:.1}", row.mean.read_units, row.mean.write_units),
             row.mean.log_bytes,
-            row.dollars_per_million(),
+            match row.dollars_per_million() {
+                little if little < 0.1 => format!("{little:.4}"),
+                dollars => format!("{dollars:.2}"),
+            },
         );
     }
     println!("aims, on Lambda:");

@@ -1,5 +1,5 @@
-//! What each function may touch and use: `functions/permissions.json`, from which Terraform makes IAM
-//! policies and environments. The adapter refuses everything else itself, so what is not listed
+//! What each function may touch and use: `functions/permissions.json`, from which Terraform makes
+//! IAM policies and environments. The adapter refuses everything else itself, so what is not listed
 //! fails on every machine and not only in the cloud.
 
 use std::collections::BTreeMap;

@@ -40,7 +40,7 @@ where
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    std::panic::set_hook(Box::new(|panic| log::panicked(panic)));
+    std::panic::set_hook(Box::new(log::panicked));
     runtime.block_on(async {
         let permissions = Permissions::of(function).ok_or("the function has no permissions")?;
         let environment = Environment::load(&permissions, |name| std::env::var(name).ok()).await?;

@@ -264,8 +264,8 @@ async fn an_emulator_that_is_killed_in_mid_commit_is_a_problem_and_nobody_saw_a_
             if commits == 20 {
                 let victim = Arc::clone(&victim);
                 // Before it has the request, in the middle of it, or when it has answered.
-                std::thread::spawn(move || {
-                    std::thread::sleep(Duration::from_millis(round));
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(round)).await;
                     victim.lock().unwrap().kill();
                 });
             }

@@ -216,15 +216,19 @@ fn a_room_for_many_goes_where_all_of_them_fit_and_counts_as_many() {
     beat(&store, NOW, &loaded("small", 20, 0));
     beat(&store, NOW, &loaded("large", 100, 40));
     let place = |room: &str, players| {
-        let room = room.parse().unwrap();
-        let placed = directory::home_for(&store, NOW, &room, &region("eu-1"), players);
+        let (room, region) = (room.parse().unwrap(), region("eu-1"));
+        let placed = directory::home_for(&store, NOW, &room, &region, players);
         block_on(placed).map(|seat| seat.home.shard.to_string())
     };
     assert_eq!(place("few", 2).unwrap(), "small");
     assert_eq!(place("many", 30).unwrap(), "large");
     // Thirty more than it seemed to have, until its next heartbeat; no other has room for fifty.
     assert_eq!(place("more", 50).unwrap(), "small");
-    assert_eq!(place("rest", 2).unwrap(), "large", "the small one expects 54");
+    assert_eq!(
+        place("rest", 2).unwrap(),
+        "large",
+        "the small one expects 54"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The same crowd and the same bad day, with a game server that asks for players in place of others
-//! and reports results, also twice and half way: who plays is nowhere else, no place is filled twice,
-//! and every result is in every rating once.
+//! and reports results, also twice and half way: who plays is nowhere else, no place is filled
+//! twice, and every result is in every rating once.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 

@@ -2,6 +2,8 @@
 //! vanish, while requests die half way and the store fails before and after its calls, all
 //! interleaved by a seed. A failure names the seed that repeats it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod crowd;
 mod rig;
 

@@ -267,8 +267,8 @@ async fn an_emulator_that_is_killed_in_mid_commit_is_a_problem_until_there_is_an
             if matches!(seen.operation.as_str(), "TransactWriteItems" | "UpdateItem") {
                 let victim = Arc::clone(&victim);
                 // Before it has the request, in the middle of it, or when it has answered.
-                std::thread::spawn(move || {
-                    std::thread::sleep(Duration::from_millis(delay_ms));
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(delay_ms)).await;
                     victim.lock().unwrap().kill();
                 });
             }

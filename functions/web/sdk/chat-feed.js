@@ -154,6 +154,8 @@ export class ChatFeed {
     const every = this.#live ? COMPARE_LIVE_MS : COMPARE_POLLING_MS;
     this.#comparedMs = this.#runtime.now() + every * (0.75 + this.#runtime.random() / 2);
     this.#options.onChange();
+    // If the relay came meanwhile, what was missed before it pushed is still to be fetched.
+    if (this.#stale !== "nothing") return;
     this.#options.onState(this.#live ? "live" : "polling", null);
   }
 

@@ -32,6 +32,25 @@ test("what was missed is fetched as soon as the next message shows it", async ()
   assert.deepEqual(texts(channel), ["one", "two", "three"]);
 });
 
+test("live means that what was said before the relay pushed is here", async () => {
+  for (const lateMs of [0, 2, 4, 6, 8, 10, 12]) {
+    const { clock, open, room, service } = chatRig({ seed: lateMs });
+    service.weather = { ...FINE, delayMs: 10 };
+    const channel = open();
+    /** @type {number[]} */
+    const asked = [];
+    channel.on("state", ({ state }) => {
+      if (state === "live") asked.push(service.requests.length);
+    });
+    // The relay comes while the first look is on its way.
+    await clock.pass(lateMs);
+    room.become("connected");
+    await clock.pass(500);
+    assert.equal(channel.state, "live");
+    assert.deepEqual(asked, [service.requests.length], `after ${lateMs} ms`);
+  }
+});
+
 test("messages in order cost no request, and a late one only waits", async () => {
   const { channel, clock, room, service } = await connected();
   const before = service.requests.length;

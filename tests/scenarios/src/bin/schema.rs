@@ -70,8 +70,8 @@ async fn beat(shard: &Shard, host: &Host) -> anyhow::Error {
     }
 }
 
-/// Whether a request was made of every route; says of which none succeeded, since made-up data names
-/// no ticket or message that exists.
+/// Whether a request was made of every route; says of which none succeeded, since made-up data
+/// names no ticket or message that exists.
 fn all_are_reached(host: &mut Host) -> bool {
     let (mut reached, mut served) = (BTreeSet::new(), BTreeSet::new());
     for record in host.records() {

@@ -141,3 +141,50 @@ impl<S: Store> Store for Metered<'_, S> {
         self.store.commit(now_ms, writes).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Condition;
+    use crate::testing::MemoryStore;
+    use crate::testing::schedule::block_on;
+
+    fn put<'a>(sort: &'a str, value: &'a [u8]) -> Put<'a> {
+        Put {
+            key: Key::new("p", sort),
+            value,
+            expires_at_ms: None,
+            condition: Condition::Always,
+        }
+    }
+
+    #[test]
+    fn units_are_what_dynamodb_bills() {
+        let store = MemoryStore::default();
+        let (small, large) = (vec![1; 100], vec![1; 9_000]);
+        let meter = Metered::new(&store);
+        block_on(async {
+            meter.put(1, put("a", &small)).await?;
+            assert_eq!((meter.writes(), meter.write_units()), (1, 1));
+            meter.put(1, put("b", &large)).await?;
+            assert_eq!((meter.writes(), meter.write_units()), (2, 10));
+            // A transaction is twice as much; of one item it is none.
+            let [a, b] = [put("a", &small), put("b", &large)].map(Write::Put);
+            meter.commit(1, &[a, b]).await?;
+            assert_eq!((meter.writes(), meter.write_units()), (4, 30));
+            meter.commit(1, &[a]).await?;
+            assert_eq!((meter.writes(), meter.write_units()), (5, 31));
+            let keys = ["a", "b", "absent"].map(|sort| Key::new("p", sort));
+            // Each item by itself, the absent one too.
+            meter.get_many(1, &keys).await?;
+            assert_eq!((meter.reads(), meter.read_units()), (3, 5));
+            meter.get(1, keys[1]).await?;
+            assert_eq!((meter.reads(), meter.read_units()), (4, 8));
+            // A query is billed for its items together.
+            meter.query(1, Query::all("p", 9)).await?;
+            assert_eq!((meter.reads(), meter.read_units()), (6, 11));
+            Ok::<(), StoreError>(())
+        })
+        .unwrap();
+    }
+}

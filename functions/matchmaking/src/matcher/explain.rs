@@ -93,6 +93,9 @@ impl View {
     }
 }
 
+/// As many waits say more than the rate of arrivals.
+const TELLING_WAITS: usize = 4;
+
 struct Explainer<'a> {
     pool: &'a Pool<'a>,
     rules: &'a RuleSet,
@@ -238,8 +241,9 @@ impl Explainer<'_> {
         found
     }
 
-    /// How long it takes until the missing players have arrived, at the rate at which players who
-    /// pass the rules arrive; but not less than what tickets that had waited so long still waited.
+    /// What tickets that had waited as long still waited, if there were some lately: that foresees
+    /// how the rules widen. Else how long it takes until the missing players have arrived, at the
+    /// rate at which players who pass the rules arrive.
     fn estimate(&self, ticket: u32, missing: u32, left: f64) -> Option<f64> {
         let entry = &self.pool.entries[ticket as usize];
         let others = self.rest(ticket).len().saturating_sub(1);
@@ -251,10 +255,10 @@ impl Explainer<'_> {
         let longer = self.recent.partition_point(|wait| *wait <= waited);
         let rest = &self.recent[longer..];
         let usual = rest.get(rest.len() / 2).map(|wait| wait - waited);
-        match (arrival.is_finite(), usual) {
-            (true, usual) => Some(arrival.max(usual.unwrap_or(0.0))),
-            (false, usual) => usual,
+        if rest.len() >= TELLING_WAITS || !arrival.is_finite() {
+            return usual;
         }
+        Some(arrival.max(usual.unwrap_or(0.0)))
     }
 }
 

@@ -229,6 +229,9 @@ fn tell_day(report: &mut Report, day: &Day, outcome: &Outcome, seconds: f64) -> 
     report.row("worst round trip p95", worst, "ms", Aim::None);
     let typical = quantile_or_zero(&outcome.estimates, 0.5);
     report.row("estimated over actual wait, median", typical, "", Aim::None);
+    let off = outcome.estimates.iter().map(|ratio| ratio.ln().abs().exp());
+    let off = quantile_or_zero(&off.collect::<Vec<_>>(), 0.5);
+    report.row("estimate off by a factor of, median", off, "", Aim::None);
     let each = 1e3 * seconds / outcome.passes.max(1) as f64;
     report.row(
         "CPU of the day, with making the population",

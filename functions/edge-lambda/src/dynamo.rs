@@ -118,9 +118,7 @@ impl<'a> DynamoStore<'a> {
         *start = output.last_evaluated_key;
         Ok(output.items.unwrap_or_default())
     }
-}
 
-impl DynamoStore<'_> {
     /// Reads the items of some keys: what DynamoDB returns of them, at least one, and the keys that
     /// it left for another request, because it is busy or they are more than an answer holds.
     async fn batch(

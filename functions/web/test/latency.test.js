@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { measureLatency } from "../sdk/latency.js";
 import { Matchmaker } from "../sdk/matchmaker.js";
 import { FakeMatch } from "./fake-match.js";
-import { randomOf, runtimeOf, settled, VirtualClock } from "./virtual.js";
+import { passUntil, randomOf, runtimeOf, VirtualClock } from "./virtual.js";
 
 /** Time to open a connection, besides the round trip. */
 const OPENING_MS = 40;
@@ -37,23 +37,6 @@ function network(distances) {
   const maker = (player = "p-ann") =>
     new Matchmaker({ token: () => FakeMatch.token(player), runtime });
   return { clock, maker, probes, runtime, service };
-}
-
-/**
- * @template T
- * @param {VirtualClock} clock
- * @param {Promise<T>} promise
- */
-async function passUntil(clock, promise) {
-  let done = false;
-  const end = () => (done = true);
-  promise.then(end, end);
-  for (let turn = 0; turn < 1000 && !done; turn += 1) {
-    await clock.pass(10);
-    await settled();
-  }
-  assert.ok(done, "not settled within 10 s");
-  return promise;
 }
 
 const NEAR = "https://near.example/";

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { Matchmaker } from "../sdk/matchmaker.js";
 import { FakeMatch, MODE } from "./fake-match.js";
 import { FINE } from "./fake-service.js";
-import { randomOf, runtimeOf, settled, VirtualClock } from "./virtual.js";
+import { passUntil, randomOf, runtimeOf, settled, VirtualClock } from "./virtual.js";
 
 /** @param {{ seed?: number }} [options] */
 function rig({ seed = 0 } = {}) {
@@ -35,26 +35,6 @@ function rig({ seed = 0 } = {}) {
     return { maker, on, queue };
   };
   return { clock, of, random, service, told };
-}
-
-/**
- * Lets time pass until a promise is settled.
- *
- * @template T
- * @param {VirtualClock} clock
- * @param {Promise<T>} promise
- * @returns {Promise<T>}
- */
-async function passUntil(clock, promise) {
-  let done = false;
-  const end = () => (done = true);
-  promise.then(end, end);
-  for (let turn = 0; turn < 10_000; turn += 1) {
-    await settled();
-    if (done) return promise;
-    await clock.pass(10);
-  }
-  throw new Error("not settled within 100 s");
 }
 
 /**

@@ -81,6 +81,26 @@ export function settled() {
 }
 
 /**
+ * Lets time pass until a promise is settled.
+ *
+ * @template T
+ * @param {VirtualClock} clock
+ * @param {Promise<T>} promise
+ * @returns {Promise<T>}
+ */
+export async function passUntil(clock, promise) {
+  let done = false;
+  const end = () => (done = true);
+  promise.then(end, end);
+  for (let turn = 0; turn < 10_000; turn += 1) {
+    await settled();
+    if (done) return promise;
+    await clock.pass(10);
+  }
+  throw new Error("not settled within 100 s");
+}
+
+/**
  * @param {VirtualClock} clock
  * @param {() => number} random
  * @param {Runtime["fetch"]} fetch

@@ -144,14 +144,11 @@ fn modes_of(queue: &Queue, request: &TicketRequest) -> Vec<ModeName> {
     }
     let players = request.players.len();
     let takes =
-        |rules: &&RuleSet| (rules.party.min as usize..=rules.party.max as usize).contains(&players);
-    let fitting: Vec<&RuleSet> = queue.modes.iter().filter(takes).collect();
-    let names = |rules: &[&RuleSet]| rules.iter().map(|rules| rules.mode.clone()).collect();
-    match fitting.is_empty() {
-        // Why not is told of the modes one by one.
-        true => names(&queue.modes.iter().collect::<Vec<_>>()),
-        false => names(&fitting),
-    }
+        |rules: &RuleSet| (rules.party.min as usize..=rules.party.max as usize).contains(&players);
+    // Where none does, all are asked for: why not is told of the modes one by one.
+    let any = queue.modes.iter().any(takes);
+    let wanted = queue.modes.iter().filter(|rules| takes(rules) || !any);
+    wanted.map(|rules| rules.mode.clone()).collect()
 }
 
 fn unknown_mode() -> Refusal {

@@ -209,9 +209,9 @@ pub(super) async fn tick<H: Ports, S: Store>(
     let mut reply = TickReply::default();
     for shard in 0..queue.shards {
         let held = caller.lease(&queue.name, shard).await?;
-        if let Some(matches) = caller.drive(&queue.name, shard, held).await? {
+        if let Some(turn) = caller.take_turn(&queue.name, shard, held).await? {
             reply.passes += 1;
-            reply.matches += matches;
+            reply.matches += caller.go_through(&queue, shard, turn).await?;
         }
     }
     Ok(Response::json(TICK.status, &reply))

@@ -170,7 +170,7 @@ impl Call<'_> {
     /// `body-invalid`.
     pub fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         // serde_json's message may repeat what was sent, so only the place is told.
-        serde_json::from_slice(&self.request.body).map_err(|fault| {
+        wire::json::read(&self.request.body).map_err(|fault| {
             let (line, column) = (fault.line(), fault.column());
             let detail =
                 format!("The body is not what the route takes: line {line}, column {column}.");

@@ -22,7 +22,7 @@ pub(crate) async fn heartbeat<H: Clock + Variables, S: Store>(
 ) -> Result<Response, Refusal> {
     let shard = shard(call)?;
     // The body names the key that it is signed with; nothing else of it is believed before.
-    let heartbeat: Heartbeat = serde_json::from_slice(&call.request.body)
+    let heartbeat: Heartbeat = wire::json::read(&call.request.body)
         .map_err(|error| body_invalid(format!("The body is not a heartbeat: {error}.")))?;
     if heartbeat.epoch >= EPOCHS {
         return Err(body_invalid("The key epoch must be 0 to 15."));

@@ -49,7 +49,7 @@ async fn drain<H: Clock + Variables, S: Store>(
 ) -> Result<Response, Refusal> {
     check_operator(host, call).await?;
     let shard = shard(call)?;
-    let wanted: DrainRequest = serde_json::from_slice(&call.request.body)
+    let wanted: DrainRequest = wire::json::read(&call.request.body)
         .map_err(|_| body_invalid("Send {\"draining\": true} or {\"draining\": false}."))?;
     let now_ms = host.now_ms();
     let record = directory::set_draining(store, now_ms, &shard, wanted.draining).await?;

@@ -36,7 +36,7 @@ where
     if call.request.content_type.is_some() && !call.request.has_content_type(JSON) {
         return Err(media_type(JSON));
     }
-    let request: JoinRequest = serde_json::from_slice(&call.request.body)
+    let request: JoinRequest = wire::json::read(&call.request.body)
         .map_err(|error| body_invalid(format!("The body is not a join request: {error}.")))?;
     let channels = channel_names(request.channels)?;
     let grants = grants(&claims, &room, channels)?;

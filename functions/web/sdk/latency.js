@@ -131,10 +131,12 @@ export class Latencies {
       if (!regions) return undefined;
       const latencyMs = await measureLatency(regions, { edge, signal, runtime });
       if (signal?.aborted) return undefined;
+      // Whom no region answers may have no network for a moment, and is measured again.
+      if (Object.keys(latencyMs).length === 0) return undefined;
       known = { atMs: runtime.now(), latencyMs };
       this.#measured.set(queue, known);
     }
-    return Object.keys(known.latencyMs).length > 0 ? known.latencyMs : undefined;
+    return known.latencyMs;
   }
 
   /** @param {string} queue @param {AbortSignal} [signal] */

@@ -109,6 +109,16 @@ test("who is invited measures too, and what a game measured is taken", async () 
   assert.deepEqual(details?.get("p-ann").latency_ms, { near: 12, far: 180 });
 });
 
+test("that nobody answered is not kept", async () => {
+  const distances = { [NEAR]: Infinity };
+  const { clock, maker, service } = network(distances);
+  service.regions = { near: { probe: NEAR } };
+  const ann = maker();
+  assert.deepEqual(await passUntil(clock, ann.latency("squads")), {});
+  distances[NEAR] = 12;
+  assert.deepEqual(await passUntil(clock, ann.latency("squads")), { near: 12 });
+});
+
 test("without regions, or when nobody answers, a party queues all the same", async () => {
   const { clock, maker, probes, service } = network({});
   await passUntil(clock, maker().queue({ queue: "squads" }));

@@ -24,6 +24,7 @@ pub struct Heartbeat {
     /// This run of it.
     pub boot: BootId,
     /// Key epoch, 0 to 15.
+    #[cfg_attr(feature = "schema", schemars(range(max = 15)))]
     pub epoch: u8,
     /// When it was sent, Unix milliseconds.
     pub sent_at_ms: u64,

@@ -12,6 +12,7 @@ pub mod fleet;
 pub mod hello;
 pub mod ids;
 pub mod join;
+pub mod json;
 pub mod keys;
 pub mod limits;
 pub mod matching;

@@ -294,7 +294,7 @@ impl App {
         }
         let any = SocketAddr::from(([0, 0, 0, 0], 0));
         let request = self.read(request, seen, None, any, None).await?;
-        let asked: DevTokenRequest = serde_json::from_slice(request.body()).map_err(|_| {
+        let asked: DevTokenRequest = wire::json::read(request.body()).map_err(|_| {
             Refusal::Invalid("Send JSON: {\"player\": \"..\", \"room\": \"..\", \"name\": \"..\"}.")
         })?;
         let token = mint.mint(asked).map_err(|cause| {

@@ -1,6 +1,7 @@
 //! Requests that schemathesis makes from the OpenAPI document, against every host with all of its
 //! checks: no fault of ours, nothing that the document does not say. A step of
-//! `cargo xtask test`; `--host NAME` takes one host, `--seconds N` another time for each.
+//! `cargo xtask test`; `--host NAME` takes one host, `--seconds N` another time for each, and
+//! `--seed N` makes other requests.
 
 #![expect(clippy::print_stdout, reason = "the counts are what it is for")]
 
@@ -31,6 +32,7 @@ async fn main() -> Result<ExitCode> {
         args.get(at + 1).map(String::as_str)
     };
     let seconds = flag("--seconds").unwrap_or(SECONDS);
+    let seed = flag("--seed").unwrap_or(SEED);
     let (mut passed, mut failed) = (0, 0);
     for name in ["edge-host", "lambda"] {
         if flag("--host").is_some_and(|wanted| wanted != name) {
@@ -40,10 +42,10 @@ async fn main() -> Result<ExitCode> {
             "lambda" => hosts::lambda().await?,
             _ => hosts::edge_host().await?,
         };
-        println!("-- schemathesis, {name}, {seconds} s");
+        println!("-- schemathesis, {name}, {seconds} s, seed {seed}");
         let shard = Shard::start(&host.target, "schema-0", DEFAULT_REGION).await?;
         let is_fine = tokio::select! {
-            is_fine = run(&host, seconds) => is_fine?,
+            is_fine = run(&host, seconds, seed) => is_fine?,
             stopped = beat(&shard, &host) => return Err(stopped),
         };
         if is_fine && all_are_reached(&mut host) {
@@ -95,7 +97,7 @@ fn all_are_reached(host: &mut Host) -> bool {
     never.is_empty()
 }
 
-async fn run(host: &Host, seconds: &str) -> Result<bool> {
+async fn run(host: &Host, seconds: &str, seed: &str) -> Result<bool> {
     let folder = hosts::root().join("tests/scenarios");
     let token = host.target.secrets.everything_token();
     let status = Command::new(programs::of_python("schemathesis")?)
@@ -105,7 +107,7 @@ async fn run(host: &Host, seconds: &str) -> Result<bool> {
         .arg(hosts::root().join("functions/wire/openapi.json"))
         .args(["--url", &host.target.base])
         .args(["--header", &format!("Authorization: Bearer {token}")])
-        .args(["--checks", "all", "--max-time", seconds, "--seed", SEED])
+        .args(["--checks", "all", "--max-time", seconds, "--seed", seed])
         .arg("--continue-on-failure")
         .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
         .env("SCHEMA_HOST", host.name)

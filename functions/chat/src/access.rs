@@ -178,15 +178,11 @@ impl<'a, H: Ports, S: Store> Chat<'a, H, S> {
 
     /// The JSON body.
     pub(crate) fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
-        let text = std::str::from_utf8(&self.call.request.body)
-            .map_err(|_| Refusal::new(ProblemKind::TextInvalid, "Send the body in UTF-8."))?;
-        // serde_json's message may repeat what was sent, so only the place is told.
-        serde_json::from_str(text).map_err(|fault| {
-            let (line, column) = (fault.line(), fault.column());
-            let detail =
-                format!("The body is not what the route takes: line {line}, column {column}.");
-            Refusal::new(ProblemKind::BodyInvalid, detail)
-        })
+        if std::str::from_utf8(&self.call.request.body).is_err() {
+            let detail = "Send the body in UTF-8.";
+            return Err(Refusal::new(ProblemKind::TextInvalid, detail));
+        }
+        self.call.body()
     }
 
     /// The number of the path's second parameter.

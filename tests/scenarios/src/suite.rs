@@ -43,6 +43,7 @@ scenarios! {
     refusals::tokens = "a token that is missing, forged, expired or for others is refused";
     refusals::addresses = "addresses, methods and names that do not exist are refused";
     refusals::bodies = "bodies that are too large, of another type or malformed are refused";
+    refusals::lists = "a list is no body of any route";
     refusals::roles = "players are neither operators nor privacy officers";
     refusals::preflights = "a browser's preflight is answered";
     chat::a_conversation = "messages are numbered, edited, deleted and read";

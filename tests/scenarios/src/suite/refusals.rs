@@ -3,8 +3,9 @@
 use anyhow::{Result, ensure};
 use hyper::Method;
 use serde_json::{Value, json};
-use wire::claims::Claims;
+use wire::claims::{Claims, Role};
 use wire::limits::MAX_BODY_BYTES;
+use wire::routes::{Auth, JSON, ROUTES};
 
 use crate::target::{Target, check};
 use crate::tokens::{Secrets, claims};
@@ -90,6 +91,44 @@ pub(super) async fn bodies(target: &Target) -> Result<()> {
         ensure!(problem == "body-invalid", "{body:?}: {problem}");
     }
     ensure!(send(json, br#"{"offer": "nonsense"}"#.to_vec()).await? == "offer-invalid");
+    Ok(())
+}
+
+/// A struct could be read from a list of its fields, and from an empty one where all have defaults.
+pub(super) async fn lists(target: &Target) -> Result<()> {
+    let caller = |role| Claims {
+        role,
+        ..claims("refused-p1", "refused")
+    };
+    let game_server = target.secrets.sign(&caller(Some(Role::GameServer)));
+    let everything = target.secrets.everything_token();
+    for route in ROUTES.iter().filter(|route| route.body == Some(JSON)) {
+        let path = route
+            .path
+            .replace("{channel}", "room~refused~main")
+            .replace("{seq}", "1")
+            .replace(['{', '}'], "");
+        let token = match route.auth {
+            Auth::GameServer => &game_server,
+            _ => &everything,
+        };
+        let reply = target
+            .call(route.method.parse()?, &path, token, &json!([]))
+            .await?;
+        // Where what is asked for does not exist, that is said first.
+        let problem = reply.problem();
+        let refusals = [
+            "body-invalid",
+            "unknown-message",
+            "unknown-queue",
+            "unknown-match",
+        ];
+        ensure!(
+            refusals.contains(&problem.as_str()),
+            "{} took a list: {reply:?}",
+            route.name
+        );
+    }
     Ok(())
 }
 

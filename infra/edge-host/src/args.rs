@@ -8,7 +8,8 @@ use std::path::PathBuf;
 pub(crate) const USAGE: &str = "\
 usage: edge-host --spin-toml PATH --state-dir DIR [options]
   --spin-toml PATH          the Spin manifest (version 2)
-  --state-dir DIR           databases and compiled components
+  --state-dir DIR           databases
+  --cache-dir DIR           compiled components; default cache/ of the state folder
   --listen ADDRESS:PORT     default 127.0.0.1:7400; port 0 takes a free one
   --variable NAME=VALUE     an application variable; repeatable. Give secrets in the
                             environment instead, as SPIN_VARIABLE_NAME
@@ -27,6 +28,7 @@ const DEFAULT_LISTEN: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(
 pub(crate) struct Args {
     pub(crate) spin_toml: PathBuf,
     pub(crate) state_dir: PathBuf,
+    pub(crate) cache_dir: Option<PathBuf>,
     pub(crate) listen: SocketAddr,
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) concurrent_requests: Option<u32>,
@@ -35,7 +37,8 @@ pub(crate) struct Args {
 
 /// Reads the arguments, without the program's name. `None` asks for the usage.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Args>, String> {
-    let (mut spin_toml, mut state_dir, mut dev_signing_key) = (None, None, None);
+    let (mut spin_toml, mut state_dir) = (None, None);
+    let (mut cache_dir, mut dev_signing_key) = (None, None);
     let mut listen = DEFAULT_LISTEN;
     let mut variables = BTreeMap::new();
     let mut concurrent_requests = None;
@@ -53,6 +56,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Opt
         match flag.as_str() {
             "--spin-toml" => spin_toml = Some(PathBuf::from(value()?)),
             "--state-dir" => state_dir = Some(PathBuf::from(value()?)),
+            "--cache-dir" => cache_dir = Some(PathBuf::from(value()?)),
             "--dev-signing-key" => dev_signing_key = Some(PathBuf::from(value()?)),
             "--listen" => {
                 let given = text(value()?, "--listen")?;
@@ -84,6 +88,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Opt
     Ok(Some(Args {
         spin_toml: spin_toml.ok_or("--spin-toml is missing; give the path of a spin.toml")?,
         state_dir: state_dir.ok_or("--state-dir is missing; give a folder for databases")?,
+        cache_dir,
         listen,
         variables,
         concurrent_requests,
@@ -108,11 +113,13 @@ mod tests {
     #[test]
     fn every_flag_is_read() {
         let args = parsed(
-            "--spin-toml a/spin.toml --state-dir s --listen [::1]:0 --variable a=1=2 \
-             --variable b= --concurrent-requests 8 --dev-signing-key k",
+            "--spin-toml a/spin.toml --state-dir s --cache-dir c --listen [::1]:0 \
+             --variable a=1=2 --variable b= --concurrent-requests 8 --dev-signing-key k",
         );
         let args = args.unwrap().unwrap();
         assert_eq!(args.spin_toml, PathBuf::from("a/spin.toml"));
+        assert_eq!(args.state_dir, PathBuf::from("s"));
+        assert_eq!(args.cache_dir, Some(PathBuf::from("c")));
         assert_eq!(args.listen, "[::1]:0".parse().unwrap());
         assert_eq!(args.variables["a"], "1=2");
         assert_eq!(args.variables["b"], "");

@@ -17,9 +17,11 @@ pub struct Config {
     pub spin_toml: PathBuf,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Holds the databases (`sqlite/`) and the compiled components (`cache/`). Created when
-    /// missing.
+    /// Holds the databases (`sqlite/`). Created when missing.
     pub state_dir: PathBuf,
+    /// Holds compiled components, of any number of hosts; `cache/` of the state folder unless set.
+    /// Code is run from here, so nobody else may write to it. Created when missing.
+    pub cache_dir: PathBuf,
     /// Values of application variables; they come before the environment's.
     pub variables: BTreeMap<String, String>,
     /// Bounds on everything.
@@ -34,10 +36,12 @@ impl Config {
     /// The default configuration for a manifest: a free loopback port, records on stdout, no
     /// development endpoint.
     pub fn new(spin_toml: impl Into<PathBuf>, state_dir: impl Into<PathBuf>) -> Self {
+        let state_dir = state_dir.into();
         Self {
             spin_toml: spin_toml.into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            state_dir: state_dir.into(),
+            cache_dir: state_dir.join("cache"),
+            state_dir,
             variables: BTreeMap::new(),
             limits: Limits::default(),
             records: RecordSink::default(),

@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -153,8 +154,10 @@ fn read_cached(engine: &Engine, file: &Path) -> Option<Component> {
 fn write_cached(file: &Path, code: &[u8]) -> std::io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
-    // Written beside and renamed, so that no other process ever reads half a file.
-    let partial = file.with_extension(format!("{}.partial", std::process::id()));
+    // Written beside and renamed, so that no other host ever reads half a file.
+    static WRITES: AtomicU64 = AtomicU64::new(0);
+    let write = WRITES.fetch_add(1, Ordering::Relaxed);
+    let partial = file.with_extension(format!("{}-{write}.partial", std::process::id()));
     let mut output = std::fs::File::create(&partial)?;
     output.write_all(&Sha256::digest(code))?;
     output.write_all(code)?;

@@ -114,11 +114,10 @@ fn load(config: &Config, manifest: Manifest, recorder: Recorder) -> anyhow::Resu
         .map_err(|cause| anyhow!("{cause}; check --state-dir"))?;
     let databases = Arc::new(databases);
     let client = OutboundClient::new(&limits);
-    let cache = config.state_dir.join("cache");
     let mut functions = Vec::new();
     let mut code = BTreeMap::new();
     for spec in manifest.components {
-        let (component, source) = engine::load(&engine, &spec.source, &cache)?;
+        let (component, source) = engine::load(&engine, &spec.source, &config.cache_dir)?;
         let pre = linker
             .instantiate_pre(&component)
             .and_then(ServicePre::new)

@@ -64,14 +64,15 @@ fn config(args: Args) -> anyhow::Result<Config> {
         .dev_signing_key
         .map(|file| dev_token::mint(&file))
         .transpose()?;
+    let defaults = Config::new(args.spin_toml, args.state_dir);
     Ok(Config {
-        spin_toml: args.spin_toml,
         listen: args.listen,
-        state_dir: args.state_dir,
+        cache_dir: args.cache_dir.unwrap_or(defaults.cache_dir),
         variables: args.variables,
         limits,
         records: RecordSink::Stdout,
         dev_token,
+        ..defaults
     })
 }
 

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use scenarios::programs;
 use scenarios::tokens::Secrets;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -83,13 +84,15 @@ impl KillableEdge {
 }
 
 async fn spawn(secrets: &Secrets, state: &Path, listen: SocketAddr) -> Result<(Child, SocketAddr)> {
-    let program = binary("edge-host")?;
+    let program = programs::of_workspace("edge-host")?;
     let key_set = secrets.key_set();
     let mut child = Command::new(program)
         .arg("--spin-toml")
         .arg(manifest())
         .args(["--listen", &listen.to_string(), "--state-dir"])
         .arg(state)
+        .arg("--cache-dir")
+        .arg(programs::compiled_components()?)
         .env("SPIN_VARIABLE_FLEET_SECRET", secrets.fleet_base64())
         .env("SPIN_VARIABLE_TOKEN_KEYS", key_set)
         .env("SPIN_VARIABLE_POLICY", unlimited_policy())
@@ -111,14 +114,4 @@ async fn spawn(secrets: &Secrets, state: &Path, listen: SocketAddr) -> Result<(C
         }
     }
     bail!("the edge host ended before it listened")
-}
-
-/// A program of this workspace, built beside the one that runs (or beside the tests' folder).
-fn binary(name: &str) -> Result<std::path::PathBuf> {
-    let own = std::env::current_exe()?;
-    let folders = own.ancestors().skip(1).take(2);
-    let found = folders
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file());
-    found.with_context(|| format!("{name} is not built; `cargo build --package edge-host` does"))
 }

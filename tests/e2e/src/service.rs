@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use edge_host::{InvocationRecord, RecordSink};
+use scenarios::programs;
 pub use scenarios::tokens::{Secrets, claims};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -45,6 +46,7 @@ impl Edge {
         let secrets = Secrets::generate();
         let state = TempDir::new()?;
         let mut config = edge_host::Config::new(manifest(), state.path());
+        config.cache_dir = programs::compiled_components()?;
         let (sender, records) = mpsc::unbounded_channel();
         config.records = RecordSink::Channel(sender);
         let key_set = secrets.key_set();

@@ -100,6 +100,8 @@ pub async fn edge_host() -> Result<Host> {
         .arg(manifest)
         .args(["--listen", "127.0.0.1:0", "--state-dir"])
         .arg(state.path())
+        .arg("--cache-dir")
+        .arg(programs::compiled_components()?)
         .envs(spin_variables(&secrets))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

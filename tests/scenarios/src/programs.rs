@@ -25,6 +25,21 @@ pub fn of_workspace(name: &str) -> Result<PathBuf> {
     beside(name).with_context(|| format!("{name} is not built; `cargo build --package {name}`"))
 }
 
+/// Where hosts keep compiled components: one folder for all that tests start, since compiling takes
+/// longer than most of the tests.
+///
+/// # Errors
+/// When this program is not where cargo builds it.
+pub fn compiled_components() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let profile = own
+        .ancestors()
+        .skip(1)
+        .find(|folder| folder.join("deps").is_dir())
+        .with_context(|| format!("{} is not in a folder of cargo's", own.display()))?;
+    Ok(profile.join("compiled-components"))
+}
+
 /// A file in one of the folders above this program.
 fn beside(path: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;

@@ -17,6 +17,7 @@ use hyper::body::Bytes;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use scenarios::programs;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpListener;
@@ -64,6 +65,8 @@ impl Rig {
             .arg(manifest())
             .args(["--listen", "127.0.0.1:0", "--state-dir"])
             .arg(state.join("edge"))
+            .arg("--cache-dir")
+            .arg(programs::compiled_components()?)
             .arg("--dev-signing-key")
             .arg(signing_file)
             .env("SPIN_VARIABLE_FLEET_SECRET", signing.to_base64())
@@ -145,11 +148,7 @@ async fn serve(listener: TcpListener, rig: Arc<Rig>) {
 
 /// A program that was built beside this one.
 fn sibling(name: &str) -> Result<Command> {
-    let path = std::env::current_exe()?.with_file_name(name);
-    if !path.exists() {
-        bail!("{name} is not built; `cargo build --workspace` builds it");
-    }
-    let mut command = Command::new(path);
+    let mut command = Command::new(programs::of_workspace(name)?);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

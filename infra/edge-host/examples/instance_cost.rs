@@ -7,7 +7,12 @@
 
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/it/support/mod.rs"]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "helpers of tests, of which this needs a part"
+)]
 mod support;
 
 use std::time::{Duration, Instant};

@@ -1,0 +1,310 @@
+//! The whole function on ports that a test controls: a store that may fail by a seed, and a clock
+//! that a test moves.
+
+#![allow(unreachable_pub, reason = "each module of tests uses its part")]
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+
+use edge::directory;
+use edge::http::{Request, Response};
+use edge::ports::{Clock, Entropy, Storage, Timer, VariableFault, Variables};
+use edge::testing::schedule::{block_on, yield_now};
+use edge::testing::{FaultyStore, FixedVariables, MemoryStore};
+use edge::token::{SigningKey, sign};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use wire::BootId;
+use wire::claims::{Claims, Profile, Role};
+use wire::fleet::{Heartbeat, Load, ShardState};
+use wire::keys::FleetSecret;
+use wire::matching::{TicketReply, TicketStatus};
+use wire::problem::{Problem, TYPE_BASE};
+use wire::record::{FunctionShare, SHARE_HEADER};
+
+pub const NOW_MS: u64 = 1_700_000_000_000;
+const SECRET: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
+
+pub struct Rig {
+    pub store: FaultyStore,
+    variables: FixedVariables,
+    now_ms: AtomicU64,
+}
+
+impl Rig {
+    pub fn new(seed: u64) -> Self {
+        let keys = signing_key().key_set_json("dev");
+        let variables = [("fleet_secret", SECRET), ("token_keys", keys.as_str())];
+        let rig = Self {
+            store: FaultyStore::new(MemoryStore::default(), seed, 0),
+            variables: FixedVariables::new(&variables),
+            now_ms: AtomicU64::new(NOW_MS),
+        };
+        rig.beat();
+        rig
+    }
+
+    /// A rig with the queue `q`.
+    pub fn with_queue(seed: u64, rules: &Value) -> Self {
+        let rig = Self::new(seed);
+        let response = rig.operator("PUT", "/v1/match/queues/q", rules.clone());
+        assert_eq!(response.status, 200, "{}", text(&response));
+        rig
+    }
+
+    /// The machine's clock is another one, so much earlier.
+    pub fn go_back(&self, ms: u64) {
+        self.now_ms.fetch_sub(ms, Ordering::Relaxed);
+    }
+
+    /// Lets time pass, and the relay live.
+    pub fn pass(&self, ms: u64) {
+        self.now_ms.fetch_add(ms, Ordering::Relaxed);
+        self.beat();
+    }
+
+    /// The heartbeat of a live shard with room for many.
+    fn beat(&self) {
+        let heartbeat = Heartbeat {
+            shard: "eu-0".parse().unwrap(),
+            region: "eu".parse().unwrap(),
+            boot: BootId([7; 8]),
+            epoch: 3,
+            sent_at_ms: self.now_ms(),
+            state: ShardState::Open,
+            candidates: vec![],
+            fingerprint: "sha-256 00".into(),
+            control_url: "http://192.0.2.1:7411/".into(),
+            load: Load::default(),
+            capacity: 10_000,
+            refused: vec![],
+        };
+        let store = &self.store.inner;
+        block_on(directory::record_heartbeat(
+            store,
+            self.now_ms(),
+            &heartbeat,
+        ))
+        .unwrap();
+    }
+
+    pub fn send(&self, request: Request) -> Response {
+        block_on(matchmaking::handle(self, request))
+    }
+
+    /// A request whose function dies after so many store calls, as when a host is lost.
+    pub async fn crashing(&self, request: Request, calls: u64) -> Option<Response> {
+        let mut future = pin!(matchmaking::handle(self, request));
+        let mut left = calls;
+        std::future::poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(response) => Poll::Ready(Some(response)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => {
+                left -= 1;
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    pub fn call(&self, player: &str, method: &str, path: &str, body: Value) -> Response {
+        self.send(request(&claims(player, None), method, path, body))
+    }
+
+    pub fn operator(&self, method: &str, path: &str, body: Value) -> Response {
+        self.send(request(
+            &claims("op", Some(Role::Operator)),
+            method,
+            path,
+            body,
+        ))
+    }
+
+    pub fn server(&self, method: &str, path: &str, body: Value) -> Response {
+        self.send(request(
+            &claims("server", Some(Role::GameServer)),
+            method,
+            path,
+            body,
+        ))
+    }
+
+    /// Queues a player alone.
+    pub fn queue(&self, queue: &str, player: &str, key: &str) -> Response {
+        let body = ticket(key, &[player]);
+        self.call(
+            player,
+            "POST",
+            &format!("/v1/match/queues/{queue}/tickets"),
+            body,
+        )
+    }
+
+    /// Queues a player alone, and says with which ticket.
+    pub fn queued(&self, queue: &str, player: &str) -> TicketReply {
+        read(&self.queue(queue, player, "k"))
+    }
+
+    pub fn look(&self, player: &str, ticket: &TicketReply) -> Response {
+        self.call(player, "GET", &path(ticket), Value::Null)
+    }
+
+    /// Asks for a ticket until it is as wanted, for a minute.
+    #[track_caller]
+    pub fn until(&self, player: &str, ticket: &TicketReply, wanted: TicketStatus) -> TicketReply {
+        for _ in 0..60 {
+            let reply: TicketReply = read(&self.look(player, ticket));
+            if reply.status == wanted {
+                return reply;
+            }
+            self.pass(1_000);
+        }
+        panic!(
+            "{player} is never {wanted:?}: {}",
+            text(&self.look(player, ticket))
+        );
+    }
+
+    pub fn explain(&self, player: &str, ticket: &TicketReply) -> wire::matching::Explanation {
+        let path = format!("{}/explanation", path(ticket));
+        read(&self.call(player, "GET", &path, Value::Null))
+    }
+
+    pub fn accept(&self, player: &str, id: &wire::MatchId, accept: bool) -> Response {
+        let path = format!("/v1/match/matches/{id}/acceptance");
+        self.call(player, "POST", &path, json!({ "accept": accept }))
+    }
+}
+
+pub fn path(ticket: &TicketReply) -> String {
+    format!(
+        "/v1/match/queues/{}/tickets/{}",
+        ticket.queue, ticket.ticket
+    )
+}
+
+/// A ticket request of a party, of which the first has details.
+pub fn ticket(key: &str, players: &[&str]) -> Value {
+    let players: Vec<Value> = players
+        .iter()
+        .enumerate()
+        .map(|(at, player)| match at {
+            0 => json!({ "player": player, "details": {} }),
+            _ => json!({ "player": player }),
+        })
+        .collect();
+    json!({ "key": key, "players": players })
+}
+
+/// One mode: teams of a size, and whatever else the rule set says.
+pub fn rules(teams: u32, size: u32, more: Value) -> Value {
+    let mut mode = json!({
+        "mode": "m",
+        "version": 1,
+        "max_wait_s": 60,
+        "teams": [{ "name": "t", "count": teams, "players": { "min": size, "max": size } }],
+    });
+    for (name, value) in more.as_object().unwrap() {
+        mode[name] = value.clone();
+    }
+    json!({ "version": 2, "modes": [mode] })
+}
+
+pub fn signing_key() -> SigningKey {
+    SigningKey::new([1; 32])
+}
+
+pub fn secret() -> FleetSecret {
+    FleetSecret::from_base64(SECRET).unwrap()
+}
+
+pub fn claims(player: &str, role: Option<Role>) -> Claims {
+    Claims {
+        sub: player.parse().unwrap(),
+        aud: "lifeverse-voice".into(),
+        exp: u64::MAX / 1000,
+        nbf: None,
+        iat: None,
+        name: Some(format!("Name of {player}")),
+        profile: Profile::default(),
+        role,
+        grants: vec![],
+    }
+}
+
+pub fn request(claims: &Claims, method: &str, path: &str, body: Value) -> Request {
+    let (path, query) = path
+        .split_once('?')
+        .map_or((path, None), |(p, q)| (p, Some(q)));
+    let has_body = body != Value::Null;
+    Request {
+        method: method.into(),
+        path: path.into(),
+        query: query.map(str::to_owned),
+        authorization: Some(format!("Bearer {}", sign(claims, &signing_key(), "dev"))),
+        content_type: has_body.then(|| "application/json".into()),
+        body: if has_body {
+            body.to_string().into_bytes()
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+pub fn text(response: &Response) -> String {
+    String::from_utf8_lossy(&response.body).into_owned()
+}
+
+#[track_caller]
+pub fn read<T: DeserializeOwned>(response: &Response) -> T {
+    assert!(response.status < 300, "{}", text(response));
+    serde_json::from_slice(&response.body).unwrap()
+}
+
+/// The problem's name; empty when the response is none.
+pub fn problem(response: &Response) -> String {
+    if response.header("content-type") != Some("application/problem+json") {
+        return String::new();
+    }
+    let problem: Problem = serde_json::from_slice(&response.body).unwrap();
+    problem.type_uri.strip_prefix(TYPE_BASE).unwrap().to_owned()
+}
+
+pub fn share(response: &Response) -> FunctionShare {
+    serde_json::from_str(response.header(SHARE_HEADER).unwrap()).unwrap()
+}
+
+impl Storage for Rig {
+    type Store = FaultyStore;
+
+    fn store(&self) -> &FaultyStore {
+        &self.store
+    }
+}
+
+impl Clock for Rig {
+    fn now_ms(&self) -> u64 {
+        self.now_ms.load(Ordering::Relaxed)
+    }
+}
+
+impl Timer for Rig {
+    /// Time passes for everybody.
+    async fn sleep(&self, ms: u64) {
+        yield_now().await;
+        self.now_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+impl Entropy for Rig {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill_with(|| self.store.chance.next() as u8);
+    }
+}
+
+impl Variables for Rig {
+    async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault> {
+        self.variables.variable(name).await
+    }
+}

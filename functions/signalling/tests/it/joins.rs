@@ -1,0 +1,240 @@
+//! What a join, a WHIP publication and a leave do.
+
+use std::pin::pin;
+
+use crate::rig::{
+    self, BOOT, NOW_S, Rig, bearer, claims, heartbeat, join_body, join_request, offer, secret,
+    shard_keys, share,
+};
+use wire::channel::EndReason;
+use wire::control::{ControlCommand, ControlMessage};
+use wire::hello::{ChannelGrant, Hello};
+use wire::join::JoinReply;
+use wire::ticket::{Permissions, Ticket, ice_password};
+use wire::{ChannelKey, RoomKey, SessionId};
+
+fn attribute<'a>(answer: &'a str, name: &str) -> &'a str {
+    let prefix = format!("a={name}:");
+    answer
+        .lines()
+        .find_map(|line| line.strip_prefix(&prefix))
+        .expect("the answer has it")
+}
+
+fn join(rig: &Rig, body: &str) -> JoinReply {
+    let response = rig.join(body);
+    assert_eq!(
+        response.status,
+        201,
+        "{}",
+        String::from_utf8_lossy(&response.body)
+    );
+    assert_eq!(response.header("cache-control"), Some("no-store"));
+    let reply: JoinReply = serde_json::from_slice(&response.body).expect("a join reply");
+    let location = format!("/v1/rooms/lobby/sessions/{}", reply.session);
+    assert_eq!(response.header("location"), Some(location.as_str()));
+    reply
+}
+
+#[test]
+fn the_relay_finds_everything_in_the_ticket_and_the_hello() {
+    let rig = Rig::new();
+    let body = serde_json::json!({
+        "offer": offer("chromium"), "channels": ["main", "team-red"], "region": "eu-1",
+    });
+    let reply = join(&rig, &body.to_string());
+    assert_eq!(reply.relay, heartbeat().shard);
+    assert_eq!(reply.region, heartbeat().region);
+    assert_eq!(reply.expires_at, NOW_S + 60);
+    let ufrag = attribute(&reply.answer, "ice-ufrag");
+    let password = attribute(&reply.answer, "ice-pwd");
+    assert_eq!(password, ice_password(&shard_keys(), ufrag));
+    let ticket = Ticket::open(ufrag, &shard_keys(), BOOT, NOW_S + 60).expect("a ticket");
+    let (room, main) = (
+        "lobby".parse().expect("a name"),
+        "main".parse().expect("a name"),
+    );
+    let both = Permissions::SPEAK.with(Permissions::LISTEN);
+    let wanted = Ticket {
+        expires_at: u32::try_from(NOW_S + 60).expect("before 2106"),
+        session: reply.session.session,
+        player: secret().player_key(&claims().sub),
+        fingerprint: [
+            0xe1, 0x1c, 0x6c, 0x45, 0x64, 0x4f, 0x72, 0xd1, 0x29, 0xc3, 0x98, 0x5e, 0x1f, 0x02,
+            0x14, 0x65,
+        ],
+        room: RoomKey::of(&room),
+        channel: ChannelKey::of(&room, &main),
+        permissions: both,
+        opus_payload_type: 111,
+        red_payload_type: 63,
+        audio_level_id: 1,
+        slots: 4,
+    };
+    assert_eq!(ticket, wanted);
+    let hello = Hello::open(&reply.hello, &shard_keys(), BOOT).expect("a hello");
+    let team = "team-red".parse().expect("a name");
+    let wanted = Hello {
+        session: reply.session.session,
+        player: claims().sub,
+        name: "Ann".into(),
+        room,
+        channels: vec![
+            ChannelGrant {
+                channel: main,
+                permissions: both.0,
+            },
+            ChannelGrant {
+                channel: team,
+                permissions: Permissions::LISTEN.0,
+            },
+        ],
+        world: false,
+    };
+    assert_eq!(hello, wanted);
+}
+
+#[test]
+fn the_world_channel_needs_a_grant_of_the_region_and_the_policys_consent() {
+    let rig = Rig::new();
+    let world = |channel: &str, age| {
+        let mut claims = claims();
+        claims.profile.age = Some(age);
+        claims.grants.push(wire::claims::Grant {
+            room: "world".into(),
+            channels: vec![channel.into()],
+            permissions: vec![wire::claims::Permission::Listen],
+        });
+        let mut request = join_request(&join_body(&offer("chromium")));
+        request.authorization = bearer(&claims);
+        let reply: JoinReply = serde_json::from_slice(&rig.handle(request).body).expect("a reply");
+        Hello::open(&reply.hello, &shard_keys(), BOOT)
+            .expect("a hello")
+            .world
+    };
+    use wire::claims::Age;
+    assert!(world("eu-*", Age::Adult));
+    assert!(!world("us-1", Age::Adult), "another region");
+    assert!(!world("eu-1", Age::Child));
+}
+
+#[test]
+fn a_join_into_a_room_with_a_home_reads_two_items_and_writes_none() {
+    let rig = Rig::new();
+    let first = join(&rig, &join_body(&offer("firefox")));
+    let response = rig.join(&join_body(&offer("firefox")));
+    let share = share(&response);
+    assert_eq!(
+        (share.route.as_str(), share.outcome.as_str()),
+        ("join", "ok")
+    );
+    assert_eq!((share.store_reads, share.store_writes), (2, 0));
+    let second: JoinReply = serde_json::from_slice(&response.body).expect("a join reply");
+    assert_ne!(first.session, second.session);
+    assert!(
+        rig.posts.lock().expect("no panic").is_empty(),
+        "a join never talks to the relay"
+    );
+}
+
+#[test]
+fn a_player_without_a_name_is_shown_by_his_id() {
+    let rig = Rig::new();
+    for name in [None, Some(String::new())] {
+        let mut request = join_request(&join_body(&offer("aiortc")));
+        request.authorization = bearer(&wire::claims::Claims { name, ..claims() });
+        let response = rig.handle(request);
+        let reply: JoinReply = serde_json::from_slice(&response.body).expect("a join reply");
+        let hello = Hello::open(&reply.hello, &shard_keys(), BOOT).expect("a hello");
+        assert_eq!(hello.name, "player-1");
+    }
+}
+
+#[test]
+fn whip_gets_the_answer_and_the_session_s_address() {
+    let rig = Rig::new();
+    let mut request = join_request(&offer("gstreamer-whip"));
+    request.path = "/v1/rooms/lobby/whip".into();
+    request.content_type = Some("application/sdp".into());
+    let response = rig.handle(request);
+    assert_eq!(
+        response.status,
+        201,
+        "{}",
+        String::from_utf8_lossy(&response.body)
+    );
+    assert_eq!(response.header("content-type"), Some("application/sdp"));
+    let answer = std::str::from_utf8(&response.body).expect("text");
+    let ticket = Ticket::open(attribute(answer, "ice-ufrag"), &shard_keys(), BOOT, NOW_S);
+    let ticket = ticket.expect("a ticket");
+    assert_eq!(
+        (
+            ticket.slots,
+            ticket.opus_payload_type,
+            ticket.audio_level_id
+        ),
+        (0, 96, 0)
+    );
+    let session = ticket.session;
+    let location = format!("/v1/rooms/lobby/sessions/eu-1-a~{session}");
+    assert_eq!(response.header("location"), Some(location.as_str()));
+    let mut delete = join_request("");
+    (delete.method, delete.path) = ("DELETE".into(), location.replace('~', "%7E"));
+    assert_eq!(rig.handle(delete).status, 204);
+    assert_eq!(rig.posts.lock().expect("no panic").len(), 1);
+}
+
+fn leave(rig: &Rig, session: &str) -> (u16, String) {
+    let mut request = join_request("");
+    request.method = "DELETE".into();
+    request.path = format!("/v1/rooms/lobby/sessions/{session}");
+    let response = rig.handle(request);
+    (response.status, share(&response).outcome)
+}
+
+#[test]
+fn leaving_asks_the_relay_to_end_the_player_s_session() {
+    let rig = Rig::new();
+    assert_eq!(leave(&rig, "eu-1-a~0011223344556677"), (204, "ok".into()));
+    let posts = rig.posts.lock().expect("no panic");
+    let [(url, shard, sealed)] = posts.as_slice() else {
+        panic!("one message: {posts:?}")
+    };
+    assert_eq!(url, "http://192.0.2.1:7411/v1/control");
+    assert_eq!(*shard, heartbeat().shard);
+    let message = ControlMessage::open(sealed, &shard_keys(), BOOT).expect("a message");
+    assert_eq!(message.at_ms, rig::NOW_MS);
+    let command = ControlCommand::End {
+        session: SessionId([0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77]),
+        player: secret().player_key(&claims().sub),
+        reason: EndReason::Left,
+    };
+    assert_eq!(message.command, command);
+}
+
+#[test]
+fn leaving_succeeds_whatever_the_relay_says() {
+    let mut rig = Rig::new();
+    rig.relay_answers = Err(edge::ports::Unreachable);
+    assert_eq!(
+        leave(&rig, "eu-1-a~0011223344556677"),
+        (204, "relay-silent".into())
+    );
+    rig.relay_answers = Ok(404);
+    assert_eq!(
+        leave(&rig, "eu-1-a~0011223344556677"),
+        (204, "relay-refused".into())
+    );
+    assert_eq!(
+        leave(&rig, "gone~0011223344556677"),
+        (204, "relay-unknown".into())
+    );
+}
+
+#[test]
+fn on_send_ports_the_whole_function_is_send() {
+    fn assert_send<T: Send>(_: &T) {}
+    let rig = Rig::new();
+    let future = pin!(signalling::handle(&rig, join_request("{}")));
+    assert_send(&future);
+}

@@ -1,0 +1,31 @@
+//! The core on a virtual clock: one program, because each would link str0m again.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failure in a helper is a failure of its test"
+)]
+
+mod common;
+
+#[path = "a-full-shard-refuses.rs"]
+mod a_full_shard_refuses;
+#[path = "admission-needs-proof.rs"]
+mod admission_needs_proof;
+#[path = "both-dtls-versions-connect.rs"]
+mod both_dtls_versions_connect;
+#[path = "clients-come-and-go.rs"]
+mod clients_come_and_go;
+#[path = "forwarding-allocates-nothing.rs"]
+mod forwarding_allocates_nothing;
+#[path = "pushed-messages-arrive.rs"]
+mod pushed_messages_arrive;
+#[path = "red-passes-through.rs"]
+mod red_passes_through;
+#[path = "two-people-talk.rs"]
+mod two_people_talk;
+#[path = "voice-is-opened-once.rs"]
+mod voice_is_opened_once;
+#[path = "voice-is-sealed-for-each.rs"]
+mod voice_is_sealed_for_each;
+#[path = "voice-over-tcp.rs"]
+mod voice_over_tcp;

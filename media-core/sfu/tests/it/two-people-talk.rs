@@ -1,0 +1,224 @@
+//! Voice from one participant reaches the others, and only those who should hear it.
+
+use std::collections::BTreeSet;
+
+use crate::common::{self, Want, World};
+use sfu::DropReason;
+
+fn rooms(wants: &[(&'static str, &'static str)]) -> World {
+    let wants: Vec<Want> = wants
+        .iter()
+        .map(|&(room, channels)| Want {
+            room,
+            channels,
+            ..Want::default()
+        })
+        .collect();
+    let mut world = World::new(&wants);
+    world.start_all();
+    world.run_until("everybody is welcome", |w| {
+        w.clients.iter().all(|c| c.was_told("welcome"))
+    });
+    world
+}
+
+#[test]
+fn each_hears_the_other_and_not_himself() {
+    let mut world = rooms(&[("room", "main"), ("room", "main")]);
+    for client in &mut world.clients {
+        client.level = Some(-20);
+    }
+    world.run_ms(2000);
+    assert_eq!(world.clients[0].voices(), BTreeSet::from([2]));
+    assert_eq!(world.clients[1].voices(), BTreeSet::from([1]));
+    let heard = world.clients[0].heard.len();
+    assert!(
+        (95..=101).contains(&heard),
+        "2 s are 100 packets, heard {heard}"
+    );
+}
+
+#[test]
+fn slots_have_continuous_numbers_and_forward_times_across_speakers() {
+    let mut world = rooms(&[("room", "main"); 3]);
+    // One slot and two speakers who take turns.
+    for turn in 0..6 {
+        world.clients[turn % 2].level = Some(-20);
+        world.run_ms(300);
+        world.clients[turn % 2].level = None;
+        world.run_ms(500);
+    }
+    let listener = &world.clients[2];
+    assert_eq!(listener.voices(), BTreeSet::from([1, 2]));
+    for slot in 0..2 {
+        let heard = listener.heard_in(slot);
+        assert!(heard.len() >= 40, "each speaker keeps his slot");
+        for pair in heard.windows(2) {
+            assert_eq!(pair[1].0, pair[0].0 + 1, "no gap between talk spurts");
+            assert!(
+                pair[1].1.wrapping_sub(pair[0].1) as i32 > 0,
+                "time goes forward"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_slot_is_taken_over_from_the_one_who_is_silent_longest() {
+    let mut world = World::new(&[
+        Want {
+            slots: 1,
+            ..Want::default()
+        },
+        Want::default(),
+        Want::default(),
+        Want::default(),
+    ]);
+    world.start_all();
+    world.run_until("welcome", |w| {
+        w.clients.iter().all(|c| c.was_told("welcome"))
+    });
+    world.clients[1].level = Some(-20);
+    world.run_ms(200);
+    world.clients[2].level = Some(-20);
+    world.run_ms(200);
+    assert_eq!(
+        world.clients[0].voices(),
+        BTreeSet::from([2]),
+        "the only slot is in use"
+    );
+    assert!(world.sfu.stats().dropped(DropReason::NoSlot) > 0);
+    world.clients[1].level = None;
+    world.run_ms(1000);
+    assert_eq!(world.clients[0].voices(), BTreeSet::from([2, 3]));
+    let heard = world.clients[0].heard_in(0);
+    for pair in heard.windows(2) {
+        assert_eq!(
+            pair[1].0,
+            pair[0].0 + 1,
+            "a change of speaker leaves no gap"
+        );
+        assert!(
+            pair[1].1.wrapping_sub(pair[0].1) as i32 >= 960,
+            "one packet at least"
+        );
+    }
+    let markers = world.clients[0]
+        .heard
+        .iter()
+        .filter(|p| p.header.marker)
+        .count();
+    assert_eq!(markers, 2, "each talk spurt starts with the marker");
+    assert!(world.clients[0].was_told("slots [(0, Some(2))]"));
+    assert!(world.clients[0].was_told("slots [(0, Some(3))]"));
+}
+
+#[test]
+fn rooms_and_channels_keep_apart() {
+    let mut world = rooms(&[
+        ("a", "main"),
+        ("a", "main"),
+        ("b", "main"),
+        ("a", "red"),
+        ("a", "red,main"),
+    ]);
+    world.clients[0].level = Some(-20);
+    world.clients[3].level = Some(-20);
+    world.run_ms(500);
+    let voices: Vec<_> = world.clients.iter().map(common::Client::voices).collect();
+    let expected = [vec![], vec![1], vec![], vec![], vec![1, 4]];
+    assert_eq!(voices, expected.map(BTreeSet::from_iter));
+}
+
+#[test]
+fn silence_is_not_sent() {
+    let mut world = rooms(&[("room", "main"); 2]);
+    world.clients[0].level = Some(-90);
+    world.run_ms(1000);
+    assert!(world.clients[1].heard.is_empty());
+    assert!(world.sfu.stats().dropped(DropReason::Silence) >= 49);
+    assert!(!world.clients[1].was_told("speaking"));
+    world.clients[0].level = Some(-30);
+    world.run_ms(200);
+    assert!(world.clients[1].was_told("speaking [1] []"));
+    world.clients[0].level = Some(-90);
+    world.run_ms(1000);
+    assert!(world.clients[1].was_told("speaking [] [1]"));
+}
+
+#[test]
+fn mute_and_deafen_are_enforced() {
+    let mut world = rooms(&[("room", "main"); 2]);
+    world.clients[0].level = Some(-20);
+    world.run_ms(200);
+    world.clients[0].say("state 1 0");
+    world.run_ms(200);
+    let before = world.clients[1].heard.len();
+    world.run_ms(500);
+    assert_eq!(
+        world.clients[1].heard.len(),
+        before,
+        "a muted speaker is silent"
+    );
+    assert!(world.clients[1].was_told("roster joined: left:[] changed:1=player1/muted"));
+    world.clients[0].say("state 0 0");
+    world.run_ms(300);
+    let unmuted = world.clients[1].heard.len();
+    assert!(unmuted > before);
+    world.clients[1].say("state 0 1");
+    world.run_ms(200);
+    let deafened = world.clients[1].heard.len();
+    world.run_ms(500);
+    assert_eq!(
+        world.clients[1].heard.len(),
+        deafened,
+        "a deafened listener gets nothing"
+    );
+    world.clients[1].say("state 0 0");
+    world.run_ms(300);
+    let numbers = world.clients[1].heard_in(0);
+    assert!(numbers.len() > deafened);
+    assert!(
+        numbers.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1),
+        "no loss is made up"
+    );
+}
+
+#[test]
+fn the_source_of_a_microphone_may_change() {
+    let mut world = rooms(&[("room", "main"); 2]);
+    world.clients[0].level = Some(-20);
+    world.run_ms(500);
+    world.clients[0].change_source(4242);
+    world.clients[0].seq = 30_000;
+    world.run_ms(500);
+    let heard = world.clients[1].heard_in(0);
+    assert!(heard.len() > 45, "heard {}", heard.len());
+    assert!(heard.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1));
+    assert!(
+        heard
+            .windows(2)
+            .all(|pair| pair[1].1.wrapping_sub(pair[0].1) as i32 > 0)
+    );
+}
+
+#[test]
+fn a_session_without_hello_still_has_voice() {
+    let whip = Want {
+        hello: false,
+        slots: 0,
+        ..Want::default()
+    };
+    let mut world = World::new(&[whip, Want::default()]);
+    world.start_all();
+    world.run_until("welcome", |w| {
+        w.clients[1].was_told("welcome") && w.clients[0].connected
+    });
+    world.clients[0].level = Some(-20);
+    world.run_ms(300);
+    assert_eq!(world.clients[1].voices(), BTreeSet::from([1]));
+    assert!(
+        world.clients[1].messages.iter().any(|m| m.contains("1=?")),
+        "nameless in the roster"
+    );
+}

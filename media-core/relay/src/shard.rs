@@ -27,6 +27,9 @@ use crate::streams::Streams;
 /// Longest wait of a turn, so that health can tell an idle loop from a stuck one.
 const WAIT_MAX: Duration = Duration::from_millis(200);
 
+/// Of the shard's thread: some nine times the share of a usual one, and woken before it.
+const NICE: i32 = -10;
+
 /// Time between two publications of the shard's figures.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -173,6 +176,7 @@ impl ShardLoop {
     /// When a socket or the poller fails for good.
     pub(crate) fn run(mut self) -> io::Result<()> {
         self.handle.note_start(clock::now());
+        self.go_first();
         loop {
             let began = clock::now();
             self.receive()?;
@@ -193,6 +197,18 @@ impl ShardLoop {
                 return Ok(());
             }
             self.poller.wait(Some(self.wait(ended)))?;
+        }
+    }
+
+    /// Voice does not wait for what else the machine does: heartbeats, logs, a relay that starts.
+    fn go_first(&self) {
+        let shard = &self.handle.id;
+        match udp::set_thread_nice(NICE) {
+            Ok(()) => tracing::debug!(%shard, nice = NICE, "the shard goes before others"),
+            Err(error) => {
+                let kind = error.kind();
+                tracing::info!(%shard, %kind, nice = NICE, "the shard waits its turn like others");
+            }
         }
     }
 

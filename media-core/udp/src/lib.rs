@@ -10,6 +10,7 @@
 //! - [`Poller`] and [`Waker`]: epoll with a timeout in nanoseconds, woken by other threads.
 //! - [`tune_tcp`], [`tcp_unsent_bytes`]: for the few who reach a relay by TCP only.
 //! - [`thread_cpu_time`]: what the calling thread has cost so far.
+//! - [`set_thread_nice`]: whose turn it is, where there are fewer cores than threads.
 //! - [`raise_descriptor_limit`]: as many connections as the system allows.
 //!
 //! Order of calls, once per turn of a loop: [`Poller::wait`], then [`Socket::recv`] until it
@@ -27,7 +28,7 @@ mod socket;
 mod tcp;
 mod transmit;
 
-pub use cpu::thread_cpu_time;
+pub use cpu::{set_thread_nice, thread_cpu_time};
 pub use limit::raise_descriptor_limit;
 pub use poll::{Poller, Waker};
 pub use recv::{Datagram, RecvBatch, RecvStats};

@@ -2,6 +2,7 @@ use wire::routes::{HEARTBEAT, JOIN};
 
 use super::*;
 use crate::store::{Key, Store};
+use crate::testing::calls::share;
 use crate::testing::{MemoryStore, schedule::block_on};
 
 fn request(method: &str, path: &str) -> Request {
@@ -23,10 +24,6 @@ fn run(request: &Request) -> Response {
             Ok(Response::json(200, &call.parameters).with("x-route", call.route.name))
         },
     ))
-}
-
-fn share(response: &Response) -> FunctionShare {
-    serde_json::from_str(response.header(SHARE_HEADER).unwrap()).unwrap()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! For tests of this and other crates: the in-memory store, the suite that every store passes,
-//! a scheduler that interleaves tasks by a seed, and ports with fixed answers.
+//! a scheduler that interleaves tasks by a seed, ports with fixed answers, and calls.
 
+pub mod calls;
 pub mod conformance;
 mod faults;
 mod fixed;

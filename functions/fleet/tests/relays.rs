@@ -5,9 +5,10 @@
 use edge::directory;
 use edge::http::{Request, Response};
 use edge::ports::{Clock, Storage, VariableFault, Variables};
+use edge::testing::calls::{bearer, read};
 use edge::testing::schedule::block_on;
 use edge::testing::{FixedVariables, MemoryStore};
-use edge::token::{SigningKey, sign};
+use edge::token::SigningKey;
 use wire::BootId;
 use wire::claims::{Claims, Role};
 use wire::fleet::{
@@ -71,7 +72,7 @@ fn token(role: Option<Role>) -> String {
         role,
         grants: vec![],
     };
-    format!("Bearer {}", sign(&claims, &SigningKey::new([1; 32]), "dev"))
+    bearer(&claims, &SigningKey::new([1; 32]))
 }
 
 fn heartbeat() -> Heartbeat {
@@ -108,16 +109,6 @@ fn beat_request(heartbeat: &Heartbeat) -> Request {
         content_type: Some("application/json".into()),
         body,
     }
-}
-
-fn read<T: serde::de::DeserializeOwned>(response: &Response) -> T {
-    assert_eq!(
-        response.status,
-        200,
-        "{}",
-        String::from_utf8_lossy(&response.body)
-    );
-    serde_json::from_slice(&response.body).unwrap()
 }
 
 #[test]

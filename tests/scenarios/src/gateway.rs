@@ -10,15 +10,14 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result, anyhow};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use wire::routes::ROUTES;
 
 use crate::hosts::functions;
+use crate::http::serve;
 use crate::tokens::unix_ms;
 
 /// Time that an invocation is given.
@@ -66,22 +65,13 @@ impl Gateway {
             next_id: Arc::default(),
         };
         let served = gateway.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let gateway = served.clone();
-                let service = service_fn(move |request| gateway.clone().serve(request));
-                // Without this, small replies wait for an acknowledgement.
-                let _ = stream.set_nodelay(true);
-                let connection = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service);
-                // A function that ends breaks its connection.
-                tokio::spawn(async move { drop(connection.await) });
-            }
-        });
+        tokio::spawn(serve(listener, move |request| {
+            served.clone().answer(request)
+        }));
         Ok(gateway)
     }
 
-    async fn serve(self, request: Request<Incoming>) -> Result<Reply, Infallible> {
+    async fn answer(self, request: Request<Incoming>) -> Result<Reply, Infallible> {
         let answered = match request.uri().path().strip_prefix("/.rt/") {
             Some(rest) => {
                 let rest = rest.to_owned();

@@ -1,13 +1,18 @@
-//! Plain HTTP requests.
+//! Plain HTTP requests, and answers to them.
+
+use std::error::Error;
 
 use anyhow::{Context, Result};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
-use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
 
 /// A client with a pool of connections.
 #[derive(Clone)]
@@ -113,5 +118,23 @@ impl Reply {
                 .to_owned()
         };
         problem.map(name).unwrap_or_default()
+    }
+}
+
+/// Answers what comes to `listener` until it is dropped; an error of `answer` breaks a connection.
+pub async fn serve<R, E>(
+    listener: TcpListener,
+    answer: impl Fn(Request<Incoming>) -> R + Clone + Send + 'static,
+) where
+    R: Future<Output = Result<Response<Full<Bytes>>, E>> + Send + 'static,
+    E: Into<Box<dyn Error + Send + Sync>> + 'static,
+{
+    while let Ok((stream, _)) = listener.accept().await {
+        // Without this, small replies wait for an acknowledgement.
+        let _ = stream.set_nodelay(true);
+        let connection = http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), service_fn(answer.clone()));
+        // Whoever is at the other end hears of its end.
+        tokio::spawn(async move { drop(connection.await) });
     }
 }

@@ -7,13 +7,14 @@ use std::time::Duration;
 use anyhow::Result;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
+
+use crate::http::serve;
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,18 +74,9 @@ impl Proxy {
             client: Client::builder(TokioExecutor::new()).build_http(),
         };
         let served = proxy.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let proxy = served.clone();
-                let service = service_fn(move |request| proxy.clone().serve(request));
-                // Without this, small replies wait for an acknowledgement.
-                let _ = stream.set_nodelay(true);
-                let connection = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service);
-                // An error is what `Break` makes.
-                tokio::spawn(async move { drop(connection.await) });
-            }
-        });
+        tokio::spawn(serve(listener, move |request| {
+            served.clone().answer(request)
+        }));
         Ok(proxy)
     }
 
@@ -116,7 +108,7 @@ impl Proxy {
         *lock(&self.busy)
     }
 
-    async fn serve(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Broken> {
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Broken> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
         let target = head.headers.get("x-amz-target");

@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result, ensure};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use wire::BootId;
@@ -17,7 +15,7 @@ use wire::fleet::{
 };
 use wire::keys::ShardKeys;
 
-use crate::http::Reply;
+use crate::http::{Reply, serve};
 use crate::target::Target;
 use crate::tokens::unix_ms;
 
@@ -62,7 +60,7 @@ impl Shard {
                 .subkeys()
         };
         let commands = Arc::default();
-        let server = tokio::spawn(serve(
+        let server = tokio::spawn(listen(
             listener,
             keys(),
             heartbeat.boot,
@@ -126,32 +124,26 @@ impl Drop for Shard {
     }
 }
 
-async fn serve(
+async fn listen(
     listener: TcpListener,
     keys: ShardKeys,
     boot: BootId,
     commands: Arc<Mutex<Vec<ControlCommand>>>,
 ) {
     let keys = Arc::new(keys);
-    while let Ok((stream, _)) = listener.accept().await {
+    let answer = move |request| {
         let (keys, commands) = (Arc::clone(&keys), Arc::clone(&commands));
-        let service = service_fn(move |request| {
-            let (keys, commands) = (Arc::clone(&keys), Arc::clone(&commands));
-            async move {
-                let told = told(request, &keys, boot).await;
-                let status = if told.is_ok() { 204 } else { 403 };
-                let mut commands = commands.lock().expect("no holder of this lock panics");
-                commands.extend(told);
-                Response::builder()
-                    .status(status)
-                    .body(Full::new(Bytes::new()))
-            }
-        });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .serve_connection(TokioIo::new(stream), service);
-        // A client that goes away is not our concern.
-        tokio::spawn(async move { drop(connection.await) });
-    }
+        async move {
+            let told = told(request, &keys, boot).await;
+            let status = if told.is_ok() { 204 } else { 403 };
+            let mut commands = commands.lock().expect("no holder of this lock panics");
+            commands.extend(told);
+            Response::builder()
+                .status(status)
+                .body(Full::new(Bytes::new()))
+        }
+    };
+    serve(listener, answer).await;
 }
 
 async fn told(

@@ -10,13 +10,12 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use e2e::http::serve;
 use e2e::service::{REGION, manifest};
 use edge::token::SigningKey;
 use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::service::service_fn;
+use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
 use scenarios::programs;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -35,7 +34,7 @@ async fn main() -> Result<()> {
     let control = format!("http://{}", listener.local_addr()?);
     let ready = serde_json::json!({"EDGE_URL": rig.edge_url, "RIG_CONTROL": control});
     print_line(&ready.to_string());
-    let serving = tokio::spawn(serve(listener, Arc::clone(&rig)));
+    let serving = tokio::spawn(take_orders(listener, Arc::clone(&rig)));
     let mut rest = Vec::new();
     tokio::io::stdin().read_to_end(&mut rest).await?;
     serving.abort();
@@ -121,29 +120,25 @@ impl Rig {
     }
 }
 
-async fn serve(listener: TcpListener, rig: Arc<Rig>) {
-    while let Ok((stream, _)) = listener.accept().await {
+async fn take_orders(listener: TcpListener, rig: Arc<Rig>) {
+    let answer = move |request: Request<Incoming>| {
         let rig = Arc::clone(&rig);
-        let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-            let rig = Arc::clone(&rig);
-            async move {
-                let done = match request.uri().path() {
-                    "/kill-relay" => rig.kill_relay().await,
-                    "/start-relay" => rig.start_relay().await,
-                    path => Err(anyhow::anyhow!("{path} is not an order of this rig")),
-                };
-                let (status, text) = match done {
-                    Ok(()) => (StatusCode::NO_CONTENT, String::new()),
-                    Err(error) => (StatusCode::CONFLICT, format!("{error:#}\n")),
-                };
-                Response::builder()
-                    .status(status)
-                    .body(Full::new(Bytes::from(text)))
-            }
-        });
-        let connection = hyper::server::conn::http1::Builder::new();
-        tokio::spawn(connection.serve_connection(TokioIo::new(stream), service));
-    }
+        async move {
+            let done = match request.uri().path() {
+                "/kill-relay" => rig.kill_relay().await,
+                "/start-relay" => rig.start_relay().await,
+                path => Err(anyhow::anyhow!("{path} is not an order of this rig")),
+            };
+            let (status, text) = match done {
+                Ok(()) => (StatusCode::NO_CONTENT, String::new()),
+                Err(error) => (StatusCode::CONFLICT, format!("{error:#}\n")),
+            };
+            Response::builder()
+                .status(status)
+                .body(Full::new(Bytes::from(text)))
+        }
+    };
+    serve(listener, answer).await;
 }
 
 /// A program that was built beside this one.

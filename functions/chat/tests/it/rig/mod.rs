@@ -12,17 +12,16 @@ use edge::ports::{
     Clock, Entropy, RelayLink, Storage, Timer, Unreachable, VariableFault, Variables,
 };
 use edge::testing::schedule::{block_on, yield_now};
-use edge::testing::{FaultyStore, FixedVariables, MemoryStore};
-use edge::token::{SigningKey, sign};
-use serde::de::DeserializeOwned;
+use edge::testing::{FaultyStore, FixedVariables, MemoryStore, calls};
+use edge::token::SigningKey;
 use serde_json::{Value, json};
 use wire::claims::{Claims, Grant, Permission, Profile};
 use wire::control::{ControlCommand, ControlMessage, PushTarget};
 use wire::fleet::{Heartbeat, Load, ShardState};
 use wire::keys::FleetSecret;
-use wire::problem::{Problem, TYPE_BASE};
-use wire::record::{FunctionShare, SHARE_HEADER};
 use wire::{BootId, ShardId};
+
+pub use edge::testing::calls::{problem, read, share};
 
 pub const NOW_MS: u64 = 1_700_000_000_000;
 pub const ROOM: &str = "room~lobby~main";
@@ -165,45 +164,7 @@ pub fn claims(player: &str) -> Claims {
 }
 
 pub fn request(claims: &Claims, method: &str, path: &str, body: Value) -> Request {
-    let (path, query) = path
-        .split_once('?')
-        .map_or((path, None), |(p, q)| (p, Some(q)));
-    let has_body = body != Value::Null;
-    Request {
-        method: method.into(),
-        path: path.into(),
-        query: query.map(str::to_owned),
-        authorization: Some(format!("Bearer {}", sign(claims, &signing_key(), "dev"))),
-        content_type: has_body.then(|| "application/json".into()),
-        body: if has_body {
-            body.to_string().into_bytes()
-        } else {
-            Vec::new()
-        },
-    }
-}
-
-#[track_caller]
-pub fn read<T: DeserializeOwned>(response: &Response) -> T {
-    assert!(
-        response.status < 300,
-        "{}",
-        String::from_utf8_lossy(&response.body)
-    );
-    serde_json::from_slice(&response.body).unwrap()
-}
-
-/// The problem's name; empty when the response is none.
-pub fn problem(response: &Response) -> String {
-    if response.header("content-type") != Some("application/problem+json") {
-        return String::new();
-    }
-    let problem: Problem = serde_json::from_slice(&response.body).unwrap();
-    problem.type_uri.strip_prefix(TYPE_BASE).unwrap().to_owned()
-}
-
-pub fn share(response: &Response) -> FunctionShare {
-    serde_json::from_str(response.header(SHARE_HEADER).unwrap()).unwrap()
+    calls::request(calls::bearer(claims, &signing_key()), method, path, &body)
 }
 
 impl Storage for Rig {

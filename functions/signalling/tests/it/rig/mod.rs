@@ -9,14 +9,15 @@ use edge::directory;
 use edge::http::{Request, Response};
 use edge::ports::{Clock, Entropy, RelayLink, Storage, Unreachable, VariableFault, Variables};
 use edge::testing::schedule::block_on;
-use edge::testing::{CountingEntropy, FixedVariables, MemoryStore};
-use edge::token::{SigningKey, sign};
+use edge::testing::{CountingEntropy, FixedVariables, MemoryStore, calls};
+use edge::token::SigningKey;
 use wire::claims::{Claims, Grant, Permission};
 use wire::fleet::{Candidate, Heartbeat, Load, ShardState, Transport};
 use wire::keys::{FleetSecret, ShardKeys};
 use wire::problem::Problem;
-use wire::record::{FunctionShare, SHARE_HEADER};
 use wire::{BootId, ShardId};
+
+pub use edge::testing::calls::share;
 
 pub const NOW_MS: u64 = 1_700_000_000_000;
 pub const NOW_S: u64 = NOW_MS / 1000;
@@ -140,7 +141,7 @@ pub fn claims() -> Claims {
 }
 
 pub fn bearer(claims: &Claims) -> Option<String> {
-    Some(format!("Bearer {}", sign(claims, &signing_key(), "dev")))
+    Some(calls::bearer(claims, &signing_key()))
 }
 
 pub fn join_request(body: &str) -> Request {
@@ -169,10 +170,6 @@ pub fn problem(response: &Response) -> Problem {
         Some("application/problem+json")
     );
     serde_json::from_slice(&response.body).unwrap()
-}
-
-pub fn share(response: &Response) -> FunctionShare {
-    serde_json::from_str(response.header(SHARE_HEADER).unwrap()).unwrap()
 }
 
 impl Storage for Rig {

@@ -5,10 +5,11 @@
 use edge::directory;
 use edge::http::{Request, Response};
 use edge::ports::{Clock, Storage, VariableFault, Variables};
-use edge::testing::calls::{bearer, read};
 use edge::testing::schedule::block_on;
-use edge::testing::{FixedVariables, MemoryStore};
+use edge::testing::{FixedVariables, MemoryStore, calls};
 use edge::token::SigningKey;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use wire::BootId;
 use wire::claims::{Claims, Role};
 use wire::fleet::{
@@ -46,16 +47,10 @@ impl Rig {
     }
 
     fn operator(&self, method: &str, path: &str, body: &str) -> Response {
-        let (path, query) = path
-            .split_once('?')
-            .map_or((path, None), |(p, q)| (p, Some(q)));
+        let request = calls::request(token(Some(Role::Operator)), method, path, &Value::Null);
         self.handle(Request {
-            method: method.into(),
-            path: path.into(),
-            query: query.map(str::to_owned),
-            authorization: Some(token(Some(Role::Operator))),
-            content_type: None,
             body: body.into(),
+            ..request
         })
     }
 }
@@ -72,7 +67,7 @@ fn token(role: Option<Role>) -> String {
         role,
         grants: vec![],
     };
-    bearer(&claims, &SigningKey::new([1; 32]))
+    calls::bearer(&claims, &SigningKey::new([1; 32]))
 }
 
 fn heartbeat() -> Heartbeat {
@@ -109,6 +104,12 @@ fn beat_request(heartbeat: &Heartbeat) -> Request {
         content_type: Some("application/json".into()),
         body,
     }
+}
+
+#[track_caller]
+fn read<T: DeserializeOwned>(response: &Response) -> T {
+    assert_eq!(response.status, 200, "{}", calls::text(response));
+    calls::read(response)
 }
 
 #[test]

@@ -4,11 +4,12 @@
 //! every field has a default. The schema says `object`, and a client that sends an array has a bug
 //! that it should be told of; so [`read`] takes arrays for lists only.
 
+use std::fmt;
+
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess,
     Visitor,
 };
-use std::fmt;
 
 /// Reads one JSON value; structs are read from objects alone, at every depth.
 ///
@@ -184,11 +185,13 @@ impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for Strict<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
     use super::*;
     use crate::chat::ChannelSettings;
     use crate::matching::{TicketPlayer, TicketRequest};
-    use serde::Deserialize;
-    use std::collections::BTreeMap;
 
     #[derive(Debug, Default, PartialEq, Deserialize)]
     #[serde(default)]

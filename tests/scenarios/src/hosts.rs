@@ -88,6 +88,14 @@ fn target(base: String, secrets: Secrets) -> Target {
 /// # Errors
 /// When the program or a component has not been built.
 pub async fn edge_host() -> Result<Host> {
+    edge_host_with(&programs::compiled_components()?).await
+}
+
+/// As [`edge_host`], with the compiled components that are in `cache`; the others go there.
+///
+/// # Errors
+/// As those of [`edge_host`].
+pub async fn edge_host_with(cache: &Path) -> Result<Host> {
     let (secrets, state) = (Secrets::generate(), TempDir::new()?);
     let program = match std::env::var_os("EDGE_HOST") {
         Some(path) => path.into(),
@@ -101,7 +109,7 @@ pub async fn edge_host() -> Result<Host> {
         .args(["--listen", "127.0.0.1:0", "--state-dir"])
         .arg(state.path())
         .arg("--cache-dir")
-        .arg(programs::compiled_components()?)
+        .arg(cache)
         .envs(spin_variables(&secrets))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -76,7 +76,6 @@ fn what_is_no_rule_set_is_refused() {
 }
 
 /// What `cargo xtask flexmatch` runs, on a file of tests/golden.
-#[expect(clippy::unwrap_used, reason = "a helper of tests")]
 fn printed(file: &str, mode: &str) -> Output {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
     let mut command = Command::new(env!("CARGO_BIN_EXE_flexmatch"));

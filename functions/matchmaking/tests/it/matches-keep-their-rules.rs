@@ -61,7 +61,6 @@ proptest! {
 
 /// With all tickets overdue: whether some of those that still wait are a match, each of them in no
 /// team or in any.
-#[expect(clippy::unwrap_used, reason = "a helper of tests")]
 fn assert_no_match_is_missed(document: &Value, mut tickets: Vec<Ticket>, world: &World) {
     for ticket in &mut tickets {
         ticket.since_ms -= 120_000;

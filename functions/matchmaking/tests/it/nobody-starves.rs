@@ -24,7 +24,6 @@ fn world() -> World {
 
 /// Whether single players among `others` fill a match with `ticket`: the first that fit, team by
 /// team, in any region.
-#[expect(clippy::unwrap_used, reason = "a helper of tests")]
 fn singles_suffice(rules: &Value, ticket: &Ticket, others: &[&Ticket], world: &World) -> bool {
     let mut loose = rules.clone();
     // While it grows a match need not be full, nor have its healers yet.

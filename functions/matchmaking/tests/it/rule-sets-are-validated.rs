@@ -6,7 +6,6 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// A name, and a rule set that differs from a good one by one mistake.
-#[expect(clippy::unwrap_used, reason = "a helper of tests")]
 fn mistakes() -> Vec<(&'static str, Value)> {
     let with = |change: fn(&mut Value)| {
         let mut document = sets::roles();

@@ -19,6 +19,7 @@ use scenarios::shard::Shard;
 use scenarios::target::Target;
 use scenarios::tokens::Secrets;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::sync::mpsc;
 use wire::record::InvocationRecord;
 
@@ -232,8 +233,9 @@ impl Lambda {
 async fn cold_edge_host() -> Result<Vec<f64>> {
     let mut took = Vec::new();
     for _ in 0..COLD_STARTS / 5 {
+        let cache = TempDir::new()?;
         let started = now();
-        let host = hosts::edge_host().await?;
+        let host = hosts::edge_host_with(cache.path()).await?;
         Shard::start(&host.target, "bench-0", "dev").await?;
         took.push(started.elapsed().as_secs_f64() * 1e3);
     }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use wire::ShardId;
 
 use crate::dynamo::{DynamoStore, Table};
+use crate::parameter_store::ParameterStore;
 use crate::permissions::Permissions;
 use crate::relays::Relays;
 use crate::variables::Parameters;
@@ -65,9 +66,9 @@ impl Environment {
             name: required(TABLE)?,
             actions: permissions.table.clone(),
         };
-        let ssm = aws_sdk_ssm::Client::new(&config);
         let path = required(PARAMETERS)?;
-        let parameters = Parameters::new(ssm, &path, permissions, environment);
+        let store = ParameterStore::new(config)?;
+        let parameters = Parameters::new(store, &path, permissions, environment);
         let outbound = permissions.outbound.as_deref();
         let hosts = outbound.and_then(|name| parameters.setting(name));
         let relays = Relays::new(hosts.unwrap_or_default())?;

@@ -10,6 +10,7 @@ pub mod dynamo;
 mod event;
 pub mod host;
 mod log;
+mod parameter_store;
 pub mod permissions;
 mod record;
 mod relays;

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use aws_sdk_ssm::Client;
-use aws_sdk_ssm::error::{ProvideErrorMetadata as _, SdkError};
 use edge::ports::VariableFault;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::log;
+use crate::parameter_store::{Fault, ParameterStore};
 use crate::permissions::Permissions;
 
 /// What comes before the upper-case name of a setting in the environment, as in
@@ -34,7 +33,7 @@ const READING_LIMIT: Duration = Duration::from_secs(4);
 
 /// The variables that a function's permissions list.
 pub(crate) struct Parameters {
-    client: Client,
+    store: ParameterStore,
     /// Path of the parameters, with a slash at its end.
     path: String,
     /// Names of the secrets.
@@ -70,7 +69,7 @@ impl fmt::Debug for Parameters {
 
 impl Parameters {
     pub(crate) fn new(
-        client: Client,
+        store: ParameterStore,
         path: &str,
         permissions: &Permissions,
         environment: impl Fn(&str) -> Option<String>,
@@ -80,7 +79,7 @@ impl Parameters {
             (name.clone(), environment(&variable))
         };
         Self {
-            client,
+            store,
             path: format!("{}/", path.trim_end_matches('/')),
             secrets: permissions.secrets.clone(),
             settings: permissions.settings.iter().map(setting).collect(),
@@ -161,33 +160,19 @@ impl Parameters {
         &self,
         limit: Duration,
     ) -> Result<BTreeMap<String, String>, (VariableFault, String)> {
-        let names = self
-            .secrets
-            .iter()
-            .map(|name| format!("{}{name}", self.path));
-        let sent = self
-            .client
-            .get_parameters()
-            .set_names(Some(names.collect()))
-            .with_decryption(true)
-            .send();
-        let unavailable = |why: &str| (VariableFault::Unavailable, why.to_owned());
-        let output = tokio::time::timeout(limit, Box::pin(sent)).await;
-        let output = output.map_err(|_| unavailable("no answer in time"))?;
-        let output = output.map_err(|error| match (&error, error.code()) {
-            (SdkError::ServiceError(failed), Some(code)) => {
-                let is_ours = failed.raw().status().is_client_error();
-                match is_ours && !code.contains("Throttl") {
-                    true => (VariableFault::Refused, code.to_owned()),
-                    false => unavailable(code),
-                }
-            }
-            _ => unavailable("no answer"),
+        let names = self.secrets.iter();
+        let names: Vec<String> = names.map(|name| format!("{}{name}", self.path)).collect();
+        let sent = Box::pin(self.store.parameters(&names));
+        let sent = tokio::time::timeout(limit, sent).await;
+        let sent = sent.unwrap_or_else(|_| Err(Fault::Unavailable("no answer in time".to_owned())));
+        let values = sent.map_err(|fault| match fault {
+            Fault::Refused(why) => (VariableFault::Refused, why),
+            Fault::Unavailable(why) => (VariableFault::Unavailable, why),
         })?;
         // Those that do not exist are left out, which the function tells as misconfigured.
-        let pairs = output.parameters().iter().filter_map(|parameter| {
-            let name = parameter.name()?.strip_prefix(&self.path)?;
-            Some((name.to_owned(), parameter.value()?.to_owned()))
+        let pairs = values.0.into_iter().filter_map(|(name, value)| {
+            let name = name.strip_prefix(&self.path)?;
+            Some((name.to_owned(), value))
         });
         Ok(pairs.collect())
     }

@@ -19,7 +19,7 @@ impl Rig {
     async fn start() -> Self {
         let moto = Moto::start().await.unwrap();
         let proxy = Proxy::start(moto.url()).await.unwrap();
-        let credentials = aws_sdk_ssm::config::Credentials::new("t", "t", None, None, "test");
+        let credentials = aws_credential_types::Credentials::new("t", "t", None, None, "test");
         let timeouts = aws_config::timeout::TimeoutConfig::builder()
             .operation_attempt_timeout(Duration::from_secs(2))
             .build();
@@ -39,8 +39,8 @@ impl Rig {
             timeout_s: 6,
         };
         let environment = |name: &str| (name == "LIFEVERSE_REGION").then(|| "eu".to_owned());
-        let client = Client::new(&config);
-        let parameters = Parameters::new(client, "/game/", &permissions, environment);
+        let store = ParameterStore::new(config).unwrap();
+        let parameters = Parameters::new(store, "/game/", &permissions, environment);
         let rig = Self {
             moto,
             proxy,

@@ -12,6 +12,9 @@ use anyhow::Context;
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
+use wasmtime_wasi::p2::bindings::{cli, random};
+use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
 
 use crate::bindings::{sqlite, variables};
 use crate::config::Limits;
@@ -66,15 +69,34 @@ pub(crate) fn engine(limits: &Limits) -> anyhow::Result<Engine> {
     Ok(Engine::new(&config)?)
 }
 
-/// Links WASI 0.2 and 0.3, its http, and the two Spin interfaces.
+/// Links what a function may have: of WASI 0.2 and 0.3 the command line, clocks, randomness and
+/// streams, http, and the two Spin interfaces. Files and sockets are not there at all, so a
+/// component that asks for them is refused when it is loaded.
 pub(crate) fn linker(engine: &Engine) -> anyhow::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+    link_wasi_0_2(&mut linker)?;
+    wasmtime_wasi::p3::cli::add_to_linker(&mut linker)?;
+    wasmtime_wasi::p3::clocks::add_to_linker(&mut linker)?;
+    wasmtime_wasi::p3::random::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     sqlite::add_to_linker::<Guest, Spin>(&mut linker, Guest::spin)?;
     variables::add_to_linker::<Guest, Spin>(&mut linker, Guest::spin)?;
     Ok(linker)
+}
+
+/// The interfaces of wasi:http's proxy world, and those that Rust's standard library imports
+/// besides.
+fn link_wasi_0_2(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(linker)?;
+    random::insecure::add_to_linker::<Guest, WasiRandom>(linker, Guest::random)?;
+    random::insecure_seed::add_to_linker::<Guest, WasiRandom>(linker, Guest::random)?;
+    cli::exit::add_to_linker::<Guest, WasiCli>(linker, Guest::cli)?;
+    cli::environment::add_to_linker::<Guest, WasiCli>(linker, Guest::cli)?;
+    cli::terminal_input::add_to_linker::<Guest, WasiCli>(linker, Guest::cli)?;
+    cli::terminal_output::add_to_linker::<Guest, WasiCli>(linker, Guest::cli)?;
+    cli::terminal_stdin::add_to_linker::<Guest, WasiCli>(linker, Guest::cli)?;
+    cli::terminal_stdout::add_to_linker::<Guest, WasiCli>(linker, Guest::cli)?;
+    cli::terminal_stderr::add_to_linker::<Guest, WasiCli>(linker, Guest::cli)
 }
 
 /// Where a component's code came from.

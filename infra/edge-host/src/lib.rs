@@ -26,6 +26,7 @@ mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -69,7 +70,15 @@ pub struct Running {
 ///
 /// A [`ManifestError`], a component that cannot be read or compiled, a database that cannot be
 /// opened, or an address that cannot be listened on; each says what to change.
-pub async fn start(config: Config) -> anyhow::Result<Running> {
+pub fn start(config: Config) -> Starting {
+    Box::pin(start_here(config))
+}
+
+/// What [`start`] returns. An `async fn` is compiled by whoever awaits it, and all of wasmtime's
+/// generics with it; this one is compiled once, here.
+pub type Starting = Pin<Box<dyn Future<Output = anyhow::Result<Running>> + Send>>;
+
+async fn start_here(config: Config) -> anyhow::Result<Running> {
     let environment = |key: &str| std::env::var(key).ok();
     let manifest = Manifest::read(&config.spin_toml, &config.variables, environment)?;
     // The port first: it is the most likely fault, and compiling takes seconds.
@@ -125,8 +134,9 @@ fn load(config: &Config, manifest: Manifest, recorder: Recorder) -> anyhow::Resu
         let pre = pre.with_context(|| {
             format!(
                 "{}: not a component that edge-host can serve; it must \
-                 export wasi:http/handler@0.3.0 (spin-sdk 7) and import only WASI, spin:sqlite \
-                 and spin:variables",
+                 export wasi:http/handler@0.3.0 (spin-sdk 7) and import only spin:sqlite, \
+                 spin:variables and of WASI cli, clocks, http, io and random: no files, no \
+                 sockets",
                 spec.source.display()
             )
         })?;

@@ -9,12 +9,16 @@ use std::process::ExitCode;
 use anyhow::Context;
 use edge_host::{Config, Limits, RecordSink};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 use args::Args;
 
 /// Exit code for a command line that is wrong.
 const EXIT_USAGE: u8 = 2;
+
+/// What is logged unless RUST_LOG says otherwise.
+const LOG_FILTER: &str = "info";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -76,11 +80,16 @@ fn config(args: Args) -> anyhow::Result<Config> {
     })
 }
 
+/// As RUST_LOG says, if it can be read.
 fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+    let wanted = std::env::var("RUST_LOG").unwrap_or_default();
+    let wanted = Some(wanted).filter(|text| !text.is_empty());
+    let filter: Targets = wanted
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| LOG_FILTER.parse().expect("it is well formed"));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
         .init();
 }
 

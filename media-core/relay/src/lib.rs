@@ -27,4 +27,4 @@ mod streams;
 
 pub use config::{Arguments, Command, Config, EdgeUrl, HELP, KEY_VARIABLE, SHARDS_MAX, StartError};
 pub use protocol::{Profile, SealedProtocol};
-pub use running::{LINES_MAX, Running, start};
+pub use running::{LINES_MAX, Running, Starting, start};

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use relay::{Command, Config, HELP, KEY_VARIABLE, LINES_MAX, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 /// A session is some hundred small blocks, and every packet looks at a few of them: with this one
 /// they lie in huge pages, which the processor finds faster.
@@ -22,11 +23,7 @@ fn main() -> ExitCode {
         Ok(None) => return ExitCode::SUCCESS,
         Err(error) => return fail(&error),
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    log_to_stderr();
     if let Err(error) = udp::raise_descriptor_limit() {
         tracing::warn!(kind = %error.kind(), "the limit of open files stays as it is");
     }
@@ -47,6 +44,19 @@ fn main() -> ExitCode {
         }
         Err(error) => fail(&error),
     }
+}
+
+/// As RUST_LOG says, if it can be read.
+fn log_to_stderr() {
+    let wanted = std::env::var("RUST_LOG").unwrap_or_default();
+    let wanted = Some(wanted).filter(|text| !text.is_empty());
+    let filter: Targets = wanted
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| LOG_FILTER.parse().expect("it is well formed"));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .init();
 }
 
 fn read_config() -> Result<Option<Config>, StartError> {

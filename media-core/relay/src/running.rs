@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -99,7 +100,15 @@ struct Maker<'a> {
 ///
 /// # Errors
 /// A sentence that names the flag to change: a port is taken, no address is advertised.
-pub async fn start(config: Config, lines: mpsc::Sender<String>) -> Result<Running, StartError> {
+pub fn start(config: Config, lines: mpsc::Sender<String>) -> Starting {
+    Box::pin(start_here(config, lines))
+}
+
+/// What [`start`] returns. An `async fn` is compiled by whoever awaits it, and the whole daemon
+/// with it; this one is compiled once, here.
+pub type Starting = Pin<Box<dyn Future<Output = Result<Running, StartError>> + Send>>;
+
+async fn start_here(config: Config, lines: mpsc::Sender<String>) -> Result<Running, StartError> {
     let listener = TcpListener::bind(config.control)
         .await
         .map_err(|error| bind_error("--control", config.control, &error))?;

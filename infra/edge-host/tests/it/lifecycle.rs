@@ -125,6 +125,44 @@ async fn a_start_that_cannot_succeed_says_what_to_change() {
     );
 }
 
+/// A component in its binary form that imports one function of an interface of WASI.
+fn component_that_imports(interface: &str, function: &str) -> Vec<u8> {
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    let section = |id: u8, body: Vec<u8>| [vec![id, u8::try_from(body.len()).unwrap()], body];
+    // One instance type of two declarations: the type of a function without parameters and
+    // results, and the export of such a function.
+    let types = [
+        b"\x01\x42\x02\x01\x40\x00\x01\x00\x04\x00".to_vec(),
+        text(function),
+        b"\x01\x00".to_vec(),
+    ];
+    let imports = [b"\x01\x00".to_vec(), text(interface), b"\x05\x00".to_vec()];
+    let sections = [section(7, types.concat()), section(10, imports.concat())];
+    [b"\0asm\x0d\0\x01\0".to_vec(), sections.concat().concat()].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_has_no_files_and_no_sockets() {
+    let folder = Folder::new();
+    let good = config(&folder.0);
+    let text = std::fs::read_to_string(&good.spin_toml).unwrap();
+    let file = folder.0.join("asks.wasm");
+    let source = support::fixture();
+    let asks = text.replace(source.to_str().unwrap(), file.to_str().unwrap());
+    std::fs::write(&good.spin_toml, asks).unwrap();
+    for (interface, function) in [
+        ("wasi:filesystem/preopens@0.2.0", "get-directories"),
+        ("wasi:sockets/instance-network@0.2.0", "instance-network"),
+        ("wasi:sockets/ip-name-lookup@0.3.0", "resolve-addresses"),
+    ] {
+        std::fs::write(&file, component_that_imports(interface, function)).unwrap();
+        let start = edge_host::start(good.clone()).await;
+        let refusal = format!("{:#}", start.err().expect("a refusal"));
+        assert!(refusal.contains("no files, no sockets"), "{refusal}");
+        assert!(refusal.contains(interface), "{refusal}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_lets_requests_in_flight_finish() {
     let mut rig = Rig::start().await;

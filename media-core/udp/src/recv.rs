@@ -5,9 +5,9 @@ use std::mem::{MaybeUninit, size_of};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::DATAGRAM_BYTES_MAX;
 use crate::address::RawAddress;
 use crate::socket::Socket;
-use crate::{DATAGRAM_BYTES_MAX, check};
 
 /// Messages taken per call.
 const MESSAGES_PER_CALL_MAX: usize = 64;
@@ -226,20 +226,24 @@ fn recv_raw(fd: libc::c_int, buffer: &mut [u8], received: &mut [Received]) -> io
         header.msg_hdr.msg_iov = vectors[slot].write(vector);
         header.msg_hdr.msg_iovlen = 1;
         header.msg_hdr.msg_control = controls[slot].as_mut_ptr().cast();
-        header.msg_hdr.msg_controllen = CONTROL_BYTES;
+        // Its type differs between C libraries.
+        header.msg_hdr.msg_controllen = CONTROL_BYTES as _;
         headers[slot].write(header);
     }
     // SAFETY: the first `armed` headers are initialised and point to an address, a vector, a
     // control buffer and payload space that all outlive the call, with their true sizes.
-    let count = check(unsafe {
-        libc::recvmmsg(
+    // The system call itself, as for sending.
+    let count = unsafe {
+        libc::syscall(
+            libc::SYS_recvmmsg,
             fd,
-            headers.as_mut_ptr().cast(),
+            headers.as_mut_ptr(),
             armed as libc::c_uint,
             libc::MSG_DONTWAIT,
-            std::ptr::null_mut(),
+            std::ptr::null_mut::<libc::timespec>(),
         )
-    })? as usize;
+    };
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
     for slot in 0..count {
         // SAFETY: `count <= armed`, and all of these were initialised above.
         let (header, address) = unsafe {
@@ -271,7 +275,7 @@ fn read_controls(header: &libc::msghdr, received: &mut Received) {
         let data = unsafe { libc::CMSG_DATA(next) };
         let holds = |bytes: usize| {
             // SAFETY: no pointers; the macro is arithmetic.
-            control.cmsg_len >= unsafe { libc::CMSG_LEN(bytes as u32) } as usize
+            control.cmsg_len as u64 >= unsafe { libc::CMSG_LEN(bytes as u32) } as u64
         };
         let holds_int = holds(size_of::<libc::c_int>());
         match (control.cmsg_level, control.cmsg_type) {

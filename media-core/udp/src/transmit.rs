@@ -48,10 +48,12 @@ impl Line for KernelLine {
         }
         // SAFETY: the first `count` headers are initialised and point to an address, a vector,
         // payload and, where set, a control message, all of which outlive the call.
+        // The system call itself: what musl calls sendmmsg is a loop of sendmsg.
         let sent = unsafe {
-            libc::sendmmsg(
+            libc::syscall(
+                libc::SYS_sendmmsg,
                 self.fd,
-                headers.as_mut_ptr().cast(),
+                headers.as_mut_ptr(),
                 count as libc::c_uint,
                 libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
             )
@@ -80,15 +82,17 @@ impl Line for KernelLine {
 fn write_segment_size(header: &mut libc::msghdr, control: &mut Control, segment_bytes: u16) {
     header.msg_control = control.0.as_mut_ptr().cast();
     // SAFETY: no pointers; the macro is arithmetic.
-    header.msg_controllen = unsafe { libc::CMSG_SPACE(size_of::<u16>() as u32) } as usize;
-    assert!(header.msg_controllen <= CONTROL_BYTES);
+    let bytes = unsafe { libc::CMSG_SPACE(size_of::<u16>() as u32) };
+    assert!(bytes as usize <= CONTROL_BYTES);
+    // The type of a length differs between C libraries, here and below.
+    header.msg_controllen = bytes as _;
     // SAFETY: the control buffer is set, aligned for a control header and large enough for one
     // that holds a u16 (asserted above), so the first header exists and its data is in bounds.
     unsafe {
         let first = libc::CMSG_FIRSTHDR(header);
         (*first).cmsg_level = libc::SOL_UDP;
         (*first).cmsg_type = libc::UDP_SEGMENT;
-        (*first).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as u32) as usize;
+        (*first).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as u32) as _;
         libc::CMSG_DATA(first)
             .cast::<u16>()
             .write_unaligned(segment_bytes);

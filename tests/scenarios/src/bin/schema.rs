@@ -33,33 +33,36 @@ async fn main() -> Result<ExitCode> {
     };
     let seconds = flag("--seconds").unwrap_or(SECONDS);
     let seed = flag("--seed").unwrap_or(SEED);
-    let (mut passed, mut failed) = (0, 0);
-    for name in ["edge-host", "lambda"] {
-        if flag("--host").is_some_and(|wanted| wanted != name) {
-            continue;
-        }
-        let mut host = match name {
-            "lambda" => hosts::lambda().await?,
-            _ => hosts::edge_host().await?,
-        };
-        println!("-- schemathesis, {name}, {seconds} s, seed {seed}");
-        let shard = Shard::start(&host.target, "schema-0", DEFAULT_REGION).await?;
-        let is_fine = tokio::select! {
-            is_fine = run(&host, seconds, seed) => is_fine?,
-            stopped = beat(&shard, &host) => return Err(stopped),
-        };
-        if is_fine && all_are_reached(&mut host) {
-            passed += 1;
-        } else {
-            failed += 1;
-        }
-    }
+    let check = async |name: &str| match flag("--host") {
+        Some(wanted) if wanted != name => Ok(None),
+        _ => check(name, seconds, seed).await.map(Some),
+    };
+    // Beside each other: a client asks one question after another, and leaves a core.
+    let (edge_host, lambda) = tokio::try_join!(check("edge-host"), check("lambda"))?;
+    let outcomes = [edge_host, lambda];
+    let of = |fine: bool| outcomes.iter().filter(|it| **it == Some(fine)).count();
+    let (passed, failed) = (of(true), of(false));
     println!("{passed} passed, {failed} failed");
     Ok(if failed == 0 && passed > 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Whether a host does what the document says, and every route was reached.
+async fn check(name: &str, seconds: &str, seed: &str) -> Result<bool> {
+    let mut host = match name {
+        "lambda" => hosts::lambda().await?,
+        _ => hosts::edge_host().await?,
+    };
+    println!("-- schemathesis, {name}, {seconds} s, seed {seed}");
+    let shard = Shard::start(&host.target, "schema-0", DEFAULT_REGION).await?;
+    let is_fine = tokio::select! {
+        is_fine = run(&host, seconds, seed) => is_fine?,
+        stopped = beat(&shard, &host) => return Err(stopped),
+    };
+    Ok(is_fine && all_are_reached(&mut host))
 }
 
 /// Keeps a relay alive, so that joins find one.
@@ -89,8 +92,9 @@ fn all_are_reached(host: &mut Host) -> bool {
     let (never, refused) = (missing(&reached), missing(&served));
     let all = ROUTES.len();
     println!(
-        "{} of {all} routes reached, {} with a success; never: {never:?}; always refused: \
+        "{}: {} of {all} routes reached, {} with a success; never: {never:?}; always refused: \
          {refused:?}",
+        host.name,
         all - never.len(),
         all - refused.len()
     );
@@ -100,7 +104,7 @@ fn all_are_reached(host: &mut Host) -> bool {
 async fn run(host: &Host, seconds: &str, seed: &str) -> Result<bool> {
     let folder = hosts::root().join("tests/scenarios");
     let token = host.target.secrets.everything_token();
-    let status = Command::new(programs::of_python("schemathesis")?)
+    let output = Command::new(programs::of_python("schemathesis")?)
         .arg("--config-file")
         .arg(folder.join("schemathesis.toml"))
         .arg("run")
@@ -115,8 +119,10 @@ async fn run(host: &Host, seconds: &str, seed: &str) -> Result<bool> {
         // It keeps notes where it runs.
         .current_dir(hosts::root().join("target"))
         .kill_on_drop(true)
-        .status()
+        .output()
         .await
         .context("schemathesis does not start")?;
-    Ok(status.success())
+    let told = [output.stdout, output.stderr].concat();
+    println!("-- {}\n{}", host.name, String::from_utf8_lossy(&told));
+    Ok(output.status.success())
 }

@@ -146,6 +146,19 @@ pub(crate) const COMMANDS: &[Command] = &[
         flags: &[],
     },
     Command {
+        name: "package",
+        summary: "build what a release has: static tarballs, .deb, SDK, checksums",
+        detail: "For this machine's processor, into target/package/. The binaries are static, so\n\
+                 they run on every Linux. Needs dpkg and Node.js; installs musl-tools. Two runs\n\
+                 of one commit give the same bytes.",
+        words: &[],
+        flags: &[value(
+            "--profile",
+            "NAME",
+            "release or dev: dev builds faster and runs slower [release]",
+        )],
+    },
+    Command {
         name: "token",
         summary: "mint a development token for a player and a room",
         detail: "Signed with the key that `cargo xtask up` made; prints the token alone.",

@@ -49,7 +49,7 @@ pub(crate) fn target(workspace: &Workspace, target: &str, why: &str) -> Result<(
     command
         .args(["target", "add", target])
         .current_dir(&workspace.root);
-    process::run(&mut command)
+    process::run_quietly(&mut command)
 }
 
 /// The target of components.
@@ -72,6 +72,15 @@ pub(crate) fn cmake(workspace: &Workspace) -> Result<()> {
     )
 }
 
+/// A C compiler for static binaries of this machine's processor.
+pub(crate) fn musl(architecture: &str) -> Result<()> {
+    if find_program(&["musl-gcc"]).is_some() {
+        return Ok(());
+    }
+    let why = format!("static binaries for {architecture} hold C code of aws-lc and SQLite");
+    apt(&["musl-tools"], &why)
+}
+
 fn cmake_user(lock: &str) -> Option<&'static str> {
     NEEDS_CMAKE
         .into_iter()
@@ -84,7 +93,7 @@ pub(crate) fn cargo_fuzz() -> Result<()> {
         return Ok(());
     }
     say("cargo-fuzz", "`cargo xtask fuzz` searches with it");
-    process::run(Command::new("cargo").args(["install", "cargo-fuzz", "--locked"]))
+    process::run_quietly(Command::new("cargo").args(["install", "cargo-fuzz", "--locked"]))
 }
 
 /// Node.js with npm. Not installed by xtask: it is a requirement like Rust itself.
@@ -127,7 +136,7 @@ pub(crate) fn npm_packages(folder: &Path) -> Result<()> {
     command
         .args(["ci", "--no-audit", "--no-fund"])
         .current_dir(folder);
-    process::run(&mut command)
+    process::run_quietly(&mut command)
 }
 
 /// The Python environment of the tools for AWS: cargo-lambda with its C compiler, the emulator and
@@ -159,12 +168,12 @@ pub(crate) fn python(workspace: &Workspace, name: &str, requirements: &Path) -> 
         &format!("Python packages in target/{name}"),
         &format!("{}", requirements.display()),
     );
-    process::run(
+    process::run_quietly(
         Command::new("python3")
             .args(["-m", "venv", "--clear"])
             .arg(&folder),
     )?;
-    process::run(
+    process::run_quietly(
         Command::new(&python)
             .args([
                 "-m",
@@ -216,6 +225,11 @@ fn browser(variable: &str, names: &[&str]) -> Option<PathBuf> {
     }
 }
 
+/// Whether installing asks nobody for a password, so that it can go on beside something else.
+pub(crate) fn asks_nobody() -> bool {
+    nix::unistd::geteuid().is_root() || succeeds(Command::new("sudo").args(["-n", "true"]))
+}
+
 /// Installs Debian packages, as root or through sudo.
 fn apt(packages: &[&str], why: &str) -> Result<()> {
     let list = packages.join(" ");
@@ -231,10 +245,10 @@ fn apt(packages: &[&str], why: &str) -> Result<()> {
         bail!("not root and no sudo; {by_hand}");
     };
     say(&format!("apt-get install {list}"), why);
-    process::run(&mut apt_get(sudo, &["update", "-q"])).context(by_hand.clone())?;
+    process::run_quietly(&mut apt_get(sudo, &["update", "-q"])).context(by_hand.clone())?;
     let mut install = vec!["install", "-q", "-y", "--no-install-recommends"];
     install.extend(packages);
-    process::run(&mut apt_get(sudo, &install)).context(by_hand)
+    process::run_quietly(&mut apt_get(sudo, &install)).context(by_hand)
 }
 
 fn apt_get(sudo: Option<&str>, args: &[&str]) -> Command {
@@ -250,7 +264,7 @@ fn apt_get(sudo: Option<&str>, args: &[&str]) -> Command {
             command
         }
     };
-    command.args(args).stdin(Stdio::inherit());
+    command.args(args);
     command
 }
 

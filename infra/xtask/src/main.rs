@@ -19,8 +19,10 @@ mod fuzz;
 mod install;
 mod lambda;
 mod openapi;
+mod package;
 mod ports;
 mod process;
+mod progress;
 mod sim;
 mod spin_manifest;
 mod tidy;
@@ -30,7 +32,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use cli::{Invocation, Parsed};
 use workspace::Workspace;
@@ -57,11 +59,13 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
         }
         Invocation::Run(command, parsed) => (command, parsed),
     };
+    needs_linux(command.name, std::env::consts::OS)?;
     let workspace = Workspace::find()?;
     match command.name {
         "up" => up::run(&workspace, &parsed)?,
         "wasm" => components::build_and_list(&workspace)?,
         "lambda" => lambda::run(&workspace)?,
+        "package" => package::run(&workspace, &parsed)?,
         "token" => token::run(&workspace, &parsed)?,
         "test" | "ci" => return check::run(&workspace, &parsed),
         "tidy" => return tidy_command(&workspace, &parsed),
@@ -77,6 +81,18 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Says at once, and not after minutes of building, what cannot run here.
+fn needs_linux(command: &str, os: &str) -> Result<()> {
+    let runs_a_relay = ["up", "test", "ci", "bench", "fuzz", "package"].contains(&command);
+    if runs_a_relay && os != "linux" {
+        bail!(
+            "`cargo xtask {command}` needs Linux (the relay is made of its system calls) and this \
+             is {os}; run it in a virtual machine, in WSL 2 or in a container"
+        );
+    }
+    Ok(())
+}
+
 fn tidy_command(workspace: &Workspace, _parsed: &Parsed) -> Result<ExitCode> {
     let violations = tidy::check(workspace)?;
     for violation in &violations {
@@ -88,4 +104,20 @@ fn tidy_command(workspace: &Workspace, _parsed: &Parsed) -> Result<ExitCode> {
     }
     println!("tidy: {} to mend", violations.len());
     Ok(ExitCode::FAILURE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_system_is_told_what_to_do() {
+        let error = needs_linux("up", "macos").unwrap_err().to_string();
+        assert!(
+            error.contains("macos") && error.contains("WSL 2"),
+            "{error}"
+        );
+        assert!(needs_linux("up", "linux").is_ok());
+        assert!(needs_linux("token", "macos").is_ok());
+    }
 }

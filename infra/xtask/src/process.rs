@@ -5,6 +5,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+/// Lines of a quiet command that an error shows.
+const TAIL_LINES: usize = 20;
+
 /// Runs `command` with its output on the terminal.
 ///
 /// # Errors
@@ -17,6 +20,37 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("`{}` failed ({status})", line(command));
     }
     Ok(())
+}
+
+/// Runs `command` without its output, which may come while something else prints; an error has its
+/// last lines.
+///
+/// # Errors
+/// It does not start, or ends with another status than zero.
+pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
+    let (text, ok) = said(command)?;
+    if !ok {
+        let lines: Vec<&str> = text.lines().collect();
+        let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n  ");
+        bail!("`{}` failed:\n  {tail}", line(command));
+    }
+    Ok(())
+}
+
+/// All that `command` prints, standard error last, and whether it succeeded.
+///
+/// # Errors
+/// It does not start.
+pub(crate) fn said(command: &mut Command) -> Result<(String, bool)> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("{} does not start", name(command)))?;
+    let text = [output.stdout, output.stderr].concat();
+    Ok((
+        String::from_utf8_lossy(&text).into_owned(),
+        output.status.success(),
+    ))
 }
 
 /// Runs `command`, shows its standard output as it comes and returns it with whether it succeeded.
@@ -72,6 +106,17 @@ mod tests {
             "{error}"
         );
         assert!(run(&mut Command::new("no-such-program-here")).is_err());
+    }
+
+    #[test]
+    fn a_quiet_failure_shows_what_was_said_last() {
+        assert!(run_quietly(&mut sh("echo unheard")).is_ok());
+        let error = run_quietly(&mut sh("seq 1 30; echo why >&2; exit 4"));
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.ends_with("30\n  why") && !error.contains("\n  5\n"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::child::{self, STOP_GRACE, Supervised};
 use crate::cli::Parsed;
 use crate::clock::{now, pause};
 use crate::dev::{self, Secrets};
+use crate::progress::Progress;
 use crate::workspace::Workspace;
 use crate::{components, install, ports, process, token};
 
@@ -44,17 +45,19 @@ pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
     };
     let addresses = Addresses::from(parsed, lan, own.ok(), ports::has_ipv6())?;
     addresses.check()?;
-    build(workspace)?;
+    let mut progress = build(workspace)?;
     let secrets = dev::secrets(&workspace.dev())?;
     let interrupts = count_interrupts()?;
     let interrupted = || interrupts.load(Ordering::Relaxed) > 0;
 
-    println!("[4/4] starting");
-    let mut edge = start_edge(workspace, &addresses, &secrets)?;
-    let ready = edge.wait_ready("listening", EDGE_READY_LIMIT, interrupted)?;
-    let edge_address = listening_address(&ready)?;
-    let mut relay = start_relay(workspace, &addresses, &secrets, edge_address)?;
-    relay.wait_ready("ready", RELAY_READY_LIMIT, interrupted)?;
+    let (edge_address, mut edge, mut relay) = progress.step("start", "starting", || {
+        let mut edge = start_edge(workspace, &addresses, &secrets)?;
+        let ready = edge.wait_ready("listening", EDGE_READY_LIMIT, interrupted)?;
+        let edge_address = listening_address(&ready)?;
+        let mut relay = start_relay(workspace, &addresses, &secrets, edge_address)?;
+        relay.wait_ready("ready", RELAY_READY_LIMIT, interrupted)?;
+        anyhow::Ok((edge_address, edge, relay))
+    })?;
 
     announce(edge_address, lan, started.elapsed());
     let ended = wait(&mut relay, &mut edge, interrupted);
@@ -73,14 +76,34 @@ pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
     ended
 }
 
-fn build(workspace: &Workspace) -> Result<()> {
-    println!("[1/4] tools");
-    install::wasm_target(workspace)?;
-    install::cmake(workspace)?;
-    println!("[2/4] components");
-    components::build(workspace)?;
-    println!("[3/4] edge host and relay");
-    process::run(&mut workspace.build_binaries(&["edge-host", "relay"]))
+/// The binaries that run.
+const BINARIES: [&str; 2] = ["edge-host", "relay"];
+
+/// Builds what runs; the progress that is returned has its last step to come.
+fn build(workspace: &Workspace) -> Result<Progress> {
+    let is_missing = |name: &&str| !workspace.binary(name).is_file();
+    let is_cold = BINARIES.iter().any(is_missing);
+    let no_component = !workspace.served_components().is_dir();
+    let mut progress = Progress::new(
+        "up",
+        &[
+            ("tools", no_component),
+            ("downloads", is_cold),
+            ("components", no_component),
+            ("binaries", is_cold),
+            ("start", no_component),
+        ],
+    );
+    progress.step("tools", "tools", || {
+        install::wasm_target(workspace)?;
+        install::cmake(workspace)
+    })?;
+    progress.step("downloads", "downloads", || workspace.fetch())?;
+    progress.step("components", "components", || components::build(workspace))?;
+    progress.step("binaries", "edge host and relay", || {
+        process::run(&mut workspace.build_binaries(&BINARIES))
+    })?;
+    Ok(progress)
 }
 
 fn start_edge(

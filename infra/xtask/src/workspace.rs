@@ -6,6 +6,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::install::WASM_TARGET;
+use crate::process;
+
 /// The workspace's folders.
 pub(crate) struct Workspace {
     /// The folder of the root manifest.
@@ -49,6 +52,16 @@ impl Workspace {
             command.args(["--bin", name]);
         }
         command
+    }
+
+    /// Downloads every crate that is built for this machine or for components, so that the time for
+    /// it is not taken for time to build.
+    ///
+    /// # Errors
+    /// No network, or a lock file that does not fit the manifests.
+    pub(crate) fn fetch(&self) -> Result<()> {
+        let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+        process::run(&mut self.cargo(&["fetch", "--target", &host, "--target", WASM_TARGET]))
     }
 
     /// `cargo metadata`, with the resolved graph or without.

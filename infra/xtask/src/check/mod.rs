@@ -2,8 +2,10 @@
 //! what comes after it; the last line counts.
 
 mod count;
+mod programs;
 mod rig;
 mod steps;
+mod table;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use anyhow::{Result, bail};
 
 use crate::cli::Parsed;
 use crate::clock::now;
+use crate::install;
+use crate::progress::{self, Progress};
 use crate::workspace::Workspace;
 use count::Count;
 use steps::{STEPS, Step};
@@ -33,13 +37,32 @@ pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<ExitCode> {
     if parsed.has("--no-browser") {
         println!("left out: browser");
     }
-    let outcomes: Vec<Outcome> = steps
-        .iter()
-        .enumerate()
-        .map(|(index, step)| run_step(workspace, step, index + 1, steps.len()))
-        .collect();
+    let is_cold = !workspace.binary("rig").is_file();
+    let planned: Vec<_> = steps.iter().map(|step| (step.name, is_cold)).collect();
+    let mut progress = Progress::new("test", &planned);
+    let outcomes = std::thread::scope(|scope| {
+        // Downloading and unpacking takes minutes and hardly a core: it goes on while cargo builds.
+        let mut installing =
+            install::asks_nobody().then(|| scope.spawn(|| install_all(workspace, &steps)));
+        let mut outcomes = Vec::new();
+        for step in &steps {
+            println!();
+            let what = format!("{}: {}", step.name, step.what);
+            outcomes.push(progress.step(step.name, &what, || {
+                if step.install.is_some()
+                    && let Some(installing) = installing.take()
+                {
+                    installing.join().expect("installing does not panic");
+                }
+                run_step(workspace, step)
+            }));
+        }
+        outcomes
+    });
     let total = total(&outcomes);
-    print!("{}", summary(&outcomes));
+    let weights = progress::weights("test");
+    print!("{}", table::table(&outcomes, &weights));
+    table::write(workspace, &outcomes, &weights)?;
     println!("{total}");
     Ok(if total.is_success() {
         ExitCode::SUCCESS
@@ -66,11 +89,18 @@ fn choose(only: Option<&str>, no_browser: bool) -> Result<Vec<&'static Step>> {
     Ok(STEPS.iter().filter(chosen).filter(kept).collect())
 }
 
-fn run_step(workspace: &Workspace, step: &Step, number: usize, of: usize) -> Outcome {
-    println!("\n== [{number}/{of}] {}: {}", step.name, step.what);
+/// Installs what the steps need. What fails here fails again in its step, which then tells it.
+fn install_all(workspace: &Workspace, steps: &[&Step]) {
+    for install in steps.iter().filter_map(|step| step.install) {
+        let _ = install(workspace);
+    }
+}
+
+fn run_step(workspace: &Workspace, step: &Step) -> Outcome {
     let started = now();
     let mut count = Count::default();
-    let result = (step.run)(workspace, &mut count);
+    let install = step.install.unwrap_or(|_| Ok(()));
+    let result = install(workspace).and_then(|()| (step.run)(workspace, &mut count));
     let took = started.elapsed();
     let error = match result {
         Ok(()) if count.failed > 0 => Some(format!("{} failed", count.failed)),
@@ -105,28 +135,6 @@ fn total(outcomes: &[Outcome]) -> Count {
     total
 }
 
-fn summary(outcomes: &[Outcome]) -> String {
-    let mut text = "\nstep          passed  failed  seconds\n".to_owned();
-    for Outcome {
-        step, count, took, ..
-    } in outcomes
-    {
-        let seconds = took.as_secs_f32();
-        let Count { passed, failed } = count;
-        text.push_str(&format!("{step:<12}{passed:>8}{failed:>8}{seconds:>9.1}\n"));
-    }
-    for outcome in outcomes {
-        if let Some(error) = &outcome.error {
-            let step = outcome.step;
-            text.push_str(&format!(
-                "\n{step}: {error}\n  again: cargo xtask test --only {step}\n"
-            ));
-        }
-    }
-    text.push('\n');
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,10 +157,9 @@ mod tests {
             &Step {
                 name: "sample",
                 what: "a sample",
+                install: None,
                 run,
             },
-            1,
-            1,
         )
     }
 
@@ -201,8 +208,6 @@ mod tests {
             Ok(())
         });
         assert!(outcome.error.is_some());
-        let text = summary(&[outcome]);
-        assert!(text.contains("cargo xtask test --only sample"), "{text}");
     }
 
     #[test]

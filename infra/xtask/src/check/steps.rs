@@ -1,19 +1,28 @@
 //! The steps, in the order in which they run: the quick ones first.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
 use super::count::Count;
+use super::programs;
 use super::rig::Rig;
 use crate::install::{self, WASM_TARGET};
 use crate::workspace::Workspace;
 use crate::{components, openapi, process, tidy};
 
+/// Folders of what is not Rust.
+const SDK: &str = "functions/web";
+const BROWSER_TESTS: &str = "tests/browser";
+const AIORTC: &str = "tests/e2e/aiortc";
+
 /// One step.
 pub(crate) struct Step {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
+    /// Installs what it needs besides Rust and its targets; done already, it is quick.
+    pub(crate) install: Option<fn(&Workspace) -> Result<()>>,
     /// Adds what its runner counted; an error is a failure too.
     pub(crate) run: fn(&Workspace, &mut Count) -> Result<()>,
 }
@@ -23,7 +32,19 @@ const fn step(
     what: &'static str,
     run: fn(&Workspace, &mut Count) -> Result<()>,
 ) -> Step {
-    Step { name, what, run }
+    Step {
+        name,
+        what,
+        install: None,
+        run,
+    }
+}
+
+impl Step {
+    const fn needs(mut self, install: fn(&Workspace) -> Result<()>) -> Self {
+        self.install = Some(install);
+        self
+    }
 }
 
 /// Every step.
@@ -46,25 +67,53 @@ pub(crate) const STEPS: &[Step] = &[
         "no warning in what only Wasm compiles",
         clippy_wasm,
     ),
-    step("rust", "cargo test of the whole workspace", rust),
+    step("build", "every crate and its tests", |workspace, _| {
+        build_all(workspace)
+    }),
+    step("rust", "cargo test of the whole workspace", rust).needs(aws_tools),
     step(
         "scenarios",
         "edge-host, Lambda and Spin behave alike",
         scenarios,
-    ),
+    )
+    .needs(aws_tools),
     step(
         "schema",
         "requests made from the OpenAPI document find nothing undocumented",
         schema,
-    ),
-    step("sdk", "the browser SDK: types and unit tests", sdk),
+    )
+    .needs(aws_tools),
+    step("sdk", "the browser SDK: types and unit tests", sdk).needs(sdk_tools),
     step(
         "browser",
         "Chromium and Firefox talk through the page",
         browser,
-    ),
-    step("aiortc", "an independent WebRTC stack talks", aiortc),
+    )
+    .needs(browser_tools),
+    step("aiortc", "an independent WebRTC stack talks", aiortc)
+        .needs(|workspace| aiortc_python(workspace).map(drop)),
 ];
+
+/// The emulator, cargo-lambda and schemathesis.
+fn aws_tools(workspace: &Workspace) -> Result<()> {
+    install::aws_tools(workspace).map(drop)
+}
+
+fn sdk_tools(workspace: &Workspace) -> Result<()> {
+    install::node()?;
+    install::npm_packages(&workspace.root.join(SDK))
+}
+
+fn browser_tools(workspace: &Workspace) -> Result<()> {
+    install::node()?;
+    install::browsers()?;
+    install::npm_packages(&workspace.root.join(BROWSER_TESTS))
+}
+
+fn aiortc_python(workspace: &Workspace) -> Result<PathBuf> {
+    let requirements = workspace.root.join(AIORTC).join("requirements.txt");
+    install::python(workspace, "venv", &requirements)
+}
 
 fn fmt(workspace: &Workspace, _: &mut Count) -> Result<()> {
     process::run(&mut workspace.cargo(&["fmt", "--all", "--check"]))
@@ -112,15 +161,29 @@ fn clippy_wasm(workspace: &Workspace, _: &mut Count) -> Result<()> {
 }
 
 fn rust(workspace: &Workspace, count: &mut Count) -> Result<()> {
-    // The store on DynamoDB is tested on an emulator.
-    install::aws_tools(workspace)?;
     build_all(workspace)?;
-    let mut command = workspace.cargo(&["test", "--workspace", "--no-fail-fast"]);
-    counted(&mut command, Count::of_cargo, count)
+    let programs = programs::build(workspace)?;
+    // Examples in documentation: each is compiled by itself when it is run.
+    let mut examples =
+        workspace.cargo(&["test", "--workspace", "--doc", "--no-fail-fast", "--quiet"]);
+    let (ran, told) = std::thread::scope(|scope| {
+        let told = scope.spawn(|| process::said(&mut examples));
+        let ran = programs::run(&programs, count);
+        (ran, told.join().expect("it does not panic"))
+    });
+    let (output, ok) = told?;
+    count.add(Count::of_cargo(&output));
+    if !ok {
+        println!("{output}");
+    }
+    ran?;
+    if !ok {
+        bail!("`{}` failed", process::line(&examples));
+    }
+    Ok(())
 }
 
 fn scenarios(workspace: &Workspace, count: &mut Count) -> Result<()> {
-    install::aws_tools(workspace)?;
     build_all(workspace)?;
     let mut command = Command::new(workspace.binary("scenarios"));
     counted(
@@ -131,7 +194,6 @@ fn scenarios(workspace: &Workspace, count: &mut Count) -> Result<()> {
 }
 
 fn schema(workspace: &Workspace, count: &mut Count) -> Result<()> {
-    install::aws_tools(workspace)?;
     build_all(workspace)?;
     let mut command = Command::new(workspace.binary("schema"));
     counted(
@@ -142,9 +204,7 @@ fn schema(workspace: &Workspace, count: &mut Count) -> Result<()> {
 }
 
 fn sdk(workspace: &Workspace, count: &mut Count) -> Result<()> {
-    install::node()?;
-    let folder = workspace.root.join("functions/web");
-    install::npm_packages(&folder)?;
+    let folder = workspace.root.join(SDK);
     process::run(npm(&["run", "--silent", "check"]).current_dir(&folder))?;
     counted(
         npm(&["test", "--silent"]).current_dir(&folder),
@@ -154,10 +214,8 @@ fn sdk(workspace: &Workspace, count: &mut Count) -> Result<()> {
 }
 
 fn browser(workspace: &Workspace, count: &mut Count) -> Result<()> {
-    install::node()?;
     let browsers = install::browsers()?;
-    let folder = workspace.root.join("tests/browser");
-    install::npm_packages(&folder)?;
+    let folder = workspace.root.join(BROWSER_TESTS);
     build_all(workspace)?;
     let rig = Rig::start(workspace)?;
     let mut command = npm(&["test", "--silent"]);
@@ -170,8 +228,8 @@ fn browser(workspace: &Workspace, count: &mut Count) -> Result<()> {
 }
 
 fn aiortc(workspace: &Workspace, count: &mut Count) -> Result<()> {
-    let folder = workspace.root.join("tests/e2e/aiortc");
-    let python = install::python(workspace, "venv", &folder.join("requirements.txt"))?;
+    let folder = workspace.root.join(AIORTC);
+    let python = aiortc_python(workspace)?;
     build_all(workspace)?;
     let rig = Rig::start(workspace)?;
     let mut command = Command::new(python);

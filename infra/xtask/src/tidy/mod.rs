@@ -7,6 +7,7 @@ mod edges;
 mod exceptions;
 mod layout;
 mod manifest;
+mod profile;
 mod source;
 mod text;
 
@@ -54,6 +55,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Vec<Violation>> {
     let metadata = workspace.metadata(true)?;
     found.extend(edges::check(&metadata));
     found.extend(manifest::check(workspace, &metadata)?);
+    found.extend(profile::check(workspace, &metadata)?);
     let mut kept = exceptions::apply(exceptions::EXCEPTIONS, found);
     kept.sort();
     Ok(kept)

@@ -17,6 +17,8 @@ pub const MAX_UFRAG_CHARS: usize = 111;
 pub const TICKET_LIFETIME_S: u64 = 60;
 /// Most transport candidates that one shard may publish.
 pub const MAX_CANDIDATES: usize = 8;
+/// Most shards of one relay: more cores than any machine that we would rent.
+pub const MAX_SHARDS: u16 = 128;
 /// Most rooms whose joins a full shard names in a heartbeat.
 pub const MAX_REFUSED_ROOMS: usize = 64;
 /// Seconds after its last heartbeat during which a shard counts as live.

@@ -49,7 +49,7 @@ impl Parsed {
     }
 }
 
-const fn switch(name: &'static str, help: &'static str) -> Flag {
+pub(crate) const fn switch(name: &'static str, help: &'static str) -> Flag {
     Flag {
         name,
         value: None,
@@ -58,7 +58,7 @@ const fn switch(name: &'static str, help: &'static str) -> Flag {
     }
 }
 
-const fn value(name: &'static str, value: &'static str, help: &'static str) -> Flag {
+pub(crate) const fn value(name: &'static str, value: &'static str, help: &'static str) -> Flag {
     Flag {
         name,
         value: Some(value),
@@ -67,7 +67,7 @@ const fn value(name: &'static str, value: &'static str, help: &'static str) -> F
     }
 }
 
-const fn required(name: &'static str, value: &'static str, help: &'static str) -> Flag {
+pub(crate) const fn required(name: &'static str, value: &'static str, help: &'static str) -> Flag {
     Flag {
         name,
         value: Some(value),
@@ -148,7 +148,8 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "token",
         summary: "mint a development token for a player and a room",
-        detail: "Signed with the key that `cargo xtask up` made; prints the token alone.",
+        detail: "Signed with the key that `cargo xtask up` made, or with --key; prints the token\n\
+                 alone.",
         words: &[],
         flags: &[
             required(
@@ -159,10 +160,26 @@ pub(crate) const COMMANDS: &[Command] = &[
             required("--room", "ROOM", "room, a prefix such as guild-*, or *"),
             value("--name", "NAME", "display name"),
             value("--ttl", "SECONDS", "time to live [3600]"),
-            switch("--operator", "may list and drain relays"),
+            value(
+                "--key",
+                "FILE",
+                "a key of `cargo xtask keys token|operator`",
+            ),
+            value(
+                "--kid",
+                "ID",
+                "the id of --key in token_keys [operator, or token]",
+            ),
+            value(
+                "--audience",
+                "NAME",
+                "audience of the edge [lifeverse-voice]",
+            ),
+            switch("--operator", "may list, drain and let in relays"),
             switch("--game-server", "may queue players and report results"),
         ],
     },
+    crate::keys::COMMAND,
     Command {
         name: "openapi",
         summary: "write functions/wire/openapi.json from the code",

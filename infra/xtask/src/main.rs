@@ -17,10 +17,12 @@ mod dev;
 mod flexmatch;
 mod fuzz;
 mod install;
+mod keys;
 mod lambda;
 mod openapi;
 mod ports;
 mod process;
+mod secret;
 mod sim;
 mod spin_manifest;
 mod tidy;
@@ -63,6 +65,7 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
         "wasm" => components::build_and_list(&workspace)?,
         "lambda" => lambda::run(&workspace)?,
         "token" => token::run(&workspace, &parsed)?,
+        "keys" => keys::run(&parsed)?,
         "test" | "ci" => return check::run(&workspace, &parsed),
         "tidy" => return tidy_command(&workspace, &parsed),
         "openapi" => openapi::run(&workspace, parsed.has("--check"))?,

@@ -8,6 +8,7 @@
 //! the command line, signals and logs.
 
 mod acceptor;
+mod arguments;
 mod clock;
 mod config;
 mod exposition;
@@ -25,6 +26,7 @@ mod shard;
 mod state;
 mod streams;
 
-pub use config::{Arguments, Command, Config, EdgeUrl, HELP, KEY_VARIABLE, SHARDS_MAX, StartError};
+pub use arguments::{Arguments, Command, HELP, KEY_HELP, KEY_VARIABLE, KeyArguments};
+pub use config::{Config, EdgeUrl, StartError};
 pub use protocol::{Profile, SealedProtocol};
 pub use running::{LINES_MAX, Running, start};

@@ -1,9 +1,9 @@
 //! The relay daemon; see `relay --help`.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use relay::{Command, Config, HELP, KEY_VARIABLE, LINES_MAX, StartError};
+use relay::{Command, Config, HELP, KEY_HELP, KEY_VARIABLE, LINES_MAX, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
@@ -15,6 +15,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Logs of libraries below this may name addresses.
 const LOG_FILTER: &str = "error,relay=info";
+
+/// Bytes that are read of a fleet secret: it has 44, and perhaps white space around it.
+const SECRET_BYTES_MAX: u64 = 1024;
 
 fn main() -> ExitCode {
     let config = match read_config() {
@@ -56,11 +59,25 @@ fn read_config() -> Result<Option<Config>, StartError> {
                 .load(std::env::var(KEY_VARIABLE).ok().as_deref())
                 .map(Some);
         }
+        Command::Key(asked) => asked.derive(&standard_input()?)?,
         Command::Help => HELP.to_owned(),
+        Command::KeyHelp => KEY_HELP.to_owned(),
         Command::Version => format!("relay {}\n", env!("CARGO_PKG_VERSION")),
     };
     let _ = std::io::stdout().write_all(output.as_bytes());
     Ok(None)
+}
+
+/// What comes in, up to more than a secret could have.
+fn standard_input() -> Result<String, StartError> {
+    let mut text = String::new();
+    let mut input = std::io::stdin().take(SECRET_BYTES_MAX);
+    match input.read_to_string(&mut text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(StartError(format!(
+            "the fleet secret cannot be read from standard input: {error}"
+        ))),
+    }
 }
 
 async fn run(config: Config, lines: mpsc::Sender<String>) -> Result<(), StartError> {

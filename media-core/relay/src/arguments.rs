@@ -1,0 +1,371 @@
+//! The command line of a relay.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use wire::fleet::shard_ids;
+use wire::keys::{EPOCHS, FleetSecret, ShardKey};
+use wire::limits::MAX_SHARDS;
+use wire::{RegionName, ShardId};
+
+use crate::config::{Config, EdgeUrl, StartError};
+
+/// Environment variable that may hold the shard keys instead of a file.
+pub const KEY_VARIABLE: &str = "RELAY_SHARD_KEYS";
+
+/// The help text.
+pub const HELP: &str = "\
+relay: carries voice between the players of a room
+
+usage: relay --shard NAME --region NAME --edge URL --key-file FILE [options]
+       relay key --shard NAME [--epoch N] [--shards N] < FLEET-SECRET
+
+  --shard NAME            name in the fleet; NAME-0, NAME-1.. with several shards
+  --shards N              shards, one core and one UDP port each [1]
+  --region NAME           region in the fleet
+  --edge URL              base address of the edge, https or http
+  --listen ADDRESS        UDP address for media, once per address family; shard n takes the
+                          n-th port from there, port 0 takes free ones [0.0.0.0:7410]
+  --listen-tcp ADDRESS    TCP address for media of players without UDP, once per address family,
+                          one port for all shards; 443 passes most firewalls [none]
+  --advertise IP          address that clients reach; repeatable, best first [that of --listen]
+  --control ADDRESS       TCP address of /v1/control, /healthz and /metrics [127.0.0.1:7411]
+  --control-url URL       how the edge reaches --control [http://ADDRESS]
+  --key-file FILE         shard keys, base64, one a line; or env RELAY_SHARD_KEYS
+  --key-epoch N           epoch of the keys, 0 to 15 [0]
+  --max-participants N    most participants of each shard [1000]
+  --full-cpu-percent N    share of a core above which a shard takes no more sessions, 1 to 100;
+                          100 for no limit [80]
+  --full-packets N        the same for datagrams sent in a second, 0 for no limit [0]
+  --drain-seconds N       time over which a drain moves the participants [10]
+  --help                  this text; relay key --help tells of keys
+  --version
+
+Log level: env RUST_LOG [info]. Logs go to stderr, usage records to stdout.
+";
+
+/// The help text of `relay key`.
+pub const KEY_HELP: &str = "\
+relay key: derives the keys of a relay from the fleet secret on standard input
+
+usage: relay key --shard NAME [--epoch N] [--shards N] < FLEET-SECRET > KEY-FILE
+
+Prints what --key-file takes: one key a line, in base64. Run it where the fleet secret is, and
+bring the relay its keys alone. infra/ops/KEYS.md says who holds what.
+
+  --shard NAME            name in the fleet; NAME-0, NAME-1.. with several shards
+  --shards N              shards [1]
+  --epoch N               epoch of the keys, 0 to 15; the relay's --key-epoch [0]
+  --help                  this text
+";
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Run a relay.
+    Run(Box<Arguments>),
+    /// Derive the keys of a relay.
+    Key(KeyArguments),
+    /// Print [`HELP`].
+    Help,
+    /// Print [`KEY_HELP`].
+    KeyHelp,
+    /// Print the version.
+    Version,
+}
+
+/// The command line, read but for the keys, which are in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arguments {
+    shard: ShardId,
+    shards: u16,
+    region: RegionName,
+    edge: EdgeUrl,
+    listen: Vec<SocketAddr>,
+    listen_tcp: Vec<SocketAddr>,
+    advertise: Vec<IpAddr>,
+    control: SocketAddr,
+    control_url: Option<String>,
+    key_file: Option<String>,
+    key_epoch: u8,
+    participants_max: u32,
+    full_cpu_percent: u8,
+    full_packets_per_s: u32,
+    drain_seconds: u16,
+}
+
+/// Whose keys to derive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyArguments {
+    shard: ShardId,
+    shards: u16,
+    epoch: u8,
+}
+
+/// A flag.
+struct Flag {
+    name: &'static str,
+}
+
+const fn value(name: &'static str) -> Flag {
+    Flag { name }
+}
+
+const FLAGS: &[Flag] = &[
+    value("--shard"),
+    value("--shards"),
+    value("--region"),
+    value("--edge"),
+    value("--listen"),
+    value("--listen-tcp"),
+    value("--advertise"),
+    value("--control"),
+    value("--control-url"),
+    value("--key-file"),
+    value("--key-epoch"),
+    value("--max-participants"),
+    value("--full-cpu-percent"),
+    value("--full-packets"),
+    value("--drain-seconds"),
+];
+
+const KEY_FLAGS: &[Flag] = &[value("--shard"), value("--shards"), value("--epoch")];
+
+/// Flags as they were given.
+struct Given {
+    /// What the help is asked of.
+    program: &'static str,
+    values: Vec<(&'static str, String)>,
+}
+
+impl Command {
+    /// Reads the command line, the program's name left out.
+    ///
+    /// # Errors
+    /// A sentence that names the flag and what it takes.
+    pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, StartError> {
+        let mut arguments = arguments.into_iter().peekable();
+        let is_key = arguments.next_if(|first| first == "key").is_some();
+        let (flags, help) = match is_key {
+            true => (KEY_FLAGS, Self::KeyHelp),
+            false => (FLAGS, Self::Help),
+        };
+        let mut given = Given {
+            program: if is_key { "relay key" } else { "relay" },
+            values: Vec::new(),
+        };
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--help" | "-h" => return Ok(help),
+                "--version" | "-V" => return Ok(Self::Version),
+                _ => {}
+            }
+            let (name, value) = match argument.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (argument.as_str(), None),
+            };
+            let Some(flag) = flags.iter().find(|flag| flag.name == name) else {
+                return Err(given.fault(&format!("{name} is not a flag of {}", given.program)));
+            };
+            let Some(value) = value.or_else(|| arguments.next()) else {
+                return Err(given.fault(&format!("{name} needs a value")));
+            };
+            given.values.push((flag.name, value));
+        }
+        if is_key {
+            return given.read_key().map(Self::Key);
+        }
+        given.read().map(|arguments| Self::Run(Box::new(arguments)))
+    }
+}
+
+fn check(fine: bool, rule: &str) -> Result<(), StartError> {
+    match fine {
+        true => Ok(()),
+        false => Err(StartError(rule.to_owned())),
+    }
+}
+
+impl Given {
+    fn read(&self) -> Result<Arguments, StartError> {
+        let arguments = Arguments {
+            shard: self.required("--shard")?,
+            shards: self.shards()?,
+            region: self.required("--region")?,
+            edge: self.required("--edge")?,
+            listen: self.all(
+                "--listen",
+                "ADDRESS:PORT, such as 0.0.0.0:7410 or [::]:7410",
+            )?,
+            listen_tcp: self.all("--listen-tcp", "ADDRESS:PORT, such as 0.0.0.0:443")?,
+            advertise: self.all("--advertise", "an IP address without a port")?,
+            control: self
+                .one("--control")?
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7411))),
+            control_url: self.one("--control-url")?,
+            key_file: self.one("--key-file")?,
+            key_epoch: self.epoch("--key-epoch")?,
+            participants_max: self.one("--max-participants")?.unwrap_or(1000),
+            full_cpu_percent: self.one("--full-cpu-percent")?.unwrap_or(80),
+            full_packets_per_s: self.one("--full-packets")?.unwrap_or(0),
+            drain_seconds: self.one("--drain-seconds")?.unwrap_or(10),
+        };
+        check(
+            arguments.participants_max > 0,
+            "--max-participants must be at least 1",
+        )?;
+        check(
+            (1..=100).contains(&arguments.full_cpu_percent),
+            "--full-cpu-percent must be 1 to 100",
+        )?;
+        Ok(arguments)
+    }
+
+    fn read_key(&self) -> Result<KeyArguments, StartError> {
+        Ok(KeyArguments {
+            shard: self.required("--shard")?,
+            shards: self.shards()?,
+            epoch: self.epoch("--epoch")?,
+        })
+    }
+
+    fn shards(&self) -> Result<u16, StartError> {
+        let shards = self.one("--shards")?.unwrap_or(1);
+        let fine = (1..=MAX_SHARDS).contains(&shards);
+        check(fine, "--shards must be 1 to 128").map(|()| shards)
+    }
+
+    fn epoch(&self, flag: &str) -> Result<u8, StartError> {
+        let epoch = self.one(flag)?.unwrap_or(0);
+        check(epoch < EPOCHS, &format!("{flag} must be 0 to 15")).map(|()| epoch)
+    }
+
+    fn fault(&self, what: &str) -> StartError {
+        let ask = match self.program {
+            "relay" => "--help".to_owned(),
+            program => format!("{program} --help"),
+        };
+        StartError(format!("{what}; see {ask}"))
+    }
+
+    fn texts(&self, flag: &str) -> impl Iterator<Item = &str> {
+        self.values
+            .iter()
+            .filter(move |(given, _)| *given == flag)
+            .map(|(_, value)| value.as_str())
+    }
+
+    fn all<T: FromStr>(&self, flag: &str, wanted: &str) -> Result<Vec<T>, StartError> {
+        self.texts(flag)
+            .map(|text| {
+                text.parse()
+                    .map_err(|_| StartError(format!("{flag} {text}: use {wanted}")))
+            })
+            .collect()
+    }
+
+    fn one<T: FromStr>(&self, flag: &str) -> Result<Option<T>, StartError>
+    where
+        T::Err: fmt::Display,
+    {
+        let mut texts = self.texts(flag);
+        let Some(text) = texts.next() else {
+            return Ok(None);
+        };
+        if texts.next().is_some() {
+            return Err(StartError(format!("{flag} is given twice")));
+        }
+        text.parse()
+            .map(Some)
+            .map_err(|error| StartError(format!("{flag} {text}: {error}")))
+    }
+
+    fn required<T: FromStr>(&self, flag: &str) -> Result<T, StartError>
+    where
+        T::Err: fmt::Display,
+    {
+        self.one(flag)?
+            .ok_or_else(|| self.fault(&format!("{flag} is missing")))
+    }
+}
+
+impl KeyArguments {
+    /// The keys that the fleet secret of `text` gives, one a line.
+    ///
+    /// # Errors
+    /// When the text is no fleet secret, or the name is too long to be numbered.
+    pub fn derive(&self, text: &str) -> Result<String, StartError> {
+        let secret = FleetSecret::from_base64(text)
+            .map_err(|error| StartError(format!("standard input is no fleet secret: {error}")))?;
+        let ids = shard_ids(&self.shard, self.shards)
+            .map_err(|error| StartError(format!("--shard {}: {error}", self.shard)))?;
+        let lines = ids
+            .iter()
+            .map(|id| secret.shard_key(id, self.epoch).to_base64() + "\n");
+        Ok(lines.collect())
+    }
+}
+
+impl Arguments {
+    /// Adds the keys from the file, or from the text of the environment variable
+    /// [`KEY_VARIABLE`] where no file was named.
+    ///
+    /// # Errors
+    /// When there are no keys, too few or too many, or the file cannot be read.
+    pub fn load(self, variable: Option<&str>) -> Result<Config, StartError> {
+        let keys = self.keys(variable)?;
+        let listen = match self.listen.is_empty() {
+            true => vec![SocketAddr::from(([0, 0, 0, 0], 7410))],
+            false => self.listen,
+        };
+        Ok(Config {
+            shard: self.shard,
+            region: self.region,
+            edge: self.edge,
+            listen,
+            listen_tcp: self.listen_tcp,
+            advertise: self.advertise,
+            control: self.control,
+            control_url: self.control_url,
+            keys,
+            participants_max: self.participants_max,
+            full_cpu_percent: self.full_cpu_percent,
+            full_packets_per_s: self.full_packets_per_s,
+            drain_seconds: self.drain_seconds,
+        })
+    }
+
+    fn keys(&self, variable: Option<&str>) -> Result<Vec<ShardKey>, StartError> {
+        let (source, text) = match (&self.key_file, variable) {
+            (Some(file), _) => {
+                let text = std::fs::read_to_string(file).map_err(|error| {
+                    StartError(format!("--key-file {file} cannot be read: {error}"))
+                })?;
+                (format!("--key-file {file}"), text)
+            }
+            (None, Some(text)) => (KEY_VARIABLE.to_owned(), text.to_owned()),
+            (None, None) => {
+                return Err(StartError(format!(
+                    "--key-file is missing (or env {KEY_VARIABLE}); `relay key` derives the keys"
+                )));
+            }
+        };
+        let keys: Vec<ShardKey> = text
+            .split_whitespace()
+            .map(|key| ShardKey::from_base64(self.key_epoch, key))
+            .collect::<Result<_, _>>()
+            .map_err(|error| StartError(format!("{source}: {error}")))?;
+        if keys.len() != usize::from(self.shards) {
+            let (held, wanted) = (keys.len(), self.shards);
+            return Err(StartError(format!(
+                "{source} holds {held} keys, but --shards is {wanted}; give one key a line"
+            )));
+        }
+        Ok(keys)
+    }
+}
+
+#[cfg(test)]
+#[path = "arguments_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@
 
 use edge::directory;
 use edge::http::{Request, Response};
-use edge::ports::{Clock, Storage, VariableFault, Variables};
+use edge::ports::{Clock, Entropy, Storage, VariableFault, Variables};
 use edge::testing::schedule::block_on;
 use edge::testing::{FixedVariables, MemoryStore, calls};
 use edge::token::SigningKey;
@@ -362,6 +362,12 @@ impl Storage for Rig {
 
     fn store(&self) -> &MemoryStore {
         &self.store
+    }
+}
+
+impl Entropy for Rig {
+    fn fill(&self, _bytes: &mut [u8]) {
+        unreachable!("heartbeats and homes draw nothing");
     }
 }
 

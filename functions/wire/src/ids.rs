@@ -224,6 +224,10 @@ hex_type! {
     BootId, 8, "boot id", "16 lower-case hex digits"
 }
 hex_type! {
+    /// A token by which a relay may join the fleet; random, no secret.
+    EnrolmentId, 8, "enrolment id", "16 lower-case hex digits"
+}
+hex_type! {
     /// A room as relays know it: the first 8 bytes of a hash of its name.
     RoomKey, 8, "room key", "16 lower-case hex digits"
 }

@@ -19,6 +19,8 @@ pub const TICKET_LIFETIME_S: u64 = 60;
 pub const MAX_CANDIDATES: usize = 8;
 /// Most shards of one relay: more cores than any machine that we would rent.
 pub const MAX_SHARDS: u16 = 128;
+/// Longest life of an enrolment token, in seconds: 30 days.
+pub const MAX_ENROLMENT_TOKEN_S: u64 = 30 * 24 * 3600;
 /// Most rooms whose joins a full shard names in a heartbeat.
 pub const MAX_REFUSED_ROOMS: usize = 64;
 /// Seconds after its last heartbeat during which a shard counts as live.

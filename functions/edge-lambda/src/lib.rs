@@ -9,6 +9,7 @@
 pub mod dynamo;
 mod event;
 pub mod host;
+mod identity;
 mod log;
 pub mod permissions;
 mod record;

@@ -21,6 +21,9 @@ pub const REGION: &str = "region";
 /// Base address of the edge, as relays and players reach it. Relays that enrol are told it.
 pub const EDGE_URL: &str = "edge_url";
 
+/// Which machines on AWS may join the fleet by themselves: a JSON object, see the `fleet` function.
+pub const ENROLMENT_AWS: &str = "enrolment_aws";
+
 /// A policy table in place of the one that is compiled in: see [`Policy`].
 pub const POLICY: &str = "policy";
 
@@ -96,6 +99,14 @@ pub async fn edge_url<V: Variables>(variables: &V) -> Result<Option<String>, Ref
             "the edge's address, https://HOST",
         )),
     }
+}
+
+/// Reads [`ENROLMENT_AWS`]; none when it is not set.
+///
+/// # Errors
+/// `misconfigured`, or `store-unavailable` for a moment.
+pub async fn enrolment_aws<V: Variables>(variables: &V) -> Result<Option<String>, Refusal> {
+    optional(variables, ENROLMENT_AWS).await
 }
 
 /// Reads [`POLICY`].

@@ -4,17 +4,19 @@
 //! |---|---|---|---|
 //! | `enrolment-tokens` | ID | a token without its secret, and who used it | made, used |
 //! | `relay#NAME` | `enrolment` | the relay that has the name | at enrolment |
+//! | `enrolment-nonce#N` | `nonce` | that a signed proof was used | at enrolment |
 //! | `shard#S` | `registration` | [`edge::directory::Registration`] | at enrolment |
 //!
 //! A token is used by one compare-and-swap, and a name is given by another; everything after them
 //! may be done twice. So a relay whose reply was lost asks again, with the same claim, and whoever
 //! else asks is refused.
 
+mod identity;
 mod relays;
 mod tokens;
 
 use edge::http::{Call, Response};
-use edge::ports::{Clock, Entropy, Variables};
+use edge::ports::{Clock, IdentityLink, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, config};
 use wire::enrolment::{
@@ -44,7 +46,7 @@ struct Admission {
 }
 
 /// `POST /v1/relays/enrolment`.
-pub(crate) async fn enrol<H: Clock + Entropy + Variables, S: Store>(
+pub(crate) async fn enrol<H: Clock + IdentityLink + Variables, S: Store>(
     host: &H,
     store: &Metered<'_, S>,
     call: &Call<'_>,
@@ -62,16 +64,30 @@ pub(crate) async fn enrol<H: Clock + Entropy + Variables, S: Store>(
     let owner = request.claim.digest();
     let edge = config::edge_url(host).await?;
     let secret = config::fleet_secret(host).await?;
-    let used = match &request.proof {
-        Proof::Token { token } => tokens::check(store, now_ms, token, &owner).await?,
+    let (admission, token) = match &request.proof {
+        Proof::Token { token } => {
+            let (admission, token) = tokens::check(store, now_ms, token, &owner).await?;
+            (admission, Some(token))
+        }
+        Proof::Aws(proof) => {
+            let asked = identity::Asked {
+                proof,
+                terms: request.terms(proof.nonce),
+                region: request.region.as_ref(),
+                edge: edge.as_deref(),
+            };
+            (identity::check(host, store, now_ms, asked).await?, None)
+        }
     };
-    used.admission.check(&request)?;
-    let enrolment = used.admission.enrolment(&request, now_ms);
+    admission.check(&request)?;
+    let enrolment = admission.enrolment(&request, now_ms);
     let ids = shard_ids(&enrolment.relay, enrolment.shards)
         .map_err(|_| body_invalid("The relay's name is too long for so many shards."))?;
     relays::check_free(store, now_ms, &enrolment.relay, &ids, &owner).await?;
-    // From here on the proof is this relay's.
-    used.commit(store, now_ms, &owner).await?;
+    // From here on the proof is this relay's; a signed one is so since it was checked.
+    if let Some(token) = token {
+        token.commit(store, now_ms, &owner).await?;
+    }
     let enrolment = relays::write(store, now_ms, enrolment, &ids, &owner).await?;
     let keyed = ids.into_iter().map(|shard| EnrolledShard {
         key: Secret(secret.shard_key(&shard, enrolment.epoch).to_base64()),

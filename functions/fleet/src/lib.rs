@@ -12,7 +12,7 @@ mod enrolment;
 mod heartbeat;
 
 use edge::http::{Call, Request, Response, serve};
-use edge::ports::{Clock, Entropy, Storage, Variables};
+use edge::ports::{Clock, Entropy, IdentityLink, Storage, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, config, directory};
 use wire::claims::Role;
@@ -25,7 +25,7 @@ use wire::{RegionName, RoomName, ShardId};
 /// Serves one request.
 pub async fn handle<H>(host: &H, request: Request) -> Response
 where
-    H: Storage + Clock + Entropy + Variables,
+    H: Storage + Clock + Entropy + IdentityLink + Variables,
 {
     serve(
         Function::Fleet,
@@ -42,7 +42,7 @@ async fn dispatch<H, S: Store>(
     call: &Call<'_>,
 ) -> Result<Response, Refusal>
 where
-    H: Clock + Entropy + Variables,
+    H: Clock + Entropy + IdentityLink + Variables,
 {
     let is = |route: &routes::Route| call.route.name == route.name;
     match () {

@@ -1,12 +1,16 @@
 //! Messages by which a relay joins the fleet: it shows a proof and gets its name and keys.
 
+pub mod aws;
+
 use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::ids::{BadId, EnrolmentId, RegionName, ShardId};
+use aws::AwsProof;
+
+use crate::ids::{BadId, EnrolmentId, EnrolmentNonce, RegionName, ShardId};
 use crate::keys::{BadKey, ShardKey};
 
 /// What every enrolment token begins with, so that a scanner of leaked secrets knows one.
@@ -149,6 +153,33 @@ pub struct EnrolmentRequest {
     pub proof: Proof,
 }
 
+impl EnrolmentRequest {
+    /// What is asked, in 64 characters that a signature covers: whoever overhears a proof cannot
+    /// use it for other terms.
+    pub fn terms(&self, nonce: EnrolmentNonce) -> String {
+        let region = self.region.as_ref();
+        terms(&self.claim, self.shards, self.capacity, region, nonce)
+    }
+}
+
+/// As [`EnrolmentRequest::terms`], for who has yet to sign them.
+pub fn terms(
+    claim: &Claim,
+    shards: u16,
+    capacity: u32,
+    region: Option<&RegionName>,
+    nonce: EnrolmentNonce,
+) -> String {
+    digest(&[
+        b"lifeverse/enrolment/v1",
+        &claim.0,
+        &shards.to_be_bytes(),
+        &capacity.to_be_bytes(),
+        region.map_or("", |region| region.as_str()).as_bytes(),
+        &nonce.0,
+    ])
+}
+
 /// What proves that a relay may join.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -159,6 +190,8 @@ pub enum Proof {
         /// [`EnrolmentToken::text`].
         token: Secret,
     },
+    /// The identity of a machine on AWS.
+    Aws(AwsProof),
 }
 
 /// A relay's place in the fleet.
@@ -284,6 +317,8 @@ pub struct Enrolment {
 pub enum ProofKind {
     /// An operator's token.
     Token,
+    /// The identity of a machine on AWS.
+    Aws,
 }
 
 /// SHA-256 of the parts, each after its length, in hex.
@@ -320,6 +355,44 @@ mod tests {
             assert!(seen.insert(EnrolmentToken::new(bytes).digest()));
             assert!(seen.insert(Claim::new(bytes).digest()));
         }
+    }
+
+    #[test]
+    fn terms_differ_with_everything_that_is_asked() {
+        let token = EnrolmentToken::new([1; 32]).text();
+        let asked = EnrolmentRequest {
+            claim: Claim::new([1; 32]),
+            shards: 1,
+            capacity: 1,
+            region: None,
+            proof: Proof::Token { token },
+        };
+        let changed = [
+            EnrolmentRequest {
+                claim: Claim::new([2; 32]),
+                ..asked.clone()
+            },
+            EnrolmentRequest {
+                shards: 2,
+                ..asked.clone()
+            },
+            EnrolmentRequest {
+                capacity: 2,
+                ..asked.clone()
+            },
+            EnrolmentRequest {
+                region: "eu".parse().ok(),
+                ..asked.clone()
+            },
+        ];
+        let nonce = EnrolmentNonce([1; 16]);
+        let mut seen = std::collections::BTreeSet::from([asked.terms(nonce)]);
+        assert!(seen.insert(asked.terms(EnrolmentNonce([2; 16]))));
+        assert!(
+            changed
+                .iter()
+                .all(|changed| seen.insert(changed.terms(nonce)))
+        );
     }
 
     #[test]

@@ -154,6 +154,8 @@ problem_kinds! {
     UnknownRoom = "unknown-room", 404, "This room has no home";
     /// No relay of the region takes a session.
     NoLiveRelay = "no-live-relay", 503, "No relay is available";
+    /// Whoever could say who the caller is did not answer.
+    IdentityUnavailable = "identity-unavailable", 503, "The identity service is not available";
     /// Others changed the same item again and again.
     Conflict = "conflict", 503, "Too many requests changed the same thing at once";
     /// More requests than the host takes at once.

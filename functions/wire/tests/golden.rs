@@ -17,6 +17,7 @@ use wire::chat::{
 };
 use wire::claims::{Age, Claims, Grant, Permission, Persona, Platform, Profile, Role};
 use wire::control::{ControlCommand, ControlMessage, PushTarget};
+use wire::enrolment::aws::AwsProof;
 use wire::enrolment::{
     Claim, EnrolledShard, Enrolment, EnrolmentReply, EnrolmentRequest, EnrolmentToken, Proof,
     ProofKind, Secret, TokenList, TokenRecord, TokenReply, TokenRequest,
@@ -26,6 +27,7 @@ use wire::fleet::{
     ShardList, ShardRecord, ShardState, Transport,
 };
 use wire::hello::{ChannelGrant, Hello};
+use wire::ids::{AwsSignature, EnrolmentNonce};
 use wire::join::{JoinReply, JoinRequest};
 use wire::matching::{ProbeUrl, QueueRules, RegionProbe};
 use wire::problem::{Problem, ProblemKind};
@@ -317,6 +319,18 @@ fn enrolment_messages(golden: &mut Golden) {
         },
     };
     golden.check("enrolment-request-token", &request);
+    let by_aws = EnrolmentRequest {
+        proof: Proof::Aws(AwsProof {
+            sts_region: "eu-west-1".parse().expect("a region"),
+            access_key: "ASIAEXAMPLEEXAMPLE00".parse().expect("an id"),
+            session_token: Secret("c2Vzc2lvbg==".into()),
+            signed_at_s: 1_700_000_000,
+            nonce: EnrolmentNonce([3; 16]),
+            signature: AwsSignature([4; 32]),
+        }),
+        ..request.clone()
+    };
+    golden.check("enrolment-request-aws", &by_aws);
     let shortest = EnrolmentRequest {
         region: None,
         ..request

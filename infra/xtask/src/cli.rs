@@ -180,6 +180,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         ],
     },
     crate::keys::COMMAND,
+    crate::enrolment_token::COMMAND,
     Command {
         name: "openapi",
         summary: "write functions/wire/openapi.json from the code",
@@ -393,7 +394,7 @@ fn overview() -> String {
     for command in COMMANDS {
         line(
             &mut text,
-            format_args!("  {:<10}{}", command.name, command.summary),
+            format_args!("  {:<17}{}", command.name, command.summary),
         );
     }
     line(

@@ -12,8 +12,10 @@ mod child;
 mod cli;
 mod clock;
 mod components;
+mod curl;
 mod deny;
 mod dev;
+mod enrolment_token;
 mod flexmatch;
 mod fuzz;
 mod install;
@@ -65,6 +67,7 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
         "wasm" => components::build_and_list(&workspace)?,
         "lambda" => lambda::run(&workspace)?,
         "token" => token::run(&workspace, &parsed)?,
+        "enrolment-token" => enrolment_token::run(&workspace, &parsed)?,
         "keys" => keys::run(&parsed)?,
         "test" | "ci" => return check::run(&workspace, &parsed),
         "tidy" => return tidy_command(&workspace, &parsed),

@@ -58,6 +58,15 @@ pub(crate) fn privacy_token(workspace: &Workspace) -> Result<String> {
     Ok(sign(&claims, &key, KEY_ID))
 }
 
+/// A token for what operators do, for as long as one command takes.
+pub(crate) fn operator_token(workspace: &Workspace) -> Result<String> {
+    let key = signing_key(&dev::secrets(&workspace.dev())?.signing_key_file)?;
+    let mut claims = claims_of("operator", &Parsed::default(), unix_seconds())?;
+    claims.role = Some(Role::Operator);
+    claims.grants.clear();
+    Ok(sign(&claims, &key, KEY_ID))
+}
+
 /// The value of the variable `token_keys`: the public half of the development key.
 pub(crate) fn verification_keys(signing_key_file: &Path) -> Result<String> {
     Ok(signing_key(signing_key_file)?.key_set_json(KEY_ID))

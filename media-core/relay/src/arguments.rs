@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use wire::fleet::shard_ids;
@@ -10,17 +11,33 @@ use wire::limits::MAX_SHARDS;
 use wire::{RegionName, ShardId};
 
 use crate::config::{Config, EdgeUrl, StartError};
+use crate::enrolment::{self, EnrolArguments, Place, Wanted};
 
 /// Environment variable that may hold the shard keys instead of a file.
 pub const KEY_VARIABLE: &str = "RELAY_SHARD_KEYS";
+
+/// Environment variable with the folder that systemd keeps for a service.
+const STATE_FOLDER_VARIABLE: &str = "STATE_DIRECTORY";
+
+/// Name of the state file there.
+const STATE_FILE: &str = "enrolment.json";
 
 /// The help text.
 pub const HELP: &str = "\
 relay: carries voice between the players of a room
 
-usage: relay --shard NAME --region NAME --edge URL --key-file FILE [options]
+usage: relay --enrol URL --enrol-token-file FILE [options]
+       relay --enrol URL --enrol-aws [options]
+       relay --shard NAME --region NAME --edge URL --key-file FILE [options]
        relay key --shard NAME [--epoch N] [--shards N] < FLEET-SECRET
 
+  --enrol URL             join the fleet at this edge, which gives names, keys and region
+  --enrol-token-file FILE a token of `cargo xtask enrolment-token`, used once; or env
+                          RELAY_ENROL_TOKEN
+  --enrol-aws             prove it by the role of this machine on AWS instead of a token
+  --enrol-plain           over http too, where everybody on the way could read the keys
+  --state FILE            where the place in the fleet is kept, so that the next start needs no
+                          token [$STATE_DIRECTORY/enrolment.json]
   --shard NAME            name in the fleet; NAME-0, NAME-1.. with several shards
   --shards N              shards, one core and one UDP port each [1]
   --region NAME           region in the fleet
@@ -75,24 +92,35 @@ pub enum Command {
     Version,
 }
 
-/// The command line, read but for the keys, which are in a file.
+/// The command line; [`configure`] adds what is not on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
-    shard: ShardId,
+    origin: Origin,
     shards: u16,
-    region: RegionName,
-    edge: EdgeUrl,
     listen: Vec<SocketAddr>,
     listen_tcp: Vec<SocketAddr>,
     advertise: Vec<IpAddr>,
     control: SocketAddr,
     control_url: Option<String>,
-    key_file: Option<String>,
-    key_epoch: u8,
     participants_max: u32,
     full_cpu_percent: u8,
     full_packets_per_s: u32,
     drain_seconds: u16,
+}
+
+/// Whence a relay has its place in the fleet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Origin {
+    /// The command line.
+    Given {
+        shard: ShardId,
+        region: RegionName,
+        edge: EdgeUrl,
+        key_file: Option<String>,
+        key_epoch: u8,
+    },
+    /// The edge.
+    Enrolled(EnrolArguments),
 }
 
 /// Whose keys to derive.
@@ -106,13 +134,29 @@ pub struct KeyArguments {
 /// A flag.
 struct Flag {
     name: &'static str,
+    takes_value: bool,
 }
 
 const fn value(name: &'static str) -> Flag {
-    Flag { name }
+    Flag {
+        name,
+        takes_value: true,
+    }
+}
+
+const fn switch(name: &'static str) -> Flag {
+    Flag {
+        name,
+        takes_value: false,
+    }
 }
 
 const FLAGS: &[Flag] = &[
+    value("--enrol"),
+    value("--enrol-token-file"),
+    switch("--enrol-aws"),
+    switch("--enrol-plain"),
+    value("--state"),
     value("--shard"),
     value("--shards"),
     value("--region"),
@@ -168,7 +212,14 @@ impl Command {
             let Some(flag) = flags.iter().find(|flag| flag.name == name) else {
                 return Err(given.fault(&format!("{name} is not a flag of {}", given.program)));
             };
-            let Some(value) = value.or_else(|| arguments.next()) else {
+            let value = match (flag.takes_value, value) {
+                (true, value) => value.or_else(|| arguments.next()),
+                (false, None) => Some(String::new()),
+                (false, Some(_)) => {
+                    return Err(given.fault(&format!("{name} takes no value")));
+                }
+            };
+            let Some(value) = value else {
                 return Err(given.fault(&format!("{name} needs a value")));
             };
             given.values.push((flag.name, value));
@@ -190,10 +241,11 @@ fn check(fine: bool, rule: &str) -> Result<(), StartError> {
 impl Given {
     fn read(&self) -> Result<Arguments, StartError> {
         let arguments = Arguments {
-            shard: self.required("--shard")?,
+            origin: match self.texts("--enrol").next() {
+                Some(_) => Origin::Enrolled(self.enrol()?),
+                None => self.place()?,
+            },
             shards: self.shards()?,
-            region: self.required("--region")?,
-            edge: self.required("--edge")?,
             listen: self.all(
                 "--listen",
                 "ADDRESS:PORT, such as 0.0.0.0:7410 or [::]:7410",
@@ -204,8 +256,6 @@ impl Given {
                 .one("--control")?
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7411))),
             control_url: self.one("--control-url")?,
-            key_file: self.one("--key-file")?,
-            key_epoch: self.epoch("--key-epoch")?,
             participants_max: self.one("--max-participants")?.unwrap_or(1000),
             full_cpu_percent: self.one("--full-cpu-percent")?.unwrap_or(80),
             full_packets_per_s: self.one("--full-packets")?.unwrap_or(0),
@@ -220,6 +270,48 @@ impl Given {
             "--full-cpu-percent must be 1 to 100",
         )?;
         Ok(arguments)
+    }
+
+    fn place(&self) -> Result<Origin, StartError> {
+        let of_enrol = [
+            "--enrol-aws",
+            "--enrol-token-file",
+            "--enrol-plain",
+            "--state",
+        ];
+        self.none_of(&of_enrol, "is for --enrol")?;
+        Ok(Origin::Given {
+            shard: self.required("--shard")?,
+            region: self.required("--region")?,
+            edge: self.required("--edge")?,
+            key_file: self.one("--key-file")?,
+            key_epoch: self.epoch("--key-epoch")?,
+        })
+    }
+
+    fn enrol(&self) -> Result<EnrolArguments, StartError> {
+        let told = ["--shard", "--edge", "--key-file", "--key-epoch"];
+        self.none_of(&told, "is what --enrol asks the edge for; leave it out")?;
+        let aws = self.texts("--enrol-aws").next().is_some();
+        if aws {
+            self.none_of(&["--enrol-token-file"], "is not needed with --enrol-aws")?;
+        }
+        Ok(EnrolArguments {
+            aws,
+            edge: self.required("--enrol")?,
+            region: self.one("--region")?,
+            token_file: self.one("--enrol-token-file")?,
+            state: self.one::<PathBuf>("--state")?,
+            plain: self.texts("--enrol-plain").next().is_some(),
+        })
+    }
+
+    fn none_of(&self, flags: &[&str], why: &str) -> Result<(), StartError> {
+        let given = |flag: &&&str| self.texts(flag).next().is_some();
+        match flags.iter().find(given) {
+            Some(flag) => Err(StartError(format!("{flag} {why}"))),
+            None => Ok(()),
+        }
     }
 
     fn read_key(&self) -> Result<KeyArguments, StartError> {
@@ -307,37 +399,72 @@ impl KeyArguments {
     }
 }
 
+/// Adds to the command line what is not on it: the keys from a file or an environment variable, or
+/// the place in the fleet that the edge gives.
+///
+/// # Errors
+/// When there are no keys, too few or too many, a file cannot be used, or the edge refuses.
+pub async fn configure(
+    arguments: Arguments,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Config, StartError> {
+    let (shards, capacity) = (arguments.shards, arguments.participants_max);
+    let place = match &arguments.origin {
+        Origin::Given { .. } => arguments.given(variable(KEY_VARIABLE).as_deref())?,
+        Origin::Enrolled(enrol) => {
+            let file = enrol.state.clone();
+            let folder = || variable(STATE_FOLDER_VARIABLE).map(PathBuf::from);
+            let file = file.or_else(|| folder().map(|folder| folder.join(STATE_FILE)));
+            let file = file.ok_or_else(|| {
+                StartError(format!(
+                    "--state is missing: where a relay that enrols keeps its keys (or env \
+                     {STATE_FOLDER_VARIABLE})"
+                ))
+            })?;
+            let wanted = Wanted { shards, capacity };
+            enrolment::place(enrol, &file, wanted, variable).await?
+        }
+    };
+    Ok(arguments.complete(place))
+}
+
 impl Arguments {
-    /// Adds the keys from the file, or from the text of the environment variable
-    /// [`KEY_VARIABLE`] where no file was named.
-    ///
-    /// # Errors
-    /// When there are no keys, too few or too many, or the file cannot be read.
-    pub fn load(self, variable: Option<&str>) -> Result<Config, StartError> {
-        let keys = self.keys(variable)?;
+    fn complete(self, place: Place) -> Config {
         let listen = match self.listen.is_empty() {
             true => vec![SocketAddr::from(([0, 0, 0, 0], 7410))],
             false => self.listen,
         };
-        Ok(Config {
-            shard: self.shard,
-            region: self.region,
-            edge: self.edge,
+        Config {
+            shard: place.relay,
+            region: place.region,
+            edge: place.edge,
             listen,
             listen_tcp: self.listen_tcp,
             advertise: self.advertise,
             control: self.control,
             control_url: self.control_url,
-            keys,
+            keys: place.keys,
             participants_max: self.participants_max,
             full_cpu_percent: self.full_cpu_percent,
             full_packets_per_s: self.full_packets_per_s,
             drain_seconds: self.drain_seconds,
-        })
+        }
     }
 
-    fn keys(&self, variable: Option<&str>) -> Result<Vec<ShardKey>, StartError> {
-        let (source, text) = match (&self.key_file, variable) {
+    /// The place on the command line, with the keys of its file or of the environment variable
+    /// [`KEY_VARIABLE`] where no file was named.
+    fn given(&self, variable: Option<&str>) -> Result<Place, StartError> {
+        let Origin::Given {
+            shard,
+            region,
+            edge,
+            key_file,
+            key_epoch,
+        } = &self.origin
+        else {
+            unreachable!("the caller looked");
+        };
+        let (source, text) = match (key_file, variable) {
             (Some(file), _) => {
                 let text = std::fs::read_to_string(file).map_err(|error| {
                     StartError(format!("--key-file {file} cannot be read: {error}"))
@@ -353,7 +480,7 @@ impl Arguments {
         };
         let keys: Vec<ShardKey> = text
             .split_whitespace()
-            .map(|key| ShardKey::from_base64(self.key_epoch, key))
+            .map(|key| ShardKey::from_base64(*key_epoch, key))
             .collect::<Result<_, _>>()
             .map_err(|error| StartError(format!("{source}: {error}")))?;
         if keys.len() != usize::from(self.shards) {
@@ -362,7 +489,12 @@ impl Arguments {
                 "{source} holds {held} keys, but --shards is {wanted}; give one key a line"
             )));
         }
-        Ok(keys)
+        Ok(Place {
+            relay: shard.clone(),
+            region: region.clone(),
+            edge: edge.clone(),
+            keys,
+        })
     }
 }
 

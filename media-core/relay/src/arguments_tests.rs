@@ -15,6 +15,11 @@ fn arguments(line: &str) -> Arguments {
     }
 }
 
+fn load(arguments: Arguments, variable: Option<&str>) -> Result<Config, StartError> {
+    let place = arguments.given(variable)?;
+    Ok(arguments.complete(place))
+}
+
 fn message<T: fmt::Debug>(result: Result<T, StartError>) -> String {
     result.expect_err("a refusal").0
 }
@@ -31,7 +36,7 @@ fn the_contracts_command_line_is_understood() {
     let arguments = arguments(
         "--listen 0.0.0.0:7410 --listen [::]:7410 --advertise 127.0.0.1 --control=127.0.0.1:7411",
     );
-    let config = arguments.load(Some(KEY)).expect("a whole configuration");
+    let config = load(arguments, Some(KEY)).expect("a whole configuration");
     assert_eq!(config.listen, addresses(&["0.0.0.0:7410", "[::]:7410"]));
     assert_eq!(
         config.shard_ids(),
@@ -97,9 +102,7 @@ fn every_flag_is_in_the_help() {
 #[test]
 fn each_shard_has_its_own_key_and_id() {
     let keys = format!("{KEY}\n{KEY}\n");
-    let config = arguments("--shards 2")
-        .load(Some(&keys))
-        .expect("a whole configuration");
+    let config = load(arguments("--shards 2"), Some(&keys)).expect("a whole configuration");
     let ids: Vec<_> = config
         .shard_ids()
         .expect("ids")
@@ -108,16 +111,16 @@ fn each_shard_has_its_own_key_and_id() {
         .collect();
     assert_eq!(ids, ["dev-0-0", "dev-0-1"]);
     assert_eq!(
-        message(arguments("--shards 2").load(Some(KEY))),
+        message(load(arguments("--shards 2"), Some(KEY))),
         "RELAY_SHARD_KEYS holds 1 keys, but --shards is 2; give one key a line"
     );
 }
 
 #[test]
 fn missing_and_bad_keys_are_explained() {
-    assert!(message(arguments("").load(None)).contains("--key-file is missing"));
-    assert!(message(arguments("").load(Some("short"))).contains("32 bytes in base64"));
-    let missing = message(arguments("--key-file /nonexistent/key").load(Some(KEY)));
+    assert!(message(load(arguments(""), None)).contains("--key-file is missing"));
+    assert!(message(load(arguments(""), Some("short"))).contains("32 bytes in base64"));
+    let missing = message(load(arguments("--key-file /nonexistent/key"), Some(KEY)));
     assert!(
         missing.starts_with("--key-file /nonexistent/key cannot be read"),
         "{missing}"
@@ -147,7 +150,7 @@ fn keys_are_those_that_functions_derive() {
     );
     // What it prints is what a relay reads.
     let file = keys("--shard dev-0 --shards 2").expect("keys");
-    let config = arguments("--shards 2").load(Some(&file));
+    let config = load(arguments("--shards 2"), Some(&file));
     assert_eq!(config.expect("a whole configuration").keys.len(), 2);
 }
 
@@ -169,4 +172,44 @@ fn a_key_that_cannot_be_made_is_explained() {
     };
     assert!(message(asked.derive("short")).contains("32 bytes in base64"));
     assert_eq!(parse("key --shard a --help"), Ok(Command::KeyHelp));
+}
+
+#[test]
+fn enrolment_takes_the_place_of_what_the_edge_tells() {
+    let parsed = parse("--enrol https://e --enrol-plain --state /s --region eu --shards 4");
+    let Ok(Command::Run(arguments)) = parsed else {
+        panic!("{parsed:?}");
+    };
+    let Origin::Enrolled(enrol) = &arguments.origin else {
+        panic!("{arguments:?}");
+    };
+    assert!(enrol.plain && enrol.region.is_some() && enrol.token_file.is_none());
+    for (line, wanted) in [
+        (
+            "--enrol https://e --shard a",
+            "--shard is what --enrol asks the edge for; leave it out",
+        ),
+        (
+            "--enrol https://e --key-file a",
+            "--key-file is what --enrol asks the edge for; leave it out",
+        ),
+        (
+            "--enrol https://e --enrol https://e",
+            "--enrol is given twice",
+        ),
+        (
+            "--enrol-plain=yes",
+            "--enrol-plain takes no value; see --help",
+        ),
+        (
+            "--enrol e",
+            "--enrol e: use https://HOST or http://HOST:PORT",
+        ),
+        (
+            "--shard a --region b --edge http://x --state f",
+            "--state is for --enrol",
+        ),
+    ] {
+        assert_eq!(message(parse(line)), wanted);
+    }
 }

@@ -93,6 +93,25 @@ impl EdgeUrl {
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
     }
 
+    /// Whether it is on this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let uri = self.base.parse::<http::Uri>().ok();
+        let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost")
+            || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
+    /// The address, as it was given.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Where relays join the fleet.
+    pub(crate) fn enrolment(&self) -> String {
+        format!("{}/v1/relays/enrolment", self.base)
+    }
+
     /// The address of a heartbeat of `shard`.
     pub(crate) fn heartbeat(&self, shard: &ShardId) -> String {
         format!("{}/v1/relays/{shard}/heartbeat", self.base)

@@ -11,6 +11,7 @@ mod acceptor;
 mod arguments;
 mod clock;
 mod config;
+mod enrolment;
 mod exposition;
 mod frames;
 mod handle;
@@ -26,7 +27,8 @@ mod shard;
 mod state;
 mod streams;
 
-pub use arguments::{Arguments, Command, HELP, KEY_HELP, KEY_VARIABLE, KeyArguments};
+pub use arguments::{Arguments, Command, HELP, KEY_HELP, KEY_VARIABLE, KeyArguments, configure};
 pub use config::{Config, EdgeUrl, StartError};
+pub use enrolment::TOKEN_VARIABLE;
 pub use protocol::{Profile, SealedProtocol};
 pub use running::{LINES_MAX, Running, start};

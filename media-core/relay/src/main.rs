@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use relay::{Command, Config, HELP, KEY_HELP, KEY_VARIABLE, LINES_MAX, StartError};
+use relay::{Arguments, Command, HELP, KEY_HELP, LINES_MAX, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
@@ -20,8 +20,8 @@ const LOG_FILTER: &str = "error,relay=info";
 const SECRET_BYTES_MAX: u64 = 1024;
 
 fn main() -> ExitCode {
-    let config = match read_config() {
-        Ok(Some(config)) => config,
+    let arguments = match read_arguments() {
+        Ok(Some(arguments)) => arguments,
         Ok(None) => return ExitCode::SUCCESS,
         Err(error) => return fail(&error),
     };
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         .expect("a runtime needs a few descriptors, as everything that follows does");
     let (lines, received) = mpsc::channel(LINES_MAX);
     let writer = std::thread::spawn(move || write_lines(received));
-    let result = runtime.block_on(run(config, lines));
+    let result = runtime.block_on(run(arguments, lines));
     runtime.shutdown_background();
     match result {
         Ok(()) => {
@@ -52,13 +52,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn read_config() -> Result<Option<Config>, StartError> {
+fn read_arguments() -> Result<Option<Arguments>, StartError> {
     let output = match Command::parse(std::env::args().skip(1))? {
-        Command::Run(arguments) => {
-            return arguments
-                .load(std::env::var(KEY_VARIABLE).ok().as_deref())
-                .map(Some);
-        }
+        Command::Run(arguments) => return Ok(Some(*arguments)),
         Command::Key(asked) => asked.derive(&standard_input()?)?,
         Command::Help => HELP.to_owned(),
         Command::KeyHelp => KEY_HELP.to_owned(),
@@ -80,12 +76,19 @@ fn standard_input() -> Result<String, StartError> {
     }
 }
 
-async fn run(config: Config, lines: mpsc::Sender<String>) -> Result<(), StartError> {
+async fn run(arguments: Arguments, lines: mpsc::Sender<String>) -> Result<(), StartError> {
     let handler = |kind| {
         signal(kind).map_err(|error| StartError(format!("signals cannot be received: {error}")))
     };
     let mut interrupt = handler(SignalKind::interrupt())?;
     let mut terminate = handler(SignalKind::terminate())?;
+    let variable = |name: &str| std::env::var(name).ok();
+    // An edge that is away is waited for, and the wait can be ended.
+    let config = tokio::select! {
+        config = relay::configure(arguments, variable) => config?,
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
     let mut running = relay::start(config, lines.clone()).await?;
     let ready = running.ready();
     let announce = tokio::spawn(async move {

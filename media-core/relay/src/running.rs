@@ -378,7 +378,8 @@ fn spawn_thread(
         .map_err(|error| fault("a thread", &error))
 }
 
-fn random<const N: usize>() -> Result<[u8; N], StartError> {
+/// Random bytes, fit for keys.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], StartError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
         .map_err(|error| StartError(format!("no randomness from the system: {error}")))?;

@@ -35,9 +35,8 @@ pub(super) struct StoredToken {
     used_by: Option<String>,
 }
 
-/// A proof that holds, not yet used up.
+/// A token that holds, not yet used up.
 pub(super) struct Checked {
-    pub(super) admission: Admission,
     version: u64,
     stored: StoredToken,
 }
@@ -48,7 +47,7 @@ pub(super) async fn check<S: Store>(
     now_ms: u64,
     token: &Secret,
     owner: &str,
-) -> Result<Checked, Refusal> {
+) -> Result<(Admission, Checked), Refusal> {
     let invalid = || {
         Refusal::new(
             ProblemKind::ProofInvalid,
@@ -71,16 +70,13 @@ pub(super) async fn check<S: Store>(
         return Err(used_before());
     }
     let record = &stored.record;
-    Ok(Checked {
-        admission: Admission {
-            relay: record.relay.clone(),
-            region: record.region.clone(),
-            capacity: record.capacity.into(),
-            by: ProofKind::Token,
-        },
-        version,
-        stored,
-    })
+    let admission = Admission {
+        relay: record.relay.clone(),
+        region: record.region.clone(),
+        capacity: record.capacity.into(),
+        by: ProofKind::Token,
+    };
+    Ok((admission, Checked { version, stored }))
 }
 
 impl Checked {

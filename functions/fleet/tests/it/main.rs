@@ -4,5 +4,7 @@
 
 mod rig;
 
+#[path = "by-identity.rs"]
+mod by_identity;
 #[path = "by-token.rs"]
 mod by_token;

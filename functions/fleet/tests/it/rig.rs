@@ -1,12 +1,15 @@
 //! The fleet function on a store in memory, with an operator and relays that ask.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use edge::directory;
 use edge::http::{Request, Response};
-use edge::ports::{Clock, Entropy, Storage, VariableFault, Variables};
-use edge::testing::schedule::block_on;
+use edge::ports::{
+    Clock, Entropy, IdentityLink, IdentityReply, Storage, Unreachable, VariableFault, Variables,
+};
+use edge::testing::schedule::{block_on, yield_now};
+use edge::testing::sts::FakeSts;
 use edge::testing::{CountingEntropy, FaultyStore, FixedVariables, MemoryStore, calls};
 use edge::token::SigningKey;
 use serde_json::{Value, json};
@@ -25,7 +28,19 @@ pub(crate) struct Rig {
     pub(crate) store: FaultyStore,
     pub(crate) variables: FixedVariables,
     pub(crate) now_ms: Cell<u64>,
+    /// Whom the function asked, with the whole of what it asked.
+    pub(crate) asked: RefCell<Vec<String>>,
+    services: RefCell<BTreeMap<String, Service>>,
     entropy: CountingEntropy,
+}
+
+/// What is at an address.
+#[derive(Clone)]
+pub(crate) enum Service {
+    Sts(FakeSts),
+    /// The same status and body for everybody.
+    Fixed(u16, String),
+    Silent,
 }
 
 impl Rig {
@@ -36,6 +51,8 @@ impl Rig {
             store: FaultyStore::new(MemoryStore::default(), 0, 0),
             variables: FixedVariables::new(&variables),
             now_ms: Cell::new(NOW_MS),
+            asked: RefCell::default(),
+            services: RefCell::default(),
             entropy: CountingEntropy::default(),
         }
     }
@@ -92,6 +109,11 @@ impl Rig {
         .unwrap()
     }
 
+    /// Puts a service at an address.
+    pub(crate) fn serve(&self, host: &str, service: Service) {
+        self.services.borrow_mut().insert(host.into(), service);
+    }
+
     pub(crate) fn set(&mut self, variable: &str, value: &str) {
         let variables: &mut BTreeMap<String, String> = &mut self.variables.0;
         variables.insert(variable.into(), value.into());
@@ -115,6 +137,35 @@ impl Clock for Rig {
 impl Entropy for Rig {
     fn fill(&self, bytes: &mut [u8]) {
         self.entropy.fill(bytes);
+    }
+}
+
+impl IdentityLink for Rig {
+    async fn ask(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+    ) -> Result<IdentityReply, Unreachable> {
+        yield_now().await;
+        self.asked.borrow_mut().push(url.to_owned());
+        let rest = url.strip_prefix("https://").unwrap();
+        let (host, target) = rest.split_at(rest.find('/').unwrap());
+        let mut sent = vec![("host".to_owned(), host.to_owned())];
+        sent.extend(
+            headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone())),
+        );
+        let service = self.services.borrow().get(host).cloned();
+        let (status, body) = match service {
+            Some(Service::Sts(sts)) => sts.answer(self.now_ms() / 1000, "GET", target, &sent),
+            Some(Service::Fixed(status, body)) => (status, body),
+            Some(Service::Silent) | None => return Err(Unreachable),
+        };
+        Ok(IdentityReply {
+            status,
+            body: body.into_bytes(),
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! An edge that accepts heartbeats, and a relay that sends them there; both in this process.
 
+pub(crate) mod fleet;
 pub(crate) mod player;
 
 use std::convert::Infallible;

@@ -170,7 +170,7 @@ pub struct Home {
     pub epoch: u64,
 }
 
-/// The shards of a relay: one has the relay's name, several are called `NAME-0`, `NAME-1` and so on.
+/// The shards of a relay: one has the relay's name, several are called `NAME-0`, `NAME-1`..
 ///
 /// # Errors
 /// [`BadId`] when the name is too long to be numbered.

@@ -105,6 +105,11 @@ pub(crate) const COMMANDS: &[Command] = &[
                 "IP:PORT",
                 "the relay's control endpoint [127.0.0.1:7411]",
             ),
+            value(
+                "--health",
+                "IP:PORT",
+                "the relay's health and metrics [127.0.0.1:7412]",
+            ),
             switch("--lan", "reachable from other machines on this network"),
         ],
     },

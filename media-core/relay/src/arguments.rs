@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use wire::fleet::shard_ids;
 use wire::keys::{EPOCHS, FleetSecret, ShardKey};
@@ -47,8 +48,10 @@ usage: relay --enrol URL --enrol-token-file FILE [options]
   --listen-tcp ADDRESS    TCP address for media of players without UDP, once per address family,
                           one port for all shards; 443 passes most firewalls [none]
   --advertise IP          address that clients reach; repeatable, best first [that of --listen]
-  --control ADDRESS       TCP address of /v1/control, /healthz and /metrics [127.0.0.1:7411]
+  --control ADDRESS       TCP address of /v1/control, for the edge [127.0.0.1:7411]
   --control-url URL       how the edge reaches --control [http://ADDRESS]
+  --health ADDRESS        TCP address of /healthz, /readyz and /metrics, which ask for no proof and
+                          are for this machine or a private network [127.0.0.1:7412]
   --key-file FILE         shard keys, base64, one a line; or env RELAY_SHARD_KEYS
   --key-epoch N           epoch of the keys, 0 to 15 [0]
   --max-participants N    most participants of each shard [1000]
@@ -56,6 +59,9 @@ usage: relay --enrol URL --enrol-token-file FILE [options]
                           100 for no limit [80]
   --full-packets N        the same for datagrams sent in a second, 0 for no limit [0]
   --drain-seconds N       time over which a drain moves the participants [10]
+  --drain-on-term         on SIGTERM move the participants first, then end; a second signal ends
+                          at once
+  --drain-limit-seconds N end after this long, whoever is left; at least --drain-seconds [60]
   --help                  this text; relay key --help tells of keys
   --version
 
@@ -100,12 +106,15 @@ pub struct Arguments {
     listen: Vec<SocketAddr>,
     listen_tcp: Vec<SocketAddr>,
     advertise: Vec<IpAddr>,
+    health: SocketAddr,
     control: SocketAddr,
     control_url: Option<String>,
     participants_max: u32,
     full_cpu_percent: u8,
     full_packets_per_s: u32,
     drain_seconds: u16,
+    drain_on_term: bool,
+    drain_limit_seconds: u16,
 }
 
 /// Whence a relay has its place in the fleet.
@@ -164,6 +173,7 @@ const FLAGS: &[Flag] = &[
     value("--listen"),
     value("--listen-tcp"),
     value("--advertise"),
+    value("--health"),
     value("--control"),
     value("--control-url"),
     value("--key-file"),
@@ -172,6 +182,8 @@ const FLAGS: &[Flag] = &[
     value("--full-cpu-percent"),
     value("--full-packets"),
     value("--drain-seconds"),
+    switch("--drain-on-term"),
+    value("--drain-limit-seconds"),
 ];
 
 const KEY_FLAGS: &[Flag] = &[value("--shard"), value("--shards"), value("--epoch")];
@@ -252,14 +264,15 @@ impl Given {
             )?,
             listen_tcp: self.all("--listen-tcp", "ADDRESS:PORT, such as 0.0.0.0:443")?,
             advertise: self.all("--advertise", "an IP address without a port")?,
-            control: self
-                .one("--control")?
-                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7411))),
+            health: self.local("--health", 7412)?,
+            control: self.local("--control", 7411)?,
             control_url: self.one("--control-url")?,
             participants_max: self.one("--max-participants")?.unwrap_or(1000),
             full_cpu_percent: self.one("--full-cpu-percent")?.unwrap_or(80),
             full_packets_per_s: self.one("--full-packets")?.unwrap_or(0),
             drain_seconds: self.one("--drain-seconds")?.unwrap_or(10),
+            drain_on_term: self.texts("--drain-on-term").next().is_some(),
+            drain_limit_seconds: self.one("--drain-limit-seconds")?.unwrap_or(60),
         };
         check(
             arguments.participants_max > 0,
@@ -268,6 +281,10 @@ impl Given {
         check(
             (1..=100).contains(&arguments.full_cpu_percent),
             "--full-cpu-percent must be 1 to 100",
+        )?;
+        check(
+            arguments.drain_limit_seconds >= arguments.drain_seconds,
+            "--drain-limit-seconds must be at least --drain-seconds: the last are asked then",
         )?;
         Ok(arguments)
     }
@@ -320,6 +337,11 @@ impl Given {
             shards: self.shards()?,
             epoch: self.epoch("--epoch")?,
         })
+    }
+
+    fn local(&self, flag: &str, port: u16) -> Result<SocketAddr, StartError> {
+        let usual = SocketAddr::from(([127, 0, 0, 1], port));
+        Ok(self.one(flag)?.unwrap_or(usual))
     }
 
     fn shards(&self) -> Result<u16, StartError> {
@@ -429,6 +451,12 @@ pub async fn configure(
 }
 
 impl Arguments {
+    /// How long a drain on SIGTERM may take; none to end without one.
+    pub fn drain_on_term(&self) -> Option<Duration> {
+        let limit = Duration::from_secs(self.drain_limit_seconds.into());
+        self.drain_on_term.then_some(limit)
+    }
+
     fn complete(self, place: Place) -> Config {
         let listen = match self.listen.is_empty() {
             true => vec![SocketAddr::from(([0, 0, 0, 0], 7410))],
@@ -441,6 +469,7 @@ impl Arguments {
             listen,
             listen_tcp: self.listen_tcp,
             advertise: self.advertise,
+            health: self.health,
             control: self.control,
             control_url: self.control_url,
             keys: place.keys,

@@ -213,3 +213,13 @@ fn enrolment_takes_the_place_of_what_the_edge_tells() {
         assert_eq!(message(parse(line)), wanted);
     }
 }
+
+#[test]
+fn a_drain_on_term_has_a_limit() {
+    assert_eq!(arguments("").drain_on_term(), None);
+    let limit = |line: &str| arguments(line).drain_on_term().map(|limit| limit.as_secs());
+    assert_eq!(limit("--drain-on-term"), Some(60));
+    assert_eq!(limit("--drain-on-term --drain-limit-seconds 30"), Some(30));
+    let line = "--shard a --region b --edge http://x --drain-seconds 90";
+    assert!(message(parse(line)).starts_with("--drain-limit-seconds must be at least"));
+}

@@ -40,6 +40,8 @@ pub struct Config {
     pub listen_tcp: Vec<SocketAddr>,
     /// Addresses that clients reach, best first. Empty: those of `listen`.
     pub advertise: Vec<IpAddr>,
+    /// Where the health endpoint listens; nobody but the machine's own operators should reach it.
+    pub health: SocketAddr,
     /// Where the control endpoint listens.
     pub control: SocketAddr,
     /// How the edge reaches it. `None`: `http://` and the address it is bound to.

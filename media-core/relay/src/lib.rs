@@ -2,7 +2,8 @@
 //!
 //! A relay is a few shards. Each shard is one thread with its own UDP port, key, fleet entry and
 //! [`sfu::Sfu`]; shards share nothing. Around them, on tokio: heartbeats to the fleet, the control
-//! endpoint (`/v1/control`, `/healthz`, `/metrics`), and the way to a clean end.
+//! endpoint (`/v1/control`), the health endpoint (`/healthz`, `/readyz`, `/metrics`), and the way to
+//! a clean end.
 //!
 //! [`start`] runs a relay inside any tokio runtime, so tests start one in-process; the binary adds
 //! the command line, signals and logs.
@@ -11,6 +12,7 @@ mod acceptor;
 mod arguments;
 mod clock;
 mod config;
+mod drain;
 mod enrolment;
 mod exposition;
 mod frames;
@@ -24,6 +26,7 @@ mod replay;
 mod running;
 mod server;
 mod shard;
+mod shares;
 mod state;
 mod streams;
 

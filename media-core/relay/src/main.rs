@@ -82,6 +82,7 @@ async fn run(arguments: Arguments, lines: mpsc::Sender<String>) -> Result<(), St
     };
     let mut interrupt = handler(SignalKind::interrupt())?;
     let mut terminate = handler(SignalKind::terminate())?;
+    let drain_limit = arguments.drain_on_term();
     let variable = |name: &str| std::env::var(name).ok();
     // An edge that is away is waited for, and the wait can be ended.
     let config = tokio::select! {
@@ -95,13 +96,26 @@ async fn run(arguments: Arguments, lines: mpsc::Sender<String>) -> Result<(), St
         let line = ready.await;
         let _ = lines.send(line).await;
     });
-    let result = tokio::select! {
+    let ended = tokio::select! {
         failure = running.failure() => Err(failure),
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(None),
+        _ = terminate.recv() => Ok(drain_limit),
     };
     announce.abort();
-    match result {
+    let ended = match ended {
+        Ok(Some(limit)) => {
+            let drained = running.drain(limit);
+            tokio::select! {
+                () = drained => Ok(()),
+                failure = running.failure() => Err(failure),
+                _ = interrupt.recv() => Ok(()),
+                _ = terminate.recv() => Ok(()),
+            }
+        }
+        Ok(None) => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    match ended {
         Ok(()) => running.stop().await,
         Err(failure) => Err(failure),
     }

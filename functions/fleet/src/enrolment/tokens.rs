@@ -56,7 +56,7 @@ pub(super) async fn check<S: Store>(
     };
     let token = EnrolmentToken::parse(&token.0).map_err(|_| invalid())?;
     let found = read(store, now_ms, token.id).await?;
-    // Both are hashes of what the caller does not have: how long the comparison takes tells nothing.
+    // Hashes of what the caller does not have: how long the comparison takes tells nothing.
     let (version, stored) = found
         .filter(|(_, stored)| stored.digest == token.digest())
         .ok_or_else(invalid)?;

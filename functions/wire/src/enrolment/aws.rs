@@ -3,8 +3,8 @@
 //! The question goes to the Security Token Service (STS), which answers with the account, the role
 //! and the session of whoever signed. The relay sends **no request**, no address and no header,
 //! only what the edge cannot know: who signs, when, and the signature. The edge makes the request
-//! anew from that and from its own settings ([`AwsProof::question`]), so a proof that was signed for
-//! another edge, another service or other terms is one whose signature is wrong. Why:
+//! anew from that and from its own settings ([`AwsProof::question`]), so a proof that was signed
+//! for another edge, another service or other terms is one whose signature is wrong. Why:
 //! `infra/decisions/0016-enrolment-proofs-are-rebuilt.md`.
 //!
 //! Signature Version 4, in the query: AWS General Reference, "Create a signed AWS API request".

@@ -1,4 +1,4 @@
-//! The metadata service of a machine on AWS, version 2: the credentials of its role, and its region.
+//! The metadata service of a machine on AWS, version 2: its role's credentials, and its region.
 
 use std::time::Duration;
 

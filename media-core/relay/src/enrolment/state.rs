@@ -56,8 +56,8 @@ impl State {
         // The parser's own words may repeat a key.
         let state: Self = serde_json::from_str(&text).map_err(|error| {
             StartError(format!(
-                "--state {shown} is not what an enrolled relay keeps (line {}); delete it and enrol \
-                 with a new token",
+                "--state {shown} is not what an enrolled relay keeps (line {}); delete it and \
+                 enrol with a new token",
                 error.line()
             ))
         })?;

@@ -17,8 +17,8 @@ use crate::common::fleet::{self, Fleet};
 fn arguments(edge: &str, state: &Path, more: &str) -> Arguments {
     let state = state.join("enrolment.json");
     let line = format!(
-        "--enrol {edge} --state {} --listen 127.0.0.1:0 --control 127.0.0.1:0 --drain-seconds 0 \
-         {more}",
+        "--enrol {edge} --state {} --listen 127.0.0.1:0 --control 127.0.0.1:0 \
+         --health 127.0.0.1:0 --drain-seconds 0 {more}",
         state.display()
     );
     match Command::parse(line.split_whitespace().map(str::to_owned)) {

@@ -165,6 +165,7 @@ fn start_relay(runtime: &Runtime, url: &str) -> relay::Running {
         edge: url.parse().unwrap(),
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         advertise: Vec::new(),
+        health: "127.0.0.1:0".parse().unwrap(),
         control: "127.0.0.1:0".parse().unwrap(),
         control_url: None,
         participants_max: 100,

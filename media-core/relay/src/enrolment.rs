@@ -88,14 +88,17 @@ pub(crate) struct Wanted {
 /// Where a proof comes from.
 enum Source {
     Token(Secret),
-    Aws {
-        imds: Imds,
-        region: AwsRegion,
-        /// Host of STS there.
-        host: String,
-        /// The edge, as the proof names it.
-        edge: String,
-    },
+    Aws(Box<Identity>),
+}
+
+/// What a machine on AWS signs with, and for whom.
+struct Identity {
+    imds: Imds,
+    region: AwsRegion,
+    /// Host of STS there.
+    host: String,
+    /// The edge, as the proof names it.
+    edge: String,
 }
 
 /// Why the edge did not let us in.
@@ -199,12 +202,12 @@ impl EnrolArguments {
             .ok_or_else(|| StartError(format!("{STS_VARIABLE} {address}: use https://HOST")))?;
         let edge = authority(self.edge.base())
             .ok_or_else(|| StartError("--enrol: use https://HOST without a user".to_owned()))?;
-        Ok(Source::Aws {
+        Ok(Source::Aws(Box::new(Identity {
             imds,
             region,
             host,
             edge,
-        })
+        })))
     }
 
     fn token(&self, token: Option<String>, state: &State) -> Result<Secret, StartError> {
@@ -285,23 +288,25 @@ fn sts(region: &AwsRegion) -> String {
 
 impl Source {
     async fn proof(&self, terms: &str, nonce: EnrolmentNonce) -> Result<Proof, StartError> {
-        let (imds, region, host, edge) = match self {
-            Self::Token(token) => {
-                let token = token.clone();
-                return Ok(Proof::Token { token });
-            }
-            Self::Aws {
-                imds,
-                region,
-                host,
-                edge,
-            } => (imds, region, host, edge),
+        match self {
+            Self::Token(token) => Ok(Proof::Token {
+                token: token.clone(),
+            }),
+            Self::Aws(identity) => Ok(Proof::Aws(identity.sign(terms, nonce).await?)),
+        }
+    }
+}
+
+impl Identity {
+    async fn sign(&self, terms: &str, nonce: EnrolmentNonce) -> Result<AwsProof, StartError> {
+        let credentials = self.imds.credentials().await?;
+        let envelope = Envelope {
+            host: &self.host,
+            edge: &self.edge,
+            terms,
         };
-        let credentials = imds.credentials().await?;
-        let envelope = Envelope { host, edge, terms };
-        let now_s = clock::unix_ms() / 1000;
-        let proof = AwsProof::sign(&credentials, region.clone(), envelope, now_s, nonce);
-        Ok(Proof::Aws(proof))
+        let (region, now_s) = (self.region.clone(), clock::unix_ms() / 1000);
+        Ok(AwsProof::sign(&credentials, region, envelope, now_s, nonce))
     }
 }
 

@@ -56,7 +56,6 @@ async fn it_joins_by_a_token_and_starts_again_without_one() {
     let running = started(config).await;
     assert_eq!(fleet.live().await, ["eu-1-0", "eu-1-1"]);
     running.stop().await.unwrap();
-    assert!(fleet.live().await.is_empty());
 
     let again = configured(arguments, None).await.unwrap();
     assert_eq!(again.region.as_str(), "eu");

@@ -5,12 +5,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use edge::ports::{
-    Clock, Entropy, RelayLink, Storage, Timer, Unreachable, VariableFault, Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, RelayLink, Storage, Timer, Unreachable,
+    VariableFault, Variables,
 };
 use tokio::time::Instant;
 use wire::ShardId;
 
 use crate::dynamo::{DynamoStore, Table};
+use crate::identity::Identity;
 use crate::parameter_store::ParameterStore;
 use crate::permissions::Permissions;
 use crate::relays::Relays;
@@ -32,7 +34,13 @@ pub struct Environment {
     table: Table,
     parameters: Parameters,
     relays: Relays,
+    identity: Identity,
 }
+
+/// The setting that lists the control endpoints of relays.
+const RELAY_HOSTS: &str = "relay_control_hosts";
+/// The setting that lists where the identity service is.
+const IDENTITY_HOSTS: &str = "sts_hosts";
 
 /// The ports of one invocation.
 #[derive(Debug)]
@@ -69,13 +77,19 @@ impl Environment {
         let path = required(PARAMETERS)?;
         let store = ParameterStore::new(config)?;
         let parameters = Parameters::new(store, &path, permissions, environment);
-        let outbound = permissions.outbound.as_deref();
-        let hosts = outbound.and_then(|name| parameters.setting(name));
-        let relays = Relays::new(hosts.unwrap_or_default())?;
+        // A function reaches what it is for: one that asks who somebody is reaches no relay.
+        let hosts = |name: &str| {
+            let is_its = permissions.outbound.as_deref() == Some(name);
+            let hosts = is_its.then(|| parameters.setting(name)).flatten();
+            hosts.unwrap_or_default()
+        };
+        let relays = Relays::new(hosts(RELAY_HOSTS))?;
+        let identity = Identity::new(hosts(IDENTITY_HOSTS))?;
         Ok(Self {
             table,
             parameters,
             relays,
+            identity,
         })
     }
 
@@ -145,5 +159,15 @@ impl Variables for LambdaHost<'_> {
 impl RelayLink for LambdaHost<'_> {
     async fn post(&self, url: &str, shard: &ShardId, sealed: String) -> Result<u16, Unreachable> {
         self.environment.relays.post(url, shard, sealed).await
+    }
+}
+
+impl IdentityLink for LambdaHost<'_> {
+    async fn ask(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+    ) -> Result<IdentityReply, Unreachable> {
+        self.environment.identity.ask(url, headers).await
     }
 }

@@ -9,6 +9,7 @@
 pub mod dynamo;
 mod event;
 pub mod host;
+mod identity;
 mod log;
 mod parameter_store;
 pub mod permissions;

@@ -22,22 +22,28 @@ pub(crate) struct Relays {
     allowed: AllowedHosts,
 }
 
+/// Entries of [`AllowedHosts`] with commas between them.
+pub(crate) fn parse_hosts(list: &str) -> Result<AllowedHosts, String> {
+    let entries = list.split(',').map(str::trim);
+    let entries: Vec<String> = entries
+        .filter(|entry| !entry.is_empty())
+        .map(str::to_owned)
+        .collect();
+    AllowedHosts::parse(&entries)
+}
+
 impl Relays {
     /// Relays at the hosts of `allowed`, entries of [`AllowedHosts`] with commas between them.
     ///
     /// # Errors
     /// A sentence that names the entry.
     pub(crate) fn new(allowed: &str) -> Result<Self, String> {
-        let entries = allowed.split(',').map(str::trim);
-        let entries: Vec<String> = entries
-            .filter(|entry| !entry.is_empty())
-            .map(str::to_owned)
-            .collect();
-        let allowed = AllowedHosts::parse(&entries)?;
+        let listed = allowed;
+        let allowed = parse_hosts(allowed)?;
         if allowed.uses_tls() {
             return Err(format!(
                 "relays are reached over plain http, since what they get is sealed; write http:// \
-                 instead of https:// in {entries:?}"
+                 instead of https:// in {listed}"
             ));
         }
         let mut connector = HttpConnector::new();

@@ -3,8 +3,8 @@ use std::task::Poll;
 
 use edge::http::{Request, Response};
 use edge::ports::{
-    Clock, Entropy, RELAY_LINK_TIMEOUT_MS, RelayLink, Storage, Timer, Unreachable, VariableFault,
-    Variables,
+    Clock, Entropy, IDENTITY_LINK_TIMEOUT_MS, IdentityLink, IdentityReply, MAX_IDENTITY_BYTES,
+    RELAY_LINK_TIMEOUT_MS, RelayLink, Storage, Timer, Unreachable, VariableFault, Variables,
 };
 use http_body_util::{BodyExt, Full};
 use spin_sdk::sqlite::wit::sqlite::Connection;
@@ -122,18 +122,63 @@ impl Variables for SpinHost {
 impl RelayLink for SpinHost {
     async fn post(&self, url: &str, shard: &ShardId, sealed: String) -> Result<u16, Unreachable> {
         let request = http_request(url, shard, sealed).map_err(|_| Unreachable)?;
-        let mut answer = pin!(spin_http::send(request));
-        let timeout_ns = RELAY_LINK_TIMEOUT_MS * 1_000_000;
-        let mut timeout = pin!(monotonic_clock::wait_for(timeout_ns));
-        std::future::poll_fn(|context| {
-            if let Poll::Ready(answer) = answer.as_mut().poll(context) {
-                let status = answer.map(|answer| answer.status().as_u16());
-                return Poll::Ready(status.map_err(|_| Unreachable));
-            }
-            timeout.as_mut().poll(context).map(|()| Err(Unreachable))
+        within(RELAY_LINK_TIMEOUT_MS, async {
+            let answer = spin_http::send(request).await;
+            let status = answer.map(|answer| answer.status().as_u16());
+            status.map_err(|_| Unreachable)
         })
         .await
     }
+}
+
+impl IdentityLink for SpinHost {
+    async fn ask(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+    ) -> Result<IdentityReply, Unreachable> {
+        let builder = headers
+            .iter()
+            .fold(http::Request::get(url), |builder, (name, value)| {
+                builder.header(*name, value)
+            });
+        let request = builder.body(Full::new(bytes::Bytes::new()));
+        let request = request.map_err(|_| Unreachable)?;
+        within(IDENTITY_LINK_TIMEOUT_MS, async {
+            let answer = spin_http::send(request).await.map_err(|_| Unreachable)?;
+            let (parts, mut body) = answer.into_parts();
+            let mut bytes = Vec::new();
+            while let Some(frame) = body.frame().await {
+                if let Ok(data) = frame.map_err(|_| Unreachable)?.into_data() {
+                    bytes.extend_from_slice(&data);
+                }
+                if bytes.len() > MAX_IDENTITY_BYTES {
+                    return Err(Unreachable);
+                }
+            }
+            Ok(IdentityReply {
+                status: parts.status.as_u16(),
+                body: bytes,
+            })
+        })
+        .await
+    }
+}
+
+/// The answer, unless it takes longer than `ms` milliseconds.
+async fn within<T>(
+    ms: u64,
+    answer: impl Future<Output = Result<T, Unreachable>>,
+) -> Result<T, Unreachable> {
+    let mut answer = pin!(answer);
+    let mut timeout = pin!(monotonic_clock::wait_for(ms * 1_000_000));
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+            return Poll::Ready(answer);
+        }
+        timeout.as_mut().poll(context).map(|()| Err(Unreachable))
+    })
+    .await
 }
 
 type OutboundRequest = http::Request<Full<bytes::Bytes>>;

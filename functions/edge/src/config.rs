@@ -18,6 +18,12 @@ pub const TOKEN_AUDIENCE: &str = "token_audience";
 /// The region where rooms are placed that name none; [`DEFAULT_REGION`] when not set.
 pub const REGION: &str = "region";
 
+/// Base address of the edge, as relays and players reach it. Relays that enrol are told it.
+pub const EDGE_URL: &str = "edge_url";
+
+/// Which machines on AWS may join the fleet by themselves: a JSON object, see the `fleet` function.
+pub const ENROLMENT_AWS: &str = "enrolment_aws";
+
 /// A policy table in place of the one that is compiled in: see [`Policy`].
 pub const POLICY: &str = "policy";
 
@@ -67,6 +73,40 @@ pub async fn region<V: Variables>(variables: &V) -> Result<RegionName, Refusal> 
     let text = optional(variables, REGION).await?;
     RegionName::new(text.unwrap_or_else(|| DEFAULT_REGION.to_owned()))
         .map_err(|_| Refusal::misconfigured(REGION, "a region name: 1 to 32 of A-Z a-z 0-9 _ . -"))
+}
+
+/// Reads [`EDGE_URL`], without a slash at its end; none when it is not set.
+///
+/// # Errors
+/// `misconfigured`, or `store-unavailable` for a moment.
+pub async fn edge_url<V: Variables>(variables: &V) -> Result<Option<String>, Refusal> {
+    let Some(text) = optional(variables, EDGE_URL).await? else {
+        return Ok(None);
+    };
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let is_address = |rest: &str| {
+        !rest.trim_end_matches('/').is_empty()
+            && rest
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && !b"@?#\\\"".contains(&b))
+    };
+    match rest {
+        Some(rest) if is_address(rest) => Ok(Some(text.trim_end_matches('/').to_owned())),
+        _ => Err(Refusal::misconfigured(
+            EDGE_URL,
+            "the edge's address, https://HOST",
+        )),
+    }
+}
+
+/// Reads [`ENROLMENT_AWS`]; none when it is not set.
+///
+/// # Errors
+/// `misconfigured`, or `store-unavailable` for a moment.
+pub async fn enrolment_aws<V: Variables>(variables: &V) -> Result<Option<String>, Refusal> {
+    optional(variables, ENROLMENT_AWS).await
 }
 
 /// Reads [`POLICY`].

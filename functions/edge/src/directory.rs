@@ -6,15 +6,18 @@
 //! | `region#R` | `S#shard` | the last heartbeat of shard S | each heartbeat |
 //! | `region#R` | `S#placed` | counter of rooms ever placed on S | each placement |
 //! | `shard#S` | `region` | the region of S, for requests that know only S | once per month |
+//! | `shard#S` | `registration` | what S may be, when its relay enrolled | at enrolment |
 //! | `regions` | `R` | that R has shards | once per month |
 //! | `home#ROOM` | `home` | the room's shard, by compare-and-swap | when it moves |
 //!
 //! A join into a room that has a home reads two items and writes none.
 
 mod home;
+mod registration;
 mod shard;
 
 pub use home::{HOME_TTL_MS, Seat, home, home_for, home_of, seat};
+pub use registration::{Registration, register, registration, unregister};
 pub use shard::{
     INDEX_TTL_MS, MAX_REGION_SHARDS, SHARD_TTL_MS, is_live, record_heartbeat, set_draining, shard,
     shards, shards_everywhere,

@@ -191,10 +191,10 @@ pub async fn serve<S>(
     let meter = Metered::new(store);
     let (name, response) = match find(function, request) {
         Found::Route(call) => {
-            let scheme = if call.route.auth == Auth::Shard {
-                "Shard"
-            } else {
-                "Bearer"
+            let scheme = match call.route.auth {
+                Auth::Shard => "Shard",
+                Auth::Proof => "Proof",
+                _ => "Bearer",
             };
             let response = match handle(&call, &meter, handler).await {
                 Ok(response) => response,

@@ -62,16 +62,45 @@ pub trait RelayLink {
     async fn post(&self, url: &str, shard: &ShardId, sealed: String) -> Result<u16, Unreachable>;
 }
 
+/// Reaches the service that says whose a signature is.
+pub trait IdentityLink {
+    /// Sends a `GET` with `headers` to `url`, once and within [`IDENTITY_LINK_TIMEOUT_MS`], and
+    /// returns what came. A redirect is an answer like any other: it is never followed. The host
+    /// decides which addresses may be reached.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when no answer came, or one over [`MAX_IDENTITY_BYTES`].
+    async fn ask(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+    ) -> Result<IdentityReply, Unreachable>;
+}
+
+/// An answer to [`IdentityLink::ask`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityReply {
+    /// HTTP status.
+    pub status: u16,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+/// Longest time that the identity service gets to answer, in milliseconds.
+pub const IDENTITY_LINK_TIMEOUT_MS: u64 = 3_000;
+/// Longest answer of the identity service, in bytes; it has about 500.
+pub const MAX_IDENTITY_BYTES: usize = 16 * 1024;
+
 /// Longest time that a relay gets to answer, in milliseconds.
 pub const RELAY_LINK_TIMEOUT_MS: u64 = 2_000;
 
-/// A relay did not answer, for a reason that is in the host's log.
+/// Nobody answered, for a reason that is in the host's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unreachable;
 
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the relay did not answer")
+        f.write_str("there was no answer")
     }
 }
 

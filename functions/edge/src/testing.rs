@@ -7,6 +7,7 @@ mod faults;
 mod fixed;
 mod memory;
 pub mod schedule;
+pub mod sts;
 
 pub use faults::FaultyStore;
 pub use fixed::{CountingEntropy, FixedVariables};

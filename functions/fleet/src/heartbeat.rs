@@ -3,14 +3,13 @@ use edge::ports::{Clock, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, config, directory};
 use wire::fleet::{Heartbeat, HeartbeatReply, Transport, verify_heartbeat};
+use wire::keys::EPOCHS;
 use wire::limits::{MAX_CANDIDATES, MAX_REFUSED_ROOMS};
 use wire::problem::ProblemKind;
 use wire::routes::HEARTBEAT;
 
 use crate::{body_invalid, shard};
 
-/// Key epochs have four bits.
-const EPOCHS: u8 = 16;
 /// Longest control URL, in bytes.
 const MAX_URL_BYTES: usize = 256;
 

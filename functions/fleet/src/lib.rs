@@ -1,4 +1,4 @@
-//! Relay heartbeats, draining, listing, and room homes.
+//! Relay heartbeats, draining, listing, room homes, and relays that join the fleet.
 //!
 //! Relays prove themselves by the key of their shard, operators by a token with that role. What is
 //! written here is read by every function that needs a relay ([`edge::directory`]).
@@ -8,37 +8,56 @@
     reason = "generic over ports, see Send in the crate edge"
 )]
 
+mod enrolment;
 mod heartbeat;
 
 use edge::http::{Call, Request, Response, serve};
-use edge::ports::{Clock, Storage, Variables};
+use edge::ports::{Clock, Entropy, IdentityLink, Storage, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, config, directory};
 use wire::claims::Role;
 use wire::fleet::{DrainRequest, ShardList};
 use wire::ids::BadId;
 use wire::problem::ProblemKind;
-use wire::routes::{DRAIN, Function, HEARTBEAT, HOME, RELAYS};
+use wire::routes::{self, DRAIN, Function, HEARTBEAT, HOME, RELAYS};
 use wire::{RegionName, RoomName, ShardId};
 
 /// Serves one request.
 pub async fn handle<H>(host: &H, request: Request) -> Response
 where
-    H: Storage + Clock + Variables,
+    H: Storage + Clock + Entropy + IdentityLink + Variables,
 {
     serve(
         Function::Fleet,
         host.store(),
         &request,
-        async |call, store| match call.route.name {
-            name if name == HEARTBEAT.name => heartbeat::heartbeat(host, store, call).await,
-            name if name == DRAIN.name => drain(host, store, call).await,
-            name if name == RELAYS.name => relays(host, store, call).await,
-            name if name == HOME.name => home(host, store, call).await,
-            other => unreachable!("the table has no route {other} for this function"),
-        },
+        async |call, store| dispatch(host, store, call).await,
     )
     .await
+}
+
+async fn dispatch<H, S: Store>(
+    host: &H,
+    store: &Metered<'_, S>,
+    call: &Call<'_>,
+) -> Result<Response, Refusal>
+where
+    H: Clock + Entropy + IdentityLink + Variables,
+{
+    let is = |route: &routes::Route| call.route.name == route.name;
+    match () {
+        () if is(&HEARTBEAT) => heartbeat::heartbeat(host, store, call).await,
+        () if is(&DRAIN) => drain(host, store, call).await,
+        () if is(&RELAYS) => relays(host, store, call).await,
+        () if is(&HOME) => home(host, store, call).await,
+        () if is(&routes::ENROL) => enrolment::enrol(host, store, call).await,
+        () if is(&routes::MAKE_ENROLMENT_TOKEN) => enrolment::make(host, store, call).await,
+        () if is(&routes::ENROLMENT_TOKENS) => enrolment::list(host, store, call).await,
+        () if is(&routes::REVOKE_ENROLMENT_TOKEN) => enrolment::revoke(host, store, call).await,
+        () if is(&routes::ENROLMENT) => enrolment::show(host, store, call).await,
+        () if is(&routes::FORGET_ENROLMENT) => enrolment::forget(host, store, call).await,
+        () => unreachable!("the table has no other route for this function"),
+    }
 }
 
 /// `PUT /v1/relays/{shard}/drain`: replies with what is known of the shard.

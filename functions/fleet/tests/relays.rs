@@ -4,7 +4,9 @@
 
 use edge::directory;
 use edge::http::{Request, Response};
-use edge::ports::{Clock, Storage, VariableFault, Variables};
+use edge::ports::{
+    Clock, Entropy, IdentityLink, IdentityReply, Storage, Unreachable, VariableFault, Variables,
+};
 use edge::testing::schedule::block_on;
 use edge::testing::{FixedVariables, MemoryStore, calls};
 use edge::token::SigningKey;
@@ -362,6 +364,22 @@ impl Storage for Rig {
 
     fn store(&self) -> &MemoryStore {
         &self.store
+    }
+}
+
+impl Entropy for Rig {
+    fn fill(&self, _bytes: &mut [u8]) {
+        unreachable!("heartbeats and homes draw nothing");
+    }
+}
+
+impl IdentityLink for Rig {
+    async fn ask(
+        &self,
+        _url: &str,
+        _headers: &[(&'static str, String)],
+    ) -> Result<IdentityReply, Unreachable> {
+        unreachable!("heartbeats and homes ask nobody");
     }
 }
 

@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::ids::{BootId, RegionName, RoomKey, RoomName, ShardId};
+use crate::ids::{BadId, BootId, RegionName, RoomKey, RoomName, ShardId};
 use crate::keys::ShardKeys;
 
 /// Scheme of the `authorization` header of a heartbeat: `Shard BASE64URL(HMAC-SHA-256(body))`.
@@ -168,6 +168,19 @@ pub struct Home {
     pub shard: ShardId,
     /// Counts the moves, from 1.
     pub epoch: u64,
+}
+
+/// The shards of a relay: one has the relay's name, several are called `NAME-0`, `NAME-1`..
+///
+/// # Errors
+/// [`BadId`] when the name is too long to be numbered.
+pub fn shard_ids(relay: &ShardId, shards: u16) -> Result<Vec<ShardId>, BadId> {
+    if shards == 1 {
+        return Ok(vec![relay.clone()]);
+    }
+    (0..shards)
+        .map(|number| ShardId::new(format!("{relay}-{number}")))
+        .collect()
 }
 
 /// Signs a heartbeat's body: the value of the `authorization` header.

@@ -158,6 +158,15 @@ name_type! {
     AttachmentId, "attachment id", 128, "_.:-", "1 to 128 of A-Z a-z 0-9 _ . : -"
 }
 
+name_type! {
+    /// A region of AWS.
+    AwsRegion, "AWS region", 32, "-", "such as eu-west-1"
+}
+name_type! {
+    /// The public half of AWS credentials.
+    AccessKeyId, "access key id", 128, "", "16 to 128 of A-Z a-z 0-9"
+}
+
 macro_rules! hex_type {
     ($(#[$doc:meta])* $name:ident, $bytes:literal, $what:literal, $rule:literal) => {
         $(#[$doc])*
@@ -222,6 +231,18 @@ hex_type! {
 hex_type! {
     /// One run of one shard process. Tickets are bound to it, so a restart invalidates them all.
     BootId, 8, "boot id", "16 lower-case hex digits"
+}
+hex_type! {
+    /// A token by which a relay may join the fleet; random, no secret.
+    EnrolmentId, 8, "enrolment id", "16 lower-case hex digits"
+}
+hex_type! {
+    /// Makes a proof of enrolment one that counts once.
+    EnrolmentNonce, 16, "nonce", "32 lower-case hex digits"
+}
+hex_type! {
+    /// A signature of AWS.
+    AwsSignature, 32, "signature", "64 lower-case hex digits"
 }
 hex_type! {
     /// A room as relays know it: the first 8 bytes of a hash of its name.

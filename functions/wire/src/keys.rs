@@ -7,6 +7,9 @@ use sha2::Sha256;
 
 use crate::ids::{PlayerId, PlayerKey, ShardId};
 
+/// Number of key epochs: they have four bits in a ticket.
+pub const EPOCHS: u8 = 16;
+
 /// The secret of the whole fleet, 32 bytes. Only functions hold it.
 #[derive(Clone)]
 pub struct FleetSecret([u8; 32]);
@@ -58,7 +61,7 @@ impl FleetSecret {
 
     /// The key of `shard` in `epoch` (0 to 15).
     pub fn shard_key(&self, shard: &ShardId, epoch: u8) -> ShardKey {
-        assert!(epoch < 16, "a key epoch has four bits");
+        assert!(epoch < EPOCHS, "a key epoch has four bits");
         let info = [
             b"lifeverse/shard/v1/".as_slice(),
             &[epoch],
@@ -88,7 +91,7 @@ impl FleetSecret {
 impl ShardKey {
     /// Wraps 32 secret bytes of `epoch` (0 to 15).
     pub fn new(epoch: u8, bytes: [u8; 32]) -> Self {
-        assert!(epoch < 16, "a key epoch has four bits");
+        assert!(epoch < EPOCHS, "a key epoch has four bits");
         Self { epoch, bytes }
     }
 

@@ -8,6 +8,7 @@ pub mod channel;
 pub mod chat;
 pub mod claims;
 pub mod control;
+pub mod enrolment;
 pub mod fleet;
 pub mod hello;
 pub mod ids;
@@ -25,7 +26,7 @@ mod seal;
 pub mod ticket;
 
 pub use ids::{
-    AttachmentId, BootId, ChannelKey, ChannelName, MatchId, MessageKey, ModeName, PhraseId,
-    PlayerId, PlayerKey, QueueName, RegionName, RoomKey, RoomName, SessionId, SessionRef, ShardId,
-    TicketId,
+    AttachmentId, BootId, ChannelKey, ChannelName, EnrolmentId, MatchId, MessageKey, ModeName,
+    PhraseId, PlayerId, PlayerKey, QueueName, RegionName, RoomKey, RoomName, SessionId, SessionRef,
+    ShardId, TicketId,
 };

@@ -17,6 +17,14 @@ pub const MAX_UFRAG_CHARS: usize = 111;
 pub const TICKET_LIFETIME_S: u64 = 60;
 /// Most transport candidates that one shard may publish.
 pub const MAX_CANDIDATES: usize = 8;
+/// Most shards of one relay: more cores than any machine that we would rent.
+pub const MAX_SHARDS: u16 = 128;
+/// Longest life of an enrolment token, in seconds: 30 days.
+pub const MAX_ENROLMENT_TOKEN_S: u64 = 30 * 24 * 3600;
+/// Age after which a signed proof of enrolment is too old, in seconds.
+pub const MAX_PROOF_AGE_S: u64 = 60;
+/// Longest session token of AWS credentials, in characters; they have about 1,000.
+pub const MAX_SESSION_TOKEN_CHARS: usize = 4 * 1024;
 /// Most rooms whose joins a full shard names in a heartbeat.
 pub const MAX_REFUSED_ROOMS: usize = 64;
 /// Seconds after its last heartbeat during which a shard counts as live.

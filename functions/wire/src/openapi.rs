@@ -11,12 +11,17 @@ use crate::chat::{
     HistoryReply, MessageReply, MuteRequest, PostRequest, PresenceReply, PresenceRequest,
     ReadMarker, ReportRequest, ReportsReply, UnreadReply,
 };
+use crate::enrolment::{
+    Enrolment, EnrolmentReply, EnrolmentRequest, TokenList, TokenReply, TokenRequest,
+};
 use crate::fleet::{DrainRequest, Heartbeat, HeartbeatReply, Home, ShardList, ShardRecord};
 use crate::join::{JoinReply, JoinRequest};
 use crate::limits::MAX_BODY_BYTES;
 use crate::problem::{MEDIA_TYPE, Problem, ProblemKind, TYPE_BASE};
 use crate::routes::{self, Auth, Function, JSON, ROUTES, Route, SDP};
-use crate::{MatchId, PlayerId, QueueName, RegionName, RoomName, SessionRef, ShardId, TicketId};
+use crate::{
+    EnrolmentId, MatchId, PlayerId, QueueName, RegionName, RoomName, SessionRef, ShardId, TicketId,
+};
 
 /// The document.
 pub fn document() -> Value {
@@ -111,6 +116,7 @@ fn parameters(generator: &mut SchemaGenerator, route: &Route) -> Value {
             let schema = match name {
                 "room" => generator.subschema_for::<RoomName>(),
                 "shard" => generator.subschema_for::<ShardId>(),
+                "enrolment" => generator.subschema_for::<EnrolmentId>(),
                 "session" => generator.subschema_for::<SessionRef>(),
                 "channel" => generator.subschema_for::<ChatChannel>(),
                 "queue" => generator.subschema_for::<QueueName>(),
@@ -133,16 +139,18 @@ fn parameters(generator: &mut SchemaGenerator, route: &Route) -> Value {
 
 fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
     let security = match route.auth {
-        Auth::Player => "player",
-        Auth::Operator => "operator",
-        Auth::Privacy => "privacy",
-        Auth::GameServer => "game-server",
-        Auth::Shard => "shard",
+        Auth::Player => json!([{ "player": [] }]),
+        Auth::Operator => json!([{ "operator": [] }]),
+        Auth::Privacy => json!([{ "privacy": [] }]),
+        Auth::GameServer => json!([{ "game-server": [] }]),
+        Auth::Shard => json!([{ "shard": [] }]),
+        // In the body, for which the document has no scheme.
+        Auth::Proof => json!([]),
     };
     let mut operation = json!({
         "operationId": route.name,
         "summary": route.summary,
-        "security": [{ security: [] }],
+        "security": security,
         "responses": responses(generator, route),
     });
     if let Some(media_type) = route.body {
@@ -193,6 +201,10 @@ fn request_schema(generator: &mut SchemaGenerator, route: &Route) -> Value {
         name if name == routes::JOIN.name => generator.subschema_for::<JoinRequest>(),
         name if name == routes::HEARTBEAT.name => generator.subschema_for::<Heartbeat>(),
         name if name == routes::DRAIN.name => generator.subschema_for::<DrainRequest>(),
+        name if name == routes::ENROL.name => generator.subschema_for::<EnrolmentRequest>(),
+        name if name == routes::MAKE_ENROLMENT_TOKEN.name => {
+            generator.subschema_for::<TokenRequest>()
+        }
         name if name == routes::POST.name => generator.subschema_for::<PostRequest>(),
         name if name == routes::EDIT.name => generator.subschema_for::<EditRequest>(),
         name if name == routes::REPORT.name => generator.subschema_for::<ReportRequest>(),
@@ -262,6 +274,12 @@ fn success(generator: &mut SchemaGenerator, route: &Route) -> Value {
         name if name == routes::DRAIN.name => generator.subschema_for::<ShardRecord>(),
         name if name == routes::RELAYS.name => generator.subschema_for::<ShardList>(),
         name if name == routes::HOME.name => generator.subschema_for::<Home>(),
+        name if name == routes::ENROL.name => generator.subschema_for::<EnrolmentReply>(),
+        name if name == routes::MAKE_ENROLMENT_TOKEN.name => {
+            generator.subschema_for::<TokenReply>()
+        }
+        name if name == routes::ENROLMENT_TOKENS.name => generator.subschema_for::<TokenList>(),
+        name if name == routes::ENROLMENT.name => generator.subschema_for::<Enrolment>(),
         name if name == routes::WHIP.name => {
             return json!({
                 "description": "The answer",

@@ -48,6 +48,16 @@ problem_kinds! {
     TokenAudience = "token-audience", 401, "The token is for another audience";
     /// A relay's heartbeat is not signed with its key.
     SignatureInvalid = "signature-invalid", 401, "The signature is missing or not valid";
+    /// What a relay shows to join the fleet is not what we made or can trust.
+    ProofInvalid = "proof-invalid", 401, "The proof is missing or not valid";
+    /// The proof was valid once.
+    ProofExpired = "proof-expired", 401, "The proof has expired";
+    /// Another relay joined with this proof.
+    ProofUsed = "proof-used", 409, "The proof was used before";
+    /// The proof is good, but not for what is asked.
+    EnrolmentRefused = "enrolment-refused", 403, "The proof does not allow this enrolment";
+    /// The name is another relay's.
+    RelayEnrolled = "relay-enrolled", 409, "A relay of this name is in the fleet";
     /// No grant names the room.
     RoomNotGranted = "room-not-granted", 403, "The token does not grant this room";
     /// No grant names the channel.
@@ -136,12 +146,16 @@ problem_kinds! {
     NotInMatch = "not-in-match", 403, "The match is of other players";
     /// The match has ended, or has not begun.
     MatchNotRunning = "match-not-running", 409, "The match is not running";
+    /// No such enrolment token, or none any more.
+    UnknownEnrolment = "unknown-enrolment", 404, "There is no such enrolment";
     /// Nothing is known of the relay.
     UnknownRelay = "unknown-relay", 404, "This relay is not known";
     /// The room has no home.
     UnknownRoom = "unknown-room", 404, "This room has no home";
     /// No relay of the region takes a session.
     NoLiveRelay = "no-live-relay", 503, "No relay is available";
+    /// Whoever could say who the caller is did not answer.
+    IdentityUnavailable = "identity-unavailable", 503, "The identity service is not available";
     /// Others changed the same item again and again.
     Conflict = "conflict", 503, "Too many requests changed the same thing at once";
     /// More requests than the host takes at once.

@@ -4,12 +4,17 @@
 use crate::problem::ProblemKind;
 
 mod chat;
+mod enrolment;
 mod matching;
 
 pub use chat::{
     AUDIT, BLOCK, BLOCKS, DELETE_MESSAGE, EDIT, ERASE, EXPORT, HISTORY, MARK_READ, MUTE, POST,
     PRESENCE, REACT, REPORT, REPORTS, SET_PRESENCE, SET_SETTINGS, TYPING, UNBLOCK, UNMUTE, UNREACT,
     UNREAD,
+};
+pub use enrolment::{
+    ENROL, ENROLMENT, ENROLMENT_TOKENS, FORGET_ENROLMENT, MAKE_ENROLMENT_TOKEN,
+    REVOKE_ENROLMENT_TOKEN,
 };
 pub use matching::{
     ACCEPT, BACKFILL, CANCEL, END_BACKFILL, EXPLAIN, JOIN_PARTY, LEAVE_PARTY, MATCH_STATE,
@@ -65,6 +70,8 @@ pub enum Auth {
     GameServer,
     /// A shard's signature of the body (see [`crate::fleet::sign_heartbeat`]).
     Shard,
+    /// What the body has to show ([`crate::enrolment::Proof`]).
+    Proof,
 }
 
 /// Media type of JSON bodies.
@@ -231,6 +238,12 @@ pub const ROUTES: &[Route] = &[
     HEARTBEAT,
     DRAIN,
     HOME,
+    ENROL,
+    MAKE_ENROLMENT_TOKEN,
+    ENROLMENT_TOKENS,
+    REVOKE_ENROLMENT_TOKEN,
+    ENROLMENT,
+    FORGET_ENROLMENT,
     POST,
     HISTORY,
     EDIT,

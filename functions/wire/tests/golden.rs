@@ -17,11 +17,17 @@ use wire::chat::{
 };
 use wire::claims::{Age, Claims, Grant, Permission, Persona, Platform, Profile, Role};
 use wire::control::{ControlCommand, ControlMessage, PushTarget};
+use wire::enrolment::aws::AwsProof;
+use wire::enrolment::{
+    Claim, EnrolledShard, Enrolment, EnrolmentReply, EnrolmentRequest, EnrolmentToken, Proof,
+    ProofKind, Secret, TokenList, TokenRecord, TokenReply, TokenRequest,
+};
 use wire::fleet::{
     Candidate, DrainRequest, Heartbeat, HeartbeatReply, Home, ListedShard, Load, RefusedRoom,
     ShardList, ShardRecord, ShardState, Transport,
 };
 use wire::hello::{ChannelGrant, Hello};
+use wire::ids::{AwsSignature, EnrolmentNonce};
 use wire::join::{JoinReply, JoinRequest};
 use wire::matching::{ProbeUrl, QueueRules, RegionProbe};
 use wire::problem::{Problem, ProblemKind};
@@ -298,6 +304,87 @@ fn fleet_messages(golden: &mut Golden) {
         epoch: 2,
     };
     golden.check("home", &home);
+}
+
+fn enrolment_messages(golden: &mut Golden) {
+    let token = EnrolmentToken::new(std::array::from_fn(|i| u8::try_from(i).expect("small")));
+    let region = || "eu-1".parse().expect("a name");
+    let request = EnrolmentRequest {
+        claim: Claim::new([7; 32]),
+        shards: 2,
+        capacity: 500,
+        region: Some(region()),
+        proof: Proof::Token {
+            token: token.text(),
+        },
+    };
+    golden.check("enrolment-request-token", &request);
+    let by_aws = EnrolmentRequest {
+        proof: Proof::Aws(AwsProof {
+            sts_region: "eu-west-1".parse().expect("a region"),
+            access_key: "ASIAEXAMPLEEXAMPLE00".parse().expect("an id"),
+            session_token: Secret("c2Vzc2lvbg==".into()),
+            signed_at_s: 1_700_000_000,
+            nonce: EnrolmentNonce([3; 16]),
+            signature: AwsSignature([4; 32]),
+        }),
+        ..request.clone()
+    };
+    golden.check("enrolment-request-aws", &by_aws);
+    let shortest = EnrolmentRequest {
+        region: None,
+        ..request
+    };
+    golden.check("enrolment-request-shortest", &shortest);
+    let shards = ["eu-1-a-0", "eu-1-a-1"].map(|shard| EnrolledShard {
+        shard: shard.parse().expect("an id"),
+        key: Secret("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".into()),
+    });
+    let reply = EnrolmentReply {
+        relay: "eu-1-a".parse().expect("an id"),
+        region: region(),
+        capacity: 500,
+        epoch: 0,
+        shards: shards.into(),
+        edge: Some("https://voice.example.com".into()),
+    };
+    golden.check("enrolment-reply", &reply);
+    let enrolment = Enrolment {
+        relay: "eu-1-a".parse().expect("an id"),
+        region: region(),
+        shards: 2,
+        capacity: 500,
+        epoch: 0,
+        by: ProofKind::Token,
+        enrolled_at_ms: 1_700_000_000_000,
+    };
+    golden.check("enrolment", &enrolment);
+    let request = TokenRequest {
+        region: region(),
+        capacity: 1_000,
+        expires_in_s: 3_600,
+        relay: Some("eu-1-a".parse().expect("an id")),
+    };
+    golden.check("enrolment-token-request", &request);
+    let record = TokenRecord {
+        id: token.id,
+        region: region(),
+        capacity: 1_000,
+        relay: "eu-1-a".parse().expect("an id"),
+        made_at_ms: 1_700_000_000_000,
+        expires_at_ms: 1_700_003_600_000,
+        used_at_ms: Some(1_700_000_001_000),
+    };
+    let tokens = vec![record.clone()];
+    golden.check("enrolment-token-list", &TokenList { tokens });
+    let reply = TokenReply {
+        token: token.text(),
+        record: TokenRecord {
+            used_at_ms: None,
+            ..record
+        },
+    };
+    golden.check("enrolment-token-reply", &reply);
 }
 
 fn message() -> Message {
@@ -696,6 +783,7 @@ fn every_message_is_as_its_file_says() {
     relay_messages(&mut golden);
     http_messages(&mut golden);
     fleet_messages(&mut golden);
+    enrolment_messages(&mut golden);
     chat_requests(&mut golden);
     chat_replies(&mut golden);
     chat_events(&mut golden);

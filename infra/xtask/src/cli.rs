@@ -49,7 +49,7 @@ impl Parsed {
     }
 }
 
-const fn switch(name: &'static str, help: &'static str) -> Flag {
+pub(crate) const fn switch(name: &'static str, help: &'static str) -> Flag {
     Flag {
         name,
         value: None,
@@ -58,7 +58,7 @@ const fn switch(name: &'static str, help: &'static str) -> Flag {
     }
 }
 
-const fn value(name: &'static str, value: &'static str, help: &'static str) -> Flag {
+pub(crate) const fn value(name: &'static str, value: &'static str, help: &'static str) -> Flag {
     Flag {
         name,
         value: Some(value),
@@ -67,7 +67,7 @@ const fn value(name: &'static str, value: &'static str, help: &'static str) -> F
     }
 }
 
-const fn required(name: &'static str, value: &'static str, help: &'static str) -> Flag {
+pub(crate) const fn required(name: &'static str, value: &'static str, help: &'static str) -> Flag {
     Flag {
         name,
         value: Some(value),
@@ -104,6 +104,11 @@ pub(crate) const COMMANDS: &[Command] = &[
                 "--control",
                 "IP:PORT",
                 "the relay's control endpoint [127.0.0.1:7411]",
+            ),
+            value(
+                "--health",
+                "IP:PORT",
+                "the relay's health and metrics [127.0.0.1:7412]",
             ),
             switch("--lan", "reachable from other machines on this network"),
         ],
@@ -161,7 +166,8 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "token",
         summary: "mint a development token for a player and a room",
-        detail: "Signed with the key that `cargo xtask up` made; prints the token alone.",
+        detail: "Signed with the key that `cargo xtask up` made, or with --key; prints the token\n\
+                 alone.",
         words: &[],
         flags: &[
             required(
@@ -172,10 +178,27 @@ pub(crate) const COMMANDS: &[Command] = &[
             required("--room", "ROOM", "room, a prefix such as guild-*, or *"),
             value("--name", "NAME", "display name"),
             value("--ttl", "SECONDS", "time to live [3600]"),
-            switch("--operator", "may list and drain relays"),
+            value(
+                "--key",
+                "FILE",
+                "a key of `cargo xtask keys token|operator`",
+            ),
+            value(
+                "--kid",
+                "ID",
+                "the id of --key in token_keys [operator, or token]",
+            ),
+            value(
+                "--audience",
+                "NAME",
+                "audience of the edge [lifeverse-voice]",
+            ),
+            switch("--operator", "may list, drain and let in relays"),
             switch("--game-server", "may queue players and report results"),
         ],
     },
+    crate::keys::COMMAND,
+    crate::enrolment_token::COMMAND,
     Command {
         name: "openapi",
         summary: "write functions/wire/openapi.json from the code",
@@ -389,7 +412,7 @@ fn overview() -> String {
     for command in COMMANDS {
         line(
             &mut text,
-            format_args!("  {:<10}{}", command.name, command.summary),
+            format_args!("  {:<17}{}", command.name, command.summary),
         );
     }
     line(

@@ -1,14 +1,16 @@
 //! Development secrets: made once under target/dev/, readable by their owner only.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use data_encoding::BASE64;
 use wire::ShardId;
 use wire::keys::FleetSecret;
+
+use crate::secret::{self, Existing};
 
 /// The one shard of a development run.
 pub(crate) const SHARD: &str = "dev-0";
@@ -38,15 +40,16 @@ pub(crate) fn secrets(folder: &Path) -> Result<Secrets> {
         .with_context(|| format!("{}", folder.display()))?;
     let fleet_file = folder.join("fleet-secret");
     let fleet_secret = read_or_make(&fleet_file)?;
-    let secret = FleetSecret::from_base64(&fleet_secret).with_context(|| broken(&fleet_file))?;
+    let fleet = FleetSecret::from_base64(&fleet_secret).with_context(|| broken(&fleet_file))?;
     let shard: ShardId = SHARD
         .parse()
         .expect("the development shard is named by the rules");
     // Derived, so written each time: it cannot differ from the fleet secret.
     let shard_key_file = folder.join(format!("{SHARD}.key"));
-    write_private(
+    secret::write(
         &shard_key_file,
-        &secret.shard_key(&shard, EPOCH).to_base64(),
+        &fleet.shard_key(&shard, EPOCH).to_base64(),
+        Existing::Replace,
     )?;
     let signing_key_file = signing_key_file(folder);
     read_or_make(&signing_key_file)?;
@@ -71,37 +74,12 @@ fn read_or_make(file: &Path) -> Result<String> {
     match fs::read_to_string(file) {
         Ok(text) => Ok(text.trim().to_owned()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let text = BASE64.encode(&random()?);
-            write_private(file, &text)?;
+            let text = BASE64.encode(&secret::random()?);
+            secret::write(file, &text, Existing::Keep)?;
             Ok(text)
         }
         Err(error) => Err(error).with_context(|| format!("{}", file.display())),
     }
-}
-
-/// Written aside and renamed: a reader sees the whole key or none.
-fn write_private(file: &Path, text: &str) -> Result<()> {
-    let partial = file.with_extension("partial");
-    let write = || -> std::io::Result<()> {
-        let mut options = OpenOptions::new();
-        let mut out = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&partial)?;
-        writeln!(out, "{text}")?;
-        fs::rename(&partial, file)
-    };
-    write().with_context(|| format!("{}", file.display()))
-}
-
-fn random() -> Result<[u8; 32]> {
-    let mut bytes = [0; 32];
-    File::open("/dev/urandom")
-        .and_then(|mut source| source.read_exact(&mut bytes))
-        .context("/dev/urandom cannot be read")?;
-    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -109,22 +87,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-
-    /// A folder under the system's temporary one, removed at the end.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let name = format!("lifeverse-xtask-{name}-{}", std::process::id());
-            Self(std::env::temp_dir().join(name))
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.0).unwrap();
-        }
-    }
+    use crate::secret::tests::Folder;
 
     #[test]
     fn secrets_are_made_once_and_are_private() {
@@ -162,10 +125,5 @@ mod tests {
             fs::read_to_string(folder.0.join("fleet-secret")).unwrap(),
             "short"
         );
-    }
-
-    #[test]
-    fn randomness_is_not_constant() {
-        assert_ne!(random().unwrap(), random().unwrap());
     }
 }

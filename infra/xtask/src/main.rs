@@ -12,17 +12,21 @@ mod child;
 mod cli;
 mod clock;
 mod components;
+mod curl;
 mod deny;
 mod dev;
+mod enrolment_token;
 mod flexmatch;
 mod fuzz;
 mod install;
+mod keys;
 mod lambda;
 mod openapi;
 mod package;
 mod ports;
 mod process;
 mod progress;
+mod secret;
 mod sim;
 mod spin_manifest;
 mod tidy;
@@ -67,6 +71,8 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
         "lambda" => lambda::run(&workspace)?,
         "package" => package::run(&workspace, &parsed)?,
         "token" => token::run(&workspace, &parsed)?,
+        "enrolment-token" => enrolment_token::run(&workspace, &parsed)?,
+        "keys" => keys::run(&parsed)?,
         "test" | "ci" => return check::run(&workspace, &parsed),
         "tidy" => return tidy_command(&workspace, &parsed),
         "openapi" => openapi::run(&workspace, parsed.has("--check"))?,

@@ -21,9 +21,31 @@ const DEFAULT_TTL_S: u64 = 3600;
 
 /// Mints a token and prints it alone, so that a script can use it.
 pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
-    let key = signing_key(&dev::secrets(&workspace.dev())?.signing_key_file)?;
-    println!("{}", sign(&claims(parsed, unix_seconds())?, &key, KEY_ID));
+    println!("{}", mint(workspace, parsed)?);
     Ok(())
+}
+
+/// A token as the flags say, signed with their key or with the development key.
+pub(crate) fn mint(workspace: &Workspace, parsed: &Parsed) -> Result<String> {
+    let claims = claims(parsed, unix_seconds())?;
+    match parsed.get("--key") {
+        Some(file) => {
+            let text = fs::read_to_string(file).with_context(|| format!("--key {file}"))?;
+            let key = SigningKey::from_base64(&text)
+                .map_err(|fault| anyhow!("--key {file} is no signing key: {fault}"))?;
+            let usual = if claims.role == Some(Role::Operator) {
+                "operator"
+            } else {
+                "token"
+            };
+            Ok(sign(&claims, &key, parsed.get("--kid").unwrap_or(usual)))
+        }
+        None if parsed.has("--kid") => bail!("--kid is the id of --key; give both or neither"),
+        None => {
+            let key = signing_key(&dev::secrets(&workspace.dev())?.signing_key_file)?;
+            Ok(sign(&claims, &key, KEY_ID))
+        }
+    }
 }
 
 /// A token for the privacy requests of one run.
@@ -32,6 +54,15 @@ pub(crate) fn privacy_token(workspace: &Workspace) -> Result<String> {
     let parsed = Parsed::default();
     let mut claims = claims_of("privacy", &parsed, unix_seconds())?;
     claims.role = Some(Role::Privacy);
+    claims.grants.clear();
+    Ok(sign(&claims, &key, KEY_ID))
+}
+
+/// A token for what operators do, for as long as one command takes.
+pub(crate) fn operator_token(workspace: &Workspace) -> Result<String> {
+    let key = signing_key(&dev::secrets(&workspace.dev())?.signing_key_file)?;
+    let mut claims = claims_of("operator", &Parsed::default(), unix_seconds())?;
+    claims.role = Some(Role::Operator);
     claims.grants.clear();
     Ok(sign(&claims, &key, KEY_ID))
 }
@@ -74,7 +105,10 @@ fn claims_of(player: &str, parsed: &Parsed, now_s: u64) -> Result<Claims> {
         sub: player
             .parse()
             .map_err(|fault| anyhow!("--player `{player}`: {fault}"))?,
-        aud: DEFAULT_AUDIENCE.to_owned(),
+        aud: parsed
+            .get("--audience")
+            .unwrap_or(DEFAULT_AUDIENCE)
+            .to_owned(),
         exp: now_s.saturating_add(ttl_s),
         nbf: None,
         iat: Some(now_s),

@@ -30,6 +30,7 @@ const POLL: Duration = Duration::from_millis(100);
 struct Addresses {
     listen: SocketAddr,
     control: SocketAddr,
+    health: SocketAddr,
     /// One UDP address per IP that the relay advertises.
     media: Vec<SocketAddr>,
 }
@@ -143,6 +144,7 @@ fn start_relay(
         .args(["--shard", dev::SHARD, "--region", dev::REGION])
         .args(["--edge", &format!("http://{}", reachable(edge))])
         .args(["--control", &addresses.control.to_string()])
+        .args(["--health", &addresses.health.to_string()])
         .arg("--key-file")
         .arg(&secrets.shard_key_file);
     for media in &addresses.media {
@@ -165,6 +167,7 @@ impl Addresses {
             listen.set_ip(Ipv4Addr::UNSPECIFIED.into());
         }
         let control = address(parsed, "--control", 7411)?;
+        let health = address(parsed, "--health", 7412)?;
         let port = match parsed.get("--media-port") {
             Some(text) => text
                 .parse()
@@ -187,6 +190,7 @@ impl Addresses {
         Ok(Self {
             listen,
             control,
+            health,
             media,
         })
     }
@@ -194,6 +198,7 @@ impl Addresses {
     fn check(&self) -> Result<()> {
         ports::check_tcp("--listen", self.listen)?;
         ports::check_tcp("--control", self.control)?;
+        ports::check_tcp("--health", self.health)?;
         self.media.iter().try_for_each(|media| {
             ports::check_udp("--media-port", *media)?;
             ports::check_tcp("--media-port", *media)

@@ -44,7 +44,7 @@ fn a_mistyped_command_or_flag_names_the_near_one() {
 fn a_taken_port_is_told_before_anything_is_built() {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = tcp.local_addr().unwrap();
-    let free = "--media-port 0 --control 127.0.0.1:0 --listen 127.0.0.1:0";
+    let free = "--media-port 0 --control 127.0.0.1:0 --health 127.0.0.1:0 --listen 127.0.0.1:0";
     let said = error(&format!(
         "up {}",
         free.replace("--listen 127.0.0.1:0", &format!("--listen {taken}"))
@@ -59,7 +59,9 @@ fn a_taken_port_is_told_before_anything_is_built() {
     // On every address, because the relay takes the machine's own.
     let udp = UdpSocket::bind("0.0.0.0:0").unwrap();
     let port = udp.local_addr().unwrap().port();
-    let media = format!("up --listen 127.0.0.1:0 --control 127.0.0.1:0 --media-port {port}");
+    let media = format!(
+        "up --listen 127.0.0.1:0 --control 127.0.0.1:0 --health 127.0.0.1:0 --media-port {port}"
+    );
     assert!(error(&media).contains("taken; choose another with --media-port"));
 }
 

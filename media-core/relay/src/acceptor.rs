@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use wire::ticket::Ticket;
 
 use crate::frames::split_frame;
+use crate::shares::source;
 use crate::state::{Relay, Shard};
 use crate::streams::Arrival;
 
@@ -169,17 +170,6 @@ impl Strangers {
                 self.sources.remove(&source);
             }
         }
-    }
-}
-
-/// Whom an address counts for: who has one IPv6 address has 2^64 of them.
-fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = u128::from(address) >> 64 << 64;
-            IpAddr::V6(network.into())
-        }
-        v4 => v4,
     }
 }
 

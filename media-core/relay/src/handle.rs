@@ -90,6 +90,8 @@ pub(crate) struct ShardHandle {
     pub(crate) accepted: Mark,
     /// Whether the shard drains.
     pub(crate) draining: AtomicBool,
+    /// Whether it drains for good, whatever the fleet wishes: the process is about to end.
+    leaving: AtomicBool,
     /// Our clock minus the edge's, milliseconds, network delay included.
     pub(crate) skew_ms: AtomicI64,
     pub(crate) heartbeats_accepted: AtomicU64,
@@ -120,6 +122,7 @@ impl ShardHandle {
             turned: Mark::new(now),
             accepted: Mark::new(now),
             draining: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             skew_ms: AtomicI64::new(0),
             heartbeats_accepted: AtomicU64::new(0),
             heartbeats_failed: AtomicU64::new(0),
@@ -168,15 +171,24 @@ impl ShardHandle {
     /// Follows the fleet's wish; true when that changed something. A wish that the shard did not
     /// take comes again with the next heartbeat.
     pub(crate) fn set_draining(&self, draining: bool) -> bool {
-        if self.draining.load(Ordering::Relaxed) == draining {
+        let draining = draining || self.leaving.load(Ordering::Relaxed);
+        if self.draining.swap(draining, Ordering::Relaxed) == draining {
             return false;
         }
         let taken = self.order(Order::Drain(draining)).is_ok();
         if taken {
-            self.draining.store(draining, Ordering::Relaxed);
-            tracing::info!(shard = %self.id, draining, "the fleet changed the drain flag");
+            tracing::info!(shard = %self.id, draining, "the drain flag changed");
+        } else {
+            self.draining.store(!draining, Ordering::Relaxed);
         }
         taken
+    }
+
+    /// Drains for good, and lets the fleet know at once.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.set_draining(true);
+        self.urgent.notify_one();
     }
 
     /// Why the shard is full; none when it is not.

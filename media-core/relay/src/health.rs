@@ -1,5 +1,7 @@
-//! Whether the relay is fit to carry voice.
+//! Whether the relay works, and whether it is fit to be sent somebody. A relay that the fleet does
+//! not hear of must not be killed for it: it may carry hundreds who notice nothing.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -8,7 +10,7 @@ use wire::limits::SHARD_LIVE_S;
 
 use crate::state::Shard;
 
-/// What `/healthz` says.
+/// What `/healthz` and `/readyz` say.
 #[derive(Debug, Serialize)]
 pub(crate) struct Health {
     status: &'static str,
@@ -22,25 +24,42 @@ struct Fault {
     reason: &'static str,
 }
 
-/// Looks at every shard.
-pub(crate) fn check(shards: &[Shard], now: Instant) -> Health {
-    let mut faults = Vec::new();
-    for shard in shards {
+/// Whether every shard's loop turns: if not, nothing but another process helps.
+pub(crate) fn live(shards: &[Shard], now: Instant) -> Health {
+    look(shards, |shard, fault| {
+        if shard.handle.is_stuck(now) {
+            fault("loop-stuck");
+        }
+    })
+}
+
+/// Whether every shard works, the fleet knows it, and it does not drain.
+pub(crate) fn ready(shards: &[Shard], now: Instant) -> Health {
+    look(shards, |shard, fault| {
         let handle = &shard.handle;
-        let mut fault = |reason| {
-            faults.push(Fault {
-                shard: handle.id.clone(),
-                reason,
-            })
-        };
         if handle.is_stuck(now) {
             fault("loop-stuck");
+        }
+        if handle.draining.load(Ordering::Relaxed) {
+            fault("draining");
         }
         match handle.accepted.age(now) {
             None => fault("heartbeat-never-accepted"),
             Some(age) if age > Duration::from_secs(SHARD_LIVE_S) => fault("heartbeat-old"),
             Some(_) => {}
         }
+    })
+}
+
+fn look(shards: &[Shard], check: impl Fn(&Shard, &mut dyn FnMut(&'static str))) -> Health {
+    let mut faults = Vec::new();
+    for shard in shards {
+        check(shard, &mut |reason| {
+            faults.push(Fault {
+                shard: shard.handle.id.clone(),
+                reason,
+            });
+        });
     }
     Health {
         status: if faults.is_empty() { "ok" } else { "unhealthy" },

@@ -1,9 +1,9 @@
 //! The relay daemon; see `relay --help`.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use relay::{Command, Config, HELP, KEY_VARIABLE, LINES_MAX, StartError};
+use relay::{Arguments, Command, HELP, KEY_HELP, LINES_MAX, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing_subscriber::filter::Targets;
@@ -17,9 +17,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Logs of libraries below this may name addresses.
 const LOG_FILTER: &str = "error,relay=info";
 
+/// Bytes that are read of a fleet secret: it has 44, and perhaps white space around it.
+const SECRET_BYTES_MAX: u64 = 1024;
+
 fn main() -> ExitCode {
-    let config = match read_config() {
-        Ok(Some(config)) => config,
+    let arguments = match read_arguments() {
+        Ok(Some(arguments)) => arguments,
         Ok(None) => return ExitCode::SUCCESS,
         Err(error) => return fail(&error),
     };
@@ -34,7 +37,7 @@ fn main() -> ExitCode {
         .expect("a runtime needs a few descriptors, as everything that follows does");
     let (lines, received) = mpsc::channel(LINES_MAX);
     let writer = std::thread::spawn(move || write_lines(received));
-    let result = runtime.block_on(run(config, lines));
+    let result = runtime.block_on(run(arguments, lines));
     runtime.shutdown_background();
     match result {
         Ok(()) => {
@@ -59,39 +62,70 @@ fn log_to_stderr() {
         .init();
 }
 
-fn read_config() -> Result<Option<Config>, StartError> {
+fn read_arguments() -> Result<Option<Arguments>, StartError> {
     let output = match Command::parse(std::env::args().skip(1))? {
-        Command::Run(arguments) => {
-            return arguments
-                .load(std::env::var(KEY_VARIABLE).ok().as_deref())
-                .map(Some);
-        }
+        Command::Run(arguments) => return Ok(Some(*arguments)),
+        Command::Key(asked) => asked.derive(&standard_input()?)?,
         Command::Help => HELP.to_owned(),
+        Command::KeyHelp => KEY_HELP.to_owned(),
         Command::Version => format!("relay {}\n", env!("CARGO_PKG_VERSION")),
     };
     let _ = std::io::stdout().write_all(output.as_bytes());
     Ok(None)
 }
 
-async fn run(config: Config, lines: mpsc::Sender<String>) -> Result<(), StartError> {
+/// What comes in, up to more than a secret could have.
+fn standard_input() -> Result<String, StartError> {
+    let mut text = String::new();
+    let mut input = std::io::stdin().take(SECRET_BYTES_MAX);
+    match input.read_to_string(&mut text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(StartError(format!(
+            "the fleet secret cannot be read from standard input: {error}"
+        ))),
+    }
+}
+
+async fn run(arguments: Arguments, lines: mpsc::Sender<String>) -> Result<(), StartError> {
     let handler = |kind| {
         signal(kind).map_err(|error| StartError(format!("signals cannot be received: {error}")))
     };
     let mut interrupt = handler(SignalKind::interrupt())?;
     let mut terminate = handler(SignalKind::terminate())?;
+    let drain_limit = arguments.drain_on_term();
+    let variable = |name: &str| std::env::var(name).ok();
+    // An edge that is away is waited for, and the wait can be ended.
+    let config = tokio::select! {
+        config = relay::configure(arguments, variable) => config?,
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
     let mut running = relay::start(config, lines.clone()).await?;
     let ready = running.ready();
     let announce = tokio::spawn(async move {
         let line = ready.await;
         let _ = lines.send(line).await;
     });
-    let result = tokio::select! {
+    let ended = tokio::select! {
         failure = running.failure() => Err(failure),
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(None),
+        _ = terminate.recv() => Ok(drain_limit),
     };
     announce.abort();
-    match result {
+    let ended = match ended {
+        Ok(Some(limit)) => {
+            let drained = running.drain(limit);
+            tokio::select! {
+                () = drained => Ok(()),
+                failure = running.failure() => Err(failure),
+                _ = interrupt.recv() => Ok(()),
+                _ = terminate.recv() => Ok(()),
+            }
+        }
+        Ok(None) => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    match ended {
         Ok(()) => running.stop().await,
         Err(failure) => Err(failure),
     }

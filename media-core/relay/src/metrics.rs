@@ -179,6 +179,9 @@ pub(crate) fn render(relay: &Relay) -> String {
     reasons(&mut text, &rows);
     streams(&mut text, &rows);
     accepted(&mut text, &relay.accepted);
+    let help = "Control connections that were over their source's share.";
+    text.family("relay_control_refused_total", Kind::Counter, help)
+        .sample(&[], relay.control_refused.load(Ordering::Relaxed));
     loop_figures(&mut text, &rows);
     heartbeats(&mut text, &rows);
     process(&mut text);

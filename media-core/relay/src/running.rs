@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -22,9 +23,10 @@ use crate::config::{Config, StartError, candidates, check_families, listen_addre
 use crate::handle::{ORDERS_MAX, ShardHandle};
 use crate::heartbeat::{EdgeClient, Identity, Pulse, edge_client};
 use crate::protocol::SealedProtocol;
+use crate::server::Endpoint;
 use crate::shard::{Certificate, Parts, ShardLoop};
 use crate::state::{Relay, Shard};
-use crate::{clock, server};
+use crate::{clock, drain, server};
 
 /// Output lines that may wait: the usage records of this many rooms.
 pub const LINES_MAX: usize = 16 * 1024;
@@ -46,6 +48,7 @@ pub struct Running {
     media: Vec<SocketAddr>,
     media_tcp: Vec<SocketAddr>,
     control: SocketAddr,
+    health: SocketAddr,
     threads: Vec<JoinHandle<()>>,
     exits: mpsc::UnboundedReceiver<Exit>,
     tasks: JoinSet<()>,
@@ -109,12 +112,8 @@ pub fn start(config: Config, lines: mpsc::Sender<String>) -> Starting {
 pub type Starting = Pin<Box<dyn Future<Output = Result<Running, StartError>> + Send>>;
 
 async fn start_here(config: Config, lines: mpsc::Sender<String>) -> Result<Running, StartError> {
-    let listener = TcpListener::bind(config.control)
-        .await
-        .map_err(|error| bind_error("--control", config.control, &error))?;
-    let control = listener
-        .local_addr()
-        .map_err(|error| bind_error("--control", config.control, &error))?;
+    let (control_door, control) = bind("--control", config.control).await?;
+    let (health_door, health) = bind("--health", config.health).await?;
     let (doors, media_tcp) = listen_tcp(&config.listen_tcp)?;
     let maker = Maker {
         config: &config,
@@ -148,23 +147,38 @@ async fn start_here(config: Config, lines: mpsc::Sender<String>) -> Result<Runni
     let relay = Arc::new(Relay {
         shards,
         accepted: AcceptStats::default(),
+        control_refused: AtomicU64::new(0),
     });
     let mut tasks = JoinSet::new();
     for door in doors {
         tasks.spawn(acceptor::accept(door, relay.clone()));
     }
-    tasks.spawn(server::serve(listener, relay.clone()));
+    for (endpoint, door) in [
+        (Endpoint::Control, control_door),
+        (Endpoint::Health, health_door),
+    ] {
+        tasks.spawn(server::serve(endpoint, door, relay.clone()));
+    }
     Ok(Running {
         relay,
         media,
         media_tcp,
         control,
+        health,
         threads,
         exits,
         tasks,
         pulses,
         stopping,
     })
+}
+
+/// Opens one of the two endpoints; returns it and the address that it is bound to.
+async fn bind(flag: &str, wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let fault = |error| bind_error(flag, wanted, &error);
+    let listener = TcpListener::bind(wanted).await.map_err(fault)?;
+    let bound = listener.local_addr().map_err(fault)?;
+    Ok((listener, bound))
 }
 
 /// Opens the TCP listeners for media; returns them and the addresses that they are bound to.
@@ -279,11 +293,28 @@ impl Running {
         self.control
     }
 
+    /// Where the health endpoint listens.
+    pub fn health(&self) -> SocketAddr {
+        self.health
+    }
+
+    /// Asks all participants to go elsewhere and waits until they have, for `limit` at most. The
+    /// shards drain from then on, whatever the fleet wishes.
+    pub fn drain(&self, limit: Duration) -> impl Future<Output = ()> + Send + use<> {
+        let relay = self.relay.clone();
+        async move {
+            if timeout(limit, drain::drain(relay.clone())).await.is_err() {
+                let left = drain::sessions(&relay);
+                tracing::warn!(left, "the drain took too long; ending all the same");
+            }
+        }
+    }
+
     /// Waits until every shard's first heartbeat was accepted, and returns the ready line.
     pub fn ready(&self) -> impl Future<Output = String> + Send + use<> {
         let relay = self.relay.clone();
         let (media, media_tcp) = (self.media.clone(), self.media_tcp.clone());
-        let control = self.control;
+        let (control, health) = (self.control, self.health);
         async move {
             for shard in &relay.shards {
                 shard.handle.ready().await;
@@ -295,6 +326,7 @@ impl Running {
                 "media": media,
                 "media_tcp": media_tcp,
                 "control": control,
+                "health": health,
             })
             .to_string()
         }
@@ -387,7 +419,8 @@ fn spawn_thread(
         .map_err(|error| fault("a thread", &error))
 }
 
-fn random<const N: usize>() -> Result<[u8; N], StartError> {
+/// Random bytes, fit for keys.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], StartError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
         .map_err(|error| StartError(format!("no randomness from the system: {error}")))?;

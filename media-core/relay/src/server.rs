@@ -1,7 +1,9 @@
-//! The control endpoint: `POST /v1/control`, `GET /healthz`, `GET /metrics`.
+//! The control endpoint, `POST /v1/control`, and the health endpoint, `GET /healthz`, `/readyz` and
+//! `/metrics`: two listeners, since one is for the edge and the other for nobody outside.
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,11 +21,19 @@ use wire::limits::{MAX_BODY_BYTES, MAX_MESSAGE_BYTES};
 use wire::problem::{MEDIA_TYPE, Problem, ProblemKind};
 
 use crate::replay::Refusal;
+use crate::shares::Shares;
 use crate::state::Relay;
 use crate::{clock, exposition, health, metrics};
 
-/// Most connections at once; the edge, a scraper and a health check need a handful.
-const CONNECTIONS_MAX: usize = 128;
+/// Most control connections at once: functions keep theirs, and there may be hundreds of them.
+const CONTROL_CONNECTIONS_MAX: usize = 1024;
+
+/// Most of one source: an IPv4 address, or the first 64 bits of an IPv6 address. Functions may
+/// share one address.
+const CONNECTIONS_PER_SOURCE_MAX: u32 = 256;
+
+/// Most health connections at once; a scraper and a few checks need a handful.
+const HEALTH_CONNECTIONS_MAX: usize = 64;
 
 /// Longest time for the head of a request, and for the idle time before the next.
 const HEAD_MAX: Duration = Duration::from_secs(30);
@@ -36,35 +46,68 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 type Reply = Response<Full<Bytes>>;
 
+/// Which of the two endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// For the edge, over networks of others: sealed messages and nothing else, and a share of the
+    /// connections for each source.
+    Control,
+    /// For this machine and its operators: it asks for no proof, and changes nothing.
+    Health,
+}
+
+impl Endpoint {
+    /// Most connections of one source.
+    fn share(self) -> u32 {
+        match self {
+            Self::Control => CONNECTIONS_PER_SOURCE_MAX,
+            // A scraper and a few checks, from one machine.
+            Self::Health => u32::MAX,
+        }
+    }
+
+    fn connections_max(self) -> usize {
+        match self {
+            Self::Control => CONTROL_CONNECTIONS_MAX,
+            Self::Health => HEALTH_CONNECTIONS_MAX,
+        }
+    }
+}
+
 /// Answers on `listener` until dropped.
-pub(crate) async fn serve(listener: TcpListener, relay: Arc<Relay>) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+pub(crate) async fn serve(endpoint: Endpoint, listener: TcpListener, relay: Arc<Relay>) {
+    let connections = Arc::new(Semaphore::new(endpoint.connections_max()));
+    let shares = Shares::new(endpoint.share());
     loop {
         let permit = connections
             .clone()
             .acquire_owned()
             .await
             .expect("never closed");
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(kind = %error.kind(), "a control connection was not accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
+        let Some(share) = shares.take(from.ip()) else {
+            relay.control_refused.fetch_add(1, Ordering::Relaxed);
+            continue;
+        };
         let relay = relay.clone();
         tokio::spawn(async move {
-            serve_connection(stream, relay).await;
-            drop(permit);
+            serve_connection(endpoint, stream, relay).await;
+            drop((permit, share));
         });
     }
 }
 
-async fn serve_connection(stream: TcpStream, relay: Arc<Relay>) {
+async fn serve_connection(endpoint: Endpoint, stream: TcpStream, relay: Arc<Relay>) {
     let service = service_fn(move |request| {
         let relay = relay.clone();
-        async move { Ok::<_, Infallible>(answer(request, &relay).await) }
+        async move { Ok::<_, Infallible>(answer(endpoint, request, &relay).await) }
     });
     let mut builder = http1::Builder::new();
     builder
@@ -77,37 +120,66 @@ async fn serve_connection(stream: TcpStream, relay: Arc<Relay>) {
         .await;
 }
 
-async fn answer(request: Request<Incoming>, relay: &Relay) -> Reply {
-    let method = request.method().clone();
-    match (request.uri().path(), &method) {
+async fn answer(endpoint: Endpoint, request: Request<Incoming>, relay: &Relay) -> Reply {
+    match endpoint {
+        Endpoint::Control => answer_edge(request, relay).await,
+        Endpoint::Health => answer_operator(&request, relay),
+    }
+}
+
+async fn answer_edge(request: Request<Incoming>, relay: &Relay) -> Reply {
+    match (request.uri().path(), request.method()) {
         (CONTROL_PATH, &Method::POST) => match control(request, relay).await {
             Ok(()) => reply(
                 StatusCode::ACCEPTED,
                 "application/json",
                 Bytes::from_static(b"{}"),
             ),
-            Err(problem) => refuse(&problem),
+            Err(problem) => {
+                let mut reply = refuse(&problem);
+                if problem.status == ProblemKind::SignatureInvalid.status() {
+                    // Whoever guesses pays a connection for each guess.
+                    let close = header::HeaderValue::from_static("close");
+                    reply.headers_mut().insert(header::CONNECTION, close);
+                }
+                reply
+            }
         },
+        (CONTROL_PATH, _) => wrong_method("POST"),
+        _ => refuse(&Problem::new(
+            ProblemKind::UnknownRoute,
+            "This is the control endpoint: it takes sealed messages at /v1/control.",
+        )),
+    }
+}
+
+fn answer_operator(request: &Request<Incoming>, relay: &Relay) -> Reply {
+    match (request.uri().path(), request.method()) {
         ("/healthz", &Method::GET | &Method::HEAD) => {
-            let health = health::check(&relay.shards, clock::now());
-            let status = match health.is_well() {
-                true => StatusCode::OK,
-                false => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            reply(status, "application/json", health.to_json().into())
+            health(&health::live(&relay.shards, clock::now()))
+        }
+        ("/readyz", &Method::GET | &Method::HEAD) => {
+            health(&health::ready(&relay.shards, clock::now()))
         }
         ("/metrics", &Method::GET | &Method::HEAD) => reply(
             StatusCode::OK,
             exposition::CONTENT_TYPE,
             metrics::render(relay).into(),
         ),
-        (CONTROL_PATH, _) => wrong_method("POST"),
-        ("/healthz" | "/metrics", _) => wrong_method("GET"),
+        ("/healthz" | "/readyz" | "/metrics", _) => wrong_method("GET"),
         _ => refuse(&Problem::new(
             ProblemKind::UnknownRoute,
-            "A relay answers at /v1/control, /healthz and /metrics.",
+            "This is the health endpoint: it answers at /healthz, /readyz and /metrics.",
         )),
     }
+}
+
+fn health(health: &health::Health) -> Reply {
+    let status = match health.is_well() {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    reply(status, "application/json", health.to_json().into())
 }
 
 /// Takes one message from the edge.

@@ -1,5 +1,6 @@
 //! What the control endpoint looks at.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use wire::BootId;
@@ -15,6 +16,8 @@ pub(crate) struct Relay {
     pub(crate) shards: Vec<Shard>,
     /// Of the TCP listeners for media.
     pub(crate) accepted: AcceptStats,
+    /// Control connections that were over their source's share.
+    pub(crate) control_refused: AtomicU64,
 }
 
 /// One of its shards, as the edge addresses it.

@@ -99,6 +99,7 @@ impl Edge {
             listen: vec!["127.0.0.1:0".parse()?],
             listen_tcp: vec!["127.0.0.1:0".parse()?],
             advertise: Vec::new(),
+            health: "127.0.0.1:0".parse()?,
             control: "127.0.0.1:0".parse()?,
             control_url: None,
             keys: vec![key],
@@ -134,7 +135,7 @@ impl Relay {
     /// # Errors
     /// When the relay does not answer or has no such metric.
     pub async fn metric(&self, http: &Http, name: &str) -> Result<f64> {
-        let url = format!("http://{}/metrics", self.running.control());
+        let url = format!("http://{}/metrics", self.running.health());
         let text = String::from_utf8(http.get(&url, "").await?.body.to_vec())?;
         let line = text
             .lines()

@@ -10,7 +10,8 @@ use std::sync::OnceLock;
 
 use edge::http::{Request, Response};
 use edge::ports::{
-    Clock, Entropy, RelayLink, Storage, Timer, Unreachable, VariableFault, Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, RelayLink, Storage, Timer, Unreachable,
+    VariableFault, Variables,
 };
 use edge::testing::schedule::block_on;
 use edge::testing::{CountingEntropy, FixedVariables, MemoryStore};
@@ -188,6 +189,8 @@ fn check(function: Function, asked: &Asked, response: &Response, host: &Host) {
             Auth::GameServer => asked.caller == Caller::GameServer,
             Auth::Operator => asked.caller == Caller::Operator,
             Auth::Shard => asked.caller == Caller::Shard,
+            // A token is told once, and no program has what a reply said.
+            Auth::Proof => false,
         };
         assert!(is_proved, "{} for {:?}", route.name, asked.caller);
         assert!(asked.request.body.len() <= MAX_BODY_BYTES);
@@ -309,6 +312,16 @@ impl Entropy for Host {
 impl Variables for Host {
     async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault> {
         self.variables.variable(name).await
+    }
+}
+
+impl IdentityLink for Host {
+    async fn ask(
+        &self,
+        _url: &str,
+        _headers: &[(&'static str, String)],
+    ) -> Result<IdentityReply, Unreachable> {
+        Err(Unreachable)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -108,6 +108,7 @@ fn read_head(reader: &mut impl BufRead) -> Result<Option<usize>> {
 pub struct RelayProcess {
     /// Its first heartbeat: boot id, address, fingerprint, control endpoint.
     pub heartbeat: Heartbeat,
+    health: SocketAddr,
     child: Child,
     _fleet: FakeFleet,
     _key_file: tempfile::NamedTempFile,
@@ -122,21 +123,24 @@ impl RelayProcess {
         let fleet = FakeFleet::start()?;
         let mut key_file = tempfile::NamedTempFile::new()?;
         writeln!(key_file, "{}", shard_key().to_base64())?;
-        let child = Command::new(binary)
+        let mut child = Command::new(binary)
             .args(["--shard", SHARD, "--region", "bench", "--edge", &fleet.url])
             .args(["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"])
+            .args(["--health", "127.0.0.1:0"])
             // What a shard does under load is measured, not refused.
             .args(["--full-cpu-percent", "100"])
             .args(["--max-participants", "20000", "--key-file"])
             .arg(key_file.path())
             .env("RUST_LOG", "error")
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stdin(Stdio::null())
             .spawn()
             .with_context(|| format!("{} cannot be started", binary.display()))?;
+        let output = child.stdout.take().context("standard output is piped")?;
         let heartbeat = fleet.heartbeat()?;
         Ok(Self {
             heartbeat,
+            health: health(output)?,
             child,
             _fleet: fleet,
             _key_file: key_file,
@@ -161,7 +165,7 @@ impl RelayProcess {
     /// # Errors
     /// When it does not answer.
     pub fn figures(&self) -> Result<Figures> {
-        figures(&self.heartbeat)
+        figures(self.health)
     }
 }
 
@@ -173,16 +177,25 @@ impl Drop for RelayProcess {
     }
 }
 
-/// Reads the metrics of the relay that sent `heartbeat`.
+/// The health endpoint, from the ready line. What follows it is read and left, since a full pipe
+/// would cost the relay its records.
+fn health(output: ChildStdout) -> Result<SocketAddr> {
+    let mut lines = BufReader::new(output).lines();
+    let ready = lines
+        .next()
+        .context("the relay ended before it was ready")??;
+    let ready: serde_json::Value = serde_json::from_str(&ready)?;
+    let address = ready["health"].as_str().context("a health address")?;
+    let address = address.parse()?;
+    std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+    Ok(address)
+}
+
+/// Reads the metrics of the relay whose health endpoint is at `address`.
 ///
 /// # Errors
 /// When it does not answer.
-pub fn figures(heartbeat: &Heartbeat) -> Result<Figures> {
-    let address = heartbeat
-        .control_url
-        .strip_prefix("http://")
-        .context("a control address")?;
-    let address: SocketAddr = address.parse()?;
+pub fn figures(address: SocketAddr) -> Result<Figures> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     write!(

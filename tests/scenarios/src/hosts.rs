@@ -18,6 +18,7 @@ use crate::http::Http;
 use crate::instance::Instance;
 use crate::moto::{self, Moto};
 use crate::programs;
+use crate::sts::Sts;
 use crate::target::Target;
 use crate::tokens::Secrets;
 
@@ -26,6 +27,17 @@ const TABLE: &str = "lifeverse";
 const PARAMETERS: &str = "/lifeverse/test";
 /// Where shards of scenarios listen.
 const RELAY_CONTROL_HOSTS: &str = "http://127.0.0.1:*";
+/// Names of the settings of [`Sts::settings`] on Spin, and on Lambda.
+const SPIN_STS: [&str; 3] = [
+    "SPIN_VARIABLE_EDGE_URL",
+    "SPIN_VARIABLE_ENROLMENT_AWS",
+    "SPIN_VARIABLE_STS_HOSTS",
+];
+const LAMBDA_STS: [&str; 3] = [
+    "LIFEVERSE_EDGE_URL",
+    "LIFEVERSE_ENROLMENT_AWS",
+    "LIFEVERSE_STS_HOSTS",
+];
 /// Components are compiled first, on a machine that may be busy.
 const READY_LIMIT: Duration = Duration::from_secs(120);
 
@@ -74,11 +86,12 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn target(base: String, secrets: Secrets) -> Target {
+fn target(base: String, secrets: Secrets, sts: Sts) -> Target {
     Target {
         base,
         http: Http::default(),
         secrets,
+        sts: Some(sts),
     }
 }
 
@@ -97,6 +110,7 @@ pub async fn edge_host() -> Result<Host> {
 /// As those of [`edge_host`].
 pub async fn edge_host_with(cache: &Path) -> Result<Host> {
     let (secrets, state) = (Secrets::generate(), TempDir::new()?);
+    let sts = Sts::start().await?;
     let program = match std::env::var_os("EDGE_HOST") {
         Some(path) => path.into(),
         None => programs::of_workspace("edge-host")?,
@@ -111,6 +125,7 @@ pub async fn edge_host_with(cache: &Path) -> Result<Host> {
         .arg("--cache-dir")
         .arg(cache)
         .envs(spin_variables(&secrets))
+        .envs(sts.settings(SPIN_STS))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -135,7 +150,7 @@ pub async fn edge_host_with(cache: &Path) -> Result<Host> {
     tokio::spawn(read_records(lines, sender));
     Ok(Host {
         name: "edge-host",
-        target: target(format!("http://{address}"), secrets),
+        target: target(format!("http://{address}"), secrets, sts),
         records: Some(records),
         functions: Vec::new(),
         _process: child,
@@ -175,6 +190,7 @@ fn spin_variables(secrets: &Secrets) -> [(&'static str, String); 3] {
 /// When a function or a tool is missing.
 pub async fn lambda() -> Result<Host> {
     let (secrets, state) = (Secrets::generate(), TempDir::new()?);
+    let sts = Sts::start().await?;
     let moto = emulator(&secrets).await?;
     let port = free_port()?;
     let watch = Command::new(programs::of_python("cargo-lambda")?)
@@ -197,12 +213,15 @@ pub async fn lambda() -> Result<Host> {
         .kill_on_drop(true)
         .spawn()
         .context("cargo-lambda does not start")?;
-    let target = target(format!("http://127.0.0.1:{port}"), secrets);
+    let target = target(format!("http://127.0.0.1:{port}"), secrets, sts);
     wait_until_open(port).await?;
+    let settings = target.sts.as_ref().map(|sts| sts.settings(LAMBDA_STS));
+    let settings = settings.unwrap_or_default();
     let mut instances = Vec::new();
     for (_, function) in functions() {
         let name = format!("{function}-lambda");
-        let environment = environment(moto.url(), &name, &target.base);
+        let mut environment = environment(moto.url(), &name, &target.base);
+        environment.extend(settings.clone());
         let program = programs::of_workspace(&name)?;
         instances.push(Instance::start(&program, &environment, None)?);
     }
@@ -272,6 +291,7 @@ pub fn environment(aws: &str, name: &str, gateway: &str) -> Vec<(&'static str, S
 /// When it is installed and does not start.
 pub async fn spin() -> Result<Option<Host>> {
     let (secrets, state) = (Secrets::generate(), TempDir::new()?);
+    let sts = Sts::start().await?;
     let port = free_port()?;
     let child = Command::new("spin")
         .args([
@@ -285,6 +305,7 @@ pub async fn spin() -> Result<Option<Host>> {
         .arg("--state-dir")
         .arg(state.path())
         .envs(spin_variables(&secrets))
+        .envs(sts.settings(SPIN_STS))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .kill_on_drop(true)
@@ -297,7 +318,7 @@ pub async fn spin() -> Result<Option<Host>> {
     wait_until_open(port).await?;
     Ok(Some(Host {
         name: "spin",
-        target: target(format!("http://127.0.0.1:{port}"), secrets),
+        target: target(format!("http://127.0.0.1:{port}"), secrets, sts),
         records: None,
         functions: Vec::new(),
         _process: child,

@@ -9,6 +9,7 @@ pub mod moto;
 pub mod programs;
 pub mod proxy;
 pub mod shard;
+pub mod sts;
 pub mod suite;
 pub mod target;
 pub mod tokens;

@@ -2,6 +2,7 @@
 //! so that they may run in any order and at once.
 
 mod chat;
+mod enrolment;
 mod matches;
 mod refusals;
 mod rooms;
@@ -35,6 +36,9 @@ macro_rules! scenarios {
 scenarios! {
     rooms::a_shard_is_listed = "a shard that beats is listed, with what it said";
     rooms::forged_heartbeats = "a heartbeat with a wrong signature is refused";
+    enrolment::by_token = "a relay enrols by a token, once, and beats with the key that it got";
+    enrolment::by_identity = "a relay enrols by its role on AWS, and its proof counts once, here";
+    enrolment::refused = "a relay that proves nothing, or too little, stays outside";
     rooms::join_and_leave = "a join is answered; leaving tells the relay";
     rooms::whip = "a WHIP client publishes and leaves by the location";
     rooms::joins_converge = "joins at the same time meet on one shard";

@@ -7,6 +7,7 @@ use wire::problem::MEDIA_TYPE;
 use wire::record::SHARE_HEADER;
 
 use crate::http::{Http, Reply};
+use crate::sts::Sts;
 use crate::tokens::Secrets;
 
 /// Where a host answers, and the secrets that it knows.
@@ -17,6 +18,8 @@ pub struct Target {
     pub http: Http,
     /// Its own.
     pub secrets: Secrets,
+    /// Whom it asks who signed proofs of enrolment, if it does.
+    pub sts: Option<Sts>,
 }
 
 impl Target {

@@ -46,6 +46,7 @@ impl Rig {
             base: gateway.url.clone(),
             http: Http::default(),
             secrets,
+            sts: None,
         };
         let mut rig = Self {
             gateway,

@@ -39,7 +39,7 @@ pub(super) fn region_partition(region: &RegionName) -> String {
     format!("region#{region}")
 }
 
-fn shard_partition(shard: &ShardId) -> String {
+pub(super) fn shard_partition(shard: &ShardId) -> String {
     format!("shard#{shard}")
 }
 

@@ -85,13 +85,13 @@ async fn a_host_that_the_manifest_does_not_allow_is_denied_and_not_contacted() {
         format!("http://localhost:{}/", upstream.port),
         "http://127.0.0.1/".to_owned(),
         "http://169.254.169.254/latest/meta-data".to_owned(),
+        // The same address and port are another permission over TLS.
+        "https://127.0.0.1:1/".to_owned(),
     ];
     for url in urls {
         let reply = rig.get(&format!("/fetch?{url}")).await;
         assert_eq!(reply.body, "ErrorCode::HttpRequestDenied", "{url}");
     }
-    let https = rig.get("/fetch?https://127.0.0.1:1/").await;
-    assert_eq!(https.body, "ErrorCode::HttpProtocolError");
     assert_eq!(upstream.connections.load(Ordering::Relaxed), 0);
 }
 

@@ -67,7 +67,12 @@ const ROWS: &[Row] = &[
     row("web-spin", &["edge-spin", "edge", "wire"]),
     row("sfu", &[]),
     row("udp", &[]),
-    row("relay", &["sfu", "udp", "wire"]),
+    // Its tests join the fleet at the function itself.
+    Row {
+        name: "relay",
+        uses: &["sfu", "udp", "wire"],
+        tests_use: &["edge", "fleet"],
+    },
     row("edge-host", &["edge", "wire"]),
     row("edge-host-fixture", &[]),
     row("xtask", &["edge", "wire"]),

@@ -61,7 +61,7 @@ async fn it_refuses_above_its_load_keeps_those_inside_and_opens_again() {
         (lobby, true)
     );
     let rejected = "relay_datagrams_rejected_total{shard=\"dev-0\",reason=\"full\"}";
-    let text = metrics_until(running.control(), |text| sample(text, rejected) >= 3.0).await;
+    let text = metrics_until(running.health(), |text| sample(text, rejected) >= 3.0).await;
     assert_eq!(
         sample(&text, "relay_full{shard=\"dev-0\",reason=\"packets\"}"),
         1.0

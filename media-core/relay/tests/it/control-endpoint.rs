@@ -1,9 +1,14 @@
 //! What the control endpoint takes and refuses.
 
 use crate::common::{FakeEdge, WAIT_MAX, call, config, get, key, metrics_until, sample, start};
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use relay::Running;
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 use wire::BootId;
 use wire::channel::EndReason;
@@ -141,12 +146,21 @@ async fn one_of_several_shards_must_be_named() {
 #[tokio::test]
 async fn other_paths_and_methods_are_refused_with_what_to_change() {
     let (running, ..) = relay(1).await;
-    assert_problem(get(running.control(), "/").await, (404, "unknown-route"));
+    for path in ["/", "/metrics", "/healthz", "/readyz"] {
+        let reply = get(running.control(), path).await;
+        assert_problem(reply, (404, "unknown-route"));
+    }
+    for path in ["/", CONTROL_PATH] {
+        let reply = get(running.health(), path).await;
+        assert_problem(reply, (404, "unknown-route"));
+    }
+    let sealed = call(running.health(), "POST", CONTROL_PATH, &[], "sealed").await;
+    assert_problem(sealed, (404, "unknown-route"));
     assert_problem(
         get(running.control(), CONTROL_PATH).await,
         (405, "method-not-allowed"),
     );
-    let reply = call(running.control(), "POST", "/metrics", &[], "").await;
+    let reply = call(running.health(), "POST", "/metrics", &[], "").await;
     assert_problem(reply, (405, "method-not-allowed"));
     running.stop().await.unwrap();
 }
@@ -167,7 +181,7 @@ async fn strangers_datagrams_are_counted_by_reason_and_leave_nothing_behind() {
         tokio::task::yield_now().await;
     }
     let received = "relay_datagrams_received_total{shard=\"dev-0\"}";
-    let text = metrics_until(running.control(), |text| sample(text, received) >= 500.0).await;
+    let text = metrics_until(running.health(), |text| sample(text, received) >= 500.0).await;
     let rejected = |reason: &str| {
         let labels = format!("{{shard=\"dev-0\",reason=\"{reason}\"}}");
         sample(&text, &format!("relay_datagrams_rejected_total{labels}"))
@@ -209,7 +223,7 @@ async fn ipv6_arrives_where_the_machine_has_it() {
     }
     assert_eq!(candidates.len(), 2);
     let received = "relay_datagrams_received_total{shard=\"dev-0\"}";
-    metrics_until(running.control(), |text| sample(text, received) == 2.0).await;
+    metrics_until(running.health(), |text| sample(text, received) == 2.0).await;
     running.stop().await.unwrap();
 }
 
@@ -235,7 +249,7 @@ async fn a_dropped_relay_is_gone_like_a_killed_one() {
 #[tokio::test]
 async fn metrics_are_well_formed_and_name_no_address() {
     let (running, ..) = relay(2).await;
-    let (status, text) = get(running.control(), "/metrics").await;
+    let (status, text) = get(running.health(), "/metrics").await;
     assert_eq!(status, StatusCode::OK);
     let mut families = std::collections::BTreeSet::new();
     for line in text.lines() {
@@ -258,5 +272,55 @@ async fn metrics_are_well_formed_and_name_no_address() {
         }
     }
     assert!(!text.contains("127.0.0.1"));
+    running.stop().await.unwrap();
+}
+
+/// What a source gets from one connection more: nothing, but its end.
+async fn is_turned_away(running: &Running) -> bool {
+    let mut stream = TcpStream::connect(running.control()).await.unwrap();
+    let mut byte = [0];
+    let read = timeout(WAIT_MAX, stream.read(&mut byte)).await.unwrap();
+    matches!(read, Ok(0) | Err(_))
+}
+
+#[tokio::test]
+async fn one_source_has_a_share_of_the_control_endpoint_and_health_goes_on() {
+    let (running, heartbeat, _edge) = relay(1).await;
+    let mut held = Vec::new();
+    for _ in 0..256 {
+        held.push(TcpStream::connect(running.control()).await.unwrap());
+    }
+    assert!(is_turned_away(&running).await);
+    let refused = "relay_control_refused_total";
+    metrics_until(running.health(), |text| sample(text, refused) >= 1.0).await;
+    // Whoever goes makes room.
+    held.clear();
+    let sealed = seal(&message(heartbeat.sent_at_ms, 1), heartbeat.boot);
+    let posted = async {
+        let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+        loop {
+            let request = Request::post(format!("http://{}{CONTROL_PATH}", running.control()));
+            let request = request.body(Full::new(sealed.clone().into())).unwrap();
+            match client.request(request).await {
+                Ok(reply) => return reply.status(),
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let status = timeout(WAIT_MAX, posted).await.unwrap();
+    assert_eq!(status, StatusCode::ACCEPTED);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_cannot_seal_has_one_guess_per_connection() {
+    let (running, ..) = relay(1).await;
+    let mut stream = TcpStream::connect(running.control()).await.unwrap();
+    let request = "POST /v1/control HTTP/1.1\r\nhost: relay\r\ncontent-length: 5\r\n\r\nguess";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut told = String::new();
+    let read = timeout(WAIT_MAX, stream.read_to_string(&mut told));
+    read.await.unwrap().unwrap();
+    assert!(told.starts_with("HTTP/1.1 401"), "{told}");
     running.stop().await.unwrap();
 }

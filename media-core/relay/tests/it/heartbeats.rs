@@ -32,16 +32,18 @@ async fn the_ready_line_waits_for_every_shard() {
     edge.set(StatusCode::SERVICE_UNAVAILABLE, false);
     let running = start(config(&edge.url, 2)).await;
     edge.heartbeat().await;
-    let (status, body) = get(running.control(), "/healthz").await;
+    let (status, body) = get(running.health(), "/readyz").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(body.contains("heartbeat-never-accepted"), "{body}");
+    // Nobody is to be sent there, and nobody is to kill it for that.
+    assert_eq!(get(running.health(), "/healthz").await.0, StatusCode::OK);
     edge.set(StatusCode::OK, false);
     let line = timeout(WAIT_MAX, running.ready()).await.unwrap();
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(line["event"], "ready");
     assert_eq!(line["shards"], serde_json::json!(["dev-0-0", "dev-0-1"]));
     assert_eq!(line["media"].as_array().unwrap().len(), 2);
-    assert_eq!(get(running.control(), "/healthz").await.0, StatusCode::OK);
+    assert_eq!(get(running.health(), "/readyz").await.0, StatusCode::OK);
     running.stop().await.unwrap();
 }
 
@@ -71,7 +73,7 @@ async fn a_refusal_is_retried_soon_and_counted() {
     );
     edge.set(StatusCode::OK, false);
     let accepted = "relay_heartbeats_total{shard=\"dev-0\",outcome=\"accepted\"}";
-    let text = metrics_until(running.control(), |text| sample(text, accepted) >= 1.0).await;
+    let text = metrics_until(running.health(), |text| sample(text, accepted) >= 1.0).await;
     let failed = sample(
         &text,
         "relay_heartbeats_total{shard=\"dev-0\",outcome=\"failed\"}",
@@ -84,7 +86,7 @@ async fn a_refusal_is_retried_soon_and_counted() {
 async fn an_edge_that_is_not_there_yet_is_no_reason_to_end() {
     let mut running = start(config("http://127.0.0.1:1", 1)).await;
     let failed = "relay_heartbeats_total{shard=\"dev-0\",outcome=\"failed\"}";
-    metrics_until(running.control(), |text| sample(text, failed) >= 2.0).await;
+    metrics_until(running.health(), |text| sample(text, failed) >= 2.0).await;
     let failure = timeout(std::time::Duration::ZERO, running.failure()).await;
     assert!(failure.is_err(), "nothing has failed");
     running.stop().await.unwrap();
@@ -101,8 +103,11 @@ async fn a_drain_is_followed_and_told_at_once() {
     let told = edge.heartbeat().await;
     assert_eq!(told.state, ShardState::Draining);
     assert!(told.sent_at_ms - before.sent_at_ms < 1_500);
-    let (_, text) = get(running.control(), "/metrics").await;
+    let (_, text) = get(running.health(), "/metrics").await;
     assert_eq!(sample(&text, "relay_draining{shard=\"dev-0\"}"), 1.0);
+    let (status, body) = get(running.health(), "/readyz").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(body.contains("\"draining\""), "{body}");
     edge.set(StatusCode::OK, false);
     assert_eq!(edge.heartbeat().await.state, ShardState::Draining);
     assert_eq!(edge.heartbeat().await.state, ShardState::Open);
@@ -115,7 +120,7 @@ async fn the_last_says_stopping() {
     let running = start(config(&edge.url, 2)).await;
     timeout(WAIT_MAX, running.ready()).await.unwrap();
     edge.waiting();
-    let control = running.control();
+    let endpoints = [running.control(), running.health()];
     timeout(std::time::Duration::from_secs(2), running.stop())
         .await
         .unwrap()
@@ -123,10 +128,10 @@ async fn the_last_says_stopping() {
     let states = [edge.heartbeat().await.state, edge.heartbeat().await.state];
     assert_eq!(states, [ShardState::Stopping; 2]);
     assert_eq!(edge.waiting(), 0);
-    assert!(
-        tokio::net::TcpStream::connect(control).await.is_err(),
-        "the endpoint is closed"
-    );
+    for endpoint in endpoints {
+        let connected = tokio::net::TcpStream::connect(endpoint).await;
+        assert!(connected.is_err(), "the endpoints are closed");
+    }
 }
 
 #[tokio::test]
@@ -138,7 +143,7 @@ async fn a_relay_ends_in_time_although_the_edge_does_not_answer() {
         1,
     ))
     .await;
-    let (status, _) = call(running.control(), "GET", "/healthz", &[], "").await;
+    let (status, _) = call(running.health(), "GET", "/readyz", &[], "").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     timeout(std::time::Duration::from_secs(2), running.stop())
         .await

@@ -11,6 +11,7 @@ mod common;
 mod a_full_shard;
 #[path = "control-endpoint.rs"]
 mod control_endpoint;
+mod enrolment;
 mod heartbeats;
 mod process;
 mod voice;

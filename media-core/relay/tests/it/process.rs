@@ -3,11 +3,16 @@
 use std::path::Path;
 use std::process::{Output, Stdio};
 
+use crate::common::player::Client;
 use crate::common::{FakeEdge, WAIT_MAX, key};
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
+use wire::SessionId;
+use wire::channel::{EndReason, RelayMessage};
+use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage};
+use wire::fleet::ShardState;
 
 fn command(edge: &str, extra: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay"));
@@ -21,8 +26,10 @@ fn command(edge: &str, extra: &[&str]) -> Command {
     command
 }
 
-const FREE_PORTS: [&str; 6] = [
+const FREE_PORTS: [&str; 8] = [
     "--listen",
+    "127.0.0.1:0",
+    "--health",
     "127.0.0.1:0",
     "--control",
     "127.0.0.1:0",
@@ -57,8 +64,10 @@ async fn it_says_ready_and_ends_well_on_either_signal() {
             .unwrap();
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(line["event"], "ready");
-        let control = line["control"].as_str().unwrap().parse().unwrap();
-        assert_eq!(crate::common::get(control, "/healthz").await.0, 200);
+        let health = line["health"].as_str().unwrap().parse().unwrap();
+        for path in ["/healthz", "/readyz"] {
+            assert_eq!(crate::common::get(health, path).await.0, 200);
+        }
         signal(&child, name).await;
         let limit = std::time::Duration::from_secs(3);
         let status = timeout(limit, child.wait())
@@ -74,19 +83,35 @@ async fn a_taken_port_is_named_with_its_flag() {
     let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let (tcp_address, udp_address) = (tcp.local_addr().unwrap(), udp.local_addr().unwrap());
-    for (listen, control, wanted) in [
+    let free = || "127.0.0.1:0".to_owned();
+    for (listen, control, health, wanted) in [
         (
-            "127.0.0.1:0".to_owned(),
+            free(),
+            free(),
             tcp_address.to_string(),
+            format!("relay: {tcp_address} is taken; choose another address or port with --health"),
+        ),
+        (
+            free(),
+            tcp_address.to_string(),
+            free(),
             format!("relay: {tcp_address} is taken; choose another address or port with --control"),
         ),
         (
             udp_address.to_string(),
-            "127.0.0.1:0".to_owned(),
+            free(),
+            free(),
             format!("relay: {udp_address} is taken; choose another address or port with --listen"),
         ),
     ] {
-        let flags = ["--listen", &listen, "--control", &control];
+        let flags = [
+            "--listen",
+            &listen,
+            "--control",
+            &control,
+            "--health",
+            &health,
+        ];
         let output = output(command("http://127.0.0.1:1", &flags)).await;
         assert_eq!(output.status.code(), Some(1));
         let error = String::from_utf8(output.stderr).unwrap();
@@ -190,4 +215,101 @@ async fn the_log_holds_no_address() {
         "{log}"
     );
     assert!(!log.contains("127.0.0.1"), "{log}");
+}
+
+/// A relay that drains on SIGTERM, when it is ready.
+async fn draining(edge: &FakeEdge, limit: &str) -> Child {
+    let mut flags = FREE_PORTS.to_vec();
+    flags.extend(["--drain-on-term", "--drain-limit-seconds", limit]);
+    let mut child = command(&edge.url, &flags).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    timeout(WAIT_MAX, lines.next_line()).await.unwrap().unwrap();
+    // Usage records go on coming there.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    child
+}
+
+async fn ends_well(mut child: Child) {
+    let status = timeout(WAIT_MAX, child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn sigterm_drains_before_the_end_whatever_the_fleet_says() {
+    let mut edge = FakeEdge::start().await;
+    let child = draining(&edge, "60").await;
+    edge.waiting();
+    signal(&child, "-TERM").await;
+    // The edge goes on replying that the shard should not drain.
+    let states = async {
+        let mut states = vec![edge.heartbeat().await.state];
+        while states.last() != Some(&ShardState::Stopping) {
+            states.push(edge.heartbeat().await.state);
+        }
+        states
+    };
+    let states = timeout(WAIT_MAX, states).await.unwrap();
+    let first = states
+        .iter()
+        .position(|state| *state == ShardState::Draining);
+    let first = first.unwrap_or_else(|| panic!("it never drained: {states:?}"));
+    let (last, drained) = states[first..].split_last().unwrap();
+    assert_eq!(*last, ShardState::Stopping);
+    assert!(
+        drained.iter().all(|state| *state == ShardState::Draining),
+        "{states:?}"
+    );
+    ends_well(child).await;
+}
+
+#[tokio::test]
+async fn a_drain_ends_at_its_limit_and_at_a_second_signal() {
+    let mut edge = FakeEdge::start().await;
+    for (limit, signals) in [("1", 1), ("3600", 2)] {
+        let child = draining(&edge, limit).await;
+        edge.waiting();
+        let heartbeat = edge.heartbeat().await;
+        let mut staying = Client::join(1, &heartbeat).await;
+        staying.until_welcome().await;
+        signal(&child, "-TERM").await;
+        staying
+            .until_message(|message| (*message == RelayMessage::Migrate).then_some(()))
+            .await;
+        if signals == 2 {
+            signal(&child, "-TERM").await;
+        }
+        // He stays, and is told when it is over.
+        assert_eq!(staying.until_ended().await, EndReason::RelayStopping);
+        ends_well(child).await;
+    }
+}
+
+#[tokio::test]
+async fn a_drain_ends_when_the_last_has_gone() {
+    let mut edge = FakeEdge::start().await;
+    let child = draining(&edge, "3600").await;
+    edge.waiting();
+    let heartbeat = edge.heartbeat().await;
+    let mut leaving = Client::join(1, &heartbeat).await;
+    leaving.until_welcome().await;
+    signal(&child, "-TERM").await;
+    leaving
+        .until_message(|message| (*message == RelayMessage::Migrate).then_some(()))
+        .await;
+    let command = ControlCommand::End {
+        session: leaving.session,
+        player: leaving.player,
+        reason: EndReason::Left,
+    };
+    let sealed = ControlMessage {
+        at_ms: heartbeat.sent_at_ms,
+        nonce: SessionId([1; 8]),
+        command,
+    }
+    .seal(&key().subkeys(), heartbeat.boot);
+    let control = heartbeat.control_url.strip_prefix("http://").unwrap();
+    let control = control.parse().unwrap();
+    let reply = crate::common::call(control, "POST", CONTROL_PATH, &[], sealed).await;
+    assert_eq!(reply.0, 202);
+    ends_well(child).await;
 }

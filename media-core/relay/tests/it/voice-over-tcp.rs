@@ -56,7 +56,7 @@ async fn one_port_leads_to_every_shard_and_voice_goes_both_ways() {
             "relay_tcp_connections_opened_total{{shard=\"{}\"}}",
             heartbeat.shard
         );
-        metrics_until(running.control(), |text| sample(text, &opened) == 1.0).await;
+        metrics_until(running.health(), |text| sample(text, &opened) == 1.0).await;
     }
     running.stop().await.unwrap();
 }
@@ -74,7 +74,7 @@ async fn a_client_that_does_not_read_loses_voice_and_nobody_else_does() {
     hears(&mut slow, 2).await;
     slow.read(false);
     let slow_drops = "relay_tcp_drops_total{shard=\"dev-0\",reason=\"slow\"}";
-    let text = metrics_until(running.control(), |text| sample(text, slow_drops) > 20.0).await;
+    let text = metrics_until(running.health(), |text| sample(text, slow_drops) > 20.0).await;
     assert_eq!(sample(&text, "relay_tcp_connections{shard=\"dev-0\"}"), 1.0);
     other.noticed.try_recv().expect("the others hear on");
     // What did wait is read, and then new voice comes.
@@ -93,7 +93,7 @@ async fn a_frame_that_is_too_long_ends_the_connection() {
     client.until_welcome().await;
     client.write(vec![0xff; 4]);
     let closed = "relay_tcp_connections_closed_total{shard=\"dev-0\",reason=\"frame-too-long\"}";
-    let text = metrics_until(running.control(), |text| sample(text, closed) == 1.0).await;
+    let text = metrics_until(running.health(), |text| sample(text, closed) == 1.0).await;
     assert_eq!(sample(&text, "relay_tcp_connections{shard=\"dev-0\"}"), 0.0);
     running.stop().await.unwrap();
 }
@@ -122,7 +122,7 @@ async fn connections_of_the_gone_and_of_the_ended_are_closed() {
     for reason in ["peer", "no-session"] {
         let closed = "relay_tcp_connections_closed_total{shard=\"dev-0\",reason=";
         let closed = format!("{closed}\"{reason}\"}}");
-        metrics_until(running.control(), |text| sample(text, &closed) == 1.0).await;
+        metrics_until(running.health(), |text| sample(text, &closed) == 1.0).await;
     }
     running.stop().await.unwrap();
 }
@@ -159,15 +159,12 @@ async fn what_is_no_ticket_is_closed_and_counted() {
         (Vec::new(), "late"),
     ] {
         let name = format!("relay_tcp_accepts_total{{outcome=\"{outcome}\"}}");
-        let (_, text) = crate::common::get(running.control(), "/metrics").await;
+        let (_, text) = crate::common::get(running.health(), "/metrics").await;
         let before = sample(&text, &name);
         is_closed_after(tcp, &bytes).await;
-        metrics_until(running.control(), |text| {
-            sample(text, &name) == before + 1.0
-        })
-        .await;
+        metrics_until(running.health(), |text| sample(text, &name) == before + 1.0).await;
     }
-    let (_, text) = crate::common::get(running.control(), "/metrics").await;
+    let (_, text) = crate::common::get(running.health(), "/metrics").await;
     assert_eq!(sample(&text, "relay_tcp_strangers"), 0.0);
     assert_eq!(
         sample(&text, "relay_sessions_admitted_total{shard=\"dev-0\"}"),
@@ -202,7 +199,7 @@ async fn thousands_who_say_nothing_are_bounded_and_go_and_a_player_still_gets_in
         assert!(sample(text, "relay_tcp_strangers") <= 1024.0);
         closed.iter().sum::<f64>() >= idle.len() as f64
     };
-    let text = metrics_until(running.control(), all_met).await;
+    let text = metrics_until(running.health(), all_met).await;
     assert!(
         count(&text, "busy-source") >= 16.0,
         "64 of one source at a time"

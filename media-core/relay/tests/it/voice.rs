@@ -59,7 +59,7 @@ async fn one_talks_and_the_other_hears_in_his_slot() {
         _ => None,
     })
     .await;
-    let text = metrics_until(world.running.control(), |text| {
+    let text = metrics_until(world.running.health(), |text| {
         sample(text, "relay_voice_packets_forwarded_total{shard=\"dev-0\"}") >= 10.0
     })
     .await;

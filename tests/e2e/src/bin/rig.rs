@@ -107,6 +107,8 @@ impl Rig {
                 "127.0.0.1:0",
                 "--control",
                 "127.0.0.1:0",
+                "--health",
+                "127.0.0.1:0",
                 "--key-file",
             ])
             .arg(&self.key_file);

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge::http::{Request, Response};
-use edge::ports::{Clock, Entropy, RelayLink, Storage, Unreachable, VariableFault, Variables};
+use edge::ports::{
+    Clock, Entropy, IdentityLink, IdentityReply, RelayLink, Storage, Unreachable, VariableFault,
+    Variables,
+};
 use edge::testing::schedule::block_on;
 use edge::testing::{CountingEntropy, FixedVariables, MemoryStore};
 use edge::token::SigningKey;
@@ -55,6 +58,16 @@ impl Entropy for Host {
 impl Variables for Host {
     async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault> {
         self.variables.variable(name).await
+    }
+}
+
+impl IdentityLink for Host {
+    async fn ask(
+        &self,
+        _url: &str,
+        _headers: &[(&'static str, String)],
+    ) -> Result<IdentityReply, Unreachable> {
+        Err(Unreachable)
     }
 }
 
@@ -152,6 +165,7 @@ fn start_relay(runtime: &Runtime, url: &str) -> relay::Running {
         edge: url.parse().unwrap(),
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         advertise: Vec::new(),
+        health: "127.0.0.1:0".parse().unwrap(),
         control: "127.0.0.1:0".parse().unwrap(),
         control_url: None,
         participants_max: 100,

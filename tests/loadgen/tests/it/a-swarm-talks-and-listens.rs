@@ -17,6 +17,7 @@ fn start_relay(runtime: &Runtime, fleet: &FakeFleet) -> Running {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         listen_tcp: Vec::new(),
         advertise: Vec::new(),
+        health: "127.0.0.1:0".parse().unwrap(),
         control: "127.0.0.1:0".parse().unwrap(),
         control_url: None,
         keys: vec![shard_key()],
@@ -44,6 +45,7 @@ fn a_swarm_talks_and_every_listener_hears() {
     let runtime = Runtime::new().unwrap();
     let fleet = FakeFleet::start().unwrap();
     let running = start_relay(&runtime, &fleet);
+    let health = running.health();
     let heartbeat = fleet.heartbeat().unwrap();
     let entry = Entry::Sealed {
         keys: Box::new(shard_key().subkeys()),
@@ -70,10 +72,10 @@ fn a_swarm_talks_and_every_listener_hears() {
     let latency = swarm.stop().unwrap();
     assert!(!latency.voice.is_empty(), "the probe decrypted");
     assert!(!latency.generator.is_empty());
-    while figures(&heartbeat).unwrap().forwarded() < counts.received as f64 {
+    while figures(health).unwrap().forwarded() < counts.received as f64 {
         assert!(loadgen::now() < until, "the relay counted them too");
         pause(Duration::from_millis(20)).unwrap();
     }
-    assert_eq!(figures(&heartbeat).unwrap().dropped(), 0.0);
+    assert_eq!(figures(health).unwrap().dropped(), 0.0);
     runtime.block_on(running.stop()).unwrap();
 }

@@ -166,6 +166,7 @@ impl Lambda {
             base: gateway.url.clone(),
             http: Http::default(),
             secrets,
+            sts: None,
         };
         Ok(Self {
             gateway,

@@ -134,7 +134,12 @@ pub(super) async fn lists(target: &Target) -> Result<()> {
 
 pub(super) async fn roles(target: &Target) -> Result<()> {
     let player = target.secrets.token("refused-p1", "refused");
-    for path in ["/v1/relays", "/v1/homes/refused"] {
+    for path in [
+        "/v1/relays",
+        "/v1/homes/refused",
+        "/v1/relays/enrolment-tokens",
+        "/v1/relays/a/enrolment",
+    ] {
         target
             .refuses("operator-only", Method::GET, path, &player, Value::Null)
             .await?;

@@ -1,5 +1,6 @@
 //! An edge that accepts heartbeats, and a relay that sends them there; both in this process.
 
+pub(crate) mod fleet;
 pub(crate) mod player;
 
 use std::convert::Infallible;
@@ -176,6 +177,7 @@ pub(crate) fn config(edge: &str, shards: usize) -> Config {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         listen_tcp: Vec::new(),
         advertise: Vec::new(),
+        health: "127.0.0.1:0".parse().unwrap(),
         control: "127.0.0.1:0".parse().unwrap(),
         control_url: None,
         keys: vec![key(); shards],
@@ -192,7 +194,7 @@ pub(crate) async fn start(config: Config) -> Running {
     relay::start(config, lines).await.unwrap()
 }
 
-/// Sends a request to the control endpoint: status and body.
+/// Sends a request to one of the two endpoints: status and body.
 pub(crate) async fn call(
     control: SocketAddr,
     method: &str,
@@ -222,10 +224,10 @@ pub(crate) async fn get(control: SocketAddr, path: &str) -> (StatusCode, String)
 }
 
 /// Repeats a look at `/metrics` until `wanted` is satisfied, and returns that text.
-pub(crate) async fn metrics_until(control: SocketAddr, wanted: impl Fn(&str) -> bool) -> String {
+pub(crate) async fn metrics_until(health: SocketAddr, wanted: impl Fn(&str) -> bool) -> String {
     let look = async {
         loop {
-            let (_, text) = get(control, "/metrics").await;
+            let (_, text) = get(health, "/metrics").await;
             if wanted(&text) {
                 return text;
             }

@@ -1,0 +1,172 @@
+//! Relays that join the fleet, and the tokens by which they may.
+//!
+//! | partition | sort | holds | written |
+//! |---|---|---|---|
+//! | `enrolment-tokens` | ID | a token without its secret, and who used it | made, used |
+//! | `relay#NAME` | `enrolment` | the relay that has the name | at enrolment |
+//! | `enrolment-nonce#N` | `nonce` | that a signed proof was used | at enrolment |
+//! | `shard#S` | `registration` | [`edge::directory::Registration`] | at enrolment |
+//!
+//! A token is used by one compare-and-swap, and a name is given by another; everything after them
+//! may be done twice. So a relay whose reply was lost asks again, with the same claim, and whoever
+//! else asks is refused.
+
+mod identity;
+mod relays;
+mod tokens;
+
+use edge::http::{Call, Response};
+use edge::ports::{Clock, IdentityLink, Variables};
+use edge::store::Store;
+use edge::{Metered, Refusal, config};
+use wire::enrolment::{
+    EnrolledShard, Enrolment, EnrolmentReply, EnrolmentRequest, Proof, ProofKind, Secret,
+};
+use wire::fleet::shard_ids;
+use wire::limits::MAX_SHARDS;
+use wire::problem::ProblemKind;
+use wire::routes::{ENROL, ENROLMENT};
+use wire::{RegionName, ShardId};
+
+pub(crate) use tokens::{list, make, revoke};
+
+use crate::{body_invalid, shard};
+
+/// Epoch of the keys that relays are given. Others come with secrets that follow one another.
+const EPOCH: u8 = 0;
+
+/// What a proof allows.
+struct Admission {
+    /// Name of the relay.
+    relay: ShardId,
+    region: RegionName,
+    /// Most participants of all its shards together.
+    capacity: u64,
+    by: ProofKind,
+}
+
+/// `POST /v1/relays/enrolment`.
+pub(crate) async fn enrol<H: Clock + IdentityLink + Variables, S: Store>(
+    host: &H,
+    store: &Metered<'_, S>,
+    call: &Call<'_>,
+) -> Result<Response, Refusal> {
+    let request: EnrolmentRequest = call.body()?;
+    if request.shards == 0 || request.shards > MAX_SHARDS {
+        return Err(body_invalid("A relay has 1 to 128 shards."));
+    }
+    if request.capacity == 0 {
+        return Err(body_invalid(
+            "The capacity must be at least one participant of each shard.",
+        ));
+    }
+    let now_ms = host.now_ms();
+    let owner = request.claim.digest();
+    let edge = config::edge_url(host).await?;
+    let secret = config::fleet_secret(host).await?;
+    let (admission, token) = match &request.proof {
+        Proof::Token { token } => {
+            let (admission, token) = tokens::check(store, now_ms, token, &owner).await?;
+            (admission, Some(token))
+        }
+        Proof::Aws(proof) => {
+            let asked = identity::Asked {
+                proof,
+                terms: request.terms(proof.nonce),
+                region: request.region.as_ref(),
+                edge: edge.as_deref(),
+            };
+            (identity::check(host, store, now_ms, asked).await?, None)
+        }
+    };
+    admission.check(&request)?;
+    let enrolment = admission.enrolment(&request, now_ms);
+    let ids = shard_ids(&enrolment.relay, enrolment.shards)
+        .map_err(|_| body_invalid("The relay's name is too long for so many shards."))?;
+    relays::check_free(store, now_ms, &enrolment.relay, &ids, &owner).await?;
+    // From here on the proof is this relay's; a signed one is so since it was checked.
+    if let Some(token) = token {
+        token.commit(store, now_ms, &owner).await?;
+    }
+    let enrolment = relays::write(store, now_ms, enrolment, &ids, &owner).await?;
+    let keyed = ids.into_iter().map(|shard| EnrolledShard {
+        key: Secret(secret.shard_key(&shard, enrolment.epoch).to_base64()),
+        shard,
+    });
+    let reply = EnrolmentReply {
+        shards: keyed.collect(),
+        relay: enrolment.relay,
+        region: enrolment.region,
+        capacity: enrolment.capacity,
+        epoch: enrolment.epoch,
+        edge,
+    };
+    Ok(Response::json(ENROL.status, &reply).with("cache-control", "no-store"))
+}
+
+impl Admission {
+    /// Whether it is for what is asked.
+    fn check(&self, request: &EnrolmentRequest) -> Result<(), Refusal> {
+        let refused = |detail: String| Err(Refusal::new(ProblemKind::EnrolmentRefused, detail));
+        if request.region.as_ref().is_some_and(|r| *r != self.region) {
+            let allowed = &self.region;
+            return refused(format!("The proof is for a relay in the region {allowed}."));
+        }
+        let asked = u64::from(request.shards) * u64::from(request.capacity);
+        if asked > self.capacity {
+            let allowed = self.capacity;
+            return refused(format!(
+                "The proof is for a relay of {allowed} participants, and its shards have {asked} \
+                 together; start it with fewer, --max-participants times --shards."
+            ));
+        }
+        Ok(())
+    }
+
+    fn enrolment(&self, request: &EnrolmentRequest, now_ms: u64) -> Enrolment {
+        Enrolment {
+            relay: self.relay.clone(),
+            region: self.region.clone(),
+            shards: request.shards,
+            capacity: request.capacity,
+            epoch: EPOCH,
+            by: self.by,
+            enrolled_at_ms: now_ms,
+        }
+    }
+}
+
+/// `GET /v1/relays/{shard}/enrolment`.
+pub(crate) async fn show<H: Clock + Variables, S: Store>(
+    host: &H,
+    store: &Metered<'_, S>,
+    call: &Call<'_>,
+) -> Result<Response, Refusal> {
+    crate::check_operator(host, call).await?;
+    let relay = shard(call)?;
+    match relays::read(store, host.now_ms(), &relay).await? {
+        Some(known) => Ok(Response::json(ENROLMENT.status, &known.enrolment)),
+        None => Err(unknown()),
+    }
+}
+
+/// `DELETE /v1/relays/{shard}/enrolment`.
+pub(crate) async fn forget<H: Clock + Variables, S: Store>(
+    host: &H,
+    store: &Metered<'_, S>,
+    call: &Call<'_>,
+) -> Result<Response, Refusal> {
+    crate::check_operator(host, call).await?;
+    let (relay, now_ms) = (shard(call)?, host.now_ms());
+    let known = relays::read(store, now_ms, &relay).await?;
+    let known = known.ok_or_else(unknown)?;
+    relays::forget(store, now_ms, &known).await?;
+    Ok(Response::empty(204))
+}
+
+fn unknown() -> Refusal {
+    Refusal::new(
+        ProblemKind::UnknownEnrolment,
+        "No relay of this name has enrolled; one whose key came in a file is not listed here.",
+    )
+}

@@ -1,0 +1,152 @@
+//! Which relay has which name.
+
+use edge::Refusal;
+use edge::directory::{self, Registration};
+use edge::store::{Condition, Delete, Key, Put, Store};
+use serde::{Deserialize, Serialize};
+use wire::ShardId;
+use wire::enrolment::Enrolment;
+use wire::fleet::shard_ids;
+use wire::problem::ProblemKind;
+
+const SORT: &str = "enrolment";
+
+/// A relay as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Stored {
+    enrolment: Enrolment,
+    /// Of its claim.
+    owner: String,
+}
+
+/// A relay that enrolled.
+pub(super) struct Known {
+    pub(super) enrolment: Enrolment,
+    owner: String,
+    version: u64,
+}
+
+impl Known {
+    /// Their names; none where they could not be numbered, which was refused.
+    fn shards(&self) -> Vec<ShardId> {
+        shard_ids(&self.enrolment.relay, self.enrolment.shards).unwrap_or_default()
+    }
+}
+
+/// Refuses a name that is not the caller's and not free: another relay enrolled with it, or one
+/// whose key came in a file runs under it.
+pub(super) async fn check_free<S: Store>(
+    store: &S,
+    now_ms: u64,
+    relay: &ShardId,
+    shards: &[ShardId],
+    owner: &str,
+) -> Result<(), Refusal> {
+    match read(store, now_ms, relay).await? {
+        Some(known) if known.owner == owner => return Ok(()),
+        Some(_) => return Err(taken(relay)),
+        None => {}
+    }
+    // All shards of a relay run together, so the first one speaks for them.
+    let Some(first) = shards.first() else {
+        return Ok(());
+    };
+    let running = directory::shard(store, now_ms, first).await?;
+    if running.is_some_and(|record| directory::is_live(&record, now_ms)) {
+        return Err(taken(relay));
+    }
+    Ok(())
+}
+
+/// Gives the name to the relay, and registers its shards.
+pub(super) async fn write<S: Store>(
+    store: &S,
+    now_ms: u64,
+    enrolment: Enrolment,
+    shards: &[ShardId],
+    owner: &str,
+) -> Result<Enrolment, Refusal> {
+    let known = read(store, now_ms, &enrolment.relay).await?;
+    let condition = match &known {
+        None => Condition::Absent,
+        Some(known) if known.owner == owner => Condition::Version(known.version),
+        Some(_) => return Err(taken(&enrolment.relay)),
+    };
+    let stored = Stored {
+        enrolment,
+        owner: owner.to_owned(),
+    };
+    let partition = partition(&stored.enrolment.relay);
+    let value = serde_json::to_vec(&stored).expect("a relay has string keys only");
+    let put = Put {
+        key: Key::new(&partition, SORT),
+        value: &value,
+        expires_at_ms: None,
+        condition,
+    };
+    store.put(now_ms, put).await?;
+    let registration = Registration {
+        relay: stored.enrolment.relay.clone(),
+        region: stored.enrolment.region.clone(),
+        capacity: stored.enrolment.capacity,
+        owner: stored.owner,
+    };
+    for shard in shards {
+        directory::register(store, now_ms, shard, &registration).await?;
+    }
+    // A relay that came with more shards before must not keep their names.
+    let before = known.map_or(Vec::new(), |known| known.shards());
+    for shard in before.iter().filter(|shard| !shards.contains(shard)) {
+        directory::unregister(store, now_ms, shard, &registration.owner).await?;
+    }
+    Ok(stored.enrolment)
+}
+
+/// Forgets the relay and its shards; the name last, so that what fails half-way can be repeated.
+pub(super) async fn forget<S: Store>(store: &S, now_ms: u64, known: &Known) -> Result<(), Refusal> {
+    for shard in known.shards() {
+        directory::unregister(store, now_ms, &shard, &known.owner).await?;
+    }
+    let partition = partition(&known.enrolment.relay);
+    let delete = Delete {
+        key: Key::new(&partition, SORT),
+        version: Some(known.version),
+    };
+    store.delete(now_ms, delete).await?;
+    Ok(())
+}
+
+/// One that cannot be read has its name all the same.
+pub(super) async fn read<S: Store>(
+    store: &S,
+    now_ms: u64,
+    relay: &ShardId,
+) -> Result<Option<Known>, Refusal> {
+    let partition = partition(relay);
+    let Some(item) = store.get(now_ms, Key::new(&partition, SORT)).await? else {
+        return Ok(None);
+    };
+    let stored: Stored = serde_json::from_slice(&item.value).map_err(|_| {
+        Refusal::new(
+            ProblemKind::Internal,
+            "What is kept of this relay cannot be read; tell the service's operator.",
+        )
+    })?;
+    Ok(Some(Known {
+        enrolment: stored.enrolment,
+        owner: stored.owner,
+        version: item.version,
+    }))
+}
+
+fn partition(relay: &ShardId) -> String {
+    format!("relay#{relay}")
+}
+
+fn taken(relay: &ShardId) -> Refusal {
+    let detail = format!(
+        "The name {relay} is another relay's. If that one is gone for good, an operator frees it: \
+         DELETE /v1/relays/{relay}/enrolment. A relay whose key came in a file must have stopped."
+    );
+    Refusal::new(ProblemKind::RelayEnrolled, detail)
+}

@@ -136,7 +136,7 @@ impl FakeSts {
         &self,
         method: &str,
         path: &str,
-        pairs: &mut Vec<(String, String)>,
+        pairs: &mut [(String, String)],
         signed: &str,
         headers: &[(String, String)],
     ) -> Result<String, (u16, &'static str)> {
@@ -228,7 +228,9 @@ fn encode(text: &str) -> String {
 fn unix_s(time: &str) -> Option<u64> {
     let number = |from: usize, to: usize| time.get(from..to)?.parse::<u64>().ok();
     let (year, month, day) = (number(0, 4)?, number(4, 6)?, number(6, 8)?);
-    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
     let of_years: u64 = (1970..year)
         .map(|year| 365 + u64::from(is_leap(year)))
         .sum();

@@ -35,7 +35,7 @@ fn compare(manifest: &Table, members: &[&str]) -> Vec<Violation> {
             let value = ours.and_then(|profile| profile.get(*check));
             value.and_then(Value::as_bool) == Some(true)
         };
-        CHECKS.iter().all(|check| is_on(check))
+        CHECKS.iter().all(is_on)
     };
     let mut messages: Vec<String> = members
         .iter()

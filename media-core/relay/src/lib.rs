@@ -2,8 +2,8 @@
 //!
 //! A relay is a few shards. Each shard is one thread with its own UDP port, key, fleet entry and
 //! [`sfu::Sfu`]; shards share nothing. Around them, on tokio: heartbeats to the fleet, the control
-//! endpoint (`/v1/control`), the health endpoint (`/healthz`, `/readyz`, `/metrics`), and the way to
-//! a clean end.
+//! endpoint (`/v1/control`), the health endpoint (`/healthz`, `/readyz`, `/metrics`), and the way
+//! to a clean end.
 //!
 //! [`start`] runs a relay inside any tokio runtime, so tests start one in-process; the binary adds
 //! the command line, signals and logs.

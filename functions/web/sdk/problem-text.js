@@ -45,6 +45,34 @@ const SENTENCES = {
     "Only operators may do this.",
     "Das dürfen nur Betreiber.",
   ],
+  "proof-invalid": [
+    "What this relay shows to join is not valid.",
+    "Was dieses Relay zum Beitreten vorzeigt, ist nicht gültig.",
+  ],
+  "proof-expired": [
+    "What this relay shows to join has expired.",
+    "Was dieses Relay zum Beitreten vorzeigt, ist abgelaufen.",
+  ],
+  "proof-used": [
+    "Another relay has joined with this proof.",
+    "Mit diesem Nachweis ist schon ein anderes Relay beigetreten.",
+  ],
+  "enrolment-refused": [
+    "This proof is for another relay, region or size.",
+    "Dieser Nachweis gilt für ein anderes Relay, eine andere Region oder Größe.",
+  ],
+  "relay-enrolled": [
+    "A relay of this name is in the fleet already.",
+    "Ein Relay dieses Namens gehört schon zur Flotte.",
+  ],
+  "unknown-enrolment": [
+    "There is no such enrolment.",
+    "Diese Anmeldung gibt es nicht.",
+  ],
+  "identity-unavailable": [
+    "Nobody can say at the moment who is asking. Try again soon.",
+    "Im Augenblick lässt sich nicht klären, wer anfragt. Versuche es gleich noch einmal.",
+  ],
   "privacy-only": [
     "Only those who handle privacy requests may do this.",
     "Das darf nur, wer Datenschutzanfragen bearbeitet.",

@@ -84,7 +84,7 @@ pub(crate) struct ShardHandle {
     orders: SyncSender<Order>,
     waker: Waker,
     snapshot: Mutex<Snapshot>,
-    /// When the loop last turned.
+    /// When the loop last turned, or was made.
     pub(crate) turned: Mark,
     /// When a heartbeat was last accepted.
     pub(crate) accepted: Mark,
@@ -114,12 +114,15 @@ pub(crate) struct Fullness {
 
 impl ShardHandle {
     pub(crate) fn new(id: ShardId, orders: SyncSender<Order>, waker: Waker, now: Instant) -> Self {
+        // A thread that is not there yet is not stuck yet: a probe that comes first would end it.
+        let turned = Mark::new(now);
+        turned.set(now);
         Self {
             id,
             orders,
             waker,
             snapshot: Mutex::default(),
-            turned: Mark::new(now),
+            turned,
             accepted: Mark::new(now),
             draining: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
@@ -361,10 +364,13 @@ mod tests {
         let waker = udp::Poller::new().unwrap().waker();
         let base = clock::now();
         let handle = ShardHandle::new("dev-0".parse().unwrap(), orders, waker, base);
-        assert!(handle.is_stuck(base));
-        handle.note_start(base);
-        assert!(!handle.is_stuck(base + TURN_MAX));
+        // Before its thread runs, which may take a while but not for ever.
+        assert!(!handle.is_stuck(base));
         assert!(handle.is_stuck(base + TURN_MAX * 2));
+        let start = base + TURN_MAX * 3;
+        handle.note_start(start);
+        assert!(!handle.is_stuck(start + TURN_MAX));
+        assert!(handle.is_stuck(start + TURN_MAX * 2));
     }
 
     #[test]

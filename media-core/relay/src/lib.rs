@@ -2,14 +2,15 @@
 //!
 //! A relay is a few shards. Each shard is one thread with its own UDP port, key, fleet entry and
 //! [`sfu::Sfu`]; shards share nothing. Around them, on tokio: heartbeats to the fleet, the control
-//! endpoint (`/v1/control`), the health endpoint (`/healthz`, `/readyz`, `/metrics`), and the way to
-//! a clean end.
+//! endpoint (`/v1/control`), the health endpoint (`/healthz`, `/readyz`, `/metrics`), and the way
+//! to a clean end.
 //!
 //! [`start`] runs a relay inside any tokio runtime, so tests start one in-process; the binary adds
 //! the command line, signals and logs.
 
 mod acceptor;
 mod arguments;
+mod check;
 mod clock;
 mod config;
 mod drain;
@@ -31,6 +32,7 @@ mod state;
 mod streams;
 
 pub use arguments::{Arguments, Command, HELP, KEY_HELP, KEY_VARIABLE, KeyArguments, configure};
+pub use check::check;
 pub use config::{Config, EdgeUrl, StartError};
 pub use enrolment::TOKEN_VARIABLE;
 pub use protocol::{Profile, SealedProtocol};

@@ -22,6 +22,9 @@ pub struct Config {
     /// Holds compiled components, of any number of hosts; `cache/` of the state folder unless set.
     /// Code is run from here, so nobody else may write to it. Created when missing.
     pub cache_dir: PathBuf,
+    /// Compiles for every processor of this architecture instead of for this one, so that the cache
+    /// can be filled on another machine ([`crate::compile`]).
+    pub portable_code: bool,
     /// Values of application variables; they come before the environment's.
     pub variables: BTreeMap<String, String>,
     /// Bounds on everything.
@@ -42,6 +45,7 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             cache_dir: state_dir.join("cache"),
             state_dir,
+            portable_code: false,
             variables: BTreeMap::new(),
             limits: Limits::default(),
             records: RecordSink::default(),

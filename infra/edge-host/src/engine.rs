@@ -37,9 +37,17 @@ const KEEP_RESIDENT_BYTES: usize = 256 << 10;
 /// The same for tables and for stacks.
 const KEEP_RESIDENT_SMALL_BYTES: usize = 16 << 10;
 const DIGEST_BYTES: usize = 32;
+/// This system as wasmtime writes it. Named explicitly, it means any processor of the architecture.
+const SYSTEM: &str = match (cfg!(target_os = "linux"), cfg!(target_env = "musl")) {
+    (true, true) => "unknown-linux-musl",
+    (true, false) => "unknown-linux-gnu",
+    // Packages are made on Linux; elsewhere the name says so in the error.
+    (false, _) => "unknown-unknown",
+};
 
-/// Makes an engine whose pool has room for `limits.concurrent_requests` instances.
-pub(crate) fn engine(limits: &Limits) -> anyhow::Result<Engine> {
+/// Makes an engine whose pool has room for `limits.concurrent_requests` instances. Code is compiled
+/// for this very processor, or `portable` for all of its architecture.
+pub(crate) fn engine(limits: &Limits, portable: bool) -> anyhow::Result<Engine> {
     let instances = limits.concurrent_requests;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
@@ -61,6 +69,9 @@ pub(crate) fn engine(limits: &Limits) -> anyhow::Result<Engine> {
         .async_stack_keep_resident(KEEP_RESIDENT_SMALL_BYTES)
         .pagemap_scan(wasmtime::Enabled::Auto);
     let mut config = Config::new();
+    if portable {
+        config.target(&format!("{}-{SYSTEM}", std::env::consts::ARCH))?;
+    }
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .wasm_component_model_async(true)

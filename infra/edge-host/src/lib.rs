@@ -12,6 +12,7 @@ mod database;
 mod engine;
 mod guest;
 mod guest_log;
+mod health;
 mod invoke;
 mod manifest;
 mod outbound;
@@ -108,11 +109,36 @@ async fn start_here(config: Config) -> anyhow::Result<Running> {
     })
 }
 
+/// Compiles the components of the manifest into `config.cache_dir` and checks that each can be
+/// loaded from there. Neither values of variables nor databases are needed: this is for building an
+/// image.
+///
+/// # Errors
+///
+/// A [`ManifestError`], a component that cannot be read or compiled, or a folder that cannot be
+/// written.
+pub fn compile(config: &Config) -> anyhow::Result<usize> {
+    let engine = engine::engine(&config.limits, config.portable_code)?;
+    let sources = manifest::Manifest::sources(&config.spin_toml)?;
+    for source in &sources {
+        engine::load(&engine, source, &config.cache_dir)?;
+        let (_, code) = engine::load(&engine, source, &config.cache_dir)?;
+        if code != CodeSource::Cached {
+            anyhow::bail!(
+                "{}: what was compiled cannot be loaded from {}; check --cache-dir and its disk",
+                source.display(),
+                config.cache_dir.display()
+            );
+        }
+    }
+    Ok(sources.len())
+}
+
 type Loaded = (App, EpochTicker, BTreeMap<String, CodeSource>);
 
 fn load(config: &Config, manifest: Manifest, recorder: Recorder) -> anyhow::Result<Loaded> {
     let limits = config.limits;
-    let engine = engine::engine(&limits)?;
+    let engine = engine::engine(&limits, config.portable_code)?;
     let linker = engine::linker(&engine)?;
     let names: BTreeSet<String> = manifest
         .components
@@ -181,6 +207,7 @@ fn app(
         slots: Semaphore::new(config.limits.concurrent_requests as usize),
         recorder,
         malformed_shares: Default::default(),
+        stopping: Default::default(),
         dev_token: config.dev_token.clone(),
     }
 }
@@ -216,6 +243,9 @@ impl Running {
     /// Stops accepting, waits for requests in flight up to `Limits::drain_ms`, and flushes the
     /// records.
     pub async fn stop(mut self) {
+        self.app
+            .stopping
+            .store(true, std::sync::atomic::Ordering::Relaxed);
         // Nobody listens when the server task has ended already.
         let _ = self.stop.send(true);
         if let Err(cause) = (&mut self.server).await {

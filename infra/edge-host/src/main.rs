@@ -1,18 +1,19 @@
 //! The `edge-host` program: reads its flags, serves until a signal, stops in order.
 
 mod args;
+mod check;
 mod dev_token;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use edge_host::{Config, Limits, RecordSink};
+use edge_host::{CodeSource, Config, Limits, RecordSink};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
-use args::Args;
+use args::{Args, Command};
 
 /// Exit code for a command line that is wrong.
 const EXIT_USAGE: u8 = 2;
@@ -22,19 +23,29 @@ const LOG_FILTER: &str = "info";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = match args::parse(std::env::args_os().skip(1)) {
-        Ok(Some(args)) => args,
-        Ok(None) => {
-            println(args::USAGE);
-            return ExitCode::SUCCESS;
-        }
+    let command = match args::parse(std::env::args_os().skip(1)) {
+        Ok(command) => command,
         Err(message) => {
             eprintln!("edge-host: {message}");
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    log_to_stderr();
-    match run(args).await {
+    let done = match command {
+        Command::Help => {
+            println(args::USAGE);
+            Ok(())
+        }
+        Command::Check(url) => check::check(&url),
+        Command::Compile(args) => {
+            log_to_stderr();
+            compile(args)
+        }
+        Command::Serve(args) => {
+            log_to_stderr();
+            run(args).await
+        }
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("edge-host: {error:#}");
@@ -49,13 +60,25 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let running = edge_host::start(config(args)?).await?;
     let address = running.address();
-    println(&format!(r#"{{"event":"listening","address":"{address}"}}"#));
+    let compiled = |code: &&CodeSource| **code == CodeSource::Compiled;
+    let compiled = running.code().values().filter(compiled).count();
+    println(&format!(
+        r#"{{"event":"listening","address":"{address}","compiled":{compiled}}}"#
+    ));
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
     tracing::info!("stopping");
     running.stop().await;
+    Ok(())
+}
+
+fn compile(args: Args) -> anyhow::Result<()> {
+    let components = edge_host::compile(&config(args)?)?;
+    println(&format!(
+        r#"{{"event":"compiled","components":{components}}}"#
+    ));
     Ok(())
 }
 
@@ -73,6 +96,7 @@ fn config(args: Args) -> anyhow::Result<Config> {
         listen: args.listen,
         cache_dir: args.cache_dir.unwrap_or(defaults.cache_dir),
         variables: args.variables,
+        portable_code: args.portable_code,
         limits,
         records: RecordSink::Stdout,
         dev_token,

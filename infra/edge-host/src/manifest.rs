@@ -159,6 +159,21 @@ impl Manifest {
         Self::parse(&text, folder, given, environment).map_err(error)
     }
 
+    /// The files of the components, which need no values of variables.
+    pub(crate) fn sources(file: &Path) -> Result<Vec<PathBuf>, ManifestError> {
+        let error = |message: String| ManifestError {
+            file: file.to_owned(),
+            key: String::new(),
+            message,
+        };
+        let text = std::fs::read_to_string(file)
+            .map_err(|cause| error(format!("cannot be read ({cause}); check the path")))?;
+        let document: Document = toml::from_str(&text).map_err(|cause| error(cause.to_string()))?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let path = |component: &RawComponent| component.source.as_str().map(|it| folder.join(it));
+        Ok(document.component.values().filter_map(path).collect())
+    }
+
     fn parse(
         text: &str,
         folder: &Path,

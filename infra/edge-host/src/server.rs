@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HOST};
@@ -22,6 +22,7 @@ use wire::record::{InvocationKind, InvocationRecord};
 
 use crate::clock;
 use crate::config::{DevTokenRequest, Limits, TokenMint, milliseconds};
+use crate::health;
 use crate::invoke::{Function, Invocation};
 use crate::record::{FunctionShare, Recorder};
 use crate::refusal::Refusal;
@@ -44,6 +45,8 @@ pub(crate) struct App {
     /// `lv-record` headers that were not understood.
     pub(crate) malformed_shares: AtomicU64,
     pub(crate) dev_token: Option<TokenMint>,
+    /// What is in flight is finished, and nobody else is to be sent here.
+    pub(crate) stopping: AtomicBool,
 }
 
 /// Serves until `stop` turns true, then lets what is in flight finish, up to the limit.
@@ -145,6 +148,11 @@ impl App {
         local: Option<SocketAddr>,
     ) -> Response<Full<Bytes>> {
         let path = request.uri().path().to_owned();
+        // Asked every few seconds by whoever supervises: no record, and no function.
+        let is_stopping = self.stopping.load(Ordering::Relaxed);
+        if let Some(reply) = health::answer(request.method(), &path, is_stopping) {
+            return reply.map(Full::new);
+        }
         let mut seen = Seen {
             function: "edge-host".into(),
             route: "none".into(),

@@ -150,19 +150,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         words: &[],
         flags: &[],
     },
-    Command {
-        name: "package",
-        summary: "build what a release has: static tarballs, .deb, SDK, checksums",
-        detail: "For this machine's processor, into target/package/. The binaries are static, so\n\
-                 they run on every Linux. Needs dpkg and Node.js; installs musl-tools. Two runs\n\
-                 of one commit give the same bytes.",
-        words: &[],
-        flags: &[value(
-            "--profile",
-            "NAME",
-            "release or dev: dev builds faster and runs slower [release]",
-        )],
-    },
+    crate::package::COMMAND,
     Command {
         name: "token",
         summary: "mint a development token for a player and a room",

@@ -87,6 +87,29 @@ fn cmake_user(lock: &str) -> Option<&'static str> {
         .find(|name| lock.contains(&format!("name = \"{name}\"\n")))
 }
 
+/// What reads images without a daemon, and what rates units.
+pub(crate) fn package_tools() -> Result<()> {
+    for (program, package, why) in [
+        (
+            "buildah",
+            "buildah",
+            "images are unpacked by a program that did not make them",
+        ),
+        ("systemd-analyze", "systemd", "it rates what units may do"),
+        (
+            "openssl",
+            "openssl",
+            "signatures are checked without xtask too",
+        ),
+        ("sqlite3", "sqlite3", "databases are backed up with it"),
+    ] {
+        if find_program(&[program]).is_none() {
+            apt(&[package], why)?;
+        }
+    }
+    Ok(())
+}
+
 /// cargo-fuzz, which drives libFuzzer.
 pub(crate) fn cargo_fuzz() -> Result<()> {
     if find_program(&["cargo-fuzz"]).is_some() {

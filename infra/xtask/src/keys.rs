@@ -16,16 +16,17 @@ use wire::keys::{EPOCHS, FleetSecret};
 use wire::limits::MAX_SHARDS;
 
 use crate::cli::{Command, Flag, Parsed, switch, value};
+use crate::package;
 use crate::secret::{self, Existing};
 
 /// The command's row in the table of the command line.
 pub(crate) const COMMAND: Command = Command {
     name: "keys",
-    summary: "make a key: `cargo xtask keys fleet|shard|token|operator`",
+    summary: "make a key: `cargo xtask keys fleet|shard|token|operator|release`",
     detail: "Prints the key unless --file or --parameter says where it goes, and on standard\n\
              error what it is for. Nothing that exists is overwritten without --replace.\n\
              infra/ops/KEYS.md says who holds which key and how it is replaced.",
-    words: &["fleet", "shard", "token", "operator"],
+    words: &["fleet", "shard", "token", "operator", "release"],
     flags: FLAGS,
 };
 
@@ -55,6 +56,11 @@ const FLAGS: &[Flag] = &[
         "FILE",
         "token, operator: add the public half to this file",
     ),
+    value(
+        "--public",
+        "FILE",
+        "release: write the public half to this file, as PEM",
+    ),
 ];
 
 /// Flags that mean something for some words only.
@@ -65,6 +71,7 @@ const ONLY_FOR: &[(&str, &[&str])] = &[
     ("--epoch", &["shard"]),
     ("--kid", &["token", "operator"]),
     ("--token-keys", &["token", "operator"]),
+    ("--public", &["release"]),
 ];
 
 /// A fleet secret is 44 characters; this much of a file is read.
@@ -81,6 +88,8 @@ struct Made {
     purpose: String,
     /// The public half of a signing key, and its id.
     public: Option<(SigningKey, String)>,
+    /// The public half of a release key.
+    pem: Option<String>,
 }
 
 /// Makes a key and puts it where it was asked for.
@@ -105,6 +114,12 @@ pub(crate) fn run(parsed: &Parsed) -> Result<()> {
         (Some((key, kid)), Some(file)) => Some(publish(Path::new(file), key, kid, existing)?),
         _ => None,
     };
+    if let Some(pem) = &made.pem {
+        match parsed.get("--public") {
+            Some(file) => secret::write(Path::new(file), pem.trim_end(), existing)?,
+            None => eprint!("Its public half:\n{pem}"),
+        }
+    }
     match places {
         [Some(file), _] => secret::write(Path::new(file), made.text.trim_end(), existing)?,
         [_, Some(name)] => put_parameter(name, made.text.trim_end(), existing)?,
@@ -132,6 +147,7 @@ fn make(word: &str, parsed: &Parsed) -> Result<Made> {
                       Relays and the game's backend never hold it."
                 .to_owned(),
             public: None,
+            pem: None,
         }),
         "shard" => shard(parsed),
         "token" => signing(
@@ -147,6 +163,7 @@ fn make(word: &str, parsed: &Parsed) -> Result<Made> {
              with it, which list and drain relays and let new ones in. A token key of its own, so \
              that it is replaced without the game's.",
         ),
+        "release" => release(),
         other => unreachable!("`{other}` is in the command table but not dispatched"),
     }
 }
@@ -177,6 +194,23 @@ fn shard(parsed: &Parsed) -> Result<Made> {
              (`relay --enrol`) needs none."
         ),
         public: None,
+        pem: None,
+    })
+}
+
+fn release() -> Result<Made> {
+    let key = SigningKey::new(secret::random()?);
+    let public = BASE64.decode(key.public_base64().as_bytes())?;
+    let public = public.try_into().expect("a public half has 32 bytes");
+    Ok(Made {
+        text: key.to_base64(),
+        purpose:
+            "A release key: `cargo xtask package --sign FILE` signs what a release is made of \
+                  with it. Whoever builds releases holds it; machines that install have the public \
+                  half."
+                .to_owned(),
+        public: None,
+        pem: Some(package::public_pem(public)),
     })
 }
 
@@ -190,6 +224,7 @@ fn signing(parsed: &Parsed, default_kid: &str, purpose: &str) -> Result<Made> {
         text: key.to_base64(),
         purpose: purpose.to_owned(),
         public: Some((key, kid)),
+        pem: None,
     })
 }
 
@@ -366,6 +401,21 @@ mod tests {
         run(&parsed(&format!("{line} --replace"))).unwrap();
         let keys: Vec<Value> = serde_json::from_str(&fs::read_to_string(&set).unwrap()).unwrap();
         assert_eq!(keys.len(), 2);
+    }
+
+    #[test]
+    fn a_release_key_has_a_public_half_that_packages_are_checked_with() {
+        let folder = Folder::new("release-key");
+        fs::create_dir_all(&folder.0).unwrap();
+        let path = |name: &str| folder.0.join(name).display().to_string();
+        let (secret, public) = (path("release.key"), path("release.pem"));
+        run(&parsed(&format!(
+            "keys release --file {secret} --public {public}"
+        )))
+        .unwrap();
+        package::PublicKey::read(Path::new(&public)).unwrap();
+        assert!(package::PublicKey::read(Path::new(&secret)).is_err());
+        assert!(refused("keys fleet --public x").contains("`keys release`"));
     }
 
     #[test]

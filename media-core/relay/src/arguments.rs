@@ -31,10 +31,11 @@ usage: relay --enrol URL --enrol-token-file FILE [options]
        relay --enrol URL --enrol-aws [options]
        relay --shard NAME --region NAME --edge URL --key-file FILE [options]
        relay key --shard NAME [--epoch N] [--shards N] < FLEET-SECRET
+       relay check URL
 
   --enrol URL             join the fleet at this edge, which gives names, keys and region
   --enrol-token-file FILE a token of `cargo xtask enrolment-token`, used once; or env
-                          RELAY_ENROL_TOKEN
+                          RELAY_ENROL_TOKEN [$CREDENTIALS_DIRECTORY/enrolment-token]
   --enrol-aws             prove it by the role of this machine on AWS instead of a token
   --enrol-plain           over http too, where everybody on the way could read the keys
   --state FILE            where the place in the fleet is kept, so that the next start needs no
@@ -65,6 +66,7 @@ usage: relay --enrol URL --enrol-token-file FILE [options]
   --help                  this text; relay key --help tells of keys
   --version
 
+relay check asks http://HOST:PORT/PATH, such as /readyz at --health, and fails unless it says 200.
 Log level: env RUST_LOG [info]. Logs go to stderr, usage records to stdout.
 ";
 
@@ -90,6 +92,8 @@ pub enum Command {
     Run(Box<Arguments>),
     /// Derive the keys of a relay.
     Key(KeyArguments),
+    /// Ask this health address.
+    Check(String),
     /// Print [`HELP`].
     Help,
     /// Print [`KEY_HELP`].
@@ -202,6 +206,12 @@ impl Command {
     /// A sentence that names the flag and what it takes.
     pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, StartError> {
         let mut arguments = arguments.into_iter().peekable();
+        if arguments.next_if(|first| first == "check").is_some() {
+            let url = arguments.next();
+            return url
+                .map(Self::Check)
+                .ok_or_else(|| StartError("check needs the URL to ask".to_owned()));
+        }
         let is_key = arguments.next_if(|first| first == "key").is_some();
         let (flags, help) = match is_key {
             true => (KEY_FLAGS, Self::KeyHelp),

@@ -30,6 +30,11 @@ use state::State;
 /// Environment variable that may hold an enrolment token instead of a file.
 pub const TOKEN_VARIABLE: &str = "RELAY_ENROL_TOKEN";
 
+/// Environment variable with the folder of what systemd's `LoadCredential=` handed over, and the
+/// name of an enrolment token there.
+const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+const TOKEN_CREDENTIAL: &str = "enrolment-token";
+
 /// Environment variables that AWS's own tools know too: a region, and other addresses than the
 /// usual ones.
 const REGION_VARIABLE: &str = "AWS_REGION";
@@ -142,7 +147,10 @@ pub(crate) async fn place(
     check_way(arguments)?;
     let source = match arguments.aws {
         true => arguments.identity(variable).await?,
-        false => Source::Token(arguments.token(variable(TOKEN_VARIABLE), &state)?),
+        false => {
+            let token = variable(TOKEN_VARIABLE).or_else(|| credential(&variable));
+            Source::Token(arguments.token(token, &state)?)
+        }
     };
     // Made anew for each attempt: a signed proof counts once, and not for long.
     let request = async || {
@@ -163,6 +171,14 @@ pub(crate) async fn place(
     state.write(file)?;
     tracing::info!(relay = %place.relay, "the relay has enrolled");
     Ok(place)
+}
+
+/// The token that systemd handed to the service. Its unit names a file that goes once the relay has
+/// enrolled, and an empty one in its place.
+fn credential(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let folder = variable(CREDENTIALS_VARIABLE)?;
+    let text = std::fs::read_to_string(Path::new(&folder).join(TOKEN_CREDENTIAL)).ok()?;
+    Some(text).filter(|text| !text.trim().is_empty())
 }
 
 /// Keys in the clear are anybody's who listens.
@@ -404,6 +420,21 @@ mod tests {
     fn failure(status: u16, body: &[u8]) -> Failure {
         let status = StatusCode::from_u16(status).expect("a status");
         understand(status, body).expect_err("a failure")
+    }
+
+    #[test]
+    fn a_credential_counts_unless_it_is_empty() {
+        let folder = std::env::temp_dir().join(format!("relay-credential-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let name = folder.display().to_string();
+        let variable = |asked: &str| (asked == CREDENTIALS_VARIABLE).then(|| name.clone());
+        assert_eq!(credential(variable), None);
+        for (text, wanted) in [("\n", None), ("lve1_x\n", Some("lve1_x\n".to_owned()))] {
+            std::fs::write(folder.join(TOKEN_CREDENTIAL), text).unwrap();
+            assert_eq!(credential(variable), wanted);
+        }
+        assert_eq!(credential(|_| None), None);
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

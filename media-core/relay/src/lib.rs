@@ -10,6 +10,7 @@
 
 mod acceptor;
 mod arguments;
+mod check;
 mod clock;
 mod config;
 mod drain;
@@ -31,6 +32,7 @@ mod state;
 mod streams;
 
 pub use arguments::{Arguments, Command, HELP, KEY_HELP, KEY_VARIABLE, KeyArguments, configure};
+pub use check::check;
 pub use config::{Config, EdgeUrl, StartError};
 pub use enrolment::TOKEN_VARIABLE;
 pub use protocol::{Profile, SealedProtocol};

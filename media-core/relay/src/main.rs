@@ -65,6 +65,7 @@ fn log_to_stderr() {
 fn read_arguments() -> Result<Option<Arguments>, StartError> {
     let output = match Command::parse(std::env::args().skip(1))? {
         Command::Run(arguments) => return Ok(Some(*arguments)),
+        Command::Check(url) => return relay::check(&url).map(|()| None),
         Command::Key(asked) => asked.derive(&standard_input()?)?,
         Command::Help => HELP.to_owned(),
         Command::KeyHelp => KEY_HELP.to_owned(),

@@ -1,22 +1,14 @@
 //! What end-to-end tests and benchmarks share: a service on free ports, and a native client that
 //! joins it as a game would.
 
-pub mod client;
+pub use player as client;
+pub use player::now;
 pub use scenarios::http;
 pub mod killable;
 pub use bench_report as report;
 pub mod service;
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
-/// The monotonic clock.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a shell reads clocks, in one place"
-)]
-pub fn now() -> Instant {
-    Instant::now()
-}
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Unix time, seconds.
 #[expect(

@@ -60,6 +60,58 @@ async fn the_second_start_uses_the_code_of_the_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_image_compiled_is_used_by_the_host_that_it_starts() {
+    let folder = Folder::new();
+    let mut config = config(&folder.0);
+    config.cache_dir = folder.0.join("image");
+    config.portable_code = true;
+    // No values of variables, as where an image is built.
+    let mut building = config.clone();
+    building.variables.clear();
+    assert_eq!(edge_host::compile(&building).unwrap(), 1);
+    let rig = Rig::of(folder, config.clone()).await;
+    assert_eq!(rig.running.code()["fixture"], CodeSource::Cached);
+    rig.get("/hello").await.assert_ok("hello");
+    let Rig {
+        running,
+        folder: _folder,
+        ..
+    } = rig;
+    running.stop().await;
+    // Code for this processor alone is another one.
+    config.portable_code = false;
+    let running = edge_host::start(config.clone()).await.unwrap();
+    assert_eq!(running.code()["fixture"], CodeSource::Compiled);
+    running.stop().await;
+    config.cache_dir = "/proc/nowhere".into();
+    let fault = format!("{:#}", edge_host::compile(&config).unwrap_err());
+    assert!(fault.contains("--cache-dir"), "{fault}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_is_answered_without_a_function_and_leaves_no_record() {
+    let mut rig = Rig::start().await;
+    for path in ["/healthz", "/readyz"] {
+        rig.get(path).await.assert_ok(r#"{"status":"ok"}"#);
+    }
+    rig.post("/readyz", "")
+        .await
+        .assert_problem(405, "method-not-allowed");
+    rig.get("/hello").await.assert_ok("hello");
+    assert_eq!(rig.record().await.route, "/hello");
+    let check = |path: &str| {
+        Command::new(env!("CARGO_BIN_EXE_edge-host"))
+            .args(["check", &rig.url(path)])
+            .output()
+            .unwrap()
+    };
+    assert!(check("/readyz").status.success());
+    let absent = check("/nowhere");
+    assert_eq!(absent.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&absent.stderr).contains("404"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_cannot_succeed_says_what_to_change() {
     let folder = Folder::new();
     let good = config(&folder.0);

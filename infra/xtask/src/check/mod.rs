@@ -2,6 +2,8 @@
 //! what comes after it; the last line counts.
 
 mod count;
+mod image;
+mod package;
 mod programs;
 mod rig;
 mod steps;

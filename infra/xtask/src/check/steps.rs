@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use super::count::Count;
+use super::package;
 use super::programs;
 use super::rig::Rig;
 use crate::install::{self, WASM_TARGET};
@@ -92,6 +93,12 @@ pub(crate) const STEPS: &[Step] = &[
     .needs(browser_tools),
     step("aiortc", "an independent WebRTC stack talks", aiortc)
         .needs(|workspace| aiortc_python(workspace).map(drop)),
+    step(
+        "package",
+        "packages are reproducible, signed, and run where they are installed",
+        package::run,
+    )
+    .needs(package::install),
 ];
 
 /// The emulator, cargo-lambda and schemathesis.

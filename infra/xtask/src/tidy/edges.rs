@@ -92,6 +92,7 @@ const ROWS: &[Row] = &[
         ],
     ),
     row("bench-report", &[]),
+    row("player", &["scenarios", "wire"]),
     row(
         "e2e",
         &[
@@ -104,6 +105,7 @@ const ROWS: &[Row] = &[
             "udp",
             "relay",
             "edge-host",
+            "player",
             "scenarios",
         ],
     ),
@@ -134,7 +136,14 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "tokio",
-        &["relay", "edge-host", "edge-lambda", "e2e", "scenarios"],
+        &[
+            "relay",
+            "edge-host",
+            "edge-lambda",
+            "e2e",
+            "player",
+            "scenarios",
+        ],
         "everything else is free of a runtime",
     ),
     (
@@ -144,7 +153,14 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "hyper*",
-        &["relay", "edge-host", "edge-lambda", "e2e", "scenarios"],
+        &[
+            "relay",
+            "edge-host",
+            "edge-lambda",
+            "e2e",
+            "player",
+            "scenarios",
+        ],
         "only daemons speak HTTP themselves",
     ),
     ("wasmtime*", &["edge-host"], "one host runs components"),
@@ -155,7 +171,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "str0m",
-        &["sfu", "relay", "e2e", "sim", "loadgen", "fuzz"],
+        &["sfu", "relay", "e2e", "player", "sim", "loadgen", "fuzz"],
         "media goes through sfu; the relay only chooses its cryptography",
     ),
     ("libc", &["udp"], "system calls are made in udp"),

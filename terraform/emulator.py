@@ -1,4 +1,4 @@
-"""What the emulator of AWS (moto 5.2.5) lacks for `terraform apply`: selections of AWS Backup.
+"""What the emulator of AWS (moto 5.2.5) lacks: selections and recovery points of AWS Backup.
 
 A call that it does not know is repeated by the provider for ten minutes, so it has to be known.
 `cargo xtask test` runs this before tests/scenarios/moto_in_turn.py, in one program.
@@ -23,7 +23,8 @@ def shown(self):
     _, _, _, plan, _, name = self.path.split("/")
     if name not in selections:
         return 400, {}, json.dumps({"__type": "InvalidParameterValueException", "message": "none"})
-    return json.dumps({"SelectionId": name, "BackupPlanId": plan, "BackupSelection": selections[name]})
+    reply = {"SelectionId": name, "BackupPlanId": plan, "BackupSelection": selections[name]}
+    return json.dumps(reply)
 
 
 def deleted(self):
@@ -31,6 +32,14 @@ def deleted(self):
     return "{}"
 
 
+def no_recovery_points(self):
+    return json.dumps({"RecoveryPoints": []})
+
+
+responses.BackupResponse.list_recovery_points_by_backup_vault = no_recovery_points
+urls.url_paths["{0}/backup-vaults/(?P<vault>[^/]+)/recovery-points/?$"] = (
+    responses.BackupResponse.dispatch
+)
 responses.BackupResponse.create_backup_selection = created
 responses.BackupResponse.get_backup_selection = shown
 responses.BackupResponse.delete_backup_selection = deleted

@@ -150,6 +150,8 @@ fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
     let mut operation = json!({
         "operationId": route.name,
         "summary": route.summary,
+        // Which function serves it: gateways are made from this document.
+        "tags": [route.function.name()],
         "security": security,
         "responses": responses(generator, route),
     });
@@ -365,6 +367,7 @@ mod tests {
         for route in ROUTES {
             let operation = &document["paths"][route.path][route.method.to_ascii_lowercase()];
             assert_eq!(operation["operationId"], route.name);
+            assert_eq!(operation["tags"], json!([route.function.name()]));
             for kind in route.all_problems() {
                 let response = &operation["responses"][kind.status().to_string()];
                 let description = response["description"].as_str().expect("a description");

@@ -57,6 +57,18 @@ pub enum Function {
     Matchmaking,
 }
 
+impl Function {
+    /// Its name, as in `functions/permissions.json` and in the tags of the OpenAPI document.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Signalling => "signalling",
+            Self::Fleet => "fleet",
+            Self::Chat => "chat",
+            Self::Matchmaking => "matchmaking",
+        }
+    }
+}
+
 /// What proves that a caller may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Auth {

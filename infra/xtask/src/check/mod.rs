@@ -8,6 +8,7 @@ mod programs;
 mod rig;
 mod steps;
 mod table;
+mod terraform;
 
 use std::process::ExitCode;
 use std::time::Duration;

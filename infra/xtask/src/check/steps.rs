@@ -9,6 +9,7 @@ use super::count::Count;
 use super::package;
 use super::programs;
 use super::rig::Rig;
+use super::terraform;
 use crate::install::{self, WASM_TARGET};
 use crate::workspace::Workspace;
 use crate::{components, openapi, process, tidy};
@@ -82,6 +83,12 @@ pub(crate) const STEPS: &[Step] = &[
         "schema",
         "requests made from the OpenAPI document find nothing undocumented",
         schema,
+    )
+    .needs(aws_tools),
+    step(
+        "terraform",
+        "modules keep their promises, and dev is applied on the emulator",
+        terraform::run,
     )
     .needs(aws_tools),
     step("sdk", "the browser SDK: types and unit tests", sdk).needs(sdk_tools),

@@ -1,0 +1,86 @@
+locals {
+  tags = merge(var.tags, { Component = "edge" })
+
+  # What functions may touch, and which of them serves what, is said once, beside their code.
+  permissions = jsondecode(file("${path.module}/../../../functions/permissions.json"))
+  paths       = jsondecode(file("${path.module}/../../../functions/wire/openapi.json")).paths
+
+  methods = ["get", "put", "post", "delete", "patch"]
+
+  # "POST /v1/rooms/{room}/sessions" => "signalling"
+  operations = merge([
+    for path, members in local.paths : {
+      for method, operation in members : "${upper(method)} ${path}" => operation.tags[0]
+      if contains(local.methods, method)
+    }
+  ]...)
+
+  # Functions answer a browser's preflight themselves: what may be asked is said in one place.
+  preflights = {
+    for path in keys(local.paths) : "OPTIONS ${path}" => one(toset([
+      for route, function in local.operations : function if endswith(route, " ${path}")
+    ]))
+  }
+
+  routes = merge(local.operations, local.preflights)
+
+  account   = data.aws_caller_identity.current.account_id
+  partition = data.aws_partition.current.partition
+  region    = data.aws_region.current.id
+
+  # Made of names and not taken from the resources, so that a plan shows the whole policies.
+  table_arn = "arn:${local.partition}:dynamodb:${local.region}:${local.account}:table/${var.table_name}"
+  parameter_arns = {
+    for function, needs in local.permissions : function => [
+      for secret in needs.secrets :
+      "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${var.parameters_path}/${secret}"
+    ]
+  }
+
+  sts = {
+    for region in try(var.settings.enrolment_aws.sts_regions, []) : region => "https://sts.${region}.amazonaws.com"
+  }
+  edge_url = coalesce(
+    var.settings.edge_url,
+    var.domain == null ? aws_apigatewayv2_api.this.api_endpoint : "https://${var.domain.name}",
+  )
+
+  # Every setting that a function may ask for; those without a value are left out.
+  settings = {
+    region              = var.settings.region
+    token_audience      = var.settings.token_audience
+    policy              = var.settings.policy
+    relay_control_hosts = length(var.settings.relay_control_hosts) == 0 ? null : join(",", var.settings.relay_control_hosts)
+    edge_url            = local.edge_url
+    enrolment_aws = var.settings.enrolment_aws == null ? null : jsonencode({
+      sts   = local.sts
+      allow = var.settings.enrolment_aws.allow
+    })
+    sts_hosts = length(local.sts) == 0 ? null : join(",", values(local.sts))
+  }
+  known_settings = ["region", "token_audience", "policy", "relay_control_hosts", "edge_url", "enrolment_aws", "sts_hosts"]
+
+  environments = {
+    for function, needs in local.permissions : function => merge(
+      { LIFEVERSE_TABLE = var.table_name, LIFEVERSE_PARAMETERS = var.parameters_path },
+      {
+        for setting in needs.settings : "LIFEVERSE_${upper(setting)}" => local.settings[setting]
+        # The address is known after the first apply only, and there always is one.
+        if setting == "edge_url" ? true : lookup(local.settings, setting, null) != null
+      },
+    )
+  }
+
+  domains = var.domain == null ? [] : compact([var.domain.name, var.domain.regional_name])
+
+  # AWS takes no more.
+  environment_bytes_max = 4096
+  routes_max            = 300
+  integration_ms_max    = 30000
+}
+
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+data "aws_region" "current" {}

@@ -20,7 +20,10 @@ fn good() -> Value {
         .collect();
     let on = json!([{ "enabled": true, "attribute_name": "ttl" }]);
     let limits = json!({ "throttling_rate_limit": 1, "throttling_burst_limit": 1 });
-    let resource = |kind: &str, values: Value| json!({ "address": format!("{kind}.it"), "type": kind, "index": "chat", "values": values });
+    let resource = |kind: &str, values: Value| {
+        let address = format!("{kind}.it");
+        json!({ "address": address, "type": kind, "index": "chat", "values": values })
+    };
     json!({ "planned_values": { "root_module": { "child_modules": [{ "resources": [
         resource("aws_dynamodb_table", json!({
             "tags_all": tags, "point_in_time_recovery": on, "server_side_encryption": on,
@@ -148,7 +151,9 @@ fn a_caller_without_permission_is_found() {
 
 #[test]
 fn a_second_plan_changes_nothing_but_what_is_known() {
-    let change = |address: &str, actions: Value| json!({ "address": address, "change": { "actions": actions } });
+    let change = |address: &str, actions: Value| {
+        json!({ "address": address, "change": { "actions": actions } })
+    };
     let plan = json!({ "resource_changes": [
         change("a", json!(["no-op"])), change("b", json!(["update"])),
         change("c", json!(["delete", "create"])), change("d", json!(["update"])),

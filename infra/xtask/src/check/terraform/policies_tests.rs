@@ -152,7 +152,8 @@ fn a_caller_without_permission_is_found() {
 #[test]
 fn a_second_plan_changes_nothing_but_what_is_known() {
     let change = |address: &str, actions: Value| {
-        json!({ "address": address, "change": { "actions": actions } })
+        let change = json!({ "actions": actions });
+        json!({ "address": address, "change": change })
     };
     let plan = json!({ "resource_changes": [
         change("a", json!(["no-op"])), change("b", json!(["update"])),

@@ -1,6 +1,7 @@
 //! The test programs that cargo has built, several at a time: `cargo test` runs one after another,
 //! and many of them wait for processes of theirs.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
@@ -9,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::count::Count;
+use crate::clock::now;
 use crate::process;
 use crate::workspace::{Workspace, text};
 
@@ -71,28 +73,66 @@ fn program(message: &str) -> Option<Program> {
     })
 }
 
+/// Seconds that programs took the last time, by their names.
+pub(super) struct Times {
+    file: PathBuf,
+    seconds: BTreeMap<String, f64>,
+}
+
+impl Times {
+    /// What is known; nothing where there is no file or no such file.
+    pub(super) fn read(workspace: &Workspace) -> Self {
+        let file = workspace.target.join("test-programs.json");
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let seconds = serde_json::from_str(&text).unwrap_or_default();
+        Self { file, seconds }
+    }
+
+    /// The longest first, so that none of them is alone at the end; who is unknown before them.
+    fn sorted<'a>(&self, programs: &'a [Program]) -> Vec<&'a Program> {
+        let seconds = |program: &Program| self.seconds.get(&program.name).copied();
+        let mut sorted: Vec<&Program> = programs.iter().collect();
+        sorted.sort_by(|a, b| {
+            let of = |program| seconds(program).unwrap_or(f64::MAX);
+            of(b).total_cmp(&of(a))
+        });
+        sorted
+    }
+
+    /// Only the next order depends on it, so a file that cannot be written is no failure.
+    fn write(&self) {
+        let text = serde_json::to_string(&self.seconds).expect("names and numbers");
+        let _ = std::fs::write(&self.file, text);
+    }
+}
+
 /// Runs all, shows what each printed when it ends, and counts.
 ///
 /// # Errors
 /// The programs that failed, and how to run them again.
-pub(super) fn run(programs: &[Program], count: &mut Count) -> Result<()> {
+pub(super) fn run(programs: &[Program], mut times: Times, count: &mut Count) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let next = Mutex::new(programs.iter());
-    let done = Mutex::new((Count::default(), Vec::new()));
+    let next = Mutex::new(times.sorted(programs).into_iter());
+    let done = Mutex::new((Count::default(), Vec::new(), Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..cores * PROGRAMS_PER_CORE {
             scope.spawn(|| {
                 // The guard is dropped before the program runs.
                 while let Some(program) = { next.lock().expect("nobody panics").next() } {
+                    let started = now();
                     let (found, fault) = run_one(program);
+                    let took = started.elapsed().as_secs_f64();
                     let mut done = done.lock().expect("nobody panics");
                     done.0.add(found);
                     done.1.extend(fault);
+                    done.2.push((program.name.clone(), took));
                 }
             });
         }
     });
-    let (found, faults) = done.into_inner().expect("nobody panics");
+    let (found, faults, took) = done.into_inner().expect("nobody panics");
+    times.seconds.extend(took);
+    times.write();
     count.add(found);
     if !faults.is_empty() {
         bail!("{}", faults.join("\n  "));
@@ -166,6 +206,14 @@ mod tests {
         }
     }
 
+    fn times(known: &[(&str, f64)]) -> Times {
+        let seconds = known.iter().map(|(name, s)| ((*name).to_owned(), *s));
+        Times {
+            file: PathBuf::from("/nowhere/times.json"),
+            seconds: seconds.collect(),
+        }
+    }
+
     fn result(passed: u32, failed: u32) -> String {
         format!("echo 'test result: ok. {passed} passed; {failed} failed; 0 ignored'")
     }
@@ -178,7 +226,8 @@ mod tests {
             sh("c", &result(4, 0)),
         ];
         let mut count = Count::default();
-        let error = run(&programs, &mut count).unwrap_err().to_string();
+        let error = run(&programs, times(&[]), &mut count);
+        let error = error.unwrap_err().to_string();
         let (passed, failed) = (8, 2);
         assert_eq!(count, Count { passed, failed });
         assert!(
@@ -192,7 +241,20 @@ mod tests {
 
     #[test]
     fn nothing_that_ran_is_a_failure() {
-        assert!(run(&[], &mut Count::default()).is_err());
+        assert!(run(&[], times(&[]), &mut Count::default()).is_err());
+    }
+
+    #[test]
+    fn who_is_unknown_or_slow_runs_first() {
+        let programs = ["quick", "slow", "new"].map(|name| Program {
+            name: name.to_owned(),
+            package: name.to_owned(),
+            file: PathBuf::new(),
+            folder: PathBuf::new(),
+        });
+        let times = times(&[("quick", 0.1), ("slow", 70.0)]);
+        let names: Vec<&str> = times.sorted(&programs).iter().map(|p| &*p.name).collect();
+        assert_eq!(names, ["new", "slow", "quick"]);
     }
 
     #[test]

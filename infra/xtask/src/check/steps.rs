@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use super::count::Count;
 use super::package;
-use super::programs;
+use super::programs::{self, Times};
 use super::rig::Rig;
 use super::terraform;
 use crate::install::{self, WASM_TARGET};
@@ -182,7 +182,7 @@ fn rust(workspace: &Workspace, count: &mut Count) -> Result<()> {
         workspace.cargo(&["test", "--workspace", "--doc", "--no-fail-fast", "--quiet"]);
     let (ran, told) = std::thread::scope(|scope| {
         let told = scope.spawn(|| process::said(&mut examples));
-        let ran = programs::run(&programs, count);
+        let ran = programs::run(&programs, Times::read(workspace), count);
         (ran, told.join().expect("it does not panic"))
     });
     let (output, ok) = told?;

@@ -64,7 +64,8 @@ pub(super) fn package(packing: &Packing<'_>, program: &Program, tree: &Path) -> 
     open_folders(&root)?;
     let mut command = Command::new("dpkg-deb");
     command
-        .args(["--build", "--root-owner-group"])
+        // Ten times as quick as xz for a fifth more; Debian 12 and Ubuntu 22.04 read it.
+        .args(["-Zzstd", "-z9", "--build", "--root-owner-group"])
         .arg(&root)
         .arg(packing.output)
         .env("SOURCE_DATE_EPOCH", &packing.stamp.epoch);

@@ -162,12 +162,13 @@ pub(crate) fn pack(workspace: &Workspace, profile: &str, output: &Path) -> Resul
         output,
         stamp: Stamp::read(workspace)?,
     };
+    let graphs = sbom::Graphs::read(workspace)?;
     for program in &PROGRAMS {
         let tree = workspace.target.join("package-tree").join(program.name);
         packing.tarball(program, &tree.join("tar"))?;
         debian::package(&packing, program, &tree.join("deb"))?;
         image::image(&packing, program, &tree.join("image"))?;
-        sbom::of_program(&packing, program)?;
+        sbom::of_program(&packing, program, &graphs)?;
     }
     sdk(workspace, output)?;
     sbom::of_sdk(&packing)

@@ -15,15 +15,29 @@ use crate::workspace::{Workspace, list, text};
 /// How the names of these files end.
 const END: &str = ".cdx.json";
 
+/// Which crate uses which, for binaries and for components, and the sums of what is downloaded.
+pub(super) struct Graphs {
+    native: Value,
+    wasm: Value,
+    sums: BTreeMap<String, String>,
+}
+
+impl Graphs {
+    pub(super) fn read(workspace: &Workspace) -> Result<Self> {
+        Ok(Self {
+            native: metadata(workspace, &target())?,
+            wasm: metadata(workspace, WASM_TARGET)?,
+            sums: checksums(workspace)?,
+        })
+    }
+}
+
 /// The program's crates, and those of the components that come with it.
-pub(super) fn of_program(packing: &Packing<'_>, program: &Program) -> Result<()> {
-    let sums = checksums(packing.workspace)?;
+pub(super) fn of_program(packing: &Packing<'_>, program: &Program, graphs: &Graphs) -> Result<()> {
     let mut parts = Parts::default();
-    let native = metadata(packing.workspace, &target())?;
-    parts.add(&native, &[program.binary], &sums)?;
+    parts.add(&graphs.native, &[program.binary], &graphs.sums)?;
     if !program.serves.is_empty() {
-        let wasm = metadata(packing.workspace, WASM_TARGET)?;
-        parts.add(&wasm, program.serves, &sums)?;
+        parts.add(&graphs.wasm, program.serves, &graphs.sums)?;
     }
     let document = document(program.name, &packing.stamp.version, parts);
     let file = packing.output.join(packing.stem(program) + END);

@@ -66,11 +66,21 @@ impl Workspace {
 
     /// `cargo metadata`, with the resolved graph or without.
     pub(crate) fn metadata(&self, with_graph: bool) -> Result<Value> {
+        let no_graph: &[&str] = &["--no-deps"];
+        self.metadata_with(if with_graph { &[] } else { no_graph })
+    }
+
+    /// `cargo metadata`, with the resolved graph of one target.
+    pub(crate) fn metadata_of(&self, target: &str) -> Result<Value> {
+        self.metadata_with(&["--filter-platform", target])
+    }
+
+    fn metadata_with(&self, args: &[&str]) -> Result<Value> {
         let mut command = self.cargo(&["metadata", "--format-version", "1"]);
-        if !with_graph {
-            command.arg("--no-deps");
-        }
-        let output = command.output().context("cargo does not start")?;
+        let output = command
+            .args(args)
+            .output()
+            .context("cargo does not start")?;
         if !output.status.success() {
             bail!(
                 "cargo metadata: {}",

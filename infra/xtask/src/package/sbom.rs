@@ -25,8 +25,8 @@ pub(super) struct Graphs {
 impl Graphs {
     pub(super) fn read(workspace: &Workspace) -> Result<Self> {
         Ok(Self {
-            native: metadata(workspace, &target())?,
-            wasm: metadata(workspace, WASM_TARGET)?,
+            native: workspace.metadata_of(&target())?,
+            wasm: workspace.metadata_of(WASM_TARGET)?,
             sums: checksums(workspace)?,
         })
     }
@@ -173,25 +173,6 @@ fn checksums(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
         Some((reference, text("checksum")?.to_owned()))
     };
     Ok(packages.into_iter().flatten().filter_map(sum).collect())
-}
-
-fn metadata(workspace: &Workspace, target: &str) -> Result<Value> {
-    let args = [
-        "metadata",
-        "--format-version",
-        "1",
-        "--filter-platform",
-        target,
-    ];
-    let mut command = workspace.cargo(&args);
-    let output = command.output().context("cargo does not start")?;
-    if !output.status.success() {
-        bail!(
-            "cargo metadata: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    serde_json::from_slice(&output.stdout).context("cargo metadata did not print JSON")
 }
 
 #[cfg(test)]

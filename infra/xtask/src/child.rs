@@ -55,17 +55,22 @@ pub(crate) fn launch(args: &[String]) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// A command that runs `program` under the launcher. The thread that starts it must live as long
-/// as the child shall: the parent-death signal is about threads.
-pub(crate) fn launched(program: &Path) -> Result<Command> {
-    // On Linux this names the running file even after a rebuild has replaced it on disk.
+/// A command that runs xtask itself: the file that is running, even after a build has replaced it
+/// on disk, when its name leads nowhere (`xtask (deleted)`) or to another.
+#[expect(clippy::disallowed_methods, reason = "where there is no /proc")]
+pub(crate) fn myself() -> Result<Command> {
     let link = PathBuf::from("/proc/self/exe");
-    let myself = if link.exists() {
+    Ok(Command::new(if link.exists() {
         link
     } else {
         std::env::current_exe()?
-    };
-    let mut command = Command::new(myself);
+    }))
+}
+
+/// A command that runs `program` under the launcher. The thread that starts it must live as long
+/// as the child shall: the parent-death signal is about threads.
+pub(crate) fn launched(program: &Path) -> Result<Command> {
+    let mut command = myself()?;
     command
         .arg(LAUNCH)
         .arg(std::process::id().to_string())

@@ -44,6 +44,18 @@ impl Workspace {
         command
     }
 
+    /// A cargo command that takes only time that nothing else wants.
+    pub(crate) fn cargo_at_leisure(&self, args: &[&str]) -> Command {
+        let cargo = self.cargo(args);
+        let mut command = Command::new("nice");
+        command
+            .args(["-n", "19"])
+            .arg(cargo.get_program())
+            .args(cargo.get_args())
+            .current_dir(&self.root);
+        command
+    }
+
     /// A cargo command that builds some binaries, with the features that the whole workspace asks
     /// of its dependencies: with others, what the tests have built would be built again.
     pub(crate) fn build_binaries(&self, names: &[&str]) -> Command {

@@ -178,7 +178,7 @@ fn wait_nanoseconds(
     timeout: Option<Duration>,
 ) -> io::Result<usize> {
     let time = timeout.map(|timeout| libc::timespec {
-        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::c_long::MAX),
         tv_nsec: libc::c_long::from(timeout.subsec_nanos() as i32),
     });
     let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -19,6 +19,19 @@ pub const SHARD: &str = "bench";
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest body that is read here.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// The relay beside this program.
+///
+/// # Errors
+/// When it is not built.
+#[expect(clippy::disallowed_methods, reason = "only its folder is looked at")]
+pub fn program() -> Result<PathBuf> {
+    let relay = std::env::current_exe()?.with_file_name("relay");
+    if !relay.is_file() {
+        bail!("{} is missing: cargo build -p relay", relay.display());
+    }
+    Ok(relay)
+}
 
 /// The key of the shard; the relay serves nobody but the swarm.
 pub fn shard_key() -> ShardKey {

@@ -31,7 +31,7 @@ pub fn of_workspace(name: &str) -> Result<PathBuf> {
 /// # Errors
 /// When this program is not where cargo builds it.
 pub fn compiled_components() -> Result<PathBuf> {
-    let own = std::env::current_exe()?;
+    let own = own()?;
     let profile = own
         .ancestors()
         .skip(1)
@@ -40,9 +40,23 @@ pub fn compiled_components() -> Result<PathBuf> {
     Ok(profile.join("compiled-components"))
 }
 
+/// A program of the release that `cargo xtask lambda` builds for this machine.
+///
+/// # Errors
+/// When it is not built.
+pub fn of_lambda(name: &str) -> Result<PathBuf> {
+    beside(&format!("x86_64-unknown-linux-gnu/lambda/{name}"))
+        .with_context(|| format!("{name} is not built; `cargo xtask lambda` does it"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "only its folders are looked at")]
+fn own() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
 /// A file in one of the folders above this program.
 fn beside(path: &str) -> Result<PathBuf> {
-    let own = std::env::current_exe()?;
+    let own = own()?;
     let found = own.ancestors().skip(1).map(|folder| folder.join(path));
     found
         .into_iter()

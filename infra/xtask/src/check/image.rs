@@ -199,7 +199,7 @@ impl Image {
 
 /// xtask itself, as an operator types it; what it prints.
 fn own(workspace: &Workspace, line: &str, operator: Option<&str>) -> Result<String> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = child::myself()?;
     command
         .args(line.split_whitespace())
         .current_dir(&workspace.root);

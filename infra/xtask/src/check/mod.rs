@@ -11,6 +11,7 @@ mod table;
 mod terraform;
 
 use std::process::ExitCode;
+use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -48,14 +49,21 @@ pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<ExitCode> {
         let mut installing =
             install::asks_nobody().then(|| scope.spawn(|| install_all(workspace, &steps)));
         let mut outcomes = Vec::new();
+        let mut ahead = Ahead::of(&steps);
         for step in &steps {
             println!();
+            if step.waits && steps::is_built() {
+                ahead.start(scope, workspace);
+            }
             let what = format!("{}: {}", step.name, step.what);
             outcomes.push(progress.step(step.name, &what, || {
                 if step.install.is_some()
                     && let Some(installing) = installing.take()
                 {
                     installing.join().expect("installing does not panic");
+                }
+                if step.ahead.is_some() {
+                    ahead.finish();
                 }
                 run_step(workspace, step)
             }));
@@ -90,6 +98,41 @@ fn choose(only: Option<&str>, no_browser: bool) -> Result<Vec<&'static Step>> {
     let chosen = |step: &&Step| names.is_empty() || names.contains(&step.name);
     let kept = |step: &&Step| !(no_browser && step.name == "browser");
     Ok(STEPS.iter().filter(chosen).filter(kept).collect())
+}
+
+/// What later steps have built ahead of them.
+struct Ahead<'scope> {
+    todo: Vec<fn(&Workspace) -> Result<()>>,
+    building: Option<ScopedJoinHandle<'scope, ()>>,
+}
+
+impl<'scope> Ahead<'scope> {
+    fn of(steps: &[&Step]) -> Self {
+        Self {
+            todo: steps.iter().filter_map(|step| step.ahead).collect(),
+            building: None,
+        }
+    }
+
+    /// Begins, unless it has begun.
+    fn start<'env>(&mut self, scope: &'scope Scope<'scope, 'env>, workspace: &'env Workspace) {
+        let todo = std::mem::take(&mut self.todo);
+        if !todo.is_empty() {
+            self.building = Some(scope.spawn(move || {
+                for build in todo {
+                    let _ = build(workspace);
+                }
+            }));
+        }
+    }
+
+    /// Waits for what has begun; the step does the rest.
+    fn finish(&mut self) {
+        self.todo.clear();
+        if let Some(building) = self.building.take() {
+            building.join().expect("building does not panic");
+        }
+    }
 }
 
 /// Installs what the steps need. What fails here fails again in its step, which then tells it.
@@ -161,6 +204,8 @@ mod tests {
                 name: "sample",
                 what: "a sample",
                 install: None,
+                ahead: None,
+                waits: false,
                 run,
             },
         )

@@ -8,9 +8,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::count::Count;
 use super::image;
-use crate::package::{self, PublicKey};
+use crate::package::{self, Manner, PublicKey};
 use crate::workspace::Workspace;
-use crate::{install as tools, process};
+use crate::{child, install as tools, process};
 
 /// Quick to build; what is shown does not depend on it.
 const PROFILE: &str = "dev";
@@ -45,13 +45,19 @@ fn python(workspace: &Workspace) -> Result<PathBuf> {
     tools::python(workspace, "venv-deploy", &requirements)
 }
 
+/// Builds the static binaries while steps run that mostly wait: wasmtime and all below it a second
+/// time is most of what this step takes.
+pub(super) fn ahead(workspace: &Workspace) -> Result<()> {
+    package::build(workspace, PROFILE, Manner::Beside)
+}
+
 /// Runs the step.
 pub(super) fn run(workspace: &Workspace, count: &mut Count) -> Result<()> {
     let python = python(workspace)?;
     let mut lint = Command::new(python);
     lint.arg(workspace.root.join("infra/deploy/lint.py"));
     counted(&mut lint, count)?;
-    package::build(workspace, PROFILE)?;
+    package::build(workspace, PROFILE, Manner::Alone)?;
     process::run(&mut workspace.build_binaries(&["installed"]))?;
     let folder = workspace.target.join("package-test");
     let _ = fs::remove_dir_all(&folder);
@@ -154,7 +160,7 @@ const SPOILERS: [Spoiler; 4] = [
 /// By xtask, and by the script that machines have which install.
 fn refusals(workspace: &Workspace, folder: &Path, release: &Path) -> Result<()> {
     let (secret, public) = (folder.join("release.key"), folder.join("release.pem"));
-    let mut keys = Command::new(std::env::current_exe()?);
+    let mut keys = child::myself()?;
     keys.args(["keys", "release", "--replace", "--file"]);
     process::run_quietly(keys.arg(&secret).arg("--public").arg(&public))?;
     package::seal(workspace, release, Some(&secret))?;

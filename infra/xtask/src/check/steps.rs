@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 
@@ -25,6 +26,12 @@ pub(crate) struct Step {
     pub(crate) what: &'static str,
     /// Installs what it needs besides Rust and its targets; done already, it is quick.
     pub(crate) install: Option<fn(&Workspace) -> Result<()>>,
+    /// Builds a part of it beside earlier steps that [wait](Step::waits). What fails here fails
+    /// again in the step, which then tells it.
+    pub(crate) ahead: Option<fn(&Workspace) -> Result<()>>,
+    /// Whether it leaves the cores idle for much of its time, and needs cargo for the workspace's
+    /// own build alone.
+    pub(crate) waits: bool,
     /// Adds what its runner counted; an error is a failure too.
     pub(crate) run: fn(&Workspace, &mut Count) -> Result<()>,
 }
@@ -38,11 +45,23 @@ const fn step(
         name,
         what,
         install: None,
+        ahead: None,
+        waits: false,
         run,
     }
 }
 
 impl Step {
+    const fn waits(mut self) -> Self {
+        self.waits = true;
+        self
+    }
+
+    const fn ahead(mut self, ahead: fn(&Workspace) -> Result<()>) -> Self {
+        self.ahead = Some(ahead);
+        self
+    }
+
     const fn needs(mut self, install: fn(&Workspace) -> Result<()>) -> Self {
         self.install = Some(install);
         self
@@ -78,26 +97,30 @@ pub(crate) const STEPS: &[Step] = &[
         "edge-host, Lambda and Spin behave alike",
         scenarios,
     )
-    .needs(aws_tools),
+    .needs(aws_tools)
+    .waits(),
     step(
         "schema",
         "requests made from the OpenAPI document find nothing undocumented",
         schema,
     )
-    .needs(aws_tools),
+    .needs(aws_tools)
+    .waits(),
     step(
         "terraform",
         "modules keep their promises, and dev is applied on the emulator",
         terraform::run,
     )
-    .needs(aws_tools),
+    .needs(aws_tools)
+    .waits(),
     step("sdk", "the browser SDK: types and unit tests", sdk).needs(sdk_tools),
     step(
         "browser",
         "Chromium and Firefox talk through the page",
         browser,
     )
-    .needs(browser_tools),
+    .needs(browser_tools)
+    .waits(),
     step("aiortc", "an independent WebRTC stack talks", aiortc)
         .needs(|workspace| aiortc_python(workspace).map(drop)),
     step(
@@ -105,7 +128,8 @@ pub(crate) const STEPS: &[Step] = &[
         "packages are reproducible, signed, and run where they are installed",
         package::run,
     )
-    .needs(package::install),
+    .needs(package::install)
+    .ahead(package::ahead),
 ];
 
 /// The emulator, cargo-lambda and schemathesis.
@@ -254,10 +278,24 @@ fn aiortc(workspace: &Workspace, count: &mut Count) -> Result<()> {
 
 /// Components and every Rust target, in one set of features: a second build of a part of the
 /// workspace would compile its dependencies again with others.
+///
+/// Once in a run: all of its steps test the same build, and none waits for the locks of another.
 fn build_all(workspace: &Workspace) -> Result<()> {
+    if is_built() {
+        return Ok(());
+    }
     components::build(workspace)?;
     install::cmake(workspace)?;
-    process::run(&mut workspace.cargo(&["build", "--workspace", "--all-targets"]))
+    process::run(&mut workspace.cargo(&["build", "--workspace", "--all-targets"]))?;
+    BUILT.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+static BUILT: AtomicBool = AtomicBool::new(false);
+
+/// Whether this run has built the whole workspace.
+pub(super) fn is_built() -> bool {
+    BUILT.load(Ordering::Relaxed)
 }
 
 fn npm(args: &[&str]) -> Command {

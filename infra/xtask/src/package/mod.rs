@@ -130,7 +130,7 @@ pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
         Some(_) => bail!("--seal needs --sign FILE: the secret half of the release key"),
         None => {
             let output = workspace.target.join("package");
-            build(workspace, profile)?;
+            build(workspace, profile, Manner::Alone)?;
             pack(workspace, profile, &output)?;
             output
         }
@@ -178,9 +178,18 @@ fn target() -> String {
     format!("{}-unknown-linux-musl", std::env::consts::ARCH)
 }
 
+/// How a long build gets on with what else runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// It is what somebody waits for: it takes the cores, and shows what it does.
+    Alone,
+    /// Beside tests that wait: at the lowest priority, and silent unless it fails.
+    Beside,
+}
+
 /// Static binaries: they run on every Linux of this processor, whatever its C library. They do not
 /// say in which folders they were built.
-pub(crate) fn build(workspace: &Workspace, profile: &str) -> Result<()> {
+pub(crate) fn build(workspace: &Workspace, profile: &str, manner: Manner) -> Result<()> {
     let target = target();
     install::target(workspace, &target, "packages hold static binaries")?;
     install::musl(std::env::consts::ARCH)?;
@@ -201,7 +210,14 @@ pub(crate) fn build(workspace: &Workspace, profile: &str) -> Result<()> {
     let flags = rename("--remap-path-prefix", &renamed);
     let of_c = rename("-ffile-prefix-map", &renamed[..2]);
     let variable = |name: &str| format!("{name}_{}", target.replace('-', "_"));
-    let mut command = workspace.cargo(&["build", "--profile", profile, "--target", &target]);
+    let cargo = match manner {
+        Manner::Alone => Workspace::cargo,
+        Manner::Beside => Workspace::cargo_at_leisure,
+    };
+    let mut command = cargo(
+        workspace,
+        &["build", "--profile", profile, "--target", &target],
+    );
     for program in &PROGRAMS {
         command.args(["--package", program.binary, "--bin", program.binary]);
     }
@@ -214,7 +230,10 @@ pub(crate) fn build(workspace: &Workspace, profile: &str) -> Result<()> {
             format!("CARGO_PROFILE_{}_STRIP", profile.to_uppercase()),
             "debuginfo",
         );
-    process::run(&mut command)
+    match manner {
+        Manner::Alone => process::run(&mut command),
+        Manner::Beside => process::run_quietly(&mut command),
+    }
 }
 
 /// What makes two runs give the same bytes.

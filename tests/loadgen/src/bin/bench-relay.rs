@@ -1,7 +1,7 @@
 //! `cargo xtask bench relay`: what the relay takes to forward voice, to hold participants and to
 //! let them in, next to what the kernel alone takes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -75,7 +75,7 @@ fn main() -> Result<()> {
         }
     }
     let wants = |group: &str| groups.is_empty() || groups.iter().any(|wanted| wanted == group);
-    let binary = relay_binary()?;
+    let binary = loadgen::relay_process::program()?;
     let mut report = Report::default();
     let mut large_us = EXPECTED_US;
     if wants("large") {
@@ -102,15 +102,6 @@ fn main() -> Result<()> {
         idle(&binary, &extent, &mut report)?;
     }
     report.finish("relay")
-}
-
-/// The relay next to this binary.
-fn relay_binary() -> Result<PathBuf> {
-    let relay = std::env::current_exe()?.with_file_name("relay");
-    if !relay.is_file() {
-        bail!("{} is missing: cargo build -p relay", relay.display());
-    }
-    Ok(relay)
 }
 
 fn room(name: &str, rooms: usize, speakers: usize, listeners: usize) -> Scenario {

@@ -7,7 +7,7 @@
     reason = "a command-line tool talks on standard output and error"
 )]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use hdrhistogram::Histogram;
 use loadgen::edge::Edge;
 use loadgen::now;
 use loadgen::peer::{Common, Entry, Voice};
-use loadgen::relay_process::RelayProcess;
+use loadgen::relay_process::{self, RelayProcess};
 use loadgen::scenario::Scenario;
 use loadgen::swarm::{Counts, Phase, Swarm, TalkPattern, pause};
 use serde_json::{Value, json};
@@ -128,7 +128,7 @@ fn run(options: &Options) -> Result<()> {
             Entry::Edge(Box::new(Edge::new(url, key, &options.key_id)?)),
         ),
         None => {
-            let relay = RelayProcess::start(&relay_binary()?)?;
+            let relay = RelayProcess::start(&relay_process::program()?)?;
             let entry = relay.entry();
             (Some(relay), entry)
         }
@@ -197,15 +197,6 @@ fn percentiles(histogram: &Histogram<u64>) -> Value {
     let mut all: serde_json::Map<String, Value> = PERCENTILES.into_iter().map(at).collect();
     all.insert("count".to_owned(), json!(histogram.len()));
     Value::Object(all)
-}
-
-/// The relay next to this binary.
-fn relay_binary() -> Result<PathBuf> {
-    let relay = std::env::current_exe()?.with_file_name("relay");
-    if !Path::new(&relay).is_file() {
-        bail!("{} is missing: cargo build -p relay", relay.display());
-    }
-    Ok(relay)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use scenarios::hosts;
 use scenarios::http::Http;
 use scenarios::instance::Instance;
 use scenarios::moto::Moto;
+use scenarios::programs;
 use scenarios::proxy::{Fate, Proxy};
 use scenarios::shard::Shard;
 use scenarios::target::Target;
@@ -200,7 +201,7 @@ impl Lambda {
     ) -> Result<Instance> {
         let name = format!("{function}-lambda");
         let environment = hosts::environment(&self.proxy.url, &name, &self.gateway.url);
-        Instance::start(&program(&name)?, &environment, records)
+        Instance::start(&programs::of_lambda(&name)?, &environment, records)
     }
 
     /// From starting a process to its first reply, milliseconds without the emulator's.
@@ -241,15 +242,6 @@ async fn cold_edge_host() -> Result<Vec<f64>> {
         took.push(started.elapsed().as_secs_f64() * 1e3);
     }
     Ok(took)
-}
-
-/// The release build of `cargo xtask lambda`.
-fn program(name: &str) -> Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let built = format!("x86_64-unknown-linux-gnu/lambda/{name}");
-    let found = own.ancestors().map(|folder| folder.join(&built));
-    let found = found.into_iter().find(|path| path.is_file());
-    found.with_context(|| format!("{name} is not built; `cargo xtask lambda` does it"))
 }
 
 /// What requests find: a relay, and a queue with one who waits.

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use edge::testing::schedule::join_all;
 use hyper::{Method, StatusCode};
 use scenarios::gateway::Gateway;
 use scenarios::hosts;
@@ -160,7 +161,9 @@ fn requests(secrets: &Secrets, key: &str) -> Vec<(&'static str, Method, String, 
 
 #[tokio::test]
 async fn a_busy_or_silent_table_is_a_documented_problem_and_then_all_happens_once() {
-    let rig = Rig::start(&["signalling", "fleet", "chat", "matchmaking"]).await;
+    let mut rig = Rig::start(&["signalling", "fleet", "chat", "matchmaking"]).await;
+    // An instance serves one request at a time, and chat gets two.
+    rig.start_functions();
     let shard = Shard::start(&rig.target, "faults-0", "dev").await.unwrap();
     for (round, fate) in [
         Fate::Refuse("ThrottlingException"),
@@ -175,18 +178,25 @@ async fn a_busy_or_silent_table_is_a_documented_problem_and_then_all_happens_onc
             true => fate,
             false => Fate::Pass,
         });
-        for (route, method, path, token, body) in requests(&rig.target.secrets, &key) {
-            let started = Instant::now();
-            let reply = rig.send(method, &path, &token, &body).await;
-            assert_eq!(
-                problem_of(&reply, route),
-                ProblemKind::StoreUnavailable,
-                "{fate:?}"
-            );
-            assert!(reply.headers.contains_key("retry-after"), "{route}");
-            // Five seconds, and what a busy machine adds.
-            assert!(started.elapsed() < Duration::from_secs(9), "{route}");
-        }
+        // At once: each waits for the table as long as it may.
+        let refused = requests(&rig.target.secrets, &key).into_iter().map(
+            |(route, method, path, token, body)| {
+                let rig = &rig;
+                Box::pin(async move {
+                    let started = Instant::now();
+                    let reply = rig.send(method, &path, &token, &body).await;
+                    assert_eq!(
+                        problem_of(&reply, route),
+                        ProblemKind::StoreUnavailable,
+                        "{fate:?}"
+                    );
+                    assert!(reply.headers.contains_key("retry-after"), "{route}");
+                    // Five seconds, and what a busy machine adds.
+                    assert!(started.elapsed() < Duration::from_secs(9), "{route}");
+                }) as _
+            },
+        );
+        join_all(refused.collect()).await;
         rig.proxy.script([]);
         shard.beat(&rig.target).await.unwrap();
         for (route, method, path, token, body) in requests(&rig.target.secrets, &key) {

@@ -17,6 +17,11 @@ use crate::workspace::{Workspace, text};
 /// At the same time for each core: while one waits, another computes.
 const PROGRAMS_PER_CORE: usize = 2;
 
+/// Tests of one program at the same time for each core: most wait for processes, sockets and
+/// timers, and one that computes has its core whatever waits beside it.
+const TESTS: &str = "RUST_TEST_THREADS";
+const TESTS_PER_CORE: usize = 4;
+
 /// From what proptest makes its cases: the same ones in each run, so that a failure is one of the
 /// change. Another number, or `cargo test`, searches elsewhere.
 const CASES: &str = "PROPTEST_RNG_SEED";
@@ -111,11 +116,10 @@ impl Times {
 /// # Errors
 /// The programs that failed, and how to run them again.
 pub(super) fn run(programs: &[Program], mut times: Times, count: &mut Count) -> Result<()> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let next = Mutex::new(times.sorted(programs).into_iter());
     let done = Mutex::new((Count::default(), Vec::new(), Vec::new()));
     std::thread::scope(|scope| {
-        for _ in 0..cores * PROGRAMS_PER_CORE {
+        for _ in 0..cores() * PROGRAMS_PER_CORE {
             scope.spawn(|| {
                 // The guard is dropped before the program runs.
                 while let Some(program) = { next.lock().expect("nobody panics").next() } {
@@ -143,6 +147,10 @@ pub(super) fn run(programs: &[Program], mut times: Times, count: &mut Count) -> 
     Ok(())
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 fn run_one(program: &Program) -> (Count, Option<String>) {
     let mut command = Command::new(&program.file);
     command
@@ -151,6 +159,9 @@ fn run_one(program: &Program) -> (Count, Option<String>) {
         .stdin(Stdio::null());
     if std::env::var_os(CASES).is_none() {
         command.env(CASES, CASES_SEED);
+    }
+    if std::env::var_os(TESTS).is_none() {
+        command.env(TESTS, (cores() * TESTS_PER_CORE).to_string());
     }
     let output = command.output();
     match output {

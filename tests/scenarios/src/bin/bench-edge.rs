@@ -3,7 +3,6 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};

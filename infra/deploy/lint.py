@@ -4,8 +4,12 @@ rules for what made trouble elsewhere. Each rule is tried on a spoiled copy too:
 Prints how many passed. `cargo xtask test --only package` runs it in an environment of its own."""
 
 import copy
+import os
 import re
+import shutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import kubernetes_validate
@@ -188,6 +192,24 @@ def spin_app(docs, _):
         yield f"SpinApp: spin.toml has no variable {name}"
 
 
+def podman_reads(_, compose):
+    """What podman-compose makes of it, for each container as far as the command that starts it."""
+    asked = ("DOMAIN", "LISTEN_IP", "PUBLIC_IP", "REGION")
+    settings = os.environ | dict.fromkeys(asked, "192.0.2.7")
+    with tempfile.TemporaryDirectory() as folder:
+        beside = Path(folder) / "compose"
+        shutil.copytree(HERE / "compose", beside)
+        for secret in compose["secrets"].values():
+            file = beside / secret["file"]
+            file.parent.mkdir(exist_ok=True)
+            file.touch()
+        (beside / "compose.yaml").write_text(yaml.safe_dump(compose))
+        command = [Path(sys.executable).with_name("podman-compose"), "--dry-run", "up", "--detach"]
+        ran = subprocess.run(command, cwd=beside, env=settings, capture_output=True, text=True)
+    if ran.returncode != 0:
+        yield f"podman-compose: {(ran.stderr.strip() or 'it failed').splitlines()[-1]}"
+
+
 def compose_words(_, compose):
     for name, service in compose["services"].items():
         for key in set(service) - COMPOSE_KEYS:
@@ -236,6 +258,7 @@ RULES = [
     (edge_once, lambda d, c: of(d, "Deployment", "edge")["spec"].update(replicas=2)),
     (policies, lambda d, c: of(d, "NetworkPolicy", "edge")["metadata"].update(name="x")),
     (spin_app, lambda d, c: of(d, "SpinApp", "functions")["spec"].pop("runtimeConfig")),
+    (podman_reads, lambda d, c: c["services"]["relay"].update(network_mode="hoost")),
     (compose_words, lambda d, c: c["services"]["edge"].update(imgae="x")),
 ]
 

@@ -5,6 +5,7 @@ pub mod calls;
 pub mod conformance;
 mod faults;
 mod fixed;
+pub mod imds;
 mod memory;
 pub mod schedule;
 pub mod sts;

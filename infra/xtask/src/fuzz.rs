@@ -13,6 +13,7 @@ use crate::{install, process};
 /// The targets; tests/fuzz has one harness for each.
 pub(crate) const TARGETS: &[&str] = &[
     "control",
+    "enrolment",
     "datagrams",
     "messages",
     "offer",

@@ -95,6 +95,11 @@ pub(crate) fn package_tools() -> Result<()> {
             "buildah",
             "images are unpacked by a program that did not make them",
         ),
+        (
+            "podman",
+            "podman",
+            "compose.yaml is read by podman-compose, which asks it what it can do",
+        ),
         ("systemd-analyze", "systemd", "it rates what units may do"),
         (
             "openssl",

@@ -5,6 +5,7 @@
 
 pub mod control;
 pub mod datagrams;
+pub mod enrolment;
 mod hostile;
 pub mod messages;
 pub mod offer;
@@ -23,6 +24,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("control", control::run),
     ("datagrams", datagrams::run),
+    ("enrolment", enrolment::run),
     ("messages", messages::run),
     ("offer", offer::run),
     ("requests", requests::run),

@@ -55,6 +55,11 @@ fn datagrams() {
 }
 
 #[test]
+fn enrolment() {
+    replay("enrolment");
+}
+
+#[test]
 fn messages() {
     replay("messages");
 }

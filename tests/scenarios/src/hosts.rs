@@ -18,7 +18,7 @@ use crate::http::Http;
 use crate::instance::Instance;
 use crate::moto::{self, Moto};
 use crate::programs;
-use crate::sts::Sts;
+use crate::sts::{EDGE_URL, Sts};
 use crate::target::Target;
 use crate::tokens::Secrets;
 
@@ -125,7 +125,7 @@ pub async fn edge_host_with(cache: &Path) -> Result<Host> {
         .arg("--cache-dir")
         .arg(cache)
         .envs(spin_variables(&secrets))
-        .envs(sts.settings(SPIN_STS))
+        .envs(sts.settings(EDGE_URL, SPIN_STS))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -215,7 +215,10 @@ pub async fn lambda() -> Result<Host> {
         .context("cargo-lambda does not start")?;
     let target = target(format!("http://127.0.0.1:{port}"), secrets, sts);
     wait_until_open(port).await?;
-    let settings = target.sts.as_ref().map(|sts| sts.settings(LAMBDA_STS));
+    let settings = target
+        .sts
+        .as_ref()
+        .map(|sts| sts.settings(EDGE_URL, LAMBDA_STS));
     let settings = settings.unwrap_or_default();
     let mut instances = Vec::new();
     for (_, function) in functions() {
@@ -305,7 +308,7 @@ pub async fn spin() -> Result<Option<Host>> {
         .arg("--state-dir")
         .arg(state.path())
         .envs(spin_variables(&secrets))
-        .envs(sts.settings(SPIN_STS))
+        .envs(sts.settings(EDGE_URL, SPIN_STS))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .kill_on_drop(true)

@@ -56,7 +56,7 @@ pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<ExitCode> {
                 ahead.start(scope, workspace);
             }
             let what = format!("{}: {}", step.name, step.what);
-            outcomes.push(progress.step(step.name, &what, || {
+            let wait = || {
                 if step.install.is_some()
                     && let Some(installing) = installing.take()
                 {
@@ -65,8 +65,9 @@ pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<ExitCode> {
                 if step.ahead.is_some() {
                     ahead.finish();
                 }
-                run_step(workspace, step)
-            }));
+            };
+            let run = || run_step(workspace, step, wait);
+            outcomes.push(progress.step(step.name, &what, run));
         }
         outcomes
     });
@@ -142,8 +143,10 @@ fn install_all(workspace: &Workspace, steps: &[&Step]) {
     }
 }
 
-fn run_step(workspace: &Workspace, step: &Step) -> Outcome {
+/// Waiting for what goes on beside is a part of the step.
+fn run_step(workspace: &Workspace, step: &Step, wait: impl FnOnce()) -> Outcome {
     let started = now();
+    wait();
     let mut count = Count::default();
     let install = step.install.unwrap_or(|_| Ok(()));
     let result = install(workspace).and_then(|()| (step.run)(workspace, &mut count));
@@ -208,6 +211,7 @@ mod tests {
                 waits: false,
                 run,
             },
+            || {},
         )
     }
 

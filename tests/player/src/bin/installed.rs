@@ -9,6 +9,7 @@
     reason = "a command-line tool talks on standard output"
 )]
 
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use player::{Client, Options, Seen, join, now};
 use scenarios::http::Http;
+use scenarios::sts::{INSTANCE, Sts};
 use scenarios::tokens::Secrets;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -62,13 +64,30 @@ async fn go_through(root: &Path, passed: &mut u32) -> Result<()> {
     };
     let host = Host::new(root)?;
     let secrets = Secrets::generate();
-    let edge = host.start_edge(&secrets).await?;
+    let sts = Sts::start().await?;
+    let settings = EdgeSettings::new(&sts)?;
+    let edge = host.start_edge(&secrets, &settings).await?;
     seen("the installed edge serves, as its unit starts it, with secrets from files");
     let mut relays = Vec::new();
     for name in RELAYS {
-        relays.push(host.start_relay(name, &edge, Some(&secrets)).await?);
+        let token = edge.enrolment_token(name, &secrets).await?;
+        relays.push(host.start_relay(name, &edge, Proof::Token(token)).await?);
     }
     seen("two installed relays enrolled by token and are ready");
+    let on_aws = host.start_relay("packaged-c", &edge, Proof::Aws(&sts));
+    let on_aws = on_aws.await?;
+    ensure!(
+        on_aws.line["shards"].to_string().contains(INSTANCE),
+        "a relay of the instance {INSTANCE} is called {}",
+        on_aws.line["shards"]
+    );
+    on_aws.signal("TERM")?;
+    let ended = on_aws.ended(DRAIN_MAX).await?;
+    ensure!(
+        ended.success(),
+        "the relay without players ended with {ended}"
+    );
+    seen("an installed relay enrolled by the identity of its instance");
     host.check("lifeverse-edge", &edge.url).await?;
     let health = format!("http://{}", text(&relays[0].line, "health"));
     host.check("lifeverse-relay", &health).await?;
@@ -107,7 +126,7 @@ async fn go_through(root: &Path, passed: &mut u32) -> Result<()> {
     killed.signal("KILL")?;
     let (name, was) = (killed.name.clone(), killed.line["shards"].clone());
     killed.ended(DRAIN_MAX).await?;
-    let back = host.start_relay(&name, &edge, None).await?;
+    let back = host.start_relay(&name, &edge, Proof::Known).await?;
     let is = &back.line["shards"];
     ensure!(*is == was, "it came back as {is}, not as {was}");
     seen("a relay that was killed is back under its name, without a token");
@@ -116,11 +135,61 @@ async fn go_through(root: &Path, passed: &mut u32) -> Result<()> {
     ann.client.hears(bob.mark).await?;
     bob.client.hears(ann.mark).await?;
     seen("players talk on it again");
-    edge.program.signal("TERM")?;
-    let ended = edge.program.ended(DRAIN_MAX).await?;
-    ensure!(ended.success(), "the edge ended with {ended}");
+
+    edge.say(&secrets, "kept").await?;
+    host.as_the_page_says(BACKUP)?;
+    edge.say(&secrets, "late").await?;
+    edge.end().await?;
     seen("the edge ended well");
-    Ok(())
+    host.as_the_page_says(RESTORE)?;
+    let edge = host.start_edge(&secrets, &settings).await?;
+    let said = edge.said(&secrets).await?;
+    ensure!(said == ["kept"], "restored, and {said:?} is there");
+    ann = Member::join(&edge, &secrets, 1).await?;
+    bob = Member::join(&edge, &secrets, 2).await?;
+    ann.client.hears(bob.mark).await?;
+    bob.client.hears(ann.mark).await?;
+    seen("a backup that was taken while the edge served is restored, and relays and players go on");
+    edge.end().await
+}
+
+/// What the page says of backups, and which lines of it are for the restore.
+const PAGE: &str = include_str!("../../../../infra/deploy/README.md");
+const BACKUP: &[&str] = &["db=", "sqlite3 "];
+const RESTORE: &[&str] = &["db=", "rm ", "install "];
+const CHANNEL: &str = "/v1/chat/channels/room~lobby~main/messages";
+
+/// What an edge is told besides its secrets.
+struct EdgeSettings {
+    /// Chosen before: proofs name the edge, and relays come back to where it was.
+    listen: SocketAddr,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl EdgeSettings {
+    fn new(sts: &Sts) -> Result<Self> {
+        // Free a moment ago, and nobody else here asks for one by number.
+        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let url = format!("http://{listen}");
+        let variables = sts.settings(&url, ["edge_url", "enrolment_aws", "sts_hosts"]);
+        Ok(Self { listen, variables })
+    }
+
+    fn args(&self) -> String {
+        let mut args = format!("--listen {} --variable region={REGION}", self.listen);
+        for (name, value) in &self.variables {
+            args.push_str(&format!(" --variable {name}={value}"));
+        }
+        args
+    }
+}
+
+/// By what the edge lets a relay in.
+enum Proof<'a> {
+    Token(String),
+    Aws(&'a Sts),
+    /// It has enrolled before.
+    Known,
 }
 
 /// The folder that programs were installed in.
@@ -248,7 +317,36 @@ impl Host {
         Ok(words)
     }
 
-    async fn start_edge(&self, secrets: &Secrets) -> Result<Edge> {
+    /// Runs lines of the page's section on backups, those that begin so, with this folder's paths.
+    fn as_the_page_says(&self, beginnings: &[&str]) -> Result<()> {
+        let (_, section) = PAGE
+            .split_once("## Backup and restore")
+            .context("the page has a section on backups")?;
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let is_wanted = |line: &&str| beginnings.iter().any(|it| line.starts_with(it));
+        let lines: Vec<&str> = section.lines().filter(is_wanted).collect();
+        ensure!(
+            lines.len() >= beginnings.len(),
+            "the page lacks lines: {lines:?}"
+        );
+        let root = self.root.display().to_string();
+        let script = lines
+            .join("\n")
+            .replace("/var/lib/private/", &format!("{root}/var/lib/"))
+            .replace("/var/backups/", &format!("{root}/var/backups/"))
+            .replace("edge-2026-11-30.db", "edge-$(date +%F).db");
+        std::fs::create_dir_all(self.root.join("var/backups"))?;
+        let mut sh = std::process::Command::new("sh");
+        let ran = sh.args(["-euc", &script]).output()?;
+        ensure!(
+            ran.status.success(),
+            "the page's lines failed: {}",
+            String::from_utf8_lossy(&ran.stderr)
+        );
+        Ok(())
+    }
+
+    async fn start_edge(&self, secrets: &Secrets, settings: &EdgeSettings) -> Result<Edge> {
         let credentials = self.folder("run/credentials/edge")?;
         self.secret(&credentials, "fleet-secret", &secrets.fleet_base64())?;
         self.secret(&credentials, "token-keys", &secrets.key_set())?;
@@ -258,10 +356,7 @@ impl Host {
                 ("STATE_DIRECTORY", &self.folder("var/lib/lifeverse-edge")?),
                 ("CACHE_DIRECTORY", &self.folder("var/cache/lifeverse-edge")?),
                 ("CREDENTIALS_DIRECTORY", &credentials),
-                (
-                    "EDGE_ARGS",
-                    &format!("--listen 127.0.0.1:0 --variable region={REGION}"),
-                ),
+                ("EDGE_ARGS", &settings.args()),
             ],
         )?;
         let command = self.command("lifeverse-edge", &args);
@@ -273,29 +368,26 @@ impl Host {
         })
     }
 
-    /// Starts a relay; with an operator's secrets it gets a token, without it has enrolled before.
-    async fn start_relay(
-        &self,
-        name: &str,
-        edge: &Edge,
-        operator: Option<&Secrets>,
-    ) -> Result<Program> {
+    async fn start_relay(&self, name: &str, edge: &Edge, proof: Proof<'_>) -> Result<Program> {
         let credentials = self.folder(&format!("run/credentials/{name}"))?;
-        let token = match operator {
-            Some(secrets) => edge.enrolment_token(name, secrets).await?,
-            // What systemd hands over when the file is gone.
-            None => "\n".to_owned(),
+        let token = match &proof {
+            Proof::Token(token) => token,
+            // What systemd hands over when there is no file.
+            Proof::Aws(_) | Proof::Known => "\n",
         };
         let file = self
             .root
             .join(format!("run/credentials/{name}/enrolment-token"));
         let _ = std::fs::remove_file(file);
-        self.secret(&credentials, "enrolment-token", &token)?;
-        let more = format!(
+        self.secret(&credentials, "enrolment-token", token)?;
+        let mut more = format!(
             "--enrol {} --listen 127.0.0.1:0 --control 127.0.0.1:0 --health 127.0.0.1:0 \
              --drain-seconds {DRAIN_SECONDS}",
             edge.url
         );
+        if matches!(proof, Proof::Aws(_)) {
+            more.push_str(" --enrol-aws --max-participants 100");
+        }
         let state = self.folder(&format!("var/lib/{name}"))?;
         let args = self.arguments(
             "lifeverse-relay",
@@ -303,6 +395,11 @@ impl Host {
         )?;
         let mut command = self.command("lifeverse-relay", &args);
         command.env("CREDENTIALS_DIRECTORY", &credentials);
+        if let Proof::Aws(sts) = proof {
+            command
+                .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &sts.metadata)
+                .env("AWS_ENDPOINT_URL_STS", format!("http://{}", sts.host));
+        }
         let program = Program::start(name, command, "ready").await?;
         let kept = self.root.join(format!("var/lib/{name}/enrolment.json"));
         let mode = std::fs::metadata(&kept)?.permissions().mode() & 0o777;
@@ -312,6 +409,37 @@ impl Host {
 }
 
 impl Edge {
+    async fn say(&self, secrets: &Secrets, text: &str) -> Result<()> {
+        let url = format!("{}{CHANNEL}", self.url);
+        let body = json!({ "key": text, "text": text }).to_string();
+        let token = secrets.chat_token("p1", ROOM);
+        let reply = self.http.post(&url, &token, body).await?;
+        ensure!(
+            reply.status.is_success(),
+            "`{text}` was not said: {reply:?}"
+        );
+        Ok(())
+    }
+
+    /// The texts of the channel.
+    async fn said(&self, secrets: &Secrets) -> Result<Vec<String>> {
+        let url = format!("{}{CHANNEL}", self.url);
+        let reply = self.http.get(&url, &secrets.chat_token("p1", ROOM)).await?;
+        let reply: Value = serde_json::from_slice(&reply.body)?;
+        let messages = reply["messages"].as_array().context("there is a history")?;
+        Ok(messages
+            .iter()
+            .map(|message| text(message, "text").to_owned())
+            .collect())
+    }
+
+    async fn end(self) -> Result<()> {
+        self.program.signal("TERM")?;
+        let ended = self.program.ended(DRAIN_MAX).await?;
+        ensure!(ended.success(), "the edge ended with {ended}");
+        Ok(())
+    }
+
     async fn enrolment_token(&self, relay: &str, secrets: &Secrets) -> Result<String> {
         let url = format!("{}/v1/relays/enrolment-tokens", self.url);
         let body = json!({

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use edge::ports::{
     Clock, Entropy, IdentityLink, IdentityReply, Storage, Unreachable, VariableFault, Variables,
 };
+use edge::testing::imds::FakeImds;
 use edge::testing::sts::{FakeSession, FakeSts};
 use edge::testing::{MemoryStore, calls};
 use edge::token::SigningKey;
@@ -132,19 +133,17 @@ async fn serve(listener: TcpListener, host: Arc<Host>) {
 pub(crate) async fn metadata(session: &FakeSession) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let credentials = json!({
-        "Code": "Success",
-        "AccessKeyId": session.access_key,
-        "SecretAccessKey": session.secret_key,
-        "Token": session.session_token,
-        "Expiration": "2099-01-01T00:00:00Z",
+    let imds = Arc::new(FakeImds {
+        region: "eu-west-1".to_owned(),
+        role: "relay".to_owned(),
+        session: session.clone(),
     });
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let credentials = credentials.to_string();
+            let imds = imds.clone();
             let service = service_fn(move |request| {
-                let told = told(&request, &credentials);
+                let told = told(&imds, &request);
                 async move { Ok::<_, Lost>(told) }
             });
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
@@ -153,22 +152,16 @@ pub(crate) async fn metadata(session: &FakeSession) -> String {
     url
 }
 
-/// Version 2: nothing without a token, and a token by `PUT` alone.
-fn told(request: &Request<Incoming>, credentials: &str) -> Response<Full<Bytes>> {
-    let has = |name: &str, value: &str| request.headers().get(name).is_some_and(|v| v == value);
-    let folder = "/latest/meta-data/iam/security-credentials/";
-    let (status, body) = match (request.method().as_str(), request.uri().path()) {
-        ("PUT", "/latest/api/token") if has("x-aws-ec2-metadata-token-ttl-seconds", "60") => {
-            (200, "a-session")
-        }
-        _ if !has("x-aws-ec2-metadata-token", "a-session") => (401, ""),
-        ("GET", "/latest/meta-data/placement/region") => (200, "eu-west-1"),
-        ("GET", path) if path == folder => (200, "relay"),
-        ("GET", path) if path.strip_prefix(folder) == Some("relay") => (200, credentials),
-        _ => (404, ""),
-    };
+fn told(imds: &FakeImds, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let headers = request.headers().iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        (name.to_string(), value.into_owned())
+    });
+    let headers: Vec<_> = headers.collect();
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    let (status, body) = imds.answer(method, path, &headers);
     let reply = Response::builder().status(status);
-    reply.body(Full::new(body.to_owned().into())).unwrap()
+    reply.body(Full::new(body.into())).unwrap()
 }
 
 /// Ends the connection without a reply.

@@ -2,7 +2,9 @@
 # Checks a release before it is installed, with openssl and sha256sum alone: for cloud-init and for
 # whoever has no source tree. `cargo xtask package --verify FOLDER --key FILE` checks the same.
 #
-# usage: verify.sh FOLDER PUBLIC-KEY.pem
+# With names of files only those are checked, for a machine that fetched no others.
+#
+# usage: verify.sh FOLDER PUBLIC-KEY.pem [FILE..]
 set -eu
 
 refuse() {
@@ -10,9 +12,10 @@ refuse() {
     exit 1
 }
 
-[ $# = 2 ] || { echo "usage: verify.sh FOLDER PUBLIC-KEY.pem" >&2; exit 2; }
+[ $# -ge 2 ] || { echo "usage: verify.sh FOLDER PUBLIC-KEY.pem [FILE..]" >&2; exit 2; }
 key=$(realpath "$2")
 cd "$1"
+shift 2
 [ -f manifest.json ] || refuse "manifest.json is missing"
 [ -f manifest.json.sig ] || refuse "manifest.json.sig is missing: the release is unsigned"
 raw=$(mktemp)
@@ -24,12 +27,20 @@ openssl pkeyutl -verify -pubin -inkey "$key" -rawin -in manifest.json -sigfile "
 # What is signed is one line for each file: "NAME": "SHA-256".
 sums=$(sed -n 's/^    "\([^"]*\)": "\([0-9a-f]\{64\}\)",\{0,1\}$/\2  \1/p' manifest.json)
 [ -n "$sums" ] || refuse "manifest.json lists no file"
+listed=$(echo "$sums" | cut -c 67-)
+wanted=$listed
+[ $# = 0 ] || wanted=$(printf '%s\n' "$@")
+is_among() { echo "$2" | grep -qxF -e "$1"; }
+for name in "$@"; do
+    is_among "$name" "$listed" || refuse "$name is not in manifest.json"
+done
 echo "$sums" | while read -r sum name; do
+    is_among "$name" "$wanted" || continue
     [ -f "$name" ] && [ ! -L "$name" ] || refuse "$name is missing"
     echo "$sum  $name" | sha256sum --check --status || refuse "$name was changed"
 done
 for name in * .[!.]*; do
     case "$name" in manifest.json | manifest.json.sig | '*' | '.[!.]*') continue ;; esac
-    echo "$sums" | grep -qF "  $name" || refuse "$name is not in manifest.json"
+    is_among "$name" "$listed" || refuse "$name is not in manifest.json"
 done
-echo "verify: $(echo "$sums" | wc -l) files are as signed"
+echo "verify: $(echo "$wanted" | wc -l) files are as signed"

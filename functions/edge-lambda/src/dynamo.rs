@@ -41,6 +41,8 @@ pub struct Table {
     pub name: String,
     /// What the function's permissions list. Anything else is refused before it is sent.
     pub actions: Vec<TableAction>,
+    /// The partitions that these list. Every other is refused too.
+    pub partitions: Vec<String>,
 }
 
 /// A [`Store`] on DynamoDB for the length of one invocation.
@@ -54,6 +56,18 @@ impl<'a> DynamoStore<'a> {
     /// A store that gives up at `deadline`.
     pub fn new(table: &'a Table, deadline: Instant) -> Self {
         Self { table, deadline }
+    }
+
+    /// Refuses what IAM would refuse.
+    fn check_listed(&self, partition: &str) -> Result<(), StoreError> {
+        if edge::store::is_listed(&self.table.partitions, partition) {
+            return Ok(());
+        }
+        // What follows the first `#` names a room or a player.
+        let kind = partition.split('#').next().unwrap_or_default();
+        Err(StoreError::Unavailable(format!(
+            "{kind}: not among the partitions of the function's permissions"
+        )))
     }
 
     async fn update(&self, repeat: Repeat, change: &Change) -> Result<Attributes, StoreError> {
@@ -150,6 +164,7 @@ impl<'a> DynamoStore<'a> {
 impl Store for DynamoStore<'_> {
     async fn get(&self, now_ms: u64, key: Key<'_>) -> Result<Option<Item>, StoreError> {
         key.check()?;
+        self.check_listed(key.partition)?;
         let attributes = self
             .run(&[TableAction::GetItem], Repeat::Always, async || {
                 let sent = self.table.client.get_item();
@@ -171,6 +186,9 @@ impl Store for DynamoStore<'_> {
         keys: &[Key<'_>],
     ) -> Result<Vec<Option<Item>>, StoreError> {
         Key::check_all(keys)?;
+        for key in keys {
+            self.check_listed(key.partition)?;
+        }
         if let [key] = keys {
             return Ok(vec![self.get(now_ms, *key).await?]);
         }
@@ -196,6 +214,7 @@ impl Store for DynamoStore<'_> {
     }
 
     async fn query(&self, now_ms: u64, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
+        self.check_listed(query.partition)?;
         let limit = query.limit.min(MAX_QUERY_ITEMS);
         // DynamoDB refuses both as mistakes.
         let is_backward = query.from.zip(query.to).is_some_and(|(from, to)| from > to);
@@ -219,6 +238,7 @@ impl Store for DynamoStore<'_> {
 
     async fn put(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
         put.check()?;
+        self.check_listed(put.key.partition)?;
         let written = self
             .update(Repeat::Always, &Change::put(now_ms, &put))
             .await?;
@@ -227,6 +247,7 @@ impl Store for DynamoStore<'_> {
 
     async fn delete(&self, now_ms: u64, delete: Delete<'_>) -> Result<(), StoreError> {
         delete.key.check()?;
+        self.check_listed(delete.key.partition)?;
         self.delete_now(&Change::delete(now_ms, &delete)).await
     }
 
@@ -238,6 +259,7 @@ impl Store for DynamoStore<'_> {
         expires_at_ms: Option<u64>,
     ) -> Result<i64, StoreError> {
         key.check()?;
+        self.check_listed(key.partition)?;
         let add = Change::add(now_ms, key, by, expires_at_ms);
         let restart = Change::restart(now_ms, key, by, expires_at_ms);
         // The counter has expired when the first fails, and was counted anew by another when the
@@ -261,6 +283,9 @@ impl Store for DynamoStore<'_> {
 
     async fn commit(&self, now_ms: u64, writes: &[Write<'_>]) -> Result<(), StoreError> {
         Write::check_all(writes)?;
+        for write in writes {
+            self.check_listed(write.key().partition)?;
+        }
         let changes: Vec<Change> = writes
             .iter()
             .map(|write| match write {

@@ -73,6 +73,7 @@ impl Environment {
             client: aws_sdk_dynamodb::Client::from_conf(dynamo),
             name: required(TABLE)?,
             actions: permissions.table.clone(),
+            partitions: permissions.partitions.clone(),
         };
         let path = required(PARAMETERS)?;
         let store = ParameterStore::new(config)?;

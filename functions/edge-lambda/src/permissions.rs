@@ -13,6 +13,8 @@ use serde::Deserialize;
 pub struct Permissions {
     /// Actions on the table.
     pub table: Vec<TableAction>,
+    /// Partitions of the table: whole names, or beginnings followed by `*` (`edge::store::is_listed`).
+    pub partitions: Vec<String>,
     /// Variables that come from Parameter Store.
     pub secrets: Vec<String>,
     /// Variables that come from the environment.
@@ -100,6 +102,10 @@ mod tests {
                 .collect();
             let distinct: std::collections::BTreeSet<_> = variables.iter().collect();
             assert_eq!(variables.len(), distinct.len(), "{name}");
+            // In order, and a beginning ends at a `#`: `chat*` would open what others keep.
+            assert!(permissions.partitions.is_sorted_by(|a, b| a < b), "{name}");
+            let is_whole = |it: &String| it.ends_with("#*") || !it.contains(['#', '*', '?']);
+            assert!(permissions.partitions.iter().all(is_whole), "{name}");
             let outbound = permissions.outbound;
             assert!(outbound.is_none_or(|name| permissions.settings.contains(&name)));
         }

@@ -32,6 +32,7 @@ impl Rig {
             .await;
         let permissions = Permissions {
             table: Vec::new(),
+            partitions: Vec::new(),
             secrets: vec!["fleet_secret".to_owned(), "token_keys".to_owned()],
             settings: vec!["region".to_owned(), "policy".to_owned()],
             outbound: None,

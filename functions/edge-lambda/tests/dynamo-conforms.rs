@@ -195,3 +195,37 @@ async fn an_action_that_is_not_listed_is_refused_before_it_is_sent() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_partition_that_is_not_listed_is_refused_before_it_is_sent() {
+    let mut rig = Rig::start().await;
+    rig.table.partitions = vec!["mine#*".to_owned(), "p".to_owned()];
+    let store = rig.store();
+    rig.proxy.script([]);
+    let (own, other) = (Key::new("p", "a"), Key::new("pp", "a"));
+    let delete = |key| Delete { key, version: None };
+    let other_put = Put {
+        key: other,
+        ..put("a", None)
+    };
+    let results = [
+        store.get(1, other).await.map(drop),
+        store.get_many(1, &[own, other]).await.map(drop),
+        store.query(1, Query::all("mine", 1)).await.map(drop),
+        store.put(1, other_put).await.map(drop),
+        store.increment(1, other, 1, None).await.map(drop),
+        store.delete(1, delete(other)).await,
+        store
+            .commit(1, &[Write::Delete(delete(own)), Write::Put(other_put)])
+            .await,
+    ];
+    for result in results {
+        let Err(StoreError::Unavailable(why)) = result else {
+            panic!("{result:?}");
+        };
+        assert!(why.ends_with("not among the partitions of the function's permissions"));
+    }
+    assert!(counts(&rig.proxy.seen()).is_empty());
+    store.query(1, Query::all("mine#1", 1)).await.unwrap();
+    store.get(1, own).await.unwrap();
+}

@@ -1,5 +1,7 @@
 //! What a function may touch is the same on Lambda and on Spin.
 
+use std::path::{Path, PathBuf};
+
 use edge_lambda::permissions::Permissions;
 use toml::{Table, Value};
 
@@ -40,4 +42,35 @@ fn variables_and_outbound_hosts_are_those_of_spin_toml() {
     let with_data: Vec<&String> = with_data.map(|(name, _)| name).collect();
     assert_eq!(with_data.len(), all.len());
     assert!(with_data.iter().all(|name| all.contains_key(*name)));
+}
+
+/// What the sources below a folder say, tests among them apart.
+fn sources(folder: &Path) -> String {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let text = |path: PathBuf| match path.extension() {
+        _ if path.is_dir() && path.ends_with("testing") => String::new(),
+        _ if path.is_dir() => sources(&path),
+        Some(kind) if kind == "rs" => std::fs::read_to_string(path).unwrap(),
+        _ => String::new(),
+    };
+    entries.map(|entry| text(entry.unwrap().path())).collect()
+}
+
+/// That nothing else is touched is shown by the tests of the functions (`MemoryStore::of`) and by the
+/// scenarios on Lambda.
+#[test]
+fn no_partition_is_listed_that_the_code_does_not_name() {
+    let functions = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let shared = sources(&functions.join("edge/src"));
+    for (name, permissions) in Permissions::all() {
+        let text = sources(&functions.join(&name).join("src")) + &shared;
+        for partition in permissions.partitions {
+            let beginning = partition.trim_end_matches('*');
+            let literal = match beginning == partition {
+                true => format!("\"{partition}\""),
+                false => format!("\"{beginning}{{"),
+            };
+            assert!(text.contains(&literal), "{name}: {partition}");
+        }
+    }
 }

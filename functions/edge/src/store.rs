@@ -198,6 +198,16 @@ pub trait Store {
     async fn commit(&self, now_ms: u64, writes: &[Write<'_>]) -> Result<(), StoreError>;
 }
 
+/// Whether `partition` is among those that `functions/permissions.json` lists for a function: by its
+/// whole name, or by its beginning, after which the list has a `*`. IAM judges `dynamodb:LeadingKeys`
+/// by the same list.
+pub fn is_listed(listed: &[String], partition: &str) -> bool {
+    listed.iter().any(|entry| match entry.strip_suffix('*') {
+        Some(beginning) => partition.starts_with(beginning),
+        None => partition == entry,
+    })
+}
+
 impl<'a> Key<'a> {
     /// The key of `sort` in `partition`.
     pub fn new(partition: &'a str, sort: &'a str) -> Self {

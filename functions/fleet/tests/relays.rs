@@ -34,7 +34,7 @@ impl Rig {
         let keys = SigningKey::new([1; 32]).key_set_json("dev");
         let variables = [("fleet_secret", SECRET), ("token_keys", keys.as_str())];
         Self {
-            store: MemoryStore::default(),
+            store: MemoryStore::of("fleet"),
             variables: FixedVariables::new(&variables),
             now_ms: NOW_MS,
         }

@@ -1,6 +1,10 @@
 locals {
   name      = "lifeverse-dev"
   functions = ["chat", "fleet", "matchmaking", "signalling"]
+  # What a group starts has no default tags.
+  tags = { Project = "lifeverse", Env = "dev", Owner = var.owner, CostCentre = var.cost_centre, ManagedBy = "terraform" }
+
+  relays = var.relays == null ? {} : { here = var.relays }
 }
 
 module "state" {
@@ -23,7 +27,11 @@ module "edge" {
 
   settings = {
     region              = var.voice_region
-    relay_control_hosts = var.relay_control_hosts
+    relay_control_hosts = concat(var.relay_control_hosts, flatten(values(module.network)[*].relay_control_hosts))
+    enrolment_aws = var.relays == null ? null : {
+      sts_regions = [var.region]
+      allow       = [{ account = var.account, role = "${local.name}-relay", region = var.voice_region, capacity = var.relays.participants }]
+    }
   }
 
   # Dev costs at most what this many requests cost.
@@ -40,4 +48,51 @@ module "edge" {
   }
 
   log_retention_days = 7
+}
+
+# The bucket of releases. Nobody takes a role of CI here.
+module "delivery" {
+  source = "../../modules/delivery"
+
+  name         = local.name
+  state_bucket = "${local.name}-state"
+  disposable   = true
+}
+
+module "network" {
+  source   = "../../modules/network"
+  for_each = local.relays
+
+  name       = local.name
+  cidr       = "10.10.0.0/16"
+  zones      = ["a", "b"]
+  disposable = true
+}
+
+module "relays" {
+  source   = "../../modules/relays"
+  for_each = local.relays
+
+  name = local.name
+  network = {
+    subnet_ids        = module.network[each.key].subnet_ids
+    security_group_id = module.network[each.key].relay_security_group_id
+    media_ports       = module.network[each.key].media_ports
+  }
+  edge_url     = module.edge.url
+  voice_region = var.voice_region
+  artefacts    = { bucket = module.delivery.artefact_bucket, region = var.region, release_key = each.value.release_key }
+  colours = {
+    for colour in ["blue", "green"] : colour => {
+      version = each.value.version
+      ami     = each.value.ami
+      min     = colour == "blue" ? 1 : 0
+      max     = 2
+    }
+  }
+  instance_types = each.value.instance_types
+  capacity       = { participants = each.value.participants }
+  spot           = true
+  disposable     = true
+  tags           = local.tags
 }

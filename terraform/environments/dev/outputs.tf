@@ -12,3 +12,13 @@ output "functions" {
   description = "Name and newest version of each function."
   value       = module.edge.functions
 }
+
+output "artefact_bucket" {
+  description = "Where releases go, a folder for each version."
+  value       = module.delivery.artefact_bucket
+}
+
+output "relay_groups" {
+  description = "Groups of relays by colour, where there are relays."
+  value       = try(module.relays["here"].groups, {})
+}

@@ -37,6 +37,18 @@ variable "relay_control_hosts" {
   default     = []
 }
 
+variable "relays" {
+  description = "Relays of dev, one machine of AWS's spare ones. Without it there is an edge alone. The release is in the artefact bucket before."
+  type = object({
+    version        = string
+    ami            = string
+    release_key    = string
+    instance_types = optional(list(string), ["t4g.small", "t4g.medium"])
+    participants   = optional(number, 200)
+  })
+  default = null
+}
+
 variable "queues" {
   description = "Queues of matchmaking that are looked at each minute though nobody asks."
   type        = set(string)

@@ -22,12 +22,6 @@ provider "aws" {
   allowed_account_ids = [var.account]
 
   default_tags {
-    tags = {
-      Project    = "lifeverse"
-      Env        = "dev"
-      Owner      = var.owner
-      CostCentre = var.cost_centre
-      ManagedBy  = "terraform"
-    }
+    tags = local.tags
   }
 }

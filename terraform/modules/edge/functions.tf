@@ -41,6 +41,12 @@ resource "aws_iam_role_policy" "function" {
           Effect   = "Allow"
           Action   = [for action in each.value.table : "dynamodb:${action}"]
           Resource = [local.table_arn]
+          # Every partition that a request touches is one of these. "For all values" holds for no
+          # value at all too, so that there are some is asked for besides.
+          Condition = {
+            "ForAllValues:StringLike" = { "dynamodb:LeadingKeys" = each.value.partitions }
+            Null                      = { "dynamodb:LeadingKeys" = "false" }
+          }
         },
         {
           Sid      = "Secrets"

@@ -33,3 +33,8 @@ output "routes" {
   description = "Method and path of each route, and the function that serves it."
   value       = local.routes
 }
+
+output "log_groups" {
+  description = "The log group of each function, which has the records of its invocations."
+  value       = { for name, group in aws_cloudwatch_log_group.function : name => group.name }
+}

@@ -80,6 +80,7 @@ async fn table(url: &str, attempt_timeout: Duration) -> Table {
         client: aws_sdk_dynamodb::Client::from_conf(config),
         name: "items".to_owned(),
         actions: ALL_ACTIONS.to_vec(),
+        partitions: vec!["*".to_owned()],
     }
 }
 

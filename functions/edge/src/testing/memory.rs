@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::store::{
     Condition, Delete, Direction, Item, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write,
+    is_listed,
 };
 
 type Items = BTreeMap<(String, String), Item>;
@@ -11,9 +12,43 @@ type Items = BTreeMap<(String, String), Item>;
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
     items: Arc<Mutex<Items>>,
+    /// Partitions that may be touched; any, where it is nothing.
+    listed: Option<Arc<[String]>>,
 }
 
 impl MemoryStore {
+    /// One that panics when a partition is touched that `functions/permissions.json` does not list
+    /// for `function`.
+    ///
+    /// # Panics
+    /// When the file does not have the function.
+    pub fn of(function: &str) -> Self {
+        let all: serde_json::Value =
+            serde_json::from_str(include_str!("../../../permissions.json")).expect("it is JSON");
+        let listed = serde_json::from_value(all[function]["partitions"].clone());
+        let listed: Vec<String> = listed.expect("the function lists its partitions");
+        Self {
+            items: Arc::default(),
+            listed: Some(listed.into()),
+        }
+    }
+
+    /// The same items, any of which may be touched: for what other functions do.
+    pub fn open(&self) -> Self {
+        Self {
+            items: Arc::clone(&self.items),
+            listed: None,
+        }
+    }
+
+    fn check_listed(&self, partition: &str) {
+        let is_listed = |listed: &Arc<[String]>| is_listed(listed, partition);
+        assert!(
+            self.listed.as_ref().is_none_or(is_listed),
+            "{partition} is not among the partitions of this function in functions/permissions.json"
+        );
+    }
+
     /// Every item with its partition, expired ones too: what a checker goes through.
     pub fn everything(&self) -> Vec<(String, Item)> {
         let items = self.items();
@@ -92,10 +127,12 @@ fn apply(items: &mut Items, write: &Write<'_>) -> u64 {
 impl Store for MemoryStore {
     async fn get(&self, now_ms: u64, key: Key<'_>) -> Result<Option<Item>, StoreError> {
         key.check()?;
+        self.check_listed(key.partition);
         Ok(current(&self.items(), now_ms, key).cloned())
     }
 
     async fn query(&self, now_ms: u64, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
+        self.check_listed(query.partition);
         let items = self.items();
         let wanted = items.values_of(query.partition).filter(|item| {
             query.from.is_none_or(|from| item.sort.as_str() >= from)
@@ -112,6 +149,7 @@ impl Store for MemoryStore {
 
     async fn put(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
         put.check()?;
+        self.check_listed(put.key.partition);
         let (mut items, write) = (self.items(), Write::Put(put));
         check_write(&items, now_ms, &write)?;
         Ok(apply(&mut items, &write))
@@ -129,6 +167,7 @@ impl Store for MemoryStore {
         expires_at_ms: Option<u64>,
     ) -> Result<i64, StoreError> {
         key.check()?;
+        self.check_listed(key.partition);
         let mut items = self.items();
         let old = current(&items, now_ms, key).map_or(0, |item| {
             let digits = std::str::from_utf8(&item.value).expect("a counter holds digits");
@@ -141,6 +180,9 @@ impl Store for MemoryStore {
 
     async fn commit(&self, now_ms: u64, writes: &[Write<'_>]) -> Result<(), StoreError> {
         Write::check_all(writes)?;
+        for write in writes {
+            self.check_listed(write.key().partition);
+        }
         let mut items = self.items();
         for write in writes {
             check_write(&items, now_ms, write)?;
@@ -174,5 +216,17 @@ mod tests {
     fn conforms() {
         let store = MemoryStore::default();
         schedule::block_on(conformance::check(&[store.clone(), store]));
+    }
+
+    #[test]
+    #[should_panic(expected = "home#r is not among the partitions of this function")]
+    fn a_partition_that_is_not_listed_is_not_touched() {
+        let store = MemoryStore {
+            listed: Some(["region#*".to_owned()].as_slice().into()),
+            ..MemoryStore::default()
+        };
+        let read = |partition| schedule::block_on(store.get(1, Key::new(partition, "s")));
+        assert_eq!(read("region#eu"), Ok(None));
+        let _ = read("home#r");
     }
 }

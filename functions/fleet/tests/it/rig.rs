@@ -48,7 +48,7 @@ impl Rig {
         let keys = SigningKey::new([1; 32]).key_set_json("dev");
         let variables = [("fleet_secret", SECRET), ("token_keys", keys.as_str())];
         Self {
-            store: FaultyStore::new(MemoryStore::default(), 0, 0),
+            store: FaultyStore::new(MemoryStore::of("fleet"), 0, 0),
             variables: FixedVariables::new(&variables),
             now_ms: Cell::new(NOW_MS),
             asked: RefCell::default(),

@@ -166,13 +166,13 @@ fn refusals(workspace: &Workspace, folder: &Path, release: &Path) -> Result<()> 
     package::seal(workspace, release, Some(&secret))?;
     let key = PublicKey::read(&public)?;
     let verified = |release: &Path| package::verify(release, &key);
-    let script = |release: &Path| {
+    let script = |release: &Path, only: Option<&str>| {
         let mut command = Command::new("sh");
         command.arg(workspace.root.join("infra/deploy/verify.sh"));
-        process::said(command.arg(release).arg(&public))
+        process::said(command.arg(release).arg(&public).args(only))
     };
     verified(release)?;
-    let (said, ok) = script(release)?;
+    let (said, ok) = script(release, None)?;
     ensure!(ok, "verify.sh refuses a good release: {said}");
     let spoiled = folder.join("spoiled");
     let victim = names(release)?
@@ -188,9 +188,37 @@ fn refusals(workspace: &Workspace, folder: &Path, release: &Path) -> Result<()> 
             Err(error) => error.to_string(),
         };
         ensure!(told.contains(wanted), "{wanted}: {told}");
-        let (said, ok) = script(&spoiled)?;
+        let (said, ok) = script(&spoiled, None)?;
         ensure!(!ok && said.contains(wanted), "verify.sh, {wanted}: {said}");
     }
+    only_one(release, &spoiled, &victim, script)
+}
+
+/// A machine that fetched one package of a release is told about that one.
+fn only_one(
+    release: &Path,
+    folder: &Path,
+    package: &str,
+    script: impl Fn(&Path, Option<&str>) -> Result<(String, bool)>,
+) -> Result<()> {
+    fs::remove_dir_all(folder)?;
+    fs::create_dir(folder)?;
+    for name in ["manifest.json", "manifest.json.sig", package] {
+        fs::copy(release.join(name), folder.join(name))?;
+    }
+    let (said, ok) = script(folder, Some(package))?;
+    ensure!(
+        ok && said.contains("1 files"),
+        "verify.sh, one file: {said}"
+    );
+    let (said, ok) = script(folder, Some("unheard-of"))?;
+    ensure!(!ok && said.contains("is not in manifest.json"), "{said}");
+    fs::write(folder.join(package), "other")?;
+    let (said, ok) = script(folder, Some(package))?;
+    ensure!(
+        !ok && said.contains("was changed"),
+        "verify.sh, one changed file: {said}"
+    );
     Ok(())
 }
 

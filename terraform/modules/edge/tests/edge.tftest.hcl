@@ -65,6 +65,13 @@ run "functions_as_permissions_json_says" {
     error_message = "the actions are those of permissions.json"
   }
   assert {
+    condition = alltrue([
+      for name, needs in jsondecode(file("../../../functions/permissions.json")) :
+      jsondecode(aws_iam_role_policy.function[name].policy).Statement[0].Condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"] == needs.partitions
+    ])
+    error_message = "the partitions are those of permissions.json"
+  }
+  assert {
     condition     = alltrue([for function in aws_lambda_function.this : function.architectures == tolist(["arm64"]) && function.publish])
     error_message = "arm64, with versions"
   }

@@ -45,7 +45,7 @@ impl Rig {
             ("region", "eu-1"),
         ];
         Self {
-            store: FaultyStore::new(MemoryStore::default(), seed, 0),
+            store: FaultyStore::new(MemoryStore::of("chat"), seed, 0),
             variables: FixedVariables::new(&variables),
             now_ms: AtomicU64::new(NOW_MS),
             pushes: Mutex::default(),
@@ -101,7 +101,7 @@ impl Rig {
             capacity: 100,
             refused: vec![],
         };
-        let store = &self.store.inner;
+        let store = &self.store.inner.open();
         block_on(directory::record_heartbeat(
             store,
             self.now_ms(),

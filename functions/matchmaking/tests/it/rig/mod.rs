@@ -36,7 +36,7 @@ impl Rig {
         let keys = signing_key().key_set_json("dev");
         let variables = [("fleet_secret", SECRET), ("token_keys", keys.as_str())];
         let rig = Self {
-            store: FaultyStore::new(MemoryStore::default(), seed, 0),
+            store: FaultyStore::new(MemoryStore::of("matchmaking"), seed, 0),
             variables: FixedVariables::new(&variables),
             now_ms: AtomicU64::new(NOW_MS),
         };
@@ -79,7 +79,7 @@ impl Rig {
             capacity: 10_000,
             refused: vec![],
         };
-        let store = &self.store.inner;
+        let store = &self.store.inner.open();
         block_on(directory::record_heartbeat(
             store,
             self.now_ms(),

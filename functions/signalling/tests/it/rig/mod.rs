@@ -45,7 +45,7 @@ impl Rig {
             ("region", "eu-1"),
         ];
         Self {
-            store: MemoryStore::default(),
+            store: MemoryStore::of("signalling"),
             variables: FixedVariables::new(&variables),
             posts: Mutex::default(),
             relay_answers: Ok(204),
@@ -58,7 +58,7 @@ impl Rig {
     pub fn new() -> Self {
         let rig = Self::without_relay();
         block_on(directory::record_heartbeat(
-            &rig.store,
+            &rig.store.open(),
             NOW_MS,
             &heartbeat(),
         ))

@@ -1,0 +1,35 @@
+locals {
+  name    = "lifeverse-prod"
+  regions = jsondecode(file(var.regions_file))
+  tags    = { Project = "lifeverse", Env = "prod", Owner = var.owner, CostCentre = var.cost_centre, ManagedBy = "terraform" }
+}
+
+module "state" {
+  source = "../../../modules/state"
+
+  name     = local.name
+  replicas = { for region in keys(local.regions) : region => {} if region != var.table_region }
+}
+
+module "delivery" {
+  source = "../../../modules/delivery"
+
+  name         = local.name
+  state_bucket = var.state_bucket
+  provider_arn = var.github_provider_arn
+  subjects = {
+    plan    = ["repo:${var.github_repository}:ref:refs/heads/main"]
+    apply   = ["repo:${var.github_repository}:environment:prod"]
+    release = ["repo:${var.github_repository}:environment:release"]
+  }
+}
+
+module "budget" {
+  source = "../../../modules/budget"
+
+  name                = local.name
+  monthly_usd         = var.monthly_usd
+  receivers           = var.receivers
+  anomaly_monitor_arn = var.anomaly_monitor_arn
+  activate_tags       = var.activate_tags
+}

@@ -8,6 +8,7 @@
 //! | `ver` | N | the version |
 //! | `exp` | N | Unix milliseconds from which on the item is gone; absent when it stays |
 //! | `ttl` | N | the second after that, by which DynamoDB removes it some time later |
+//! | `ep` | N | the epoch of the evacuation under which it was written; absent before the first |
 //!
 //! DynamoDB still returns what has expired until it is removed, so every condition and filter here
 //! compares `exp` itself. Every read is consistent: the port promises it.
@@ -50,12 +51,25 @@ pub struct Table {
 pub struct DynamoStore<'a> {
     table: &'a Table,
     deadline: Instant,
+    /// What is written under it is never written over by a lower one; none where there is one
+    /// region, which needs no condition for it.
+    epoch: Option<u64>,
 }
 
 impl<'a> DynamoStore<'a> {
     /// A store that gives up at `deadline`.
     pub fn new(table: &'a Table, deadline: Instant) -> Self {
-        Self { table, deadline }
+        Self {
+            table,
+            deadline,
+            epoch: None,
+        }
+    }
+
+    /// The same under an epoch of the evacuation ([`edge::homes`]).
+    pub fn under(self, epoch: u64) -> Self {
+        let epoch = Some(epoch);
+        Self { epoch, ..self }
     }
 
     /// Refuses what IAM would refuse.
@@ -240,7 +254,7 @@ impl Store for DynamoStore<'_> {
         put.check()?;
         self.check_listed(put.key.partition)?;
         let written = self
-            .update(Repeat::Always, &Change::put(now_ms, &put))
+            .update(Repeat::Always, &Change::put(now_ms, &put).under(self.epoch))
             .await?;
         number(&written, "ver")
     }
@@ -248,7 +262,8 @@ impl Store for DynamoStore<'_> {
     async fn delete(&self, now_ms: u64, delete: Delete<'_>) -> Result<(), StoreError> {
         delete.key.check()?;
         self.check_listed(delete.key.partition)?;
-        self.delete_now(&Change::delete(now_ms, &delete)).await
+        let change = Change::delete(now_ms, &delete).under(self.epoch);
+        self.delete_now(&change).await
     }
 
     async fn increment(
@@ -260,8 +275,8 @@ impl Store for DynamoStore<'_> {
     ) -> Result<i64, StoreError> {
         key.check()?;
         self.check_listed(key.partition)?;
-        let add = Change::add(now_ms, key, by, expires_at_ms);
-        let restart = Change::restart(now_ms, key, by, expires_at_ms);
+        let add = Change::add(now_ms, key, by, expires_at_ms).under(self.epoch);
+        let restart = Change::restart(now_ms, key, by, expires_at_ms).under(self.epoch);
         // The counter has expired when the first fails, and was counted anew by another when the
         // second does; then the first holds again until the counter expires again.
         let mut changes = [&add, &restart, &add];
@@ -292,6 +307,7 @@ impl Store for DynamoStore<'_> {
                 Write::Put(put) => Change::put(now_ms, put),
                 Write::Delete(delete) => Change::delete(now_ms, delete),
             })
+            .map(|change| change.under(self.epoch))
             .collect();
         match (changes.as_slice(), writes) {
             ([], _) => return Ok(()),

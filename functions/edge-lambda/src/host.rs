@@ -11,17 +11,21 @@ use edge::ports::{
 use tokio::time::Instant;
 use wire::ShardId;
 
-use crate::dynamo::{DynamoStore, Table};
+use crate::dynamo::Table;
 use crate::identity::Identity;
 use crate::parameter_store::ParameterStore;
 use crate::permissions::Permissions;
 use crate::relays::Relays;
+use crate::tables::{Stores, Tables};
 use crate::variables::Parameters;
 
 /// Environment variable with the table's name or ARN.
 pub const TABLE: &str = "LIFEVERSE_TABLE";
 /// Environment variable with the path in Parameter Store under which the secrets are.
 pub const PARAMETERS: &str = "LIFEVERSE_PARAMETERS";
+/// Environment variable with the regions that share the table, when there are several: see
+/// [`HomeRegions::from_json`](edge::homes::HomeRegions::from_json).
+pub const HOME_REGIONS: &str = "LIFEVERSE_HOME_REGIONS";
 
 /// Time to connect to a service of AWS.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
@@ -31,7 +35,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2_000);
 /// What outlives an invocation: connections, and secrets for a while.
 #[derive(Debug)]
 pub struct Environment {
-    table: Table,
+    tables: Tables,
     parameters: Parameters,
     relays: Relays,
     identity: Identity,
@@ -46,7 +50,7 @@ const IDENTITY_HOSTS: &str = "sts_hosts";
 #[derive(Debug)]
 pub struct LambdaHost<'a> {
     environment: &'a Environment,
-    store: DynamoStore<'a>,
+    store: Stores<'a>,
 }
 
 impl Environment {
@@ -66,18 +70,21 @@ impl Environment {
             .build();
         let config = aws_config::from_env().timeout_config(timeouts).load().await;
         // Retries of the store are made where it is known what may be repeated.
-        let dynamo = aws_sdk_dynamodb::config::Builder::from(&config)
-            .retry_config(RetryConfig::disabled())
-            .build();
-        let table = Table {
-            client: aws_sdk_dynamodb::Client::from_conf(dynamo),
-            name: required(TABLE)?,
-            actions: permissions.table.clone(),
-            partitions: permissions.partitions.clone(),
+        let name = required(TABLE)?;
+        let table = |dynamo: aws_sdk_dynamodb::config::Builder| {
+            let dynamo = dynamo.retry_config(RetryConfig::disabled()).build();
+            Table {
+                client: aws_sdk_dynamodb::Client::from_conf(dynamo),
+                name: name.clone(),
+                actions: permissions.table.clone(),
+                partitions: permissions.partitions.clone(),
+            }
         };
         let path = required(PARAMETERS)?;
-        let store = ParameterStore::new(config)?;
+        let home_regions = environment(HOME_REGIONS);
+        let store = ParameterStore::new(config.clone())?;
         let parameters = Parameters::new(store, &path, permissions, environment);
+        let tables = Tables::new(home_regions.as_deref(), &config, table)?;
         // A function reaches what it is for: one that asks who somebody is reaches no relay.
         let hosts = |name: &str| {
             let is_its = permissions.outbound.as_deref() == Some(name);
@@ -87,7 +94,7 @@ impl Environment {
         let relays = Relays::new(hosts(RELAY_HOSTS))?;
         let identity = Identity::new(hosts(IDENTITY_HOSTS))?;
         Ok(Self {
-            table,
+            tables,
             parameters,
             relays,
             identity,
@@ -100,10 +107,10 @@ impl Environment {
     }
 
     /// The ports of an invocation that ends at `deadline`.
-    pub fn host(&self, deadline: Instant) -> LambdaHost<'_> {
+    pub async fn host(&self, deadline: Instant) -> LambdaHost<'_> {
         LambdaHost {
             environment: self,
-            store: DynamoStore::new(&self.table, deadline),
+            store: self.tables.stores(now(), unix_ms(), deadline).await,
         }
     }
 }
@@ -126,7 +133,7 @@ pub(crate) fn unix_ms() -> u64 {
 }
 
 impl<'a> Storage for LambdaHost<'a> {
-    type Store = DynamoStore<'a>;
+    type Store = Stores<'a>;
 
     fn store(&self) -> &Self::Store {
         &self.store

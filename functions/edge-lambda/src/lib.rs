@@ -16,6 +16,7 @@ pub mod permissions;
 mod record;
 mod relays;
 mod run;
+mod tables;
 mod variables;
 
 pub use host::LambdaHost;

@@ -63,6 +63,7 @@ where
     let (started, at_ms) = (now(), unix_ms());
     let deadline = deadline(started, at_ms, &event.context);
     let host = environment.host(deadline.checked_sub(STORE_MARGIN).unwrap_or(deadline));
+    let host = host.await;
     let schedule = event.payload.schedule().map(str::to_owned);
     let (mut method, mut route, mut bytes_in) = (String::new(), "unknown", 0);
     let handling = async {

@@ -5,6 +5,7 @@ use wire::keys::FleetSecret;
 use wire::problem::ProblemKind;
 
 use crate::Refusal;
+use crate::homes::HomeRegions;
 use crate::policy::Policy;
 use crate::ports::{VariableFault, Variables};
 use crate::token::{KeySet, Verifier};
@@ -23,6 +24,9 @@ pub const EDGE_URL: &str = "edge_url";
 
 /// Which machines on AWS may join the fleet by themselves: a JSON object, see the `fleet` function.
 pub const ENROLMENT_AWS: &str = "enrolment_aws";
+
+/// The regions that share the table, when there are several: see [`HomeRegions::from_json`].
+pub const HOME_REGIONS: &str = "home_regions";
 
 /// A policy table in place of the one that is compiled in: see [`Policy`].
 pub const POLICY: &str = "policy";
@@ -99,6 +103,19 @@ pub async fn edge_url<V: Variables>(variables: &V) -> Result<Option<String>, Ref
             "the edge's address, https://HOST",
         )),
     }
+}
+
+/// Reads [`HOME_REGIONS`]; none when it is not set.
+///
+/// # Errors
+/// `misconfigured`, or `store-unavailable` for a moment.
+pub async fn home_regions<V: Variables>(variables: &V) -> Result<Option<HomeRegions>, Refusal> {
+    let Some(text) = optional(variables, HOME_REGIONS).await? else {
+        return Ok(None);
+    };
+    HomeRegions::from_json(&text)
+        .map(Some)
+        .map_err(|bad| Refusal::misconfigured(HOME_REGIONS, &bad.to_string()))
 }
 
 /// Reads [`ENROLMENT_AWS`]; none when it is not set.

@@ -18,6 +18,7 @@ pub mod allowed_hosts;
 pub mod blocks;
 pub mod config;
 pub mod directory;
+pub mod homes;
 pub mod http;
 mod meter;
 pub mod policy;

@@ -7,9 +7,11 @@ mod faults;
 mod fixed;
 pub mod imds;
 mod memory;
+mod replicas;
 pub mod schedule;
 pub mod sts;
 
 pub use faults::FaultyStore;
 pub use fixed::{CountingEntropy, FixedVariables};
 pub use memory::MemoryStore;
+pub use replicas::{Replica, Replicas};

@@ -10,6 +10,7 @@
 
 mod enrolment;
 mod heartbeat;
+mod regions;
 
 use edge::http::{Call, Request, Response, serve};
 use edge::ports::{Clock, Entropy, IdentityLink, Storage, Variables};
@@ -50,6 +51,9 @@ where
         () if is(&DRAIN) => drain(host, store, call).await,
         () if is(&RELAYS) => relays(host, store, call).await,
         () if is(&HOME) => home(host, store, call).await,
+        () if is(&routes::REGIONS) => regions::list(host, store, call).await,
+        () if is(&routes::EVACUATE) => regions::change(host, store, call, true).await,
+        () if is(&routes::END_EVACUATION) => regions::change(host, store, call, false).await,
         () if is(&routes::ENROL) => enrolment::enrol(host, store, call).await,
         () if is(&routes::MAKE_ENROLMENT_TOKEN) => enrolment::make(host, store, call).await,
         () if is(&routes::ENROLMENT_TOKENS) => enrolment::list(host, store, call).await,

@@ -1,5 +1,6 @@
 //! Messages between relays, operators and the fleet function.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use data_encoding::BASE64URL_NOPAD;
@@ -143,6 +144,28 @@ pub struct ShardRecord {
 pub struct ShardList {
     /// Shards, by id.
     pub relays: Vec<ListedShard>,
+}
+
+/// Which home regions are given up: as it is stored, and in replies.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Evacuation {
+    /// One more with each change.
+    pub epoch: u64,
+    /// Names of regions.
+    pub gone: BTreeSet<String>,
+}
+
+/// The home regions of an edge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RegionList {
+    /// The region that replies; none where there is one.
+    pub here: Option<String>,
+    /// Every region; none where there is one.
+    pub regions: Vec<String>,
+    /// Which of them are given up, as this region knows it.
+    pub evacuation: Evacuation,
 }
 
 /// One shard of a list.

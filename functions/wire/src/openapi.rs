@@ -14,7 +14,9 @@ use crate::chat::{
 use crate::enrolment::{
     Enrolment, EnrolmentReply, EnrolmentRequest, TokenList, TokenReply, TokenRequest,
 };
-use crate::fleet::{DrainRequest, Heartbeat, HeartbeatReply, Home, ShardList, ShardRecord};
+use crate::fleet::{
+    DrainRequest, Heartbeat, HeartbeatReply, Home, RegionList, ShardList, ShardRecord,
+};
 use crate::join::{JoinReply, JoinRequest};
 use crate::limits::MAX_BODY_BYTES;
 use crate::problem::{MEDIA_TYPE, Problem, ProblemKind, TYPE_BASE};
@@ -275,6 +277,7 @@ fn success(generator: &mut SchemaGenerator, route: &Route) -> Value {
         name if name == routes::HEARTBEAT.name => generator.subschema_for::<HeartbeatReply>(),
         name if name == routes::DRAIN.name => generator.subschema_for::<ShardRecord>(),
         name if name == routes::RELAYS.name => generator.subschema_for::<ShardList>(),
+        name if is_of_regions(name) => generator.subschema_for::<RegionList>(),
         name if name == routes::HOME.name => generator.subschema_for::<Home>(),
         name if name == routes::ENROL.name => generator.subschema_for::<EnrolmentReply>(),
         name if name == routes::MAKE_ENROLMENT_TOKEN.name => {
@@ -306,6 +309,11 @@ fn success(generator: &mut SchemaGenerator, route: &Route) -> Value {
         success["headers"] = location;
     }
     success
+}
+
+fn is_of_regions(name: &str) -> bool {
+    let routes = [routes::REGIONS, routes::EVACUATE, routes::END_EVACUATION];
+    routes.iter().any(|route| route.name == name)
 }
 
 /// The reply of a chat route that has one.

@@ -6,6 +6,7 @@ use crate::problem::ProblemKind;
 mod chat;
 mod enrolment;
 mod matching;
+mod regions;
 
 pub use chat::{
     AUDIT, BLOCK, BLOCKS, DELETE_MESSAGE, EDIT, ERASE, EXPORT, HISTORY, MARK_READ, MUTE, POST,
@@ -20,6 +21,7 @@ pub use matching::{
     ACCEPT, BACKFILL, CANCEL, END_BACKFILL, EXPLAIN, JOIN_PARTY, LEAVE_PARTY, MATCH_STATE,
     QUEUE_RULES, QUEUE_UP, RATING, RESULT, RULES, SEAT, SPECTATE, TICK, TICKET_STATE,
 };
+pub use regions::{END_EVACUATION, EVACUATE, REGIONS};
 
 /// One method of one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -256,6 +258,9 @@ pub const ROUTES: &[Route] = &[
     REVOKE_ENROLMENT_TOKEN,
     ENROLMENT,
     FORGET_ENROLMENT,
+    REGIONS,
+    EVACUATE,
+    END_EVACUATION,
     POST,
     HISTORY,
     EDIT,

@@ -244,7 +244,23 @@ pub async fn lambda() -> Result<Host> {
 /// # Errors
 /// When it is not installed.
 pub async fn emulator(secrets: &Secrets) -> Result<Moto> {
-    let moto = Moto::start().await?;
+    emulator_in(secrets, &[moto::REGION]).await
+}
+
+/// The same in several regions, between which nothing is replicated.
+///
+/// # Errors
+/// When it is not installed.
+pub async fn emulator_in(secrets: &Secrets, regions: &[&'static str]) -> Result<Moto> {
+    let mut moto = Moto::start().await?;
+    for region in regions {
+        moto.turn_to(region);
+        furnish(&moto, secrets).await?;
+    }
+    Ok(moto)
+}
+
+async fn furnish(moto: &Moto, secrets: &Secrets) -> Result<()> {
     moto.create_table(TABLE).await?;
     for (name, value) in [
         ("fleet_secret", secrets.fleet_base64()),
@@ -253,7 +269,7 @@ pub async fn emulator(secrets: &Secrets) -> Result<Moto> {
         moto.put_secret(&format!("{PARAMETERS}/{name}"), &value)
             .await?;
     }
-    Ok(moto)
+    Ok(())
 }
 
 /// Memory of a function as deployed, MB.

@@ -16,7 +16,7 @@ use crate::programs;
 
 /// Region and credentials for programs that talk to it. It checks neither.
 pub const ENVIRONMENT: [(&str, &str); 3] = [
-    ("AWS_REGION", "us-east-1"),
+    ("AWS_REGION", REGION),
     ("AWS_ACCESS_KEY_ID", "test"),
     ("AWS_SECRET_ACCESS_KEY", "test"),
 ];
@@ -32,7 +32,12 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 pub struct Moto {
     child: Child,
     url: String,
+    /// Where tables and secrets are made.
+    region: &'static str,
 }
+
+/// The region of programs that are told no other.
+pub const REGION: &str = "us-east-1";
 
 impl Moto {
     /// Starts one on a free port.
@@ -64,6 +69,7 @@ impl Moto {
         let mut moto = Self {
             child,
             url: String::new(),
+            region: REGION,
         };
         let url = tokio::time::timeout(READY_LIMIT, url).await;
         moto.url = url
@@ -75,6 +81,11 @@ impl Moto {
     /// Where it listens, for `AWS_ENDPOINT_URL`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Makes what is made from now on in another region.
+    pub fn turn_to(&mut self, region: &'static str) {
+        self.region = region;
     }
 
     /// Kills it as a crash would.
@@ -122,7 +133,7 @@ impl Moto {
             "dynamodb"
         };
         // It finds the service in the signature, and does not check that.
-        let scope = format!("test/20200101/us-east-1/{service}/aws4_request");
+        let scope = format!("test/20200101/{}/{service}/aws4_request", self.region);
         let request = Request::post(&self.url)
             .header("x-amz-target", target)
             .header("content-type", "application/x-amz-json-1.1")

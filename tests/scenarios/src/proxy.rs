@@ -42,6 +42,8 @@ pub struct Seen {
     pub token: Option<String>,
     /// How many keys a batch asks for.
     pub keys: usize,
+    /// The region that is asked, as the signature names it.
+    pub region: String,
 }
 
 type Fates = Box<dyn FnMut(&Seen) -> Fate + Send>;
@@ -116,7 +118,12 @@ impl Proxy {
         let target = target.unwrap_or_default().rsplit('.').next();
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
         let tables = json["RequestItems"].as_object().into_iter().flatten();
+        let signed = head.headers.get("authorization");
+        let signed = signed.and_then(|signed| signed.to_str().ok());
+        let scope = signed.unwrap_or_default().split("Credential=").nth(1);
+        let region = scope.unwrap_or_default().split('/').nth(2);
         let seen = Seen {
+            region: region.unwrap_or_default().to_owned(),
             operation: target.unwrap_or_default().to_owned(),
             token: json["ClientRequestToken"].as_str().map(str::to_owned),
             keys: tables

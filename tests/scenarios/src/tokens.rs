@@ -26,6 +26,7 @@ fn unix_s() -> u64 {
 }
 
 /// Secrets of one service.
+#[derive(Clone)]
 pub struct Secrets {
     /// The fleet secret.
     pub fleet: [u8; 32],

@@ -1,5 +1,6 @@
 //! Expressions: what a write sets, and what must hold.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
@@ -18,6 +19,8 @@ pub(super) const IS_CURRENT: &str = "attribute_not_exists(exp) OR exp > :now";
 /// The item has the version and has not expired.
 pub(super) const HAS_VERSION: &str = "ver = :ver AND (attribute_not_exists(exp) OR exp > :now)";
 const HAS_EXPIRED: &str = "exp <= :now";
+/// Nobody has written it under a higher epoch.
+const IS_OURS: &str = "attribute_not_exists(ep) OR ep <= :ep";
 
 // `ttl` is a reserved word, so it goes by `#ttl`.
 const PUT: &str = "SET val = :val REMOVE num, exp, #ttl ADD ver :one";
@@ -32,8 +35,8 @@ const RESTART_EXPIRING: &str = "SET num = :by, exp = :exp, #ttl = :ttl REMOVE va
 pub(super) struct Change {
     key: Attributes,
     /// None deletes.
-    update: Option<&'static str>,
-    condition: Option<&'static str>,
+    update: Option<Cow<'static, str>>,
+    condition: Option<Cow<'static, str>>,
     values: Attributes,
 }
 
@@ -88,7 +91,7 @@ impl Change {
     ) -> Self {
         let change = Self {
             key: key(of),
-            update: Some(staying),
+            update: Some(staying.into()),
             condition: None,
             values: Attributes::new(),
         }
@@ -96,7 +99,7 @@ impl Change {
         match expires_at_ms {
             None => change,
             Some(at) => Self {
-                update: Some(expiring),
+                update: Some(expiring.into()),
                 ..change
                     .with(":exp", number(at))
                     .with(":ttl", number(at / 1000 + 1))
@@ -111,26 +114,44 @@ impl Change {
 
     fn only_if(self, condition: &'static str, now_ms: u64) -> Self {
         Self {
-            condition: Some(condition),
+            condition: Some(condition.into()),
             ..self.with(":now", number(now_ms))
         }
+    }
+
+    /// Only if the item was not written under a higher epoch, and from then on under this one.
+    pub(super) fn under(mut self, epoch: Option<u64>) -> Self {
+        let Some(epoch) = epoch else { return self };
+        self.condition = Some(match self.condition {
+            None => IS_OURS.into(),
+            Some(condition) => format!("({condition}) AND ({IS_OURS})").into(),
+        });
+        // Before the first evacuation there is nothing to say.
+        if let Some(update) = self.update.as_mut().filter(|_| epoch > 0) {
+            *update = match update.strip_prefix("SET ") {
+                Some(rest) => format!("SET ep = :ep, {rest}").into(),
+                None => format!("SET ep = :ep {update}").into(),
+            };
+        }
+        self.with(":ep", number(epoch))
     }
 
     pub(super) fn key(&self) -> Attributes {
         self.key.clone()
     }
 
-    pub(super) fn update(&self) -> Option<&'static str> {
-        self.update
+    pub(super) fn update(&self) -> Option<&str> {
+        self.update.as_deref()
     }
 
-    pub(super) fn condition(&self) -> Option<&'static str> {
-        self.condition
+    pub(super) fn condition(&self) -> Option<&str> {
+        self.condition.as_deref()
     }
 
     pub(super) fn names(&self) -> Option<HashMap<String, String>> {
         // Every update names it.
         self.update
+            .as_ref()
             .map(|_| HashMap::from([("#ttl".to_owned(), "ttl".to_owned())]))
     }
 
@@ -140,8 +161,8 @@ impl Change {
 
     /// The same as one item of a transaction on `table`.
     pub(super) fn transact_item(&self, table: &str) -> TransactWriteItem {
-        let condition = self.condition.map(str::to_owned);
-        match self.update {
+        let condition = self.condition().map(str::to_owned);
+        match self.update() {
             Some(update) => {
                 let update = Update::builder()
                     .table_name(table)

@@ -57,6 +57,20 @@ impl MemoryStore {
             .collect()
     }
 
+    /// An item by partition and sort key, an expired one too.
+    pub(super) fn item(&self, name: &(String, String)) -> Option<Item> {
+        self.items().get(name).cloned()
+    }
+
+    /// Puts an item in place as it is, or takes it away.
+    pub(super) fn place(&self, name: (String, String), item: Option<Item>) {
+        let mut items = self.items();
+        match item {
+            Some(item) => items.insert(name, item),
+            None => items.remove(&name),
+        };
+    }
+
     fn items(&self) -> MutexGuard<'_, Items> {
         self.items
             .lock()

@@ -1,0 +1,60 @@
+//! The record of which regions are given up. It is the only item that is written in any region and
+//! under a condition: operators evacuate from one region at a time.
+
+use wire::fleet::Evacuation;
+
+use crate::store::{Condition, Key, Put, Store, StoreError};
+
+/// Where the record is.
+pub const KEY: Key<'static> = Key {
+    partition: "evacuation",
+    sort: "regions",
+};
+
+/// Reads the record and its version, 0 when there is none, as the region of `store` has it: others
+/// may be a moment ahead.
+///
+/// # Errors
+/// [`StoreError::Unavailable`], also for a record that cannot be read.
+pub async fn read<S: Store>(store: &S, now_ms: u64) -> Result<(Evacuation, u64), StoreError> {
+    let Some(item) = store.get(now_ms, KEY).await? else {
+        return Ok((Evacuation::default(), 0));
+    };
+    let read = serde_json::from_slice(&item.value);
+    let read = read.map_err(|_| StoreError::Unavailable("the evacuation is unreadable".into()));
+    Ok((read?, item.version))
+}
+
+/// Gives a region up, or takes it back; returns what then is. Done twice it changes nothing.
+///
+/// # Errors
+/// [`StoreError::ConditionFailed`] when somebody else changed it at the same time.
+pub async fn change<S: Store>(
+    store: &S,
+    now_ms: u64,
+    region: &str,
+    is_gone: bool,
+) -> Result<Evacuation, StoreError> {
+    let (mut record, version) = read(store, now_ms).await?;
+    let changes = match is_gone {
+        true => record.gone.insert(region.to_owned()),
+        false => record.gone.remove(region),
+    };
+    if !changes {
+        return Ok(record);
+    }
+    record.epoch += 1;
+    let value = serde_json::to_vec(&record).expect("it is JSON");
+    let condition = match version {
+        0 => Condition::Absent,
+        version => Condition::Version(version),
+    };
+    let put = Put {
+        key: KEY,
+        value: &value,
+        expires_at_ms: None,
+        condition,
+    };
+    store.put(now_ms, put).await?;
+    Ok(record)
+}

@@ -1,0 +1,140 @@
+//! The stores of all regions as one.
+
+use std::collections::BTreeMap;
+
+use wire::fleet::Evacuation;
+
+use super::{Home, HomeRegions};
+use crate::store::{Condition, Delete, Item, Key, Put, Query, Store, StoreError, Write};
+
+/// Sends each operation to the region that it belongs in.
+///
+/// It keeps what [`Store`] promises but for two things: reads of [`Home::WrittenIn`] and
+/// [`Home::Everywhere`] lag behind other regions, and a commit that writes in several regions is one
+/// commit in each, one after the other; it may have no conditions, and whoever hears of a failure
+/// repeats it.
+#[derive(Debug)]
+pub struct HomedStore<'a, S> {
+    regions: &'a HomeRegions,
+    evacuation: Evacuation,
+    stores: BTreeMap<&'a str, S>,
+}
+
+impl<'a, S: Store> HomedStore<'a, S> {
+    /// With a store for each region, made by `store` of a region's name and the epoch under which it
+    /// writes.
+    pub fn new(
+        regions: &'a HomeRegions,
+        evacuation: Evacuation,
+        mut store: impl FnMut(&'a str, u64) -> S,
+    ) -> Self {
+        let stores = regions
+            .names()
+            .map(|name| (name, store(name, evacuation.epoch)));
+        Self {
+            stores: stores.collect(),
+            regions,
+            evacuation,
+        }
+    }
+
+    /// The store of this region.
+    pub fn here(&self) -> &S {
+        &self.stores[self.regions.here()]
+    }
+
+    fn writing(&self, partition: &str) -> (&str, &S) {
+        let region = match self.regions.home(partition, &self.evacuation) {
+            Home::In(region) | Home::WrittenIn(region) => region,
+            Home::Everywhere => self.regions.here(),
+        };
+        (region, &self.stores[region])
+    }
+
+    fn reading(&self, partition: &str) -> (&str, &S) {
+        match self.regions.home(partition, &self.evacuation) {
+            Home::In(_) => self.writing(partition),
+            Home::WrittenIn(_) | Home::Everywhere => (self.regions.here(), self.here()),
+        }
+    }
+}
+
+impl<S: Store> Store for HomedStore<'_, S> {
+    async fn get(&self, now_ms: u64, key: Key<'_>) -> Result<Option<Item>, StoreError> {
+        self.reading(key.partition).1.get(now_ms, key).await
+    }
+
+    async fn get_many(
+        &self,
+        now_ms: u64,
+        keys: &[Key<'_>],
+    ) -> Result<Vec<Option<Item>>, StoreError> {
+        Key::check_all(keys)?;
+        let mut of: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (index, key) in keys.iter().enumerate() {
+            of.entry(self.reading(key.partition).0)
+                .or_default()
+                .push(index);
+        }
+        let mut found = vec![None; keys.len()];
+        for (region, indexes) in of {
+            let wanted: Vec<Key<'_>> = indexes.iter().map(|index| keys[*index]).collect();
+            let items = self.stores[region].get_many(now_ms, &wanted).await?;
+            for (index, item) in indexes.into_iter().zip(items) {
+                found[index] = item;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn query(&self, now_ms: u64, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
+        self.reading(query.partition).1.query(now_ms, query).await
+    }
+
+    async fn put(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
+        self.writing(put.key.partition).1.put(now_ms, put).await
+    }
+
+    async fn delete(&self, now_ms: u64, delete: Delete<'_>) -> Result<(), StoreError> {
+        self.writing(delete.key.partition)
+            .1
+            .delete(now_ms, delete)
+            .await
+    }
+
+    async fn increment(
+        &self,
+        now_ms: u64,
+        key: Key<'_>,
+        by: i64,
+        expires_at_ms: Option<u64>,
+    ) -> Result<i64, StoreError> {
+        let (_, store) = self.writing(key.partition);
+        store.increment(now_ms, key, by, expires_at_ms).await
+    }
+
+    async fn commit(&self, now_ms: u64, writes: &[Write<'_>]) -> Result<(), StoreError> {
+        Write::check_all(writes)?;
+        let mut of: BTreeMap<&str, Vec<Write<'_>>> = BTreeMap::new();
+        for write in writes {
+            of.entry(self.writing(write.key().partition).0)
+                .or_default()
+                .push(*write);
+        }
+        if of.len() > 1 && writes.iter().any(is_conditional) {
+            let why = "a commit under conditions writes in two home regions";
+            return Err(StoreError::Unavailable(why.into()));
+        }
+        for (region, writes) in of {
+            self.stores[region].commit(now_ms, &writes).await?;
+        }
+        Ok(())
+    }
+}
+
+fn is_conditional(write: &Write<'_>) -> bool {
+    match write {
+        Write::Put(put) => put.condition != Condition::Always,
+        Write::Delete(delete) => delete.version.is_some(),
+    }
+}

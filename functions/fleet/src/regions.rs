@@ -1,0 +1,58 @@
+//! Home regions that are given up and taken back.
+
+use edge::homes::{HomeRegions, evacuation};
+use edge::http::{Call, Response};
+use edge::ports::{Clock, Variables};
+use edge::store::Store;
+use edge::{Metered, Refusal, config};
+use wire::fleet::{Evacuation, RegionList};
+use wire::problem::ProblemKind;
+
+use crate::check_operator;
+
+/// `GET /v1/regions`.
+pub(crate) async fn list<H: Clock + Variables, S: Store>(
+    host: &H,
+    store: &Metered<'_, S>,
+    call: &Call<'_>,
+) -> Result<Response, Refusal> {
+    check_operator(host, call).await?;
+    let regions = config::home_regions(host).await?;
+    let (record, _) = evacuation::read(store, host.now_ms()).await?;
+    Ok(told(call, regions.as_ref(), record))
+}
+
+/// `PUT` and `DELETE /v1/regions/{region}/evacuation`.
+pub(crate) async fn change<H: Clock + Variables, S: Store>(
+    host: &H,
+    store: &Metered<'_, S>,
+    call: &Call<'_>,
+    is_gone: bool,
+) -> Result<Response, Refusal> {
+    check_operator(host, call).await?;
+    let refused = |detail: String| Err(Refusal::new(ProblemKind::NameInvalid, detail));
+    let Some(regions) = config::home_regions(host).await? else {
+        return refused("This edge has one region, and nowhere to evacuate it to.".to_owned());
+    };
+    let wanted = &call.parameters[0];
+    let names: Vec<&str> = regions.names().collect();
+    if !names.contains(&wanted.as_str()) {
+        return refused(format!("The regions are {}; name one.", names.join(", ")));
+    }
+    if is_gone && wanted == regions.here() {
+        return refused(format!(
+            "This is {wanted}: ask the edge of a region that stays, which must hear of it first."
+        ));
+    }
+    let record = evacuation::change(store, host.now_ms(), wanted, is_gone).await?;
+    Ok(told(call, Some(&regions), record))
+}
+
+fn told(call: &Call<'_>, regions: Option<&HomeRegions>, evacuation: Evacuation) -> Response {
+    let list = RegionList {
+        here: regions.map(|regions| regions.here().to_owned()),
+        regions: regions.map_or(Vec::new(), |regions| regions.names().map(str::to_owned).collect()),
+        evacuation,
+    };
+    Response::json(call.route.status, &list)
+}

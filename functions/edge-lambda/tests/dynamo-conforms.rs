@@ -31,7 +31,38 @@ async fn the_store_conforms() {
     let rig = Rig::start().await;
     // The emulator takes its time.
     let store = || rig.store_until(Duration::from_secs(600));
-    conformance::check(&[store(), store(), store()]).await;
+    conformance::check(&[store(), store().under(1), store().under(1)]).await;
+}
+
+#[tokio::test]
+async fn what_a_higher_epoch_wrote_no_lower_one_writes_over() {
+    let rig = Rig::start().await;
+    let [lower, higher] = [0, 1].map(|epoch| rig.store().under(epoch));
+    let counter = Key::new("p", "n");
+    assert_eq!(lower.put(1, put("a", None)).await, Ok(1));
+    assert_eq!(higher.put(1, put("a", None)).await, Ok(2));
+    assert_eq!(higher.increment(1, counter, 1, None).await, Ok(1));
+    let refused = Err(StoreError::ConditionFailed);
+    assert_eq!(lower.put(1, put("a", None)).await, refused);
+    let own = Put {
+        condition: Condition::Version(2),
+        ..put("a", None)
+    };
+    assert_eq!(lower.put(1, own).await, refused);
+    let key = Key::new("p", "a");
+    for version in [None, Some(2)] {
+        let delete = Delete { key, version };
+        assert!(lower.delete(1, delete).await.is_err(), "{version:?}");
+    }
+    let both = [Write::Put(put("a", None)), Write::Put(put("b", None))];
+    assert!(lower.commit(1, &both).await.is_err());
+    assert!(lower.increment(1, counter, 1, None).await.is_err());
+    // Nothing of it happened, and what was not written since is everybody's.
+    let item = lower.get(1, key).await.unwrap().unwrap();
+    assert_eq!(item.version, 2);
+    assert_eq!(higher.increment(1, counter, 1, None).await, Ok(2));
+    assert_eq!(lower.put(1, put("b", None)).await, Ok(1));
+    assert_eq!(higher.commit(1, &both).await, Ok(()));
 }
 
 #[tokio::test]

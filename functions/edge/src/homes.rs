@@ -5,9 +5,9 @@
 //! agree on without asking each other, and is written there and nowhere else. What has no home is
 //! written where it comes in, and does without conditions ([`Home::Everywhere`]).
 //!
-//! A region that is lost is evacuated by one record ([`evacuation`]): its homes, and no others, move
-//! to the regions that are left, under a higher epoch. What a store writes under an epoch, no store
-//! of a lower one writes over once it has seen it.
+//! A region that is lost is evacuated by one record ([`evacuation`]): its homes, and no others,
+//! move to the regions that are left, under a higher epoch. What a store writes under an epoch, no
+//! store of a lower one writes over once it has seen it.
 //!
 //! Not moved to another region is what was written in the last moments before the loss and had not
 //! been replicated, about a second; and what a region that was evacuated while it still ran accepts
@@ -66,6 +66,9 @@ enum Rule {
     Fleet,
     /// Likewise; a relay that is known is heard although that home is lost.
     Shards,
+    /// By the voice region: its relays ask an edge that is close to both. Read as it was a moment
+    /// ago, a relay that has just come would be taken for dead and its rooms moved.
+    Relays,
     /// By what follows the first `#`, up to another one.
     Name,
     /// By the room, the pair of players or the place of a channel.
@@ -93,7 +96,7 @@ const RULES: [(&str, Rule); 21] = [
     ("match-pool#", Rule::Name),
     ("match-queue#", Rule::Name),
     ("match-world", Rule::Name),
-    ("region#", Rule::Everywhere),
+    ("region#", Rule::Relays),
     ("regions", Rule::Everywhere),
     ("relay#", Rule::Fleet),
     ("shard#", Rule::Shards),
@@ -150,6 +153,7 @@ impl HomeRegions {
             Rule::Everywhere => Home::Everywhere,
             Rule::Fleet => Home::In(self.region_of(FLEET, evacuation)),
             Rule::Shards => Home::WrittenIn(self.region_of(FLEET, evacuation)),
+            Rule::Relays => Home::In(self.region_of(rest, evacuation)),
             Rule::Name => {
                 let name = rest.split('#').next().unwrap_or(rest);
                 Home::In(self.region_of(name, evacuation))

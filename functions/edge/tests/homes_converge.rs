@@ -3,12 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::collections::BTreeSet;
+
 use edge::directory::{self, Seat};
+use edge::homes::{HomeRegions, HomedStore};
 use edge::store::Store;
 use edge::testing::schedule::{Chance, block_on, interleave};
-use edge::testing::{FaultyStore, MemoryStore};
+use edge::testing::{FaultyStore, MemoryStore, Replicas};
 use edge::{Metered, Refusal};
-use wire::fleet::{Candidate, Heartbeat, Load, RefusedRoom, ShardRecord, ShardState, Transport};
+use wire::fleet::{
+    Candidate, Evacuation, Heartbeat, Load, RefusedRoom, ShardRecord, ShardState, Transport,
+};
 use wire::problem::ProblemKind;
 use wire::{BootId, RegionName, RoomKey, RoomName};
 
@@ -58,7 +63,7 @@ fn join_storm(
     seed: u64,
     faults_per_thousand: u64,
 ) -> Vec<Result<Seat, Refusal>> {
-    let faulty = FaultyStore::new(store, seed, faults_per_thousand);
+    let faulty = FaultyStore::new(store.clone(), seed, faults_per_thousand);
     let (room, region) = (room(), region("eu-1"));
     let tasks = (0..12)
         .map(|_| Box::pin(directory::home_of(&faulty, now, &room, &region)) as _)
@@ -80,6 +85,47 @@ fn concurrent_joiners_agree_on_one_home() {
             assert_eq!(seat.unwrap().home, first, "seed {seed}");
         }
     }
+}
+
+/// On how many shards eight joiners of a room are, half of them in each of two regions that share
+/// the table and have heard of relays of their own alone.
+fn shards_of<S: Store>(seed: u64, stores: [S; 2]) -> usize {
+    for (n, shard) in ["a", "b", "c"].into_iter().enumerate() {
+        let beat = heartbeat(shard, NOW);
+        block_on(directory::record_heartbeat(&stores[n % 2], NOW, &beat)).unwrap();
+    }
+    let stores = stores.map(|store| FaultyStore::new(store, seed, 0));
+    let (room, region) = (room(), region("eu-1"));
+    let join = |n: usize| directory::home_of(&stores[n % 2], NOW, &room, &region);
+    let seats = interleave(seed, (0..8).map(|n| Box::pin(join(n)) as _).collect());
+    let seats = seats.into_iter().map(Result::<Seat, Refusal>::unwrap);
+    let shards = seats.map(|seat| seat.home.shard);
+    shards.collect::<BTreeSet<_>>().len()
+}
+
+#[test]
+fn joiners_in_several_regions_agree_on_one_home() {
+    let lists = ["eu-west-1", "us-east-1"].map(|here| {
+        let regions = r#"{"eu-west-1": ["eu"], "us-east-1": ["us"]}"#;
+        HomeRegions::from_json(&format!(r#"{{"here": "{here}", "regions": {regions}}}"#)).unwrap()
+    });
+    let mut split = 0;
+    for seed in 0..200 {
+        let table = Replicas::new(2, 9);
+        let homed = lists.each_ref().map(|list| {
+            HomedStore::new(list, Evacuation::default(), |name, epoch| {
+                table.replica(usize::from(name == "us-east-1"), epoch)
+            })
+        });
+        assert_eq!(shards_of(seed, homed), 1, "seed {seed}");
+        // Without homes, each region makes its own.
+        let table = Replicas::new(2, 9);
+        split += usize::from(shards_of(seed, [0, 1].map(|region| table.replica(region, 0))) > 1);
+    }
+    assert!(
+        split > 0,
+        "without homes a room would have been on two relays"
+    );
 }
 
 #[test]

@@ -51,7 +51,9 @@ pub(crate) async fn change<H: Clock + Variables, S: Store>(
 fn told(call: &Call<'_>, regions: Option<&HomeRegions>, evacuation: Evacuation) -> Response {
     let list = RegionList {
         here: regions.map(|regions| regions.here().to_owned()),
-        regions: regions.map_or(Vec::new(), |regions| regions.names().map(str::to_owned).collect()),
+        regions: regions.map_or(Vec::new(), |regions| {
+            regions.names().map(str::to_owned).collect()
+        }),
         evacuation,
     };
     Response::json(call.route.status, &list)

@@ -15,8 +15,8 @@ use serde_json::Value;
 use wire::BootId;
 use wire::claims::{Claims, Role};
 use wire::fleet::{
-    Candidate, Heartbeat, HeartbeatReply, Home, Load, RefusedRoom, ShardList, ShardRecord,
-    ShardState, Transport, sign_heartbeat,
+    Candidate, Heartbeat, HeartbeatReply, Home, Load, RefusedRoom, RegionList, ShardList,
+    ShardRecord, ShardState, Transport, sign_heartbeat,
 };
 use wire::keys::FleetSecret;
 
@@ -393,4 +393,40 @@ impl Variables for Rig {
     async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault> {
         self.variables.variable(name).await
     }
+}
+
+#[test]
+fn regions_are_given_up_and_taken_back_by_operators() {
+    let list = |reply: &Response| calls::read::<RegionList>(reply);
+    let mut rig = Rig::new();
+    let path = "/v1/regions/eu-west-1/evacuation";
+    let alone = rig.operator("GET", "/v1/regions", "");
+    assert_eq!((list(&alone).here, list(&alone).regions.len()), (None, 0));
+    let refused = rig.operator("PUT", path, "");
+    assert_eq!(refused.outcome, "name-invalid", "{}", calls::text(&refused));
+    let regions = r#"{"here": "us-east-1", "regions": {"eu-west-1": ["eu"], "us-east-1": []}}"#;
+    rig.variables
+        .0
+        .insert("home_regions".into(), regions.into());
+    for (method, epoch, gone) in [
+        ("PUT", 1, vec!["eu-west-1"]),
+        ("PUT", 1, vec!["eu-west-1"]),
+        ("DELETE", 2, vec![]),
+        ("DELETE", 2, vec![]),
+    ] {
+        let told = list(&rig.operator(method, path, ""));
+        assert_eq!(told.evacuation.epoch, epoch);
+        assert!(told.evacuation.gone.iter().eq(gone), "{told:?}");
+        assert_eq!(list(&rig.operator("GET", "/v1/regions", "")), told);
+    }
+    for (wrong, why) in [
+        ("us-east-1", "a region that stays"),
+        ("eu-west-9", "The regions are eu-west-1, us-east-1"),
+    ] {
+        let reply = rig.operator("PUT", &format!("/v1/regions/{wrong}/evacuation"), "");
+        assert_eq!(reply.outcome, "name-invalid");
+        assert!(calls::text(&reply).contains(why), "{}", calls::text(&reply));
+    }
+    let player = calls::request(token(None), "PUT", path, &Value::Null);
+    assert_eq!(rig.handle(player).outcome, "operator-only");
 }

@@ -17,6 +17,7 @@ use crate::enrolment::{
 use crate::fleet::{
     DrainRequest, Heartbeat, HeartbeatReply, Home, RegionList, ShardList, ShardRecord,
 };
+use crate::ids::AwsRegion;
 use crate::join::{JoinReply, JoinRequest};
 use crate::limits::MAX_BODY_BYTES;
 use crate::problem::{MEDIA_TYPE, Problem, ProblemKind, TYPE_BASE};
@@ -117,6 +118,7 @@ fn parameters(generator: &mut SchemaGenerator, route: &Route) -> Value {
         .map(|name| {
             let schema = match name {
                 "room" => generator.subschema_for::<RoomName>(),
+                "region" => generator.subschema_for::<AwsRegion>(),
                 "shard" => generator.subschema_for::<ShardId>(),
                 "enrolment" => generator.subschema_for::<EnrolmentId>(),
                 "session" => generator.subschema_for::<SessionRef>(),

@@ -23,7 +23,7 @@ use crate::target::Target;
 use crate::tokens::Secrets;
 
 /// Name of the table, and path of the secrets, in the emulator.
-const TABLE: &str = "lifeverse";
+pub const TABLE: &str = "lifeverse";
 const PARAMETERS: &str = "/lifeverse/test";
 /// Where shards of scenarios listen.
 const RELAY_CONTROL_HOSTS: &str = "http://127.0.0.1:*";

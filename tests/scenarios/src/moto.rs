@@ -113,7 +113,8 @@ impl Moto {
             "TableName": name,
             "TimeToLiveSpecification": { "AttributeName": "ttl", "Enabled": true },
         });
-        self.call("DynamoDB_20120810.UpdateTimeToLive", ttl).await
+        self.call("DynamoDB_20120810.UpdateTimeToLive", ttl).await?;
+        Ok(())
     }
 
     /// Puts a secret into Parameter Store, in place of what is there.
@@ -123,10 +124,33 @@ impl Moto {
     pub async fn put_secret(&self, name: &str, value: &str) -> Result<()> {
         let secret =
             json!({ "Name": name, "Value": value, "Type": "SecureString", "Overwrite": true });
-        self.call("AmazonSSM.PutParameter", secret).await
+        self.call("AmazonSSM.PutParameter", secret).await?;
+        Ok(())
     }
 
-    async fn call(&self, target: &str, body: Value) -> Result<()> {
+    /// Brings the items of a table from one region to another, as replication does all the time.
+    ///
+    /// # Errors
+    /// What the emulator says.
+    pub async fn replicate(
+        &mut self,
+        name: &str,
+        from: &'static str,
+        to: &'static str,
+    ) -> Result<()> {
+        self.turn_to(from);
+        let all = self
+            .call("DynamoDB_20120810.Scan", json!({ "TableName": name }))
+            .await?;
+        self.turn_to(to);
+        for item in all["Items"].as_array().into_iter().flatten() {
+            let put = json!({ "TableName": name, "Item": item });
+            self.call("DynamoDB_20120810.PutItem", put).await?;
+        }
+        Ok(())
+    }
+
+    async fn call(&self, target: &str, body: Value) -> Result<Value> {
         let service = if target.starts_with("AmazonSSM") {
             "ssm"
         } else {
@@ -149,7 +173,7 @@ impl Moto {
             "{target}: {} {text}",
             reply.status
         );
-        Ok(())
+        Ok(serde_json::from_slice(&reply.body).unwrap_or(Value::Null))
     }
 }
 

@@ -331,12 +331,15 @@ async fn write_with_index<S: Store>(
             condition: Condition::Always,
         })
     };
+    // The index first: it may be without a record, and a record says that it is there. They may be
+    // written in different regions ([`crate::homes`]), and so not at once.
     let writes = [
-        Write::Put(record_put(&partition, &sort, &value, now_ms, condition)),
         index(Key::new(&index_partition, REGION_SORT), region.as_bytes()),
         index(Key::new(REGIONS, region), b""),
     ];
-    store.commit(now_ms, &writes).await
+    store.commit(now_ms, &writes).await?;
+    let put = record_put(&partition, &sort, &value, now_ms, condition);
+    store.put(now_ms, put).await.map(drop)
 }
 
 fn encode(stored: &StoredShard) -> (String, String, Vec<u8>) {

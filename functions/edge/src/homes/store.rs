@@ -10,9 +10,9 @@ use crate::store::{Condition, Delete, Item, Key, Put, Query, Store, StoreError, 
 /// Sends each operation to the region that it belongs in.
 ///
 /// It keeps what [`Store`] promises but for two things: reads of [`Home::WrittenIn`] and
-/// [`Home::Everywhere`] lag behind other regions, and a commit that writes in several regions is one
-/// commit in each, one after the other; it may have no conditions, and whoever hears of a failure
-/// repeats it.
+/// [`Home::Everywhere`] lag behind other regions, and a commit that writes in several regions is
+/// one commit in each, one after the other; it may have no conditions, and whoever hears of a
+/// failure repeats it.
 #[derive(Debug)]
 pub struct HomedStore<'a, S> {
     regions: &'a HomeRegions,
@@ -21,8 +21,8 @@ pub struct HomedStore<'a, S> {
 }
 
 impl<'a, S: Store> HomedStore<'a, S> {
-    /// With a store for each region, made by `store` of a region's name and the epoch under which it
-    /// writes.
+    /// With a store for each region, made by `store` of a region's name and the epoch under which
+    /// it writes.
     pub fn new(
         regions: &'a HomeRegions,
         evacuation: Evacuation,

@@ -87,7 +87,8 @@ fn names_of_a_place_are_at_home_there_and_what_goes_together_stays_together() {
             .map(|partition| all.home(partition, &none));
         assert!(homes.iter().all(|home| *home == homes[0]), "{name}");
     }
-    assert_eq!(all.home("region#eu", &none), Home::Everywhere);
+    assert_eq!(all.home("regions", &none), Home::Everywhere);
+    assert_eq!(all.home("region#eu", &none), Home::WrittenIn("eu-west-1"));
     assert!(matches!(all.home("shard#eu-1", &none), Home::WrittenIn(_)));
     let fleet = ["relay#a", "enrolment-tokens"].map(|partition| all.home(partition, &none));
     assert_eq!(fleet[0], fleet[1]);
@@ -134,7 +135,10 @@ fn lists_that_are_wrong_say_how() {
 proptest! {
     /// All regions agree, and an evacuation moves the homes of what is gone and no others.
     #[test]
-    fn an_evacuation_moves_what_is_gone(name in "[a-z]{1,3}(\\.[a-z0-9]{1,8})?", lost in 0_usize..3) {
+    fn an_evacuation_moves_what_is_gone(
+        name in "[a-z]{1,3}(\\.[a-z0-9]{1,8})?",
+        lost in 0_usize..3,
+    ) {
         let partition = format!("home#{name}");
         let (before, after) = (Evacuation::default(), gone(1, &[NAMES[lost]]));
         let lists = NAMES.map(regions);
@@ -254,9 +258,9 @@ fn an_evacuation_loses_what_had_not_left_the_region() {
         table.lose(1);
         let at_us = homed(&us, &table, &none);
         let record = block_on(evacuation::change(at_us.here(), NOW, "eu-west-1", true));
-        let evacuation = evacuation.unwrap();
-        assert_eq!((evacuation.epoch, evacuation.gone.len()), (1, 1));
-        let taken = homed(&us, &table, &evacuation);
+        let record = record.unwrap();
+        assert_eq!((record.epoch, record.gone.len()), (1, 1));
+        let taken = homed(&us, &table, &record);
         let all = crate::store::Query::all("chat#room~eu.hall~main", 100);
         let kept = block_on(taken.query(NOW, all)).unwrap();
         let kept: Vec<&str> = kept.iter().map(|item| item.sort.as_str()).collect();
@@ -285,7 +289,7 @@ fn a_region_that_was_given_up_and_still_runs_writes_over_nothing_that_it_has_hea
     table.settle();
     let at_us = homed(&us, &table, &none);
     let record = block_on(evacuation::change(at_us.here(), NOW, "eu-west-1", true)).unwrap();
-    let taken = homed(&us, &table, &evacuation);
+    let taken = homed(&us, &table, &record);
     block_on(taken.put(NOW, put(heard, b"new", Condition::Version(1)))).unwrap();
     table.settle();
     // It has not read the record yet, and the write of the new home has arrived.
@@ -306,7 +310,7 @@ fn a_region_that_was_given_up_and_still_runs_writes_over_nothing_that_it_has_hea
     );
     // Once it has read the record it is no home, and its writes go to the new one.
     let told = block_on(evacuation::read(old.here(), NOW)).unwrap().0;
-    assert_eq!(told, evacuation);
+    assert_eq!(told, record);
     block_on(homed(&eu, &table, &told).put(NOW, put(heard, b"kept", Condition::Always))).unwrap();
     assert_eq!(read(heard), b"kept");
 }

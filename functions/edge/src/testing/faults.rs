@@ -1,4 +1,3 @@
-use std::borrow::Borrow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::MemoryStore;
@@ -8,18 +7,18 @@ use crate::store::{Delete, Item, Key, Put, Query, Store, StoreError, Write};
 /// A store that yields before each call, so that [`super::schedule::interleave`] may switch there,
 /// and fails some by a seed: before they happen or after.
 #[derive(Debug)]
-pub struct FaultyStore<B = MemoryStore> {
+pub struct FaultyStore<S = MemoryStore> {
     /// The store behind.
-    pub inner: B,
+    pub inner: S,
     /// What decides.
     pub chance: Chance,
     /// How many calls of a thousand fail.
     pub faults_per_thousand: AtomicU64,
 }
 
-impl<B: Borrow<MemoryStore>> FaultyStore<B> {
+impl<S> FaultyStore<S> {
     /// A store that fails `faults_per_thousand` of its calls.
-    pub fn new(inner: B, seed: u64, faults_per_thousand: u64) -> Self {
+    pub fn new(inner: S, seed: u64, faults_per_thousand: u64) -> Self {
         Self {
             inner,
             chance: Chance::new(seed),
@@ -45,21 +44,19 @@ impl<B: Borrow<MemoryStore>> FaultyStore<B> {
     }
 }
 
-impl<B: Borrow<MemoryStore>> Store for FaultyStore<B> {
+impl<S: Store> Store for FaultyStore<S> {
     async fn get(&self, now_ms: u64, key: Key<'_>) -> Result<Option<Item>, StoreError> {
-        self.call(async || self.inner.borrow().get(now_ms, key).await)
-            .await
+        self.call(async || self.inner.get(now_ms, key).await).await
     }
     async fn query(&self, now_ms: u64, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
-        self.call(async || self.inner.borrow().query(now_ms, query).await)
+        self.call(async || self.inner.query(now_ms, query).await)
             .await
     }
     async fn put(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
-        self.call(async || self.inner.borrow().put(now_ms, put).await)
-            .await
+        self.call(async || self.inner.put(now_ms, put).await).await
     }
     async fn delete(&self, now_ms: u64, delete: Delete<'_>) -> Result<(), StoreError> {
-        self.call(async || self.inner.borrow().delete(now_ms, delete).await)
+        self.call(async || self.inner.delete(now_ms, delete).await)
             .await
     }
     async fn increment(
@@ -69,16 +66,11 @@ impl<B: Borrow<MemoryStore>> Store for FaultyStore<B> {
         by: i64,
         expires_at_ms: Option<u64>,
     ) -> Result<i64, StoreError> {
-        self.call(async || {
-            self.inner
-                .borrow()
-                .increment(now_ms, key, by, expires_at_ms)
-                .await
-        })
-        .await
+        self.call(async || self.inner.increment(now_ms, key, by, expires_at_ms).await)
+            .await
     }
     async fn commit(&self, now_ms: u64, writes: &[Write<'_>]) -> Result<(), StoreError> {
-        self.call(async || self.inner.borrow().commit(now_ms, writes).await)
+        self.call(async || self.inner.commit(now_ms, writes).await)
             .await
     }
 }

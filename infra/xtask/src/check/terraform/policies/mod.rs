@@ -291,5 +291,4 @@ fn callers(plan: &Plan<'_>) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[path = "policies_tests.rs"]
 mod tests;

@@ -56,8 +56,8 @@ fn sources(folder: &Path) -> String {
     entries.map(|entry| text(entry.unwrap().path())).collect()
 }
 
-/// That nothing else is touched is shown by the tests of the functions (`MemoryStore::of`) and by the
-/// scenarios on Lambda.
+/// That nothing else is touched is shown by the tests of the functions (`MemoryStore::of`) and by
+/// the scenarios on Lambda.
 #[test]
 fn no_partition_is_listed_that_the_code_does_not_name() {
     let functions = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -198,9 +198,9 @@ pub trait Store {
     async fn commit(&self, now_ms: u64, writes: &[Write<'_>]) -> Result<(), StoreError>;
 }
 
-/// Whether `partition` is among those that `functions/permissions.json` lists for a function: by its
-/// whole name, or by its beginning, after which the list has a `*`. IAM judges `dynamodb:LeadingKeys`
-/// by the same list.
+/// Whether `partition` is among those that `functions/permissions.json` lists for a function: by
+/// its whole name, or by its beginning, after which the list has a `*`. IAM judges
+/// `dynamodb:LeadingKeys` by the same list.
 pub fn is_listed(listed: &[String], partition: &str) -> bool {
     listed.iter().any(|entry| match entry.strip_suffix('*') {
         Some(beginning) => partition.starts_with(beginning),

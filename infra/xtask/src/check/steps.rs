@@ -254,7 +254,7 @@ fn aiortc(workspace: &Workspace, count: &mut Count) -> Result<()> {
 
 /// Components and every Rust target, in one set of features: a second build of a part of the
 /// workspace would compile its dependencies again with others.
-fn build_all(workspace: &Workspace) -> Result<()> {
+pub(super) fn build_all(workspace: &Workspace) -> Result<()> {
     components::build(workspace)?;
     install::cmake(workspace)?;
     process::run(&mut workspace.cargo(&["build", "--workspace", "--all-targets"]))

@@ -13,8 +13,8 @@ use serde::Deserialize;
 pub struct Permissions {
     /// Actions on the table.
     pub table: Vec<TableAction>,
-    /// Partitions of the table: whole names, or beginnings followed by `*`
-    /// ([`edge::store::is_listed`]).
+    /// Partitions of the table: whole names, or beginnings followed by `*` (see
+    /// [`edge::store::is_listed`]).
     pub partitions: Vec<String>,
     /// Variables that come from Parameter Store.
     pub secrets: Vec<String>,

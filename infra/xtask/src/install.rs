@@ -115,6 +115,14 @@ pub(crate) fn package_tools() -> Result<()> {
     Ok(())
 }
 
+/// What reads shell scripts as a strict colleague.
+pub(crate) fn shellcheck() -> Result<()> {
+    if find_program(&["shellcheck"]).is_some() {
+        return Ok(());
+    }
+    apt(&["shellcheck"], "scripts of machines are checked by it")
+}
+
 /// cargo-fuzz, which drives libFuzzer.
 pub(crate) fn cargo_fuzz() -> Result<()> {
     if find_program(&["cargo-fuzz"]).is_some() {

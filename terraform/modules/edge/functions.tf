@@ -40,7 +40,7 @@ resource "aws_iam_role_policy" "function" {
           Sid      = "Table"
           Effect   = "Allow"
           Action   = [for action in each.value.table : "dynamodb:${action}"]
-          Resource = [local.table_arn]
+          Resource = local.table_arns
           # Every partition that a request touches is one of these. "For all values" holds for no
           # value at all too, so that there are some is asked for besides.
           Condition = {

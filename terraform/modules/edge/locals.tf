@@ -29,7 +29,12 @@ locals {
   region    = data.aws_region.current.id
 
   # Made of names and not taken from the resources, so that a plan shows the whole policies.
-  table_arn = "arn:${local.partition}:dynamodb:${local.region}:${local.account}:table/${var.table_name}"
+  # In every region that the table has a home in: a request is answered wherever it comes in.
+  table_arns = [
+    for region in setunion([local.region], keys(var.home_regions)) :
+    "arn:${local.partition}:dynamodb:${region}:${local.account}:table/${var.table_name}"
+  ]
+  home_regions = length(var.home_regions) == 0 ? null : jsonencode({ here = local.region, regions = var.home_regions })
   parameter_arns = {
     for function, needs in local.permissions : function => [
       for secret in needs.secrets :
@@ -52,17 +57,20 @@ locals {
     policy              = var.settings.policy
     relay_control_hosts = length(var.settings.relay_control_hosts) == 0 ? null : join(",", var.settings.relay_control_hosts)
     edge_url            = local.edge_url
+    home_regions        = local.home_regions
     enrolment_aws = var.settings.enrolment_aws == null ? null : jsonencode({
       sts   = local.sts
       allow = var.settings.enrolment_aws.allow
     })
     sts_hosts = length(local.sts) == 0 ? null : join(",", values(local.sts))
   }
-  known_settings = ["region", "token_audience", "policy", "relay_control_hosts", "edge_url", "enrolment_aws", "sts_hosts"]
+  known_settings = ["region", "token_audience", "policy", "relay_control_hosts", "edge_url", "home_regions", "enrolment_aws", "sts_hosts"]
 
   environments = {
     for function, needs in local.permissions : function => merge(
       { LIFEVERSE_TABLE = var.table_name, LIFEVERSE_PARAMETERS = var.parameters_path },
+      # For the adapter of every function, whatever the function itself asks for.
+      local.home_regions == null ? {} : { LIFEVERSE_HOME_REGIONS = local.home_regions },
       {
         for setting in needs.settings : "LIFEVERSE_${upper(setting)}" => local.settings[setting]
         # The address is known after the first apply only, and there always is one.

@@ -104,6 +104,22 @@ variable "settings" {
   }
 }
 
+variable "home_regions" {
+  description = "Regions of AWS that share the table, and the voice regions that each is closest to; none for a table in one region. Every region has the same: by it all agree where an item is written."
+  type        = map(set(string))
+  default     = {}
+
+  validation {
+    condition     = length(var.home_regions) != 1 && alltrue([for region in keys(var.home_regions) : can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", region))])
+    error_message = "home_regions names several regions of AWS, such as eu-west-1, or none."
+  }
+
+  validation {
+    condition     = length(flatten([for places in values(var.home_regions) : tolist(places)])) == length(setunion(concat([[]], values(var.home_regions))...))
+    error_message = "A voice region is closest to one region: home_regions names it twice."
+  }
+}
+
 variable "throttling" {
   description = "Requests a second for all routes together, and how many at once. API Gateway takes a missing one for 0 and refuses every request, so both are required."
   type = object({

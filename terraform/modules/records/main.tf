@@ -206,6 +206,8 @@ resource "aws_bcmdataexports_export" "bill" {
   provider = aws.billing
   count    = var.billing_export ? 1 : 0
 
+  tags = local.tags
+
   export {
     name = "${var.name}-focus"
 

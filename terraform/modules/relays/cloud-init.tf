@@ -51,8 +51,9 @@ locals {
   # JSON is YAML, and needs no care about indents.
   user_data = {
     for colour, machine in local.machine : colour => join("", ["#cloud-config\n", jsonencode({
-      # No user, no password, no key: people come by Session Manager.
-      users        = []
+      # No password and no key: people come by Session Manager. A list without `default` makes no
+      # user of the image's, and may not be empty; this one is there and opens nothing.
+      users        = [{ name = "nobody", lock_passwd = true }]
       disable_root = true
       ssh_pwauth   = false
       packages     = concat(["chrony", "curl", "openssl"], var.remote_write == null ? [] : ["prometheus"])

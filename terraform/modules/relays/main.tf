@@ -181,6 +181,9 @@ resource "aws_autoscaling_group" "this" {
   # A machine takes minutes and its edge may not be there yet: an apply does not wait for it.
   wait_for_capacity_timeout = "0"
   force_delete              = var.disposable
+  # Nothing tells them unless it is asked; they cost nothing, and an alarm waits for them.
+  enabled_metrics     = ["GroupDesiredCapacity", "GroupInServiceInstances", "GroupTerminatingInstances"]
+  metrics_granularity = "1Minute"
 
   mixed_instances_policy {
     instances_distribution {

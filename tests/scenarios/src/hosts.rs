@@ -183,15 +183,49 @@ fn spin_variables(secrets: &Secrets) -> [(&'static str, String); 3] {
     ]
 }
 
+/// A table that is there already, such as one that Terraform made, and the emulator that has it.
+#[derive(Debug)]
+pub struct Deployed {
+    /// Where AWS is.
+    pub url: String,
+    /// Name of the table.
+    pub table: String,
+}
+
+impl Deployed {
+    /// What the variables `SCENARIOS_AWS_URL` and `SCENARIOS_TABLE` name, if both are set.
+    pub fn of_environment() -> Option<Self> {
+        let read = |name| std::env::var(name).ok();
+        let (url, table) = (read("SCENARIOS_AWS_URL")?, read("SCENARIOS_TABLE")?);
+        Some(Self { url, table })
+    }
+}
+
 /// Starts the functions as they run on Lambda, behind `cargo lambda watch`, with the emulator of
 /// AWS. They are started here and not by cargo-lambda, which would build them once more.
 ///
 /// # Errors
 /// When a function or a tool is missing.
 pub async fn lambda() -> Result<Host> {
-    let (secrets, state) = (Secrets::generate(), TempDir::new()?);
-    let sts = Sts::start().await?;
+    let secrets = Secrets::generate();
     let moto = emulator(&secrets).await?;
+    lambda_with(secrets, moto, TABLE).await
+}
+
+/// As [`lambda`], with a table that somebody else made.
+///
+/// # Errors
+/// As those of [`lambda`].
+pub async fn lambda_on(deployed: &Deployed) -> Result<Host> {
+    let secrets = Secrets::generate();
+    let moto = Moto::at(deployed.url.clone());
+    put_secrets(&moto, &secrets).await?;
+    lambda_with(secrets, moto, &deployed.table).await
+}
+
+async fn lambda_with(secrets: Secrets, moto: Moto, table: &str) -> Result<Host> {
+    let state = TempDir::new()?;
+    let sts = Sts::start().await?;
     let port = free_port()?;
     let watch = Command::new(programs::of_python("cargo-lambda")?)
         .args([
@@ -225,6 +259,8 @@ pub async fn lambda() -> Result<Host> {
         let name = format!("{function}-lambda");
         let mut environment = environment(moto.url(), &name, &target.base);
         environment.extend(settings.clone());
+        // Of two values the last one counts.
+        environment.push(("LIFEVERSE_TABLE", table.to_owned()));
         let program = programs::of_workspace(&name)?;
         instances.push(Instance::start(&program, &environment, None)?);
     }
@@ -262,6 +298,11 @@ pub async fn emulator_in(secrets: &Secrets, regions: &[&'static str]) -> Result<
 
 async fn furnish(moto: &Moto, secrets: &Secrets) -> Result<()> {
     moto.create_table(TABLE).await?;
+    put_secrets(&moto, secrets).await?;
+    Ok(moto)
+}
+
+async fn put_secrets(moto: &Moto, secrets: &Secrets) -> Result<()> {
     for (name, value) in [
         ("fleet_secret", secrets.fleet_base64()),
         ("token_keys", secrets.key_set()),

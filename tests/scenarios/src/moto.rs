@@ -27,10 +27,10 @@ const PROGRAM: &str = include_str!("../moto_in_turn.py");
 /// Python has much to read before it listens.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
-/// A running emulator with an empty state; it ends when this is dropped.
+/// A running emulator with an empty state, which ends when this is dropped; or somebody else's.
 #[derive(Debug)]
 pub struct Moto {
-    child: Child,
+    child: Option<Child>,
     url: String,
     /// Where tables and secrets are made.
     region: &'static str,
@@ -67,7 +67,7 @@ impl Moto {
             }
         });
         let mut moto = Self {
-            child,
+            child: Some(child),
             url: String::new(),
             region: REGION,
         };
@@ -76,6 +76,11 @@ impl Moto {
             .context("the emulator did not listen in time")?
             .context("the emulator ended")?;
         Ok(moto)
+    }
+
+    /// One that somebody else has started, and will end.
+    pub fn at(url: String) -> Self {
+        Self { child: None, url }
     }
 
     /// Where it listens, for `AWS_ENDPOINT_URL`.
@@ -90,9 +95,11 @@ impl Moto {
 
     /// Kills it as a crash would.
     pub fn kill(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 
     /// Makes the table that functions use, as Terraform does in the cloud.

@@ -280,7 +280,7 @@ fn aiortc(workspace: &Workspace, count: &mut Count) -> Result<()> {
 /// workspace would compile its dependencies again with others.
 ///
 /// Once in a run: all of its steps test the same build, and none waits for the locks of another.
-fn build_all(workspace: &Workspace) -> Result<()> {
+pub(super) fn build_all(workspace: &Workspace) -> Result<()> {
     if is_built() {
         return Ok(());
     }

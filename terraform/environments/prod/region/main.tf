@@ -24,6 +24,7 @@ module "edge" {
   name            = local.name
   table_name      = local.service
   parameters_path = "/lifeverse/prod"
+  home_regions    = length(local.regions) < 2 ? {} : { for region, what in local.regions : region => [what.voice_region] }
   packages        = { for name in local.functions : name => "${var.packages}/${name}-lambda/bootstrap.zip" }
 
   settings = {

@@ -11,7 +11,10 @@ here=$(dirname "$0")
 etc=${ETC:-/etc/lifeverse-voice}
 
 # No address is guessed: without a public one this machine carries nobody.
-public=$(metadata public-ipv4) || { echo "install: this machine has no public IPv4 address" >&2; exit 1; }
+public=$(metadata public-ipv4) || {
+    echo "install: this machine has no public IPv4 address" >&2
+    exit 1
+}
 private=$(metadata local-ipv4)
 six=$(metadata ipv6) || six=
 
@@ -35,19 +38,24 @@ fi
 arguments="$arguments --control $private:7411 --control-url http://$public:7411"
 printf 'RELAY_ARGS="%s"\n' "$arguments" > "$etc/relay.env"
 
-if [ -n "$REMOTE_WRITE_URL" ]; then
-    prometheus=${PROMETHEUS:-/etc/prometheus/prometheus.yml}
-    {
-        printf 'global: { scrape_interval: 15s, external_labels: { region: %s, colour: %s, relay: %s } }\n' \
-            "$VOICE_REGION" "$COLOUR" "$(metadata instance-id)"
-        # The relay's own figures; those of single shards are what they are for.
-        printf 'scrape_configs: [{ job_name: relay, static_configs: [{ targets: ["127.0.0.1:7412"] }] }]\n'
-        printf 'remote_write: [{ url: "%s"%s }]\n' "$REMOTE_WRITE_URL" \
-            "${REMOTE_WRITE_SIGNED:+, sigv4: { region: $REGION \}}"
-    } > "$prometheus"
-    systemctl restart prometheus
-fi
-
 dpkg --install "$release/$package"
 rm -r "$release"
 systemctl enable --now lifeverse-relay.service lifeverse-drain.service lifeverse-records.timer
+
+if [ -n "$REMOTE_WRITE_URL" ]; then
+    prometheus=${PROMETHEUS:-/etc/prometheus/prometheus.yml}
+    mkdir -p "$(dirname "$prometheus")"
+    {
+        echo 'global:'
+        echo '  scrape_interval: 15s'
+        printf '  external_labels: { region: %s, colour: %s, relay: %s }\n' \
+            "$VOICE_REGION" "$COLOUR" "$(metadata instance-id)"
+        echo 'scrape_configs:'
+        echo '  - job_name: relay'
+        echo '    static_configs: [{ targets: ["127.0.0.1:7412"] }]'
+        printf 'remote_write: [{ url: "%s"%s }]\n' "$REMOTE_WRITE_URL" \
+            "${REMOTE_WRITE_SIGNED:+, sigv4: { region: $REGION \}}"
+    } > "$prometheus"
+    # Without an agent the relay still carries voice.
+    systemctl restart prometheus || echo "install: this machine sends no metrics" >&2
+fi

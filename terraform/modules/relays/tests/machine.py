@@ -29,7 +29,7 @@ def digest(key, text):
 
 
 def is_signed(request, body, service):
-    """Whether AWS would take it: Signature Version 4, with the session's token among what is signed."""
+    """Whether AWS would take it: Signature Version 4, the session's token among what is signed."""
     fields = dict(
         part.strip().split("=", 1)
         for part in request.headers["authorization"].removeprefix("AWS4-HMAC-SHA256 ").split(",")
@@ -225,6 +225,7 @@ def it_installs_what_is_signed(scripts):
     called = machine.called()
     assert any(line.startswith("dpkg --install") and PACKAGE in line for line in called), called
     assert called[-1].startswith("systemctl enable --now lifeverse-relay.service"), called
+    assert not (machine.root / "prometheus.yml").exists()
     assert machine.aws.unsigned == 0
 
 
@@ -262,6 +263,14 @@ def it_has_no_more_shards_than_open_ports_and_does_without_ipv6(scripts):
     metrics = (machine.root / "prometheus.yml").read_text()
     assert 'remote_write: [{ url: "https://m.example.com/write" }]' in metrics, metrics
     assert "relay: i-0123456789abcdef0" in metrics, metrics
+
+
+def it_carries_voice_though_nobody_asks_for_its_metrics(scripts):
+    machine = Machine(scripts, REMOTE_WRITE_URL="https://m.example.com/write")
+    machine.program("systemctl", '[ "$1" != restart ]')
+    status, said = machine.run("install.sh")
+    assert status == 0 and "sends no metrics" in said, said
+    assert any("lifeverse-relay.service" in line for line in machine.called())
 
 
 def it_signs_what_it_sends_to_amazon(scripts):

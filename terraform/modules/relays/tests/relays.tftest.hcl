@@ -66,6 +66,10 @@ run "the_example_of_the_readme" {
     error_message = "no machine with people on it is ended for tidiness"
   }
   assert {
+    condition     = alltrue([for group in aws_autoscaling_group.this : contains(group.enabled_metrics, "GroupTerminatingInstances")])
+    error_message = "the alarm on machines that never end has its metric"
+  }
+  assert {
     condition     = length(aws_launch_template.this["blue"].credit_specification) == 0
     error_message = "c7g has no credit"
   }

@@ -1,5 +1,6 @@
 //! Runs every scenario against every host and prints a table, a column per host: a step of
 //! `cargo xtask test`. A word after the program's name runs the scenarios that have it in theirs.
+//! With `SCENARIOS_AWS_URL` and `SCENARIOS_TABLE` they run on Lambda alone, against that table.
 
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
@@ -7,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use scenarios::hosts::{self, Host};
+use scenarios::hosts::{self, Deployed, Host};
 use scenarios::suite::{SCENARIOS, Scenario};
 
 /// A scenario is a few requests.
@@ -20,11 +21,7 @@ async fn main() -> Result<ExitCode> {
         .iter()
         .filter(|scenario| scenario.name.contains(&wanted))
         .collect();
-    let mut running = vec![hosts::edge_host().await?, hosts::lambda().await?];
-    match hosts::spin().await? {
-        Some(host) => running.push(host),
-        None => println!("spin is not installed: left out"),
-    }
+    let running = hosts().await?;
     let width = chosen.iter().map(|scenario| scenario.name.len()).max();
     let width = width.unwrap_or(0);
     let heads: String = running
@@ -54,6 +51,18 @@ async fn main() -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+async fn hosts() -> Result<Vec<Host>> {
+    if let Some(deployed) = Deployed::of_environment() {
+        return Ok(vec![hosts::lambda_on(&deployed).await?]);
+    }
+    let mut running = vec![hosts::edge_host().await?, hosts::lambda().await?];
+    match hosts::spin().await? {
+        Some(host) => running.push(host),
+        None => println!("spin is not installed: left out"),
+    }
+    Ok(running)
 }
 
 async fn run(scenario: &Scenario, host: &Host) -> Result<()> {

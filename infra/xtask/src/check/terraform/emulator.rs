@@ -1,25 +1,42 @@
 //! The emulator of AWS that a plan is applied on; it ends when this is dropped.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::install;
 use crate::workspace::Workspace;
+use crate::{install, process};
 
 /// Python has much to read before it listens.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 /// The bucket of the state.
 pub(super) const BUCKET: &str = "lifeverse-state";
+/// Region and account of the emulator, which checks neither.
+pub(super) const REGION: &str = "us-east-1";
+pub(super) const ACCOUNT: &str = "123456789012";
+/// Lines of it that are kept.
+const SAID_LINES: usize = 60;
+/// Begins each program that asks it for something.
+const CLIENT: &str = "import boto3, json, sys
+def client(name):
+    return boto3.client(name, endpoint_url=sys.argv[1], region_name='us-east-1',
+        aws_access_key_id='test', aws_secret_access_key='test')
+";
+/// A role that dev makes.
+const TAKEN: &str = "lifeverse-dev-signalling";
 
 pub(super) struct Emulator {
     child: Child,
     pub(super) url: String,
+    python: PathBuf,
+    /// What it said last: where a request was beyond it, why.
+    said: Arc<Mutex<VecDeque<String>>>,
 }
 
 impl Emulator {
@@ -48,36 +65,99 @@ impl Emulator {
             .context("the emulator does not start")?;
         let stderr = child.stderr.take().expect("standard error is piped");
         let (sender, url) = mpsc::channel();
+        let said = Arc::new(Mutex::new(VecDeque::new()));
+        let kept = Arc::clone(&said);
         // Read to the end: a full pipe would stop it.
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 if let Some((_, url)) = line.split_once("Running on ") {
                     let _ = sender.send(url.trim().to_owned());
                 }
+                let mut kept = kept.lock().expect("nobody panics with it");
+                kept.truncate(SAID_LINES - 1);
+                kept.push_front(line);
             }
         });
         let mut emulator = Self {
             child,
             url: String::new(),
+            python: tools.join("python"),
+            said,
         };
         let url = url.recv_timeout(READY_LIMIT);
         emulator.url = url.context("the emulator did not listen within a minute")?;
-        emulator.make_bucket(&tools)?;
+        emulator.ask(&format!("client('s3').create_bucket(Bucket='{BUCKET}')"))?;
         Ok(emulator)
     }
 
-    fn make_bucket(&self, tools: &Path) -> Result<()> {
-        let program = "import boto3, sys
-s3 = boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1',
-    aws_access_key_id='test', aws_secret_access_key='test')
-s3.create_bucket(Bucket=sys.argv[2])";
-        let made = Command::new(tools.join("python"))
-            .args(["-c", program, &self.url, BUCKET])
-            .status();
-        if !made.context("python does not start")?.success() {
-            bail!("the emulator makes no bucket for the state");
+    /// Runs a few lines of Python, which have `client`; what they print.
+    fn ask(&self, lines: &str) -> Result<String> {
+        let mut command = Command::new(&self.python);
+        let program = format!("{CLIENT}{lines}");
+        let (said, ok) = process::said(command.args(["-c", &program, &self.url]))?;
+        if !ok {
+            let kept = self.said.lock().expect("nobody panics with it");
+            let kept: Vec<&str> = kept.iter().rev().map(String::as_str).collect();
+            bail!(
+                "the emulator does not do it:\n{lines}\n{said}\n{}",
+                kept.join("\n")
+            );
         }
-        Ok(())
+        Ok(said.trim().to_owned())
+    }
+
+    /// An image that machines can be started with.
+    pub(super) fn image(&self) -> Result<String> {
+        self.ask("print(client('ec2').describe_images()['Images'][0]['ImageId'])")
+    }
+
+    /// What a deployment does: more machines, and a part of the traffic for another version.
+    pub(super) fn move_what_deployments_move(&self) -> Result<()> {
+        let lines = "client('autoscaling').set_desired_capacity(
+    AutoScalingGroupName='lifeverse-dev-blue', DesiredCapacity=2)
+client('lambda').publish_version(FunctionName='lifeverse-dev-chat')
+client('lambda').update_alias(FunctionName='lifeverse-dev-chat', Name='live',
+    FunctionVersion='1', RoutingConfig={'AdditionalVersionWeights': {'2': 0.1}})";
+        self.ask(lines).map(drop)
+    }
+
+    /// Ends the machines, which it leaves running when their group is destroyed, and with them the
+    /// network.
+    pub(super) fn end_machines(&self) -> Result<()> {
+        let lines = "ec2 = client('ec2')
+found = ec2.describe_instances()['Reservations']
+ids = [one['InstanceId'] for some in found for one in some['Instances']]
+assert len(ids) == 2, ids
+ec2.terminate_instances(InstanceIds=ids)";
+        self.ask(lines).map(drop)
+    }
+
+    /// Holds the lock of dev's state as somebody else's run would; the id of it.
+    pub(super) fn hold_lock(&self) -> Result<String> {
+        let id = "6b1f5bd5-1f8b-4a3e-9a3c-3f1f2c8f0b11";
+        let lines = format!(
+            "lock = {{'ID': '{id}', 'Operation': 'OperationTypeApply', 'Info': '',
+    'Who': 'somebody@else', 'Version': '1.11.4', 'Created': '2026-11-30T00:00:00Z',
+    'Path': '{BUCKET}/lifeverse/dev.tfstate'}}
+client('s3').put_object(Bucket='{BUCKET}', Key='lifeverse/dev.tfstate.tflock',
+    Body=json.dumps(lock))"
+        );
+        self.ask(&lines)?;
+        Ok(id.to_owned())
+    }
+
+    /// Makes something that dev would make.
+    pub(super) fn take_a_name(&self) -> Result<()> {
+        let lines = format!(
+            "client('iam').create_role(RoleName='{TAKEN}', AssumeRolePolicyDocument='{{}}')"
+        );
+        self.ask(&lines).map(drop)
+    }
+
+    /// Takes it away again.
+    pub(super) fn free_the_name(&self) -> Result<()> {
+        let lines = format!("client('iam').delete_role(RoleName='{TAKEN}')");
+        self.ask(&lines).map(drop)
     }
 }
 

@@ -1,8 +1,10 @@
 //! The step `terraform`: modules are tested with mocks, and dev is applied on the emulator.
 
 mod emulator;
+mod machine;
 mod policies;
 mod provider;
+mod roots;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,21 +17,55 @@ use serde_json::Value;
 use super::count::Count;
 use crate::workspace::Workspace;
 use crate::{install, process};
-use emulator::{BUCKET, Emulator};
-use policies::{Plan, RULES};
+use emulator::Emulator;
+use provider::StandIn;
 
 /// Files outside terraform/ that modules read.
-const READ_BY_MODULES: [&str; 2] = ["functions/permissions.json", "functions/wire/openapi.json"];
+const READ_BY_MODULES: [&str; 3] = [
+    "functions/permissions.json",
+    "functions/wire/openapi.json",
+    "infra/deploy/verify.sh",
+];
 /// The version of checkov and what it needs.
 const CHECKOV: &str = "terraform/requirements.txt";
+/// The regions of production, and the workflow that plans them each night.
+const REGIONS: &str = "terraform/environments/prod/regions.json";
+const DRIFT: &str = ".github/workflows/drift.yml";
 /// Addresses that the emulator never settles.
 const ARTEFACTS: &str = "terraform/artefacts.txt";
-/// Region and account of the emulator, which checks neither.
-const REGION: &str = "us-east-1";
-const ACCOUNT: &str = "123456789012";
+
+/// What one part of the step found; parts go on beside each other.
+#[derive(Default)]
+struct Report {
+    count: Count,
+}
+
+impl Report {
+    fn say(&self, line: &str) {
+        println!("{line}");
+    }
+
+    /// Of a program that ran tests: what it said, and how many there were.
+    fn ran(&mut self, said: &str, count: Count) {
+        println!("{}", said.trim());
+        self.count.add(count);
+    }
+}
 
 pub(super) fn run(workspace: &Workspace, count: &mut Count) -> Result<()> {
-    note(count, "each route has a function", untold(workspace)?);
+    let mut report = Report::default();
+    let ran = all(workspace, &mut report);
+    count.add(report.count);
+    ran
+}
+
+fn all(workspace: &Workspace, report: &mut Report) -> Result<()> {
+    note(report, "each route has a function", untold(workspace)?);
+    note(
+        report,
+        "the nightly plan knows every region",
+        unwatched(workspace)?,
+    );
     let Some(program) = install::find_program(&["terraform"]) else {
         println!("left out: everything else, since terraform is not installed (1.11 or newer)");
         return Ok(());
@@ -40,37 +76,88 @@ pub(super) fn run(workspace: &Workspace, count: &mut Count) -> Result<()> {
         fmt.args(["fmt", "-check", "-recursive", "-diff"])
             .arg(&folder),
     )?;
+    let scratch = copy(workspace)?;
+    let stand_in = Terraform::of_schema(program.clone(), StandIn::start(workspace)?);
     let Some(plugins) = provider::find() else {
         println!(
-            "left out: everything else, since the provider hashicorp/aws 5.100.0 is in no plugin \
-             folder here; TF_PLUGIN_DIR may name one"
+            "left out: plans, the emulator and what they show, since the provider hashicorp/aws \
+             5.100.0 is in no plugin folder here (TF_PLUGIN_DIR may name one). Modules are tested \
+             by its schema alone: values that the provider refuses are not noticed"
         );
-        return Ok(());
+        modules(&stand_in, &scratch.join("terraform/modules"), report)?;
+        return checkov(workspace, &scratch, report);
     };
-    let scratch = copy(workspace)?;
-    let terraform = Terraform { program, plugins };
-    for module in folders(&scratch.join("terraform/modules"))? {
-        terraform.test(&module, count)?;
-    }
-    checkov(workspace, &scratch, count)?;
+    super::steps::build_all(workspace)?;
+    packages(workspace, &scratch)?;
+    let terraform = Terraform::of_plugins(program, plugins);
+    // Elsewhere it is all there is, so it is tried here too.
+    let tried = scratch.join("stand-in");
+    copy_folder(
+        &scratch.join("terraform/modules/network"),
+        &tried.join("network"),
+    )?;
+    modules(&stand_in, &tried, report)?;
+    drop(stand_in);
     let emulator = Emulator::start(workspace, &scratch)?;
-    apply_dev(workspace, &terraform, &scratch, &emulator, count)
+    side_by_side(workspace, &terraform, &scratch, &emulator, report)
+}
+
+/// What takes longest. Much of it is waiting: for the emulator, and for providers that start.
+fn side_by_side(
+    workspace: &Workspace,
+    terraform: &Terraform,
+    scratch: &Path,
+    emulator: &Emulator,
+    report: &mut Report,
+) -> Result<()> {
+    let parts: [Box<dyn FnOnce(&mut Report) -> Result<()> + Send + '_>; 3] = [
+        Box::new(|report| roots::dev(workspace, terraform, scratch, emulator, report)),
+        Box::new(|report| modules(terraform, &scratch.join("terraform/modules"), report)),
+        Box::new(|report| {
+            roots::prod(workspace, terraform, scratch, &emulator.url, report)?;
+            checkov(workspace, scratch, report)
+        }),
+    ];
+    let mut ended = Ok(());
+    std::thread::scope(|scope| {
+        let running = parts.map(|part| {
+            scope.spawn(move || {
+                let mut report = Report::default();
+                let ran = part(&mut report);
+                (report, ran)
+            })
+        });
+        for part in running {
+            let (found, ran) = part.join().expect("it does not panic");
+            report.count.add(found.count);
+            if ended.is_ok() {
+                ended = ran;
+            } else if let Err(error) = ran {
+                println!("{error:#}");
+            }
+        }
+    });
+    ended
+}
+
+/// Tests every module of a folder.
+fn modules(terraform: &Terraform, folder: &Path, report: &mut Report) -> Result<()> {
+    for module in folders(folder)? {
+        terraform.test(&module, report)?;
+    }
+    Ok(())
 }
 
 /// Counts what was checked, and prints what is wrong with it.
-fn note(count: &mut Count, what: &str, faults: Vec<String>) {
-    println!(
-        "{} {what}",
-        if faults.is_empty() {
-            "ok    "
-        } else {
-            "FAILED"
-        }
-    );
-    for fault in &faults {
-        println!("  {fault}");
-    }
-    count.add(Count {
+fn note(report: &mut Report, what: &str, faults: Vec<String>) {
+    let mut lines = vec![match faults.is_empty() {
+        true => format!("ok     {what}"),
+        false => format!("FAILED {what}"),
+    }];
+    lines.extend(faults.iter().map(|fault| format!("  {fault}")));
+    // At once: others print too.
+    println!("{}", lines.join("\n"));
+    report.count.add(Count {
         passed: u32::from(faults.is_empty()),
         failed: u32::from(!faults.is_empty()),
     });
@@ -83,8 +170,8 @@ fn read_json(path: &Path) -> Result<Value> {
 
 /// Functions of which only one of permissions.json and the OpenAPI document knows.
 fn untold(workspace: &Workspace) -> Result<Vec<String>> {
-    let [permissions, document] = READ_BY_MODULES.map(|path| read_json(&workspace.root.join(path)));
-    let (permissions, document) = (permissions?, document?);
+    let permissions = read_json(&workspace.root.join(READ_BY_MODULES[0]))?;
+    let document = read_json(&workspace.root.join(READ_BY_MODULES[1]))?;
     let paths = document["paths"].as_object().into_iter().flatten();
     let operations = paths.flat_map(|(_, path)| path.as_object().into_iter().flatten());
     let tagged = operations.filter_map(|(_, operation)| operation["tags"][0].as_str());
@@ -94,6 +181,24 @@ fn untold(workspace: &Workspace) -> Result<Vec<String>> {
     let odd = tagged.symmetric_difference(&listed);
     Ok(odd
         .map(|name| format!("{name}: either without permissions or without routes"))
+        .collect())
+}
+
+/// Regions of production that the workflow does not plan each night.
+fn unwatched(workspace: &Workspace) -> Result<Vec<String>> {
+    let regions = read_json(&workspace.root.join(REGIONS))?;
+    let workflow = workspace.root.join(DRIFT);
+    let text = fs::read_to_string(&workflow).with_context(|| format!("{}", workflow.display()))?;
+    let states = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("state: ["));
+    let states = states.with_context(|| format!("{DRIFT} has no `state: [..]`"))?;
+    let states: Vec<&str> = states.trim_end_matches(']').split(", ").collect();
+    let regions = regions.as_object().into_iter().flatten();
+    let regions = regions.map(|(name, _)| name.as_str()).chain(["global"]);
+    let left_out = regions.filter(|name| !states.contains(name));
+    Ok(left_out
+        .map(|name| format!("{name}: add it to the matrix of {DRIFT}"))
         .collect())
 }
 
@@ -138,7 +243,7 @@ fn folders(root: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Findings of checkov that no comment in the code justifies.
-fn checkov(workspace: &Workspace, scratch: &Path, count: &mut Count) -> Result<()> {
+fn checkov(workspace: &Workspace, scratch: &Path, report: &mut Report) -> Result<()> {
     let python = install::python(workspace, "venv-checkov", &workspace.root.join(CHECKOV))?;
     let mut command = Command::new(python.with_file_name("checkov"));
     command
@@ -153,53 +258,16 @@ fn checkov(workspace: &Workspace, scratch: &Path, count: &mut Count) -> Result<(
         .arg(scratch.join("terraform"));
     let (output, ok) = process::said(&mut command)?;
     let faults = if ok { Vec::new() } else { vec![output] };
-    note(count, "checkov finds nothing that is not justified", faults);
-    Ok(())
-}
-
-/// Plans, judges, applies and plans dev again.
-fn apply_dev(
-    workspace: &Workspace,
-    terraform: &Terraform,
-    scratch: &Path,
-    emulator: &Emulator,
-    count: &mut Count,
-) -> Result<()> {
-    let dev = Root {
-        terraform,
-        folder: scratch.join("terraform/environments/dev"),
-        url: &emulator.url,
-        packages: packages(workspace, scratch)?,
-    };
-    let backend = |value: String| format!("-backend-config={value}");
-    dev.run(&[
-        "init",
-        "-input=false",
-        &format!("-plugin-dir={}", terraform.plugins.display()),
-        &backend(format!("bucket={BUCKET}")),
-        &backend(format!("region={REGION}")),
-        &backend("use_path_style=true".to_owned()),
-    ])?;
-    let plan = dev.plan("first")?;
-    let permissions = read_json(&workspace.root.join(READ_BY_MODULES[0]))?;
-    let judged = Plan::new(&plan, &permissions);
-    for (name, rule) in RULES {
-        note(count, name, rule(&judged));
-    }
-    dev.run(&["apply", "-input=false", "first"])?;
-    note(count, "dev is applied on the emulator", Vec::new());
-    let artefacts = workspace.root.join(ARTEFACTS);
-    let artefacts =
-        fs::read_to_string(&artefacts).with_context(|| format!("{}", artefacts.display()))?;
-    let unsettled = policies::unsettled(&dev.plan("second")?, &artefacts);
-    note(count, "a second plan changes nothing", unsettled);
-    // Not destroyed: the emulator does not finish that for the backup vault. What it holds ends
-    // with it.
+    note(
+        report,
+        "checkov finds nothing that is not justified",
+        faults,
+    );
     Ok(())
 }
 
 /// Zips with nothing to run in them: the emulator keeps and never runs them.
-fn packages(workspace: &Workspace, scratch: &Path) -> Result<PathBuf> {
+fn packages(workspace: &Workspace, scratch: &Path) -> Result<()> {
     let folder = scratch.join("packages");
     let permissions = read_json(&workspace.root.join(READ_BY_MODULES[0]))?;
     for (name, _) in permissions.as_object().into_iter().flatten() {
@@ -207,18 +275,36 @@ fn packages(workspace: &Workspace, scratch: &Path) -> Result<PathBuf> {
         fs::create_dir_all(&package).with_context(|| format!("{}", package.display()))?;
         fs::write(package.join("bootstrap.zip"), EMPTY_ZIP)?;
     }
-    Ok(folder)
+    Ok(())
 }
 
 /// The end of a zip's directory, with nothing in it.
 const EMPTY_ZIP: &[u8] = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
+/// The program, and the provider or what stands for it.
 struct Terraform {
     program: PathBuf,
-    plugins: PathBuf,
+    plugins: Option<PathBuf>,
+    stand_in: Option<StandIn>,
 }
 
 impl Terraform {
+    fn of_plugins(program: PathBuf, plugins: PathBuf) -> Self {
+        Self {
+            program,
+            plugins: Some(plugins),
+            stand_in: None,
+        }
+    }
+
+    fn of_schema(program: PathBuf, stand_in: StandIn) -> Self {
+        Self {
+            program,
+            plugins: None,
+            stand_in: Some(stand_in),
+        }
+    }
+
     fn command(&self, folder: &Path) -> Command {
         let mut command = Command::new(&self.program);
         command
@@ -227,24 +313,34 @@ impl Terraform {
             // A configuration file of the machine could look for the provider elsewhere.
             .env_remove("TF_CLI_CONFIG_FILE")
             .env("CHECKPOINT_DISABLE", "1");
+        if let Some(stand_in) = &self.stand_in {
+            command.env("TF_REATTACH_PROVIDERS", stand_in.reattach.trim());
+        }
         command
     }
 
+    /// Prepares a folder, with further arguments of `init`.
+    fn init(&self, command: &mut Command, args: &[&str]) -> Result<()> {
+        command
+            .args(["init", "-input=false", "-no-color"])
+            .args(args);
+        if let Some(plugins) = &self.plugins {
+            command.arg(format!("-plugin-dir={}", plugins.display()));
+        }
+        process::run_quietly(command)
+    }
+
     /// Validates a module and runs its tests.
-    fn test(&self, module: &Path, count: &mut Count) -> Result<()> {
-        let plugins = format!("-plugin-dir={}", self.plugins.display());
-        let init = ["init", "-backend=false", "-input=false", &plugins];
-        process::run_quietly(self.command(module).args(init))?;
-        process::run_quietly(self.command(module).args(["validate", "-no-color"]))?;
+    fn test(&self, module: &Path, report: &mut Report) -> Result<()> {
+        self.init(&mut self.command(module), &["-backend=false"])?;
+        // Tests validate it before they run, with the providers that they hand on.
         let mut command = self.command(module);
-        let (output, ok) = process::tee(command.args(["test", "-no-color"]))?;
-        let found = of_terraform(&output);
-        count.add(found);
+        let (said, ok) = process::said(command.args(["test", "-no-color"]))?;
+        let found = of_terraform(&said);
+        let name = module.file_name().unwrap_or_default().to_string_lossy();
+        report.ran(&format!("module {name}:\n{}", said.trim()), found);
         if !ok || found == Count::default() {
-            bail!(
-                "{}: `terraform test` failed or ran nothing",
-                module.display()
-            );
+            bail!("module {name}: `terraform test` failed or ran nothing");
         }
         Ok(())
     }
@@ -259,46 +355,6 @@ fn of_terraform(output: &str) -> Count {
     };
     let totals: Vec<String> = output.lines().filter_map(total).collect();
     Count::of_last_line(&totals.join("\n"))
-}
-
-/// A root that is applied on the emulator.
-struct Root<'a> {
-    terraform: &'a Terraform,
-    folder: PathBuf,
-    url: &'a str,
-    packages: PathBuf,
-}
-
-impl Root<'_> {
-    fn command(&self) -> Command {
-        let mut command = self.terraform.command(&self.folder);
-        command
-            .env("AWS_ENDPOINT_URL", self.url)
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .env("AWS_REGION", REGION)
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            // A call that the emulator lacks is repeated for ten minutes otherwise.
-            .env("AWS_MAX_ATTEMPTS", "2")
-            .env("TF_VAR_account", ACCOUNT)
-            .env("TF_VAR_region", REGION)
-            .env("TF_VAR_packages", &self.packages)
-            .env("TF_VAR_queues", r#"["duel"]"#);
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Result<()> {
-        process::run_quietly(self.command().args(args).arg("-no-color"))
-    }
-
-    /// The plan as JSON; it is kept as `name`.
-    fn plan(&self, name: &str) -> Result<Value> {
-        self.run(&["plan", "-input=false", &format!("-out={name}")])?;
-        let mut show = self.command();
-        let output = show.args(["show", "-json", name]).output();
-        let output = output.context("terraform does not start")?;
-        serde_json::from_slice(&output.stdout).context("terraform show printed no JSON")
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,15 @@
 //! Where the provider of AWS is on this machine: it is 700 MB, so it is looked for and never
-//! downloaded by a check.
+//! downloaded by a check. Where it is not, something stands for it that knows its schema.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace::Workspace;
+use crate::{install, process};
 
 /// What a plugin folder holds, by its source, version and machine.
 const PROVIDER: &str = "registry.terraform.io/hashicorp/aws/5.100.0/linux_amd64";
@@ -23,6 +30,60 @@ pub(super) fn find() -> Option<PathBuf> {
     roots
         .into_iter()
         .find_map(|root| below(&root, DEPTH_MAX, FOLDERS_MAX))
+}
+
+/// What `terraform test` with mocks talks to in place of the provider; it ends when this is
+/// dropped.
+pub(super) struct StandIn {
+    child: Child,
+    /// For `TF_REATTACH_PROVIDERS`.
+    pub(super) reattach: String,
+}
+
+impl StandIn {
+    /// Starts one with the schema of the repository.
+    ///
+    /// # Errors
+    /// When the schema lacks something that the modules have, or Python something that this needs.
+    pub(super) fn start(workspace: &Workspace) -> Result<Self> {
+        let folder = workspace.root.join("terraform");
+        let requirements = folder.join("provider-requirements.txt");
+        let python = install::python(workspace, "venv-provider", &requirements)?;
+        let command = |verb: &str| {
+            let mut command = Command::new(&python);
+            command.arg(folder.join("provider.py")).arg(verb);
+            command.arg(folder.join("provider-schema.json.gz"));
+            command
+        };
+        let (said, ok) = process::said(&mut command("check"))?;
+        if !ok {
+            bail!("{said}");
+        }
+        // Its standard input ends with this process, and it with that.
+        let child = command("serve")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut child = child.context("python does not start")?;
+        let stdout = child.stdout.take().expect("standard output is piped");
+        let mut stand_in = Self {
+            child,
+            reattach: String::new(),
+        };
+        BufReader::new(stdout).read_line(&mut stand_in.reattach)?;
+        if stand_in.reattach.is_empty() {
+            bail!("terraform/provider.py ended before it served");
+        }
+        Ok(stand_in)
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// The nearest folder below `root` that holds the provider.

@@ -1,6 +1,11 @@
 //! What a plan keeps to, whatever the modules say: each rule stands for something that went wrong
 //! for others. A fault says which resource it is, what is wrong and what to do.
 
+mod access;
+mod data;
+mod edge;
+mod relays;
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
@@ -23,20 +28,55 @@ type Rule = fn(&Plan<'_>) -> Vec<String>;
 /// What is true where a rule holds, and the rule.
 pub(super) const RULES: &[(&str, Rule)] = &[
     ("everything that takes tags has ours", tags),
-    ("tables are restorable, encrypted and expire items", tables),
-    ("no gateway refuses every request", throttling),
+    (
+        "nothing of production that holds data or people is destroyed",
+        data::kept,
+    ),
+    (
+        "tables are restorable, encrypted and expire items",
+        data::tables,
+    ),
+    (
+        "buckets are encrypted, versioned and private",
+        data::buckets,
+    ),
+    ("no gateway refuses every request", edge::throttling),
     (
         "functions may do what permissions.json says, no less and no more",
-        actions,
+        access::functions,
     ),
-    ("no policy has a wildcard", wildcards),
-    ("logs end, and no function makes a group", logs),
-    ("who calls an alias is permitted to call the alias", callers),
+    ("no policy has a wildcard", access::wildcards),
+    ("who may take a role of CI is named whole", access::trust),
+    ("logs end, and no function makes a group", edge::logs),
+    (
+        "who calls an alias is permitted to call the alias",
+        edge::callers,
+    ),
+    ("checkers ask names that the gateway has", edge::names),
+    (
+        "alarms are on metrics that exist, and say what silence means",
+        edge::alarms,
+    ),
+    (
+        "strangers reach the ports of relays and nothing else",
+        relays::ingress,
+    ),
+    ("flows of voice are not tracked", relays::untracked),
+    (
+        "functions are told the port at which they reach relays",
+        relays::reached,
+    ),
+    (
+        "machines have IMDSv2, encrypted disks, our tags and no key",
+        relays::machines,
+    ),
+    ("groups end no machine that carries people", relays::groups),
 ];
 
 /// What a plan makes, and what functions may touch.
 pub(super) struct Plan<'a> {
     resources: Vec<&'a Value>,
+    changes: &'a [Value],
     permissions: &'a Value,
 }
 
@@ -47,6 +87,7 @@ impl<'a> Plan<'a> {
         collect(&plan["planned_values"]["root_module"], &mut resources);
         Self {
             resources,
+            changes: list(plan, "resource_changes"),
             permissions,
         }
     }
@@ -94,6 +135,70 @@ pub(super) fn unsettled(plan: &Value, artefacts: &str) -> Vec<String> {
     found
 }
 
+/// Groups whose size a plan would set back to what the code says.
+pub(super) fn capacity_moved(plan: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    for change in list(plan, "resource_changes") {
+        let (before, after) = (&change["change"]["before"], &change["change"]["after"]);
+        let is_moved = |name: &&str| !after[*name].is_null() && before[*name] != after[*name];
+        let is_group = change["type"] == "aws_autoscaling_group";
+        if is_group
+            && ["desired_capacity", "min_size"]
+                .iter()
+                .any(|name| is_moved(&name))
+        {
+            found.push(fault(
+                change,
+                "its size would be set back: it is the deployment's",
+            ));
+        }
+    }
+    found
+}
+
+/// What a plan with another region makes otherwise than one without it: nothing may be missing, and
+/// what both make may only have more in it. Both begin with nothing.
+pub(super) fn not_added(without: &Value, with: &Value) -> Vec<String> {
+    let [mut before, mut after] = [Vec::new(), Vec::new()];
+    collect(&without["planned_values"]["root_module"], &mut before);
+    collect(&with["planned_values"]["root_module"], &mut after);
+    let mut found = Vec::new();
+    for resource in before {
+        let address = text(resource, "address");
+        match after.iter().find(|it| text(it, "address") == address) {
+            None => found.push(format!("{address}: it is gone")),
+            Some(other) if !holds(&other["values"], &resource["values"]) => {
+                found.push(format!("{address}: it is another one"));
+            }
+            Some(_) => {}
+        }
+    }
+    found
+}
+
+/// Whether everything of `less` is in `more`, texts that are JSON read as that.
+fn holds(more: &Value, less: &Value) -> bool {
+    match (more, less) {
+        (Value::Object(more), Value::Object(less)) => less
+            .iter()
+            .all(|(name, value)| more.get(name).is_some_and(|more| holds(more, value))),
+        (Value::Array(more), Value::Array(less)) => {
+            let is_in = |value: &Value| more.iter().any(|more| holds(more, value));
+            less.iter().all(is_in)
+        }
+        (Value::String(more), Value::String(less)) if more != less => {
+            let read = |text: &str| serde_json::from_str::<Value>(text).ok();
+            let json = read(more).zip(read(less));
+            let is_list = || {
+                less.split(',')
+                    .all(|part| more.split(',').any(|it| it == part))
+            };
+            json.map_or_else(is_list, |(more, less)| holds(&more, &less))
+        }
+        _ => more == less,
+    }
+}
+
 fn fault(resource: &Value, what: &str) -> String {
     format!("{}: {what}", text(resource, "address"))
 }
@@ -113,181 +218,11 @@ fn tags(plan: &Plan<'_>) -> Vec<String> {
     tagged.filter_map(|resource| missing(&resource)).collect()
 }
 
-fn tables(plan: &Plan<'_>) -> Vec<String> {
-    let mut faults = Vec::new();
-    for table in plan.of("aws_dynamodb_table") {
-        let values = &table["values"];
-        let mut want = |holds: bool, what: &str| {
-            if !holds {
-                faults.push(fault(table, what));
-            }
-        };
-        let is_on = |block: &str| values[block][0]["enabled"] == true;
-        want(
-            is_on("point_in_time_recovery"),
-            "set point_in_time_recovery.enabled",
-        );
-        want(
-            is_on("server_side_encryption"),
-            "set server_side_encryption.enabled",
-        );
-        want(
-            is_on("ttl") && values["ttl"][0]["attribute_name"] == "ttl",
-            "items expire by `ttl`",
-        );
-        for replica in list(values, "replica") {
-            let is_kept = replica["point_in_time_recovery"] == true;
-            want(
-                is_kept,
-                "set point_in_time_recovery of each replica: it is off unless asked for",
-            );
-            want(
-                replica["propagate_tags"] == true,
-                "set propagate_tags of each replica",
-            );
-        }
-    }
-    faults
-}
-
-fn throttling(plan: &Plan<'_>) -> Vec<String> {
-    let mut faults = Vec::new();
-    for stage in plan.of("aws_apigatewayv2_stage") {
-        let values = &stage["values"];
-        let default = list(values, "default_route_settings");
-        if default.is_empty() {
-            faults.push(fault(stage, "set default_route_settings with both limits"));
-        }
-        for settings in default.iter().chain(list(values, "route_settings")) {
-            for limit in ["throttling_rate_limit", "throttling_burst_limit"] {
-                if settings[limit].as_f64().is_none_or(|limit| limit <= 0.0) {
-                    let what = format!("{limit} is 0 or missing: every request gets 429; set it");
-                    faults.push(fault(stage, &what));
-                }
-            }
-        }
-    }
-    faults
-}
-
 fn texts(value: &Value) -> BTreeSet<String> {
     let one = value.as_str().map(str::to_owned);
     let many = value.as_array().into_iter().flatten();
     let many = many.filter_map(Value::as_str).map(str::to_owned);
     one.into_iter().chain(many).collect()
-}
-
-fn actions(plan: &Plan<'_>) -> Vec<String> {
-    let mut faults = Vec::new();
-    let statements = plan.statements();
-    let functions = plan.permissions.as_object().into_iter().flatten();
-    let mut known = BTreeSet::new();
-    for (function, needs) in functions {
-        known.insert(function.as_str());
-        let listed = texts(&needs["table"]).into_iter();
-        let listed: BTreeSet<String> = listed.map(|it| format!("dynamodb:{it}")).collect();
-        let own = statements
-            .iter()
-            .filter(|(policy, _)| policy["index"] == function.as_str());
-        let given = own.flat_map(|(_, statement)| texts(&statement["Action"]));
-        let given: BTreeSet<String> = given.filter(|it| it.starts_with("dynamodb:")).collect();
-        if given != listed {
-            faults.push(format!(
-                "{function}: its role may {given:?}, and functions/permissions.json lists \
-                 {listed:?}: make the policy from the file"
-            ));
-        }
-    }
-    for (policy, _) in &statements {
-        if !known.contains(policy["index"].as_str().unwrap_or_default()) {
-            faults.push(fault(policy, "no function of permissions.json has it"));
-        }
-    }
-    faults
-}
-
-fn wildcards(plan: &Plan<'_>) -> Vec<String> {
-    let mut faults = Vec::new();
-    for (policy, statement) in plan.statements() {
-        for action in texts(&statement["Action"]) {
-            if action.contains('*') || statement.get("NotAction").is_some() {
-                faults.push(fault(policy, &format!("{action}: name the actions")));
-            }
-        }
-        if texts(&statement["Resource"]).contains("*") {
-            faults.push(fault(policy, "Resource is *: name what it is for"));
-        }
-    }
-    faults
-}
-
-fn logs(plan: &Plan<'_>) -> Vec<String> {
-    let mut faults = Vec::new();
-    let mut groups = BTreeSet::new();
-    for group in plan.of("aws_cloudwatch_log_group") {
-        groups.insert(text(&group["values"], "name"));
-        if group["values"]["retention_in_days"]
-            .as_u64()
-            .is_none_or(|days| days == 0)
-        {
-            faults.push(fault(
-                group,
-                "set retention_in_days: its lines are kept for ever",
-            ));
-        }
-    }
-    for function in plan.of("aws_lambda_function") {
-        if !groups.contains(text(&function["values"]["logging_config"][0], "log_group")) {
-            faults.push(fault(
-                function,
-                "set logging_config.log_group to a group of ours",
-            ));
-        }
-    }
-    for (policy, statement) in plan.statements() {
-        if texts(&statement["Action"]).contains("logs:CreateLogGroup") {
-            faults.push(fault(
-                policy,
-                "take out logs:CreateLogGroup: such a group never expires",
-            ));
-        }
-    }
-    faults
-}
-
-fn callers(plan: &Plan<'_>) -> Vec<String> {
-    let mut faults = Vec::new();
-    let pair = |values: &Value, name: &str| {
-        let function = text(values, "function_name").to_owned();
-        (function, text(values, name).to_owned())
-    };
-    let permissions: Vec<&Value> = plan.of("aws_lambda_permission").collect();
-    let aliases: BTreeSet<_> = plan
-        .of("aws_lambda_alias")
-        .map(|alias| pair(&alias["values"], "name"))
-        .collect();
-    for permission in &permissions {
-        if !aliases.contains(&pair(&permission["values"], "qualifier")) {
-            faults.push(fault(
-                permission,
-                "set qualifier to the name of the function's alias, which is what is called",
-            ));
-        }
-    }
-    for (function, name) in aliases {
-        let is_its = |permission: &&&Value| {
-            let values = &permission["values"];
-            values["principal"] == "apigateway.amazonaws.com"
-                && pair(values, "qualifier") == (function.clone(), name.clone())
-        };
-        if !permissions.iter().any(|it| is_its(&it)) {
-            faults.push(format!(
-                "{function}:{name}: no aws_lambda_permission lets the gateway call it: requests \
-                 end as 500"
-            ));
-        }
-    }
-    faults
 }
 
 #[cfg(test)]

@@ -291,14 +291,9 @@ pub async fn emulator_in(secrets: &Secrets, regions: &[&'static str]) -> Result<
     let mut moto = Moto::start().await?;
     for region in regions {
         moto.turn_to(region);
-        furnish(&moto, secrets).await?;
+        moto.create_table(TABLE).await?;
+        put_secrets(&moto, secrets).await?;
     }
-    Ok(moto)
-}
-
-async fn furnish(moto: &Moto, secrets: &Secrets) -> Result<()> {
-    moto.create_table(TABLE).await?;
-    put_secrets(&moto, secrets).await?;
     Ok(moto)
 }
 

@@ -80,7 +80,11 @@ impl Moto {
 
     /// One that somebody else has started, and will end.
     pub fn at(url: String) -> Self {
-        Self { child: None, url }
+        Self {
+            child: None,
+            url,
+            region: REGION,
+        }
     }
 
     /// Where it listens, for `AWS_ENDPOINT_URL`.

@@ -225,3 +225,24 @@ run "the_example_of_the_readme" {
     error_message = "that rule may call the alias"
   }
 }
+
+run "regions_that_share_the_table" {
+  variables {
+    home_regions = { eu-west-1 = ["eu"], us-east-1 = ["us", "sa"] }
+  }
+
+  assert {
+    condition = alltrue([
+      for name, function in aws_lambda_function.this :
+      jsondecode(one(function.environment).variables.LIFEVERSE_HOME_REGIONS) == { here = "eu-west-1", regions = { eu-west-1 = ["eu"], us-east-1 = ["sa", "us"] } }
+    ])
+    error_message = "every function knows where each item is written"
+  }
+  assert {
+    condition = alltrue([
+      for name, policy in aws_iam_role_policy.function :
+      toset([for arn in jsondecode(policy.policy).Statement[0].Resource : split(":", arn)[3]]) == toset(["eu-west-1", "us-east-1"])
+    ])
+    error_message = "and may write there"
+  }
+}

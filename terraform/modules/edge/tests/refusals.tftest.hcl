@@ -101,3 +101,19 @@ run "a_schedule_of_nothing" {
   }
   expect_failures = [var.schedules]
 }
+
+run "home_regions_that_disagree" {
+  command = plan
+  variables {
+    home_regions = { eu-west-1 = ["eu"], us-east-1 = ["eu"] }
+  }
+  expect_failures = [var.home_regions]
+}
+
+run "one_home_region" {
+  command = plan
+  variables {
+    home_regions = { eu-west-1 = ["eu"] }
+  }
+  expect_failures = [var.home_regions]
+}

@@ -142,11 +142,7 @@ pub(super) fn capacity_moved(plan: &Value) -> Vec<String> {
         let (before, after) = (&change["change"]["before"], &change["change"]["after"]);
         let is_moved = |name: &&str| !after[*name].is_null() && before[*name] != after[*name];
         let is_group = change["type"] == "aws_autoscaling_group";
-        if is_group
-            && ["desired_capacity", "min_size"]
-                .iter()
-                .any(|name| is_moved(&name))
-        {
+        if is_group && ["desired_capacity", "min_size"].iter().any(is_moved) {
             found.push(fault(
                 change,
                 "its size would be set back: it is the deployment's",

@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use wire::fleet::Evacuation;
+use wire::matching::ROOM_PREFIX;
 
 /// The regions of one table. All functions of all regions have the same list, but for `here`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -165,6 +166,8 @@ impl HomeRegions {
     /// The region of a name's place, or that which the name draws: of several regions each gets its
     /// share, and when one is gone only its own names move (rendezvous hashing).
     fn region_of(&self, name: &str, evacuation: &Evacuation) -> &str {
+        // The room of a match goes with the match.
+        let name = name.strip_prefix(ROOM_PREFIX).unwrap_or(name);
         let is_left = |region: &&String| !evacuation.gone.contains(*region);
         let place = name.split_once('.').map_or(name, |(place, _)| place);
         let closest = self

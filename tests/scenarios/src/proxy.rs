@@ -21,6 +21,8 @@ use crate::http::serve;
 pub enum Fate {
     /// It is served.
     Pass,
+    /// It is served so much later: it goes to another region.
+    Late(Duration),
     /// AWS refuses it with this error code and never sees it.
     Refuse(&'static str),
     /// As [`Fate::Refuse`], by a 500.
@@ -137,6 +139,7 @@ impl Proxy {
             Fate::Refuse(code) => return Ok(refusal(400, code)),
             Fate::Fail => return Ok(refusal(500, "InternalServerError")),
             Fate::BreakBefore => return Err(Broken),
+            Fate::Late(by) => tokio::time::sleep(by).await,
             Fate::Pass | Fate::BreakAfter | Fate::Silence => {}
         }
         let upstream = lock(&self.upstream).clone();

@@ -71,6 +71,9 @@ fn names_of_a_place_are_at_home_there_and_what_goes_together_stays_together() {
         ("chat-audit#party~oce.7", "ap-southeast-1"),
         ("chat#world~us", "us-east-1"),
         ("match-pool#us.duel#3", "us-east-1"),
+        ("match#eu.abcdefgh", "eu-west-1"),
+        ("home#match-eu.abcdefgh", "eu-west-1"),
+        ("chat#room~match-eu.abcdefgh~team-red", "eu-west-1"),
         ("chat-player#oce.ann", "ap-southeast-1"),
     ] {
         assert_eq!(all.home(partition, &none), Home::In(region), "{partition}");

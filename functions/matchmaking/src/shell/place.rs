@@ -4,8 +4,8 @@
 use edge::Refusal;
 use edge::directory;
 use edge::store::{Condition, Store, StoreError};
-use wire::MatchId;
 use wire::matching::MatchQuality;
+use wire::{MatchId, RegionName};
 
 use super::Ports;
 use super::caller::Caller;
@@ -27,7 +27,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         found: &Match,
         free: &mut Free,
     ) -> Result<bool, Refusal> {
-        let id = self.new_match_id();
+        let id = self.new_match_id(&found.region);
         // A pass takes its time, which those who must accept shall not miss.
         let now_ms = self.host.now_ms().max(self.now_ms);
         let backfill_s = rules.backfill_until_s.map(u64::from);
@@ -138,12 +138,16 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         let _ = directory::home_for(self.store, self.now_ms, &room, &body.region, players).await;
     }
 
-    fn new_match_id(&self) -> MatchId {
+    /// It begins with the region, by which the match and its room are at home there
+    /// ([`edge::homes`]), unless that is too long.
+    fn new_match_id(&self, region: &RegionName) -> MatchId {
         let bytes: [u8; 10] = self.random();
         let text = data_encoding::BASE32_NOPAD
             .encode(&bytes)
             .to_ascii_lowercase();
-        MatchId::new(text).expect("of its alphabet and length")
+        MatchId::new(format!("{region}.{text}"))
+            .or_else(|_| MatchId::new(text))
+            .expect("of its alphabet and length")
     }
 }
 

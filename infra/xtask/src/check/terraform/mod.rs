@@ -102,6 +102,9 @@ fn all(workspace: &Workspace, report: &mut Report) -> Result<()> {
     side_by_side(workspace, &terraform, &scratch, &emulator, report)
 }
 
+/// A part of the step that needs no other.
+type Part<'a> = Box<dyn FnOnce(&mut Report) -> Result<()> + Send + 'a>;
+
 /// What takes longest. Much of it is waiting: for the emulator, and for providers that start.
 fn side_by_side(
     workspace: &Workspace,
@@ -110,7 +113,7 @@ fn side_by_side(
     emulator: &Emulator,
     report: &mut Report,
 ) -> Result<()> {
-    let parts: [Box<dyn FnOnce(&mut Report) -> Result<()> + Send + '_>; 3] = [
+    let parts: [Part<'_>; 3] = [
         Box::new(|report| roots::dev(workspace, terraform, scratch, emulator, report)),
         Box::new(|report| modules(terraform, &scratch.join("terraform/modules"), report)),
         Box::new(|report| {

@@ -140,12 +140,12 @@ pub(super) fn capacity_moved(plan: &Value) -> Vec<String> {
     let mut found = Vec::new();
     for change in list(plan, "resource_changes") {
         let (before, after) = (&change["change"]["before"], &change["change"]["after"]);
-        let is_moved = |name: &&str| !after[*name].is_null() && before[*name] != after[*name];
+        let is_moved = |name: &str| !after[name].is_null() && before[name] != after[name];
         let is_group = change["type"] == "aws_autoscaling_group";
         if is_group
             && ["desired_capacity", "min_size"]
                 .iter()
-                .any(|name| is_moved(&name))
+                .any(|name| is_moved(name))
         {
             found.push(fault(
                 change,

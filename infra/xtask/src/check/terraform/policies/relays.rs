@@ -166,9 +166,9 @@ pub(super) fn machines(plan: &Plan<'_>) -> Vec<String> {
         let tagged = list(values, "tag_specifications");
         for kind in ["instance", "volume", "network-interface"] {
             let own = tagged.iter().find(|it| it["resource_type"] == kind);
-            let has = |tag: &&str| own.is_some_and(|own| own["tags"][*tag].is_string());
+            let has = |tag: &str| own.is_some_and(|own| own["tags"][tag].is_string());
             want(
-                TAGS.iter().all(|tag| has(&tag)),
+                TAGS.iter().all(|tag| has(tag)),
                 &format!("give each {kind} all tags"),
             );
         }
@@ -220,9 +220,9 @@ pub(super) fn groups(plan: &Plan<'_>) -> Vec<String> {
             waits,
             "add a hook that waits longer than a drain, 75 s, when a machine ends",
         );
-        let has = |name: &&str| of(name).is_some_and(|tag| tag["propagate_at_launch"] == true);
+        let has = |name: &str| of(name).is_some_and(|tag| tag["propagate_at_launch"] == true);
         want(
-            TAGS.iter().all(|tag| has(&tag)),
+            TAGS.iter().all(|tag| has(tag)),
             "hand all tags on to machines",
         );
     }

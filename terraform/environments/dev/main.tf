@@ -96,3 +96,13 @@ module "relays" {
   disposable     = true
   tags           = local.tags
 }
+
+module "budget" {
+  source   = "../../modules/budget"
+  for_each = var.budget == null ? {} : { here = var.budget }
+
+  name        = local.name
+  monthly_usd = each.value.monthly_usd
+  receivers   = each.value.receivers
+  brake_roles = each.value.brake_roles
+}

@@ -49,6 +49,16 @@ variable "relays" {
   default = null
 }
 
+variable "budget" {
+  description = "What a month of dev may cost in dollars, who is told, and roles that start nothing more at 100 %. Without it nobody is told."
+  type = object({
+    monthly_usd = number
+    receivers   = set(string)
+    brake_roles = optional(set(string), [])
+  })
+  default = null
+}
+
 variable "queues" {
   description = "Queues of matchmaking that are looked at each minute though nobody asks."
   type        = set(string)

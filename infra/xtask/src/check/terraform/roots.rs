@@ -116,6 +116,9 @@ fn judge(what: &str, plan: &Value, permissions: &Value, report: &mut Report) {
 const RELEASE_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
     MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
 
+const BUDGET: &str =
+    r#"budget={"monthly_usd":50,"receivers":["a@example.com"],"brake_roles":["ci"]}"#;
+
 /// Applies dev on the emulator, plans again, tries the service on it, and destroys it.
 pub(super) fn dev(
     workspace: &Workspace,
@@ -141,7 +144,9 @@ pub(super) fn dev(
     ];
     terraform.init(&mut dev.command(), &backend.each_ref().map(String::as_str))?;
     let permissions = read_json(&workspace.root.join(super::READ_BY_MODULES[0]))?;
-    judge("dev", &dev.plan("first", &[])?, &permissions, report);
+    // With all that it may have. The emulator knows no budgets, so they are not applied.
+    let whole = dev.plan("whole", &[BUDGET])?;
+    judge("dev", &whole, &permissions, report);
     refusals(&dev, emulator, report)?;
     dev.with(&["apply", "-auto-approve"], &[])?;
     note(report, "dev is applied on the emulator", Vec::new());

@@ -80,7 +80,7 @@ impl Tables {
             1 => Evacuation::default(),
             _ => self.evacuation(now, now_ms).await,
         };
-        HomedStore::new(&self.regions, evacuation, |region, epoch| {
+        HomedStore::new(&self.regions, evacuation, now_ms, |region, epoch| {
             let store = DynamoStore::new(&self.tables[region], deadline);
             match self.tables.len() {
                 1 => store,

@@ -9,6 +9,9 @@
 //! move to the regions that are left, under a higher epoch. What a store writes under an epoch, no
 //! store of a lower one writes over once it has seen it.
 //!
+//! A region that is taken back gets its homes a moment later, when all functions know, and what
+//! moves rests shortly before, so that it is where it will be.
+//!
 //! Not moved to another region is what was written in the last moments before the loss and had not
 //! been replicated, about a second; and what a region that was evacuated while it still ran accepts
 //! until the record reaches it may be lost, or win over what was written since.
@@ -22,7 +25,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use wire::fleet::Evacuation;
 use wire::matching::ROOM_PREFIX;
 
 /// The regions of one table. All functions of all regions have the same list, but for `here`.
@@ -144,31 +146,31 @@ impl HomeRegions {
         self.regions.keys().map(String::as_str)
     }
 
-    /// Where `partition` is written; the same in every region that knows of the same evacuation.
-    pub fn home(&self, partition: &str, evacuation: &Evacuation) -> Home<'_> {
+    /// Where `partition` is written; the same in every region while these are given up.
+    pub fn home(&self, partition: &str, gone: &BTreeSet<String>) -> Home<'_> {
         let rule = RULES.iter().find(|(start, _)| partition.starts_with(start));
         let rest = partition
             .split_once('#')
             .map_or(partition, |(_, rest)| rest);
         match rule.map_or(Rule::Name, |(_, rule)| *rule) {
             Rule::Everywhere => Home::Everywhere,
-            Rule::Fleet => Home::In(self.region_of(FLEET, evacuation)),
-            Rule::Shards => Home::WrittenIn(self.region_of(FLEET, evacuation)),
-            Rule::Relays => Home::In(self.region_of(rest, evacuation)),
+            Rule::Fleet => Home::In(self.region_of(FLEET, gone)),
+            Rule::Shards => Home::WrittenIn(self.region_of(FLEET, gone)),
+            Rule::Relays => Home::In(self.region_of(rest, gone)),
             Rule::Name => {
                 let name = rest.split('#').next().unwrap_or(rest);
-                Home::In(self.region_of(name, evacuation))
+                Home::In(self.region_of(name, gone))
             }
-            Rule::Channel => Home::In(self.region_of(of_channel(rest), evacuation)),
+            Rule::Channel => Home::In(self.region_of(of_channel(rest), gone)),
         }
     }
 
     /// The region of a name's place, or that which the name draws: of several regions each gets its
     /// share, and when one is gone only its own names move (rendezvous hashing).
-    fn region_of(&self, name: &str, evacuation: &Evacuation) -> &str {
+    fn region_of(&self, name: &str, gone: &BTreeSet<String>) -> &str {
         // The room of a match goes with the match.
         let name = name.strip_prefix(ROOM_PREFIX).unwrap_or(name);
-        let is_left = |region: &&String| !evacuation.gone.contains(*region);
+        let is_left = |region: &&String| !gone.contains(*region);
         let place = name.split_once('.').map_or(name, |(place, _)| place);
         let closest = self
             .regions

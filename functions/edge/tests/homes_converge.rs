@@ -113,7 +113,7 @@ fn joiners_in_several_regions_agree_on_one_home() {
     for seed in 0..200 {
         let table = Replicas::new(2, 9);
         let homed = lists.each_ref().map(|list| {
-            HomedStore::new(list, Evacuation::default(), |name, epoch| {
+            HomedStore::new(list, Evacuation::default(), NOW, |name, epoch| {
                 table.replica(usize::from(name == "us-east-1"), epoch)
             })
         });

@@ -6,9 +6,10 @@ use edge::ports::{Clock, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, config};
 use wire::fleet::{Evacuation, RegionList};
+use wire::ids::AwsRegion;
 use wire::problem::ProblemKind;
 
-use crate::check_operator;
+use crate::{check_operator, name_invalid};
 
 /// `GET /v1/regions`.
 pub(crate) async fn list<H: Clock + Variables, S: Store>(
@@ -34,9 +35,16 @@ pub(crate) async fn change<H: Clock + Variables, S: Store>(
     let Some(regions) = config::home_regions(host).await? else {
         return refused("This edge has one region, and nowhere to evacuate it to.".to_owned());
     };
-    let wanted = &call.parameters[0];
+    let wanted = AwsRegion::new(call.parameters[0].clone()).map_err(name_invalid)?;
+    let wanted = wanted.as_str();
     let names: Vec<&str> = regions.names().collect();
-    if !names.contains(&wanted.as_str()) {
+    // A region joins as given up: nothing moves while some know of it and some do not.
+    let is_coming = call
+        .request
+        .query_value("coming")
+        .is_some_and(|value| value == "true");
+    let is_known = names.contains(&wanted) || is_gone && is_coming;
+    if !is_known {
         return refused(format!("The regions are {}; name one.", names.join(", ")));
     }
     if is_gone && wanted == regions.here() {

@@ -419,7 +419,14 @@ fn regions_are_given_up_and_taken_back_by_operators() {
         assert!(told.evacuation.gone.iter().eq(gone), "{told:?}");
         assert_eq!(list(&rig.operator("GET", "/v1/regions", "")), told);
     }
+    let coming = rig.operator(
+        "PUT",
+        "/v1/regions/ap-southeast-1/evacuation?coming=true",
+        "",
+    );
+    assert!(list(&coming).evacuation.gone.contains("ap-southeast-1"));
     for (wrong, why) in [
+        ("eu_west", "not a region of AWS"),
         ("us-east-1", "a region that stays"),
         ("eu-west-9", "The regions are eu-west-1, us-east-1"),
     ] {

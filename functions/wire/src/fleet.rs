@@ -154,6 +154,26 @@ pub struct Evacuation {
     pub epoch: u64,
     /// Names of regions.
     pub gone: BTreeSet<String>,
+    /// From when this counts, Unix milliseconds: at once when a region is given up; a moment later
+    /// when one is taken back, so that everybody knows of it.
+    pub at_ms: u64,
+    /// What counts until then.
+    pub before: BTreeSet<String>,
+}
+
+impl Evacuation {
+    /// The regions that are given up at a moment.
+    pub fn gone_at(&self, now_ms: u64) -> &BTreeSet<String> {
+        match now_ms >= self.at_ms {
+            true => &self.gone,
+            false => &self.before,
+        }
+    }
+
+    /// The epoch of a moment.
+    pub fn epoch_at(&self, now_ms: u64) -> u64 {
+        self.epoch - u64::from(now_ms < self.at_ms && self.epoch > 0)
+    }
 }
 
 /// The home regions of an edge.

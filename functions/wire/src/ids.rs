@@ -160,7 +160,7 @@ name_type! {
 
 name_type! {
     /// A region of AWS.
-    AwsRegion, "AWS region", 32, "-", "such as eu-west-1"
+    AwsRegion, "region of AWS", 32, "-", "such as eu-west-1"
 }
 name_type! {
     /// The public half of AWS credentials.

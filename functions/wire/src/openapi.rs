@@ -192,6 +192,7 @@ fn query_parameters(generator: &mut SchemaGenerator, route: &Route) -> Vec<Value
             vec![("next", text())]
         }
         name if name == routes::RULES.name => vec![("check", text())],
+        name if name == routes::EVACUATE.name => vec![("coming", text())],
         _ => vec![],
     };
     let mut described = Vec::new();

@@ -25,7 +25,13 @@ pub async fn read<S: Store>(store: &S, now_ms: u64) -> Result<(Evacuation, u64),
     Ok((read?, item.version))
 }
 
-/// Gives a region up, or takes it back; returns what then is. Done twice it changes nothing.
+/// After so long all functions know of a change: they read the record every five seconds.
+const KNOWN_MS: u64 = 15_000;
+/// For so long before homes move, nobody writes what moves: by then it is where it will be.
+pub(super) const REST_MS: u64 = 3_000;
+
+/// Gives a region up at once, or takes it back a moment later ([`KNOWN_MS`]), so that none of its
+/// writes is lost; returns what then is. Done twice it changes nothing.
 ///
 /// # Errors
 /// [`StoreError::ConditionFailed`] when somebody else changed it at the same time.
@@ -36,6 +42,7 @@ pub async fn change<S: Store>(
     is_gone: bool,
 ) -> Result<Evacuation, StoreError> {
     let (mut record, version) = read(store, now_ms).await?;
+    let before = record.gone_at(now_ms).clone();
     let changes = match is_gone {
         true => record.gone.insert(region.to_owned()),
         false => record.gone.remove(region),
@@ -44,6 +51,8 @@ pub async fn change<S: Store>(
         return Ok(record);
     }
     record.epoch += 1;
+    record.before = before;
+    record.at_ms = now_ms + if is_gone { 0 } else { KNOWN_MS };
     let value = serde_json::to_vec(&record).expect("it is JSON");
     let condition = match version {
         0 => Condition::Absent,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use wire::fleet::Evacuation;
 
+use super::evacuation::REST_MS;
 use super::{Home, HomeRegions};
 use crate::store::{Condition, Delete, Item, Key, Put, Query, Store, StoreError, Write};
 
@@ -26,11 +27,11 @@ impl<'a, S: Store> HomedStore<'a, S> {
     pub fn new(
         regions: &'a HomeRegions,
         evacuation: Evacuation,
+        now_ms: u64,
         mut store: impl FnMut(&'a str, u64) -> S,
     ) -> Self {
-        let stores = regions
-            .names()
-            .map(|name| (name, store(name, evacuation.epoch)));
+        let epoch = evacuation.epoch_at(now_ms);
+        let stores = regions.names().map(|name| (name, store(name, epoch)));
         Self {
             stores: stores.collect(),
             regions,
@@ -43,25 +44,40 @@ impl<'a, S: Store> HomedStore<'a, S> {
         &self.stores[self.regions.here()]
     }
 
-    fn writing(&self, partition: &str) -> (&str, &S) {
-        let region = match self.regions.home(partition, &self.evacuation) {
-            Home::In(region) | Home::WrittenIn(region) => region,
-            Home::Everywhere => self.regions.here(),
-        };
-        (region, &self.stores[region])
+    fn home(&self, now_ms: u64, partition: &str) -> Home<'_> {
+        let gone = self.evacuation.gone_at(now_ms);
+        self.regions.home(partition, gone)
     }
 
-    fn reading(&self, partition: &str) -> (&str, &S) {
-        match self.regions.home(partition, &self.evacuation) {
-            Home::In(_) => self.writing(partition),
-            Home::WrittenIn(_) | Home::Everywhere => (self.regions.here(), self.here()),
+    /// The region that writes a partition.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] for a moment before it moves to another.
+    fn writing(&self, now_ms: u64, partition: &str) -> Result<&str, StoreError> {
+        let home = self.home(now_ms, partition);
+        if home != self.home(now_ms + REST_MS, partition) {
+            let why = "its home moves in a moment, and nothing is written until then";
+            return Err(StoreError::Unavailable(why.into()));
+        }
+        Ok(match home {
+            Home::In(region) | Home::WrittenIn(region) => region,
+            Home::Everywhere => self.regions.here(),
+        })
+    }
+
+    /// The region that reads it.
+    fn reading(&self, now_ms: u64, partition: &str) -> &str {
+        match self.home(now_ms, partition) {
+            Home::In(region) => region,
+            Home::WrittenIn(_) | Home::Everywhere => self.regions.here(),
         }
     }
 }
 
 impl<S: Store> Store for HomedStore<'_, S> {
     async fn get(&self, now_ms: u64, key: Key<'_>) -> Result<Option<Item>, StoreError> {
-        self.reading(key.partition).1.get(now_ms, key).await
+        let region = self.reading(now_ms, key.partition);
+        self.stores[region].get(now_ms, key).await
     }
 
     async fn get_many(
@@ -72,9 +88,8 @@ impl<S: Store> Store for HomedStore<'_, S> {
         Key::check_all(keys)?;
         let mut of: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (index, key) in keys.iter().enumerate() {
-            of.entry(self.reading(key.partition).0)
-                .or_default()
-                .push(index);
+            let region = self.reading(now_ms, key.partition);
+            of.entry(region).or_default().push(index);
         }
         let mut found = vec![None; keys.len()];
         for (region, indexes) in of {
@@ -88,18 +103,18 @@ impl<S: Store> Store for HomedStore<'_, S> {
     }
 
     async fn query(&self, now_ms: u64, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
-        self.reading(query.partition).1.query(now_ms, query).await
+        let region = self.reading(now_ms, query.partition);
+        self.stores[region].query(now_ms, query).await
     }
 
     async fn put(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
-        self.writing(put.key.partition).1.put(now_ms, put).await
+        let region = self.writing(now_ms, put.key.partition)?;
+        self.stores[region].put(now_ms, put).await
     }
 
     async fn delete(&self, now_ms: u64, delete: Delete<'_>) -> Result<(), StoreError> {
-        self.writing(delete.key.partition)
-            .1
-            .delete(now_ms, delete)
-            .await
+        let region = self.writing(now_ms, delete.key.partition)?;
+        self.stores[region].delete(now_ms, delete).await
     }
 
     async fn increment(
@@ -109,7 +124,8 @@ impl<S: Store> Store for HomedStore<'_, S> {
         by: i64,
         expires_at_ms: Option<u64>,
     ) -> Result<i64, StoreError> {
-        let (_, store) = self.writing(key.partition);
+        let region = self.writing(now_ms, key.partition)?;
+        let store = &self.stores[region];
         store.increment(now_ms, key, by, expires_at_ms).await
     }
 
@@ -117,9 +133,8 @@ impl<S: Store> Store for HomedStore<'_, S> {
         Write::check_all(writes)?;
         let mut of: BTreeMap<&str, Vec<Write<'_>>> = BTreeMap::new();
         for write in writes {
-            of.entry(self.writing(write.key().partition).0)
-                .or_default()
-                .push(*write);
+            let region = self.writing(now_ms, write.key().partition)?;
+            of.entry(region).or_default().push(*write);
         }
         if of.len() > 1 && writes.iter().any(is_conditional) {
             let why = "a commit under conditions writes in two home regions";

@@ -2,7 +2,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::evacuation::REST_MS;
 use super::*;
+use wire::fleet::Evacuation;
+
 use crate::store::{Condition, Delete, Key, Put, Store, StoreError, Write};
 use crate::testing::schedule::{block_on, interleave, yield_now};
 use crate::testing::{Replica, Replicas, conformance};
@@ -18,11 +21,8 @@ fn regions(here: &str) -> HomeRegions {
     HomeRegions::from_json(&text).unwrap()
 }
 
-fn gone(epoch: u64, names: &[&str]) -> Evacuation {
-    Evacuation {
-        epoch,
-        gone: names.iter().map(|name| (*name).to_owned()).collect(),
-    }
+fn gone(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 fn homed<'a>(
@@ -30,8 +30,17 @@ fn homed<'a>(
     table: &Replicas,
     evacuation: &Evacuation,
 ) -> HomedStore<'a, Replica> {
+    homed_at(NOW, regions, table, evacuation)
+}
+
+fn homed_at<'a>(
+    now_ms: u64,
+    regions: &'a HomeRegions,
+    table: &Replicas,
+    evacuation: &Evacuation,
+) -> HomedStore<'a, Replica> {
     let table = table.clone();
-    HomedStore::new(regions, evacuation.clone(), move |region, epoch| {
+    HomedStore::new(regions, evacuation.clone(), now_ms, move |region, epoch| {
         let index = NAMES.iter().position(|name| *name == region).unwrap();
         table.replica(index, epoch)
     })
@@ -64,7 +73,7 @@ fn every_partition_that_a_function_has_is_ruled() {
 #[test]
 fn names_of_a_place_are_at_home_there_and_what_goes_together_stays_together() {
     let all = regions("us-east-1");
-    let none = Evacuation::default();
+    let none = BTreeSet::new();
     for (partition, region) in [
         ("home#eu.lobby", "eu-west-1"),
         ("chat#room~eu.lobby~main", "eu-west-1"),
@@ -103,7 +112,7 @@ fn regions_share_names_that_belong_to_no_place() {
     let mut shares = BTreeMap::<&str, u32>::new();
     let names: Vec<String> = (0..9_000).map(|n| format!("home#room-{n}")).collect();
     for name in &names {
-        if let Home::In(region) = all.home(name, &Evacuation::default()) {
+        if let Home::In(region) = all.home(name, &BTreeSet::new()) {
             *shares.entry(region).or_default() += 1;
         }
     }
@@ -143,10 +152,10 @@ proptest! {
         lost in 0_usize..3,
     ) {
         let partition = format!("home#{name}");
-        let (before, after) = (Evacuation::default(), gone(1, &[NAMES[lost]]));
+        let (before, after) = (BTreeSet::new(), gone(&[NAMES[lost]]));
         let lists = NAMES.map(regions);
-        let homes = |evacuation: &Evacuation| {
-            lists.each_ref().map(|list| match list.home(&partition, evacuation) {
+        let homes = |gone: &BTreeSet<String>| {
+            lists.each_ref().map(|list| match list.home(&partition, gone) {
                 Home::In(region) => region.to_owned(),
                 other => panic!("{other:?}"),
             })
@@ -164,7 +173,7 @@ proptest! {
 #[test]
 fn who_gave_up_every_region_is_served_where_he_asks() {
     let all = regions("eu-west-1");
-    assert_eq!(all.home("home#x", &gone(3, &NAMES)), Home::In("eu-west-1"));
+    assert_eq!(all.home("home#x", &gone(&NAMES)), Home::In("eu-west-1"));
 }
 
 #[test]
@@ -319,19 +328,74 @@ fn a_region_that_was_given_up_and_still_runs_writes_over_nothing_that_it_has_hea
 }
 
 #[test]
-fn a_region_is_given_up_and_taken_back() {
+fn a_region_is_given_up_at_once_and_taken_back_when_all_know() {
     let (table, none) = (Replicas::new(3, 1), Evacuation::default());
     let list = regions("us-east-1");
     let store = homed(&list, &table, &none);
-    let change = |region: &str, is_gone| {
-        block_on(evacuation::change(store.here(), NOW, region, is_gone)).unwrap()
+    let change = |now_ms, is_gone| {
+        block_on(evacuation::change(
+            store.here(),
+            now_ms,
+            "eu-west-1",
+            is_gone,
+        ))
+        .unwrap()
     };
-    assert_eq!(change("eu-west-1", true), gone(1, &["eu-west-1"]));
+    let given_up = change(NOW, true);
+    assert_eq!(given_up.epoch, 1);
+    assert_eq!(given_up.gone_at(NOW), &gone(&["eu-west-1"]));
+    assert_eq!(change(NOW + 1, true), given_up, "nothing changes");
+    let back = change(NOW + 2, false);
+    assert_eq!(change(NOW + 3, false), back);
+    let at_ms = NOW + 2 + 15_000;
+    assert_eq!((back.epoch, back.at_ms), (2, at_ms));
+    assert_eq!(back.gone_at(at_ms - 1), &gone(&["eu-west-1"]));
+    assert_eq!((back.epoch_at(at_ms - 1), back.epoch_at(at_ms)), (1, 2));
+    assert_eq!(back.gone_at(at_ms), &gone(&[]));
+    // Given up again before it is back.
+    let again = change(NOW + 4, true);
     assert_eq!(
-        change("eu-west-1", true),
-        gone(1, &["eu-west-1"]),
-        "nothing changes"
+        (again.epoch, again.gone_at(NOW + 4)),
+        (3, &gone(&["eu-west-1"]))
     );
-    assert_eq!(change("eu-west-1", false), gone(2, &[]));
-    assert_eq!(change("eu-west-1", false), gone(2, &[]));
+}
+
+/// Writers in two regions, one of which is taken back: of what they were told is written, nothing
+/// is lost, as long as replication takes less than the rest before the move.
+#[test]
+fn homes_that_return_lose_nothing() {
+    let (eu, us) = (regions("eu-west-1"), regions("us-east-1"));
+    for seed in 0..50 {
+        let table = Replicas::new(3, 2);
+        let none = Evacuation::default();
+        let at_us = homed(&us, &table, &none);
+        block_on(evacuation::change(at_us.here(), NOW, "eu-west-1", true)).unwrap();
+        let back = block_on(evacuation::change(at_us.here(), NOW, "eu-west-1", false)).unwrap();
+        let key = Key::new("chat#room~eu.hall~main", "counter");
+        let (mut counted, mut rested) = (0, 0);
+        let chance = crate::testing::schedule::Chance::new(seed);
+        let mut now_ms = NOW;
+        while now_ms < back.at_ms + 2_000 {
+            let list = if chance.below(2) == 0 { &eu } else { &us };
+            let store = homed_at(now_ms, list, &table, &back);
+            match block_on(store.increment(now_ms, key, 1, None)) {
+                Ok(count) => {
+                    counted += 1;
+                    assert_eq!(count, counted, "seed {seed}");
+                }
+                Err(StoreError::Unavailable(_)) => {
+                    rested += 1;
+                    assert!((back.at_ms - REST_MS..back.at_ms).contains(&now_ms));
+                    // Time passes, and what was written arrives.
+                    table.settle();
+                }
+                Err(other) => panic!("seed {seed}: {other}"),
+            }
+            now_ms += chance.below(400);
+        }
+        assert!(
+            counted > 20 && rested > 0,
+            "seed {seed}: {counted}, {rested}"
+        );
+    }
 }

@@ -31,7 +31,7 @@ pub const EVACUATE: Route = Route {
     function: Function::Fleet,
     method: "PUT",
     path: "/v1/regions/{region}/evacuation",
-    summary: "Evacuate a region: the others take its homes over",
+    summary: "Evacuate a region: the others take its homes over. ?coming=true: one not known yet",
     auth: Auth::Operator,
     body: None,
     status: 200,

@@ -18,6 +18,8 @@ use crate::{install, process};
 use emulator::{BUCKET, Emulator};
 use policies::{Plan, RULES};
 
+/// The plan of dev as JSON, for other steps.
+pub(crate) const PLAN: &str = "target/bench/plan.json";
 /// Files outside terraform/ that modules read.
 const READ_BY_MODULES: [&str; 2] = ["functions/permissions.json", "functions/wire/openapi.json"];
 /// The version of checkov and what it needs.
@@ -181,6 +183,10 @@ fn apply_dev(
         &backend("use_path_style=true".to_owned()),
     ])?;
     let plan = dev.plan("first")?;
+    // The step `finops` prices it.
+    let kept = workspace.root.join(PLAN);
+    fs::create_dir_all(kept.parent().expect("it is in a folder"))?;
+    fs::write(&kept, plan.to_string()).with_context(|| format!("{}", kept.display()))?;
     let permissions = read_json(&workspace.root.join(READ_BY_MODULES[0]))?;
     let judged = Plan::new(&plan, &permissions);
     for (name, rule) in RULES {

@@ -13,7 +13,7 @@ use crate::money::Money;
 const DEPTH_MAX: usize = 32;
 
 /// Types that cost nothing by themselves: what they do is billed where it is used, or never.
-const FREE: [&str; 44] = [
+const FREE: [&str; 53] = [
     "aws_apigatewayv2_api",
     "aws_apigatewayv2_api_mapping",
     "aws_apigatewayv2_authorizer",
@@ -28,10 +28,16 @@ const FREE: [&str; 44] = [
     "aws_backup_plan",
     "aws_backup_selection",
     "aws_backup_vault",
+    "aws_bcmdataexports_export",
     "aws_budgets_budget",
+    "aws_ce_anomaly_monitor",
+    "aws_ce_anomaly_subscription",
+    "aws_ce_cost_allocation_tag",
     "aws_cloudwatch_event_rule",
     "aws_cloudwatch_event_target",
     "aws_cloudwatch_log_group",
+    "aws_cloudwatch_log_subscription_filter",
+    "aws_default_security_group",
     "aws_dynamodb_table",
     "aws_iam_instance_profile",
     "aws_iam_openid_connect_provider",
@@ -40,10 +46,12 @@ const FREE: [&str; 44] = [
     "aws_iam_role_policy",
     "aws_iam_role_policy_attachment",
     "aws_internet_gateway",
+    "aws_kinesis_firehose_delivery_stream",
     "aws_lambda_alias",
     "aws_lambda_function",
     "aws_lambda_permission",
     "aws_launch_template",
+    "aws_prometheus_workspace",
     "aws_route",
     "aws_route53_record",
     "aws_route_table",
@@ -52,6 +60,7 @@ const FREE: [&str; 44] = [
     "aws_scheduler_schedule",
     "aws_security_group",
     "aws_sns_topic",
+    "aws_sns_topic_subscription",
     "aws_ssm_parameter",
     "aws_subnet",
     "aws_vpc",
@@ -179,6 +188,10 @@ impl Pricing<'_, '_> {
                 self.add_hours(&address, "global-accelerator", 1)
             }
             "aws_instance" => self.machines(&address, values["instance_type"].as_str(), 1, values),
+            // An endpoint of an interface is paid for by the hour; one of a gateway is not.
+            "aws_vpc_endpoint" if values["vpc_endpoint_type"] == "Gateway" => {
+                self.estimate.free += 1;
+            }
             "aws_autoscaling_group" => {
                 let template = self.templates.get(&module_of(resource)).cloned();
                 // What runs when nobody plays: a group is paid for from its least size on.

@@ -53,6 +53,10 @@ fn what_is_not_known_is_named() {
     let found = estimated(
         &[
             ("aws_nat_gateway", json!({})),
+            (
+                "aws_vpc_endpoint",
+                json!({ "vpc_endpoint_type": "Interface" }),
+            ),
             ("aws_instance", json!({ "instance_type": "u-24tb1.metal" })),
             ("aws_autoscaling_group", json!({ "min_size": 1 })),
             ("aws_eip", json!({})),
@@ -63,6 +67,7 @@ fn what_is_not_known_is_named() {
         found.unknown["aws_nat_gateway"],
         "module.x.aws_nat_gateway.this"
     );
+    assert!(found.unknown.contains_key("aws_vpc_endpoint"));
     assert_eq!(found.unpriced.len(), 2, "{:?}", found.unpriced);
     assert!(found.unpriced[0].contains("no price of ec2-u-24tb1.metal"));
     assert!(found.unpriced[1].contains("its instance type is not known"));

@@ -193,7 +193,13 @@ impl Pricing<'_, '_> {
                 self.estimate.free += 1;
             }
             "aws_autoscaling_group" => {
+                // Of several types, the one that is tried first.
+                let mixed = &values["mixed_instances_policy"][0]["launch_template"][0];
+                let first = mixed["override"][0]["instance_type"]
+                    .as_str()
+                    .map(str::to_owned);
                 let template = self.templates.get(&module_of(resource)).cloned();
+                let template = first.or(template);
                 // What runs when nobody plays: a group is paid for from its least size on.
                 let least = values["desired_capacity"]
                     .as_u64()

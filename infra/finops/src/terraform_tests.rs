@@ -49,6 +49,19 @@ fn what_is_there_is_priced_by_the_month() {
 }
 
 #[test]
+fn a_group_of_several_types_is_priced_by_the_first() {
+    let types = json!([{ "instance_type": "c7g.large" }, { "instance_type": "c7g.medium" }]);
+    let mixed = json!([{ "launch_template": [{ "override": types }] }]);
+    let group = json!({ "min_size": 1, "mixed_instances_policy": mixed });
+    let found = estimated(&[("aws_autoscaling_group", group)], "us-east-1");
+    // 52.925 and the address.
+    assert_eq!(
+        (found.total().text(3), found.unpriced.len()),
+        ("56.575".to_owned(), 0)
+    );
+}
+
+#[test]
 fn what_is_not_known_is_named() {
     let found = estimated(
         &[

@@ -1,61 +1,12 @@
-//! The invocation record as CloudWatch's Embedded Metric Format: the record that every host
-//! writes, plus a member `_aws` that makes three metrics of it. They have the function as their
-//! only dimension, because each metric of each combination is billed by the month.
+//! The invocation record as one line of CloudWatch Logs. Its metrics are made by metric filters
+//! (`terraform/modules/edge/metrics.tf`), which cost nothing: saying in each line which they are,
+//! as the Embedded Metric Format does, was 250 bytes of logs for each invocation.
 
-use serde::Serialize;
 use wire::record::InvocationRecord;
-
-const NAMESPACE: &str = "LifeVerse";
-
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(rename = "_aws")]
-    aws: Aws,
-    #[serde(flatten)]
-    record: &'a InvocationRecord,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Aws {
-    timestamp: u64,
-    cloud_watch_metrics: [Directive; 1],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Directive {
-    namespace: &'static str,
-    dimensions: [[&'static str; 1]; 1],
-    metrics: [Metric; 3],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Metric {
-    name: &'static str,
-    unit: &'static str,
-}
 
 /// The record as one line.
 pub(crate) fn line(record: &InvocationRecord) -> Vec<u8> {
-    let metric = |name, unit| Metric { name, unit };
-    let line = Line {
-        aws: Aws {
-            timestamp: record.at_ms,
-            cloud_watch_metrics: [Directive {
-                namespace: NAMESPACE,
-                dimensions: [["function"]],
-                metrics: [
-                    metric("duration_us", "Microseconds"),
-                    metric("store_read_units", "Count"),
-                    metric("store_write_units", "Count"),
-                ],
-            }],
-        },
-        record,
-    };
-    let mut line = serde_json::to_vec(&line).expect("a record has string keys only");
+    let mut line = serde_json::to_vec(record).expect("a record has string keys only");
     line.push(b'\n');
     line
 }
@@ -77,45 +28,49 @@ fn peak_of(status: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::record::InvocationKind;
+    use wire::ids::InvocationId;
+    use wire::record::{InvocationKind, RECORD_FORM};
+
+    /// What CloudWatch counts of each event besides its text.
+    const EVENT_BYTES: usize = 26;
 
     #[test]
-    fn a_line_is_the_record_and_names_metrics_that_it_has() {
+    fn a_line_is_the_record_and_is_cheap() {
+        // Of the longest names and large figures.
         let record = InvocationRecord {
             kind: InvocationKind::Invocation,
-            at_ms: 1,
-            function: "chat".into(),
-            route: "post".into(),
+            form: RECORD_FORM,
+            id: Some(InvocationId([0xee; 8])),
+            at_ms: 1_700_000_000_000,
+            function: "matchmaking".into(),
+            route: "match-queue-up".into(),
             host: "lambda".into(),
+            region: "ap-southeast-1".into(),
+            build: "123".into(),
             method: "POST".into(),
             status: 201,
             outcome: "ok".into(),
-            duration_us: 2,
+            cold: false,
+            duration_us: 412_345,
+            billed_ms: 0,
+            memory_mb: 256,
             fuel: 0,
-            peak_memory_bytes: 3,
-            store_reads: 4,
-            store_writes: 5,
-            store_read_units: 9,
-            store_write_units: 10,
-            bytes_in: 6,
-            bytes_out: 7,
-            log_bytes: 8,
+            peak_memory_bytes: 14_123_456,
+            store_calls: 12,
+            store_reads: 20,
+            store_writes: 12,
+            store_read_units: 20,
+            store_write_units: 12,
+            bytes_in: 1_234,
+            bytes_out: 12_345,
+            log_bytes: 0,
         };
         let line = line(&record);
         assert_eq!(line.last(), Some(&b'\n'));
-        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
-        assert_eq!(value["_aws"]["Timestamp"], 1);
-        let directive = &value["_aws"]["CloudWatchMetrics"][0];
-        assert_eq!(directive["Dimensions"][0][0], "function");
-        for metric in directive["Metrics"].as_array().unwrap() {
-            let name = metric["Name"].as_str().unwrap();
-            assert!(value[name].is_u64(), "{name} is a member of the record");
-        }
-        let read: InvocationRecord = serde_json::from_value(value).unwrap();
-        assert_eq!(
-            read, record,
-            "a reader of records needs to know nothing of CloudWatch"
-        );
+        let billed = line.len() - 1 + EVENT_BYTES;
+        assert!(billed <= 400, "{billed} bytes of logs for each invocation");
+        let read: InvocationRecord = serde_json::from_slice(&line).unwrap();
+        assert_eq!(read, record);
     }
 
     #[test]

@@ -3,15 +3,18 @@
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use edge::Refusal;
 use edge::http::{Request, Response};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
+use lambda_http::lambda_runtime::Config;
 use lambda_http::{Context, Error, LambdaEvent, service_fn};
 use tokio::time::Instant;
+use wire::ids::InvocationId;
 use wire::problem::ProblemKind;
-use wire::record::{FunctionShare, InvocationKind, InvocationRecord, SHARE_HEADER};
+use wire::record::{FunctionShare, InvocationKind, InvocationRecord, RECORD_FORM, SHARE_HEADER};
 
 use crate::event::{self, Event};
 use crate::host::{Environment, LambdaHost, now, unix_ms};
@@ -42,17 +45,84 @@ where
         .build()?;
     std::panic::set_hook(Box::new(log::panicked));
     runtime.block_on(async {
+        let began = now();
         let permissions = Permissions::of(function).ok_or("the function has no permissions")?;
         let environment = Environment::load(&permissions, |name| std::env::var(name).ok()).await?;
         environment.warm().await;
-        let (environment, handler) = (&environment, &handler);
-        let service = service_fn(move |event| invoke(function, environment, handler, event));
+        let process = Process {
+            function,
+            region: std::env::var("AWS_REGION").unwrap_or_default(),
+            init_us: AtomicU64::new(micros(began.elapsed())),
+        };
+        let (process, environment, handler) = (&process, &environment, &handler);
+        let service = service_fn(move |event| invoke(process, environment, handler, event));
         lambda_http::lambda_runtime::run(service).await
     })
 }
 
-async fn invoke<H>(
+/// What is the same in all records of a process.
+struct Process {
     function: &'static str,
+    region: String,
+    /// Time that its start took, microseconds; 0 once an invocation has been billed for it.
+    init_us: AtomicU64,
+}
+
+/// What a record says of one invocation.
+struct Seen<'a> {
+    id: Option<InvocationId>,
+    at_ms: u64,
+    method: String,
+    duration_us: u64,
+    bytes_in: u64,
+    response: &'a Response,
+    share: FunctionShare,
+    settings: &'a Config,
+}
+
+impl Process {
+    fn record(&self, seen: Seen<'_>) {
+        let init_us = self.init_us.swap(0, Ordering::Relaxed);
+        let Seen {
+            share,
+            settings,
+            response,
+            duration_us,
+            ..
+        } = seen;
+        log::record(&record::line(&InvocationRecord {
+            kind: InvocationKind::Invocation,
+            form: RECORD_FORM,
+            id: seen.id,
+            at_ms: seen.at_ms,
+            function: self.function.to_owned(),
+            route: share.route,
+            host: "lambda".to_owned(),
+            region: self.region.clone(),
+            build: settings.version.clone(),
+            method: seen.method,
+            status: response.status,
+            outcome: share.outcome,
+            cold: init_us > 0,
+            duration_us,
+            billed_ms: billed_ms(init_us, duration_us),
+            memory_mb: u32::try_from(settings.memory).unwrap_or(0),
+            fuel: 0,
+            peak_memory_bytes: record::peak_memory_bytes(),
+            store_calls: share.store_calls,
+            store_reads: share.store_reads,
+            store_writes: share.store_writes,
+            store_read_units: share.store_read_units,
+            store_write_units: share.store_write_units,
+            bytes_in: seen.bytes_in,
+            bytes_out: response.body.len() as u64,
+            log_bytes: log::take_written_bytes(),
+        }));
+    }
+}
+
+async fn invoke<H>(
+    process: &Process,
     environment: &Environment,
     handler: &H,
     event: LambdaEvent<Event>,
@@ -62,6 +132,10 @@ where
 {
     let (started, at_ms) = (now(), unix_ms());
     let deadline = deadline(started, at_ms, &event.context);
+    let (id, settings) = (
+        invocation_id(&event.context.request_id),
+        event.context.env_config.clone(),
+    );
     let host = environment.host(deadline.checked_sub(STORE_MARGIN).unwrap_or(deadline));
     let host = host.await;
     let schedule = event.payload.schedule().map(str::to_owned);
@@ -79,26 +153,16 @@ where
     };
     let mut response = answer(deadline, handling).await;
     let share = take_share(&mut response, route);
-    log::record(&record::line(&InvocationRecord {
-        kind: InvocationKind::Invocation,
+    process.record(Seen {
+        id,
         at_ms,
-        function: function.to_owned(),
-        route: share.route,
-        host: "lambda".to_owned(),
         method,
-        status: response.status,
-        outcome: share.outcome,
-        duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-        fuel: 0,
-        peak_memory_bytes: record::peak_memory_bytes(),
-        store_reads: share.store_reads,
-        store_writes: share.store_writes,
-        store_read_units: share.store_read_units,
-        store_write_units: share.store_write_units,
+        duration_us: micros(started.elapsed()),
         bytes_in,
-        bytes_out: response.body.len() as u64,
-        log_bytes: log::take_written_bytes(),
-    }));
+        response: &response,
+        share,
+        settings: &settings,
+    });
     match schedule {
         // An error is what makes EventBridge try again, and counts in Lambda's own metric.
         Some(path) if response.status >= 400 => {
@@ -107,6 +171,24 @@ where
         }
         _ => Ok(event::reply(response)),
     }
+}
+
+/// The first half of a request id, which is a UUID; none of another text.
+fn invocation_id(request_id: &str) -> Option<InvocationId> {
+    let digits: String = request_id.chars().filter(|c| *c != '-').take(16).collect();
+    digits.parse().ok()
+}
+
+/// Nothing where it is the duration rounded up, as a reader knows.
+fn billed_ms(init_us: u64, duration_us: u64) -> u64 {
+    match init_us {
+        0 => 0,
+        init_us => init_us.saturating_add(duration_us).div_ceil(1000),
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn deadline(started: Instant, at_ms: u64, context: &Context) -> Instant {
@@ -156,6 +238,7 @@ fn take_share(response: &mut Response, route: &str) -> FunctionShare {
     share.unwrap_or_else(|| FunctionShare {
         route: route.to_owned(),
         outcome: response.outcome.to_owned(),
+        store_calls: 0,
         store_reads: 0,
         store_writes: 0,
         store_read_units: 0,
@@ -211,6 +294,19 @@ mod tests {
             assert_eq!(of(100), Duration::ZERO);
             assert_eq!(of(0), REQUEST_LIMIT, "the emulator does not say");
         });
+    }
+
+    #[test]
+    fn an_invocation_is_named_by_the_half_of_its_request_id() {
+        let id = invocation_id("8476a536-e9f4-11e8-9739-2dfe598c3fcd");
+        assert_eq!(id.unwrap().to_string(), "8476a536e9f411e8");
+        assert_eq!(invocation_id("none"), None);
+    }
+
+    #[test]
+    fn a_cold_start_is_billed_with_what_it_took() {
+        assert_eq!(billed_ms(40_100, 9_000), 50);
+        assert_eq!(billed_ms(0, 9_000), 0, "it is what the duration says");
     }
 
     #[test]

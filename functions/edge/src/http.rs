@@ -217,6 +217,7 @@ pub async fn serve<S>(
     let share = FunctionShare {
         route: name.to_owned(),
         outcome: response.outcome.to_owned(),
+        store_calls: meter.calls(),
         store_reads: meter.reads(),
         store_writes: meter.writes(),
         store_read_units: meter.read_units(),

@@ -52,6 +52,7 @@ fn a_path_finds_its_route_and_parameters() {
     let wanted = FunctionShare {
         route: "leave".into(),
         outcome: "ok".into(),
+        store_calls: 1,
         store_reads: 1,
         store_writes: 0,
         store_read_units: 1,

@@ -2,15 +2,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::store::{Delete, Item, Key, Put, Query, Store, StoreError, Write};
 
-/// A store that counts what is read and written through it: items, and the units that DynamoDB
-/// bills. A get of an absent item and a write whose condition failed count, because they are billed
-/// too.
+/// A store that counts what goes through it: requests, items read and written, and the units that
+/// DynamoDB bills. A get of an absent item and a write whose condition failed count, because they
+/// are billed too.
 ///
 /// A read unit is 4 kB of one get, or of all items of one query together, strongly consistent. A
 /// write unit is 1 kB of one item; in a commit of several it counts twice.
 #[derive(Debug)]
 pub struct Metered<'a, S> {
     store: &'a S,
+    calls: AtomicU32,
     reads: AtomicU32,
     writes: AtomicU32,
     read_units: AtomicU32,
@@ -40,11 +41,17 @@ impl<'a, S> Metered<'a, S> {
     pub fn new(store: &'a S) -> Self {
         Self {
             store,
+            calls: AtomicU32::new(0),
             reads: AtomicU32::new(0),
             writes: AtomicU32::new(0),
             read_units: AtomicU32::new(0),
             write_units: AtomicU32::new(0),
         }
+    }
+
+    /// Requests to the store.
+    pub fn calls(&self) -> u32 {
+        self.calls.load(Ordering::Relaxed)
     }
 
     /// Items read.
@@ -74,6 +81,7 @@ impl<'a, S> Metered<'a, S> {
 
 impl<S: Store> Store for Metered<'_, S> {
     async fn get(&self, now_ms: u64, key: Key<'_>) -> Result<Option<Item>, StoreError> {
+        Self::count(&self.calls, 1);
         Self::count(&self.reads, 1);
         let item = self.store.get(now_ms, key).await;
         let found = item.as_ref().map_or(&[][..], |item| item.as_slice());
@@ -86,6 +94,7 @@ impl<S: Store> Store for Metered<'_, S> {
         now_ms: u64,
         keys: &[Key<'_>],
     ) -> Result<Vec<Option<Item>>, StoreError> {
+        Self::count(&self.calls, 1);
         Self::count(&self.reads, keys.len());
         let items = self.store.get_many(now_ms, keys).await;
         let found = items.as_deref().unwrap_or_default();
@@ -97,6 +106,7 @@ impl<S: Store> Store for Metered<'_, S> {
     }
 
     async fn query(&self, now_ms: u64, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
+        Self::count(&self.calls, 1);
         let partition = query.partition;
         let items = self.store.query(now_ms, query).await;
         let found = items.as_ref().map_or(&[][..], Vec::as_slice);
@@ -110,12 +120,14 @@ impl<S: Store> Store for Metered<'_, S> {
 
     async fn put(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
         Self::count(&self.writes, 1);
+        Self::count(&self.calls, 1);
         Self::count(&self.write_units, write_units(&Write::Put(put)));
         self.store.put(now_ms, put).await
     }
 
     async fn delete(&self, now_ms: u64, delete: Delete<'_>) -> Result<(), StoreError> {
         Self::count(&self.writes, 1);
+        Self::count(&self.calls, 1);
         Self::count(&self.write_units, write_units(&Write::Delete(delete)));
         self.store.delete(now_ms, delete).await
     }
@@ -128,11 +140,13 @@ impl<S: Store> Store for Metered<'_, S> {
         expires_at_ms: Option<u64>,
     ) -> Result<i64, StoreError> {
         Self::count(&self.writes, 1);
+        Self::count(&self.calls, 1);
         Self::count(&self.write_units, 1);
         self.store.increment(now_ms, key, by, expires_at_ms).await
     }
 
     async fn commit(&self, now_ms: u64, writes: &[Write<'_>]) -> Result<(), StoreError> {
+        Self::count(&self.calls, 1);
         Self::count(&self.writes, writes.len());
         let units = writes.iter().map(write_units).sum::<usize>();
         // One alone is a plain write.
@@ -183,6 +197,11 @@ mod tests {
             // A query is billed for its items together.
             meter.query(1, Query::all("p", 9)).await?;
             assert_eq!((meter.reads(), meter.read_units()), (6, 11));
+            assert_eq!(
+                meter.calls(),
+                7,
+                "a batch, a query and a commit are one each"
+            );
             Ok::<(), StoreError>(())
         })
         .unwrap();

@@ -23,6 +23,8 @@ mod ticket;
 mod view;
 mod world;
 
+use std::sync::atomic::Ordering;
+
 use edge::http::{Call, Request, Response, serve};
 use edge::ports::{Clock, Entropy, Storage, Timer, Variables};
 use edge::store::Store;
@@ -30,6 +32,9 @@ use edge::{Metered, Refusal};
 use wire::routes::{self, Function};
 
 use caller::Caller;
+
+/// Outcome of a request that did a pass of its shard besides what it was for.
+const PASSED: &str = "passed";
 
 /// Everything that the function may touch besides its store.
 pub trait Ports: Clock + Entropy + Variables + Timer {}
@@ -56,24 +61,33 @@ async fn dispatch<H: Ports, S: Store>(
     call: &Call<'_>,
 ) -> Result<Response, Refusal> {
     let caller = Caller::enter(host, store, call).await?;
-    match call.route.name {
-        name if name == routes::RULES.name => queue::set(&caller).await,
-        name if name == routes::QUEUE_RULES.name => queue::show(&caller).await,
-        name if name == routes::QUEUE_UP.name => party::queue_up(&caller).await,
-        name if name == routes::TICKET_STATE.name => view::show(&caller).await,
-        name if name == routes::JOIN_PARTY.name => party::join(&caller).await,
-        name if name == routes::LEAVE_PARTY.name => party::end(&caller, false).await,
-        name if name == routes::CANCEL.name => party::end(&caller, true).await,
-        name if name == routes::EXPLAIN.name => explain::explain(&caller).await,
-        name if name == routes::SEAT.name => player::seat(&caller).await,
-        name if name == routes::MATCH_STATE.name => accept::show(&caller).await,
-        name if name == routes::ACCEPT.name => accept::accept(&caller).await,
-        name if name == routes::SPECTATE.name => spectate::spectate(&caller).await,
-        name if name == routes::RESULT.name => results::report(&caller).await,
-        name if name == routes::BACKFILL.name => backfill::ask(&caller).await,
-        name if name == routes::END_BACKFILL.name => backfill::end(&caller).await,
-        name if name == routes::RATING.name => results::rating(&caller).await,
-        name if name == routes::TICK.name => pass::tick(&caller).await,
+    let mut response = answer(&caller).await?;
+    // Whoever asked first when a pass was due: his request is told apart from those that only read.
+    if response.outcome == "ok" && caller.has_passed.load(Ordering::Relaxed) {
+        response.outcome = PASSED;
+    }
+    Ok(response)
+}
+
+async fn answer<H: Ports, S: Store>(caller: &Caller<'_, H, S>) -> Result<Response, Refusal> {
+    match caller.call.route.name {
+        name if name == routes::RULES.name => queue::set(caller).await,
+        name if name == routes::QUEUE_RULES.name => queue::show(caller).await,
+        name if name == routes::QUEUE_UP.name => party::queue_up(caller).await,
+        name if name == routes::TICKET_STATE.name => view::show(caller).await,
+        name if name == routes::JOIN_PARTY.name => party::join(caller).await,
+        name if name == routes::LEAVE_PARTY.name => party::end(caller, false).await,
+        name if name == routes::CANCEL.name => party::end(caller, true).await,
+        name if name == routes::EXPLAIN.name => explain::explain(caller).await,
+        name if name == routes::SEAT.name => player::seat(caller).await,
+        name if name == routes::MATCH_STATE.name => accept::show(caller).await,
+        name if name == routes::ACCEPT.name => accept::accept(caller).await,
+        name if name == routes::SPECTATE.name => spectate::spectate(caller).await,
+        name if name == routes::RESULT.name => results::report(caller).await,
+        name if name == routes::BACKFILL.name => backfill::ask(caller).await,
+        name if name == routes::END_BACKFILL.name => backfill::end(caller).await,
+        name if name == routes::RATING.name => results::rating(caller).await,
+        name if name == routes::TICK.name => pass::tick(caller).await,
         other => unreachable!("the table has no route {other} for this function"),
     }
 }

@@ -228,6 +228,12 @@ hex_type! {
     /// One admission of one player; random, 64 bits, never reused.
     SessionId, 8, "session id", "16 lower-case hex digits"
 }
+
+hex_type! {
+    /// One invocation of one function, 64 bits: random, or on Lambda the first half of its request
+    /// id, by which AWS's own lines are found.
+    InvocationId, 8, "invocation id", "16 lower-case hex digits"
+}
 hex_type! {
     /// One run of one shard process. Tickets are bound to it, so a restart invalidates them all.
     BootId, 8, "boot id", "16 lower-case hex digits"

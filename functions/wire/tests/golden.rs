@@ -27,11 +27,13 @@ use wire::fleet::{
     ShardList, ShardRecord, ShardState, Transport,
 };
 use wire::hello::{ChannelGrant, Hello};
-use wire::ids::{AwsSignature, EnrolmentNonce};
+use wire::ids::{AwsSignature, EnrolmentNonce, InvocationId};
 use wire::join::{JoinReply, JoinRequest};
 use wire::matching::{ProbeUrl, QueueRules, RegionProbe};
 use wire::problem::{Problem, ProblemKind};
-use wire::record::{FunctionShare, InvocationKind, InvocationRecord, UsageKind, UsageRecord};
+use wire::record::{
+    FunctionShare, InvocationKind, InvocationRecord, RECORD_FORM, UsageKind, UsageRecord, VoiceMode,
+};
 use wire::{BootId, ChannelKey, PlayerId, PlayerKey, RoomKey, SessionId};
 
 fn folder() -> PathBuf {
@@ -736,6 +738,7 @@ fn records(golden: &mut Golden) {
     let share = FunctionShare {
         route: "join".into(),
         outcome: "ok".into(),
+        store_calls: 1,
         store_reads: 2,
         store_writes: 0,
         store_read_units: 2,
@@ -744,16 +747,24 @@ fn records(golden: &mut Golden) {
     golden.check("function-share", &share);
     let invocation = InvocationRecord {
         kind: InvocationKind::Invocation,
+        form: RECORD_FORM,
+        id: Some(InvocationId([0xA5; 8])),
         at_ms: 1_700_000_000_000,
         function: "signalling".into(),
         route: "join".into(),
-        host: "edge-host".into(),
+        host: "lambda".into(),
+        region: "eu-central-1".into(),
+        build: "17".into(),
         method: "POST".into(),
         status: 201,
         outcome: "ok".into(),
-        duration_us: 480,
+        cold: true,
+        duration_us: 9_480,
+        billed_ms: 51,
+        memory_mb: 128,
         fuel: 1_200_000,
         peak_memory_bytes: 1_310_720,
+        store_calls: 1,
         store_reads: 2,
         store_writes: 0,
         store_read_units: 2,
@@ -765,9 +776,12 @@ fn records(golden: &mut Golden) {
     golden.check("invocation-record", &invocation);
     let usage = UsageRecord {
         kind: UsageKind::Usage,
+        form: 1,
         minute_ms: 1_700_000_040_000,
         shard: "eu-1-a".parse().expect("an id"),
         room: RoomKey([3; 8]),
+        region: "eu".into(),
+        mode: VoiceMode::Mix,
         participant_ms: 120_000,
         talk_ms: 45_000,
         packets_out: 6_750,
@@ -791,4 +805,18 @@ fn every_message_is_as_its_file_says() {
     sealed_messages(&mut golden);
     records(&mut golden);
     golden.finish();
+}
+
+#[test]
+fn a_record_of_the_first_form_is_read() {
+    let first = r#"{"kind":"invocation","at_ms":1700000000000,"function":"signalling",
+        "route":"join","host":"edge-host","method":"POST","status":201,"outcome":"ok",
+        "duration_us":480,"fuel":1200000,"peak_memory_bytes":1310720,"store_reads":2,
+        "store_writes":0,"bytes_in":5300,"bytes_out":6100,"log_bytes":0}"#;
+    let read: InvocationRecord = serde_json::from_str(first).expect("as it was written");
+    assert_eq!((read.form, read.id, read.cold), (1, None, false));
+    assert_eq!(
+        (read.fuel, read.store_reads, read.store_calls),
+        (1_200_000, 2, 0)
+    );
 }

@@ -119,22 +119,26 @@ pub enum CodeSource {
     Cached,
 }
 
+/// Hex digits by which a record names what ran.
+const BUILD_DIGITS: usize = 8;
+
+/// A component, where its code came from, and the beginning of its bytes' SHA-256.
+pub(crate) type Loaded = (Component, CodeSource, String);
+
 /// Loads a component: from the cache when the same bytes were compiled for the same engine before,
 /// otherwise compiled.
-pub(crate) fn load(
-    engine: &Engine,
-    source: &Path,
-    cache: &Path,
-) -> anyhow::Result<(Component, CodeSource)> {
+pub(crate) fn load(engine: &Engine, source: &Path, cache: &Path) -> anyhow::Result<Loaded> {
     let wasm = std::fs::read(source).with_context(|| {
         format!(
             "{}: cannot be read; build the component with `cargo xtask wasm`",
             source.display()
         )
     })?;
+    let mut build = hex(&Sha256::digest(&wasm));
+    build.truncate(BUILD_DIGITS);
     let file = cache.join(format!("{}.cwasm", cache_key(engine, &wasm)));
     if let Some(component) = read_cached(engine, &file) {
-        return Ok((component, CodeSource::Cached));
+        return Ok((component, CodeSource::Cached, build));
     }
     let code = engine
         .precompile_component(&wasm)
@@ -143,7 +147,11 @@ pub(crate) fn load(
     if let Err(cause) = write_cached(&file, &code) {
         tracing::warn!(file = %file.display(), %cause, "compiled code was not cached");
     }
-    Ok((deserialize(engine, &code)?, CodeSource::Compiled))
+    Ok((deserialize(engine, &code)?, CodeSource::Compiled, build))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Names the bytes, wasmtime's version and every setting that changes the code.
@@ -160,11 +168,7 @@ fn cache_key(engine: &Engine, wasm: &[u8]) -> String {
     let mut sha = Sha(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut sha);
     sha.0.update(Sha256::digest(wasm));
-    sha.0
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&sha.0.finalize())
 }
 
 /// A cache file is the SHA-256 of the code, then the code.

@@ -28,6 +28,8 @@ type BodySent = Pin<Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error
 pub(crate) struct Function {
     pub(crate) pre: ServicePre<Guest>,
     pub(crate) grants: Arc<Grants>,
+    /// What its records say of the code.
+    pub(crate) build: String,
 }
 
 /// What came of a request and what it used.

@@ -122,7 +122,7 @@ pub fn compile(config: &Config) -> anyhow::Result<usize> {
     let sources = manifest::Manifest::sources(&config.spin_toml)?;
     for source in &sources {
         engine::load(&engine, source, &config.cache_dir)?;
-        let (_, code) = engine::load(&engine, source, &config.cache_dir)?;
+        let (_, code, _) = engine::load(&engine, source, &config.cache_dir)?;
         if code != CodeSource::Cached {
             anyhow::bail!(
                 "{}: what was compiled cannot be loaded from {}; check --cache-dir and its disk",
@@ -152,7 +152,7 @@ fn load(config: &Config, manifest: Manifest, recorder: Recorder) -> anyhow::Resu
     let mut functions = Vec::new();
     let mut code = BTreeMap::new();
     for spec in manifest.components {
-        let (component, source) = engine::load(&engine, &spec.source, &config.cache_dir)?;
+        let (component, source, build) = engine::load(&engine, &spec.source, &config.cache_dir)?;
         let pre = linker
             .instantiate_pre(&component)
             .and_then(ServicePre::new)
@@ -181,6 +181,7 @@ fn load(config: &Config, manifest: Manifest, recorder: Recorder) -> anyhow::Resu
         functions.push(Function {
             pre,
             grants: Arc::new(grants),
+            build,
         });
     }
     let ticker = EpochTicker::start(&engine)?;

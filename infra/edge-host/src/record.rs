@@ -18,6 +18,8 @@ const QUEUE_RECORDS: usize = 16_384;
 pub(crate) struct FunctionShare {
     pub(crate) route: Option<String>,
     pub(crate) outcome: Option<String>,
+    #[serde(default)]
+    pub(crate) store_calls: u32,
     pub(crate) store_reads: Option<u32>,
     pub(crate) store_writes: Option<u32>,
     #[serde(default)]
@@ -173,6 +175,14 @@ mod tests {
     fn sample(status: u16) -> InvocationRecord {
         InvocationRecord {
             kind: wire::record::InvocationKind::Invocation,
+            form: wire::record::RECORD_FORM,
+            id: None,
+            region: String::new(),
+            build: String::new(),
+            cold: false,
+            billed_ms: 0,
+            memory_mb: 0,
+            store_calls: 0,
             function: "signalling".into(),
             route: "join".into(),
             host: "edge-host".into(),

@@ -18,7 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use wasmtime::Engine;
-use wire::record::{InvocationKind, InvocationRecord};
+use wire::ids::InvocationId;
+use wire::record::{InvocationKind, InvocationRecord, RECORD_FORM};
 
 use crate::clock;
 use crate::config::{DevTokenRequest, Limits, TokenMint, milliseconds};
@@ -132,9 +133,14 @@ async fn connection(
     }
 }
 
+/// The variable that says in which region the functions are; records repeat it.
+const REGION: &str = "region";
+
 /// The parts of a record that do not come from the component.
 struct Seen {
     function: String,
+    region: String,
+    build: String,
     route: String,
     method: Method,
     bytes_in: u64,
@@ -155,6 +161,8 @@ impl App {
         }
         let mut seen = Seen {
             function: "edge-host".into(),
+            region: String::new(),
+            build: String::new(),
             route: "none".into(),
             method: request.method().clone(),
             bytes_in: 0,
@@ -165,6 +173,10 @@ impl App {
         } else if let Some((pattern, index, found)) = self.routes.find(&path) {
             let function = &self.functions[*index];
             seen.function.clone_from(&function.grants.component);
+            seen.build.clone_from(&function.build);
+            if let Some(region) = function.grants.variables.get(REGION) {
+                seen.region.clone_from(region);
+            }
             pattern.text().clone_into(&mut seen.route);
             match self
                 .read(request, &mut seen, Some((pattern, &found)), peer, local)
@@ -386,15 +398,24 @@ fn record(
     let used = |of: fn(&Invocation) -> u64| invocation.map_or(0, of);
     InvocationRecord {
         kind: InvocationKind::Invocation,
+        form: RECORD_FORM,
+        id: Some(invocation_id()),
         function: seen.function,
         route: share.route.unwrap_or(seen.route),
         host: "edge-host".into(),
+        region: seen.region,
+        build: seen.build,
         method: method_name(&seen.method),
         status: reply.status().as_u16(),
         outcome: share.outcome.unwrap_or_else(|| outcome.to_owned()),
+        // An instance is made for each request, and nobody bills by its time or memory.
+        cold: false,
         duration_us: used(|it| it.duration_us),
+        billed_ms: 0,
+        memory_mb: 0,
         fuel: used(|it| it.fuel),
         peak_memory_bytes: used(|it| it.peak_memory_bytes),
+        store_calls: share.store_calls,
         store_reads: share
             .store_reads
             .unwrap_or(invocation.map_or(0, |it| it.store_reads)),
@@ -408,6 +429,12 @@ fn record(
         log_bytes: used(|it| it.log_bytes),
         at_ms: clock::unix_ms(),
     }
+}
+
+fn invocation_id() -> InvocationId {
+    let mut id = InvocationId([0; 8]);
+    getrandom::fill(&mut id.0).expect("Linux has randomness for every process");
+    id
 }
 
 /// A method is free text: one that the host does not know does not get into a record.

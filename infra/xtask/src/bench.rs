@@ -17,7 +17,7 @@ struct Bench {
     serves: bool,
 }
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 8] = [
     Bench {
         name: "join",
         starts: &[],
@@ -42,6 +42,16 @@ const BENCHES: [Bench; 6] = [
         name: "edge",
         starts: &["edge-host"],
         serves: true,
+    },
+    Bench {
+        name: "counts",
+        starts: &["edge-host"],
+        serves: true,
+    },
+    Bench {
+        name: "finops",
+        starts: &[],
+        serves: false,
     },
     Bench {
         name: "match",

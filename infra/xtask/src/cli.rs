@@ -199,15 +199,18 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        summary: "measure: `cargo xtask bench join|chat|edge|relay|queue|match`",
+        summary: "measure: `cargo xtask bench join|chat|edge|relay|queue|match|counts|finops`",
         detail: "join: requests per second and p50/p99 of a join, and the time from join to the\n\
                  first RTP packet. chat: posts per second, p50/p99, store items and dollars,\n\
                  and the time from POST to 1,000 readers. edge: time, cold starts, memory,\n\
                  units and dollars per route, on edge-host and as built for Lambda. relay: what\n\
                  forwarding, holding and admitting take, next to what the kernel alone takes.\n\
-                 match: passes of the matcher, and a simulated day with charts. Prints, and\n\
-                 writes JSON under target/bench/.",
-        words: &["join", "chat", "edge", "relay", "queue", "match"],
+                 match: passes of the matcher, and a simulated day with charts. counts: what a\n\
+                 call of each hot route uses of what is paid for, for `finops gate`. finops: a\n\
+                 million records priced. Prints, and writes JSON under target/bench/.",
+        words: &[
+            "join", "chat", "edge", "relay", "queue", "match", "counts", "finops",
+        ],
         flags: &[switch(
             "--quick",
             "relay, chat, match: under a minute, less exact",

@@ -237,6 +237,7 @@ impl Maker<'_> {
             poller,
             orders: received,
             handle: handle.clone(),
+            region: self.config.region.clone(),
             protocol: SealedProtocol::new(keys.clone(), boot),
             certificate: self.certificate.clone(),
             local: local(Transport::Udp),

@@ -10,11 +10,11 @@ use sfu::{Audience, Command, Event, Sfu, Transport, WallClock};
 use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
 use tokio::sync::mpsc;
 use udp::{Poller, RecvBatch, SendBatch, SendStats, Socket, thread_cpu_time};
-use wire::ShardId;
 use wire::channel::EndReason;
 use wire::control::PushTarget;
 use wire::fleet::RefusedRoom;
-use wire::record::{UsageKind, UsageRecord};
+use wire::record::{UsageKind, UsageRecord, VoiceMode};
+use wire::{RegionName, ShardId};
 
 use crate::clock;
 use crate::config::StartError;
@@ -84,6 +84,7 @@ pub(crate) struct Parts {
     pub(crate) poller: Poller,
     pub(crate) orders: Receiver<Order>,
     pub(crate) handle: Arc<ShardHandle>,
+    pub(crate) region: RegionName,
     pub(crate) protocol: SealedProtocol,
     pub(crate) certificate: Certificate,
     /// Addresses as clients know them; the first of each family is what str0m is told.
@@ -105,6 +106,7 @@ pub(crate) struct ShardLoop {
     received: RecvBatch,
     orders: Receiver<Order>,
     handle: Arc<ShardHandle>,
+    region: RegionName,
     core: Sfu<SealedProtocol>,
     overload: Overload,
     drain: Duration,
@@ -156,6 +158,7 @@ impl ShardLoop {
             received: RecvBatch::new(),
             orders: parts.orders,
             handle: parts.handle,
+            region: parts.region,
             core,
             overload: Overload::new(parts.limits),
             drain: parts.drain,
@@ -314,7 +317,8 @@ impl ShardLoop {
 
     fn drain_events(&mut self) {
         while let Some(event) = self.core.poll_event() {
-            let Some(line) = usage_line(&self.handle.id, &event, clock::unix_ms()) else {
+            let place = (&self.handle.id, self.region.as_str());
+            let Some(line) = usage_line(place, &event, clock::unix_ms()) else {
                 continue;
             };
             if self.lines.try_send(line).is_err() {
@@ -405,8 +409,9 @@ fn wall_clock(now: Instant) -> WallClock {
     }
 }
 
-/// The usage record of an event that came at `unix_ms`; none for other events.
-fn usage_line(shard: &ShardId, event: &Event, unix_ms: u64) -> Option<String> {
+/// The usage record of an event that came at `unix_ms`, from a shard and its region; none for other
+/// events.
+fn usage_line((shard, region): (&ShardId, &str), event: &Event, unix_ms: u64) -> Option<String> {
     let &Event::Used {
         room,
         participant_time,
@@ -419,9 +424,12 @@ fn usage_line(shard: &ShardId, event: &Event, unix_ms: u64) -> Option<String> {
     };
     let record = UsageRecord {
         kind: UsageKind::Usage,
+        form: 1,
         minute_ms: minute_before(unix_ms),
         shard: shard.clone(),
         room: wire::RoomKey(room.0),
+        region: region.to_owned(),
+        mode: VoiceMode::Forward,
         participant_ms: millis(participant_time),
         talk_ms: millis(talk_time),
         packets_out,
@@ -503,12 +511,13 @@ mod tests {
             packets_out: 75,
             bytes_out: 9_000,
         };
-        let line = usage_line(&"dev-0".parse().unwrap(), &event, 120_004).unwrap();
+        let line = usage_line((&"dev-0".parse().unwrap(), "eu"), &event, 120_004).unwrap();
         assert_eq!(
             line,
             r#"{"kind":"usage","minute_ms":60000,"shard":"dev-0","room":"abababababababab","#
                 .to_owned()
-                + r#""participant_ms":90000,"talk_ms":1500,"packets_out":75,"bytes_out":9000}"#
+                + r#""region":"eu","participant_ms":90000,"#
+                + r#""talk_ms":1500,"packets_out":75,"bytes_out":9000}"#
         );
     }
 

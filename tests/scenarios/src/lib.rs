@@ -8,6 +8,7 @@ pub mod instance;
 pub mod moto;
 pub mod programs;
 pub mod proxy;
+pub mod requests;
 pub mod shard;
 pub mod sts;
 pub mod suite;

@@ -1,5 +1,7 @@
 //! Who asks.
 
+use std::sync::atomic::AtomicBool;
+
 use edge::http::Call;
 use edge::policy::{Policy, Rights};
 use edge::store::Store;
@@ -26,6 +28,8 @@ pub(super) struct Caller<'a, H, S> {
     pub(super) now_ms: u64,
     pub(super) claims: Claims,
     pub(super) secret: FleetSecret,
+    /// Whether the request has done a pass, which costs many times what it costs else.
+    pub(super) has_passed: AtomicBool,
 }
 
 impl<'a, H: Ports, S: Store> Caller<'a, H, S> {
@@ -44,6 +48,7 @@ impl<'a, H: Ports, S: Store> Caller<'a, H, S> {
             now_ms,
             claims,
             secret: config::fleet_secret(host).await?,
+            has_passed: AtomicBool::new(false),
         };
         match call.route.auth {
             Auth::Operator if caller.claims.role != Some(Role::Operator) => Err(Refusal::new(

@@ -1,6 +1,7 @@
 //! A pass: the tickets of a shard, matched mode by mode, and written down.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use edge::Refusal;
 use edge::http::Response;
@@ -53,6 +54,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
     ) -> Result<Option<u32>, Refusal> {
         match self.take_turn(queue, shard, held).await? {
             Some(turn) => {
+                self.has_passed.store(true, Ordering::Relaxed);
                 let queue = self.queue(queue).await?;
                 Ok(Some(self.go_through(&queue, shard, turn).await?))
             }

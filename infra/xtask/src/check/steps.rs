@@ -113,6 +113,11 @@ pub(crate) const STEPS: &[Step] = &[
     )
     .needs(aws_tools)
     .waits(),
+    step(
+        "finops",
+        "no hot call and no plan is dearer than its baseline",
+        finops,
+    ),
     step("sdk", "the browser SDK: types and unit tests", sdk).needs(sdk_tools),
     step(
         "browser",
@@ -229,6 +234,28 @@ fn scenarios(workspace: &Workspace, count: &mut Count) -> Result<()> {
         Count::of_last_line,
         count,
     )
+}
+
+/// Counts what hot calls use, and compares that and the plan of the step before with the baseline.
+fn finops(workspace: &Workspace, _: &mut Count) -> Result<()> {
+    build_all(workspace)?;
+    let root = &workspace.root;
+    process::run(Command::new(workspace.binary("bench-counts")).current_dir(root))?;
+    let mut gate = Command::new(workspace.binary("finops"));
+    gate.current_dir(root).arg("gate");
+    if root.join(terraform::PLAN).is_file() {
+        gate.args(["--plan", terraform::PLAN]);
+    }
+    // Not where only one commit was fetched.
+    let before = "HEAD^";
+    let mut git = Command::new("git");
+    let known = git
+        .current_dir(root)
+        .args(["rev-parse", "--quiet", "--verify", before]);
+    if known.output().is_ok_and(|output| output.status.success()) {
+        gate.args(["--base", before]);
+    }
+    process::run(&mut gate)
 }
 
 fn schema(workspace: &Workspace, count: &mut Count) -> Result<()> {

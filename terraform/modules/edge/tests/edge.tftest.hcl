@@ -72,6 +72,13 @@ run "functions_as_permissions_json_says" {
     error_message = "the partitions are those of permissions.json"
   }
   assert {
+    condition = alltrue([
+      for filter in aws_cloudwatch_log_metric_filter.record :
+      filter.metric_transformation[0].value == "$.${filter.metric_transformation[0].name}" && filter.metric_transformation[0].dimensions == tomap({ function = "$.function" })
+    ]) && length(aws_cloudwatch_log_metric_filter.record) == 12
+    error_message = "each function's records make three metrics, whose only dimension is the function"
+  }
+  assert {
     condition     = alltrue([for function in aws_lambda_function.this : function.architectures == tolist(["arm64"]) && function.publish])
     error_message = "arm64, with versions"
   }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use bench_report::{Aim, Report, prices, quantile};
+use bench_report::prices::{self, Item};
+use bench_report::{Aim, Report, quantile};
 use e2e::client::{Client, Options, Seen, join};
 use e2e::http::Http;
 use e2e::killable::unlimited_policy;
@@ -27,11 +28,6 @@ const READERS: usize = 1_000;
 const QUICK_READERS: usize = 100;
 /// Messages whose way to the readers is timed.
 const TIMED: usize = 50;
-
-/// Memory of the function as priced, GB.
-const LAMBDA_GB: f64 = 0.128;
-/// Assumed for a post on Lambda with DynamoDB: three round trips of about 4 ms and the work.
-const LAMBDA_POST_S: f64 = 0.015;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -156,13 +152,13 @@ async fn one_at_a_time(edge: &mut Edge, report: &mut Report) -> Result<()> {
         "items",
         Aim::AtMost(2.05),
     );
-    let store = reads * prices::MILLION_READ_UNITS + writes * prices::MILLION_WRITE_UNITS;
-    let lambda =
-        prices::LAMBDA_MILLION_REQUESTS + LAMBDA_POST_S * LAMBDA_GB * prices::LAMBDA_ARM_GB_S * 1e6;
+    let used = prices::on_lambda(&records).scaled(1_000_000, records.len() as u128);
+    let cost = prices::of_million(used.into());
+    let store = cost.store.dollars();
     report.row("AWS: store, per million messages", store, "$", Aim::None);
     report.row(
         "AWS: store and Lambda, per million",
-        store + lambda,
+        store + cost.compute.dollars(),
         "$",
         Aim::AtMost(2.0),
     );
@@ -212,7 +208,7 @@ async fn many_at_once(edge: &mut Edge, report: &mut Report) -> Result<f64> {
 }
 
 fn dollars(per_s: f64, report: &mut Report) {
-    let per_million = 1e6 / per_s / 3600.0 * prices::SMALL_MACHINE_HOUR;
+    let per_million = 1e6 / per_s / 3600.0 * (Item::SmallMachine.usd() + Item::Address.usd());
     report.row(
         "one machine at that rate, per million",
         per_million,

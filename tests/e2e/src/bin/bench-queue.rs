@@ -2,6 +2,7 @@
 //! a million of their tickets costs.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,12 +31,6 @@ const PAIR_EVERY: u32 = 3;
 const WORKERS: usize = 4;
 /// Longest time that a ticket may wait before the measurement fails.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Memory of the function, as in functions/permissions.json.
-const LAMBDA_GB: f64 = 0.25;
-/// Assumed for each item that a function on Lambda writes or asks DynamoDB for, and besides.
-const LAMBDA_STORE_S: f64 = 0.004;
-const LAMBDA_BASE_S: f64 = 0.002;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -297,8 +292,7 @@ async fn paced(edge: &mut Edge, load: Load, report: &mut Report) -> Result<()> {
         "s",
         Aim::None,
     );
-    costs(edge, queue, f64::from(load.tickets), report);
-    Ok(())
+    costs(edge, queue, f64::from(load.tickets), report)
 }
 
 fn drain(edge: &mut Edge) -> Vec<edge_host::InvocationRecord> {
@@ -311,7 +305,7 @@ fn drain(edge: &mut Edge) -> Vec<edge_host::InvocationRecord> {
     records
 }
 
-fn costs(edge: &mut Edge, queue: &str, tickets: f64, report: &mut Report) {
+fn costs(edge: &mut Edge, queue: &str, tickets: f64, report: &mut Report) -> Result<()> {
     let records = drain(edge);
     let sum =
         |of: fn(&edge_host::InvocationRecord) -> f64| records.iter().map(of).sum::<f64>() / tickets;
@@ -319,10 +313,11 @@ fn costs(edge: &mut Edge, queue: &str, tickets: f64, report: &mut Report) {
     let requests = records.len() as f64 / tickets;
     let reads = sum(|record| f64::from(record.store_read_units));
     let writes = sum(|record| f64::from(record.store_write_units));
-    let operations = sum(|record| f64::from(record.store_reads.min(20) + record.store_writes));
+    let calls = sum(|record| f64::from(record.store_calls));
     report.row(name("requests per ticket"), requests, "requests", Aim::None);
     report.row(name("read units per ticket"), reads, "units", Aim::None);
     report.row(name("write units per ticket"), writes, "units", Aim::None);
+    report.row(name("store calls per ticket"), calls, "calls", Aim::None);
     let function_ms = sum(|record| record.duration_us as f64) / 1e3;
     report.row(
         name("function time per ticket"),
@@ -330,16 +325,22 @@ fn costs(edge: &mut Edge, queue: &str, tickets: f64, report: &mut Report) {
         "ms",
         Aim::None,
     );
-    let store = reads * prices::MILLION_READ_UNITS + writes * prices::MILLION_WRITE_UNITS;
-    let seconds = requests * LAMBDA_BASE_S + operations * LAMBDA_STORE_S;
-    let lambda = requests * prices::LAMBDA_MILLION_REQUESTS
-        + seconds * LAMBDA_GB * prices::LAMBDA_ARM_GB_S * 1e6;
+    let used = prices::on_lambda(&records).scaled(1_000_000, tickets as u128);
+    let cost = prices::of_million(used.into());
+    // The plain queue is what "a ticket" means where one figure is told.
+    if queue == "five" {
+        prices::keep("ticket", used.into())?;
+        keep_records(&records)?;
+    }
+    let (store, lambda) = (cost.store.dollars(), cost.compute.dollars());
     report.row(name("store, per million tickets"), store, "$", Aim::None);
     let whole = name("store and Lambda, per million tickets");
     report.row(whole, store + lambda, "$", Aim::AtMost(5.0));
-    let gateway = requests * prices::GATEWAY_MILLION_REQUESTS;
+    let gateway = cost.gateway.dollars();
     let with_gateway = name("the same behind an HTTP API of API Gateway");
     report.row(with_gateway, store + lambda + gateway, "$", Aim::None);
+    let all = name("the same with logs and egress");
+    report.row(all, cost.total().dollars(), "$", Aim::None);
     let mut by_route: BTreeMap<&str, (u32, u32, u32)> = BTreeMap::new();
     for record in &records {
         let sums = by_route.entry(&record.route).or_default();
@@ -359,6 +360,19 @@ fn costs(edge: &mut Edge, queue: &str, tickets: f64, report: &mut Report) {
             Aim::None,
         );
     }
+    Ok(())
+}
+
+/// Keeps records as the host would print them, for reports of costs.
+fn keep_records(records: &[edge_host::InvocationRecord]) -> Result<()> {
+    let mut lines = String::new();
+    for record in records {
+        lines.push_str(&serde_json::to_string(record)?);
+        lines.push('\n');
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench");
+    std::fs::create_dir_all(&folder)?;
+    Ok(std::fs::write(folder.join("queue.jsonl"), lines)?)
 }
 
 /// As many as the host takes: tickets per second from queueing to a match.

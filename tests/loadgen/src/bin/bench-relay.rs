@@ -143,8 +143,8 @@ fn talk(binary: &Path, extent: &Extent, report: &mut Report, scenario: &Scenario
     }
     let (cpu, egress) = per_1000_minutes(cpu_us / 1e6, outcome.payload_bytes);
     let unit = "USD/1000 min";
-    report.row(row("CPU, 1,000 voice-minutes"), cpu, unit, Aim::None);
-    report.row(row("egress, 1,000 voice-minutes"), egress, unit, Aim::None);
+    report.row(row("CPU, 1,000 stream-minutes"), cpu, unit, Aim::None);
+    report.row(row("egress, 1,000 stream-minutes"), egress, unit, Aim::None);
     Ok(cpu_us)
 }
 

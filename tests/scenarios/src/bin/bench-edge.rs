@@ -6,8 +6,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use bench_report::{Aim, Report, prices, quantile};
-use hyper::Method;
+use bench_report::{Aim, Million, Report, prices, quantile};
 use scenarios::gateway::Gateway;
 use scenarios::hosts;
 use scenarios::http::Http;
@@ -15,47 +14,23 @@ use scenarios::instance::Instance;
 use scenarios::moto::Moto;
 use scenarios::programs;
 use scenarios::proxy::{Fate, Proxy};
+use scenarios::requests::{Bench, ROUTES};
 use scenarios::shard::Shard;
 use scenarios::target::Target;
 use scenarios::tokens::Secrets;
-use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use wire::record::InvocationRecord;
-
-const OFFER: &str = include_str!("../../../../functions/signalling/tests/offers/chromium.sdp");
-const WHIP_OFFER: &str =
-    include_str!("../../../../functions/signalling/tests/offers/aiortc-whip.sdp");
 
 const WARM_REQUESTS: usize = 300;
 const COLD_STARTS: usize = 15;
 /// What a record says of memory, time and units comes within this.
 const RECORD_LIMIT: Duration = Duration::from_secs(10);
 
-/// Memory at which Lambda gives a whole processor, GB. With less it gives that much less of one.
-const WHOLE_CPU_GB: f64 = 1.769;
-/// Assumed time of one call of DynamoDB within a region, seconds.
-const STORE_CALL_S: f64 = 0.005;
-/// What CloudWatch counts of an event besides its text, with the lines of Lambda itself, bytes.
-const LOG_EVENT_BYTES: f64 = 230.0;
 /// Dollars for a million joins.
 const JOIN_AIM: f64 = 2.5;
 const COLD_AIM_MS: f64 = 60.0;
 const MEMORY_AIM_MB: f64 = 64.0;
-
-/// What is measured, and whose it is.
-const ROUTES: [(&str, &str); 10] = [
-    ("heartbeat", "fleet"),
-    ("join", "signalling"),
-    ("whip", "signalling"),
-    ("leave", "signalling"),
-    ("chat-post", "chat"),
-    ("chat-history", "chat"),
-    ("chat-unread", "chat"),
-    ("chat-presence", "chat"),
-    ("match-queue-up", "matchmaking"),
-    ("match-ticket", "matchmaking"),
-];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -71,6 +46,11 @@ async fn main() -> Result<()> {
     let lambda = Lambda::start().await?;
     rows.extend(lambda.measure().await?);
     print(&rows);
+    for row in &rows {
+        if let Some((cpu_us, (calls, _))) = row.cpu_us.zip(row.aws) {
+            prices::keep(row.route, row.million(cpu_us, calls))?;
+        }
+    }
     report(&rows).write("edge")
 }
 
@@ -101,6 +81,7 @@ struct Mean {
     read_units: f64,
     write_units: f64,
     log_bytes: f64,
+    bytes_out: f64,
 }
 
 impl Mean {
@@ -112,7 +93,7 @@ impl Mean {
         let mut log_bytes = 0.0;
         for record in records {
             let line = serde_json::to_vec(record)?.len() as u64;
-            log_bytes += (line + record.log_bytes) as f64 + LOG_EVENT_BYTES;
+            log_bytes += (line + record.log_bytes + prices::LOG_EVENT_BYTES) as f64;
         }
         Ok(Self {
             reads: mean(|record| record.store_reads),
@@ -120,6 +101,11 @@ impl Mean {
             read_units: mean(|record| record.store_read_units),
             write_units: mean(|record| record.store_write_units),
             log_bytes: log_bytes / records.len() as f64,
+            bytes_out: records
+                .iter()
+                .map(|record| record.bytes_out as f64)
+                .sum::<f64>()
+                / records.len() as f64,
         })
     }
 }
@@ -131,19 +117,28 @@ impl Row {
     fn dollars_per_million(&self) -> f64 {
         let Some((cpu_us, (calls, _))) = self.cpu_us.zip(self.aws) else {
             let mean_us = self.function_us.iter().sum::<f64>() / self.function_us.len() as f64;
-            let core_hour = prices::C7G_LARGE_USD_PER_HOUR / prices::C7G_LARGE_CORES;
-            return mean_us * core_hour / 3600.0;
+            return mean_us * prices::core_second();
         };
-        let memory_gb = f64::from(self.memory_mb) / 1024.0;
-        let busy_s = cpu_us / 1e6 * WHOLE_CPU_GB / memory_gb + calls * STORE_CALL_S;
+        prices::of_million(self.million(cpu_us, calls))
+            .total()
+            .dollars()
+    }
+
+    /// What a million of them use on Lambda.
+    fn million(&self, cpu_us: f64, calls: f64) -> Million {
+        let stretched = prices::WHOLE_CPU_MB as f64 / f64::from(self.memory_mb);
         // Billed by the millisecond.
-        let billed_s = (busy_s * 1e3).ceil() / 1e3;
-        billed_s * memory_gb * prices::LAMBDA_ARM_GB_S * 1e6
-            + prices::LAMBDA_MILLION_REQUESTS
-            + prices::GATEWAY_MILLION_REQUESTS
-            + self.mean.read_units * prices::MILLION_READ_UNITS
-            + self.mean.write_units * prices::MILLION_WRITE_UNITS
-            + self.mean.log_bytes * 1e6 / 1e9 * prices::LOG_GB
+        let busy_ms = (cpu_us * stretched + calls * prices::STORE_CALL_US as f64) / 1e3;
+        let million = |mean: f64| (mean * 1e6).round() as u64;
+        Million {
+            gateway_requests: 1_000_000,
+            requests: 1_000_000,
+            mb_ms: million(busy_ms.ceil() * f64::from(self.memory_mb)),
+            read_units: million(self.mean.read_units),
+            write_units: million(self.mean.write_units),
+            log_bytes: million(self.mean.log_bytes),
+            egress_bytes: million(self.mean.bytes_out),
+        }
     }
 }
 
@@ -241,108 +236,6 @@ async fn cold_edge_host() -> Result<Vec<f64>> {
         took.push(started.elapsed().as_secs_f64() * 1e3);
     }
     Ok(took)
-}
-
-/// What requests find: a relay, and a queue with one who waits.
-struct Bench<'a> {
-    target: &'a Target,
-    shard: Shard,
-    queue: String,
-    ticket: String,
-}
-
-impl<'a> Bench<'a> {
-    /// `name` tells it from others on the same host.
-    async fn prepare(target: &'a Target, name: &str) -> Result<Self> {
-        let shard = Shard::start(target, "bench-0", "dev").await?;
-        let operator = target.secrets.operator_token();
-        let mode = json!({
-            "mode": "duel", "version": 1, "max_wait_s": 600, "rating": { "spread": 5 },
-            "teams": [{ "name": "side", "count": 2, "players": { "min": 1, "max": 1 } }],
-        });
-        // One who waits alone, since a queue of his own has nobody else.
-        for queue in [format!("{name}-alone"), name.to_owned()] {
-            let path = format!("/v1/match/queues/{queue}");
-            let rules = json!({ "version": 1, "modes": [mode] });
-            let put = target.call(Method::PUT, &path, &operator, &rules).await?;
-            ensure!(put.status.is_success(), "{put:?}");
-        }
-        let mut bench = Self {
-            target,
-            shard,
-            queue: format!("{name}-alone"),
-            ticket: String::new(),
-        };
-        let ticket = bench.queue_up(&format!("{name}-alone")).await?;
-        bench.ticket = ticket["ticket"].as_str().context("a ticket")?.to_owned();
-        bench.queue = name.to_owned();
-        Ok(bench)
-    }
-
-    async fn queue_up(&self, player: &str) -> Result<Value> {
-        let token = self.target.secrets.token(player, "bench");
-        let body = json!({ "key": "k", "players": [{ "player": player, "details": {} }] });
-        let path = format!("/v1/match/queues/{}/tickets", self.queue);
-        self.target
-            .expect(201, Method::POST, &path, &token, body)
-            .await
-    }
-
-    /// One request of a route; `n` tells it from the others.
-    async fn request(&self, route: &str, n: usize) -> Result<()> {
-        let (target, secrets, queue) = (self.target, &self.target.secrets, &self.queue);
-        // An author of his own every few messages, or the limits would bind.
-        let chatter = secrets.chat_token(&format!("p{}", n / 4), "bench");
-        let player = secrets.token("p", "bench");
-        let messages = "/v1/chat/channels/room~bench~main/messages";
-        let post = json!({ "key": format!("k{n}"), "text": "see you at the gate" });
-        let (status, method, path, token, body) = match route {
-            "heartbeat" => return self.shard.beat(target).await.map(drop),
-            "whip" => {
-                let url = target.url("/v1/rooms/bench/whip");
-                let sent =
-                    target
-                        .http
-                        .send(Method::POST, &url, &player, "application/sdp", WHIP_OFFER);
-                let reply = sent.await?;
-                ensure!(reply.status == 201, "{reply:?}");
-                return Ok(());
-            }
-            "match-queue-up" => {
-                return self.queue_up(&format!("{queue}-{n}")).await.map(drop);
-            }
-            "join" => {
-                let path = "/v1/rooms/bench/sessions".to_owned();
-                (201, Method::POST, path, player, json!({ "offer": OFFER }))
-            }
-            "leave" => {
-                let path = format!("/v1/rooms/bench/sessions/bench-0~{n:016x}");
-                (204, Method::DELETE, path, player, Value::Null)
-            }
-            "chat-post" => (201, Method::POST, messages.to_owned(), chatter, post),
-            "chat-history" => {
-                let path = format!("{messages}?limit=20");
-                (200, Method::GET, path, chatter, Value::Null)
-            }
-            "chat-unread" => {
-                let path = "/v1/chat/unread?in=room~bench~main".to_owned();
-                (200, Method::GET, path, chatter, Value::Null)
-            }
-            "chat-presence" => {
-                let friends: Vec<String> = (0..20).map(|friend| format!("p{friend}")).collect();
-                let path = format!("/v1/chat/presence?players={}", friends.join(","));
-                (200, Method::GET, path, chatter, Value::Null)
-            }
-            _ => {
-                let alone = format!("{queue}-alone");
-                let path = format!("/v1/match/queues/{alone}/tickets/{}", self.ticket);
-                let token = secrets.token(&alone, "bench");
-                (200, Method::GET, path, token, Value::Null)
-            }
-        };
-        let sent = target.expect(status, method, &path, &token, body);
-        sent.await.map(drop)
-    }
 }
 
 async fn measure(

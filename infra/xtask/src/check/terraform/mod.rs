@@ -20,6 +20,8 @@ use crate::{install, process};
 use emulator::Emulator;
 use provider::StandIn;
 
+/// The plan of dev as JSON, for other steps.
+pub(crate) const PLAN: &str = "target/bench/plan.json";
 /// Files outside terraform/ that modules read.
 const READ_BY_MODULES: [&str; 3] = [
     "functions/permissions.json",

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::emulator::{ACCOUNT, BUCKET, Emulator, REGION};
 use super::policies::{self, Plan, RULES};
-use super::{ARTEFACTS, Report, Terraform, machine, note, read_json};
+use super::{ARTEFACTS, PLAN, Report, Terraform, machine, note, read_json};
 use crate::process;
 use crate::workspace::{Workspace, list, text};
 
@@ -146,6 +146,10 @@ pub(super) fn dev(
     let permissions = read_json(&workspace.root.join(super::READ_BY_MODULES[0]))?;
     // With all that it may have. The emulator knows no budgets, so they are not applied.
     let whole = dev.plan("whole", &[BUDGET])?;
+    // The step `finops` prices it.
+    let kept = workspace.root.join(PLAN);
+    fs::create_dir_all(kept.parent().expect("it is in a folder"))?;
+    fs::write(&kept, whole.to_string()).with_context(|| format!("{}", kept.display()))?;
     judge("dev", &whole, &permissions, report);
     refusals(&dev, emulator, report)?;
     dev.with(&["apply", "-auto-approve"], &[])?;

@@ -1,0 +1,30 @@
+//! What the service costs, in dollars, from the records that it writes: a dated book of prices,
+//! cost per invocation and per player, a gate on what is counted, and reports. Pure functions of
+//! records, prices and a day; the command `finops` reads files and clocks.
+
+pub mod allocation;
+pub mod book;
+pub mod calendar;
+pub mod charges;
+pub mod cost;
+pub mod date;
+pub mod day;
+pub mod gate;
+pub mod invocations;
+pub mod lambda;
+pub mod measured;
+pub mod money;
+pub mod page;
+pub mod plan;
+pub mod records;
+pub mod report;
+pub mod terraform;
+pub mod usage;
+
+pub use allocation::Allocation;
+pub use book::Book;
+pub use cost::{Cost, Rates, Used};
+pub use date::Date;
+pub use day::Day;
+pub use lambda::Functions;
+pub use money::Money;

@@ -13,6 +13,14 @@ use super::{ARTEFACTS, PLAN, Report, Terraform, machine, note, read_json};
 use crate::process;
 use crate::workspace::{Workspace, list, text};
 
+/// Keeps a plan for the step `finops`. It is without the budget: what a budget's action costs, no
+/// source says that the book of prices takes.
+fn keep_plan(workspace: &Workspace, plan: &Value) -> Result<()> {
+    let file = workspace.root.join(PLAN);
+    fs::create_dir_all(file.parent().expect("it is in a folder"))?;
+    fs::write(&file, plan.to_string()).with_context(|| format!("{}", file.display()))
+}
+
 /// A folder, and what it is planned with.
 pub(super) struct Root<'a> {
     terraform: &'a Terraform,
@@ -146,11 +154,8 @@ pub(super) fn dev(
     let permissions = read_json(&workspace.root.join(super::READ_BY_MODULES[0]))?;
     // With all that it may have. The emulator knows no budgets, so they are not applied.
     let whole = dev.plan("whole", &[BUDGET])?;
-    // The step `finops` prices it.
-    let kept = workspace.root.join(PLAN);
-    fs::create_dir_all(kept.parent().expect("it is in a folder"))?;
-    fs::write(&kept, whole.to_string()).with_context(|| format!("{}", kept.display()))?;
     judge("dev", &whole, &permissions, report);
+    keep_plan(workspace, &dev.plan("priced", &[])?)?;
     refusals(&dev, emulator, report)?;
     dev.with(&["apply", "-auto-approve"], &[])?;
     note(report, "dev is applied on the emulator", Vec::new());

@@ -16,16 +16,13 @@ use crate::identity::Identity;
 use crate::parameter_store::ParameterStore;
 use crate::permissions::Permissions;
 use crate::relays::Relays;
-use crate::tables::{Stores, Tables};
+use crate::tables::{HOME_REGIONS, Stores, Tables};
 use crate::variables::Parameters;
 
 /// Environment variable with the table's name or ARN.
 pub const TABLE: &str = "LIFEVERSE_TABLE";
 /// Environment variable with the path in Parameter Store under which the secrets are.
 pub const PARAMETERS: &str = "LIFEVERSE_PARAMETERS";
-/// Environment variable with the regions that share the table, when there are several: see
-/// [`HomeRegions::from_json`](edge::homes::HomeRegions::from_json).
-pub const HOME_REGIONS: &str = "LIFEVERSE_HOME_REGIONS";
 
 /// Time to connect to a service of AWS.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);

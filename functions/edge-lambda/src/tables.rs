@@ -10,9 +10,11 @@ use tokio::time::Instant;
 use wire::fleet::Evacuation;
 
 use crate::dynamo::{DynamoStore, Table};
-use crate::host::HOME_REGIONS;
 use crate::log;
 
+/// Environment variable with the regions that share the table, when there are several: see
+/// [`HomeRegions::from_json`].
+pub(crate) const HOME_REGIONS: &str = "LIFEVERSE_HOME_REGIONS";
 /// For so long what is known of an evacuation counts: it is read a few times a minute and not for
 /// each request.
 const FRESH: Duration = Duration::from_secs(5);

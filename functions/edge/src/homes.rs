@@ -168,6 +168,10 @@ impl HomeRegions {
     /// The region of a name's place, or that which the name draws: of several regions each gets its
     /// share, and when one is gone only its own names move (rendezvous hashing).
     fn region_of(&self, name: &str, gone: &BTreeSet<String>) -> &str {
+        // On every operation of a table in one region: nothing is drawn there.
+        if self.regions.len() == 1 {
+            return &self.here;
+        }
         // The room of a match goes with the match.
         let name = name.strip_prefix(ROOM_PREFIX).unwrap_or(name);
         let is_left = |region: &&String| !gone.contains(*region);

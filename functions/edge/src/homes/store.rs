@@ -54,8 +54,10 @@ impl<'a, S: Store> HomedStore<'a, S> {
     /// # Errors
     /// [`StoreError::Unavailable`] for a moment before it moves to another.
     fn writing(&self, now_ms: u64, partition: &str) -> Result<&str, StoreError> {
-        let home = self.home(now_ms, partition);
-        if home != self.home(now_ms + REST_MS, partition) {
+        let (home, later_ms) = (self.home(now_ms, partition), now_ms + REST_MS);
+        // Homes are drawn by a hash: twice only while some are about to move.
+        let moves = self.evacuation.gone_at(now_ms) != self.evacuation.gone_at(later_ms);
+        if moves && home != self.home(later_ms, partition) {
             let why = "its home moves in a moment, and nothing is written until then";
             return Err(StoreError::Unavailable(why.into()));
         }

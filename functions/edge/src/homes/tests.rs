@@ -1,11 +1,10 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use wire::fleet::Evacuation;
 
 use super::evacuation::REST_MS;
 use super::*;
-use wire::fleet::Evacuation;
-
 use crate::store::{Condition, Delete, Key, Put, Store, StoreError, Write};
 use crate::testing::schedule::{block_on, interleave, yield_now};
 use crate::testing::{Replica, Replicas, conformance};

@@ -2,7 +2,8 @@
 //!
 //! str0m runs DTLS and keeps the keys to itself. The crypto provider that it is given is a tap on
 //! the real one: it passes everything on, and hands the exported keying material to the session
-//! too, whose voice is opened and sealed beside str0m (see `inbound` and `srtp`).
+//! too, whose voice is opened and sealed beside str0m (see `inbound` and `srtp`). What DTLS opens
+//! for SCTP passes here as well, but for what its association must not see (see `handshakes`).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -15,6 +16,7 @@ use str0m::crypto::dtls::{
 };
 
 use crate::ciphers::LazySrtp;
+use crate::handshakes::Handshake;
 
 /// One assignment is done under each lock of this file, so a poisoned value is a whole one.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -98,7 +100,12 @@ impl DtlsProvider for KeyTap {
         let real = self.real.new_dtls(certificate, now, version, mtu)?;
         let keys = KeySlot::default();
         *lock(&self.newest) = keys.clone();
-        Ok(Box::new(Tapped { real, keys }))
+        let association = Handshake::default();
+        Ok(Box::new(Tapped {
+            real,
+            keys,
+            association,
+        }))
     }
 
     fn is_test(&self) -> bool {
@@ -111,6 +118,7 @@ impl DtlsProvider for KeyTap {
 struct Tapped {
     real: Box<dyn DtlsInstance>,
     keys: KeySlot,
+    association: Handshake,
 }
 
 impl DtlsInstance for Tapped {
@@ -124,13 +132,20 @@ impl DtlsInstance for Tapped {
 
     fn poll_output<'a>(&mut self, buf: &'a mut [u8]) -> DtlsOutput<'a> {
         let output = self.real.poll_output(buf);
-        if let DtlsOutput::KeyingMaterial(material, profile) = &output {
-            *lock(&self.keys.0) = Some(Exported {
-                profile: *profile,
-                material: KeyingMaterial::new(material),
-            });
+        match &output {
+            DtlsOutput::KeyingMaterial(material, profile) => {
+                *lock(&self.keys.0) = Some(Exported {
+                    profile: *profile,
+                    material: KeyingMaterial::new(material),
+                });
+                output
+            }
+            // SCTP discards what is shorter than its header (RFC 9260 section 8.5).
+            DtlsOutput::ApplicationData(packet) if !self.association.accepts(packet) => {
+                DtlsOutput::ApplicationData(&[])
+            }
+            _ => output,
         }
-        output
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsImplError> {

@@ -20,6 +20,7 @@ mod ciphers;
 mod config;
 mod ended;
 mod forward;
+mod handshakes;
 mod idents;
 mod inbound;
 mod keys;

@@ -22,7 +22,7 @@ pub(crate) struct Room {
     pub(crate) served: usize,
     channels: Vec<Option<(ChannelKey, u32)>>,
     next_participant: u32,
-    /// Announced participants who left since the last roster message.
+    /// Participants who left since the last roster message.
     pub(crate) left: Vec<u32>,
     /// When the next roster and speaking messages go out; none when there is nothing to say.
     pub(crate) flush_at: Option<Instant>,

@@ -26,7 +26,6 @@ impl<P: Protocol> Sfu<P> {
     pub(crate) fn leave_room(&mut self, index: usize) {
         let session = &self.sessions[index];
         let (room_index, participant) = (session.room, session.participant);
-        let announced = session.roster_mark != RosterMark::Joined;
         let room = &mut self.rooms[room_index];
         if let Some(at) = room.members.iter().position(|&member| member == index) {
             room.members.remove(at);
@@ -38,9 +37,8 @@ impl<P: Protocol> Sfu<P> {
             .retain(|pending| pending.speaker.participant != participant);
         room.usage
             .set_participants(self.now, room.members.len() as u32);
-        if announced {
-            room.left.push(participant);
-        }
+        // Also before the room was told that he came: a welcome may have named him since.
+        room.left.push(participant);
         let Self {
             rooms, sessions, ..
         } = self;

@@ -153,6 +153,7 @@ impl<P: Protocol> Sfu<P> {
         let max_per_s = self.config.max_messages_per_s;
         let session = &mut self.sessions[index];
         session.last_heard = self.now;
+        session.is_confirmed = true;
         if session.channel != Some(data.id) || !session.is_live() {
             return;
         }
@@ -183,6 +184,7 @@ impl<P: Protocol> Sfu<P> {
         let config = self.config.speaking;
         let session = &mut self.sessions[index];
         session.last_heard = now;
+        session.is_confirmed = true;
         if session.report_at.is_none() {
             self.schedule_report(index);
         }

@@ -91,6 +91,8 @@ pub(crate) struct Session<F> {
     /// When the next reports are due.
     pub(crate) report_at: Option<Instant>,
     pub(crate) last_heard: Instant,
+    /// Something came that only a client sends whose handshake is done.
+    pub(crate) is_confirmed: bool,
 
     pub(crate) profile: Option<F>,
     /// Bit n: channel n of the room.
@@ -171,6 +173,7 @@ impl<F> Session<F> {
             outbound: None,
             report_at: None,
             last_heard: now,
+            is_confirmed: false,
             profile: None,
             in_channels: 0,
             speaks_in: 0,
@@ -205,8 +208,17 @@ impl<F> Session<F> {
     /// Notes that str0m wants to be called at `at`. Its ICE agent wants so every 3 s, as one that
     /// sends checks must; this one does not, and the client's checks bring it there as often.
     pub(crate) fn note_timeout(&mut self, now: Instant, at: Instant) {
-        let is_idle = self.is_live() && self.rtc.last_timeout_reason() == Reason::Ice;
+        let is_ice = self.is_live() && self.rtc.last_timeout_reason() == Reason::Ice;
+        let is_idle = is_ice && !self.may_retransmit();
         self.rtc_at = if is_idle { at.max(now + ICE_REST) } else { at };
+    }
+
+    /// Whether DTLS or SCTP may have a timer: str0m names the earliest of all only, and with a rest
+    /// for that of ICE a later one would be late. DTLS has one until the client has shown that it
+    /// got the end of the handshake, SCTP while something is not acknowledged.
+    fn may_retransmit(&mut self) -> bool {
+        let channel = self.channel.and_then(|id| self.rtc.channel(id));
+        !self.is_confirmed || channel.is_some_and(|mut channel| channel.buffered_amount() > 0)
     }
 
     /// Notes an authentic connectivity check. True when str0m's ICE agent need not see it: it

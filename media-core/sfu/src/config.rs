@@ -8,8 +8,8 @@ use rtc_srtp::crypto::RTCCryptoProvider;
 use rtc_srtp::crypto::providers::AwsLcRsProvider;
 use str0m::config::{CryptoProvider, DtlsCert};
 
-use crate::path::{Path, Transport};
-use crate::speaking::SpeakingConfig;
+use crate::link::{Path, Transport};
+use crate::room::{Settings, SpeakingConfig};
 
 /// Settings of one [`crate::Sfu`]. The crypto provider and the certificate are chosen by the
 /// shell; everything else has a default in [`Config::new`].
@@ -57,6 +57,14 @@ impl Config {
             roster_interval: Duration::from_millis(50),
             max_messages_per_s: 20,
             speaking: SpeakingConfig::default(),
+        }
+    }
+
+    /// What rooms must know.
+    pub(crate) fn room_settings(&self) -> Settings {
+        Settings {
+            roster_interval: self.roster_interval,
+            speaking: self.speaking,
         }
     }
 

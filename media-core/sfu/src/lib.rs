@@ -15,38 +15,23 @@
 //! Everything that decides is a function of the inputs, `now` and the seed; randomness inside the
 //! crypto provider aside.
 
-mod admission;
-mod ciphers;
 mod config;
 mod ended;
-mod forward;
-mod handshakes;
 mod idents;
-mod inbound;
-mod keys;
-mod path;
+mod link;
 mod protocol;
-mod push;
-mod reception;
-mod red;
 mod room;
-mod roster;
-mod service;
-mod session;
+mod rtp;
 mod sfu;
-mod speaking;
-mod srtp;
 mod stats;
 mod timers;
-mod usage;
 
-pub use admission::ticket_of;
 pub use config::{Config, WallClock};
 pub use idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId};
-pub use path::{Path, Transport};
+pub use link::{Path, Transport};
 pub use protocol::{
     Admission, BadMessage, BadTicket, ChannelGrant, Notice, Protocol, Request, RosterEntry,
 };
-pub use sfu::{Audience, Command, Event, Sfu, Transmit};
-pub use speaking::SpeakingConfig;
+pub use room::SpeakingConfig;
+pub use sfu::{Audience, Command, Event, Sfu, Transmit, ticket_of};
 pub use stats::{DropReason, EndReason, Queues, RejectReason, Stats};

@@ -1,136 +1,571 @@
-//! A room of a shard: its members, its channels, and what its members are to be told next.
+//! A room as a model: who is in it, who hears whom, in which slot, and what everybody is told. It
+//! knows no connection, no cipher and no address, and is driven by [`crate::Sfu`]: inputs are
+//! `enter`, `introduce`, `set_state`, `handle_voice`, `leave` and `handle_timeout`; after each the
+//! owner takes [`Room::poll_output`] until there is none, and looks at [`Room::poll_timeout`].
 
-use std::time::Instant;
+mod announced;
+mod audience;
+mod batch;
+mod bits;
+mod channels;
+mod loudness;
+mod participant;
+mod red;
+mod roster;
+mod select;
+mod slot;
+mod speaking;
+mod usage;
+mod voice;
 
-use crate::forward::Pending;
-use crate::idents::{ChannelKey, RoomKey};
-use crate::timers::Deadline;
-use crate::usage::Usage;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// Channels that one room may have at a time: bits of the masks.
-pub(crate) const MAX_ROOM_CHANNELS: usize = 64;
+use slab::Slab;
 
-pub(crate) struct Room {
-    pub(crate) key: RoomKey,
-    /// Indices of live sessions, in order of arrival.
-    pub(crate) members: Vec<usize>,
-    /// Sessions that refer to the room, those in handshake or ending included.
-    pub(crate) sessions: usize,
-    /// Voice that waits to be sent to the members.
-    pub(crate) pending: Vec<Pending>,
-    /// Members who got it already.
-    pub(crate) served: usize,
-    channels: Vec<Option<(ChannelKey, u32)>>,
-    next_participant: u32,
-    /// Participants who left since the last roster message.
-    pub(crate) left: Vec<u32>,
-    /// When the next roster and speaking messages go out; none when there is nothing to say.
-    pub(crate) flush_at: Option<Instant>,
-    pub(crate) usage: Usage,
-    pub(crate) minute_ends: Instant,
-    pub(crate) generation: u64,
-    pub(crate) deadline: Deadline,
+use announced::Announced;
+use audience::{Audiences, gets};
+use batch::{Batch, Pending, Speaker, fit};
+use bits::Bits;
+use channels::{Channels, Grants, MAX_ROOM_CHANNELS};
+use participant::Participant;
+use select::Claim;
+
+pub(crate) use participant::Entry;
+pub use speaking::SpeakingConfig;
+pub(crate) use usage::{Usage, Used};
+pub(crate) use voice::PayloadTypes;
+
+use crate::idents::{ChannelKey, PlayerKey, RoomKey};
+use crate::protocol::{ChannelGrant, Notice, Protocol};
+use crate::rtp::{Opened, Sent};
+use crate::stats::{DropReason, Stats};
+
+/// Voice that one packet carries, for usage: packets of clients are 20 ms long.
+const PACKET_TIME: Duration = Duration::from_millis(20);
+/// Time for each member between two tellings of everybody: 5,000 messages a second for a room at
+/// most, however large it is and however many talk.
+const TELLING_TIME: Duration = Duration::from_micros(200);
+
+/// How a room behaves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// Time over which roster and speaking changes are gathered into one message.
+    pub(crate) roster_interval: Duration,
+    pub(crate) speaking: SpeakingConfig,
 }
 
-impl Room {
-    pub(crate) fn new(now: Instant, key: RoomKey, minute_ends: Instant, generation: u64) -> Self {
+/// What a room asks its owner to do.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// Send a message to a member.
+    Tell { link: usize, message: Arc<[u8]> },
+    /// A member is in the room no more: the same player has come again.
+    Replaced { link: usize },
+}
+
+/// A member who is to get what waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Listener {
+    member: usize,
+    pub(crate) link: usize,
+}
+
+/// A room with members of profile `F`.
+pub(crate) struct Room<F> {
+    pub(crate) key: RoomKey,
+    settings: Settings,
+    /// Connections that refer to the room, those of members included.
+    links: usize,
+    members: Slab<Participant<F>>,
+    channels: Channels,
+    next_number: u32,
+    audiences: Audiences,
+    /// Members whose talk spurt may not have ended.
+    talkers: Vec<usize>,
+    /// No spurt ends before.
+    spurt_ends_at: Option<Instant>,
+    batch: Batch,
+    announced: Announced,
+    /// Participants who left since the last roster message.
+    left: Vec<u32>,
+    /// When the next roster and speaking messages go out; none when there is nothing to say.
+    flush_at: Option<Instant>,
+    usage: Usage,
+    minute_ends: Instant,
+    outputs: VecDeque<Output>,
+}
+
+impl<F> Room<F> {
+    /// A room without members, whose first minute of usage ends at `minute_ends`.
+    pub(crate) fn new(
+        now: Instant,
+        key: RoomKey,
+        settings: Settings,
+        minute_ends: Instant,
+    ) -> Self {
         Self {
             key,
-            members: Vec::new(),
-            sessions: 0,
-            pending: Vec::new(),
-            served: 0,
-            channels: Vec::new(),
-            next_participant: 1,
+            settings,
+            links: 0,
+            members: Slab::new(),
+            channels: Channels::default(),
+            next_number: 1,
+            audiences: Audiences::default(),
+            talkers: Vec::new(),
+            spurt_ends_at: None,
+            batch: Batch::default(),
+            announced: Announced::default(),
             left: Vec::new(),
             flush_at: None,
             usage: Usage::new(now),
             minute_ends,
-            generation,
-            deadline: Deadline::default(),
+            outputs: VecDeque::new(),
         }
     }
 
-    /// A number that no participant of this room had before.
-    pub(crate) fn new_participant(&mut self) -> u32 {
-        let id = self.next_participant;
-        self.next_participant += 1;
-        id
+    /// Connections that refer to the room.
+    pub(crate) fn links(&self) -> usize {
+        self.links
     }
 
-    /// The bit of `channel`, taken for one more session; none when the room has too many.
-    pub(crate) fn take_channel(&mut self, channel: ChannelKey) -> Option<u64> {
-        let known =
-            |entry: &Option<(ChannelKey, u32)>| entry.is_some_and(|(key, _)| key == channel);
-        let n = match self.channels.iter().position(known) {
-            Some(n) => n,
-            None => match self.channels.iter().position(Option::is_none) {
-                Some(n) => n,
-                None if self.channels.len() < MAX_ROOM_CHANNELS => {
-                    self.channels.push(None);
-                    self.channels.len() - 1
-                }
-                None => return None,
-            },
+    /// One more connection refers to the room.
+    pub(crate) fn take_link(&mut self) {
+        self.links += 1;
+    }
+
+    /// One less does, which is no member any more.
+    pub(crate) fn give_link_back(&mut self) {
+        self.links -= 1;
+        debug_assert!(self.members.len() <= self.links, "a member has a link");
+    }
+
+    /// Members.
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is a place for `channel`: there is one already, or not too many others.
+    pub(crate) fn has_place_for(&self, channel: ChannelKey) -> bool {
+        self.channels.len() < MAX_ROOM_CHANNELS || self.channels.contain(channel)
+    }
+
+    /// Links of the members who are `player` and have introduced themselves.
+    pub(crate) fn links_of(&self, player: PlayerKey) -> impl Iterator<Item = usize> + '_ {
+        self.introduced(move |one| one.player == player)
+    }
+
+    /// Links of the members of a channel who have introduced themselves.
+    pub(crate) fn links_in(&self, channel: ChannelKey) -> impl Iterator<Item = usize> + '_ {
+        self.introduced(move |one| one.grants.contain(channel))
+    }
+
+    /// Links of all members who have introduced themselves.
+    pub(crate) fn links_of_all(&self) -> impl Iterator<Item = usize> + '_ {
+        self.introduced(|_| true)
+    }
+
+    /// Links of the members who read the world channel.
+    pub(crate) fn links_of_world_readers(&self) -> impl Iterator<Item = usize> + '_ {
+        self.introduced(|one| one.reads_world)
+    }
+
+    fn introduced(
+        &self,
+        is_meant: impl Fn(&Participant<F>) -> bool,
+    ) -> impl Iterator<Item = usize> {
+        let members = self.members.iter().map(|(_, member)| member);
+        members
+            .filter(move |member| member.is_introduced() && is_meant(member))
+            .map(|member| member.link)
+    }
+
+    /// Puts somebody into the room; returns his index, which is his until he leaves.
+    pub(crate) fn enter(&mut self, now: Instant, link: usize, entry: &Entry) -> usize {
+        let number = self.next_number;
+        self.next_number += 1;
+        let mut grants = Grants::default();
+        // Without a place he hears and says nothing, until his hello brings other channels.
+        let _ = self
+            .channels
+            .grant(&mut grants, entry.channel, entry.permissions);
+        let member = self
+            .members
+            .insert(Participant::new(link, number, entry, grants));
+        debug_assert!(self.members.len() <= self.links, "a member has a link");
+        self.listener_changed(member);
+        self.count_members(now);
+        self.schedule_flush(now);
+        member
+    }
+
+    /// Takes a member out of the room.
+    pub(crate) fn leave(&mut self, now: Instant, member: usize) {
+        let mut gone = self.members.remove(member);
+        self.channels.release(&mut gone.grants);
+        self.audiences.forget(member);
+        self.announced.forget(member);
+        self.batch.forget(member);
+        self.talkers.retain(|talker| *talker != member);
+        // Also before the room was told that he came: a welcome may have named him since.
+        self.left.push(gone.number);
+        for (_, listener) in &mut self.members {
+            listener.free_slots_of(gone.number);
+        }
+        self.count_members(now);
+        self.schedule_flush(now);
+    }
+
+    fn count_members(&mut self, now: Instant) {
+        self.usage.set_participants(now, self.members.len() as u32);
+    }
+
+    /// A hello came: the member has a name and all his channels. Another session of the same
+    /// player leaves.
+    ///
+    /// # Errors
+    /// [`DropReason::BadMessage`] when he has introduced himself before.
+    pub(crate) fn introduce<P: Protocol<Profile = F>>(
+        &mut self,
+        now: Instant,
+        protocol: &P,
+        member: usize,
+        hello: (F, &[ChannelGrant], bool),
+        stats: &mut Stats,
+    ) -> Result<(), DropReason> {
+        let (profile, channels, world) = hello;
+        let participant = &mut self.members[member];
+        if participant.is_introduced() {
+            return Err(DropReason::BadMessage);
+        }
+        participant.profile = Some(profile);
+        participant.reads_world = world;
+        participant.mark_changed();
+        let player = participant.player;
+        self.channels.release(&mut participant.grants);
+        for grant in channels {
+            let grants = &mut participant.grants;
+            if !self
+                .channels
+                .grant(grants, grant.channel, grant.permissions)
+            {
+                stats.drop(DropReason::ManyChannels);
+            }
+        }
+        self.audiences.drop_of(member);
+        self.listener_changed(member);
+        let others = self.members.iter();
+        let same = others.filter(|(n, other)| *n != member && other.player == player);
+        let replaced: Vec<(usize, usize)> = same.map(|(n, other)| (n, other.link)).collect();
+        for (other, link) in replaced {
+            self.leave(now, other);
+            self.outputs.push_back(Output::Replaced { link });
+        }
+        self.welcome(protocol, member);
+        self.schedule_flush(now);
+        Ok(())
+    }
+
+    fn welcome<P: Protocol<Profile = F>>(&mut self, protocol: &P, member: usize) {
+        let mut messages = roster::welcome(protocol, &self.members, member);
+        let started = self.announced.welcome(&self.members, member);
+        if !started.is_empty() {
+            messages.push(protocol.write(&Notice::Speaking {
+                started: &started,
+                stopped: &[],
+            }));
+        }
+        let participant = &mut self.members[member];
+        for (n, slot) in participant.slots.iter().enumerate() {
+            if slot.speaker.is_some() {
+                participant.slots_changed |= 1 << n;
+            }
+        }
+        let link = participant.link;
+        let tell = |message: Vec<u8>| Output::Tell {
+            link,
+            message: message.into(),
         };
-        self.channels[n].get_or_insert((channel, 0)).1 += 1;
-        Some(1 << n)
+        self.outputs.extend(messages.into_iter().map(tell));
     }
 
-    /// The bit of `channel`; none when nobody is in it.
-    pub(crate) fn channel_bit(&self, channel: ChannelKey) -> u64 {
-        let is_it =
-            |entry: &Option<(ChannelKey, u32)>| entry.is_some_and(|(key, _)| key == channel);
-        self.channels.iter().position(is_it).map_or(0, |n| 1 << n)
+    /// A member mutes or deafens himself, or not any more.
+    pub(crate) fn set_state(&mut self, now: Instant, member: usize, muted: bool, deafened: bool) {
+        let participant = &mut self.members[member];
+        if (participant.muted, participant.deafened) == (muted, deafened) {
+            return;
+        }
+        (participant.muted, participant.deafened) = (muted, deafened);
+        if muted {
+            participant.voice.speaking.clear();
+        }
+        participant.mark_changed();
+        self.listener_changed(member);
+        self.schedule_flush(now);
     }
 
-    /// Gives back the channels of `mask`, one session less for each.
-    pub(crate) fn release_channels(&mut self, mask: u64) {
-        for (n, entry) in self.channels.iter_mut().enumerate() {
-            if mask & (1 << n) == 0 {
+    /// What `member` may or wants to hear changed.
+    fn listener_changed(&mut self, member: usize) {
+        let (members, listener) = (&self.members, &self.members[member]);
+        self.audiences.listener_changed(member, |speaker| {
+            members
+                .get(speaker)
+                .is_some_and(|speaker| gets(listener, speaker))
+        });
+    }
+
+    /// Takes an authentic packet of a member; everybody who hears him gets it with
+    /// [`Room::forward`]. True when a talk spurt began.
+    ///
+    /// # Errors
+    /// Why nobody gets it.
+    pub(crate) fn handle_voice(
+        &mut self,
+        now: Instant,
+        member: usize,
+        packet: &Opened,
+        spare: &mut Vec<Vec<u8>>,
+    ) -> Result<bool, DropReason> {
+        let participant = &mut self.members[member];
+        let types = participant.voice.payload_types();
+        if !types.contain(packet.payload_type()) {
+            return Err(DropReason::PayloadType);
+        }
+        participant.voice.note_source(packet.ssrc());
+        if participant.muted || !participant.grants.may_speak() {
+            return Err(DropReason::NotSpeaker);
+        }
+        let speaking = &self.settings.speaking;
+        let forwardable = participant.voice.handle_packet(now, speaking, packet)?;
+        let speaker = Speaker {
+            member,
+            number: participant.number,
+            source: participant.voice.source,
+            opus: types.opus,
+        };
+        self.usage.talk_time += PACKET_TIME;
+        let members = &self.members;
+        let audience = self.audiences.of(member, || {
+            let listeners = members.iter();
+            let heard_by = listeners.filter(|(_, one)| gets(one, &members[member]));
+            heard_by.map(|(n, _)| n).collect::<Bits>()
+        });
+        let pending = Pending::new(speaker, forwardable, packet.payload(), spare);
+        self.batch.push(pending, audience);
+        if forwardable.started {
+            if !self.talkers.contains(&member) {
+                self.talkers.push(member);
+            }
+            // From here to the end of the spurt that only moves away.
+            let ends_at = now + self.settings.speaking.hang_over;
+            let earliest = self.spurt_ends_at.map_or(ends_at, |at| at.min(ends_at));
+            self.spurt_ends_at = Some(earliest);
+            self.schedule_flush(now);
+        }
+        Ok(forwardable.started)
+    }
+
+    /// Whether voice waits to be sent.
+    pub(crate) fn has_voice(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
+    /// The next member who gets any of the voice that waits; none when all got it.
+    pub(crate) fn next_listener(&mut self, now: Instant) -> Option<Listener> {
+        if self.batch.claims.is_empty() {
+            let claim = |&talker: &usize| {
+                let participant = &self.members[talker];
+                Claim {
+                    speaker: participant.number,
+                    strength: participant.voice.loudness.claim(now),
+                }
+            };
+            self.batch.claims.extend(self.talkers.iter().map(claim));
+        }
+        let member = self.batch.next_listener()?;
+        let link = self.members[member].link;
+        Some(Listener { member, link })
+    }
+
+    /// Sends all that waits to one listener: what is known of him is looked at once, and datagrams
+    /// to one address leave together. `send` seals a packet and returns the bytes that it sent.
+    /// True when he must be told that slots changed.
+    pub(crate) fn forward(
+        &mut self,
+        now: Instant,
+        listener: Listener,
+        stats: &mut Stats,
+        mut send: impl FnMut(&[u8]) -> Option<usize>,
+    ) -> bool {
+        let Self {
+            members,
+            audiences,
+            batch,
+            usage,
+            settings,
+            ..
+        } = self;
+        let Batch {
+            pending, claims, ..
+        } = batch;
+        let participant = &mut members[listener.member];
+        let types = participant.voice.payload_types();
+        let slots = &mut participant.slots;
+        let before = participant.slots_changed;
+        for pending in pending {
+            let audience = audiences.get(pending.speaker.member);
+            if !audience.is_some_and(|audience| audience.contains(listener.member)) {
                 continue;
             }
-            let (_, sessions) = entry.as_mut().expect("a taken channel has an entry");
-            *sessions -= 1;
-            if *sessions == 0 {
-                *entry = None;
+            let fitted = fit(now, slots, types, pending, claims, &settings.speaking);
+            let (header, moved) = match fitted {
+                Ok(fitted) => fitted,
+                Err(reason) => {
+                    stats.drop(reason);
+                    continue;
+                }
+            };
+            if let Some(slot) = moved {
+                participant.slots_changed |= 1 << slot;
             }
+            let Some(bytes) = send(pending.with_header(types, header)) else {
+                stats.drop(DropReason::Seal);
+                continue;
+            };
+            stats.voice_out += 1;
+            usage.note_sent(bytes);
+        }
+        participant.is_introduced() && participant.slots_changed != before
+    }
+
+    /// Everybody got what waited: gives its memory back.
+    pub(crate) fn finish_forwarding(&mut self, spare: &mut Vec<Vec<u8>>) {
+        spare.extend(self.batch.finish());
+    }
+
+    /// Bytes went to a connection of the room, voice aside.
+    pub(crate) fn note_sent(&mut self, bytes: usize) {
+        self.usage.note_sent(bytes);
+    }
+
+    /// What a member must be told of his slots, if anything changed.
+    pub(crate) fn take_slots<P: Protocol<Profile = F>>(
+        &mut self,
+        protocol: &P,
+        member: usize,
+    ) -> Option<Vec<u8>> {
+        let participant = &mut self.members[member];
+        if participant.slots_changed == 0 || !participant.is_introduced() {
+            return None;
+        }
+        let changed = std::mem::take(&mut participant.slots_changed);
+        let slots = participant.slots.iter().enumerate();
+        let changes: Vec<(u8, Option<u32>)> = slots
+            .filter(|(n, _)| changed & (1 << n) != 0)
+            .map(|(n, slot)| (n as u8, slot.speaker))
+            .collect();
+        Some(protocol.write(&Notice::Slots(&changes)))
+    }
+
+    /// What a member's slots sent since the last report, and the SSRC of the first slot.
+    pub(crate) fn take_reports(&mut self, now: Instant, member: usize) -> (Vec<Sent>, Option<u32>) {
+        let slots = &mut self.members[member].slots;
+        let sent = slots.iter_mut().filter_map(|slot| slot.take_report(now));
+        (sent.collect(), slots.first().map(slot::Slot::ssrc))
+    }
+
+    /// What is to be done next.
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Room::handle_timeout`] wants to be called.
+    pub(crate) fn poll_timeout(&self) -> Instant {
+        let others = [self.flush_at, self.spurt_ends_at];
+        let others = others.into_iter().flatten();
+        others.fold(self.minute_ends, Instant::min)
+    }
+
+    /// Lets time act. True when the minute is over: the owner takes the usage.
+    pub(crate) fn handle_timeout<P: Protocol<Profile = F>>(
+        &mut self,
+        now: Instant,
+        protocol: &P,
+    ) -> bool {
+        if self.spurt_ends_at.is_some_and(|at| now >= at) {
+            self.end_spurts(now);
+        }
+        if self.flush_at.is_some_and(|at| now >= at) {
+            self.flush_at = None;
+            self.flush(now, protocol);
+        }
+        now >= self.minute_ends
+    }
+
+    fn end_spurts(&mut self, now: Instant) {
+        let speaking = self.settings.speaking;
+        let before = self.talkers.len();
+        let mut earliest: Option<Instant> = None;
+        let (members, audiences) = (&mut self.members, &mut self.audiences);
+        self.talkers.retain(|&talker| {
+            let state = &mut members[talker].voice.speaking;
+            let ends_at = state.ends_at(&speaking).filter(|at| now < *at);
+            match ends_at {
+                Some(at) => earliest = Some(earliest.map_or(at, |other| other.min(at))),
+                None => {
+                    state.clear();
+                    audiences.drop_of(talker);
+                }
+            }
+            ends_at.is_some()
+        });
+        self.spurt_ends_at = earliest;
+        debug_assert!(earliest.is_none_or(|at| at > now), "the next is to come");
+        if self.talkers.len() < before {
+            self.schedule_flush(now);
         }
     }
 
-    /// Whether everybody is in one and the same channel.
-    pub(crate) fn has_one_channel(&self) -> bool {
-        self.channels.iter().flatten().count() <= 1
+    /// Ends the minute; the next one ends at `next_ends`.
+    pub(crate) fn take_usage(&mut self, now: Instant, next_ends: Instant) -> Used {
+        self.minute_ends = next_ends;
+        self.usage.take(now)
+    }
+
+    /// Has the members told of what changed, once for all changes of an interval.
+    fn schedule_flush(&mut self, now: Instant) {
+        let least = TELLING_TIME * self.members.len() as u32;
+        let interval = self.settings.roster_interval.max(least);
+        self.flush_at.get_or_insert(now + interval);
+    }
+
+    fn flush<P: Protocol<Profile = F>>(&mut self, now: Instant, protocol: &P) {
+        let left = std::mem::take(&mut self.left);
+        for message in roster::changes(protocol, &mut self.members, &left) {
+            let told = self.members.iter().filter(|(_, one)| one.is_introduced());
+            self.outputs.extend(told.map(|(_, one)| Output::Tell {
+                link: one.link,
+                message: Arc::clone(&message),
+            }));
+        }
+        let members = &self.members;
+        let speaking = &self.settings.speaking;
+        let talks = |talker: &usize| {
+            let participant = &members[*talker];
+            let speaks = participant.voice.speaking.is_speaking(now, speaking);
+            speaks && participant.grants.may_speak()
+        };
+        let talking = self.talkers.iter().copied().filter(talks);
+        let messages = self.announced.flush(protocol, members, talking);
+        let tell = |(member, message)| Output::Tell {
+            link: members[member].link,
+            message,
+        };
+        self.outputs.extend(messages.into_iter().map(tell));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn channels_are_shared_bounded_and_reused() {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a test needs some instant to start from"
-        )]
-        let now = Instant::now();
-        let mut room = Room::new(now, RoomKey([0; 8]), now, 0);
-        let a = room.take_channel(ChannelKey([1; 8])).unwrap();
-        assert_eq!(room.take_channel(ChannelKey([1; 8])), Some(a));
-        let b = room.take_channel(ChannelKey([2; 8])).unwrap();
-        assert_eq!(a & b, 0);
-        assert!(!room.has_one_channel());
-        room.release_channels(a | b);
-        assert!(
-            room.has_one_channel(),
-            "one session is left in the first channel"
-        );
-        for n in 3..=65 {
-            assert!(room.take_channel(ChannelKey([n; 8])).is_some());
-        }
-        assert_eq!(room.take_channel(ChannelKey([66; 8])), None);
-        room.release_channels(a);
-        assert_eq!(room.take_channel(ChannelKey([66; 8])), Some(a));
-    }
-}
+#[path = "room_tests.rs"]
+mod tests;

@@ -1,4 +1,11 @@
-//! The state machine: what goes in, what comes out, and what is due when.
+//! The state machine: what goes in, what comes out, and what is due when. It wires links and rooms
+//! to each other (`datagrams`, `links`, `rooms`) and has no rules of its own.
+
+mod datagrams;
+mod links;
+mod rooms;
+
+pub use datagrams::ticket_of;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,16 +19,11 @@ use slab::Slab;
 use crate::config::{Config, WallClock};
 use crate::ended::Ended;
 use crate::idents::{ChannelKey, PlayerKey, RoomKey, SessionId};
-use crate::keys::TappedCrypto;
-use crate::path::Path;
+use crate::link::{Link, Path, TappedCrypto};
 use crate::protocol::Protocol;
 use crate::room::Room;
-use crate::session::{Phase, Session};
 use crate::stats::{EndReason, Queues, Stats};
-use crate::timers::{Owner, Timers, Waiter};
-
-/// How long the last message to a client may take before its connection is closed.
-const LAST_WORDS: Duration = Duration::from_millis(250);
+use crate::timers::{Alarm, Owner, Timers};
 
 /// What the shell may ask of the core.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,35 +111,40 @@ pub enum Event {
     },
 }
 
+/// A room and when it is to be woken.
+pub(crate) struct Kept<F> {
+    pub(crate) room: Room<F>,
+    alarm: Alarm,
+}
+
 /// The media core of one shard. See the crate documentation for how to drive it.
 pub struct Sfu<P: Protocol> {
-    pub(crate) config: Config,
-    pub(crate) crypto: TappedCrypto,
-    pub(crate) protocol: P,
-    pub(crate) rng: ChaCha8Rng,
-    pub(crate) now: Instant,
-    pub(crate) clock: WallClock,
-    pub(crate) stopping: bool,
-    pub(crate) full: bool,
+    config: Config,
+    crypto: TappedCrypto,
+    protocol: P,
+    rng: ChaCha8Rng,
+    now: Instant,
+    clock: WallClock,
+    stopping: bool,
+    full: bool,
     /// Rooms to which somebody was refused since the shard is full, oldest first.
-    pub(crate) refused: VecDeque<RoomKey>,
-    pub(crate) stats: Stats,
-    pub(crate) sessions: Slab<Session<P::Profile>>,
-    pub(crate) rooms: Slab<Room>,
-    pub(crate) by_path: HashMap<Path, usize, FixedState>,
-    pub(crate) by_session: HashMap<SessionId, usize, FixedState>,
-    pub(crate) by_room: HashMap<RoomKey, usize, FixedState>,
-    pub(crate) ended: Ended,
-    pub(crate) timers: Timers,
-    pub(crate) generation: u64,
-    /// Sessions that have something to send, each once.
-    pub(crate) dirty: VecDeque<usize>,
+    refused: VecDeque<RoomKey>,
+    stats: Stats,
+    links: Slab<Link>,
+    rooms: Slab<Kept<P::Profile>>,
+    by_path: HashMap<Path, usize, FixedState>,
+    by_session: HashMap<SessionId, usize, FixedState>,
+    by_room: HashMap<RoomKey, usize, FixedState>,
+    ended: Ended,
+    timers: Timers,
+    /// Links that have something to send, each once.
+    dirty: VecDeque<usize>,
     /// Rooms with voice that waits to be sent.
-    pub(crate) talking: VecDeque<usize>,
+    talking: VecDeque<usize>,
     /// Memory for voice that waits.
-    pub(crate) spare: Vec<Vec<u8>>,
-    pub(crate) transmits: VecDeque<Transmit>,
-    pub(crate) events: VecDeque<Event>,
+    spare: Vec<Vec<u8>>,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
 }
 
 impl<P: Protocol> Sfu<P> {
@@ -157,14 +164,13 @@ impl<P: Protocol> Sfu<P> {
             full: false,
             refused: VecDeque::new(),
             stats: Stats::default(),
-            sessions: Slab::new(),
+            links: Slab::new(),
             rooms: Slab::new(),
             by_path: HashMap::with_hasher(state.clone()),
             by_session: HashMap::with_hasher(state.clone()),
             by_room: HashMap::with_hasher(state),
             ended: Ended::default(),
             timers: Timers::new(now),
-            generation: 0,
             dirty: VecDeque::new(),
             talking: VecDeque::new(),
             spare: Vec::new(),
@@ -180,12 +186,12 @@ impl<P: Protocol> Sfu<P> {
 
     /// Sessions, those in handshake and those that are ending included.
     pub fn sessions(&self) -> usize {
-        self.sessions.len()
+        self.links.len()
     }
 
     /// Participants: sessions that are in their room.
     pub fn participants(&self) -> usize {
-        self.rooms.iter().map(|(_, room)| room.members.len()).sum()
+        self.rooms.iter().map(|(_, kept)| kept.room.len()).sum()
     }
 
     /// Rooms with at least one session.
@@ -202,7 +208,7 @@ impl<P: Protocol> Sfu<P> {
 
     /// How much is held at this moment. Looks at every session: not for each wake-up.
     pub fn queues(&self) -> Queues {
-        let outboxes = self.sessions.iter().map(|(_, session)| session.waiting());
+        let outboxes = self.links.iter().map(|(_, link)| link.outbox.waiting());
         Queues {
             transmits: self.transmits.len(),
             events: self.events.len(),
@@ -219,19 +225,15 @@ impl<P: Protocol> Sfu<P> {
         self.advance(now);
         while let Some((at, waiter)) = self.timers.pop_due(now) {
             match waiter.owner {
-                Owner::Session(index) => {
-                    let fired = self.sessions.get_mut(index).is_some_and(|session| {
-                        session.generation == waiter.generation && session.deadline.fired(at)
-                    });
-                    if fired {
-                        self.session_due(index);
+                Owner::Link(index) => {
+                    let link = self.links.get_mut(index);
+                    if link.is_some_and(|link| link.alarm.fired(at, waiter)) {
+                        self.link_due(index);
                     }
                 }
                 Owner::Room(index) => {
-                    let fired = self.rooms.get_mut(index).is_some_and(|room| {
-                        room.generation == waiter.generation && room.deadline.fired(at)
-                    });
-                    if fired {
+                    let kept = self.rooms.get_mut(index);
+                    if kept.is_some_and(|kept| kept.alarm.fired(at, waiter)) {
                         self.room_due(index);
                     }
                 }
@@ -249,7 +251,7 @@ impl<P: Protocol> Sfu<P> {
     pub fn handle_closed(&mut self, now: Instant, path: Path) {
         self.advance(now);
         if let Some(index) = self.by_path.remove(&path) {
-            self.sessions[index].remove_path(path);
+            self.links[index].paths.remove(path);
         }
     }
 
@@ -263,20 +265,20 @@ impl<P: Protocol> Sfu<P> {
                 reason,
             } => {
                 let index = self.by_session.get(&session).copied();
-                if let Some(index) = index.filter(|&i| self.sessions[i].player == player) {
+                if let Some(index) = index.filter(|&i| self.links[i].player == player) {
                     self.end(index, reason);
                 }
             }
             Command::Push { to, message } => self.push(to, &message),
             Command::Drain { over } => self.drain_over(over),
             Command::Undrain => {
-                for (_, session) in &mut self.sessions {
-                    session.migrate_at = None;
+                for (_, link) in &mut self.links {
+                    link.migrate_at = None;
                 }
             }
             Command::Stop => {
                 self.stopping = true;
-                for index in self.session_indices() {
+                for index in self.link_indices() {
                     self.end(index, EndReason::RelayStopping);
                 }
             }
@@ -302,11 +304,7 @@ impl<P: Protocol> Sfu<P> {
             }
             let index = self.dirty.pop_front()?;
             // A removed session may have left its index behind.
-            if self
-                .sessions
-                .get(index)
-                .is_some_and(|session| session.dirty)
-            {
+            if self.links.get(index).is_some_and(|link| link.dirty) {
                 self.service(index);
             }
         }
@@ -322,142 +320,27 @@ impl<P: Protocol> Sfu<P> {
         self.timers.next_at()
     }
 
-    pub(crate) fn advance(&mut self, now: Instant) {
+    fn advance(&mut self, now: Instant) {
         debug_assert!(now >= self.now, "the owner's clock went backwards");
         self.now = self.now.max(now);
     }
 
-    pub(crate) fn unix_s(&self) -> u64 {
+    fn unix_s(&self) -> u64 {
         self.clock.unix_ms(self.now) / 1000
     }
 
-    pub(crate) fn next_generation(&mut self) -> u64 {
-        self.generation += 1;
-        self.generation
+    /// The end of the current minute of Unix time.
+    fn minute_end(&self) -> Instant {
+        let into = self.clock.unix_ms(self.now) % 60_000;
+        self.now + Duration::from_millis(60_000 - into)
     }
 
-    pub(crate) fn mark_dirty(&mut self, index: usize) {
-        let session = &mut self.sessions[index];
-        if !session.dirty {
-            session.dirty = true;
-            self.dirty.push_back(index);
-        }
+    /// A random share, 0 to 1.
+    fn share(&mut self) -> f64 {
+        f64::from(self.rng.next_u32()) / f64::from(u32::MAX)
     }
 
-    /// Ends a session: out of its room at once; the connection stays for the last message.
-    pub(crate) fn end(&mut self, index: usize, reason: EndReason) {
-        match self.sessions[index].phase {
-            Phase::Live => {
-                self.leave_room(index);
-                let until = self.now + LAST_WORDS;
-                self.sessions[index].phase = Phase::Ending { until, reason };
-                self.queue_last_words(index, reason);
-            }
-            Phase::Handshake { .. } => self.sessions[index].phase = Phase::Gone { reason },
-            Phase::Ending { .. } | Phase::Gone { .. } => {}
-        }
-        self.mark_dirty(index);
-    }
-
-    /// Forgets a session. Its ticket stays spent until it expires.
-    pub(crate) fn remove(&mut self, index: usize, reason: EndReason) {
-        if self.sessions[index].is_live() {
-            self.leave_room(index);
-        }
-        let session = self.sessions.remove(index);
-        for path in session.paths() {
-            if self.by_path.get(&path) == Some(&index) {
-                self.by_path.remove(&path);
-            }
-        }
-        self.by_session.remove(&session.id);
-        let unix_s = self.unix_s();
-        self.ended.insert(session.id, session.expires_at_unix_s);
-        self.ended.prune(unix_s);
-        self.release_room(session.room, session.in_channels);
-        self.stats.end(reason);
-        self.events.push_back(Event::Ended {
-            session: session.id,
-            reason,
-        });
-    }
-
-    /// Sets the session's timer to the earliest of what it waits for.
-    pub(crate) fn arm_session(&mut self, index: usize) {
-        let config = &self.config;
-        let session = &mut self.sessions[index];
-        let mut at = session
-            .rtc_at
-            .min(session.last_heard + config.consent_timeout);
-        match session.phase {
-            Phase::Handshake { until } | Phase::Ending { until, .. } => at = at.min(until),
-            Phase::Live | Phase::Gone { .. } => {}
-        }
-        let others = [
-            session.voice.speaking.ends_at(&config.speaking),
-            session.migrate_at,
-            session.report_at,
-        ];
-        at = others.into_iter().flatten().fold(at, Instant::min);
-        let waiter = Waiter {
-            owner: Owner::Session(index),
-            generation: session.generation,
-        };
-        self.timers.arm(self.now, &mut session.deadline, at, waiter);
-    }
-
-    fn session_due(&mut self, index: usize) {
-        let now = self.now;
-        let config = &self.config;
-        let session = &mut self.sessions[index];
-        match session.phase {
-            Phase::Handshake { until } if now >= until => {
-                return self.remove(index, EndReason::Handshake);
-            }
-            Phase::Ending { until, reason } if now >= until => {
-                session.phase = Phase::Gone { reason };
-            }
-            _ if now >= session.last_heard + config.consent_timeout => {
-                return self.remove(index, EndReason::Timeout);
-            }
-            _ => {}
-        }
-        if session
-            .voice
-            .speaking
-            .ends_at(&config.speaking)
-            .is_some_and(|ends| now >= ends)
-        {
-            session.voice.speaking.clear();
-            if session.is_live() {
-                let room = session.room;
-                self.schedule_flush(room);
-            }
-        }
-        if self.sessions[index].migrate_at.is_some_and(|at| now >= at) {
-            self.ask_to_migrate(index);
-        }
-        if self.sessions[index].report_at.is_some_and(|at| now >= at) {
-            self.send_reports(index);
-        }
-        let session = &self.sessions[index];
-        if now >= session.rtc_at || matches!(session.phase, Phase::Gone { .. }) {
-            self.mark_dirty(index);
-        } else {
-            self.arm_session(index);
-        }
-    }
-
-    fn drain_over(&mut self, over: Duration) {
-        let now = self.now;
-        for index in self.session_indices() {
-            let share = f64::from(self.rng.next_u32()) / f64::from(u32::MAX);
-            self.sessions[index].migrate_at = Some(now + over.mul_f64(share));
-            self.arm_session(index);
-        }
-    }
-
-    fn session_indices(&self) -> Vec<usize> {
-        self.sessions.iter().map(|(index, _)| index).collect()
+    fn link_indices(&self) -> Vec<usize> {
+        self.links.iter().map(|(index, _)| index).collect()
     }
 }

@@ -90,6 +90,8 @@ reason_enum! {
         PayloadType = "payload-type",
         /// RED whose primary block is not found, or is not Opus.
         RedMalformed = "red-malformed",
+        /// A channel of a hello for which the room has no place any more.
+        ManyChannels = "many-channels",
         /// A data-channel message that is not of the protocol.
         BadMessage = "bad-message",
         /// More data-channel messages in a second than allowed.

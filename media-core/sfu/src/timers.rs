@@ -16,19 +16,20 @@ const GRAINS: [(Duration, Duration); 2] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Waiter {
     pub(crate) owner: Owner,
-    pub(crate) generation: u64,
+    generation: u64,
 }
 
 /// What a deadline belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Owner {
-    Session(usize),
+    Link(usize),
     Room(usize),
 }
 
-/// The next deadline of one owner, and which of its entries in the heap is the live one.
+/// The next deadline of one owner: which of its entries in the heap is the live one.
 #[derive(Debug, Default)]
-pub(crate) struct Deadline {
+pub(crate) struct Alarm {
+    generation: u64,
     queued: Option<Instant>,
 }
 
@@ -37,6 +38,8 @@ pub(crate) struct Timers {
     /// Grains count from here.
     base: Instant,
     heap: BinaryHeap<Reverse<(Instant, Waiter)>>,
+    /// Alarms so far.
+    generation: u64,
 }
 
 impl Timers {
@@ -45,23 +48,29 @@ impl Timers {
         Self {
             base,
             heap: BinaryHeap::new(),
+            generation: 0,
         }
     }
 
-    /// Makes sure that `waiter` is woken soon after `at`, or earlier. A later deadline than the
+    /// An alarm of a new owner, whose index may have been another's.
+    pub(crate) fn new_alarm(&mut self) -> Alarm {
+        self.generation += 1;
+        Alarm {
+            generation: self.generation,
+            queued: None,
+        }
+    }
+
+    /// Makes sure that `owner` is woken soon after `at`, or earlier. A later deadline than the
     /// queued one costs nothing: the owner asks again when woken.
-    pub(crate) fn arm(
-        &mut self,
-        now: Instant,
-        deadline: &mut Deadline,
-        at: Instant,
-        waiter: Waiter,
-    ) {
+    pub(crate) fn arm(&mut self, now: Instant, alarm: &mut Alarm, at: Instant, owner: Owner) {
         let wait = at.saturating_duration_since(now);
         let grain = GRAINS.iter().find(|(far, _)| wait >= *far);
         let at = grain.map_or(at, |(_, grain)| self.round_up(at, *grain));
-        if deadline.queued.is_none_or(|queued| at < queued) {
-            deadline.queued = Some(at);
+        if alarm.queued.is_none_or(|queued| at < queued) {
+            alarm.queued = Some(at);
+            let generation = alarm.generation;
+            let waiter = Waiter { owner, generation };
             self.heap.push(Reverse((at, waiter)));
         }
     }
@@ -83,7 +92,7 @@ impl Timers {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Removes an entry that is due at `now`. The owner calls [`Deadline::fired`] with its time.
+    /// Removes an entry that is due at `now`. The owner calls [`Alarm::fired`] with it.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Instant, Waiter)> {
         if self.next_at()? > now {
             return None;
@@ -92,10 +101,10 @@ impl Timers {
     }
 }
 
-impl Deadline {
+impl Alarm {
     /// Whether the entry at `at` was the live one; if so there is none now.
-    pub(crate) fn fired(&mut self, at: Instant) -> bool {
-        let live = self.queued == Some(at);
+    pub(crate) fn fired(&mut self, at: Instant, waiter: Waiter) -> bool {
+        let live = self.generation == waiter.generation && self.queued == Some(at);
         if live {
             self.queued = None;
         }
@@ -117,12 +126,7 @@ mod tests {
         let at = |ms| base + Duration::from_millis(ms);
         let mut timers = Timers::new(base);
         let mut fires_at = |due| {
-            let owner = Owner::Session(0);
-            let waiter = Waiter {
-                owner,
-                generation: 0,
-            };
-            timers.arm(at(1000), &mut Deadline::default(), due, waiter);
+            timers.arm(at(1000), &mut Alarm::default(), due, Owner::Link(0));
             timers.heap.pop().map(|Reverse((at, _))| at)
         };
         assert_eq!(fires_at(at(1001)), Some(at(1001)));

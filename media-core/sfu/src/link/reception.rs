@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rtc_rtcp::reception_report::ReceptionReport;
 
-use crate::forward::ticks;
+use crate::rtp::ticks;
 
 /// The count of lost packets has 24 bits, one of them the sign.
 const MAX_LOST: u64 = (1 << 23) - 1;

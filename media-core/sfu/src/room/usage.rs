@@ -9,8 +9,8 @@ pub(crate) struct Usage {
     participants: u32,
     participant_time: Duration,
     pub(crate) talk_time: Duration,
-    pub(crate) packets_out: u64,
-    pub(crate) bytes_out: u64,
+    packets_out: u64,
+    bytes_out: u64,
 }
 
 /// What was used in a minute that is over.
@@ -38,6 +38,12 @@ impl Usage {
     pub(crate) fn set_participants(&mut self, now: Instant, participants: u32) {
         self.accrue(now);
         self.participants = participants;
+    }
+
+    /// Counts a datagram of `bytes` that was sent.
+    pub(crate) fn note_sent(&mut self, bytes: usize) {
+        self.packets_out += 1;
+        self.bytes_out += bytes as u64;
     }
 
     /// Ends the minute at `now` and starts the next.

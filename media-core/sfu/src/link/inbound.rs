@@ -7,7 +7,6 @@
 
 use std::time::Instant;
 
-use bytes::BytesMut;
 use rtc_rtcp::reception_report::ReceptionReport;
 use rtc_rtp::Header;
 use rtc_shared::marshal::{MarshalSize, Unmarshal};
@@ -15,8 +14,9 @@ use rtc_srtp::context::Context;
 use rtc_srtp::crypto::RTCCryptoProvider;
 use rtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 
-use crate::reception::Reception;
-use crate::srtp::MasterKey;
+use super::reception::Reception;
+use super::srtp::MasterKey;
+use crate::rtp::Opened;
 
 /// Sources of one session whose packets were authentic: a browser changes its own with a device
 /// at most, and what is known of an old one is its replay window.
@@ -43,16 +43,6 @@ struct Source {
     /// Highest number so far, roll-overs counted.
     highest: u64,
     reception: Reception,
-}
-
-/// An authentic RTP packet.
-pub(crate) struct Opened {
-    header: Header,
-    /// Its number, roll-overs of this source counted.
-    pub(crate) number: u64,
-    /// The whole packet in the clear.
-    packet: BytesMut,
-    payload: std::ops::Range<usize>,
 }
 
 impl Inbound {
@@ -141,13 +131,7 @@ impl Source {
             let padding = usize::from(*packet.get(payload.clone())?.last()?);
             payload.end = payload.end.checked_sub(padding.max(1))?;
         }
-        packet.get(payload.clone())?;
-        Some(Opened {
-            header,
-            number,
-            packet,
-            payload,
-        })
+        Opened::new(header, number, packet, payload)
     }
 
     /// The number of a packet nearest to the highest one; none when it is too far from that.
@@ -158,46 +142,15 @@ impl Source {
     }
 }
 
-impl Opened {
-    pub(crate) fn ssrc(&self) -> u32 {
-        self.header.ssrc
-    }
-
-    pub(crate) fn payload_type(&self) -> u8 {
-        self.header.payload_type
-    }
-
-    pub(crate) fn marker(&self) -> bool {
-        self.header.marker
-    }
-
-    pub(crate) fn timestamp(&self) -> u32 {
-        self.header.timestamp
-    }
-
-    pub(crate) fn payload(&self) -> &[u8] {
-        &self.packet[self.payload.clone()]
-    }
-
-    /// Level of the header extension `id` (RFC 6464), dBov; none when the packet has none.
-    pub(crate) fn level_dbov(&self, id: u8) -> Option<i8> {
-        let mut extensions = self.header.extensions.iter();
-        let extension = extensions.find(|extension| extension.id == id)?;
-        // The highest bit is the client's own guess whether it is voice.
-        let level = extension.payload.first()? & 0x7f;
-        Some(-level.cast_signed())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use rtc_srtp::crypto::providers::AwsLcRsProvider;
     use str0m::crypto::dtls::{KeyingMaterial, SrtpProfile};
 
+    use super::super::keys::Exported;
     use super::*;
-    use crate::keys::Exported;
-    use crate::srtp::{RTP_HEADER_BYTES, RtpHeader};
+    use crate::rtp::{RTP_HEADER_BYTES, RtpHeader};
 
     const PROFILES: [SrtpProfile; 3] = [
         SrtpProfile::AES128_CM_SHA1_80,

@@ -15,8 +15,8 @@ use str0m::crypto::dtls::{
     ProtocolVersion, SrtpProfile,
 };
 
-use crate::ciphers::LazySrtp;
-use crate::handshakes::Handshake;
+use super::ciphers::LazySrtp;
+use super::handshakes::Handshake;
 
 /// One assignment is done under each lock of this file, so a poisoned value is a whole one.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

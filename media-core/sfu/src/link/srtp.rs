@@ -21,48 +21,13 @@ use rtc_srtp::option::ContextOption;
 use rtc_srtp::protection_profile::ProtectionProfile;
 use str0m::crypto::dtls::SrtpProfile;
 
-use crate::keys::Exported;
+use super::keys::Exported;
+use crate::rtp::Sent;
 
-/// Bytes of an RTP header without contributing sources and extensions.
-pub(crate) const RTP_HEADER_BYTES: usize = 12;
-/// First byte of such a header: version 2, nothing else.
-const RTP_VERSION: u8 = 2 << 6;
 /// Canonical name of the relay's streams (RFC 7022); the answer says the same.
 const CNAME: &str = "lv";
 /// Seconds from the NTP era of 1900 to the Unix epoch.
 const NTP_OFFSET_S: u64 = 2_208_988_800;
-
-/// What distinguishes one RTP packet of a stream from the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RtpHeader {
-    pub(crate) payload_type: u8,
-    pub(crate) marker: bool,
-    pub(crate) sequence: u16,
-    pub(crate) timestamp: u32,
-    pub(crate) ssrc: u32,
-}
-
-impl RtpHeader {
-    /// Writes the header into the first bytes of `packet`.
-    pub(crate) fn write(&self, packet: &mut [u8]) {
-        packet[0] = RTP_VERSION;
-        packet[1] = self.payload_type | u8::from(self.marker) << 7;
-        packet[2..4].copy_from_slice(&self.sequence.to_be_bytes());
-        packet[4..8].copy_from_slice(&self.timestamp.to_be_bytes());
-        packet[8..RTP_HEADER_BYTES].copy_from_slice(&self.ssrc.to_be_bytes());
-    }
-}
-
-/// What a slot has sent, for a sender report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sent {
-    pub(crate) ssrc: u32,
-    /// RTP timestamp of the moment of the report.
-    pub(crate) rtp_time: u32,
-    pub(crate) packets: u32,
-    /// Of payload.
-    pub(crate) octets: u32,
-}
 
 /// The key of one direction.
 pub(crate) struct MasterKey {
@@ -203,22 +168,5 @@ mod tests {
         assert!(!is_rtcp(&[0x80, 111 | 0x80, 0, 0]), "the same, marked");
         assert!(!is_rtcp(&[20, 200, 0, 0]), "DTLS");
         assert!(!is_rtcp(&[0x80]), "too short");
-    }
-
-    #[test]
-    fn a_header_has_the_layout_of_rfc_3550() {
-        let header = RtpHeader {
-            payload_type: 111,
-            marker: true,
-            sequence: 0x1234,
-            timestamp: 0x5678_9abc,
-            ssrc: 0xdef0_1234,
-        };
-        let mut packet = [0xff; 13];
-        header.write(&mut packet);
-        let expected = [
-            0x80, 0xef, 0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0, 0x12, 0x34, 0xff,
-        ];
-        assert_eq!(packet, expected);
     }
 }

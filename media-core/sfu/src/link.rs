@@ -1,0 +1,263 @@
+//! A link: one client's connection, with its str0m instance, keys, paths and data channel. It knows
+//! in which room it is and as which member, and nothing of what goes on there.
+
+mod ciphers;
+mod handshakes;
+mod inbound;
+mod keys;
+mod outbox;
+mod path;
+mod paths;
+mod reception;
+mod rtc;
+mod srtp;
+mod stun;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use rtc_srtp::crypto::RTCCryptoProvider;
+use str0m::{Reason, Rtc, RtcError};
+
+use inbound::Inbound;
+use keys::KeySlot;
+use outbox::Outbox;
+use paths::Paths;
+use srtp::{MasterKey, Outbound};
+
+pub(crate) use keys::TappedCrypto;
+pub(crate) use outbox::Unread;
+pub use path::{Path, Transport};
+pub(crate) use srtp::is_rtcp;
+pub(crate) use stun::{Stun, username};
+
+use crate::config::Config;
+use crate::idents::{PlayerKey, SessionId};
+use crate::protocol::Admission;
+use crate::room::Entry;
+use crate::rtp::{Opened, Sent};
+use crate::stats::EndReason;
+use crate::timers::Alarm;
+
+/// Longest time in which str0m's ICE agent is not called.
+const ICE_REST: Duration = Duration::from_secs(10);
+/// Who reports to a client that is sent no voice.
+const SSRC_WITHOUT_SLOTS: u32 = 1;
+
+/// Where a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Admitted; DTLS has until then.
+    Handshake { until: Instant },
+    /// In its room, as this member.
+    Live { member: usize },
+    /// Out of its room; the last message has until then to arrive.
+    Ending { until: Instant, reason: EndReason },
+    /// To be removed by whoever holds it.
+    Gone { reason: EndReason },
+}
+
+/// What the ticket says of the connection.
+pub(crate) struct Credentials {
+    pub(crate) ufrag: String,
+    pub(crate) password: String,
+    pub(crate) expires_at_unix_s: u64,
+    /// First 16 bytes of the SHA-256 fingerprint of the client's certificate.
+    fingerprint: [u8; 16],
+}
+
+pub(crate) struct Link {
+    pub(crate) id: SessionId,
+    pub(crate) player: PlayerKey,
+    pub(crate) room: usize,
+    /// What the room will know of him.
+    pub(crate) entry: Entry,
+    pub(crate) credentials: Credentials,
+    /// Boxed, so that what forwarding looks at lies close together.
+    pub(crate) rtc: Box<Rtc>,
+    pub(crate) phase: Phase,
+    pub(crate) paths: Paths,
+    keys: KeySlot,
+    /// Once there are keys.
+    inbound: Option<Inbound>,
+    outbound: Option<Outbound>,
+    pub(crate) outbox: Outbox,
+    pub(crate) last_heard: Instant,
+    /// Something came that only a client sends whose handshake is done.
+    pub(crate) is_confirmed: bool,
+    pub(crate) alarm: Alarm,
+    /// When str0m wants to be called.
+    pub(crate) rtc_at: Instant,
+    /// When the next reports are due.
+    pub(crate) report_at: Option<Instant>,
+    pub(crate) migrate_at: Option<Instant>,
+    /// It is in the queue of those who have something to send.
+    pub(crate) dirty: bool,
+}
+
+impl Link {
+    /// A link for `admission`, whose first authenticated datagram came at `now`: its owner gives it
+    /// a room and an alarm. `client` is the client's own username fragment, and `entry` what the
+    /// room will know of him.
+    pub(crate) fn new(
+        now: Instant,
+        (config, crypto): (&Config, &TappedCrypto),
+        (admission, entry): (Admission, Entry),
+        (ufrag, client): (&str, &str),
+    ) -> Result<Self, RtcError> {
+        let rtc = rtc::build(now, (config, crypto), &admission, ufrag, client)?;
+        Ok(Self {
+            id: admission.session,
+            player: admission.player,
+            room: usize::MAX,
+            entry,
+            credentials: Credentials {
+                ufrag: ufrag.to_owned(),
+                password: admission.ice_password,
+                expires_at_unix_s: admission.expires_at_unix_s,
+                fingerprint: admission.fingerprint,
+            },
+            rtc: Box::new(rtc),
+            phase: Phase::Handshake {
+                until: now + config.handshake_timeout,
+            },
+            paths: Paths::default(),
+            keys: crypto.newest_keys(),
+            inbound: None,
+            outbound: None,
+            outbox: Outbox::new(now),
+            last_heard: now,
+            is_confirmed: false,
+            alarm: Alarm::default(),
+            rtc_at: now,
+            report_at: None,
+            migrate_at: None,
+            dirty: false,
+        })
+    }
+
+    /// Who he is in his room, while he is in it.
+    pub(crate) fn member(&self) -> Option<usize> {
+        match self.phase {
+            Phase::Live { member } => Some(member),
+            Phase::Handshake { .. } | Phase::Ending { .. } | Phase::Gone { .. } => None,
+        }
+    }
+
+    /// Notes that str0m wants to be called at `at`. Its ICE agent wants so every 3 s, as one that
+    /// sends checks must; this one does not, and the client's checks bring it there as often.
+    pub(crate) fn note_timeout(&mut self, now: Instant, at: Instant) {
+        let is_ice = self.member().is_some() && self.rtc.last_timeout_reason() == Reason::Ice;
+        let is_idle = is_ice && !self.may_retransmit();
+        self.rtc_at = if is_idle { at.max(now + ICE_REST) } else { at };
+    }
+
+    /// Whether DTLS or SCTP may have a timer: str0m names the earliest of all only, and with a rest
+    /// for that of ICE a later one would be late. DTLS has one until the client has shown that it
+    /// got the end of the handshake, SCTP while something is not acknowledged.
+    fn may_retransmit(&mut self) -> bool {
+        let buffered = self.outbox.buffered(&mut self.rtc);
+        !self.is_confirmed || buffered.is_some_and(|bytes| bytes > 0)
+    }
+
+    /// Notes an authentic connectivity check. True when str0m's ICE agent need not see it.
+    pub(crate) fn handle_check(&mut self, now: Instant, from: Path, nominates: bool) -> bool {
+        self.last_heard = now;
+        let has_seen = self.paths.handle_check(now, from, nominates);
+        has_seen && self.member().is_some()
+    }
+
+    /// Where a datagram of str0m goes that it wants to send to `to`. Answers to checks go back to
+    /// where they came from. None where that is no path of the session any more, and for RTCP:
+    /// str0m has nothing to report, and its nonces may have been used here.
+    pub(crate) fn route(&mut self, to: Path, data: &[u8]) -> Option<Path> {
+        let is_stun = data.first().is_some_and(|byte| *byte < 4);
+        if is_stun {
+            return Some(to);
+        }
+        if is_rtcp(data) {
+            return None;
+        }
+        self.paths.route(to)
+    }
+
+    /// Takes the keys that the handshake exported. False when there are none of any use.
+    #[must_use]
+    pub(crate) fn take_keys(&mut self, crypto: &dyn RTCCryptoProvider) -> bool {
+        debug_assert!(self.outbound.is_none(), "a key is used by one context");
+        let exported = self.keys.take();
+        let Some((ours, theirs)) = exported.and_then(|exported| MasterKey::pair(&exported)) else {
+            return false;
+        };
+        self.outbound = Outbound::new(&ours, crypto);
+        self.inbound = Some(Inbound::new(theirs));
+        self.outbound.is_some()
+    }
+
+    /// Opens an RTP packet; none before there are keys, or when it does not prove to be new and the
+    /// client's.
+    pub(crate) fn open_rtp(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        crypto: &dyn RTCCryptoProvider,
+    ) -> Option<Opened> {
+        let opened = self.inbound.as_mut()?.open_rtp(now, packet, crypto)?;
+        (self.last_heard, self.is_confirmed) = (now, true);
+        Some(opened)
+    }
+
+    /// Takes note of a sender report; false before there are keys, or when it is not the client's.
+    pub(crate) fn note_report(&mut self, now: Instant, packet: &[u8]) -> bool {
+        let inbound = self.inbound.as_mut();
+        inbound.is_some_and(|inbound| inbound.note_report(now, packet))
+    }
+
+    /// Seals an RTP packet.
+    pub(crate) fn seal_rtp(&mut self, packet: &[u8]) -> Option<BytesMut> {
+        self.outbound.as_mut()?.seal_rtp(packet)
+    }
+
+    /// Seals reports: of what was `sent` to the client, whose first stream has `ssrc`, and of what
+    /// came from it. None when there is nothing to report.
+    pub(crate) fn seal_reports(
+        &mut self,
+        now: Instant,
+        unix_ms: u64,
+        (sent, ssrc): (&[Sent], Option<u32>),
+    ) -> Option<BytesMut> {
+        let received = self.inbound.as_mut()?.take_reports(now);
+        if sent.is_empty() && received.is_empty() {
+            return None;
+        }
+        let ssrc = ssrc.unwrap_or(SSRC_WITHOUT_SLOTS);
+        let outbound = self.outbound.as_mut()?;
+        outbound.seal_reports(ssrc, unix_ms, sent, received)
+    }
+
+    /// Queues a message; false when the client has let too many pile up.
+    #[must_use]
+    pub(crate) fn queue(&mut self, message: Arc<[u8]>) -> bool {
+        self.outbox.queue(message)
+    }
+
+    /// Queues a pushed message; false when the client has no channel or too much waiting.
+    #[must_use]
+    pub(crate) fn queue_push(&mut self, message: Arc<[u8]>) -> bool {
+        self.outbox.queue_push(&mut self.rtc, message)
+    }
+
+    /// Hands queued messages to the data channel.
+    pub(crate) fn flush_outbox(&mut self) -> Result<(), Unread> {
+        self.outbox.flush(&mut self.rtc)
+    }
+
+    /// Whether the certificate that DTLS saw is the one of the ticket.
+    pub(crate) fn fingerprint_matches(&mut self) -> bool {
+        let expected = self.credentials.fingerprint;
+        let api = self.rtc.direct_api();
+        api.remote_dtls_fingerprint()
+            .is_some_and(|seen| seen.hash_func == "sha-256" && seen.bytes.starts_with(&expected))
+    }
+}

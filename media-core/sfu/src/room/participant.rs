@@ -1,0 +1,97 @@
+//! One member of a room.
+
+use super::channels::Grants;
+use super::slot::Slot;
+use super::voice::{PayloadTypes, Voice};
+use crate::idents::{ChannelKey, Permissions, PlayerKey};
+
+/// What a room must know of somebody who enters it: the ticket's content.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) player: PlayerKey,
+    /// The first channel, and what he may do there.
+    pub(crate) channel: ChannelKey,
+    pub(crate) permissions: Permissions,
+    pub(crate) payload_types: PayloadTypes,
+    /// Header extension that has the level of a packet.
+    pub(crate) level_id: Option<u8>,
+    /// SSRC of each slot.
+    pub(crate) slot_ssrcs: Vec<u32>,
+    /// First sequence number of each.
+    pub(crate) first_seq: u64,
+}
+
+/// What the next roster message says of a participant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RosterMark {
+    Joined,
+    Changed,
+    Known,
+}
+
+/// A member of a room.
+#[derive(Debug)]
+pub(crate) struct Participant<F> {
+    /// His connection, by a number that the room does not look at.
+    pub(crate) link: usize,
+    pub(crate) player: PlayerKey,
+    /// His number in the room: no other had it.
+    pub(crate) number: u32,
+    /// Once he has introduced himself: before, he is told nothing.
+    pub(crate) profile: Option<F>,
+    pub(crate) grants: Grants,
+    pub(crate) muted: bool,
+    pub(crate) deafened: bool,
+    /// Gets what is pushed to the world channel.
+    pub(crate) reads_world: bool,
+    pub(crate) voice: Voice,
+    pub(crate) slots: Vec<Slot>,
+    /// Bit n: he must be told who is in slot n.
+    pub(crate) slots_changed: u16,
+    pub(crate) roster_mark: RosterMark,
+}
+
+impl<F> Participant<F> {
+    pub(crate) fn new(link: usize, number: u32, entry: &Entry, grants: Grants) -> Self {
+        let slots = entry.slot_ssrcs.iter();
+        let slots: Vec<Slot> = slots
+            .map(|&ssrc| Slot::new(ssrc, entry.first_seq))
+            .collect();
+        debug_assert!(slots.len() <= u16::BITS as usize, "a bit for each slot");
+        Self {
+            link,
+            player: entry.player,
+            number,
+            profile: None,
+            grants,
+            muted: false,
+            deafened: false,
+            reads_world: false,
+            voice: Voice::new(entry.payload_types, entry.level_id),
+            slots,
+            slots_changed: 0,
+            roster_mark: RosterMark::Joined,
+        }
+    }
+
+    pub(crate) fn is_introduced(&self) -> bool {
+        self.profile.is_some()
+    }
+
+    /// The roster must say something new of him, if it says anything yet.
+    pub(crate) fn mark_changed(&mut self) {
+        if self.roster_mark == RosterMark::Known {
+            self.roster_mark = RosterMark::Changed;
+        }
+    }
+
+    /// Frees the slots of `speaker`, who left.
+    pub(crate) fn free_slots_of(&mut self, speaker: u32) {
+        for (n, slot) in self.slots.iter_mut().enumerate() {
+            if slot.speaker == Some(speaker) {
+                slot.speaker = None;
+                self.slots_changed |= 1 << n;
+            }
+        }
+    }
+}

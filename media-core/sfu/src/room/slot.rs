@@ -1,0 +1,169 @@
+//! One outgoing stream of a listener: whose voice it carries, and with which numbers.
+//!
+//! Sequence numbers are the SRTP nonce, so none may ever be used twice in a slot, and none may be
+//! so far from the last that SRTP miscounts the roll-overs. Within a talk spurt they keep the
+//! speaker's gaps (the listener's jitter buffer sees real loss); suppressed silence and changes of
+//! speaker leave no gap.
+
+use std::time::{Duration, Instant};
+
+use crate::rtp::{PACKET_TICKS, Sent, ticks};
+
+/// Furthest step of a slot's sequence numbers, forth or back. SRTP counts roll-overs from 16 bits,
+/// on both sides: a step of half of them would be taken for one back, to numbers that were used.
+const MAX_STEP: u64 = 1 << 10;
+
+/// Where a packet stands in what its speaker sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// Number of the speaker in the room.
+    pub(crate) speaker: u32,
+    /// Counts his sources: timestamps of two have nothing in common.
+    pub(crate) source: u32,
+    pub(crate) number: u64,
+    pub(crate) time: u32,
+    pub(crate) marker: bool,
+}
+
+/// How a slot sends a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fitted {
+    /// Roll-overs counted.
+    pub(crate) number: u64,
+    pub(crate) time: u32,
+    pub(crate) marker: bool,
+}
+
+/// One outgoing stream of a listener.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    ssrc: u32,
+    /// Participant number of the speaker; none while free.
+    pub(crate) speaker: Option<u32>,
+    /// Since when it has that one.
+    held_since: Option<Instant>,
+    source: u32,
+    number_base: u64,
+    sent_base: u64,
+    sent_next: u64,
+    /// Added to the speaker's timestamps.
+    time_offset: u32,
+    last_time: u32,
+    last_sent: Option<Instant>,
+    /// Since the start, as sender reports count.
+    packets: u32,
+    octets: u32,
+    /// Whether anything was sent since the last report.
+    unreported: bool,
+}
+
+impl Slot {
+    /// A free slot whose first sequence number is `first_seq`.
+    pub(crate) fn new(ssrc: u32, first_seq: u64) -> Self {
+        Self {
+            ssrc,
+            speaker: None,
+            held_since: None,
+            source: 0,
+            number_base: 0,
+            sent_base: first_seq,
+            sent_next: first_seq,
+            time_offset: 0,
+            last_time: 0,
+            last_sent: None,
+            packets: 0,
+            octets: 0,
+            unreported: false,
+        }
+    }
+
+    /// Fits a packet into the slot; none when it is too late for it.
+    pub(crate) fn fit(
+        &mut self,
+        now: Instant,
+        packet: &Place,
+        hang_over: Duration,
+    ) -> Option<Fitted> {
+        let is_other = self.speaker != Some(packet.speaker);
+        let changed = is_other || self.source != packet.source;
+        // After a pause the numbers go on where they stopped: what was not sent (the listener was
+        // deafened) must not look like loss.
+        if changed || self.idle(now) >= hang_over {
+            self.number_base = packet.number;
+            self.sent_base = self.sent_next;
+        }
+        if is_other {
+            self.held_since = Some(now);
+        }
+        if changed {
+            self.speaker = Some(packet.speaker);
+            self.source = packet.source;
+            let time = self.last_time.wrapping_add(self.ticks_since_last(now));
+            self.time_offset = time.wrapping_sub(packet.time);
+        }
+        // Older than what the slot began with: its number is taken.
+        let offset = packet.number.checked_sub(self.number_base)?;
+        let mut number = self.sent_base + offset;
+        if number + MAX_STEP < self.sent_next {
+            return None;
+        }
+        if number > self.sent_next + MAX_STEP {
+            self.number_base = packet.number;
+            self.sent_base = self.sent_next;
+            number = self.sent_next;
+        }
+        let time = packet.time.wrapping_add(self.time_offset);
+        if number >= self.sent_next {
+            self.sent_next = number + 1;
+            self.last_time = time;
+        }
+        self.last_sent = Some(now);
+        debug_assert!(number.abs_diff(self.sent_next) <= MAX_STEP, "near the last");
+        Some(Fitted {
+            number,
+            time,
+            marker: changed || packet.marker,
+        })
+    }
+
+    /// Timestamp ticks to leave between two speakers: the time that passed, one packet at least.
+    fn ticks_since_last(&self, now: Instant) -> u32 {
+        self.last_sent
+            .map_or(0, |last| ticks(last, now).max(PACKET_TICKS))
+    }
+
+    /// Counts a packet of `octets` of payload.
+    pub(crate) fn note_sent(&mut self, octets: usize) {
+        self.packets = self.packets.wrapping_add(1);
+        self.octets = self.octets.wrapping_add(octets as u32);
+        self.unreported = true;
+    }
+
+    /// What a sender report at `now` says; none when nothing was sent since the last one.
+    pub(crate) fn take_report(&mut self, now: Instant) -> Option<Sent> {
+        let last = self.last_sent?;
+        std::mem::take(&mut self.unreported).then(|| Sent {
+            ssrc: self.ssrc,
+            rtp_time: self.last_time.wrapping_add(ticks(last, now)),
+            packets: self.packets,
+            octets: self.octets,
+        })
+    }
+
+    /// Of the slot's stream.
+    pub(crate) fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
+    /// How long the speaker has had it.
+    pub(crate) fn held(&self, now: Instant) -> Duration {
+        self.held_since
+            .map_or(Duration::ZERO, |at| now.saturating_duration_since(at))
+    }
+
+    /// Time since the last packet.
+    pub(crate) fn idle(&self, now: Instant) -> Duration {
+        self.last_sent
+            .map_or(Duration::MAX, |at| now.saturating_duration_since(at))
+    }
+}

@@ -1,0 +1,1 @@
+//! A room against a reference model.

@@ -1,0 +1,251 @@
+//! Demultiplexing and admission. **No state before proof**: a stranger's datagram allocates
+//! nothing until it has shown a ticket that opens and a MESSAGE-INTEGRITY that matches it.
+
+use std::time::Instant;
+
+use rand::Rng;
+use str0m::Input;
+use str0m::net::Receive;
+
+use super::{Kept, Sfu, Transmit};
+use crate::idents::RoomKey;
+use crate::link::{Link, Path, Stun, is_rtcp, username};
+use crate::protocol::{Admission, BadTicket, Protocol};
+use crate::room::{Entry, PayloadTypes, Room};
+use crate::stats::RejectReason;
+
+/// RTCP packet type of a receiver report (RFC 3550); the first of a compound is in the clear.
+const RECEIVER_REPORT: u8 = 201;
+/// Rooms that are remembered while the shard is full.
+const MAX_REFUSED_ROOMS: usize = 64;
+/// Longest client username fragment (RFC 8839).
+const MAX_CLIENT_UFRAG_BYTES: usize = 256;
+/// Largest RTP payload type (RFC 3550).
+const MAX_PAYLOAD_TYPE: u8 = 127;
+/// First sequence numbers stay below this, so that none starts near a roll-over (RFC 3711).
+const FIRST_SEQ_LIMIT: u64 = 1 << 15;
+
+impl<P: Protocol> Sfu<P> {
+    /// Takes a datagram that came from `from`, an address (UDP) or a path.
+    pub fn handle_datagram(&mut self, now: Instant, from: impl Into<Path>, data: &[u8]) {
+        let from = from.into();
+        self.advance(now);
+        self.stats.datagrams_in += 1;
+        self.stats.bytes_in += data.len() as u64;
+        let accepted = match data.first() {
+            Some(0 | 1) => self.handle_stun(from, data),
+            Some(20..=63 | 128..=191) => self.handle_from_peer(from, data),
+            _ => Err(RejectReason::UnknownKind),
+        };
+        if let Err(reason) = accepted {
+            self.stats.reject(reason);
+        }
+    }
+
+    /// DTLS, RTP and RTCP: only from an address that STUN has proved.
+    fn handle_from_peer(&mut self, from: Path, data: &[u8]) -> Result<(), RejectReason> {
+        let index = *self.by_path.get(&from).ok_or(RejectReason::NoSession)?;
+        match data {
+            // About slots: there is nothing that it would change.
+            [128..=191, RECEIVER_REPORT, ..] => Ok(()),
+            [128..=191, ..] if is_rtcp(data) => self.handle_report(index, data),
+            [128..=191, ..] => self.handle_rtp(index, data),
+            _ => self.give(index, from, data),
+        }
+    }
+
+    fn handle_rtp(&mut self, index: usize, data: &[u8]) -> Result<(), RejectReason> {
+        let link = &mut self.links[index];
+        let opened = link.open_rtp(self.now, data, &*self.config.srtp);
+        self.handle_voice(index, &opened.ok_or(RejectReason::Srtp)?);
+        Ok(())
+    }
+
+    fn handle_report(&mut self, index: usize, data: &[u8]) -> Result<(), RejectReason> {
+        let noted = self.links[index].note_report(self.now, data);
+        noted.then_some(()).ok_or(RejectReason::Srtp)
+    }
+
+    fn handle_stun(&mut self, from: Path, data: &[u8]) -> Result<(), RejectReason> {
+        let username = username(data).ok_or(RejectReason::StunMalformed)?;
+        let (ufrag, client) = username
+            .split_once(':')
+            .ok_or(RejectReason::TicketMalformed)?;
+        let known = self.by_path.get(&from).copied();
+        let is_his = |index: &usize| self.links[*index].credentials.ufrag == ufrag;
+        if let Some(index) = known.filter(is_his) {
+            return self.handle_check(index, from, data);
+        }
+        let admission = self.protocol.open(ufrag).map_err(|bad| match bad {
+            BadTicket::Malformed => RejectReason::TicketMalformed,
+            BadTicket::Version => RejectReason::TicketVersion,
+            BadTicket::Sealed => RejectReason::TicketSealed,
+        })?;
+        let (index, check) = match self.by_session.get(&admission.session) {
+            Some(&index) => (index, self.stun().verify(data, &admission.ice_password)?),
+            None => {
+                let allowed = self.may_admit(&admission);
+                if let Err(reason @ (RejectReason::Full | RejectReason::Stopping)) = allowed {
+                    return Err(self.refuse(from, data, &admission, reason));
+                }
+                allowed?;
+                let check = self.stun().verify(data, &admission.ice_password)?;
+                (self.admit(admission, ufrag, client)?, check)
+            }
+        };
+        self.bind_path(index, from);
+        self.links[index].handle_check(self.now, from, check.use_candidate());
+        self.give(index, from, data)
+    }
+
+    /// A check of a session from where it is known.
+    fn handle_check(&mut self, index: usize, from: Path, data: &[u8]) -> Result<(), RejectReason> {
+        let link = &mut self.links[index];
+        let stun = Stun(&self.config.crypto);
+        let password = &link.credentials.password;
+        let check = stun.verify(data, password)?;
+        let answer = stun.answer(&check, from.address, password);
+        if !link.handle_check(self.now, from, check.use_candidate()) {
+            return self.give(index, from, data);
+        }
+        self.push_transmit(index, from, answer.ok_or(RejectReason::Session)?);
+        Ok(())
+    }
+
+    fn stun(&self) -> Stun<'_> {
+        Stun(&self.config.crypto)
+    }
+
+    fn may_admit(&self, admission: &Admission) -> Result<(), RejectReason> {
+        if self.unix_s() > admission.expires_at_unix_s {
+            return Err(RejectReason::TicketExpired);
+        }
+        let (session, expires_at) = (admission.session, admission.expires_at_unix_s);
+        if self.ended.may_contain(session, expires_at) {
+            return Err(RejectReason::TicketUsed);
+        }
+        if self.stopping {
+            return Err(RejectReason::Stopping);
+        }
+        let room = self.by_room.get(&admission.room);
+        let is_full = |room: &Room<_>| {
+            room.links() >= self.config.max_room_sessions || !room.has_place_for(admission.channel)
+        };
+        let room_full = room.is_some_and(|&index| is_full(&self.rooms[index].room));
+        if room_full || self.full || self.links.len() >= self.config.max_sessions {
+            return Err(RejectReason::Full);
+        }
+        Ok(())
+    }
+
+    /// Tells a client with a good ticket that he is not let in, so that he joins again at once
+    /// instead of asking until his patience ends: browsers give up a pair of candidates that gets
+    /// this error. Leaves no state of his.
+    fn refuse(
+        &mut self,
+        to: Path,
+        data: &[u8],
+        admission: &Admission,
+        reason: RejectReason,
+    ) -> RejectReason {
+        let check = match self.stun().verify(data, &admission.ice_password) {
+            Ok(check) => check,
+            Err(forged) => return forged,
+        };
+        if reason == RejectReason::Full && !self.refused.contains(&admission.room) {
+            self.refused.push_back(admission.room);
+            if self.refused.len() > MAX_REFUSED_ROOMS {
+                self.refused.pop_front();
+            }
+        }
+        let answer = self.stun().no_capacity(&check, &admission.ice_password);
+        self.transmits
+            .extend(answer.map(|data| Transmit { to, data }));
+        reason
+    }
+
+    fn admit(
+        &mut self,
+        admission: Admission,
+        ufrag: &str,
+        client: &str,
+    ) -> Result<usize, RejectReason> {
+        // The edge seals no such ticket, but if it did, one would stop the whole shard: str0m
+        // asserts that a payload type has seven bits.
+        let largest = admission.red_payload_type.unwrap_or_default();
+        let largest = largest.max(admission.opus_payload_type);
+        if client.len() > MAX_CLIENT_UFRAG_BYTES || largest > MAX_PAYLOAD_TYPE {
+            return Err(RejectReason::TicketMalformed);
+        }
+        let room_key = admission.room;
+        let entry = Entry {
+            player: admission.player,
+            channel: admission.channel,
+            permissions: admission.permissions,
+            payload_types: PayloadTypes {
+                opus: admission.opus_payload_type,
+                red: admission.red_payload_type,
+            },
+            level_id: admission.audio_level_id,
+            slot_ssrcs: admission.slot_ssrcs.clone(),
+            first_seq: self.rng.next_u64() % FIRST_SEQ_LIMIT,
+        };
+        let settings = (&self.config, &self.crypto);
+        let id = admission.session;
+        let names = (ufrag, client);
+        let mut link = Link::new(self.now, settings, (admission, entry), names)
+            .map_err(|_| RejectReason::Session)?;
+        link.room = self.room_of(room_key);
+        link.alarm = self.timers.new_alarm();
+        self.rooms[link.room].room.take_link();
+        let index = self.links.insert(link);
+        self.by_session.insert(id, index);
+        self.stats.admitted += 1;
+        Ok(index)
+    }
+
+    /// The room with `key`, which is made when there is none.
+    fn room_of(&mut self, key: RoomKey) -> usize {
+        if let Some(&index) = self.by_room.get(&key) {
+            return index;
+        }
+        let settings = self.config.room_settings();
+        let room = Room::new(self.now, key, settings, self.minute_end());
+        let alarm = self.timers.new_alarm();
+        let index = self.rooms.insert(Kept { room, alarm });
+        self.by_room.insert(key, index);
+        index
+    }
+
+    /// From now on datagrams from `path` belong to session `index`.
+    fn bind_path(&mut self, index: usize, path: Path) {
+        if let Some(other) = self.by_path.insert(path, index) {
+            self.links[other].paths.remove(path);
+        }
+        if let Some(given_up) = self.links[index].paths.add(path) {
+            self.by_path.remove(&given_up);
+        }
+    }
+
+    /// Hands a datagram to the session's str0m instance.
+    fn give(&mut self, index: usize, from: Path, data: &[u8]) -> Result<(), RejectReason> {
+        if self.links[index].dirty {
+            // str0m wants to be drained between two inputs.
+            self.service(index);
+        }
+        let destination = self.config.local_for(from).ok_or(RejectReason::Session)?;
+        let link = self.links.get_mut(index).ok_or(RejectReason::NoSession)?;
+        let receive = Receive::new(from.protocol(), from.address, destination, data)
+            .map_err(|_| RejectReason::Session)?;
+        let taken = link.rtc.handle_input(Input::Receive(self.now, receive));
+        // An error is the fault of this datagram, which may be forged: the session goes on.
+        self.drain(index);
+        taken.map_err(|_| RejectReason::Session)
+    }
+}
+
+/// The ticket that a STUN binding request shows in its USERNAME, unopened and unproved; none when
+/// `datagram` is no such request. For a shell that must choose a shard.
+pub fn ticket_of(datagram: &[u8]) -> Option<&str> {
+    Some(username(datagram)?.split_once(':')?.0)
+}

@@ -1,0 +1,217 @@
+//! Serving rooms: what they ask for, their voice, their timers; and what the edge has for members.
+
+use std::sync::Arc;
+
+use super::{Audience, Event, Sfu, Transmit};
+use crate::link::Phase;
+use crate::protocol::{ChannelGrant, Protocol};
+use crate::room::Output;
+use crate::rtp::Opened;
+use crate::stats::{DropReason, EndReason};
+use crate::timers::Owner;
+
+/// Buffers kept for voice that waits: more than most batches bring.
+const MAX_SPARE: usize = 256;
+
+impl<P: Protocol> Sfu<P> {
+    /// Puts a session whose handshake finished into its room.
+    pub(super) fn enter_room(&mut self, index: usize) {
+        let link = &mut self.links[index];
+        let room = link.room;
+        let member = self.rooms[room].room.enter(self.now, index, &link.entry);
+        link.phase = Phase::Live { member };
+        self.after_room(room);
+    }
+
+    /// A hello came.
+    pub(super) fn introduce(
+        &mut self,
+        index: usize,
+        member: usize,
+        hello: (P::Profile, &[ChannelGrant], bool),
+    ) {
+        let room_index = self.links[index].room;
+        let Self {
+            rooms,
+            protocol,
+            stats,
+            now,
+            ..
+        } = self;
+        let room = &mut rooms[room_index].room;
+        if let Err(reason) = room.introduce(*now, protocol, member, hello, stats) {
+            stats.drop(reason);
+        }
+        self.after_room(room_index);
+    }
+
+    /// Does what a room asks for, and sets its timer.
+    pub(super) fn after_room(&mut self, index: usize) {
+        while let Some(output) = self.rooms[index].room.poll_output() {
+            match output {
+                Output::Tell { link, message } => self.queue(link, message),
+                Output::Replaced { link } => self.say_good_bye(link, EndReason::Replaced),
+            }
+        }
+        let kept = &mut self.rooms[index];
+        let at = kept.room.poll_timeout();
+        self.timers
+            .arm(self.now, &mut kept.alarm, at, Owner::Room(index));
+    }
+
+    pub(super) fn room_due(&mut self, index: usize) {
+        let kept = &mut self.rooms[index];
+        if kept.room.handle_timeout(self.now, &self.protocol) {
+            self.report_usage(index);
+        }
+        self.after_room(index);
+    }
+
+    /// One connection less refers to the room: it goes with its last.
+    pub(super) fn release_room(&mut self, index: usize) {
+        let room = &mut self.rooms[index].room;
+        room.give_link_back();
+        if room.links() == 0 {
+            self.report_usage(index);
+            let kept = self.rooms.remove(index);
+            self.by_room.remove(&kept.room.key);
+        }
+    }
+
+    fn report_usage(&mut self, index: usize) {
+        let next_ends = self.minute_end();
+        let room = &mut self.rooms[index].room;
+        let used = room.take_usage(self.now, next_ends);
+        self.events.push_back(Event::Used {
+            room: room.key,
+            participant_time: used.participant_time,
+            talk_time: used.talk_time,
+            packets_out: used.packets_out,
+            bytes_out: used.bytes_out,
+        });
+    }
+
+    /// Queues a message for a session; one that lets too many pile up is ended.
+    pub(super) fn queue(&mut self, index: usize, message: Arc<[u8]>) {
+        // The room may have had it for somebody who was ended a moment ago.
+        let Some(link) = self.links.get_mut(index).filter(|l| l.member().is_some()) else {
+            return;
+        };
+        if link.queue(message) {
+            self.mark_dirty(index);
+        } else {
+            self.end(index, EndReason::Protocol);
+        }
+    }
+
+    /// Tells a session which of its slots changed.
+    pub(super) fn queue_slots(&mut self, index: usize) {
+        let link = &self.links[index];
+        let Some(member) = link.member() else {
+            return;
+        };
+        let room = &mut self.rooms[link.room].room;
+        if let Some(message) = room.take_slots(&self.protocol, member) {
+            self.queue(index, message.into());
+        }
+    }
+
+    /// Takes an authentic packet; everybody who hears its speaker gets it when the core is drained.
+    pub(super) fn handle_voice(&mut self, index: usize, packet: &Opened) {
+        self.stats.voice_in += 1;
+        if self.links[index].report_at.is_none() {
+            self.schedule_report(index);
+        }
+        let link = &self.links[index];
+        let Some(member) = link.member() else {
+            return self.stats.drop(DropReason::NotSpeaker);
+        };
+        let room_index = link.room;
+        let room = &mut self.rooms[room_index].room;
+        let waited = room.has_voice();
+        let taken = room.handle_voice(self.now, member, packet, &mut self.spare);
+        if !waited && room.has_voice() {
+            self.talking.push_back(room_index);
+        }
+        match taken {
+            Ok(true) => self.after_room(room_index),
+            Ok(false) => {}
+            Err(reason) => self.stats.drop(reason),
+        }
+    }
+
+    /// Sends what waits in a room to its next listener: all of it at once.
+    pub(super) fn forward_to_next(&mut self, room_index: usize) {
+        let Self {
+            rooms,
+            links,
+            dirty,
+            stats,
+            transmits,
+            spare,
+            now,
+            ..
+        } = self;
+        // The room may have gone with its last member.
+        let Some(kept) = rooms.get_mut(room_index) else {
+            self.talking.pop_front();
+            return;
+        };
+        let Some(listener) = kept.room.next_listener(*now) else {
+            kept.room.finish_forwarding(spare);
+            spare.truncate(MAX_SPARE);
+            self.talking.pop_front();
+            return;
+        };
+        let link = &mut links[listener.link];
+        debug_assert!(link.member().is_some(), "a listener is live");
+        let Some(to) = link.paths.media_route() else {
+            return;
+        };
+        let moved = kept.room.forward(*now, listener, stats, |packet| {
+            let data = Vec::from(link.seal_rtp(packet)?);
+            let bytes = data.len();
+            transmits.push_back(Transmit { to, data });
+            Some(bytes)
+        });
+        if moved && !link.dirty {
+            link.dirty = true;
+            dirty.push_back(listener.link);
+        }
+        if link.report_at.is_none() {
+            self.schedule_report(listener.link);
+        }
+    }
+
+    /// Queues a message of the edge, as it is, for everybody in the audience.
+    pub(super) fn push(&mut self, to: Audience, message: &Arc<[u8]>) {
+        for index in self.links_of(to) {
+            if self.links[index].queue_push(Arc::clone(message)) {
+                self.stats.pushed += 1;
+                self.mark_dirty(index);
+            } else {
+                self.stats.drop(DropReason::Backlog);
+            }
+        }
+    }
+
+    fn links_of(&self, to: Audience) -> Vec<usize> {
+        let room = |key| self.by_room.get(&key).map(|&index| &self.rooms[index].room);
+        match to {
+            Audience::Room(key) => room(key).map(|room| room.links_of_all().collect()),
+            Audience::Channel(key, channel) => {
+                room(key).map(|room| room.links_in(channel).collect())
+            }
+            Audience::Player(key, player) => room(key).map(|room| room.links_of(player).collect()),
+            Audience::World => {
+                let rooms = self.rooms.iter().map(|(_, kept)| &kept.room);
+                Some(
+                    rooms
+                        .flat_map(|room| room.links_of_world_readers())
+                        .collect(),
+                )
+            }
+        }
+        .unwrap_or_default()
+    }
+}

@@ -253,7 +253,7 @@ impl<F> Room<F> {
                 stats.drop(DropReason::ManyChannels);
             }
         }
-        self.audiences.drop_of(member);
+        self.speaker_changed(member);
         self.listener_changed(member);
         let others = self.members.iter();
         let same = others.filter(|(n, other)| *n != member && other.player == player);
@@ -299,6 +299,8 @@ impl<F> Room<F> {
         (participant.muted, participant.deafened) = (muted, deafened);
         if muted {
             participant.voice.speaking.clear();
+            // Also what he said a moment ago.
+            self.batch.silence(member);
         }
         participant.mark_changed();
         self.listener_changed(member);
@@ -313,6 +315,13 @@ impl<F> Room<F> {
                 .get(speaker)
                 .is_some_and(|speaker| gets(listener, speaker))
         });
+    }
+
+    /// Where `member` is heard changed: also for what he said that still waits.
+    fn speaker_changed(&mut self, member: usize) {
+        if let Some(known) = self.audiences.get_mut(member) {
+            *known = audience(&self.members, member);
+        }
     }
 
     /// Takes an authentic packet of a member; everybody who hears him gets it with
@@ -332,7 +341,13 @@ impl<F> Room<F> {
         if !types.contain(packet.payload_type()) {
             return Err(DropReason::PayloadType);
         }
-        participant.voice.note_source(packet.ssrc());
+        let ended = participant
+            .voice
+            .note_source(now, &self.settings.speaking, packet.ssrc());
+        if ended {
+            self.schedule_flush(now);
+        }
+        let participant = &mut self.members[member];
         if participant.muted || !participant.grants.may_speak() {
             return Err(DropReason::NotSpeaker);
         }
@@ -346,11 +361,7 @@ impl<F> Room<F> {
         };
         self.usage.talk_time += PACKET_TIME;
         let members = &self.members;
-        let audience = self.audiences.of(member, || {
-            let listeners = members.iter();
-            let heard_by = listeners.filter(|(_, one)| gets(one, &members[member]));
-            heard_by.map(|(n, _)| n).collect::<Bits>()
-        });
+        let audience = self.audiences.of(member, || audience(members, member));
         let pending = Pending::new(speaker, forwardable, packet.payload(), spare);
         self.batch.push(pending, audience);
         if forwardable.started {
@@ -564,6 +575,13 @@ impl<F> Room<F> {
         };
         self.outputs.extend(messages.into_iter().map(tell));
     }
+}
+
+/// Everybody who gets the voice of `speaker`.
+fn audience<F>(members: &Slab<Participant<F>>, speaker: usize) -> Bits {
+    let heard_by = members.iter();
+    let heard_by = heard_by.filter(|(_, listener)| gets(listener, &members[speaker]));
+    heard_by.map(|(n, _)| n).collect()
 }
 
 #[cfg(test)]

@@ -1,1 +1,678 @@
-//! A room against a reference model.
+//! A room against a reference model: what happens is drawn from a seed, and after each step the
+//! room must have done what the model says. No connection, no cipher, no clock.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::BytesMut;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rtc_rtp::Header;
+
+use super::*;
+use crate::idents::{Permissions, SessionId};
+use crate::protocol::{Admission, BadMessage, BadTicket, Request, RosterEntry};
+use crate::rtp::RTP_HEADER_BYTES;
+
+const OPUS: u8 = 111;
+const LEVEL_ID: u8 = 3;
+const CHANNELS: u64 = 70;
+const HANG_OVER: Duration = Duration::from_millis(400);
+const INTERVAL: Duration = Duration::from_millis(50);
+const STEPS: usize = 300;
+
+/// What a client is told, as a client keeps it.
+#[derive(Debug, Clone)]
+enum Told {
+    Welcome(u32, Vec<Entry_>),
+    Roster(Vec<Entry_>, Vec<u32>),
+    Slots(Vec<(u8, Option<u32>)>),
+    Speaking(Vec<u32>, Vec<u32>),
+}
+
+/// Number, player, muted, deafened, may speak.
+type Entry_ = (u32, Option<u64>, bool, bool, bool);
+
+/// Keeps notices as they are: a message is the index of one.
+#[derive(Default)]
+struct Kept(RefCell<Vec<Told>>);
+
+fn entries(of: &[RosterEntry<'_, u64>]) -> Vec<Entry_> {
+    let entry =
+        |e: &RosterEntry<'_, u64>| (e.id, e.profile.copied(), e.muted, e.deafened, e.speaker);
+    of.iter().map(entry).collect()
+}
+
+impl Protocol for Kept {
+    type Profile = u64;
+
+    fn open(&self, _: &str) -> Result<Admission, BadTicket> {
+        Err(BadTicket::Malformed)
+    }
+
+    fn read(&self, _: SessionId, _: &[u8]) -> Result<Request<u64>, BadMessage> {
+        Err(BadMessage)
+    }
+
+    fn write(&self, notice: &Notice<'_, u64>) -> Vec<u8> {
+        let told = match notice {
+            Notice::Welcome {
+                participant,
+                participants,
+                ..
+            } => Told::Welcome(*participant, entries(participants)),
+            Notice::Roster {
+                joined,
+                left,
+                changed,
+            } => Told::Roster([entries(joined), entries(changed)].concat(), left.to_vec()),
+            Notice::Slots(slots) => Told::Slots(slots.to_vec()),
+            Notice::Speaking { started, stopped } => {
+                Told::Speaking(started.to_vec(), stopped.to_vec())
+            }
+            Notice::Pong { .. } | Notice::Migrate | Notice::Ended(_) => {
+                panic!("a room says no such thing")
+            }
+        };
+        let mut all = self.0.borrow_mut();
+        all.push(told);
+        (all.len() as u64 - 1).to_be_bytes().to_vec()
+    }
+}
+
+/// A member as the model has him, and what his client knows.
+struct Member {
+    index: usize,
+    player: u64,
+    grants: BTreeMap<u64, Permissions>,
+    introduced: bool,
+    muted: bool,
+    deafened: bool,
+    number: u32,
+    slots: usize,
+    /// His voice: source, number, count of packets, the last with sound.
+    ssrc: u32,
+    heard_ssrc: Option<u32>,
+    seq: u64,
+    count: u32,
+    last_voice: Option<Instant>,
+    // What his client knows.
+    roster: BTreeMap<u32, Entry_>,
+    speaking: BTreeSet<u32>,
+    slot_map: BTreeMap<u8, u32>,
+}
+
+impl Member {
+    fn may_speak(&self) -> bool {
+        self.grants.values().any(|grant| grant.speak)
+    }
+
+    fn may_hear(&self, speaker: &Self) -> bool {
+        let speaks = speaker.grants.iter().filter(|(_, grant)| grant.speak);
+        let hears = |(channel, _): (&u64, _)| {
+            let own = self.grants.get(channel);
+            own.is_some_and(|grant| grant.listen)
+        };
+        speaks.map(hears).any(|hears| hears)
+    }
+
+    fn gets(&self, speaker: &Self) -> bool {
+        !self.deafened && self.player != speaker.player && self.may_hear(speaker)
+    }
+
+    fn speaks(&self, now: Instant) -> bool {
+        let is_recent = |at: Instant| now < at + HANG_OVER;
+        self.may_speak() && !self.muted && self.last_voice.is_some_and(is_recent)
+    }
+
+    fn handle(&mut self, told: Told) {
+        match told {
+            Told::Welcome(number, all) => {
+                assert_eq!(number, self.number);
+                self.roster.extend(all.into_iter().map(|e| (e.0, e)));
+            }
+            Told::Roster(new, left) => {
+                self.roster.extend(new.into_iter().map(|e| (e.0, e)));
+                for id in left {
+                    self.roster.remove(&id);
+                    self.speaking.remove(&id);
+                    self.slot_map.retain(|_, who| *who != id);
+                }
+            }
+            Told::Slots(slots) => {
+                for (slot, who) in slots {
+                    match who {
+                        Some(who) => self.slot_map.insert(slot, who),
+                        None => self.slot_map.remove(&slot),
+                    };
+                }
+            }
+            Told::Speaking(started, stopped) => {
+                self.speaking.extend(started);
+                self.speaking.retain(|id| !stopped.contains(id));
+            }
+        }
+    }
+}
+
+struct World {
+    now: Instant,
+    room: Room<u64>,
+    protocol: Kept,
+    chance: ChaCha8Rng,
+    members: BTreeMap<usize, Member>,
+    next_link: usize,
+    stats: Stats,
+    spare: Vec<Vec<u8>>,
+    /// Numbers that each stream has sent: link and SSRC.
+    sent: BTreeMap<(usize, u32), BTreeSet<u16>>,
+    /// Who said what, waiting to be forwarded: the listeners that must get it.
+    owed: BTreeMap<(u64, u32), BTreeSet<usize>>,
+    heard: BTreeSet<(usize, u64, u32)>,
+    /// When a listener last heard a speaker.
+    heard_at: BTreeMap<(usize, usize), Instant>,
+    forwarded: u64,
+    participant_time: Duration,
+    talk_time: Duration,
+}
+
+fn settings() -> Settings {
+    Settings {
+        roster_interval: INTERVAL,
+        speaking: SpeakingConfig::default(),
+    }
+}
+
+fn some_instant() -> Instant {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test needs some instant to start from"
+    )]
+    Instant::now()
+}
+
+fn channel(n: u64) -> ChannelKey {
+    ChannelKey(n.to_be_bytes())
+}
+
+fn player_key(player: u64) -> PlayerKey {
+    PlayerKey(u128::from(player).to_be_bytes())
+}
+
+/// A packet in the clear, as a link opens it: it says who sent it and its count.
+fn packet(member: &Member, marker: &[u8], level: u8, bytes: usize) -> Opened {
+    let mut payload = marker.to_vec();
+    payload.resize(bytes.max(marker.len()), 0x55);
+    let mut raw = BytesMut::zeroed(RTP_HEADER_BYTES);
+    raw.extend_from_slice(&payload);
+    let end = raw.len();
+    let mut header = Header {
+        version: 2,
+        payload_type: OPUS,
+        sequence_number: member.seq as u16,
+        timestamp: member.seq as u32 * 960,
+        ssrc: member.ssrc,
+        ..Default::default()
+    };
+    let level = bytes::Bytes::copy_from_slice(&[level]);
+    header
+        .set_extension(LEVEL_ID, level)
+        .expect("an id in range");
+    Opened::new(header, member.seq, raw, RTP_HEADER_BYTES..end).expect("a range of it")
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let now = some_instant();
+        let ends = now + Duration::from_secs(3600);
+        Self {
+            now,
+            room: Room::new(now, RoomKey([1; 8]), settings(), ends),
+            protocol: Kept::default(),
+            chance: ChaCha8Rng::seed_from_u64(seed),
+            members: BTreeMap::new(),
+            next_link: 0,
+            stats: Stats::default(),
+            spare: Vec::new(),
+            sent: BTreeMap::new(),
+            owed: BTreeMap::new(),
+            heard: BTreeSet::new(),
+            heard_at: BTreeMap::new(),
+            forwarded: 0,
+            participant_time: Duration::ZERO,
+            talk_time: Duration::ZERO,
+        }
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.chance.next_u64() % n
+    }
+
+    fn percent(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    fn permissions(&mut self) -> Permissions {
+        Permissions {
+            speak: self.percent(85),
+            listen: self.percent(85),
+        }
+    }
+
+    /// Mostly one of a few, so that people meet; sometimes one beyond the 64th.
+    fn any_channel(&mut self) -> u64 {
+        let few = self.percent(80);
+        self.below(if few { 2 } else { CHANNELS })
+    }
+
+    fn any_member(&mut self) -> Option<usize> {
+        let links: Vec<usize> = self.members.keys().copied().collect();
+        let n = self.below(links.len().max(1) as u64) as usize;
+        links.get(n).copied()
+    }
+
+    fn step(&mut self) {
+        let link = self.any_member();
+        match (self.below(100), link) {
+            (0..12, _) | (_, None) => self.enter(),
+            (12..20, Some(link)) => self.introduce(link),
+            (20..26, Some(link)) => self.set_state(link),
+            (26..30, Some(link)) => self.leave(link),
+            (30..34, Some(link)) => {
+                let ssrc = self.chance.next_u32();
+                let seq = self.below(1 << 15);
+                let member = self.members.get_mut(&link).expect("a member");
+                (member.ssrc, member.seq) = (ssrc, seq);
+            }
+            (34..80, Some(link)) => self.talk(link),
+            _ => {
+                let ms = if self.percent(20) { 900 } else { 30 };
+                let ms = self.below(ms);
+                self.pass(Duration::from_millis(ms));
+            }
+        }
+        self.settle();
+        if self.percent(70) {
+            self.forward();
+        }
+    }
+
+    fn enter(&mut self) {
+        let (link, player) = (self.next_link, self.below(12));
+        self.next_link += 1;
+        let (first, permissions) = (self.any_channel(), self.permissions());
+        let slots = self.below(4) as usize + 1;
+        let entry = Entry {
+            player: player_key(player),
+            channel: channel(first),
+            permissions,
+            payload_types: PayloadTypes {
+                opus: OPUS,
+                red: None,
+            },
+            level_id: Some(LEVEL_ID),
+            slot_ssrcs: (0..slots as u32).collect(),
+            first_seq: self.below(1 << 15),
+        };
+        self.room.take_link();
+        let index = self.room.enter(self.now, link, &entry);
+        let (ssrc, seq) = (self.chance.next_u32(), self.below(1 << 15));
+        self.members.insert(
+            link,
+            Member {
+                index,
+                player,
+                grants: BTreeMap::from([(first, permissions)]),
+                introduced: false,
+                muted: false,
+                deafened: false,
+                number: self.next_link as u32,
+                slots,
+                ssrc,
+                heard_ssrc: None,
+                seq,
+                count: 0,
+                last_voice: None,
+                roster: BTreeMap::new(),
+                speaking: BTreeSet::new(),
+                slot_map: BTreeMap::new(),
+            },
+        );
+    }
+
+    fn introduce(&mut self, link: usize) {
+        let mut grants = BTreeMap::new();
+        for _ in 0..=self.below(3) {
+            let (channel, permissions) = (self.any_channel(), self.permissions());
+            grants.entry(channel).or_insert(permissions);
+        }
+        let hello: Vec<ChannelGrant> = grants
+            .iter()
+            .map(|(n, permissions)| ChannelGrant {
+                channel: channel(*n),
+                permissions: *permissions,
+            })
+            .collect();
+        let member = self.members.get_mut(&link).expect("a member");
+        let hello = (member.player, &hello[..], false);
+        let (now, protocol) = (self.now, &self.protocol);
+        let done = self
+            .room
+            .introduce(now, protocol, member.index, hello, &mut self.stats);
+        assert_eq!(done.is_err(), member.introduced, "a hello counts once");
+        if done.is_ok() {
+            member.introduced = true;
+            member.grants = grants;
+            let player = member.player;
+            let other = |(of, m): (&usize, &Member)| *of != link && m.player == player;
+            let replaced: Vec<usize> = self
+                .members
+                .iter()
+                .filter(|(of, m)| other((of, m)))
+                .map(|(of, _)| *of)
+                .collect();
+            for of in replaced {
+                self.gone(of);
+            }
+            self.recount_owed();
+        }
+    }
+
+    fn set_state(&mut self, link: usize) {
+        let (muted, deafened) = (self.percent(40), self.percent(30));
+        let member = self.members.get_mut(&link).expect("a member");
+        (member.muted, member.deafened) = (muted, deafened);
+        if muted {
+            member.last_voice = None;
+            self.owed.retain(|(of, _), _| *of != link as u64);
+        }
+        let index = member.index;
+        self.room.set_state(self.now, index, muted, deafened);
+        self.recount_owed();
+    }
+
+    fn leave(&mut self, link: usize) {
+        let index = self.members[&link].index;
+        self.room.leave(self.now, index);
+        self.gone(link);
+    }
+
+    fn gone(&mut self, link: usize) {
+        self.members.remove(&link);
+        self.room.give_link_back();
+        self.owed.retain(|(of, _), _| *of != link as u64);
+        for owed in self.owed.values_mut() {
+            owed.remove(&link);
+        }
+    }
+
+    /// Grants changed while voice waits: who gets it is decided when it leaves.
+    fn recount_owed(&mut self) {
+        let members = &self.members;
+        for ((speaker, _), owed) in &mut self.owed {
+            let speaker = &members[&(*speaker as usize)];
+            owed.retain(|listener| members[listener].gets(speaker));
+        }
+    }
+
+    fn talk(&mut self, link: usize) {
+        let is_sound = self.percent(85);
+        let now = self.now;
+        let member = self.members.get_mut(&link).expect("a member");
+        member.seq += 1;
+        member.count += 1;
+        let marker = [
+            (link as u64).to_be_bytes().to_vec(),
+            member.count.to_be_bytes().to_vec(),
+        ]
+        .concat();
+        let level = if is_sound { 20 } else { 127 };
+        let opened = packet(member, &marker, level, 40);
+        let (index, count) = (member.index, member.count);
+        // A new source begins in silence.
+        if member.heard_ssrc != Some(member.ssrc) {
+            (member.heard_ssrc, member.last_voice) = (Some(member.ssrc), None);
+        }
+        let taken = self.room.handle_voice(now, index, &opened, &mut self.spare);
+        let member = self.members.get_mut(&link).expect("a member");
+        if taken.is_err() {
+            return;
+        }
+        assert!(member.may_speak() && !member.muted, "a muted one is heard");
+        if is_sound {
+            member.last_voice = Some(now);
+        }
+        self.talk_time += PACKET_TIME;
+        let member = &self.members[&link];
+        let listeners = self.members.iter().filter(|(_, one)| one.gets(member));
+        let listeners = listeners.map(|(of, _)| *of).collect();
+        self.owed.insert((link as u64, count), listeners);
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        // Voice leaves at once, before time passes.
+        self.forward();
+        while self.room.poll_timeout() <= until {
+            let at = self.room.poll_timeout().max(self.now);
+            self.count_time(at);
+            assert!(!self.room.handle_timeout(at, &self.protocol));
+            self.settle();
+        }
+        self.count_time(until);
+    }
+
+    fn count_time(&mut self, now: Instant) {
+        self.participant_time += (now - self.now) * self.members.len() as u32;
+        self.now = now;
+    }
+
+    fn settle(&mut self) {
+        while let Some(output) = self.room.poll_output() {
+            match output {
+                Output::Tell { link, message } => {
+                    let n = u64::from_be_bytes(message[..].try_into().expect("an index"));
+                    let told = self.protocol.0.borrow()[n as usize].clone();
+                    let member = self.members.get_mut(&link).expect("told and gone");
+                    assert!(member.introduced, "told before the welcome");
+                    member.handle(told);
+                }
+                Output::Replaced { link } => {
+                    assert!(!self.members.contains_key(&link), "the model knew");
+                }
+            }
+        }
+    }
+
+    fn forward(&mut self) {
+        while let Some(listener) = self.room.next_listener(self.now) {
+            let (link, mut got) = (listener.link, Vec::new());
+            let (now, stats) = (self.now, &mut self.stats);
+            self.room.forward(now, listener, stats, |packet| {
+                got.push(packet.to_vec());
+                Some(packet.len())
+            });
+            for packet in got {
+                self.heard(link, &packet);
+            }
+            let member = self.members.get_mut(&link).expect("a member");
+            if let Some(message) = self.room.take_slots(&self.protocol, member.index) {
+                let n = u64::from_be_bytes(message[..].try_into().expect("an index"));
+                member.handle(self.protocol.0.borrow()[n as usize].clone());
+            }
+        }
+        self.room.finish_forwarding(&mut self.spare);
+        for ((speaker, count), owed) in std::mem::take(&mut self.owed) {
+            for listener in owed {
+                self.check_missed(listener, speaker as usize, count);
+            }
+        }
+    }
+
+    fn heard(&mut self, link: usize, packet: &[u8]) {
+        let number = u16::from_be_bytes([packet[2], packet[3]]);
+        let ssrc = u32::from_be_bytes(packet[8..12].try_into().expect("four bytes"));
+        let sent = self.sent.entry((link, ssrc)).or_default();
+        assert!(sent.insert(number), "number {number} of slot {ssrc} twice");
+        let payload = &packet[RTP_HEADER_BYTES..];
+        let speaker = u64::from_be_bytes(payload[..8].try_into().expect("eight bytes"));
+        let count = u32::from_be_bytes(payload[8..12].try_into().expect("four bytes"));
+        if let Some(owed) = self.owed.get_mut(&(speaker, count)) {
+            owed.remove(&link);
+        }
+        let (listener, said) = (&self.members[&link], &self.members[&(speaker as usize)]);
+        assert!(
+            listener.gets(said),
+            "{link} heard {speaker}, whom he must not"
+        );
+        assert!(!said.muted, "{link} heard {speaker}, who is muted");
+        let is_new = self.heard.insert((link, speaker, count));
+        assert!(is_new, "{link} heard packet {count} of {speaker} twice");
+        self.heard_at.insert((link, speaker as usize), self.now);
+        self.forwarded += 1;
+    }
+
+    /// A packet did not come: only where others have the slots, those included who fell silent a
+    /// moment ago.
+    fn check_missed(&self, listener: usize, speaker: usize, count: u32) {
+        let one = &self.members[&listener];
+        let is_recent = |at: &Instant| self.now < *at + HANG_OVER;
+        let others = self.members.iter().filter(|(link, other)| {
+            let last = self.heard_at.get(&(listener, **link));
+            let holds = last.is_some_and(is_recent);
+            **link != speaker && (holds || one.gets(other) && other.speaks(self.now))
+        });
+        assert!(
+            others.count() >= one.slots,
+            "{listener} missed packet {count} of {speaker}, though all fit: {:?}",
+            self.room.members[one.index].slots
+        );
+    }
+
+    /// After a while of silence everybody knows everything.
+    fn check_known(&mut self) {
+        // A spurt may end in the meantime, of which they are told after an interval more.
+        for _ in 0..=self.members.len() {
+            self.pass(INTERVAL);
+            if self.room.flush_at.is_none() {
+                break;
+            }
+        }
+        assert!(self.room.flush_at.is_none(), "everything was said");
+        let now = self.now;
+        let entry = |m: &Member| {
+            let player = m.introduced.then_some(m.player);
+            (m.number, player, m.muted, m.deafened, m.may_speak())
+        };
+        let roster: BTreeMap<u32, Entry_> = self
+            .members
+            .values()
+            .map(|m| (m.number, entry(m)))
+            .collect();
+        for member in self.members.values().filter(|m| m.introduced) {
+            assert_eq!(member.roster, roster, "what {} knows", member.number);
+            let talks = |other: &&Member| {
+                let is_self = other.number == member.number;
+                other.speaks(now) && (is_self || member.may_hear(other))
+            };
+            let speaking: BTreeSet<u32> = self
+                .members
+                .values()
+                .filter(talks)
+                .map(|m| m.number)
+                .collect();
+            assert_eq!(member.speaking, speaking, "whom {} hears", member.number);
+        }
+    }
+
+    fn check_usage(&mut self) {
+        let used = self
+            .room
+            .take_usage(self.now, self.now + Duration::from_secs(3600));
+        assert_eq!(used.participant_time, self.participant_time);
+        assert_eq!(used.talk_time, self.talk_time);
+        assert_eq!(used.packets_out, self.forwarded);
+    }
+}
+
+fn run(seed: u64) -> u64 {
+    let mut world = World::new(seed);
+    for step in 0..STEPS {
+        world.step();
+        if step % 50 == 49 {
+            world.check_known();
+        }
+    }
+    world.forward();
+    world.check_usage();
+    let links: Vec<usize> = world.members.keys().copied().collect();
+    for link in links {
+        world.leave(link);
+    }
+    world.pass(Duration::from_secs(1));
+    assert_eq!((world.room.len(), world.room.links()), (0, 0));
+    assert_eq!(world.room.channels.len(), 0, "channels of nobody");
+    assert!(world.room.talkers.is_empty() && !world.room.has_voice());
+    assert!(world.room.left.is_empty(), "the last flush told nobody");
+    world.forwarded
+}
+
+#[test]
+fn a_room_does_what_the_model_says() {
+    let seeds = std::env::var("ROOM_SEEDS")
+        .ok()
+        .and_then(|n| n.parse().ok());
+    let mut forwarded = 0;
+    for seed in 0..seeds.unwrap_or(2_000) {
+        let run = std::panic::catch_unwind(|| run(seed));
+        match run {
+            Ok(heard) => forwarded += heard,
+            Err(cause) => {
+                eprintln!("seed {seed} broke an invariant");
+                std::panic::resume_unwind(cause);
+            }
+        }
+    }
+    assert!(forwarded > 10_000, "{forwarded} packets prove nothing");
+}
+
+#[test]
+fn seventy_duos_hear_each_other() {
+    let mut world = World::new(0);
+    for duo in 0..70 {
+        for one in 0..2 {
+            let (all, link) = (
+                Permissions {
+                    speak: true,
+                    listen: true,
+                },
+                world.next_link,
+            );
+            world.enter();
+            let member = world.members.get_mut(&link).expect("entered");
+            member.player = 100 + duo * 2 + one;
+            member.grants = BTreeMap::from([(duo, all)]);
+            let grants = [ChannelGrant {
+                channel: channel(duo),
+                permissions: all,
+            }];
+            let index = member.index;
+            world.room.members[index].player = player_key(member.player);
+            let hello = (member.player, &grants[..], false);
+            let (now, stats) = (world.now, &mut world.stats);
+            world
+                .room
+                .introduce(now, &world.protocol, index, hello, stats)
+                .expect("the first hello");
+            world.members.get_mut(&link).expect("entered").introduced = true;
+        }
+    }
+    world.settle();
+    for link in 0..140 {
+        world.talk(link);
+        world.forward();
+    }
+    // Each is heard by his partner, whatever the chance of silence took.
+    assert!(world.forwarded > 100, "{}", world.forwarded);
+    world.check_known();
+}

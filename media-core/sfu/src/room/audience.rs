@@ -34,6 +34,11 @@ impl Audiences {
         self.0.get(speaker)?.as_ref()
     }
 
+    /// The same, to be changed.
+    pub(crate) fn get_mut(&mut self, speaker: usize) -> Option<&mut Bits> {
+        self.0.get_mut(speaker)?.as_mut()
+    }
+
     /// What `listener` may hear or wants to hear changed; `gets` says whether he gets the voice of
     /// a member.
     pub(crate) fn listener_changed(&mut self, listener: usize, gets: impl Fn(usize) -> bool) {
@@ -44,7 +49,7 @@ impl Audiences {
         }
     }
 
-    /// `speaker` stopped, or where he is heard changed.
+    /// `speaker` stopped.
     pub(crate) fn drop_of(&mut self, speaker: usize) {
         if let Some(audience) = self.0.get_mut(speaker) {
             *audience = None;

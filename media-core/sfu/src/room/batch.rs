@@ -40,9 +40,14 @@ impl Batch {
         Some(listener)
     }
 
+    /// Forgets what a member said.
+    pub(crate) fn silence(&mut self, member: usize) {
+        self.pending.retain(|one| one.speaker.member != member);
+    }
+
     /// Forgets a member who left: what he said would take his slots again.
     pub(crate) fn forget(&mut self, member: usize) {
-        self.pending.retain(|one| one.speaker.member != member);
+        self.silence(member);
         self.listeners.remove(member);
     }
 

@@ -77,12 +77,15 @@ impl Voice {
         self.payload_types
     }
 
-    /// Notes the source of an authentic packet.
-    pub(crate) fn note_source(&mut self, ssrc: u32) {
-        if self.ssrc.replace(ssrc) != Some(ssrc) {
-            self.source = self.source.wrapping_add(1);
-            self.speaking.clear();
+    /// Notes the source of an authentic packet. True when a talk spurt ended with the one before.
+    pub(crate) fn note_source(&mut self, now: Instant, config: &SpeakingConfig, ssrc: u32) -> bool {
+        if self.ssrc.replace(ssrc) == Some(ssrc) {
+            return false;
         }
+        self.source = self.source.wrapping_add(1);
+        let ended = self.speaking.is_speaking(now, config);
+        self.speaking.clear();
+        ended
     }
 
     /// Decides what becomes of an authentic packet that its speaker may send.

@@ -133,10 +133,11 @@ impl<P: Protocol> Sfu<P> {
         if !waited && room.has_voice() {
             self.talking.push_back(room_index);
         }
-        match taken {
-            Ok(true) => self.after_room(room_index),
-            Ok(false) => {}
-            Err(reason) => self.stats.drop(reason),
+        if let Err(reason) = taken {
+            self.stats.drop(reason);
+        }
+        if taken != Ok(false) {
+            self.after_room(room_index);
         }
     }
 

@@ -88,7 +88,7 @@ async function enter(entry) {
   const joining = entry.voice({
     state: (detail) => joining === room && showState(detail),
     roster: showRoster,
-    speaking: () => people.show(joining.participants),
+    speaking: () => people.show(joining.participants, joining.participantCount),
     level: showLevel,
     quality: showQuality,
     playback: showBanner,
@@ -184,9 +184,10 @@ function showBanner() {
 
 /** @param {Participant[]} roster */
 function showRoster(roster) {
-  people.show(roster);
+  const count = room?.participantCount ?? roster.length;
+  people.show(roster, count);
   chat.showPeople(roster);
-  say(byId("count"), countWords(roster.length));
+  say(byId("count"), countWords(count));
   if (known.length > 0) announce(rosterNews(known, roster));
   known = roster;
   showControls();

@@ -3,7 +3,7 @@
 /** @import { Participant } from "/sdk/index.js" */
 
 import { byId, icon, make, say } from "./dom.js";
-import { doing, hueOf, initials } from "./words.js";
+import { andMore, doing, hueOf, initials } from "./words.js";
 
 const MUTED =
   "M4 4l16 16M9 9v2a3 3 0 0 0 4.5 2.6M15 11V6a3 3 0 0 0-5.9-.7" +
@@ -28,6 +28,7 @@ export class People {
   /** @type {Map<string, Tile>} */
   #tiles = new Map();
   #nobody;
+  #more = make("li", "more");
   #options;
 
   /** @param {PeopleOptions} options */
@@ -37,8 +38,11 @@ export class People {
     this.#list.replaceChildren();
   }
 
-  /** @param {Participant[]} people */
-  show(people) {
+  /**
+   * @param {Participant[]} people
+   * @param {number} [count] how many are there, where that is more
+   */
+  show(people, count = people.length) {
     const present = new Set(people.map((person) => person.id));
     for (const [id, { tile }] of this.#tiles) {
       if (present.has(id)) continue;
@@ -53,6 +57,10 @@ export class People {
     });
     if (people.length === 1) this.#list.append(this.#nobody);
     else this.#nobody.remove();
+    if (count > people.length) {
+      say(this.#more, andMore(count - people.length));
+      this.#list.append(this.#more);
+    } else this.#more.remove();
   }
 
   /**

@@ -210,3 +210,12 @@ export function roomOf(url) {
 export function inviteLink(url, room) {
   return `${url.origin}${url.pathname}#${room}`;
 }
+
+/**
+ * Those of a large room whom the list does not name.
+ *
+ * @param {number} others
+ */
+export function andMore(others) {
+  return others === 1 ? "and one more" : `and ${others.toLocaleString("en")} more`;
+}

@@ -22,8 +22,9 @@ export const SLOTS_MAX = 16;
  * @typedef {"kicked" | "left" | "replaced" | "relay-stopping" | "protocol" | "timeout"} EndReason
  *
  * @typedef {{ type: "welcome", participant: number, room: string, slots: number,
- *   participants: Peer[] }} Welcome
- * @typedef {{ type: "roster", joined: Peer[], left: number[], changed: Peer[] }} RosterChange
+ *   participants: Peer[], count: number | null }} Welcome `count` of a room too large to name all
+ * @typedef {{ type: "roster", joined: Peer[], left: number[], changed: Peer[],
+ *   count: number | null }} RosterChange
  * @typedef {{ type: "slots", slots: SlotChange[] }} SlotsChange
  * @typedef {{ type: "speaking", started: number[], stopped: number[] }} SpeakingChange
  * @typedef {{ type: "pong", id: number }} Pong
@@ -105,6 +106,7 @@ function readWelcome(value) {
     room: typeof value.room === "string" ? value.room : "",
     slots: isId(value.slots) ? Math.min(value.slots, SLOTS_MAX) : 0,
     participants,
+    count: isId(value.count) ? value.count : null,
   };
 }
 
@@ -116,7 +118,8 @@ function readRoster(value) {
   const joined = listOf(value.joined, readPeer);
   const left = listOf(value.left, readId);
   const changed = listOf(value.changed, readPeer);
-  return joined && left && changed ? { type: "roster", joined, left, changed } : null;
+  const count = isId(value.count) ? value.count : null;
+  return joined && left && changed ? { type: "roster", joined, left, changed, count } : null;
 }
 
 /**

@@ -125,9 +125,17 @@ export class VoiceRoom extends Emitter {
     return this.#detail;
   }
 
-  /** Everybody in the room, self first. During a reconnect, who was there before. */
+  /**
+   * Everybody in the room, self first; in one of more than a hundred, oneself and who talked last.
+   * During a reconnect, who was there before.
+   */
   get participants() {
     return this.#people;
+  }
+
+  /** How many are in the room, whether `participants` names them all or not. */
+  get participantCount() {
+    return this.#current?.view.count ?? this.#people.length;
   }
 
   /** Own entry among the participants. */

@@ -5,10 +5,11 @@
 import { NAMELESS } from "./messages.js";
 
 /**
- * One relay's view of the room. Never changed in place.
+ * One relay's view of the room. Never changed in place. In a large room `peers` are oneself and who
+ * talked last, and `count` is how many are there; null while everybody is named.
  *
- * @typedef {{ self: number | null, peers: ReadonlyMap<number, Peer>, speaking: ReadonlySet<number>,
- *   slots: readonly (number | null)[] }} RoomView
+ * @typedef {{ self: number | null, peers: ReadonlyMap<number, Peer>, count: number | null,
+ *   speaking: ReadonlySet<number>, slots: readonly (number | null)[] }} RoomView
  *
  * A participant as an application sees him. `id` is the player's id and stays the same when the
  * room moves to another relay.
@@ -24,7 +25,8 @@ import { NAMELESS } from "./messages.js";
  * @returns {RoomView}
  */
 export function emptyView(slots) {
-  return { self: null, peers: new Map(), speaking: new Set(), slots: Array(slots).fill(null) };
+  const free = Array(slots).fill(null);
+  return { self: null, peers: new Map(), count: null, speaking: new Set(), slots: free };
 }
 
 /**
@@ -37,7 +39,8 @@ export function reduce(view, message) {
     case "welcome": {
       const peers = new Map(message.participants.map((peer) => [peer.id, peer]));
       const fresh = emptyView(view.slots.length);
-      return result({ ...fresh, self: message.participant, peers }, true, true, true);
+      const { participant: self, count } = message;
+      return result({ ...fresh, self, peers, count }, true, true, true);
     }
     case "roster":
       return reduceRoster(view, message);
@@ -68,18 +71,21 @@ function reduceRoster(view, message) {
   const peers = new Map(view.peers);
   const speaking = new Set(view.speaking);
   for (const peer of [...message.joined, ...message.changed]) peers.set(peer.id, peer);
-  for (const id of message.left) {
+  // Oneself is here, although a large room may not name one any more.
+  const left = message.left.filter((id) => id !== view.self);
+  for (const id of left) {
     peers.delete(id);
     speaking.delete(id);
   }
   // Someone who muted himself is not talking, whatever was said a moment ago.
   for (const id of speaking) if (peers.get(id)?.muted) speaking.delete(id);
   // Only who left frees his slot: a slot may name someone whose roster entry is still on its way.
-  const gone = new Set(message.left);
+  const gone = new Set(left);
   const slots = view.slots.map((id) => (id !== null && gone.has(id) ? null : id));
   const quieter = speaking.size !== view.speaking.size;
   const emptied = slots.some((id, slot) => id !== view.slots[slot]);
-  return result({ ...view, peers, speaking, slots }, true, quieter, emptied);
+  const count = message.count ?? view.count;
+  return result({ ...view, peers, count, speaking, slots }, true, quieter, emptied);
 }
 
 /**

@@ -14,8 +14,8 @@ const ANN = {
 
 /** The contract's own examples: each must be read as it is written. */
 const GOOD = [
-  { type: "welcome", participant: 3, room: "lobby", slots: 4, participants: [ANN] },
-  { type: "roster", joined: [ANN], left: [4], changed: [] },
+  { type: "welcome", participant: 3, room: "lobby", slots: 4, participants: [ANN], count: null },
+  { type: "roster", joined: [ANN], left: [4], changed: [], count: 5000 },
   { type: "slots", slots: [{ slot: 0, participant: 4 }, { slot: 1, participant: null }] },
   { type: "speaking", started: [4], stopped: [5] },
   { type: "pong", id: 7 },
@@ -34,7 +34,7 @@ for (const message of GOOD) {
 
 test("unknown fields are ignored and absent lists are empty", () => {
   const roster = parseMessage('{"type":"roster","left":[1],"future":{"x":1}}');
-  assert.deepEqual(roster, { type: "roster", joined: [], left: [1], changed: [] });
+  assert.deepEqual(roster, { type: "roster", joined: [], left: [1], changed: [], count: null });
   const welcome = parseMessage(
     '{"type":"welcome","participant":1,"room":"r","slots":99,' +
       '"participants":[{"id":1,"player":"p"}]}',
@@ -45,6 +45,7 @@ test("unknown fields are ignored and absent lists are empty", () => {
     room: "r",
     slots: 16,
     participants: [{ ...ANN, id: 1, player: "p", name: "", channels: [] }],
+    count: null,
   });
 });
 

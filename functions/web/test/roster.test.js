@@ -28,11 +28,12 @@ const WELCOME = {
   room: "lobby",
   slots: 4,
   participants: [peer(1, "zoe"), peer(2, "me"), peer(3, "ann")],
+  count: null,
 };
 
 /** @param {Partial<import("../sdk/messages.js").RosterChange>} change @returns {RelayMessage} */
 function roster(change) {
-  return { type: "roster", joined: [], left: [], changed: [], ...change };
+  return { type: "roster", joined: [], left: [], changed: [], count: null, ...change };
 }
 
 test("self comes first, the others by name", () => {
@@ -49,6 +50,21 @@ test("a welcome replaces everything from before", () => {
   });
   assert.deepEqual(participantsOf(view).map((person) => person.id), ["me"]);
   assert.equal(view.speaking.size, 0);
+});
+
+test("a large room is counted, and oneself stays although it names one no more", () => {
+  const view = viewAfter(
+    { ...WELCOME, count: 5000 },
+    roster({ left: [2, 3] }),
+    roster({ joined: [peer(7, "tim")], count: 5001 }),
+    roster({ left: [1] }),
+  );
+  assert.deepEqual(participantsOf(view).map((person) => person.id), ["me", "tim"]);
+  assert.equal(view.count, 5001);
+  const parsed = parseMessage('{"type":"roster","count":12}');
+  assert.deepEqual(parsed, { type: "roster", joined: [], left: [], changed: [], count: 12 });
+  const odd = parseMessage('{"type":"roster","count":-1}');
+  assert.deepEqual(odd, { type: "roster", joined: [], left: [], changed: [], count: null });
 });
 
 test("who leaves is gone from the roster, the speakers and his slot", () => {

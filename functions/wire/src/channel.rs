@@ -51,20 +51,27 @@ pub enum RelayMessage {
         room: RoomName,
         /// Number of slots.
         slots: u8,
-        /// Everybody in the room, you included.
+        /// Everybody in the room, you included; in a large room you and those who talked last.
         participants: Vec<Participant>,
+        /// How many are in the room, when it is or was too large to name all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        count: Option<u32>,
     },
     /// Changes of the room's roster since the last message.
     Roster {
         /// New participants.
         #[serde(default)]
         joined: Vec<Participant>,
-        /// Numbers of those who left.
+        /// Numbers of those who left, or are not named any more. Your own means nothing: you are
+        /// there.
         #[serde(default)]
         left: Vec<u32>,
         /// Participants whose entry changed.
         #[serde(default)]
         changed: Vec<Participant>,
+        /// How many are in the room now, when it is or was too large to name all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        count: Option<u32>,
     },
     /// Who is in which slot now; only slots that changed are named.
     Slots {

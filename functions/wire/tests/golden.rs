@@ -165,14 +165,23 @@ fn relay_messages(golden: &mut Golden) {
                 ..participant()
             },
         ],
+        count: None,
     };
     golden.check("relay-welcome", &welcome);
     let roster = RelayMessage::Roster {
         joined: vec![participant()],
         left: vec![1, 2],
         changed: vec![participant()],
+        count: None,
     };
     golden.check("relay-roster", &roster);
+    let large = RelayMessage::Roster {
+        joined: vec![],
+        left: vec![2],
+        changed: vec![],
+        count: Some(5000),
+    };
+    golden.check("relay-roster-large", &large);
     let slots = vec![
         SlotState {
             slot: 0,

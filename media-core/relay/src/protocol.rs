@@ -89,20 +89,24 @@ impl Protocol for SealedProtocol {
                 profile,
                 slots,
                 participants,
+                count,
             } => RelayMessage::Welcome {
                 participant: *participant,
                 room: profile.room.clone(),
                 slots: *slots,
                 participants: participants.iter().map(entry).collect(),
+                count: *count,
             },
             Notice::Roster {
                 joined,
                 left,
                 changed,
+                count,
             } => RelayMessage::Roster {
                 joined: joined.iter().map(entry).collect(),
                 left: left.to_vec(),
                 changed: changed.iter().map(entry).collect(),
+                count: *count,
             },
             Notice::Slots(slots) => RelayMessage::Slots {
                 slots: slots

@@ -165,6 +165,7 @@ fn messages_are_the_contracts_json() {
         profile: &profile,
         slots: 4,
         participants: vec![entry(Some(&profile)), entry(None)],
+        count: None,
     };
     assert_eq!(
         written(&welcome),

@@ -37,6 +37,9 @@ pub struct Config {
     pub roster_interval: Duration,
     /// Data-channel messages that a client may send in one second.
     pub max_messages_per_s: u32,
+    /// Participants that a roster names, at most: in a larger room those of one's small channels,
+    /// and of the others those who talked last.
+    pub max_roster: usize,
     /// How voice is told from silence.
     pub speaking: SpeakingConfig,
 }
@@ -56,6 +59,7 @@ impl Config {
             consent_timeout: Duration::from_secs(15),
             roster_interval: Duration::from_millis(50),
             max_messages_per_s: 20,
+            max_roster: 100,
             speaking: SpeakingConfig::default(),
         }
     }
@@ -65,6 +69,7 @@ impl Config {
         Settings {
             roster_interval: self.roster_interval,
             speaking: self.speaking,
+            max_shown: self.max_roster,
         }
     }
 

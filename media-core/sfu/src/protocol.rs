@@ -124,17 +124,21 @@ pub enum Notice<'a, Profile> {
         profile: &'a Profile,
         /// Number of slots.
         slots: u8,
-        /// The first participants of the room; the rest follows as `Roster`.
+        /// The first participants that the roster shows; the rest follows as `Roster`.
         participants: Vec<RosterEntry<'a, Profile>>,
+        /// How many are in the room, where the roster does not show all.
+        count: Option<u32>,
     },
     /// Changes of the roster.
     Roster {
         /// New ones.
         joined: Vec<RosterEntry<'a, Profile>>,
-        /// Numbers of those who left.
+        /// Numbers of those who left, or are not shown any more.
         left: &'a [u32],
         /// Changed ones.
         changed: Vec<RosterEntry<'a, Profile>>,
+        /// How many are in the room now, where the roster does not show all.
+        count: Option<u32>,
     },
     /// Slots of the receiver that changed: slot and who is heard there.
     Slots(&'a [(u8, Option<u32>)]),

@@ -3,6 +3,7 @@
 //! `enter`, `introduce`, `set_state`, `handle_voice`, `leave` and `handle_timeout`; after each the
 //! owner takes [`Room::poll_output`] until there is none, and looks at [`Room::poll_timeout`].
 
+mod addressees;
 mod announced;
 mod audience;
 mod batch;
@@ -30,6 +31,7 @@ use batch::{Batch, Pending, Speaker, fit};
 use bits::Bits;
 use channels::{Channels, Grants, MAX_ROOM_CHANNELS};
 use participant::Participant;
+use roster::Roster;
 use select::Claim;
 
 pub(crate) use participant::Entry;
@@ -37,7 +39,7 @@ pub use speaking::SpeakingConfig;
 pub(crate) use usage::{Usage, Used};
 pub(crate) use voice::PayloadTypes;
 
-use crate::idents::{ChannelKey, PlayerKey, RoomKey};
+use crate::idents::{ChannelKey, RoomKey};
 use crate::protocol::{ChannelGrant, Notice, Protocol};
 use crate::rtp::{Opened, Sent};
 use crate::stats::{DropReason, Stats};
@@ -54,6 +56,8 @@ pub(crate) struct Settings {
     /// Time over which roster and speaking changes are gathered into one message.
     pub(crate) roster_interval: Duration,
     pub(crate) speaking: SpeakingConfig,
+    /// Members whom a roster shows to everybody, at most.
+    pub(crate) max_shown: usize,
 }
 
 /// What a room asks its owner to do.
@@ -88,8 +92,7 @@ pub(crate) struct Room<F> {
     spurt_ends_at: Option<Instant>,
     batch: Batch,
     announced: Announced,
-    /// Participants who left since the last roster message.
-    left: Vec<u32>,
+    roster: Roster,
     /// When the next roster and speaking messages go out; none when there is nothing to say.
     flush_at: Option<Instant>,
     usage: Usage,
@@ -117,7 +120,7 @@ impl<F> Room<F> {
             spurt_ends_at: None,
             batch: Batch::default(),
             announced: Announced::default(),
-            left: Vec::new(),
+            roster: Roster::new(settings.max_shown),
             flush_at: None,
             usage: Usage::new(now),
             minute_ends,
@@ -151,36 +154,6 @@ impl<F> Room<F> {
         self.channels.len() < MAX_ROOM_CHANNELS || self.channels.contain(channel)
     }
 
-    /// Links of the members who are `player` and have introduced themselves.
-    pub(crate) fn links_of(&self, player: PlayerKey) -> impl Iterator<Item = usize> + '_ {
-        self.introduced(move |one| one.player == player)
-    }
-
-    /// Links of the members of a channel who have introduced themselves.
-    pub(crate) fn links_in(&self, channel: ChannelKey) -> impl Iterator<Item = usize> + '_ {
-        self.introduced(move |one| one.grants.contain(channel))
-    }
-
-    /// Links of all members who have introduced themselves.
-    pub(crate) fn links_of_all(&self) -> impl Iterator<Item = usize> + '_ {
-        self.introduced(|_| true)
-    }
-
-    /// Links of the members who read the world channel.
-    pub(crate) fn links_of_world_readers(&self) -> impl Iterator<Item = usize> + '_ {
-        self.introduced(|one| one.reads_world)
-    }
-
-    fn introduced(
-        &self,
-        is_meant: impl Fn(&Participant<F>) -> bool,
-    ) -> impl Iterator<Item = usize> {
-        let members = self.members.iter().map(|(_, member)| member);
-        members
-            .filter(move |member| member.is_introduced() && is_meant(member))
-            .map(|member| member.link)
-    }
-
     /// Puts somebody into the room; returns his index, which is his until he leaves.
     pub(crate) fn enter(&mut self, now: Instant, link: usize, entry: &Entry) -> usize {
         let number = self.next_number;
@@ -194,6 +167,8 @@ impl<F> Room<F> {
             .members
             .insert(Participant::new(link, number, entry, grants));
         debug_assert!(self.members.len() <= self.links, "a member has a link");
+        self.roster.handle_entered(&mut self.members, member);
+        self.note_sizes(member);
         self.listener_changed(member);
         self.count_members(now);
         self.schedule_flush(now);
@@ -202,19 +177,32 @@ impl<F> Room<F> {
 
     /// Takes a member out of the room.
     pub(crate) fn leave(&mut self, now: Instant, member: usize) {
+        self.note_sizes(member);
         let mut gone = self.members.remove(member);
         self.channels.release(&mut gone.grants);
         self.audiences.forget(member);
         self.announced.forget(member);
         self.batch.forget(member);
         self.talkers.retain(|talker| *talker != member);
-        // Also before the room was told that he came: a welcome may have named him since.
-        self.left.push(gone.number);
+        self.roster.handle_left(&mut self.members, member, &gone);
         for (_, listener) in &mut self.members {
             listener.free_slots_of(gone.number);
         }
         self.count_members(now);
         self.schedule_flush(now);
+    }
+
+    /// Channels that `member` has just come into may have become large by him, and those that he is
+    /// about to leave may become small.
+    fn note_sizes(&mut self, member: usize) {
+        let crossed: Vec<u16> = self.members[member]
+            .grants
+            .numbers()
+            .filter(|channel| self.channels.members(*channel) == self.settings.max_shown + 1)
+            .collect();
+        for channel in crossed {
+            self.roster.handle_size_crossed(&mut self.members, channel);
+        }
     }
 
     fn count_members(&mut self, now: Instant) {
@@ -235,13 +223,14 @@ impl<F> Room<F> {
         stats: &mut Stats,
     ) -> Result<(), DropReason> {
         let (profile, channels, world) = hello;
-        let participant = &mut self.members[member];
-        if participant.is_introduced() {
+        if self.members[member].is_introduced() {
             return Err(DropReason::BadMessage);
         }
+        self.note_sizes(member);
+        let participant = &mut self.members[member];
         participant.profile = Some(profile);
         participant.reads_world = world;
-        participant.mark_changed();
+        self.roster.note_changed(participant, member);
         let player = participant.player;
         self.channels.release(&mut participant.grants);
         for grant in channels {
@@ -253,6 +242,7 @@ impl<F> Room<F> {
                 stats.drop(DropReason::ManyChannels);
             }
         }
+        self.note_sizes(member);
         self.speaker_changed(member);
         self.listener_changed(member);
         let others = self.members.iter();
@@ -268,7 +258,9 @@ impl<F> Room<F> {
     }
 
     fn welcome<P: Protocol<Profile = F>>(&mut self, protocol: &P, member: usize) {
-        let mut messages = roster::welcome(protocol, &self.members, member);
+        let mut messages = self
+            .roster
+            .welcome(protocol, &mut self.members, &self.channels, member);
         let started = self.announced.welcome(&self.members, member);
         if !started.is_empty() {
             messages.push(protocol.write(&Notice::Speaking {
@@ -302,7 +294,7 @@ impl<F> Room<F> {
             // Also what he said a moment ago.
             self.batch.silence(member);
         }
-        participant.mark_changed();
+        self.roster.note_changed(participant, member);
         self.listener_changed(member);
         self.schedule_flush(now);
     }
@@ -368,6 +360,8 @@ impl<F> Room<F> {
             if !self.talkers.contains(&member) {
                 self.talkers.push(member);
             }
+            let talks = |n| self.talkers.contains(&n);
+            self.roster.handle_talk(&mut self.members, member, talks);
             // From here to the end of the spurt that only moves away.
             let ends_at = now + self.settings.speaking.hang_over;
             let earliest = self.spurt_ends_at.map_or(ends_at, |at| at.min(ends_at));
@@ -552,13 +546,18 @@ impl<F> Room<F> {
     }
 
     fn flush<P: Protocol<Profile = F>>(&mut self, now: Instant, protocol: &P) {
-        let left = std::mem::take(&mut self.left);
-        for message in roster::changes(protocol, &mut self.members, &left) {
-            let told = self.members.iter().filter(|(_, one)| one.is_introduced());
-            self.outputs.extend(told.map(|(_, one)| Output::Tell {
-                link: one.link,
-                message: Arc::clone(&message),
-            }));
+        let news = self
+            .roster
+            .flush(protocol, &mut self.members, &self.channels);
+        for (listeners, messages) in news {
+            for listener in listeners {
+                let link = self.members[listener].link;
+                let tell = |message: &Arc<[u8]>| Output::Tell {
+                    link,
+                    message: Arc::clone(message),
+                };
+                self.outputs.extend(messages.iter().map(tell));
+            }
         }
         let members = &self.members;
         let speaking = &self.settings.speaking;

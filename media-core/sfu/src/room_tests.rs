@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rtc_rtp::Header;
 
 use super::*;
-use crate::idents::{Permissions, SessionId};
+use crate::idents::{Permissions, PlayerKey, SessionId};
 use crate::protocol::{Admission, BadMessage, BadTicket, Request, RosterEntry};
 use crate::rtp::RTP_HEADER_BYTES;
 
@@ -24,8 +24,8 @@ const STEPS: usize = 300;
 /// What a client is told, as a client keeps it.
 #[derive(Debug, Clone)]
 enum Told {
-    Welcome(u32, Vec<Entry_>),
-    Roster(Vec<Entry_>, Vec<u32>),
+    Welcome(u32, Vec<Entry_>, Option<u32>),
+    Roster(Vec<Entry_>, Vec<u32>, Option<u32>),
     Slots(Vec<(u8, Option<u32>)>),
     Speaking(Vec<u32>, Vec<u32>),
 }
@@ -59,13 +59,18 @@ impl Protocol for Kept {
             Notice::Welcome {
                 participant,
                 participants,
+                count,
                 ..
-            } => Told::Welcome(*participant, entries(participants)),
+            } => Told::Welcome(*participant, entries(participants), *count),
             Notice::Roster {
                 joined,
                 left,
                 changed,
-            } => Told::Roster([entries(joined), entries(changed)].concat(), left.to_vec()),
+                count,
+            } => {
+                let new = [entries(joined), entries(changed)].concat();
+                Told::Roster(new, left.to_vec(), *count)
+            }
             Notice::Slots(slots) => Told::Slots(slots.to_vec()),
             Notice::Speaking { started, stopped } => {
                 Told::Speaking(started.to_vec(), stopped.to_vec())
@@ -98,6 +103,7 @@ struct Member {
     last_voice: Option<Instant>,
     // What his client knows.
     roster: BTreeMap<u32, Entry_>,
+    told_count: Option<u32>,
     speaking: BTreeSet<u32>,
     slot_map: BTreeMap<u8, u32>,
 }
@@ -108,12 +114,8 @@ impl Member {
     }
 
     fn may_hear(&self, speaker: &Self) -> bool {
-        let speaks = speaker.grants.iter().filter(|(_, grant)| grant.speak);
-        let hears = |(channel, _): (&u64, _)| {
-            let own = self.grants.get(channel);
-            own.is_some_and(|grant| grant.listen)
-        };
-        speaks.map(hears).any(|hears| hears)
+        let mut speaks = speaker.grants.iter().filter(|(_, grant)| grant.speak);
+        speaks.any(|(channel, _)| self.grants.get(channel).is_some_and(|grant| grant.listen))
     }
 
     fn gets(&self, speaker: &Self) -> bool {
@@ -127,13 +129,17 @@ impl Member {
 
     fn handle(&mut self, told: Told) {
         match told {
-            Told::Welcome(number, all) => {
+            Told::Welcome(number, all, count) => {
                 assert_eq!(number, self.number);
+                self.told_count = count;
                 self.roster.extend(all.into_iter().map(|e| (e.0, e)));
             }
-            Told::Roster(new, left) => {
+            Told::Roster(new, left, count) => {
+                self.told_count = count.or(self.told_count);
                 self.roster.extend(new.into_iter().map(|e| (e.0, e)));
-                for id in left {
+                // Of himself everybody knows.
+                let left = left.into_iter().filter(|id| *id != self.number);
+                for id in left.collect::<Vec<_>>() {
                     self.roster.remove(&id);
                     self.speaking.remove(&id);
                     self.slot_map.retain(|_, who| *who != id);
@@ -176,8 +182,9 @@ struct World {
     talk_time: Duration,
 }
 
-fn settings() -> Settings {
+fn settings(max_shown: usize) -> Settings {
     Settings {
+        max_shown,
         roster_interval: INTERVAL,
         speaking: SpeakingConfig::default(),
     }
@@ -225,9 +232,11 @@ impl World {
     fn new(seed: u64) -> Self {
         let now = some_instant();
         let ends = now + Duration::from_secs(3600);
+        let max_shown = if seed.is_multiple_of(2) { 100 } else { 3 };
         Self {
             now,
-            room: Room::new(now, RoomKey([1; 8]), settings(), ends),
+            // Every other room is large with four.
+            room: Room::new(now, RoomKey([1; 8]), settings(max_shown), ends),
             protocol: Kept::default(),
             chance: ChaCha8Rng::seed_from_u64(seed),
             members: BTreeMap::new(),
@@ -334,6 +343,7 @@ impl World {
                 count: 0,
                 last_voice: None,
                 roster: BTreeMap::new(),
+                told_count: None,
                 speaking: BTreeSet::new(),
                 slot_map: BTreeMap::new(),
             },
@@ -549,6 +559,25 @@ impl World {
         );
     }
 
+    /// Whether the roster of `member` names `other`.
+    fn shows(&self, member: &Member, other: &Member) -> bool {
+        let max_shown = self.room.settings.max_shown;
+        let in_channel = |n: &u64| {
+            self.members
+                .values()
+                .filter(|m| m.grants.contains_key(n))
+                .count()
+        };
+        let mut shared = member
+            .grants
+            .keys()
+            .filter(|n| other.grants.contains_key(n));
+        let is_shown = self.room.members[other.index].is_shown;
+        let is_small = self.members.len() <= max_shown;
+        assert!(!is_small || is_shown, "all are shown in a small room");
+        member.number == other.number || is_shown || shared.any(|n| in_channel(n) <= max_shown)
+    }
+
     /// After a while of silence everybody knows everything.
     fn check_known(&mut self) {
         // A spurt may end in the meantime, of which they are told after an interval more.
@@ -570,10 +599,17 @@ impl World {
             .map(|m| (m.number, entry(m)))
             .collect();
         for member in self.members.values().filter(|m| m.introduced) {
-            assert_eq!(member.roster, roster, "what {} knows", member.number);
+            let all = roster.len();
+            let shows = |other: &&Member| self.shows(member, other);
+            let wanted = self.members.values().filter(shows);
+            let wanted: BTreeMap<u32, Entry_> = wanted.map(|m| (m.number, entry(m))).collect();
+            assert_eq!(member.roster, wanted, "what {} knows", member.number);
+            let count = member.told_count.map_or(all, |count| count as usize);
+            assert_eq!(count, all, "how many {} knows of", member.number);
             let talks = |other: &&Member| {
                 let is_self = other.number == member.number;
-                other.speaks(now) && (is_self || member.may_hear(other))
+                let may_know = is_self || member.may_hear(other);
+                other.speaks(now) && may_know && self.shows(member, other)
             };
             let speaking: BTreeSet<u32> = self
                 .members
@@ -613,7 +649,7 @@ fn run(seed: u64) -> u64 {
     assert_eq!((world.room.len(), world.room.links()), (0, 0));
     assert_eq!(world.room.channels.len(), 0, "channels of nobody");
     assert!(world.room.talkers.is_empty() && !world.room.has_voice());
-    assert!(world.room.left.is_empty(), "the last flush told nobody");
+    assert!(world.room.roster.is_told(), "the last flush told nobody");
     world.forwarded
 }
 
@@ -634,6 +670,39 @@ fn a_room_does_what_the_model_says() {
         }
     }
     assert!(forwarded > 10_000, "{forwarded} packets prove nothing");
+}
+
+#[test]
+fn a_large_room_shows_who_talked_last_and_counts_the_rest() {
+    let mut world = World::new(8);
+    for link in 0..250 {
+        world.enter();
+        // No player twice, or he would replace himself.
+        let member = world.members.get_mut(&link).expect("entered");
+        member.player = link as u64;
+        world.room.members[member.index].player = player_key(link as u64);
+        world.introduce(link);
+    }
+    world.settle();
+    world.check_known();
+    for link in [249, 150, 200, 3] {
+        for _ in 0..5 {
+            world.talk(link);
+            world.forward();
+        }
+        let speaker = &world.members[&link];
+        let (number, speaks) = (speaker.number, speaker.speaks(world.now));
+        world.check_known();
+        let knows = world.members[&10].roster.contains_key(&number);
+        assert!(knows || !speaks, "who talks is shown");
+        let told = world.members[&10].told_count;
+        assert!(!world.members[&10].introduced || told == Some(250));
+    }
+    for link in 0..200 {
+        world.leave(link);
+    }
+    world.check_known();
+    assert_eq!(world.members[&210].roster.len(), 50, "small again");
 }
 
 #[test]

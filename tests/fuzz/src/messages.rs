@@ -76,6 +76,7 @@ fn welcome(protocol: &SealedProtocol, profile: &Profile) {
         profile,
         slots: 4,
         participants: vec![entry],
+        count: None,
     });
     let Ok(RelayMessage::Welcome { participants, .. }) = RelayMessage::read(&written) else {
         panic!("a client cannot read its welcome");

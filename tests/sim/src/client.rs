@@ -434,6 +434,7 @@ impl Client {
                 joined,
                 left,
                 changed,
+                ..
             } => {
                 let entries = joined.into_iter().chain(changed);
                 self.roster.extend(entries.map(|entry| (entry.id, entry)));

@@ -105,6 +105,7 @@ impl Protocol for Observed {
                     joined: Vec::new(),
                     left: &[],
                     changed: Vec::new(),
+                    count: None,
                 })
             }
             (Sabotage::StaleSpeaking, Notice::Speaking { started, .. }) => {

@@ -27,10 +27,11 @@ struct Change {
     stopped: Bits,
 }
 
-/// Whether `listener` is to know that `speaker` talks: each knows it of himself too.
-fn is_told<F>(listener: &Participant<F>, speaker: &Participant<F>) -> bool {
+/// Whether `listener` is to know that `speaker`, the member with index `member`, talks: each knows
+/// it of himself too, and nobody of somebody whom the roster does not show him.
+fn is_told<F>(listener: &Participant<F>, speaker: &Participant<F>, member: usize) -> bool {
     let may_know = listener.number == speaker.number || may_hear(listener, speaker);
-    listener.is_introduced() && may_know
+    listener.is_introduced() && may_know && listener.knows.contains(member)
 }
 
 impl Announced {
@@ -47,7 +48,7 @@ impl Announced {
             let speaker = &members[member];
             let told: Bits = members
                 .iter()
-                .filter(|(_, listener)| is_told(listener, speaker))
+                .filter(|(_, listener)| is_told(listener, speaker, member))
                 .map(|(n, _)| n)
                 .collect();
             let known = before.iter().position(|talker| talker.member == member);
@@ -71,7 +72,7 @@ impl Announced {
         let listener = &members[member];
         let mut started = Vec::new();
         for talker in &mut self.0 {
-            if is_told(listener, &members[talker.member]) {
+            if is_told(listener, &members[talker.member], talker.member) {
                 talker.told.insert(member);
                 started.push(talker.number);
             }

@@ -10,10 +10,11 @@ pub(crate) const MAX_ROOM_CHANNELS: usize = 10_000;
 /// Which channels a room has: a number for each while somebody is in it.
 #[derive(Debug, Default)]
 pub(crate) struct Channels {
-    numbers: HashMap<ChannelKey, (u16, u32)>,
-    /// Numbers that nobody has, of those below `next`.
+    numbers: HashMap<ChannelKey, u16>,
+    /// Members by number.
+    members: Vec<usize>,
+    /// Numbers that nobody has, of those that there are.
     free: Vec<u16>,
-    next: u16,
 }
 
 /// The channels of one member, by number, each once.
@@ -56,29 +57,32 @@ impl Channels {
     }
 
     fn take(&mut self, key: ChannelKey) -> Option<u16> {
-        if let Some((number, members)) = self.numbers.get_mut(&key) {
-            *members += 1;
-            return Some(*number);
+        if let Some(&number) = self.numbers.get(&key) {
+            self.members[usize::from(number)] += 1;
+            return Some(number);
         }
         if self.numbers.len() >= MAX_ROOM_CHANNELS {
             return None;
         }
         let number = self.free.pop().unwrap_or_else(|| {
-            self.next += 1;
-            self.next - 1
+            self.members.push(0);
+            self.members.len() as u16 - 1
         });
-        self.numbers.insert(key, (number, 1));
+        debug_assert_eq!(self.members[usize::from(number)], 0, "a number is one's");
+        self.members[usize::from(number)] = 1;
+        self.numbers.insert(key, number);
         Some(number)
     }
 
     /// Gives a member's channels back.
     pub(crate) fn release(&mut self, grants: &mut Grants) {
-        for Grant { key, .. } in grants.0.drain(..) {
-            let (number, members) = self.numbers.get_mut(&key).expect("a granted channel");
+        for Grant { key, channel, .. } in grants.0.drain(..) {
+            let members = &mut self.members[usize::from(channel)];
             *members -= 1;
             if *members == 0 {
-                self.free.push(*number);
-                self.numbers.remove(&key);
+                self.free.push(channel);
+                let known = self.numbers.remove(&key);
+                debug_assert_eq!(known, Some(channel), "a granted channel");
             }
         }
     }
@@ -86,6 +90,11 @@ impl Channels {
     /// Whether somebody is in `channel`.
     pub(crate) fn contain(&self, channel: ChannelKey) -> bool {
         self.numbers.contains_key(&channel)
+    }
+
+    /// Members of the channel with this number.
+    pub(crate) fn members(&self, channel: u16) -> usize {
+        self.members[usize::from(channel)]
     }
 
     /// Channels in which somebody is.
@@ -101,6 +110,22 @@ impl Grants {
             let both = |other: &Grant| other.channel == own.channel && other.permissions.listen;
             own.permissions.speak && listener.0.iter().any(both)
         })
+    }
+
+    /// Whether there is a channel that both have and that `is_meant`, whatever they may do there.
+    pub(crate) fn share(&self, other: &Self, is_meant: impl Fn(u16) -> bool) -> bool {
+        let both = |one: &&Grant| other.contain_number(one.channel);
+        self.0.iter().filter(both).any(|one| is_meant(one.channel))
+    }
+
+    /// Whether the channel with this number is among them.
+    pub(crate) fn contain_number(&self, channel: u16) -> bool {
+        self.0.iter().any(|grant| grant.channel == channel)
+    }
+
+    /// Numbers of all.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u16> + '_ {
+        self.0.iter().map(|grant| grant.channel)
     }
 
     /// Whether one may speak anywhere.

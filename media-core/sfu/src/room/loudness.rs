@@ -67,6 +67,11 @@ impl Loudness {
         self.level - cost
     }
 
+    /// When the last packet of voice came.
+    pub(crate) fn last(&self) -> Option<Instant> {
+        self.last
+    }
+
     fn talked_at(&self, now: Instant) -> Duration {
         let since = self.last.map(|at| now.saturating_duration_since(at));
         let silent = since.unwrap_or_default().saturating_sub(LONGEST_GAP);

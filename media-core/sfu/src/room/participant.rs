@@ -1,5 +1,6 @@
 //! One member of a room.
 
+use super::bits::Bits;
 use super::channels::Grants;
 use super::slot::Slot;
 use super::voice::{PayloadTypes, Voice};
@@ -21,14 +22,6 @@ pub(crate) struct Entry {
     pub(crate) first_seq: u64,
 }
 
-/// What the next roster message says of a participant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RosterMark {
-    Joined,
-    Changed,
-    Known,
-}
-
 /// A member of a room.
 #[derive(Debug)]
 pub(crate) struct Participant<F> {
@@ -48,7 +41,12 @@ pub(crate) struct Participant<F> {
     pub(crate) slots: Vec<Slot>,
     /// Bit n: he must be told who is in slot n.
     pub(crate) slots_changed: u16,
-    pub(crate) roster_mark: RosterMark,
+    /// The roster shows him to everybody.
+    pub(crate) is_shown: bool,
+    /// The roster has something to say of him.
+    pub(crate) is_noted: bool,
+    /// The members of whom he was told.
+    pub(crate) knows: Bits,
 }
 
 impl<F> Participant<F> {
@@ -70,19 +68,14 @@ impl<F> Participant<F> {
             voice: Voice::new(entry.payload_types, entry.level_id),
             slots,
             slots_changed: 0,
-            roster_mark: RosterMark::Joined,
+            is_shown: false,
+            is_noted: false,
+            knows: Bits::default(),
         }
     }
 
     pub(crate) fn is_introduced(&self) -> bool {
         self.profile.is_some()
-    }
-
-    /// The roster must say something new of him, if it says anything yet.
-    pub(crate) fn mark_changed(&mut self) {
-        if self.roster_mark == RosterMark::Known {
-            self.roster_mark = RosterMark::Changed;
-        }
     }
 
     /// Frees the slots of `speaker`, who left.

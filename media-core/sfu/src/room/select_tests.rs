@@ -28,9 +28,12 @@ fn send(slot: &mut Slot, now: Instant, speaker: u32, number: u64) {
     slot.fit(now, &place, HANG_OVER).expect("in order");
 }
 
-/// Slots whose speakers have held them since `held` ago and sent their last packet `idle` ago.
-fn slots(now: Instant, rows: &[Option<(u32, u64, u64)>]) -> Vec<Slot> {
-    let slot = |row: &Option<(u32, u64, u64)>| {
+/// A slot: its speaker, for how many milliseconds he has had it, and how long ago his last packet
+/// was.
+type Row = Option<(u32, u64, u64)>;
+
+fn slots(now: Instant, rows: &[Row]) -> Vec<Slot> {
+    let slot = |row: &Row| {
         let mut slot = Slot::new(1, 0);
         if let Some((speaker, held, idle)) = *row {
             send(&mut slot, now - Duration::from_millis(held), speaker, 0);
@@ -48,7 +51,7 @@ fn who_gets_which_slot() {
         .map(|(speaker, strength)| Claim { speaker, strength })
         .to_vec();
     let talking = |speaker, held| Some((speaker, held, 10));
-    let rows: [(&str, &[Option<(u32, u64, u64)>], u32, Choice); 9] = [
+    let rows: [(&str, &[Row], u32, Choice); 9] = [
         ("none", &[], 9, Choice::None),
         ("own", &[None, talking(9, 5000)], 9, Choice::Own(1)),
         ("free", &[talking(1, 5000), None], 9, Choice::Free(1)),

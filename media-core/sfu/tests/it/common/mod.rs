@@ -93,6 +93,7 @@ impl Protocol for PlainProtocol {
                 participants,
                 slots,
                 profile,
+                ..
             } => {
                 format!(
                     "welcome {participant} {profile} {slots} {}",
@@ -103,6 +104,7 @@ impl Protocol for PlainProtocol {
                 joined,
                 left,
                 changed,
+                ..
             } => {
                 format!(
                     "roster joined:{} left:{left:?} changed:{}",

@@ -8,7 +8,7 @@ use rtc_srtp::crypto::RTCCryptoProvider;
 use rtc_srtp::crypto::providers::AwsLcRsProvider;
 use str0m::config::{CryptoProvider, DtlsCert};
 
-use crate::link::{Path, Transport};
+use crate::path::{Path, Transport};
 use crate::room::{Settings, SpeakingConfig};
 
 /// Settings of one [`crate::Sfu`]. The crypto provider and the certificate are chosen by the

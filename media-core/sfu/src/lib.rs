@@ -19,6 +19,7 @@ mod config;
 mod ended;
 mod idents;
 mod link;
+mod path;
 mod protocol;
 mod room;
 mod rtp;
@@ -28,7 +29,7 @@ mod timers;
 
 pub use config::{Config, WallClock};
 pub use idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId};
-pub use link::{Path, Transport};
+pub use path::{Path, Transport};
 pub use protocol::{
     Admission, BadMessage, BadTicket, ChannelGrant, Notice, Protocol, Request, RosterEntry,
 };

@@ -6,7 +6,6 @@ mod handshakes;
 mod inbound;
 mod keys;
 mod outbox;
-mod path;
 mod paths;
 mod reception;
 mod rtc;
@@ -28,12 +27,12 @@ use srtp::{MasterKey, Outbound};
 
 pub(crate) use keys::TappedCrypto;
 pub(crate) use outbox::Unread;
-pub use path::{Path, Transport};
 pub(crate) use srtp::is_rtcp;
 pub(crate) use stun::{Stun, username};
 
 use crate::config::Config;
 use crate::idents::{PlayerKey, SessionId};
+use crate::path::Path;
 use crate::protocol::Admission;
 use crate::room::Entry;
 use crate::rtp::{Opened, Sent};

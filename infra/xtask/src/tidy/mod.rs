@@ -3,6 +3,7 @@
 //! One module per kind of rule; each rule is a function from text to violations, so that a test can
 //! show a sample on which it fires. All exceptions are in [`exceptions`], each with its reason.
 
+mod circles;
 mod edges;
 mod exceptions;
 mod layout;
@@ -43,7 +44,7 @@ impl fmt::Display for Violation {
 
 /// Checks every rule; the exceptions are taken off.
 pub(crate) fn check(workspace: &Workspace) -> Result<Vec<Violation>> {
-    let mut found = Vec::new();
+    let (mut found, mut rust) = (Vec::new(), Vec::new());
     for path in repository_files(workspace)? {
         // Deleted but not yet committed, or not text: nothing to read.
         let Ok(content) = std::fs::read_to_string(workspace.root.join(&path)) else {
@@ -51,7 +52,11 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Vec<Violation>> {
         };
         found.extend(layout::check(&path, &content));
         found.extend(text::check(&path, &content));
+        if path.ends_with(".rs") {
+            rust.push((path, content));
+        }
     }
+    found.extend(circles::check(&rust));
     let metadata = workspace.metadata(true)?;
     found.extend(edges::check(&metadata));
     found.extend(manifest::check(workspace, &metadata)?);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::path::Path;
+use crate::path::Path;
 
 /// Paths by which one session may be reached; a client that roams replaces its oldest.
 const MAX_PATHS: usize = 4;

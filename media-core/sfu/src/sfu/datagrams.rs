@@ -9,7 +9,8 @@ use str0m::net::Receive;
 
 use super::{Kept, Sfu, Transmit};
 use crate::idents::RoomKey;
-use crate::link::{Link, Path, Stun, is_rtcp, username};
+use crate::link::{Link, Stun, is_rtcp, username};
+use crate::path::Path;
 use crate::protocol::{Admission, BadTicket, Protocol};
 use crate::room::{Entry, PayloadTypes, Room};
 use crate::stats::RejectReason;

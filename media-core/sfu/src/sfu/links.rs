@@ -6,7 +6,8 @@ use str0m::channel::ChannelData;
 use str0m::{Event as RtcEvent, Input, Output, net};
 
 use super::{Event, Sfu, Transmit};
-use crate::link::{Path, Phase};
+use crate::link::Phase;
+use crate::path::Path;
 use crate::protocol::{Notice, Protocol, Request};
 use crate::stats::{DropReason, EndReason};
 use crate::timers::Owner;

@@ -3,6 +3,7 @@
 mod gate;
 mod kept;
 mod plan;
+mod reconcile;
 
 use std::fs::File;
 use std::io::{BufReader, Write as _};
@@ -23,6 +24,7 @@ usage: finops COMMAND [flags] [FILE..]; a FILE - is standard input
   report       both: FILE..
   showback     whose what is, as CSV: FILE..
   focus        the same as rows of FOCUS 1.2: FILE..; focus-check looks at such rows: FILE..
+  reconcile    a bill against records: --bill FILE (CSV of CUR 2.0 or FOCUS) FILE..
   gate         what hot calls and a plan use against baseline.json; fails when they are dearer
   plan         what so many players need by region and hour, and what it costs: --players N
   measured     keeps what benchmarks measured: FILE.. of target/bench/measured/
@@ -32,6 +34,7 @@ flags: --prices DIR       more prices, TOML files beside those that are built in
        --environment NAME of which the records are [that of allocation.toml]
        --players N        players of the records, for dollars a player
        --html FILE, --markdown FILE, --json FILE  write the report there too
+       reconcile: --account ID of which the bill is compared [all of it]
        gate: --counts FILE [target/bench/counts.json], --plan FILE of terraform show -json,
              --region NAME [us-east-1], --base REF, --update REASON
        plan: --concurrent-share S [0.1], --voice-share V [0.5], --streams K heard at once [0.8],
@@ -67,6 +70,7 @@ pub(crate) const ALL: &[(&str, &[&str], Run)] = &[
         rows(arguments, |charges| charges.focus())
     }),
     ("focus-check", &[], focus_check),
+    ("reconcile", reconcile::FLAGS, reconcile::run),
     ("gate", gate::FLAGS, gate::run),
     ("plan", plan::FLAGS, plan::run),
     ("measured", &["--today", "--command"], kept::measured),

@@ -3,10 +3,12 @@
 //! records, prices and a day; the command `finops` reads files and clocks.
 
 pub mod allocation;
+pub mod bill;
 pub mod book;
 pub mod calendar;
 pub mod charges;
 pub mod cost;
+pub mod csv;
 pub mod date;
 pub mod day;
 pub mod gate;
@@ -16,6 +18,7 @@ pub mod measured;
 pub mod money;
 pub mod page;
 pub mod plan;
+pub mod reconcile;
 pub mod records;
 pub mod report;
 pub mod terraform;

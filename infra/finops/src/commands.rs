@@ -4,6 +4,7 @@ mod gate;
 mod kept;
 mod plan;
 mod reconcile;
+mod vendors;
 
 use std::fs::File;
 use std::io::{BufReader, Write as _};
@@ -27,6 +28,8 @@ usage: finops COMMAND [flags] [FILE..]; a FILE - is standard input
   reconcile    a bill against records: --bill FILE (CSV of CUR 2.0 or FOCUS) FILE..
   gate         what hot calls and a plan use against baseline.json; fails when they are dearer
   plan         what so many players need by region and hour, and what it costs: --players N
+  vendors      --tracker yes: external dependencies (infra/ops/vendors.toml), and whether each
+               that the tree uses is there and none is overdue for review
   measured     keeps what benchmarks measured: FILE.. of target/bench/measured/
   readme       the dollars of the README; fails when they are not current, --write yes mends it
 flags: --prices DIR       more prices, TOML files beside those that are built in
@@ -73,6 +76,7 @@ pub(crate) const ALL: &[(&str, &[&str], Run)] = &[
     ("reconcile", reconcile::FLAGS, reconcile::run),
     ("gate", gate::FLAGS, gate::run),
     ("plan", plan::FLAGS, plan::run),
+    ("vendors", vendors::FLAGS, vendors::run),
     ("measured", &["--today", "--command"], kept::measured),
     ("readme", &["--write"], kept::readme),
 ];

@@ -22,6 +22,7 @@ pub mod reconcile;
 pub mod records;
 pub mod report;
 pub mod terraform;
+pub mod tracker;
 pub mod usage;
 
 pub use allocation::Allocation;

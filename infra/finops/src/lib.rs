@@ -7,6 +7,7 @@ pub mod bill;
 pub mod book;
 pub mod calendar;
 pub mod charges;
+pub mod commitments;
 pub mod cost;
 pub mod csv;
 pub mod date;

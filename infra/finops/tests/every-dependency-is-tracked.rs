@@ -1,8 +1,6 @@
 //! What the tree uses of others is in `infra/ops/vendors.toml`, and its reviews are not overdue.
 //! `cargo run -p finops -- vendors --tracker yes` says the same, with what is due soon.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 use std::path::Path;
 use std::process::Command;
 

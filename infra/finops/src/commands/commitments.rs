@@ -79,8 +79,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool> {
     }
     if discount > 0.0 {
         page.text(format!(
-            "Voice egress: {:.0} GB, {} $. An agreement for all of it at {:.1} % less saves {:.2} $, \
-             and costs more than list prices when less than {:.1} % of it is sent.",
+            "Voice egress: {:.0} GB, {} $. An agreement for all of it at {:.1} % less saves \
+             {:.2} $, and costs more than list prices when less than {:.1} % of it is \
+             sent.",
             plan.egress_gb,
             plan.egress,
             100.0 * discount,

@@ -105,7 +105,8 @@ fn left_out(page: &mut Page, bill: &Bill<'_>) {
     }
     if bill.covered > 0 {
         page.text(format!(
-            "{} line items are covered by a plan or a reservation, and count at their effective cost.",
+            "{} line items are covered by a plan or a reservation, and count at their \
+             effective cost.",
             bill.covered
         ));
     }

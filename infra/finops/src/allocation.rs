@@ -83,6 +83,22 @@ impl Allocation {
         self.regions.get(region).map_or(HOME_REGION, String::as_str)
     }
 
+    /// Who owns a resource of a bill, by the function or machine that it is: a bill calls functions
+    /// `arn:..:function:lifeverse-dev-chat`, perhaps with a version, and our own rows `chat`.
+    pub fn owner_of_resource(&self, resource: &str, service: &str) -> Owner {
+        let name = resource.split(":function:").last().unwrap_or(resource);
+        let name = name.split(':').next().unwrap_or(name);
+        let name = name.rsplit('-').next().unwrap_or(name);
+        let is_machine = service == "Amazon Elastic Compute Cloud" || resource.starts_with("i-");
+        if is_machine || name == "relay" {
+            return Owner {
+                feature: self.relays.feature.clone(),
+                team: self.relays.team.clone(),
+            };
+        }
+        self.owner(name)
+    }
+
     /// Who owns a function.
     pub fn owner(&self, function: &str) -> Owner {
         let found = self.functions.get(function).cloned();

@@ -11,6 +11,7 @@ use wire::record::{InvocationRecord, UsageRecord};
 use crate::allocation::{Allocation, NOBODY, Owner};
 use crate::book::Unit;
 use crate::cost::{Cost, Used};
+use crate::csv::field;
 use crate::date::Date;
 use crate::money::Money;
 use crate::usage::Voice;
@@ -206,21 +207,6 @@ impl<'a> Charges<'a> {
             let _ = writeln!(out, "{}", cells.join(","));
         }
         out
-    }
-}
-
-/// A cell of CSV. What a spreadsheet would take for a formula becomes text.
-fn field(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if is_formula {
-        format!("'{text}")
-    } else {
-        text.to_owned()
-    };
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text
     }
 }
 

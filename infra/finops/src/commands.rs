@@ -1,8 +1,11 @@
 //! The commands: each reads its files, asks the library, and writes.
 
+mod commitments;
 mod gate;
 mod kept;
 mod plan;
+mod reconcile;
+mod vendors;
 
 use std::fs::File;
 use std::io::{BufReader, Write as _};
@@ -23,8 +26,12 @@ usage: finops COMMAND [flags] [FILE..]; a FILE - is standard input
   report       both: FILE..
   showback     whose what is, as CSV: FILE..
   focus        the same as rows of FOCUS 1.2: FILE..; focus-check looks at such rows: FILE..
+  reconcile    a bill against records: --bill FILE (CSV of CUR 2.0 or FOCUS) FILE..
   gate         what hot calls and a plan use against baseline.json; fails when they are dearer
   plan         what so many players need by region and hour, and what it costs: --players N
+  commitments  what of a plan's relays to commit to: --players N and other flags of plan
+  vendors      --tracker yes: external dependencies (infra/ops/vendors.toml), and whether each
+               that the tree uses is there and none is overdue for review
   measured     keeps what benchmarks measured: FILE.. of target/bench/measured/
   readme       the dollars of the README; fails when they are not current, --write yes mends it
 flags: --prices DIR       more prices, TOML files beside those that are built in
@@ -32,8 +39,10 @@ flags: --prices DIR       more prices, TOML files beside those that are built in
        --environment NAME of which the records are [that of allocation.toml]
        --players N        players of the records, for dollars a player
        --html FILE, --markdown FILE, --json FILE  write the report there too
+       reconcile: --account ID of which the bill is compared [all of it]
        gate: --counts FILE [target/bench/counts.json], --plan FILE of terraform show -json,
              --region NAME [us-east-1], --base REF, --update REASON
+       commitments: --discounts 1y=0.28,3y=0.5 of your offers, --egress-discount S
        plan: --concurrent-share S [0.1], --voice-share V [0.5], --streams K heard at once [0.8],
              --joins, --messages, --tickets N of an online player in an hour [2, 4, 1],
              --regions eu=0.6@1,us=0.4@-6 [us=1], --from DATE, --days N [30], --calendar FILE,
@@ -67,8 +76,11 @@ pub(crate) const ALL: &[(&str, &[&str], Run)] = &[
         rows(arguments, |charges| charges.focus())
     }),
     ("focus-check", &[], focus_check),
+    ("reconcile", reconcile::FLAGS, reconcile::run),
     ("gate", gate::FLAGS, gate::run),
     ("plan", plan::FLAGS, plan::run),
+    ("commitments", commitments::FLAGS, commitments::run),
+    ("vendors", vendors::FLAGS, vendors::run),
     ("measured", &["--today", "--command"], kept::measured),
     ("readme", &["--write"], kept::readme),
 ];

@@ -3,10 +3,13 @@
 //! records, prices and a day; the command `finops` reads files and clocks.
 
 pub mod allocation;
+pub mod bill;
 pub mod book;
 pub mod calendar;
 pub mod charges;
+pub mod commitments;
 pub mod cost;
+pub mod csv;
 pub mod date;
 pub mod day;
 pub mod gate;
@@ -16,9 +19,11 @@ pub mod measured;
 pub mod money;
 pub mod page;
 pub mod plan;
+pub mod reconcile;
 pub mod records;
 pub mod report;
 pub mod terraform;
+pub mod tracker;
 pub mod usage;
 
 pub use allocation::Allocation;

@@ -3,6 +3,7 @@
 pub mod invocations;
 pub mod plan;
 pub mod players;
+pub mod reconcile;
 
 use std::collections::BTreeSet;
 

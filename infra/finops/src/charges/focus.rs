@@ -3,7 +3,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Charges, decimal, field};
+use super::{Charges, decimal};
+use crate::csv::{Row, Rows, field};
 use crate::date::Date;
 
 /// The version of the rows.
@@ -121,8 +122,12 @@ impl Charges<'_> {
 /// # Errors
 /// Every fault, with its line and column; at most 100.
 pub fn check(text: &str) -> Result<usize, Vec<String>> {
-    let mut lines = parse(text).into_iter();
-    let heads = lines.next().unwrap_or_default();
+    let mut lines = Rows::new(text.as_bytes());
+    let mut next = || lines.next_row().expect("a text in memory is always read");
+    let heads = match next() {
+        Some(Row::Cells(heads)) => heads,
+        _ => Vec::new(),
+    };
     let mut faults = Vec::new();
     for (name, _) in MANDATORY {
         if !heads.iter().any(|head| head == name) {
@@ -130,8 +135,13 @@ pub fn check(text: &str) -> Result<usize, Vec<String>> {
         }
     }
     let mut rows = 0;
-    for (at, cells) in lines.enumerate() {
+    while let Some(row) = next() {
+        let at = rows;
         rows += 1;
+        let Row::Cells(cells) = row else {
+            faults.push(format!("line {}: torn, or too long", at + 2));
+            continue;
+        };
         if cells.len() != heads.len() {
             faults.push(format!(
                 "line {}: {} cells under {} columns",
@@ -198,32 +208,4 @@ fn fault_of(head: &str, cell: &str) -> Option<&'static str> {
 fn is_time(cell: &str) -> bool {
     let day = cell.get(..10).and_then(|day| day.parse::<Date>().ok());
     day.is_some() && cell.get(10..) == Some("T00:00:00Z")
-}
-
-/// Cells of CSV (RFC 4180).
-fn parse(text: &str) -> Vec<Vec<String>> {
-    let (mut rows, mut row, mut cell, mut is_quoted) =
-        (Vec::new(), Vec::new(), String::new(), false);
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' if is_quoted && chars.peek() == Some(&'"') => {
-                cell.push('"');
-                chars.next();
-            }
-            '"' => is_quoted = !is_quoted,
-            ',' if !is_quoted => row.push(std::mem::take(&mut cell)),
-            '\n' if !is_quoted => {
-                row.push(std::mem::take(&mut cell));
-                rows.push(std::mem::take(&mut row));
-            }
-            '\r' if !is_quoted => {}
-            c => cell.push(c),
-        }
-    }
-    if !cell.is_empty() || !row.is_empty() {
-        row.push(cell);
-        rows.push(row);
-    }
-    rows
 }

@@ -39,14 +39,7 @@ const SEEDS: [u64; 3] = [1, 2, 3];
 
 pub(super) fn run(arguments: &Arguments) -> Result<bool> {
     let demand = demand(arguments)?;
-    let calendar = match arguments.get("--calendar") {
-        Some(path) => {
-            let text =
-                std::fs::read_to_string(path).with_context(|| format!("{path} cannot be read"))?;
-            Calendar::read(&text).map_err(|faults| anyhow!("{path}: {faults}"))?
-        }
-        None => Calendar::default(),
-    };
+    let calendar = calendar(arguments)?;
     let (book, allocation, measured) = (
         book(arguments)?,
         Allocation::built_in(),
@@ -92,7 +85,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool> {
     show(arguments, &page)
 }
 
-fn demand(arguments: &Arguments) -> Result<Demand> {
+pub(super) fn calendar(arguments: &Arguments) -> Result<Calendar> {
+    let Some(path) = arguments.get("--calendar") else {
+        return Ok(Calendar::default());
+    };
+    let text = std::fs::read_to_string(path).with_context(|| format!("{path} cannot be read"))?;
+    Calendar::read(&text).map_err(|faults| anyhow!("{path}: {faults}"))
+}
+
+pub(super) fn demand(arguments: &Arguments) -> Result<Demand> {
     let players = arguments
         .get("--players")
         .context("--players N says for how many players of a day")?;
@@ -118,7 +119,7 @@ fn demand(arguments: &Arguments) -> Result<Demand> {
     })
 }
 
-fn number(arguments: &Arguments, flag: &str, default: f64) -> Result<f64> {
+pub(super) fn number(arguments: &Arguments, flag: &str, default: f64) -> Result<f64> {
     let Some(text) = arguments.get(flag) else {
         return Ok(default);
     };

@@ -1,0 +1,152 @@
+//! `finops commitments`.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, anyhow, bail};
+use finops::book::{AWS, HOME_REGION};
+use finops::commitments::Hours;
+use finops::measured::Measured;
+use finops::page::{Page, Table};
+use finops::plan::{Basis, Machines, plan};
+use finops::{Allocation, Money};
+
+use super::plan::{calendar, demand, number};
+use super::{book, show, today};
+use crate::arguments::Arguments;
+
+pub(super) const FLAGS: &[&str] = &[
+    "--discounts",
+    "--egress-discount",
+    "--players",
+    "--concurrent-share",
+    "--voice-share",
+    "--streams",
+    "--regions",
+    "--from",
+    "--days",
+    "--headroom",
+    "--zones",
+    "--machine",
+    "--calendar",
+    "--prices",
+    "--today",
+    "--html",
+    "--markdown",
+];
+/// Hours of a month.
+const MONTH_HOURS: u128 = finops::book::MONTH_HOURS;
+
+pub(super) fn run(arguments: &Arguments) -> Result<bool> {
+    let (demand, calendar) = (demand(arguments)?, calendar(arguments)?);
+    let (book, allocation) = (book(arguments)?, Allocation::built_in());
+    let (machines, measured) = (Machines::built_in(), Measured::built_in());
+    let name = arguments.get("--machine").unwrap_or("t4g.small");
+    let machine = machines
+        .find(name)
+        .map_err(|fault| anyhow!("--machine: {fault}"))?;
+    let basis = Basis {
+        book: &book,
+        allocation: &allocation,
+        measured: &measured,
+        calendar: &calendar,
+        machine,
+    };
+    let plan = plan(&demand, &basis).map_err(|fault| anyhow!("{fault}"))?;
+    let price = book.price(&machine.item, AWS, HOME_REGION);
+    let hourly = price.map_err(|missing| anyhow!("{missing}"))?.list();
+    let hours = Hours::of(&plan);
+    let mut page = Page::new("What to commit to");
+    page.text(format!(
+        "{} hours of {name} at {hourly} $ on demand in {HOME_REGION}, addresses apart: no plan \
+         covers them. {} relays are needed in every hour, {} in the busiest.",
+        hours.count(),
+        hours.floor(),
+        hours.peak()
+    ));
+    page.heading("From which discount on a commitment pays");
+    page.table(break_even(&hours));
+    page.heading("At the discounts given");
+    match arguments.get("--discounts") {
+        Some(text) => page.table(at_discounts(&hours, hourly, text)?),
+        None => page.warning(
+            "The book has no rate of a Savings Plan, a reservation or Spot, for want of a source: \
+             give --discounts 1y=0.28,3y=0.5 with those of your offer.",
+        ),
+    }
+    let discount = number(arguments, "--egress-discount", 0.0)?;
+    if !(0.0..1.0).contains(&discount) {
+        bail!("--egress-discount {discount}: give a share below 1");
+    }
+    if discount > 0.0 {
+        page.text(format!(
+            "Voice egress: {:.0} GB, {} $. An agreement for all of it at {:.1} % less saves \
+             {:.2} $, and costs more than list prices when less than {:.1} % of it is \
+             sent.",
+            plan.egress_gb,
+            plan.egress,
+            100.0 * discount,
+            plan.egress.dollars() * discount,
+            100.0 * (1.0 - discount)
+        ));
+    }
+    finops::report::prices(&mut page, &book, today(arguments)?, &BTreeSet::new());
+    show(arguments, &page)
+}
+
+fn break_even(hours: &Hours) -> Table {
+    let mut table = Table::new(&[
+        "relays",
+        "hours that need them %",
+        "pays from a discount of %",
+    ]);
+    let (floor, peak) = (hours.floor(), hours.peak());
+    let rest = peak - floor;
+    let levels: BTreeSet<u32> = (0..=4).map(|quarter| floor + rest / 4 * quarter).collect();
+    for relays in levels.into_iter().chain([peak]).collect::<BTreeSet<_>>() {
+        let share = 100.0 * hours.needed_share(relays);
+        table.rows.push(vec![
+            relays.to_string(),
+            format!("{share:.1}"),
+            format!("{:.1}", 100.0 - share),
+        ]);
+    }
+    table
+}
+
+/// `1y=0.28,3y=0.5`: each at the relays always needed, and at the number that saves most.
+fn at_discounts(hours: &Hours, hourly: Money, text: &str) -> Result<Table> {
+    let mut table = Table::new(&[
+        "offer",
+        "relays",
+        "coverage %",
+        "used %",
+        "break-even used %",
+        "saving $ a month",
+    ]);
+    for part in text.split(',') {
+        let read = part.split_once('=');
+        let share = read.and_then(|(name, share)| Some((name, share.parse::<f64>().ok()?)));
+        let Some((name, share)) = share.filter(|(_, share)| (0.0..1.0).contains(share)) else {
+            bail!("--discounts {text}: write 1y=0.28,3y=0.5, each a share below 1");
+        };
+        let mille = (share * 1_000.0).round() as u32;
+        let floor = hours.commitment(hours.floor(), hourly, mille);
+        for (what, found) in [
+            ("always needed", floor),
+            ("best", hours.best(hourly, mille)),
+        ] {
+            let month = found
+                .saving
+                .scaled(MONTH_HOURS, hours.count().max(1) as u128);
+            table.rows.push(vec![
+                format!("{name}, {what}"),
+                found.relays.to_string(),
+                format!("{:.1}", 100.0 * found.coverage),
+                format!("{:.1}", 100.0 * found.utilisation),
+                format!("{:.1}", 100.0 * (1.0 - share)),
+                month.text(2),
+            ]);
+        }
+    }
+    Ok(table)
+}

@@ -1,5 +1,6 @@
 //! The commands: each reads its files, asks the library, and writes.
 
+mod forecast;
 mod gate;
 mod kept;
 mod plan;
@@ -23,6 +24,7 @@ usage: finops COMMAND [flags] [FILE..]; a FILE - is standard input
   report       both: FILE..
   showback     whose what is, as CSV: FILE..
   focus        the same as rows of FOCUS 1.2: FILE..; focus-check looks at such rows: FILE..
+  forecast     what this month and the next will cost, and whether it passes a budget: FILE..
   gate         what hot calls and a plan use against baseline.json; fails when they are dearer
   plan         what so many players need by region and hour, and what it costs: --players N
   measured     keeps what benchmarks measured: FILE.. of target/bench/measured/
@@ -32,6 +34,9 @@ flags: --prices DIR       more prices, TOML files beside those that are built in
        --environment NAME of which the records are [that of allocation.toml]
        --players N        players of the records, for dollars a player
        --html FILE, --markdown FILE, --json FILE  write the report there too
+       forecast, report: --calendar FILE of events, --budget FILE [none]
+       forecast: --at HOUR from which on [that of the last record], as 2026-12-09T16:00Z,
+             --fail yes to fail when the month will pass its budget
        gate: --counts FILE [target/bench/counts.json], --plan FILE of terraform show -json,
              --region NAME [us-east-1], --base REF, --update REASON
        plan: --concurrent-share S [0.1], --voice-share V [0.5], --streams K heard at once [0.8],
@@ -52,6 +57,17 @@ const DAY: &[&str] = &[
     "--environment",
     "--players",
 ];
+const REPORT: &[&str] = &[
+    "--prices",
+    "--today",
+    "--html",
+    "--markdown",
+    "--json",
+    "--environment",
+    "--players",
+    "--calendar",
+    "--budget",
+];
 const ROWS: &[&str] = &["--prices", "--environment"];
 
 /// Name, flags, and what it does.
@@ -59,7 +75,7 @@ pub(crate) const ALL: &[(&str, &[&str], Run)] = &[
     ("prices", PAGE, prices),
     ("invocations", DAY, |arguments| day(arguments, true, false)),
     ("players", DAY, |arguments| day(arguments, false, true)),
-    ("report", DAY, |arguments| day(arguments, true, true)),
+    ("report", REPORT, |arguments| day(arguments, true, true)),
     ("showback", ROWS, |arguments| {
         rows(arguments, |charges| charges.csv())
     }),
@@ -67,6 +83,7 @@ pub(crate) const ALL: &[(&str, &[&str], Run)] = &[
         rows(arguments, |charges| charges.focus())
     }),
     ("focus-check", &[], focus_check),
+    ("forecast", forecast::FLAGS, forecast::run),
     ("gate", gate::FLAGS, gate::run),
     ("plan", plan::FLAGS, plan::run),
     ("measured", &["--today", "--command"], kept::measured),
@@ -119,8 +136,11 @@ fn day(arguments: &Arguments, has_invocations: bool, has_players: bool) -> Resul
         has_invocations,
         has_players,
     };
-    let page =
+    let mut page =
         report::day(&book, &day, &intake, &options).map_err(|missing| anyhow!("{missing}"))?;
+    if arguments.get("--calendar").is_some() || arguments.get("--budget").is_some() {
+        forecast::add(&mut page, arguments, &day)?;
+    }
     if let Some(path) = arguments.get("--json") {
         let text = format!("{:#}\n", report::figures(&day));
         std::fs::write(path, text).with_context(|| format!("--json {path}"))?;

@@ -4,12 +4,16 @@
 
 pub mod allocation;
 pub mod book;
+pub mod budgets;
 pub mod calendar;
+mod chance;
 pub mod charges;
 pub mod cost;
 pub mod date;
 pub mod day;
+pub mod forecast;
 pub mod gate;
+pub mod hours;
 pub mod invocations;
 pub mod lambda;
 pub mod measured;
@@ -23,8 +27,10 @@ pub mod usage;
 
 pub use allocation::Allocation;
 pub use book::Book;
+pub use budgets::Budgets;
 pub use cost::{Cost, Rates, Used};
 pub use date::Date;
 pub use day::Day;
+pub use hours::Hours;
 pub use lambda::Functions;
 pub use money::Money;

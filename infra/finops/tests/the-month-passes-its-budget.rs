@@ -1,5 +1,7 @@
 //! `finops forecast --fail yes` on records in files: what is said, and how it ends.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -101,7 +101,7 @@ pub fn add(page: &mut Page, outlook: &Outlook, budget: Option<&Budget>, hours: &
     page.heading("This month and the next");
     alarms(page, outlook, budget);
     page.text(format!(
-        "From {} on it is a forecast: eight courses in ten are from `at least` to `at most`. It \
+        "From {} on it is a forecast: of ten courses eight lie from at least to at most. It \
          goes by dollars of records by hour, and by the calendar of events. What records do not \
          say is in none of it: hours of machines that wait, storage, taxes, discounts. It was \
          tried on weeks of a model alone; no real weeks exist yet.",
@@ -109,7 +109,7 @@ pub fn add(page: &mut Page, outlook: &Outlook, budget: Option<&Budget>, hours: &
     ));
     notes(page, outlook, hours);
     page.bars(Bars {
-        caption: "By day: what is spent, and the forecast, which ends at its `at most`".to_owned(),
+        caption: "By day: what is spent, and the forecast, which ends at its most".to_owned(),
         unit: "$".to_owned(),
         parts: ["spent", "at least", "likely", "at most"]
             .map(str::to_owned)

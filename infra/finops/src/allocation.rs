@@ -123,7 +123,7 @@ mod tests {
             assert_ne!(allocation.owner(function).team, NOBODY, "{function}");
         }
         assert_eq!(allocation.owner("web").team, NOBODY);
-        assert_eq!(allocation.region("eu"), "eu-central-1");
+        assert_eq!(allocation.region("eu"), "eu-west-1");
         assert_eq!(allocation.region("elsewhere"), HOME_REGION);
         assert_eq!(allocation.region("sa-east-1"), "sa-east-1");
         let none = include_str!("../allocation.toml").replace("cores = 2", "cores = 0");
@@ -132,5 +132,21 @@ mod tests {
                 .unwrap_err()
                 .contains("at least one")
         );
+    }
+
+    /// Else voice of production would be priced and held against budgets of another place.
+    #[test]
+    fn regions_are_where_terraform_has_them_and_so_are_their_budgets() {
+        let regions = include_str!("../../../terraform/environments/prod/regions.json");
+        let regions: BTreeMap<String, serde_json::Value> = serde_json::from_str(regions).unwrap();
+        let allocation = Allocation::built_in();
+        for (of_aws, region) in &regions {
+            let name = region["voice_region"].as_str().unwrap();
+            assert_eq!(allocation.region(name), of_aws);
+        }
+        let budgets = crate::Budgets::read(include_str!("../../ops/budgets.json")).unwrap();
+        for of_aws in budgets.of("prod").unwrap().regions.keys() {
+            assert!(regions.contains_key(of_aws), "{of_aws}");
+        }
     }
 }

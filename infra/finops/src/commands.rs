@@ -1,6 +1,7 @@
 //! The commands: each reads its files, asks the library, and writes.
 
 mod commitments;
+mod forecast;
 mod gate;
 mod kept;
 mod plan;
@@ -27,6 +28,7 @@ usage: finops COMMAND [flags] [FILE..]; a FILE - is standard input
   showback     whose what is, as CSV: FILE..
   focus        the same as rows of FOCUS 1.2: FILE..; focus-check looks at such rows: FILE..
   reconcile    a bill against records: --bill FILE (CSV of CUR 2.0 or FOCUS) FILE..
+  forecast     what this month and the next will cost, and whether it passes a budget: FILE..
   gate         what hot calls and a plan use against baseline.json; fails when they are dearer
   plan         what so many players need by region and hour, and what it costs: --players N
   commitments  what of a plan's relays to commit to: --players N and other flags of plan
@@ -40,6 +42,9 @@ flags: --prices DIR       more prices, TOML files beside those that are built in
        --players N        players of the records, for dollars a player
        --html FILE, --markdown FILE, --json FILE  write the report there too
        reconcile: --account ID of which the bill is compared [all of it]
+       forecast, report: --calendar FILE of events, --budget FILE [none]
+       forecast: --at HOUR from which on [that of the last record], as 2026-12-09T16:00Z,
+             --fail yes to fail when the month will pass its budget
        gate: --counts FILE [target/bench/counts.json], --plan FILE of terraform show -json,
              --region NAME [us-east-1], --base REF, --update REASON
        commitments: --discounts 1y=0.28,3y=0.5 of your offers, --egress-discount S
@@ -61,6 +66,17 @@ const DAY: &[&str] = &[
     "--environment",
     "--players",
 ];
+const REPORT: &[&str] = &[
+    "--prices",
+    "--today",
+    "--html",
+    "--markdown",
+    "--json",
+    "--environment",
+    "--players",
+    "--calendar",
+    "--budget",
+];
 const ROWS: &[&str] = &["--prices", "--environment"];
 
 /// Name, flags, and what it does.
@@ -68,7 +84,7 @@ pub(crate) const ALL: &[(&str, &[&str], Run)] = &[
     ("prices", PAGE, prices),
     ("invocations", DAY, |arguments| day(arguments, true, false)),
     ("players", DAY, |arguments| day(arguments, false, true)),
-    ("report", DAY, |arguments| day(arguments, true, true)),
+    ("report", REPORT, |arguments| day(arguments, true, true)),
     ("showback", ROWS, |arguments| {
         rows(arguments, |charges| charges.csv())
     }),
@@ -77,6 +93,7 @@ pub(crate) const ALL: &[(&str, &[&str], Run)] = &[
     }),
     ("focus-check", &[], focus_check),
     ("reconcile", reconcile::FLAGS, reconcile::run),
+    ("forecast", forecast::FLAGS, forecast::run),
     ("gate", gate::FLAGS, gate::run),
     ("plan", plan::FLAGS, plan::run),
     ("commitments", commitments::FLAGS, commitments::run),
@@ -131,8 +148,11 @@ fn day(arguments: &Arguments, has_invocations: bool, has_players: bool) -> Resul
         has_invocations,
         has_players,
     };
-    let page =
+    let mut page =
         report::day(&book, &day, &intake, &options).map_err(|missing| anyhow!("{missing}"))?;
+    if arguments.get("--calendar").is_some() || arguments.get("--budget").is_some() {
+        forecast::add(&mut page, arguments, &day)?;
+    }
     if let Some(path) = arguments.get("--json") {
         let text = format!("{:#}\n", report::figures(&day));
         std::fs::write(path, text).with_context(|| format!("--json {path}"))?;

@@ -14,10 +14,11 @@ use crate::measured::{Measured, PACKET_BYTES};
 use crate::money::Money;
 
 pub use machine::{Limit, Machine, Machines};
+pub(crate) use replay::Squads;
 pub use replay::{Replay, replay};
 
 /// Packets of a stream in a second, at 20 ms.
-const PACKETS_PER_S: f64 = 50.0;
+pub(crate) const PACKETS_PER_S: f64 = 50.0;
 /// Of the players of the busiest hour, those who are online in the quietest: the population of
 /// tests/matchbench has a day like this.
 const QUIET_SHARE: f64 = 0.2;

@@ -1,5 +1,6 @@
 //! What the reports say: pages made of summaries.
 
+pub mod forecast;
 pub mod invocations;
 pub mod plan;
 pub mod players;

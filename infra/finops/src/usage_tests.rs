@@ -42,7 +42,7 @@ fn a_region_without_prices_is_noted_and_rooms_are_ranked() {
     let missing: Vec<String> = usage.substituted.iter().map(ToString::to_string).collect();
     assert_eq!(missing.len(), 2);
     assert!(
-        missing[1].contains("egress-internet at aws in eu-central-1"),
+        missing[1].contains("egress-internet at aws in eu-west-1"),
         "{missing:?}"
     );
     assert_eq!(usage.dearest_rooms()[0].0, Some(RoomKey([2; 8])));

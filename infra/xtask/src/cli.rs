@@ -207,7 +207,8 @@ pub(crate) const COMMANDS: &[Command] = &[
                  forwarding, holding and admitting take, next to what the kernel alone takes.\n\
                  match: passes of the matcher, and a simulated day with charts. counts: what a\n\
                  call of each hot route uses of what is paid for, for `finops gate`. finops: a\n\
-                 million records priced. Prints, and writes JSON under target/bench/.",
+                 million records priced, and forecasts beside naive ones. Prints, and writes\n\
+                 JSON under target/bench/.",
         words: &[
             "join", "chat", "edge", "relay", "queue", "match", "counts", "finops",
         ],

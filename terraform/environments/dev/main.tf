@@ -5,6 +5,9 @@ locals {
   tags = { Project = "lifeverse", Env = "dev", Owner = var.owner, CostCentre = var.cost_centre, ManagedBy = "terraform" }
 
   relays = var.relays == null ? {} : { here = var.relays }
+
+  # What a month may cost has one place, which `finops forecast` reads too.
+  budget_usd = jsondecode(file("${path.module}/../../../infra/ops/budgets.json")).dev.month_usd
 }
 
 module "state" {
@@ -102,7 +105,7 @@ module "budget" {
   for_each = var.budget == null ? {} : { here = var.budget }
 
   name        = local.name
-  monthly_usd = each.value.monthly_usd
+  monthly_usd = local.budget_usd
   receivers   = each.value.receivers
   brake_roles = each.value.brake_roles
 }

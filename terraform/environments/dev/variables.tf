@@ -50,9 +50,8 @@ variable "relays" {
 }
 
 variable "budget" {
-  description = "What a month of dev may cost in dollars, who is told, and roles that start nothing more at 100 %. Without it nobody is told."
+  description = "Who is told when a month of dev nears what infra/ops/budgets.json says, and roles that start nothing more at 100 %. Without it nobody is told."
   type = object({
-    monthly_usd = number
     receivers   = set(string)
     brake_roles = optional(set(string), [])
   })

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{Demand, PACKETS_PER_S, Plan};
+use crate::chance::Chance;
 use crate::measured::PACKET_BYTES;
 
 /// Players of a squad.
@@ -29,21 +30,27 @@ pub struct Replay {
     pub used_share: f64,
 }
 
-/// A sequence of numbers that looks like chance: splitmix64 (Steele, Lea and Flood, 2014).
-struct Chance(u64);
+/// Squads that come and go, and talk or are silent.
+#[derive(Debug, Clone)]
+pub(crate) struct Squads {
+    chance: Chance,
+    drift: f64,
+}
 
-impl Chance {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+impl Squads {
+    pub(crate) fn new(chance: Chance) -> Self {
+        let drift = 0.0;
+        Self { chance, drift }
     }
 
-    /// About normal, of mean 0 and deviation 1: the sum of twelve.
-    fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.next()).sum::<f64>() - 6.0
+    /// Streams at once in the next hour, when `online` players are expected.
+    pub(crate) fn streams(&mut self, online: f64, demand: &Demand) -> f64 {
+        // What moves one hour moves the next too.
+        self.drift = 0.7 * self.drift + 0.714 * HOUR_SPREAD * self.chance.normal();
+        let squads = (online * (1.0 + self.drift)).max(0.0) * demand.voice_share / SQUAD;
+        // So many squads differ less than one of them.
+        let talk = 1.0 + TALK_SPREAD / squads.max(1.0).sqrt() * self.chance.normal();
+        squads * SQUAD * demand.streams * talk.max(0.0)
     }
 }
 
@@ -53,14 +60,9 @@ pub fn replay(plan: &Plan, demand: &Demand, seed: u64) -> Replay {
     let mut found = Replay::default();
     let mut shares: BTreeMap<&str, f64> = BTreeMap::new();
     for (region, needs) in &plan.needs {
-        // What moves one hour moves the next too.
-        let mut drift = 0.0;
+        let mut squads = Squads::new(chance);
         for need in needs {
-            drift = 0.7 * drift + 0.714 * HOUR_SPREAD * chance.normal();
-            let squads = (need.online * (1.0 + drift)).max(0.0) * demand.voice_share / SQUAD;
-            // So many squads differ less than one of them.
-            let talk = 1.0 + TALK_SPREAD / squads.max(1.0).sqrt() * chance.normal();
-            let streams = squads * SQUAD * demand.streams * talk.max(0.0);
+            let streams = squads.streams(need.online, demand);
             let planned = f64::from(need.relays) * plan.streams_per_relay;
             let can = planned / (1.0 - demand.headroom);
             found.hours += 1;
@@ -71,6 +73,7 @@ pub fn replay(plan: &Plan, demand: &Demand, seed: u64) -> Replay {
             found.gb.1 += gb(streams);
             *shares.entry(region).or_default() += streams / planned.max(1e-9);
         }
+        chance = squads.chance;
     }
     found.used_share = shares.values().sum::<f64>() / f64::from(found.hours.max(1));
     found

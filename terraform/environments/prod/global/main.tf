@@ -1,7 +1,11 @@
 locals {
   name    = "lifeverse-prod"
   regions = jsondecode(file(var.regions_file))
-  tags    = { Project = "lifeverse", Env = "prod", Owner = var.owner, CostCentre = var.cost_centre, ManagedBy = "terraform" }
+
+  # What a month may cost has one place, which `finops forecast` reads too.
+  budget_usd = jsondecode(file("${path.module}/../../../../infra/ops/budgets.json")).prod.month_usd
+
+  tags = { Project = "lifeverse", Env = "prod", Owner = var.owner, CostCentre = var.cost_centre, ManagedBy = "terraform" }
 }
 
 module "state" {
@@ -28,7 +32,7 @@ module "budget" {
   source = "../../../modules/budget"
 
   name                = local.name
-  monthly_usd         = var.monthly_usd
+  monthly_usd         = local.budget_usd
   receivers           = var.receivers
   anomaly_monitor_arn = var.anomaly_monitor_arn
   activate_tags       = var.activate_tags

@@ -89,11 +89,6 @@ variable "github_provider_arn" {
   default     = null
 }
 
-variable "monthly_usd" {
-  description = "What a month may cost, in dollars."
-  type        = number
-}
-
 variable "receivers" {
   description = "Addresses of e-mail that are told of costs."
   type        = set(string)

@@ -22,12 +22,15 @@ use provider::StandIn;
 
 /// The plan of dev as JSON, for other steps.
 pub(crate) const PLAN: &str = "target/bench/plan.json";
-/// Files outside terraform/ that modules read.
-const READ_BY_MODULES: [&str; 3] = [
+/// Files outside terraform/ that modules and roots read.
+const READ_BY_MODULES: [&str; 4] = [
     "functions/permissions.json",
     "functions/wire/openapi.json",
     "infra/deploy/verify.sh",
+    BUDGETS,
 ];
+/// What a month of each environment may cost.
+const BUDGETS: &str = "infra/ops/budgets.json";
 /// The version of checkov and what it needs.
 const CHECKOV: &str = "terraform/requirements.txt";
 /// The regions of production, and the workflow that plans them each night.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::emulator::{ACCOUNT, BUCKET, Emulator, REGION};
 use super::policies::{self, Plan, RULES};
-use super::{ARTEFACTS, PLAN, Report, Terraform, machine, note, read_json};
+use super::{ARTEFACTS, BUDGETS, PLAN, Report, Terraform, machine, note, read_json};
 use crate::process;
 use crate::workspace::{Workspace, list, text};
 
@@ -120,12 +120,28 @@ fn judge(what: &str, plan: &Value, permissions: &Value, report: &mut Report) {
     }
 }
 
+/// That AWS watches what the forecast watches.
+fn budgets(
+    workspace: &Workspace,
+    environment: &str,
+    plan: &Value,
+    report: &mut Report,
+) -> Result<()> {
+    let budgets = read_json(&workspace.root.join(BUDGETS))?;
+    let faults = policies::other_budgets(plan, &budgets[environment]["month_usd"]);
+    note(
+        report,
+        &format!("{environment}: its budget is that of {BUDGETS}"),
+        faults,
+    );
+    Ok(())
+}
+
 /// What Terraform needs of a release: any key will do where nothing is installed.
 const RELEASE_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
     MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
 
-const BUDGET: &str =
-    r#"budget={"monthly_usd":50,"receivers":["a@example.com"],"brake_roles":["ci"]}"#;
+const BUDGET: &str = r#"budget={"receivers":["a@example.com"],"brake_roles":["ci"]}"#;
 
 /// Applies dev on the emulator, plans again, tries the service on it, and destroys it.
 pub(super) fn dev(
@@ -155,6 +171,7 @@ pub(super) fn dev(
     // With all that it may have. The emulator knows no budgets, so they are not applied.
     let whole = dev.plan("whole", &[BUDGET])?;
     judge("dev", &whole, &permissions, report);
+    budgets(workspace, "dev", &whole, report)?;
     keep_plan(workspace, &dev.plan("priced", &[])?)?;
     refusals(&dev, emulator, report)?;
     dev.with(&["apply", "-auto-approve"], &[])?;
@@ -222,8 +239,7 @@ fn production(scratch: &Path) -> [Value; 2] {
         |version: &str, min: u32| json!({ "version": version, "ami": ami, "min": min, "max": 10 });
     let global = json!({
         "account": ACCOUNT, "dev_account": "210987654321", "state_bucket": BUCKET,
-        "github_repository": "example/voice", "monthly_usd": 2000,
-        "receivers": ["voice@example.com"],
+        "github_repository": "example/voice", "receivers": ["voice@example.com"],
     });
     let region = json!({
         "account": ACCOUNT, "dev_account": "210987654321", "packages": scratch.join("packages"),
@@ -260,6 +276,7 @@ pub(super) fn prod(
     global.init_for_plans()?;
     let two = global.plan("two", &[])?;
     judge("prod/global", &two, &permissions, report);
+    budgets(workspace, "prod", &two, report)?;
     let added = policies::not_added(&two, &global.plan("three", &[three])?);
     note(report, "prod/global: a third region only adds", added);
 

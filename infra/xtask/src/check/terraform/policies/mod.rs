@@ -135,6 +135,24 @@ pub(super) fn unsettled(plan: &Value, artefacts: &str) -> Vec<String> {
     found
 }
 
+/// Monthly budgets of a plan that are of another amount than `usd`, or that there is none.
+pub(super) fn other_budgets(plan: &Value, usd: &Value) -> Vec<String> {
+    let mut resources = Vec::new();
+    collect(&plan["planned_values"]["root_module"], &mut resources);
+    resources.retain(|it| it["type"] == "aws_budgets_budget");
+    let is_same = |budget: &&&Value| {
+        let amount = text(&budget["values"], "limit_amount").parse::<f64>().ok();
+        amount.is_some() && amount == usd.as_f64() && budget["values"]["time_unit"] == "MONTHLY"
+    };
+    let others = resources.iter().filter(|it| !is_same(it));
+    let what = format!("infra/ops/budgets.json says {usd} $ a month: take it from there");
+    let mut found: Vec<String> = others.map(|it| fault(it, &what)).collect();
+    if resources.is_empty() {
+        found.push("the plan has no budget, though infra/ops/budgets.json has one".to_owned());
+    }
+    found
+}
+
 /// Groups whose size a plan would set back to what the code says.
 pub(super) fn capacity_moved(plan: &Value) -> Vec<String> {
     let mut found = Vec::new();

@@ -237,6 +237,33 @@ fn a_good_plan_breaks_no_rule() {
 }
 
 #[test]
+fn a_budget_of_another_amount_is_found() {
+    let plan = |resources: Value| {
+        json!({ "planned_values": { "root_module": { "child_modules": [
+            { "resources": resources },
+        ] } } })
+    };
+    let budget = |amount: &str, unit: &str| {
+        let values = json!({ "limit_amount": amount, "time_unit": unit });
+        plan(json!([{ "address": "b", "type": "aws_budgets_budget", "values": values }]))
+    };
+    let usd = json!(2000);
+    assert_eq!(other_budgets(&budget("2000.0", "MONTHLY"), &usd), [""; 0]);
+    for plan in [
+        budget("2001", "MONTHLY"),
+        budget("2000", "ANNUALLY"),
+        budget("", "MONTHLY"),
+        plan(json!([])),
+    ] {
+        assert_eq!(other_budgets(&plan, &usd).len(), 1, "{plan}");
+    }
+    assert_eq!(
+        other_budgets(&budget("2000", "MONTHLY"), &Value::Null).len(),
+        1
+    );
+}
+
+#[test]
 fn a_missing_tag_is_found() {
     let found = with("aws_dynamodb_table", "/tags_all/Owner", Value::Null);
     assert_eq!(found, ["everything that takes tags has ours"]);

@@ -14,7 +14,16 @@ import { MatchPane } from "./match-pane.js";
 import { People } from "./people.js";
 import { Settings } from "./settings.js";
 import { fetchToken } from "./token.js";
-import { countWords, inviteLink, progressWords, qualityWords, rosterNews } from "./words.js";
+import { EGRESS_USD_PER_GB, PRICES_OF } from "./prices.js";
+import {
+  costNote,
+  costWords,
+  countWords,
+  inviteLink,
+  progressWords,
+  qualityWords,
+  rosterNews,
+} from "./words.js";
 
 const COPIED_FOR_MS = 2500;
 /** How often the meter tells assistive technology its value. */
@@ -201,8 +210,17 @@ function showQuality(quality) {
   const loss = quality.loss === null ? "" : `, ${(quality.loss * 100).toFixed(1)} % lost`;
   chip.title = quality.jitter === null ? "" : `Jitter ${Math.round(quality.jitter)} ms${loss}`;
   say(byId("quality-text"), qualityWords(quality));
+  showCost(quality.heardBytes);
   const worse = quality.quality === "poor" && before !== "poor";
   if (worse) announce("Your connection is poor.");
+}
+
+/** @param {number} bytes */
+function showCost(bytes) {
+  const cost = byId("cost");
+  cost.hidden = bytes === 0;
+  cost.title = costNote(PRICES_OF, EGRESS_USD_PER_GB);
+  say(cost, costWords(bytes, EGRESS_USD_PER_GB));
 }
 
 /** @param {number} level */

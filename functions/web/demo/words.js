@@ -98,7 +98,7 @@ function patience(retryInMs) {
   return `Trying again in ${Math.round(retryInMs / 1000)} seconds.`;
 }
 
-/** @param {QualityDetail} quality */
+/** @param {Pick<QualityDetail, "quality" | "rtt">} quality */
 export function qualityWords({ quality, rtt }) {
   const word = { good: "Good", fair: "Fair", poor: "Poor", lost: "No connection" }[quality];
   return rtt === null || quality === "lost" ? word : `${word}, ${Math.round(rtt)} ms`;
@@ -218,4 +218,29 @@ export function inviteLink(url, room) {
  */
 export function andMore(others) {
   return others === 1 ? "and one more" : `and ${others.toLocaleString("en")} more`;
+}
+
+/**
+ * What voice that was heard has cost whoever runs the service.
+ *
+ * @param {number} bytes
+ * @param {number} usdPerGb
+ */
+export function costWords(bytes, usdPerGb) {
+  const megabytes = (bytes / 1e6).toFixed(1);
+  const dollars = ((bytes / 1e9) * usdPerGb).toFixed(6);
+  return `${megabytes} MB heard, about ${dollars} $`;
+}
+
+/**
+ * How that is known.
+ *
+ * @param {string} date
+ * @param {number} usdPerGb
+ */
+export function costNote(date, usdPerGb) {
+  return (
+    `An estimate of the traffic to you since you joined, at the list price of ${usdPerGb} $ a ` +
+    `gigabyte (AWS, read ${date}).`
+  );
 }

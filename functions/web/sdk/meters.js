@@ -10,7 +10,10 @@ const LEVEL_EVERY_MS = 66;
 const QUALITY_EVERY_MS = 1000;
 
 /**
- * @typedef {Measures & { quality: Grade }} QualityDetail
+ * `heardBytes` are those of voice that was received since the join, on the wire, over all
+ * connections.
+ *
+ * @typedef {Measures & { quality: Grade, heardBytes: number }} QualityDetail
  *
  * @typedef {{ level: () => number, connection: () => Connection | null,
  *   onLevel: (level: number) => void, onQuality: (quality: QualityDetail) => void }} MeterOptions
@@ -22,6 +25,7 @@ export class Meters {
   #level = 0;
   #measured = /** @type {Connection | null} */ (null);
   #counters = /** @type {Counters | null} */ (null);
+  #heardBytes = 0;
   #grade = /** @type {{ shown: Grade, better: number } | null} */ (null);
 
   /** @param {MeterOptions} options */
@@ -41,7 +45,8 @@ export class Meters {
   /** The connection is gone: said at once, not at the next measurement. */
   reportLost() {
     this.#grade = { shown: "lost", better: 0 };
-    this.#options.onQuality({ quality: "lost", rtt: null, loss: null, jitter: null });
+    const nothing = { rtt: null, loss: null, jitter: null };
+    this.#options.onQuality({ quality: "lost", ...nothing, heardBytes: this.#heardBytes });
   }
 
   #readLevel() {
@@ -60,8 +65,10 @@ export class Meters {
     const reports = await connection.stats().catch(() => []);
     if (connection !== this.#options.connection()) return;
     const { measures, counters } = measure(reports, this.#counters, connection.rtt);
+    this.#heardBytes += Math.max(0, counters.bytes - (this.#counters?.bytes ?? 0));
     this.#counters = counters;
     this.#grade = settle(this.#grade, grade(measures));
-    this.#options.onQuality({ quality: this.#grade.shown, ...measures });
+    const heardBytes = this.#heardBytes;
+    this.#options.onQuality({ quality: this.#grade.shown, ...measures, heardBytes });
   }
 }

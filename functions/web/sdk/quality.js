@@ -8,8 +8,13 @@
  *
  * @typedef {{ rtt: number | null, loss: number | null, jitter: number | null }} Measures
  *
- * @typedef {{ received: number, lost: number }} Counters
+ * `bytes` are those on the wire of what was received.
+ *
+ * @typedef {{ received: number, lost: number, bytes: number }} Counters
  */
+
+/** RTP header, tag of SRTP, UDP and IPv4 headers: what a packet has besides its payload. */
+const PACKET_OVERHEAD_BYTES = 12 + 16 + 28;
 
 const FAIR = { rtt: 180, loss: 0.02, jitter: 30 };
 const POOR = { rtt: 400, loss: 0.08, jitter: 80 };
@@ -26,13 +31,15 @@ const PACKETS_MIN = 20;
  * @returns {{ measures: Measures, counters: Counters }}
  */
 export function measure(reports, before, pingRtt) {
-  const counters = { received: 0, lost: 0 };
+  const counters = { received: 0, lost: 0, bytes: 0 };
   let jitter = null;
   let upstream = null;
   for (const report of reports) {
     if (report.type === "inbound-rtp" && report.kind === "audio") {
       counters.received += report.packetsReceived ?? 0;
       counters.lost += Math.max(0, report.packetsLost ?? 0);
+      counters.bytes += report.bytesReceived ?? 0;
+      counters.bytes += PACKET_OVERHEAD_BYTES * (report.packetsReceived ?? 0);
       if ((report.packetsReceived ?? 0) > 0 && typeof report.jitter === "number") {
         jitter = Math.max(jitter ?? 0, report.jitter * 1000);
       }

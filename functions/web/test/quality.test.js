@@ -24,19 +24,26 @@ test("loss is counted over all slots since the last measurement", () => {
 });
 
 test("a few packets say nothing about loss", () => {
-  const { measures } = measure([inbound(5, 5)], { received: 0, lost: 0 }, null);
+  const { measures } = measure([inbound(5, 5)], { received: 0, lost: 0, bytes: 0 }, null);
   assert.equal(measures.loss, null);
 });
 
 test("what the relay reports of our own packets counts too", () => {
   const upstream = { type: "remote-inbound-rtp", fractionLost: 0.2 };
   assert.equal(measure([upstream], null, 10).measures.loss, 0.2);
-  const { measures } = measure([upstream, inbound(100, 0)], { received: 0, lost: 0 }, 10);
+  const { measures } = measure([upstream, inbound(100, 0)], { received: 0, lost: 0, bytes: 0 }, 10);
   assert.equal(measures.loss, 0.2);
 });
 
+test("what was heard is counted with its headers, over all slots", () => {
+  const slots = [inbound(100, 0), inbound(20, 0)].map((slot) => ({ ...slot, bytesReceived: 8000 }));
+  const { counters } = measure(slots, null, 10);
+  assert.equal(counters.bytes, 16_000 + 120 * 56);
+  assert.equal(measure([inbound(0, 0)], counters, 10).counters.bytes, 0);
+});
+
 test("counters that go back after a reconnect are no loss", () => {
-  const { measures } = measure([inbound(60, 0)], { received: 900, lost: 40 }, 10);
+  const { measures } = measure([inbound(60, 0)], { received: 900, lost: 40, bytes: 90_000 }, 10);
   assert.equal(measures.loss, null);
 });
 

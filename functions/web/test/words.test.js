@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { VoiceError } from "../sdk/index.js";
 import {
+  andMore,
   cleanRoom,
+  costNote,
+  costWords,
   countWords,
   doing,
   explain,
@@ -83,6 +86,13 @@ test("what a person does, the strongest fact first", () => {
   assert.equal(doing(person("a")), "Quiet");
   assert.equal(countWords(1), "Only you so far");
   assert.equal(countWords(2), "2 people");
+  assert.equal(andMore(1), "and one more");
+  assert.equal(andMore(4900), "and 4,900 more");
+});
+
+test("a cost is told with what it is of", () => {
+  assert.equal(costWords(1_400_000, 0.09), "1.4 MB heard, about 0.000126 $");
+  assert.match(costNote("2026-05-15", 0.09), /0\.09 \$ a gigabyte \(AWS, read 2026-05-15\)/);
 });
 
 test("every refusal has a heading and says what to do", () => {

@@ -2,6 +2,7 @@
 //! compared with records is set aside under its reason and counted; nothing is dropped in silence.
 
 mod amount;
+mod aside;
 mod columns;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -13,6 +14,7 @@ use crate::csv::{Row, Rows};
 use crate::date::Date;
 use crate::money::Money;
 
+pub use aside::Aside;
 use columns::{Columns, Item};
 pub use columns::{Form, Kind, service};
 
@@ -38,40 +40,6 @@ pub struct Key {
     pub owner: Owner,
     /// Of which environment it is.
     pub environment: String,
-}
-
-/// Why a line item is not compared. Its dollars are in a sum of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Aside {
-    /// A credit.
-    Credit,
-    /// A refund or a correction.
-    Refund,
-    /// A tax.
-    Tax,
-    /// A fee, or what was bought ahead: its use is in the effective cost of what it covers.
-    Fee,
-    /// A discount that stands in lines of its own, or what cancels usage that a plan covers.
-    Discount,
-    /// Of an account that was not asked for.
-    OtherAccount,
-    /// Of a kind that this program does not know.
-    OtherKind,
-}
-
-impl Aside {
-    /// What a report says.
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Self::Credit => "credits",
-            Self::Refund => "refunds and corrections",
-            Self::Tax => "taxes",
-            Self::Fee => "fees and what was bought ahead",
-            Self::Discount => "discounts in lines of their own, and negations of a plan",
-            Self::OtherAccount => "of other accounts",
-            Self::OtherKind => "of a kind that this program does not know",
-        }
-    }
 }
 
 /// Why a row has no dollars that could be added.

@@ -152,6 +152,23 @@ impl Book {
     }
 }
 
+/// The module of the demo's page that has the price of what it hears.
+///
+/// # Errors
+/// [`Missing`] when the book has no price of traffic to the internet.
+pub fn page_prices(book: &Book) -> Result<String, Missing> {
+    let price = book.price("egress-internet", AWS, HOME_REGION)?;
+    Ok(format!(
+        "// Written by `finops readme --write yes`, from the book of prices.\n\n\
+         /** Traffic to the internet at the list price of {AWS}, {HOME_REGION}. */\n\
+         export const EGRESS_USD_PER_GB = {};\n\
+         /** When that was read. */\n\
+         export const PRICES_OF = \"{}\";\n",
+        price.list().dollars(),
+        price.date
+    ))
+}
+
 #[cfg(test)]
 #[path = "book_tests.rs"]
 mod tests;

@@ -66,7 +66,7 @@ fn a_row_that_is_wrong_is_named_with_its_reason() {
         (r#"source = " ""#, "no source, no row"),
         (
             r#"unit = "bushel""#,
-            "`bushel` is no unit; the units are million-requests",
+            "`bushel` is no unit; the units are five-thousand-peak-users, million-requests",
         ),
         (r#"date = "2026-02-30""#, "`2026-02-30` is no date"),
         (r#"currency = "EUR""#, "the currency `EUR` is not USD"),

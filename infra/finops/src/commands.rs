@@ -6,18 +6,17 @@ mod gate;
 mod kept;
 mod plan;
 mod reconcile;
+mod serve;
+mod shared;
 mod vendors;
+mod waste;
 
-use std::fs::File;
-use std::io::{BufReader, Write as _};
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use finops::page::{Page, Table};
-use finops::records::Intake;
-use finops::{Allocation, Book, Date, Day, Functions, charges, report};
+use finops::{Allocation, Functions, charges, report};
 
 use crate::arguments::Arguments;
+use shared::{book, print, read_day, show, today};
 
 pub(crate) const USAGE: &str = "\
 usage: finops COMMAND [flags] [FILE..]; a FILE - is standard input
@@ -32,7 +31,10 @@ usage: finops COMMAND [flags] [FILE..]; a FILE - is standard input
   gate         what hot calls and a plan use against baseline.json; fails when they are dearer
   plan         what so many players need by region and hour, and what it costs: --players N
   commitments  what of a plan's relays to commit to: --players N and other flags of plan
-  vendors      --tracker yes: external dependencies (infra/ops/vendors.toml), and whether each
+  waste        what is paid for and not used, and the change to make: FILE..
+  serve        dollars per hour and player-hour as JSON over HTTP, from files as they grow: FILE..
+  vendors      what a plan's traffic costs at others: --players N and other flags of plan;
+               --tracker yes: external dependencies (infra/ops/vendors.toml), and whether each
                that the tree uses is there and none is overdue for review
   measured     keeps what benchmarks measured: FILE.. of target/bench/measured/
   readme       the dollars of the README; fails when they are not current, --write yes mends it
@@ -47,6 +49,8 @@ flags: --prices DIR       more prices, TOML files beside those that are built in
              --fail yes to fail when the month will pass its budget
        gate: --counts FILE [target/bench/counts.json], --plan FILE of terraform show -json,
              --region NAME [us-east-1], --base REF, --update REASON
+       waste: --state FILE of terraform show -json, for addresses and logs
+       serve: --listen ADDRESS [127.0.0.1:0]
        commitments: --discounts 1y=0.28,3y=0.5 of your offers, --egress-discount S
        plan: --concurrent-share S [0.1], --voice-share V [0.5], --streams K heard at once [0.8],
              --joins, --messages, --tickets N of an online player in an hour [2, 4, 1],
@@ -97,6 +101,8 @@ pub(crate) const ALL: &[(&str, &[&str], Run)] = &[
     ("gate", gate::FLAGS, gate::run),
     ("plan", plan::FLAGS, plan::run),
     ("commitments", commitments::FLAGS, commitments::run),
+    ("waste", waste::FLAGS, waste::run),
+    ("serve", serve::FLAGS, serve::run),
     ("vendors", vendors::FLAGS, vendors::run),
     ("measured", &["--today", "--command"], kept::measured),
     ("readme", &["--write"], kept::readme),
@@ -192,99 +198,4 @@ fn focus_check(arguments: &Arguments) -> Result<bool> {
         }
     }
     Ok(all_good)
-}
-
-fn read_day<'a>(
-    arguments: &Arguments,
-    book: &'a Book,
-    functions: &'a Functions,
-    allocation: &'a Allocation,
-) -> Result<(Day<'a>, Intake)> {
-    if arguments.words.is_empty() {
-        bail!("name a file of records, as edge-host and relay print them, or - for standard input");
-    }
-    let environment = arguments
-        .get("--environment")
-        .unwrap_or(&allocation.environment);
-    let mut day = Day::new(book, functions, allocation, environment);
-    let mut intake = Intake::default();
-    for name in &arguments.words {
-        let read = if name == "-" {
-            intake.read("stdin", std::io::stdin().lock(), |record| day.add(&record))
-        } else {
-            let file = File::open(name).with_context(|| format!("{name} cannot be opened"))?;
-            let short = name.rsplit('/').next().unwrap_or(name);
-            intake.read(short, BufReader::new(file), |record| day.add(&record))
-        };
-        read.with_context(|| format!("{name} cannot be read"))?;
-    }
-    match &day.missing {
-        Some(missing) => bail!("{missing}"),
-        None => Ok((day, intake)),
-    }
-}
-
-fn book(arguments: &Arguments) -> Result<Book> {
-    let mut book = Book::built_in();
-    let Some(folder) = arguments.get("--prices") else {
-        return Ok(book);
-    };
-    let files = std::fs::read_dir(folder).with_context(|| format!("{folder} cannot be read"))?;
-    let mut paths: Vec<_> = files
-        .map(|file| file.map(|file| file.path()))
-        .collect::<Result<_, _>>()?;
-    paths.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "toml")
-    });
-    paths.sort();
-    for path in paths {
-        let name = path.display().to_string();
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("{name} cannot be read"))?;
-        book.add(&name, &text)
-            .map_err(|faults| anyhow!("{faults}"))?;
-    }
-    Ok(book)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a shell reads clocks, in one place"
-)]
-fn today(arguments: &Arguments) -> Result<Date> {
-    match arguments.get("--today") {
-        Some(text) => text.parse().map_err(|fault| anyhow!("--today: {fault}")),
-        None => {
-            let since = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default();
-            Ok(Date::of_ms(
-                u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
-            ))
-        }
-    }
-}
-
-/// A flag, and the form of a report that goes into its file.
-type Form = (&'static str, fn(&Page) -> String);
-
-/// Prints a report, and writes it where the flags say.
-fn show(arguments: &Arguments, page: &Page) -> Result<bool> {
-    let forms: [Form; 2] = [("--html", Page::html), ("--markdown", Page::markdown)];
-    for (flag, text) in forms {
-        if let Some(path) = arguments.get(flag) {
-            std::fs::write(path, text(page)).with_context(|| format!("{flag} {path}"))?;
-        }
-    }
-    print(&page.plain())?;
-    Ok(true)
-}
-
-/// A reader that is gone is no fault.
-fn print(text: &str) -> Result<()> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(fault) if fault.kind() != std::io::ErrorKind::BrokenPipe => Err(fault.into()),
-        _ => Ok(()),
-    }
 }

@@ -29,6 +29,8 @@ pub mod report;
 pub mod terraform;
 pub mod tracker;
 pub mod usage;
+pub mod vendors;
+pub mod waste;
 
 pub use allocation::Allocation;
 pub use book::Book;

@@ -1,5 +1,6 @@
 //! Dollars that the README of the repository tells come from `measured.json` and the prices.
 
+use finops::book::page_prices;
 use finops::measured::{Measured, readme};
 use finops::{Allocation, Book};
 
@@ -19,6 +20,16 @@ fn the_dollars_of_the_readme_are_current() {
             "`cargo run -p finops -- readme --write yes` makes README.md say:\n{whole}"
         );
     }
+}
+
+#[test]
+fn the_price_of_the_page_is_current() {
+    let text = include_str!("../../../functions/web/demo/prices.js");
+    let whole = page_prices(&Book::built_in()).unwrap();
+    assert_eq!(
+        text, whole,
+        "`cargo run -p finops -- readme --write yes` mends it"
+    );
 }
 
 #[test]

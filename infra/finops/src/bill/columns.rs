@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::Aside;
 use super::amount::amount;
+use super::aside::Aside;
 use crate::date::Date;
 use crate::money::Money;
 

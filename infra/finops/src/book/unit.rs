@@ -19,12 +19,19 @@ pub enum Unit {
     Month,
     /// 1,000 minutes of one participant; counted in milliseconds.
     ThousandParticipantMinutes,
+    /// 5,000 users at once at the month's peak; counted in users.
+    FiveThousandPeakUsers,
 }
 
 /// Hours of a month, as AWS counts them.
 pub const MONTH_HOURS: u128 = 730;
 
-const NAMES: [(&str, Unit, u128); 8] = [
+const NAMES: [(&str, Unit, u128); 9] = [
+    (
+        "five-thousand-peak-users",
+        Unit::FiveThousandPeakUsers,
+        5_000,
+    ),
     ("million-requests", Unit::MillionRequests, 1_000_000),
     ("million-units", Unit::MillionUnits, 1_000_000),
     ("gb-second", Unit::GbSecond, 1_024 * 1_000),

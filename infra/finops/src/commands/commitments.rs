@@ -11,7 +11,7 @@ use finops::plan::{Basis, Machines, plan};
 use finops::{Allocation, Money};
 
 use super::plan::{calendar, demand, number};
-use super::{book, show, today};
+use super::shared::{book, show, today};
 use crate::arguments::Arguments;
 
 pub(super) const FLAGS: &[&str] = &[

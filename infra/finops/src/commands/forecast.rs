@@ -8,7 +8,7 @@ use finops::page::Page;
 use finops::report::forecast as pages;
 use finops::{Allocation, Book, Budgets, Day, Functions, report};
 
-use super::{book, read_day, show, today};
+use super::shared::{book, read_day, show, today};
 use crate::arguments::Arguments;
 
 pub(super) const FLAGS: &[&str] = &[

@@ -11,7 +11,7 @@ use finops::terraform::Estimate;
 use finops::{Book, Money};
 use serde::de::DeserializeOwned;
 
-use super::print;
+use super::shared::{self, print};
 use crate::arguments::Arguments;
 
 pub(super) const FLAGS: &[&str] = &[
@@ -22,7 +22,7 @@ const BASELINE: &str = "infra/finops/baseline.json";
 const COUNTS: &str = "target/bench/counts.json";
 
 pub(super) fn run(arguments: &Arguments) -> Result<bool> {
-    let book = super::book(arguments)?;
+    let book = shared::book(arguments)?;
     let root = repository();
     let path = root.join(BASELINE);
     let counts = arguments

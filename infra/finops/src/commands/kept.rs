@@ -4,16 +4,19 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
+use finops::book::page_prices;
 use finops::measured::{Entry, Measured, Million, readme as lines};
 use finops::{Allocation, Book};
 
 use super::gate::{read, repository};
-use super::print;
+use super::shared::{self, print};
 use crate::arguments::Arguments;
 
 /// In the repository.
 const MEASURED: &str = "infra/finops/measured.json";
 const README: &str = "README.md";
+/// The price of what the demo\'s page hears.
+const PAGE_PRICES: &str = "functions/web/demo/prices.js";
 
 /// Keeps files that benchmarks wrote, each named after what it is of.
 pub(super) fn measured(arguments: &Arguments) -> Result<bool> {
@@ -34,7 +37,7 @@ pub(super) fn measured(arguments: &Arguments) -> Result<bool> {
         let of = Path::new(name).file_stem().and_then(|stem| stem.to_str());
         let entry = Entry {
             commit: commit()?,
-            date: super::today(arguments)?.to_string(),
+            date: shared::today(arguments)?.to_string(),
             machine: machine(),
             command: command.to_owned(),
             million,
@@ -76,6 +79,16 @@ pub(super) fn readme(arguments: &Arguments) -> Result<bool> {
     }
     if is_to_write {
         std::fs::write(&path, text).with_context(|| format!("{}", path.display()))?;
+    }
+    let path = repository().join(PAGE_PRICES);
+    let found = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
+    let whole = page_prices(&Book::built_in()).map_err(|missing| anyhow!("{missing}"))?;
+    if found != whole {
+        is_current = false;
+        print(&format!("{PAGE_PRICES}: it should say\n{whole}"))?;
+        if is_to_write {
+            std::fs::write(&path, whole).with_context(|| format!("{}", path.display()))?;
+        }
     }
     Ok(is_current || is_to_write)
 }

@@ -9,7 +9,7 @@ use finops::measured::Measured;
 use finops::plan::{Basis, Demand, Machines, plan, replay};
 use finops::report::plan::{Range, add_replays, page};
 
-use super::{book, show, today};
+use super::shared::{book, show, today};
 use crate::arguments::Arguments;
 
 pub(super) const FLAGS: &[&str] = &[

@@ -10,7 +10,7 @@ use finops::reconcile::Reconciled;
 use finops::report::{intake, reconcile::page};
 use finops::{Allocation, Functions};
 
-use super::{book, read_day, show};
+use super::shared::{book, read_day, show};
 use crate::arguments::Arguments;
 
 pub(super) const FLAGS: &[&str] = &[

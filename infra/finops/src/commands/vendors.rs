@@ -1,24 +1,117 @@
-//! `finops vendors`.
+//! `finops vendors`: what others would ask for a plan's traffic, and the tracker of those that
+//! we use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
+use finops::Allocation;
+use finops::measured::Measured;
 use finops::page::{Page, Table};
+use finops::plan::{Basis, Machines, plan};
 use finops::tracker::{Finding, Tracker, uses};
+use finops::vendors::{Offer, Traffic};
 
 use super::gate::repository;
-use super::{show, today};
+use super::plan::{calendar, demand};
+use super::shared::{book, show, today};
 use crate::arguments::Arguments;
 
-pub(super) const FLAGS: &[&str] = &["--tracker", "--today", "--html", "--markdown"];
+pub(super) const FLAGS: &[&str] = &[
+    "--tracker",
+    "--players",
+    "--concurrent-share",
+    "--voice-share",
+    "--streams",
+    "--tickets",
+    "--regions",
+    "--from",
+    "--days",
+    "--headroom",
+    "--zones",
+    "--machine",
+    "--calendar",
+    "--prices",
+    "--today",
+    "--html",
+    "--markdown",
+];
 /// In the repository.
 const TRACKER: &str = "infra/ops/vendors.toml";
 
 pub(super) fn run(arguments: &Arguments) -> Result<bool> {
-    if arguments.get("--tracker") != Some("yes") {
-        bail!("give --tracker yes");
+    match arguments.get("--tracker") {
+        Some("yes") => tracker(arguments),
+        None => compare(arguments),
+        Some(other) => bail!("--tracker {other}: it is yes or not given"),
     }
+}
+
+fn compare(arguments: &Arguments) -> Result<bool> {
+    let (demand, calendar) = (demand(arguments)?, calendar(arguments)?);
+    let (book, allocation) = (book(arguments)?, Allocation::built_in());
+    let (machines, measured) = (Machines::built_in(), Measured::built_in());
+    let name = arguments.get("--machine").unwrap_or("t4g.small");
+    let machine = machines
+        .find(name)
+        .map_err(|fault| anyhow!("--machine: {fault}"))?;
+    let basis = Basis {
+        book: &book,
+        allocation: &allocation,
+        measured: &measured,
+        calendar: &calendar,
+        machine,
+    };
+    let plan = plan(&demand, &basis).map_err(|fault| anyhow!("{fault}"))?;
+    let traffic = Traffic::of(&demand, &plan, &book, &measured);
+    let traffic = traffic.map_err(|fault| anyhow!("{fault}"))?;
+    let mut page = Page::new("What this traffic costs here and at others");
+    page.text(format!(
+        "A month of {} players a day, {:.0} % of them online at once at the peak and {:.0} % of \
+         those in voice, each hearing {} streams on average at 32 kbit/s. A voice-minute is one \
+         participant connected for a minute. List prices, without anybody's discounts; what they \
+         include besides (video, recording, support, moderation) is not weighed, and neither are \
+         the people who run ours.",
+        demand.players,
+        100.0 * demand.concurrent_share,
+        100.0 * demand.voice_share,
+        demand.streams
+    ));
+    page.heading("Voice");
+    page.table(offers(&traffic.voice_offers(&book), Some(traffic.voice_ms)));
+    page.heading("Matchmaking");
+    page.table(offers(&traffic.matchmaking_offers(&book), None));
+    finops::report::prices(&mut page, &book, today(arguments)?, &BTreeSet::new());
+    show(arguments, &page)
+}
+
+fn offers(offers: &[Offer], voice_ms: Option<u128>) -> Table {
+    let own = offers.first().map_or(0.0, |own| own.month.dollars());
+    let mut heads = vec!["at", "sold as", "counted", "$ a month", "times ours"];
+    heads.extend(voice_ms.map(|_| "$ per 1,000 voice-minutes"));
+    heads.push("price of");
+    let mut table = Table::new(&heads);
+    for offer in offers {
+        let times = offer.month.dollars() / own.max(f64::MIN_POSITIVE);
+        let mut row = vec![
+            offer.provider.clone(),
+            offer.what.clone(),
+            offer.counted.clone(),
+            offer.month.text(2),
+            format!("{times:.2}"),
+        ];
+        row.extend(voice_ms.map(|ms| offer.month.scaled(60_000_000, ms.max(1)).text(4)));
+        let unsure = |check: bool| if check { " (check)" } else { "" };
+        let price = offer.price.as_ref();
+        row.push(price.map_or("the book".to_owned(), |price| {
+            format!("{}{}", price.date, unsure(price.check))
+        }));
+        table.rows.push(row);
+    }
+    table
+}
+
+fn tracker(arguments: &Arguments) -> Result<bool> {
     let path = repository().join(TRACKER);
     let text = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
     let tracker = Tracker::read(&text).map_err(|fault| anyhow!("{TRACKER}: {fault}"))?;

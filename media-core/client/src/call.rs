@@ -274,7 +274,7 @@ impl Call {
 
     /// An attempt begins after its pause.
     fn begin(&mut self, now: Instant, retry_after: Option<std::time::Duration>) {
-        let random = self.jitter.next();
+        let random = self.jitter.draw();
         let until = now + delay_before(self.attempt, random, retry_after);
         self.joining = Some(Attempt::Pause(until));
     }

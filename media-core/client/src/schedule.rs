@@ -31,7 +31,7 @@ impl Jitter {
     }
 
     /// The next number, from 0 up to 1.
-    pub fn next(&mut self) -> f64 {
+    pub fn draw(&mut self) -> f64 {
         self.0.random_range(0.0..1.0)
     }
 }
@@ -58,7 +58,8 @@ pub fn ice_patience(attempt: u32) -> Duration {
 }
 
 /// The attempt number to go on with after a connection was lost: 0 when it had been stable, one
-/// more than before when it hardly `lived`, so that a relay which accepts and drops is not hammered.
+/// more than before when it hardly `lived`, so that a relay which accepts and drops is not
+/// hammered.
 pub fn attempt_after_loss(attempt: u32, lived: Duration) -> u32 {
     if lived >= STABLE_AFTER {
         0
@@ -106,7 +107,7 @@ mod tests {
     fn a_seed_repeats_its_chance_and_another_has_another() {
         let draw = |seed| {
             let mut jitter = Jitter::new(seed);
-            [jitter.next(), jitter.next(), jitter.next()]
+            [jitter.draw(), jitter.draw(), jitter.draw()]
         };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));

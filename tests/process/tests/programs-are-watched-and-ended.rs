@@ -1,4 +1,5 @@
 //! Programs of a shell: what they write is seen, and none is left behind.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::path::PathBuf;
 use std::process::Command;

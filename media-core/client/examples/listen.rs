@@ -46,30 +46,27 @@ fn main() -> Result<(), Box<dyn Error>> {
             // What is not sent is lost, as any datagram may be.
             let _ = socket.send_to(&transmit.data, transmit.destination);
         }
-        match call.poll_event() {
-            Some(CallEvent::Join(id, offer)) => {
+        let Some(event) = call.poll_event() else {
+            let until = call.poll_timeout().ok_or("the call is over")?;
+            let wait = until.saturating_duration_since(Instant::now());
+            socket.set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
+            if let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                call.handle_datagram(Instant::now(), from, &buffer[..length]);
+            }
+            call.handle_timeout(Instant::now());
+            continue;
+        };
+        match event {
+            CallEvent::Join(id, offer) => {
                 let reply = ask(host, room, token, offer);
                 call.handle_reply(Instant::now(), id, reply);
-                continue;
             }
-            Some(CallEvent::State(State::Ended(cause))) => return Err(cause.label().into()),
-            Some(CallEvent::Heard(heard)) if heard.voice.starts => {
-                println!("heard {:?}", heard.player)
-            }
-            Some(CallEvent::Changed(changed)) if changed.roster => {
-                println!("here {:?}", call.players())
-            }
-            Some(event @ (CallEvent::State(_) | CallEvent::Failed(_))) => println!("{event:?}"),
-            Some(_) => continue,
-            None => {}
+            CallEvent::State(State::Ended(cause)) => return Err(cause.label().into()),
+            CallEvent::State(_) | CallEvent::Failed(_) => println!("{event:?}"),
+            CallEvent::Heard(heard) if heard.voice.starts => println!("heard {:?}", heard.player),
+            CallEvent::Changed(changed) if changed.roster => println!("here {:?}", call.players()),
+            CallEvent::Heard(_) | CallEvent::Changed(_) | CallEvent::Chat(..) => {}
         }
-        let until = call.poll_timeout().ok_or("the call is over")?;
-        let wait = until.saturating_duration_since(Instant::now());
-        socket.set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
-        if let Ok((length, from)) = socket.recv_from(&mut buffer) {
-            call.handle_datagram(Instant::now(), from, &buffer[..length]);
-        }
-        call.handle_timeout(Instant::now());
     }
 }
 

@@ -2,18 +2,19 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use process::Process;
 use scenarios::programs;
 use scenarios::tokens::Secrets;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, watch};
 
 use crate::service::manifest;
+
+/// Components may have to be compiled first, on a machine that is busy.
+const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// A policy whose rate limits do not bind, for load.
 pub fn unlimited_policy() -> String {
@@ -28,7 +29,7 @@ pub struct KillableEdge {
     pub secrets: Secrets,
     address: SocketAddr,
     state: TempDir,
-    child: Mutex<Child>,
+    process: Mutex<Process>,
     up: watch::Sender<bool>,
 }
 
@@ -40,12 +41,12 @@ impl KillableEdge {
     pub async fn start() -> Result<Self> {
         let (secrets, state) = (Secrets::generate(), TempDir::new()?);
         let free = ([127, 0, 0, 1], 0).into();
-        let (child, address) = spawn(&secrets, state.path(), free).await?;
+        let (process, address) = spawn(&secrets, state.path(), free).await?;
         Ok(Self {
             secrets,
             address,
             state,
-            child: Mutex::new(child),
+            process: Mutex::new(process),
             up: watch::Sender::new(true),
         })
     }
@@ -60,11 +61,11 @@ impl KillableEdge {
     /// # Errors
     /// When it does not come back.
     pub async fn kill_and_start(&self) -> Result<()> {
-        let mut child = self.child.lock().await;
+        let mut process = self.process.lock().await;
         self.up.send_replace(false);
-        child.kill().await?;
+        process.until(Process::kill).await;
         let (started, _) = spawn(&self.secrets, self.state.path(), self.address).await?;
-        *child = started;
+        *process = started;
         self.up.send_replace(true);
         Ok(())
     }
@@ -83,10 +84,13 @@ impl KillableEdge {
     }
 }
 
-async fn spawn(secrets: &Secrets, state: &Path, listen: SocketAddr) -> Result<(Child, SocketAddr)> {
-    let program = programs::of_workspace("edge-host")?;
-    let key_set = secrets.key_set();
-    let mut child = Command::new(program)
+async fn spawn(
+    secrets: &Secrets,
+    state: &Path,
+    listen: SocketAddr,
+) -> Result<(Process, SocketAddr)> {
+    let mut command = process::command(programs::of_workspace("edge-host")?);
+    command
         .arg("--spin-toml")
         .arg(manifest())
         .args(["--listen", &listen.to_string(), "--state-dir"])
@@ -94,24 +98,12 @@ async fn spawn(secrets: &Secrets, state: &Path, listen: SocketAddr) -> Result<(C
         .arg("--cache-dir")
         .arg(programs::compiled_components()?)
         .env("SPIN_VARIABLE_FLEET_SECRET", secrets.fleet_base64())
-        .env("SPIN_VARIABLE_TOKEN_KEYS", key_set)
-        .env("SPIN_VARIABLE_POLICY", unlimited_policy())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let stdout = child.stdout.take().context("standard output is piped")?;
-    let mut lines = BufReader::new(stdout).lines();
-    while let Some(line) = lines.next_line().await? {
-        let value: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-        if value["event"] == "listening" {
-            let address = value["address"]
-                .as_str()
-                .context("it names its address")?
-                .parse()?;
-            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return Ok((child, address));
-        }
-    }
-    bail!("the edge host ended before it listened")
+        .env("SPIN_VARIABLE_TOKEN_KEYS", secrets.key_set())
+        .env("SPIN_VARIABLE_POLICY", unlimited_policy());
+    let process = Process::start("edge-host", command)?;
+    let line = process
+        .until(|it| it.ready("listening", START_LIMIT))
+        .await?;
+    let address = line["address"].as_str().context("it names its address")?;
+    Ok((process, address.parse()?))
 }

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use client::Contact;
 use edge::config::DEFAULT_AUDIENCE;
 use edge::token::{SigningKey, sign};
 use wire::RoomName;
 use wire::claims::{Claims, Grant, Permission};
 use wire::join::{JoinReply, JoinRequest};
 
-use crate::peer::{Contact, LEVEL_ID, OPUS};
+use crate::peer::{LEVEL_ID, OPUS};
 use crate::unix_s;
 
 /// Longest wait for the edge.
@@ -81,7 +82,7 @@ impl Edge {
         let reply = self.post(&path, &token, &serde_json::to_vec(&request)?)?;
         let reply: JoinReply = serde_json::from_slice(&reply)?;
         let mut contact = read_answer(&reply.answer)?;
-        contact.hello = reply.hello;
+        contact.hello = Some(reply.hello);
         Ok(contact)
     }
 
@@ -205,7 +206,8 @@ fn read_answer(sdp: &str) -> Result<Contact> {
         ufrag: first("a=ice-ufrag:")?.to_owned(),
         password: first("a=ice-pwd:")?.to_owned(),
         slot_ssrcs: values("a=ssrc:").filter_map(ssrc).collect(),
-        hello: String::new(),
+        has_channel: true,
+        hello: None,
     })
 }
 

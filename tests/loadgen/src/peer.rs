@@ -1,19 +1,13 @@
 //! One client of the swarm: a str0m instance and its socket, without a thread of its own.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use str0m::channel::{ChannelConfig, ChannelId};
-use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion, Fingerprint};
-use str0m::format::{Codec, FormatParams};
-use str0m::media::{Frequency, MediaKind, Mid, Pt};
-use str0m::net::{Protocol, Receive};
-use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpWrite, SeqNo, Ssrc};
-use str0m::{Candidate, Event, IceCreds, Input, Output, Rtc, RtcConfig};
+use client::{Connection, Contact, Event, Options};
+use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
 use udp::{RecvBatch, SendBatch, Socket};
-use wire::channel::{ClientMessage, RelayMessage};
+use wire::channel::RelayMessage;
 use wire::fleet::Heartbeat;
 use wire::hello::{ChannelGrant, Hello};
 use wire::keys::ShardKeys;
@@ -28,13 +22,9 @@ use crate::{nanos_since, unix_s};
 const BYTES_PER_MS: usize = 3;
 /// RTP clock ticks of one millisecond (RFC 7587).
 const TICKS_PER_MS: u32 = 48;
-/// Payload type of Opus.
-pub const OPUS: u8 = 111;
-/// Header extension id of the audio level.
-pub const LEVEL_ID: u8 = 3;
-/// A peer whose str0m reports an error tries again after this.
-const RETRY: Duration = Duration::from_millis(20);
-const MICROPHONE_SSRC: u32 = 4711;
+pub use client::{LEVEL_ID, OPUS};
+/// Longer than any run.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
 /// How long a ticket opens its session; joining a whole swarm takes less.
 const TICKET_S: u64 = 120;
 /// First and last payload type under which RTCP shows itself (RFC 5761).
@@ -100,23 +90,6 @@ pub enum Entry {
     },
     /// Through the edge.
     Edge(Box<Edge>),
-}
-
-/// How a peer reaches its relay.
-#[derive(Debug, Clone)]
-pub struct Contact {
-    /// The relay's address.
-    pub relay: SocketAddr,
-    /// `sha-256 AB:CD:..` of the relay's certificate.
-    pub fingerprint: String,
-    /// The sealed ticket.
-    pub ufrag: String,
-    /// What belongs to it.
-    pub password: String,
-    /// SSRC of each slot.
-    pub slot_ssrcs: Vec<u32>,
-    /// The sealed hello.
-    pub hello: String,
 }
 
 /// What all peers of a swarm share.
@@ -219,7 +192,8 @@ impl Common {
             slot_ssrcs: (0..role.slots)
                 .map(|slot| session.slot_ssrc(slot))
                 .collect(),
-            hello: hello.seal(keys, boot),
+            has_channel: true,
+            hello: Some(hello.seal(keys, boot)),
         })
     }
 }
@@ -246,9 +220,8 @@ pub struct Peer {
     number: u32,
     role: Role,
     voice: Voice,
-    rtc: Rtc,
+    connection: Connection,
     socket: Socket,
-    hello: Option<String>,
     base: Instant,
     /// When it wants [`Peer::handle_timeout`].
     pub timeout_at: Instant,
@@ -263,42 +236,21 @@ impl Peer {
     /// # Errors
     /// When the edge refuses, or no socket can be had.
     pub fn new(common: &Common, number: u32, role: Role, now: Instant) -> Result<Self> {
-        let contact = common.admit(number, &role)?;
+        let mut contact = common.admit(number, &role)?;
+        contact.hello = contact.hello.filter(|_| role.hello);
         let socket = Socket::bind(([127, 0, 0, 1], 0).into(), &client_options())?;
-        let mut rtc = new_rtc(common, now);
-        rtc.add_local_candidate(Candidate::host(socket.local_address(), "udp")?);
-        rtc.add_remote_candidate(Candidate::host(contact.relay, "udp")?);
-        let mut api = rtc.direct_api();
-        api.set_ice_controlling(true);
-        api.set_remote_ice_credentials(IceCreds {
-            ufrag: contact.ufrag,
-            pass: contact.password,
-        });
-        let microphone = Mid::from("mic");
-        api.declare_media(microphone, MediaKind::Audio);
-        api.declare_stream_tx(Ssrc::from(MICROPHONE_SSRC), None, microphone, None);
-        for (slot, &ssrc) in contact.slot_ssrcs.iter().enumerate() {
-            let mid = Mid::from(format!("s{slot}").as_str());
-            api.declare_media(mid, MediaKind::Audio);
-            api.expect_stream_rx(Ssrc::from(ssrc), None, mid, None);
-        }
-        let fingerprint: Fingerprint = contact
-            .fingerprint
-            .parse()
-            .map_err(|_| anyhow::anyhow!("the relay's fingerprint is none"))?;
-        api.set_remote_fingerprint(fingerprint);
-        api.start_dtls(true)?;
-        api.start_sctp(true);
-        api.create_data_channel(ChannelConfig {
-            label: wire::channel::LABEL.to_owned(),
-            ..Default::default()
-        });
+        let crypto = Arc::clone(&common.crypto);
+        let certificate = common.certificate.clone();
+        let mut options = Options::new(crypto, certificate, socket.local_address());
+        options.dtls = DtlsVersion::Dtls13;
+        let mut connection = Connection::new(options, now);
+        let accepted = connection.handle_contact(now, contact);
+        accepted.map_err(anyhow::Error::msg)?;
         Ok(Self {
-            hello: role.hello.then_some(contact.hello),
             number,
             role,
             voice: common.voice,
-            rtc,
+            connection,
             socket,
             base: common.base,
             timeout_at: now,
@@ -334,13 +286,8 @@ impl Peer {
                 noticed.voice += 1;
                 continue;
             }
-            let local = self.socket.local_address();
-            let Ok(receive) = Receive::new(Protocol::Udp, datagram.from, local, datagram.data)
-            else {
-                continue;
-            };
-            // A datagram that str0m does not like is its own loss.
-            let _ = self.rtc.handle_input(Input::Receive(now, receive));
+            self.connection
+                .handle_datagram(now, datagram.from, datagram.data);
             self.drain(now, batch, noticed);
         }
         batch.flush(&self.socket);
@@ -349,7 +296,7 @@ impl Peer {
 
     /// Lets due timers act.
     pub fn handle_timeout(&mut self, now: Instant, batch: &mut SendBatch, noticed: &mut Noticed) {
-        let _ = self.rtc.handle_input(Input::Timeout(now));
+        self.connection.handle_timeout(now);
         self.drain(now, batch, noticed);
         batch.flush(&self.socket);
     }
@@ -368,93 +315,48 @@ impl Peer {
         let packet_ms = self.voice.packet_ms;
         let mut payload = vec![0xfc; usize::from(packet_ms) * BYTES_PER_MS];
         payload[..8].copy_from_slice(&nanos_since(self.base, now).to_be_bytes());
-        let values = ExtensionValues {
-            audio_level: Some(-20),
-            voice_activity: Some(true),
-            ..Default::default()
+        let voice = client::Voice {
+            seq: self.seq.into(),
+            time: self.seq.wrapping_mul(u32::from(packet_ms) * TICKS_PER_MS),
+            level: -20,
+            payload,
+            payload_type: None,
         };
-        let time = self.seq.wrapping_mul(u32::from(packet_ms) * TICKS_PER_MS);
-        let seq = SeqNo::from(u64::from(self.seq));
-        let write = RtpWrite::new(Pt::from(OPUS), seq, time, now, payload).ext_vals(values);
-        let mut api = self.rtc.direct_api();
-        if let Some(stream) = api.stream_tx(&Ssrc::from(MICROPHONE_SSRC)) {
-            stream.write_rtp(write);
-        }
-        self.handle_timeout(now, batch, noticed);
+        self.connection.handle_voice(now, voice);
+        self.drain(now, batch, noticed);
+        batch.flush(&self.socket);
         true
     }
 
     fn drain(&mut self, now: Instant, batch: &mut SendBatch, noticed: &mut Noticed) {
-        loop {
-            match self.rtc.poll_output() {
-                Ok(Output::Timeout(at)) => {
-                    self.timeout_at = at;
-                    return;
-                }
-                Ok(Output::Transmit(transmit)) => {
-                    batch.push(&self.socket, transmit.destination, &transmit.contents);
-                }
-                Ok(Output::Event(event)) => self.handle_event(now, event, noticed),
-                Err(_) => {
-                    self.timeout_at = now + RETRY;
-                    return;
-                }
-            }
+        while let Some(transmit) = self.connection.poll_transmit() {
+            batch.push(&self.socket, transmit.destination, &transmit.data);
         }
+        while let Some(event) = self.connection.poll_event() {
+            self.handle_event(now, event, noticed);
+        }
+        // One whose connection is over wants nothing more.
+        let due = self.connection.poll_timeout();
+        self.timeout_at = due.unwrap_or(now + NEVER);
     }
 
-    fn handle_event(&mut self, now: Instant, event: Event, noticed: &mut Noticed) {
+    fn handle_event(&self, now: Instant, event: Event, noticed: &mut Noticed) {
         match event {
             Event::Connected => noticed.connected = true,
-            Event::ChannelOpen(id, _) => self.say_hello(id),
-            Event::ChannelData(data) => {
-                let message = RelayMessage::read(&data.data);
-                noticed.welcomed |= matches!(message, Ok(RelayMessage::Welcome { .. }));
+            Event::Message(message, _) => {
+                noticed.welcomed |= matches!(message, RelayMessage::Welcome { .. });
             }
-            Event::RtpPacket(packet) => {
+            Event::Voice(voice) => {
                 noticed.voice += 1;
-                if let Some(stamp) = packet.payload.first_chunk::<8>() {
+                if let Some(stamp) = voice.payload.first_chunk::<8>() {
                     let sent_ns = u64::from_be_bytes(*stamp);
                     let age_ns = nanos_since(self.base, now).saturating_sub(sent_ns);
                     noticed.ages_ns.push(age_ns);
                 }
             }
-            _ => {}
+            Event::Closed(_) => {}
         }
     }
-
-    fn say_hello(&mut self, id: ChannelId) {
-        let Some(sealed) = self.hello.take() else {
-            return;
-        };
-        let hello = serde_json::to_vec(&ClientMessage::Hello { sealed })
-            .expect("a message has string keys only");
-        if let Some(mut channel) = self.rtc.channel(id) {
-            // Refused only when the connection is over.
-            let _ = channel.write(false, &hello);
-        }
-    }
-}
-
-fn new_rtc(common: &Common, now: Instant) -> Rtc {
-    let mut extensions = ExtensionMap::empty();
-    extensions.set(LEVEL_ID, Extension::AudioLevel);
-    let mut settings = RtcConfig::new()
-        .set_crypto_provider(Arc::clone(&common.crypto))
-        .set_dtls_cert(common.certificate.clone())
-        .set_dtls_version(DtlsVersion::Dtls13)
-        .clear_codecs()
-        .set_rtp_mode(true)
-        .set_extension_map(extensions);
-    settings.codec_config().add_config(
-        Pt::from(OPUS),
-        None,
-        Codec::Opus,
-        Frequency::FORTY_EIGHT_KHZ,
-        Some(2),
-        FormatParams::default(),
-    );
-    settings.build(now)
 }
 
 /// Whether a datagram is RTP and not RTCP (RFC 5761), by its clear header.

@@ -2,16 +2,12 @@
 //! str0m as the WebRTC stack.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use client::{Connection, Event, Voice};
 use scenarios::http::{Http, Reply};
-use str0m::change::{SdpAnswer, SdpOffer};
-use str0m::channel::ChannelId;
-use str0m::media::{Direction, MediaKind, Mid};
-use str0m::net::{Protocol, Receive};
-use str0m::rtp::{ExtensionValues, RtpWrite, Ssrc};
-use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
@@ -41,10 +37,10 @@ pub enum Seen {
     SentVoice,
     /// A data-channel message.
     Message(RelayMessage),
-    /// A voice packet: slot's SSRC, first payload byte, sequence number.
+    /// A voice packet: slot, first payload byte, sequence number.
     Voice {
-        /// Of the slot.
-        ssrc: u32,
+        /// The slot, from 0.
+        slot: u8,
         /// Says who spoke.
         mark: u8,
         /// Extended.
@@ -63,7 +59,7 @@ enum Order {
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Number of slots.
-    pub slots: usize,
+    pub slots: u8,
     /// First byte of each voice packet.
     pub mark: u8,
     /// Talk from the start.
@@ -98,13 +94,10 @@ pub struct Client {
 
 /// An offer and what is needed to use its answer.
 pub struct Offer {
-    rtc: Rtc,
-    pending: str0m::change::SdpPendingOffer,
-    microphone: Mid,
+    connection: Connection,
     /// The SDP.
     pub sdp: String,
     socket: UdpSocket,
-    address: SocketAddr,
 }
 
 impl Offer {
@@ -114,29 +107,16 @@ impl Offer {
     /// When no socket can be had.
     pub async fn new(options: &Options) -> Result<Self> {
         let socket = UdpSocket::bind(options.bind).await?;
-        let address = socket.local_addr()?;
-        let mut rtc = RtcConfig::new()
-            .clear_codecs()
-            .enable_opus(true, false)
-            .set_rtp_mode(true)
-            .build(now());
-        rtc.add_local_candidate(Candidate::host(address, "udp")?);
-        let mut changes = rtc.sdp_api();
-        let send = Direction::SendOnly;
-        let microphone = changes.add_media(MediaKind::Audio, send, None, None, None);
-        for _ in 0..options.slots {
-            changes.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
-        }
-        changes.add_channel(wire::channel::LABEL.to_owned());
-        let (offer, pending): (SdpOffer, _) = changes.apply().context("nothing to offer")?;
-        let sdp = offer.to_sdp_string();
+        let crypto = Arc::new(str0m::crypto::from_feature_flags());
+        let certificate = crypto.dtls_provider.generate_certificate();
+        let certificate = certificate.context("no certificate")?;
+        let mut settings = client::Options::new(crypto, certificate, socket.local_addr()?);
+        settings.slots = options.slots;
+        let (connection, sdp) = Connection::offer(settings, now()).map_err(anyhow::Error::msg)?;
         Ok(Self {
-            rtc,
-            pending,
-            microphone,
+            connection,
             sdp,
             socket,
-            address,
         })
     }
 }
@@ -192,43 +172,29 @@ fn connect(
     started_at: Instant,
 ) -> Result<Client> {
     let Offer {
-        mut rtc,
-        pending,
-        microphone,
+        mut connection,
         socket,
-        address,
         ..
     } = offer;
-    let answer = SdpAnswer::from_sdp_string(&joined.answer)?;
-    rtc.sdp_api().accept_answer(pending, answer)?;
-    let mut api = rtc.direct_api();
-    let stream = api
-        .stream_tx_by_mid(microphone, None)
-        .context("no outgoing stream")?;
-    let (source, seen) = (stream.ssrc(), mpsc::unbounded_channel());
+    let accepted = connection.handle_reply(now(), &joined);
+    accepted.map_err(anyhow::Error::msg)?;
+    let (sender, seen) = mpsc::unbounded_channel();
     let (orders, order_queue) = mpsc::unbounded_channel();
     let engine = Engine {
-        rtc,
+        connection,
         socket,
-        address,
-        microphone,
-        source,
         mark: options.mark,
         talks: options.talks,
-        connected: false,
-        hello: Some(joined.hello.clone()),
-        channel: None,
-        waiting: Vec::new(),
         seq: 1,
         voice_at: now(),
-        seen: seen.0,
+        seen: sender,
         orders: order_queue,
     };
     let task = tokio::spawn(engine.run());
     Ok(Client {
         joined,
         started_at,
-        seen: seen.1,
+        seen,
         orders,
         task,
     })
@@ -301,17 +267,10 @@ impl Drop for Client {
 }
 
 struct Engine {
-    rtc: Rtc,
+    connection: Connection,
     socket: UdpSocket,
-    address: SocketAddr,
-    microphone: Mid,
-    source: Ssrc,
     mark: u8,
     talks: bool,
-    connected: bool,
-    hello: Option<String>,
-    channel: Option<ChannelId>,
-    waiting: Vec<ClientMessage>,
     seq: u64,
     voice_at: Instant,
     seen: mpsc::UnboundedSender<(Instant, Seen)>,
@@ -321,23 +280,23 @@ struct Engine {
 impl Engine {
     async fn run(mut self) {
         let mut buffer = vec![0; 2048];
-        let _ = self.rtc.handle_input(Input::Timeout(now()));
-        while let Some(rtc_at) = self.drain().await {
-            let speaks = self.talks && self.connected;
+        self.connection.handle_timeout(now());
+        while let Some(due_at) = self.drain().await {
+            let speaks = self.talks && self.connection.is_connected();
             let at = if speaks {
-                rtc_at.min(self.voice_at)
+                due_at.min(self.voice_at)
             } else {
-                rtc_at
+                due_at
             };
             tokio::select! {
                 received = self.socket.recv_from(&mut buffer) => {
                     // A closed port of the relay is an error here; the connection times out.
                     if let Ok((length, from)) = received {
-                        self.receive(from, &buffer[..length]);
+                        self.connection.handle_datagram(now(), from, &buffer[..length]);
                     }
                 }
                 order = self.orders.recv() => match order {
-                    Some(Order::Say(message)) => self.say(message),
+                    Some(Order::Say(message)) => self.connection.handle_message(now(), message),
                     Some(Order::Talk(talks)) => {
                         self.talks = talks;
                         self.voice_at = now();
@@ -348,7 +307,7 @@ impl Engine {
                     if speaks && now() >= self.voice_at {
                         self.send_voice();
                     }
-                    let _ = self.rtc.handle_input(Input::Timeout(now()));
+                    self.connection.handle_timeout(now());
                 }
             }
         }
@@ -360,25 +319,18 @@ impl Engine {
         let _ = self.seen.send((now(), seen));
     }
 
-    fn receive(&mut self, from: SocketAddr, data: &[u8]) {
-        if let Ok(receive) = Receive::new(Protocol::Udp, from, self.address, data) {
-            let _ = self.rtc.handle_input(Input::Receive(now(), receive));
-        }
-    }
-
     /// Sends what there is to send; when to come back, or none when the connection is over.
     async fn drain(&mut self) -> Option<Instant> {
         loop {
-            match self.rtc.poll_output() {
-                Ok(Output::Timeout(at)) if self.rtc.is_alive() => return Some(at),
-                Ok(Output::Timeout(_)) | Err(_) => return None,
-                Ok(Output::Transmit(transmit)) => {
-                    let _ = self
-                        .socket
-                        .send_to(&transmit.contents, transmit.destination)
-                        .await;
-                }
-                Ok(Output::Event(event)) => self.handle_event(event),
+            while let Some(transmit) = self.connection.poll_transmit() {
+                let _ = self
+                    .socket
+                    .send_to(&transmit.data, transmit.destination)
+                    .await;
+            }
+            match self.connection.poll_event() {
+                Some(event) => self.handle_event(event),
+                None => return self.connection.poll_timeout(),
             }
         }
     }
@@ -386,69 +338,32 @@ impl Engine {
     fn handle_event(&mut self, event: Event) {
         match event {
             Event::Connected => {
-                self.connected = true;
                 self.tell(Seen::Connected);
                 if self.talks {
                     self.send_voice();
-                    let _ = self.rtc.handle_input(Input::Timeout(now()));
                     self.tell(Seen::SentVoice);
                 }
             }
-            Event::RtpPacket(packet) => self.tell(Seen::Voice {
-                ssrc: *packet.header.ssrc,
-                mark: packet.payload.first().copied().unwrap_or_default(),
-                seq: *packet.seq_no,
+            Event::Voice(voice) => self.tell(Seen::Voice {
+                slot: voice.slot,
+                mark: voice.payload.first().copied().unwrap_or_default(),
+                seq: voice.seq,
             }),
-            Event::ChannelOpen(id, _) => {
-                self.channel = Some(id);
-                let hello = self
-                    .hello
-                    .take()
-                    .map(|sealed| ClientMessage::Hello { sealed });
-                let waiting = std::mem::take(&mut self.waiting);
-                hello
-                    .into_iter()
-                    .chain(waiting)
-                    .for_each(|message| self.say(message));
-            }
-            Event::ChannelData(data) => {
-                if let Ok(message) = RelayMessage::read(&data.data) {
-                    self.tell(Seen::Message(message));
-                }
-            }
-            _ => {}
+            Event::Message(message, _) => self.tell(Seen::Message(message)),
+            Event::Closed(_) => {}
         }
-    }
-
-    fn say(&mut self, message: ClientMessage) {
-        let Some(mut channel) = self.channel.and_then(|id| self.rtc.channel(id)) else {
-            return self.waiting.push(message);
-        };
-        let text = serde_json::to_vec(&message).expect("a message has string keys only");
-        let _ = channel.write(false, &text);
     }
 
     fn send_voice(&mut self) {
         self.voice_at = now() + PACKET_TIME;
-        let Some(payload_type) = self
-            .rtc
-            .media(self.microphone)
-            .and_then(|m| m.remote_pts().first().copied())
-        else {
-            return;
+        let voice = Voice {
+            seq: self.seq,
+            time: (self.seq * 960) as u32,
+            level: -20,
+            payload: vec![self.mark; 60],
+            payload_type: None,
         };
-        let values = ExtensionValues {
-            audio_level: Some(-20),
-            voice_activity: Some(true),
-            ..Default::default()
-        };
-        let payload = [self.mark; 60];
-        let time = (self.seq * 960) as u32;
-        let write =
-            RtpWrite::new(payload_type, self.seq.into(), time, now(), payload).ext_vals(values);
         self.seq += 1;
-        if let Some(stream) = self.rtc.direct_api().stream_tx(&self.source) {
-            stream.write_rtp(write);
-        }
+        self.connection.handle_voice(now(), voice);
     }
 }

@@ -2,20 +2,18 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use process::Process;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc;
 use wire::record::InvocationRecord;
 use wire::routes::Function;
 
 use crate::http::Http;
-use crate::instance::Instance;
+use crate::instance::{self, Instance};
 use crate::moto::{self, Moto};
 use crate::programs;
 use crate::sts::{EDGE_URL, Sts};
@@ -51,7 +49,7 @@ pub struct Host {
     pub records: Option<mpsc::UnboundedReceiver<InvocationRecord>>,
     // In the order in which they stop.
     functions: Vec<Instance>,
-    _process: Child,
+    _process: Process,
     _moto: Option<Moto>,
     _state: TempDir,
 }
@@ -117,7 +115,8 @@ pub async fn edge_host_with(cache: &Path) -> Result<Host> {
     };
     let manifest = std::env::var_os("SPIN_TOML").map(PathBuf::from);
     let manifest = manifest.unwrap_or_else(|| root().join("functions/spin.toml"));
-    let mut child = Command::new(program)
+    let mut command = process::command(program);
+    command
         .arg("--spin-toml")
         .arg(manifest)
         .args(["--listen", "127.0.0.1:0", "--state-dir"])
@@ -125,51 +124,24 @@ pub async fn edge_host_with(cache: &Path) -> Result<Host> {
         .arg("--cache-dir")
         .arg(cache)
         .envs(spin_variables(&secrets))
-        .envs(sts.settings(EDGE_URL, SPIN_STS))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .context("edge-host does not start")?;
-    let stdout = child.stdout.take().context("standard output is piped")?;
-    let mut lines = BufReader::new(stdout).lines();
-    let address = async {
-        while let Some(line) = lines.next_line().await? {
-            let value: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-            if let ("listening", Some(address)) = (
-                value["event"].as_str().unwrap_or_default(),
-                value["address"].as_str(),
-            ) {
-                return Ok(address.to_owned());
-            }
-        }
-        bail!("edge-host ended before it listened")
-    };
-    let address = tokio::time::timeout(READY_LIMIT, address).await??;
+        .envs(sts.settings(EDGE_URL, SPIN_STS));
     let (sender, records) = mpsc::unbounded_channel();
-    tokio::spawn(read_records(lines, sender));
+    let process = Process::start_and("edge-host", command, move |stream, line| {
+        instance::hand_on(&sender, stream, line);
+    })?;
+    let line = process
+        .until(|it| it.ready("listening", READY_LIMIT))
+        .await?;
+    let address = line["address"].as_str().context("it names its address")?;
     Ok(Host {
         name: "edge-host",
         target: target(format!("http://{address}"), secrets, sts),
         records: Some(records),
         functions: Vec::new(),
-        _process: child,
+        _process: process,
         _moto: None,
         _state: state,
     })
-}
-
-/// Hands on the records among what a host prints, to its end: a full pipe would stop it.
-async fn read_records(
-    mut lines: Lines<BufReader<ChildStdout>>,
-    records: mpsc::UnboundedSender<InvocationRecord>,
-) {
-    while let Ok(Some(line)) = lines.next_line().await {
-        if let Ok(record) = serde_json::from_str(&line) {
-            // Nobody may want them.
-            let _ = records.send(record);
-        }
-    }
 }
 
 fn spin_variables(secrets: &Secrets) -> [(&'static str, String); 3] {
@@ -227,7 +199,8 @@ async fn lambda_with(secrets: Secrets, moto: Moto, table: &str) -> Result<Host> 
     let state = TempDir::new()?;
     let sts = Sts::start().await?;
     let port = free_port()?;
-    let watch = Command::new(programs::of_python("cargo-lambda")?)
+    let mut watch = process::command(programs::of_python("cargo-lambda")?);
+    watch
         .args([
             "lambda",
             "watch",
@@ -241,12 +214,8 @@ async fn lambda_with(secrets: Secrets, moto: Moto, table: &str) -> Result<Host> 
             "--invoke-port",
             &port.to_string(),
         ])
-        .current_dir(root())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .context("cargo-lambda does not start")?;
+        .current_dir(root());
+    let watch = Process::start("cargo-lambda", watch)?;
     let target = target(format!("http://127.0.0.1:{port}"), secrets, sts);
     wait_until_open(port).await?;
     let settings = target
@@ -262,7 +231,7 @@ async fn lambda_with(secrets: Secrets, moto: Moto, table: &str) -> Result<Host> 
         // Of two values the last one counts.
         environment.push(("LIFEVERSE_TABLE", table.to_owned()));
         let program = programs::of_workspace(&name)?;
-        instances.push(Instance::start(&program, &environment, None)?);
+        instances.push(instance::start(&program, &environment, None)?);
     }
     Ok(Host {
         name: "lambda",
@@ -348,7 +317,11 @@ pub async fn spin() -> Result<Option<Host>> {
     let (secrets, state) = (Secrets::generate(), TempDir::new()?);
     let sts = Sts::start().await?;
     let port = free_port()?;
-    let child = Command::new("spin")
+    if !is_installed("spin") {
+        return Ok(None);
+    }
+    let mut command = process::command("spin");
+    command
         .args([
             "up",
             "--quiet",
@@ -360,16 +333,8 @@ pub async fn spin() -> Result<Option<Host>> {
         .arg("--state-dir")
         .arg(state.path())
         .envs(spin_variables(&secrets))
-        .envs(sts.settings(EDGE_URL, SPIN_STS))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .kill_on_drop(true)
-        .spawn();
-    let child = match child {
-        Ok(child) => child,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).context("spin does not start"),
-    };
+        .envs(sts.settings(EDGE_URL, SPIN_STS));
+    let child = Process::start("spin", command)?;
     wait_until_open(port).await?;
     Ok(Some(Host {
         name: "spin",
@@ -380,6 +345,12 @@ pub async fn spin() -> Result<Option<Host>> {
         _moto: None,
         _state: state,
     }))
+}
+
+/// Whether there is a program of this name to start.
+fn is_installed(name: &str) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| folder.join(name).is_file())
 }
 
 /// A port that was free a moment ago, for programs that do not say which one they took.

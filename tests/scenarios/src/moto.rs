@@ -1,15 +1,13 @@
 //! The emulator of AWS (moto) as a child process.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Bytes;
+use process::Process;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
 use crate::http::Http;
 use crate::programs;
@@ -28,9 +26,8 @@ const PROGRAM: &str = include_str!("../moto_in_turn.py");
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// A running emulator with an empty state, which ends when this is dropped; or somebody else's.
-#[derive(Debug)]
 pub struct Moto {
-    child: Option<Child>,
+    process: Option<Process>,
     url: String,
     /// Where tables and secrets are made.
     region: &'static str,
@@ -45,43 +42,25 @@ impl Moto {
     /// # Errors
     /// When it is not installed or does not listen within a minute.
     pub async fn start() -> Result<Self> {
-        let mut child = Command::new(programs::of_python("python")?)
-            .args(["-c", PROGRAM, "--host", "127.0.0.1", "--port", "0"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("the emulator does not start")?;
-        let stderr = child.stderr.take().expect("standard error is piped");
-        let (sender, url) = oneshot::channel();
-        // Read to the end: a full pipe would stop it.
-        std::thread::spawn(move || {
-            let mut sender = Some(sender);
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if let Some((_, url)) = line.split_once("Running on ")
-                    && let Some(sender) = sender.take()
-                {
-                    // Whoever waited may be gone.
-                    let _ = sender.send(url.trim().to_owned());
-                }
-            }
-        });
-        let mut moto = Self {
-            child: Some(child),
-            url: String::new(),
-            region: REGION,
+        let mut command = process::command(programs::of_python("python")?);
+        command.args(["-c", PROGRAM, "--host", "127.0.0.1", "--port", "0"]);
+        let process = Process::start("the emulator", command)?;
+        let running = |_, line: &str| {
+            let (_, url) = line.split_once("Running on ")?;
+            Some(url.trim().to_owned())
         };
-        let url = tokio::time::timeout(READY_LIMIT, url).await;
-        moto.url = url
-            .context("the emulator did not listen in time")?
-            .context("the emulator ended")?;
-        Ok(moto)
+        let url = process.until(move |it| it.line("where it runs", READY_LIMIT, running));
+        Ok(Self {
+            url: url.await?,
+            process: Some(process),
+            region: REGION,
+        })
     }
 
     /// One that somebody else has started, and will end.
     pub fn at(url: String) -> Self {
         Self {
-            child: None,
+            process: None,
             url,
             region: REGION,
         }
@@ -99,10 +78,8 @@ impl Moto {
 
     /// Kills it as a crash would.
     pub fn kill(&mut self) {
-        if let Some(child) = &mut self.child {
-            // It may have ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
+        if let Some(process) = &self.process {
+            process.kill();
         }
     }
 

@@ -11,7 +11,7 @@ use hyper::{Method, StatusCode};
 use scenarios::gateway::Gateway;
 use scenarios::hosts;
 use scenarios::http::{Http, Reply};
-use scenarios::instance::Instance;
+use scenarios::instance::{self, Instance};
 use scenarios::moto::Moto;
 use scenarios::programs;
 use scenarios::proxy::{Fate, Proxy, Seen};
@@ -67,7 +67,7 @@ impl Rig {
             let name = format!("{function}-lambda");
             let environment = hosts::environment(&self.proxy.url, &name, &self.gateway.url);
             let program = programs::of_workspace(&name).unwrap();
-            let instance = Instance::start(&program, &environment, None).unwrap();
+            let instance = instance::start(&program, &environment, None).unwrap();
             self.running.push(instance);
         }
     }

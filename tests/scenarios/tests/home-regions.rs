@@ -11,7 +11,7 @@ use hyper::Method;
 use scenarios::gateway::Gateway;
 use scenarios::hosts;
 use scenarios::http::{Http, Reply};
-use scenarios::instance::Instance;
+use scenarios::instance::{self, Instance};
 use scenarios::moto::Moto;
 use scenarios::programs;
 use scenarios::proxy::{Fate, Proxy};
@@ -47,7 +47,7 @@ impl Region {
             environment.push(("LIFEVERSE_REGION", voice.to_owned()));
             environment.push(("LIFEVERSE_HOME_REGIONS", regions.clone()));
             let program = programs::of_workspace(&name_of).unwrap();
-            Instance::start(&program, &environment, None).unwrap()
+            instance::start(&program, &environment, None).unwrap()
         });
         let target = Target {
             base: gateway.url.clone(),

@@ -22,11 +22,11 @@ async fn heartbeat(edge: &mut FakeEdge, wanted: impl Fn(&Heartbeat) -> bool) -> 
 }
 
 /// Sequence numbers of the voice that a client has noticed, by slot.
-fn numbers(client: &mut Client) -> BTreeMap<u32, Vec<u64>> {
-    let mut numbers = BTreeMap::<u32, Vec<u64>>::new();
+fn numbers(client: &mut Client) -> BTreeMap<u8, Vec<u64>> {
+    let mut numbers = BTreeMap::<u8, Vec<u64>>::new();
     while let Ok(noticed) = client.noticed.try_recv() {
-        if let Noticed::Voice { ssrc, seq, .. } = noticed {
-            numbers.entry(ssrc).or_default().push(seq);
+        if let Noticed::Voice { slot, seq, .. } = noticed {
+            numbers.entry(slot).or_default().push(seq);
         }
     }
     numbers

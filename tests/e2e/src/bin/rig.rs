@@ -6,8 +6,9 @@
 //! answer 204 once it is done.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use e2e::http::serve;
@@ -16,15 +17,17 @@ use edge::token::SigningKey;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
+use process::{Process, Stream};
 use scenarios::programs;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use wire::keys::FleetSecret;
 
 const SHARD: &str = "rig";
+/// Components may have to be compiled first, on a machine that is busy.
+const START_LIMIT: Duration = Duration::from_secs(300);
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -45,8 +48,8 @@ async fn main() -> Result<()> {
 struct Rig {
     edge_url: String,
     key_file: PathBuf,
-    relay: Mutex<Option<Child>>,
-    _edge: Child,
+    relay: Mutex<Option<Process>>,
+    _edge: Process,
 }
 
 impl Rig {
@@ -70,7 +73,7 @@ impl Rig {
             .arg(signing_file)
             .env("SPIN_VARIABLE_FLEET_SECRET", signing.to_base64())
             .env("SPIN_VARIABLE_TOKEN_KEYS", signing.key_set_json("dev"));
-        let (edge, line) = spawn_until(&mut command, "listening").await?;
+        let (edge, line) = spawn_until("edge-host", command, "listening").await?;
         let address = line["address"]
             .as_str()
             .context("the edge host names its address")?;
@@ -112,13 +115,14 @@ impl Rig {
                 "--key-file",
             ])
             .arg(&self.key_file);
-        *relay = Some(spawn_until(&mut command, "ready").await?.0);
+        *relay = Some(spawn_until("relay", command, "ready").await?.0);
         Ok(())
     }
 
     async fn kill_relay(&self) -> Result<()> {
-        let mut child = self.relay.lock().await.take().context("no relay runs")?;
-        Ok(child.kill().await?)
+        let relay = self.relay.lock().await.take().context("no relay runs")?;
+        relay.until(Process::kill).await;
+        Ok(())
     }
 }
 
@@ -145,33 +149,23 @@ async fn take_orders(listener: TcpListener, rig: Arc<Rig>) {
 
 /// A program that was built beside this one.
 fn sibling(name: &str) -> Result<Command> {
-    let mut command = Command::new(programs::of_workspace(name)?);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true);
-    Ok(command)
+    Ok(process::command(programs::of_workspace(name)?))
 }
 
-/// Starts a program and waits for its JSON line whose `event` is `event`; further lines are read
-/// and dropped.
-async fn spawn_until(command: &mut Command, event: &str) -> Result<(Child, serde_json::Value)> {
-    let mut child = command.spawn().with_context(|| format!("{command:?}"))?;
-    let stdout = child.stdout.take().context("standard output is piped")?;
-    let mut lines = BufReader::new(stdout).lines();
-    while let Some(line) = lines.next_line().await? {
-        let Ok(value) = serde_json::from_str::<serde_json::Value>(&line) else {
-            continue;
-        };
-        if value["event"] == event {
-            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return Ok((child, value));
+/// Starts a program and waits for its JSON line whose `event` is `event`. What it says on standard
+/// error is shown.
+async fn spawn_until(
+    name: &str,
+    command: Command,
+    event: &'static str,
+) -> Result<(Process, serde_json::Value)> {
+    let program = Process::start_and(name, command, |stream, line| {
+        if stream == Stream::Err {
+            eprintln!("{line}");
         }
-    }
-    bail!(
-        "{:?} ended before it was {event}",
-        command.as_std().get_program()
-    )
+    })?;
+    let line = program.until(|it| it.ready(event, START_LIMIT)).await?;
+    Ok((program, line))
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {

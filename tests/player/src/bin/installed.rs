@@ -12,17 +12,16 @@
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
+use std::process::{Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use player::{Client, Options, Seen, join, now};
+use process::Process;
 use scenarios::http::Http;
 use scenarios::sts::{INSTANCE, Sts};
 use scenarios::tokens::Secrets;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use wire::channel::{ClientMessage, RelayMessage};
 
@@ -81,8 +80,8 @@ async fn go_through(root: &Path, passed: &mut u32) -> Result<()> {
         "a relay of the instance {INSTANCE} is called {}",
         on_aws.line["shards"]
     );
-    on_aws.signal("TERM")?;
-    let ended = on_aws.ended(DRAIN_MAX).await?;
+    on_aws.process.stop()?;
+    let ended = on_aws.ended().await?;
     ensure!(
         ended.success(),
         "the relay without players ended with {ended}"
@@ -100,14 +99,14 @@ async fn go_through(root: &Path, passed: &mut u32) -> Result<()> {
     seen("two native clients hear each other");
 
     let home = ann.client.joined.relay.as_str().to_owned();
-    let leaving = relays.iter().position(|relay| relay.name == home);
+    let leaving = relays.iter().position(|relay| relay.process.name() == home);
     let leaving = relays.remove(leaving.with_context(|| format!("{home} is none of ours"))?);
     tokio::time::sleep(LISTEN).await;
-    leaving.signal("TERM")?;
+    leaving.process.stop()?;
     let (a, b) = (ann.mark, bob.mark);
     let (of_ann, of_bob) = tokio::try_join!(ann.migrate(b), bob.migrate(a))?;
     let gap = of_ann.max(of_bob);
-    let ended = leaving.ended(DRAIN_MAX).await?;
+    let ended = leaving.ended().await?;
     ensure!(ended.success(), "the drained relay ended with {ended}");
     println!("longest gap while the relay left: {} ms", gap.as_millis());
     ensure!(
@@ -120,12 +119,15 @@ async fn go_through(root: &Path, passed: &mut u32) -> Result<()> {
 
     let killed = relays.pop().context("there were two")?;
     ensure!(
-        ann.client.joined.relay.as_str() == killed.name,
+        ann.client.joined.relay.as_str() == killed.process.name(),
         "they are on the other relay"
     );
-    killed.signal("KILL")?;
-    let (name, was) = (killed.name.clone(), killed.line["shards"].clone());
-    killed.ended(DRAIN_MAX).await?;
+    killed.process.kill();
+    let (name, was) = (
+        killed.process.name().to_owned(),
+        killed.line["shards"].clone(),
+    );
+    killed.ended().await?;
     let back = host.start_relay(&name, &edge, Proof::Known).await?;
     let is = &back.line["shards"];
     ensure!(*is == was, "it came back as {is}, not as {was}");
@@ -201,9 +203,8 @@ struct Host {
 
 /// A running program and the line with which it said that it is ready.
 struct Program {
-    name: String,
     line: Value,
-    child: Child,
+    process: Process,
 }
 
 struct Edge {
@@ -267,22 +268,23 @@ impl Host {
     fn command(&self, program: &str, args: &[String]) -> Command {
         let path = self.seen(&format!("/usr/bin/{program}"));
         let mut command = match self.is_confined {
-            false => Command::new(path),
+            false => process::command(path),
             true => {
-                let mut chroot = Command::new("chroot");
+                let mut chroot = process::command("chroot");
                 chroot.arg(format!("--userspec={USER}:{USER}"));
                 chroot.arg(&self.root).arg(path);
                 chroot
             }
         };
-        command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+        command.args(args);
         command
     }
 
     /// The health check that an installed program has.
     async fn check(&self, program: &str, base: &str) -> Result<()> {
         let args = ["check".to_owned(), format!("{base}/readyz")];
-        let checked = self.command(program, &args).status().await?;
+        let check = Process::start(program, self.command(program, &args))?;
+        let checked = check.until(|it| it.ended(START_MAX)).await?;
         ensure!(checked.success(), "`{program} {}` failed", args.join(" "));
         Ok(())
     }
@@ -434,8 +436,8 @@ impl Edge {
     }
 
     async fn end(self) -> Result<()> {
-        self.program.signal("TERM")?;
-        let ended = self.program.ended(DRAIN_MAX).await?;
+        self.program.process.stop()?;
+        let ended = self.program.ended().await?;
         ensure!(ended.success(), "the edge ended with {ended}");
         Ok(())
     }
@@ -458,45 +460,14 @@ impl Edge {
 }
 
 impl Program {
-    async fn start(name: &str, mut command: Command, event: &str) -> Result<Self> {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("{name} does not start"))?;
-        let stdout = child.stdout.take().context("standard output is piped")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let ready = async {
-            while let Some(line) = lines.next_line().await? {
-                let value: Value = serde_json::from_str(&line).unwrap_or_default();
-                if value["event"] == event {
-                    return Ok(value);
-                }
-            }
-            bail!("{name} ended before it was {event}")
-        };
-        let line = timeout(START_MAX, ready)
-            .await
-            .with_context(|| format!("{name} was not {event} in time"))??;
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self {
-            name: name.to_owned(),
-            line,
-            child,
-        })
+    async fn start(name: &str, command: Command, event: &'static str) -> Result<Self> {
+        let process = Process::start(name, command)?;
+        let line = process.until(|it| it.ready(event, START_MAX)).await?;
+        Ok(Self { line, process })
     }
 
-    fn signal(&self, signal: &str) -> Result<()> {
-        let pid = self.child.id().context("it has ended")?.to_string();
-        let sent = std::process::Command::new("kill")
-            .args(["-s", signal, &pid])
-            .status()?;
-        ensure!(sent.success(), "{} took no signal", self.name);
-        Ok(())
-    }
-
-    async fn ended(mut self, limit: Duration) -> Result<std::process::ExitStatus> {
-        let ended = timeout(limit, self.child.wait()).await;
-        Ok(ended.with_context(|| format!("{} runs after {limit:?}", self.name))??)
+    async fn ended(&self) -> Result<ExitStatus> {
+        self.process.until(|it| it.ended(DRAIN_MAX)).await
     }
 }
 

@@ -10,7 +10,7 @@ use bench_report::{Aim, Million, Report, prices, quantile};
 use scenarios::gateway::Gateway;
 use scenarios::hosts;
 use scenarios::http::Http;
-use scenarios::instance::Instance;
+use scenarios::instance::{self, Instance};
 use scenarios::moto::Moto;
 use scenarios::programs;
 use scenarios::proxy::{Fate, Proxy};
@@ -195,7 +195,7 @@ impl Lambda {
     ) -> Result<Instance> {
         let name = format!("{function}-lambda");
         let environment = hosts::environment(&self.proxy.url, &name, &self.gateway.url);
-        Instance::start(&programs::of_lambda(&name)?, &environment, records)
+        instance::start(&programs::of_lambda(&name)?, &environment, records)
     }
 
     /// From starting a process to its first reply, milliseconds without the emulator's.

@@ -9,17 +9,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use str0m::channel::{ChannelConfig, ChannelId};
-use str0m::config::Fingerprint;
-use str0m::media::{Frequency, MediaKind, Mid, Pt};
-use str0m::net::{Protocol, Receive};
-use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpWrite, SeqNo, Ssrc};
-use str0m::{Candidate, Event, IceCreds, Input, Output, Rtc, RtcConfig};
+use client::{Connection, Contact, Event, Options, Voice};
+use str0m::net::Protocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use wire::channel::{ClientMessage, EndReason, RelayMessage};
+use wire::channel::{EndReason, RelayMessage};
 use wire::fleet::{Heartbeat, Transport};
 use wire::hello::{ChannelGrant, Hello};
 use wire::ticket::{Permissions, Ticket, ice_password};
@@ -27,16 +23,14 @@ use wire::{ChannelKey, ChannelName, RoomKey, RoomName, SessionId};
 
 use super::{WAIT_MAX, key};
 
-const OPUS: u8 = 111;
-const LEVEL_ID: u8 = 3;
-const MIC_SSRC: u32 = 4711;
+const SLOTS: u8 = 2;
 const FRAME: Duration = Duration::from_millis(20);
 
 /// What a client notices.
 #[derive(Debug)]
 pub(crate) enum Noticed {
     Message(RelayMessage),
-    Voice { ssrc: u32, first_byte: u8, seq: u64 },
+    Voice { slot: u8, first_byte: u8, seq: u64 },
 }
 
 /// What a client is to do.
@@ -69,8 +63,16 @@ impl Client {
         let channel: ChannelName = "main".parse().unwrap();
         let both = Permissions::SPEAK.with(Permissions::LISTEN);
         let (session, player) = (SessionId([number; 8]), wire::PlayerKey([number; 16]));
-        let mut rtc = new_rtc();
-        let fingerprint = rtc.direct_api().local_dtls_fingerprint().bytes[..16].try_into();
+        let mut candidates = heartbeat.candidates.iter();
+        let relay = candidates.find(|candidate| candidate.transport == transport);
+        let relay = relay.expect("a candidate of the transport").address;
+        let link = Link::open(transport, relay).await;
+        let crypto = Arc::new(str0m::crypto::from_feature_flags());
+        let certificate = crypto.dtls_provider.generate_certificate().unwrap();
+        let mut options = Options::new(crypto, certificate, link.local());
+        options.protocol = link.protocol();
+        let mut connection = Connection::new(options, Instant::now());
+        let fingerprint = connection.fingerprint()[..16].try_into();
         let ufrag = Ticket {
             expires_at: u32::try_from(heartbeat.sent_at_ms / 1000 + 60).unwrap(),
             session,
@@ -79,10 +81,10 @@ impl Client {
             room: RoomKey::of(&room),
             channel: ChannelKey::of(&room, &channel),
             permissions: both,
-            opus_payload_type: OPUS,
+            opus_payload_type: client::OPUS,
             red_payload_type: 0,
-            audio_level_id: LEVEL_ID,
-            slots: 2,
+            audio_level_id: client::LEVEL_ID,
+            slots: SLOTS,
         }
         .seal(&keys, heartbeat.boot);
         let sealed = Hello {
@@ -97,42 +99,24 @@ impl Client {
             world: number != 2,
         }
         .seal(&keys, heartbeat.boot);
-        let mut candidates = heartbeat.candidates.iter();
-        let relay = candidates.find(|candidate| candidate.transport == transport);
-        let relay = relay.expect("a candidate of the transport").address;
-        let link = Link::open(transport, relay).await;
-        let (local, protocol) = (link.local(), link.protocol());
-        rtc.add_local_candidate(Candidate::host(local, protocol).unwrap());
-        rtc.add_remote_candidate(Candidate::host(relay, protocol).unwrap());
-        let mut api = rtc.direct_api();
-        api.set_ice_controlling(true);
-        let pass = ice_password(&keys, &ufrag);
-        api.set_remote_ice_credentials(IceCreds { ufrag, pass });
-        api.declare_media(Mid::from("mic"), MediaKind::Audio);
-        api.declare_stream_tx(Ssrc::from(MIC_SSRC), None, Mid::from("mic"), None);
-        for slot in 0..2 {
-            let mid = Mid::from(format!("s{slot}").as_str());
-            api.declare_media(mid, MediaKind::Audio);
-            api.expect_stream_rx(Ssrc::from(session.slot_ssrc(slot)), None, mid, None);
-        }
-        api.set_remote_fingerprint(heartbeat.fingerprint.parse::<Fingerprint>().unwrap());
-        api.start_dtls(true).unwrap();
-        api.start_sctp(true);
-        api.create_data_channel(ChannelConfig {
-            label: "lv".to_owned(),
-            ..Default::default()
-        });
+        let contact = Contact {
+            relay,
+            fingerprint: heartbeat.fingerprint.clone(),
+            password: ice_password(&keys, &ufrag),
+            ufrag,
+            slot_ssrcs: (0..SLOTS).map(|slot| session.slot_ssrc(slot)).collect(),
+            has_channel: true,
+            hello: Some(sealed),
+        };
+        connection.handle_contact(Instant::now(), contact).unwrap();
         let (sender, noticed) = mpsc::unbounded_channel();
         let (orders, received) = mpsc::unbounded_channel();
-        let hello = ClientMessage::Hello { sealed };
         let player_task = Player {
             number,
-            rtc,
+            connection,
             link,
-            local,
             relay,
             sender,
-            hello,
         };
         tokio::spawn(player_task.run(received));
         Self {
@@ -203,34 +187,13 @@ impl Client {
     }
 }
 
-fn new_rtc() -> Rtc {
-    let mut extensions = ExtensionMap::empty();
-    extensions.set(LEVEL_ID, Extension::AudioLevel);
-    let mut settings = RtcConfig::new()
-        .set_crypto_provider(Arc::new(str0m::crypto::from_feature_flags()))
-        .clear_codecs()
-        .set_rtp_mode(true)
-        .set_extension_map(extensions);
-    settings.codec_config().add_config(
-        Pt::from(OPUS),
-        None,
-        str0m::format::Codec::Opus,
-        Frequency::FORTY_EIGHT_KHZ,
-        Some(2),
-        str0m::format::FormatParams::default(),
-    );
-    settings.build(Instant::now())
-}
-
 /// The part of a client that runs in its task.
 struct Player {
     number: u8,
-    rtc: Rtc,
+    connection: Connection,
     link: Link,
-    local: SocketAddr,
     relay: SocketAddr,
     sender: mpsc::UnboundedSender<Noticed>,
-    hello: ClientMessage,
 }
 
 impl Player {
@@ -238,11 +201,7 @@ impl Player {
         let mut buffer = [0; 2048];
         let mut frames = tokio::time::interval(FRAME);
         let (mut talking, mut reading, mut seq) = (false, true, 100u64);
-        loop {
-            let _ = self.rtc.handle_input(Input::Timeout(Instant::now()));
-            let Some(wake) = self.drain().await else {
-                return;
-            };
+        while let Some(wake) = self.drain().await {
             tokio::select! {
                 received = self.link.recv(&mut buffer), if reading => {
                     // A closed port of the relay is an error here.
@@ -251,13 +210,8 @@ impl Player {
                         Err(_) if self.link.protocol() == Protocol::Udp => continue,
                         Err(_) => return,
                     };
-                    let protocol = self.link.protocol();
-                    let receive =
-                        Receive::new(protocol, self.relay, self.local, &buffer[..count]);
-                    if let Ok(receive) = receive {
-                        let _ = self.rtc.handle_input(Input::Receive(Instant::now(), receive));
-                        if self.drain().await.is_none() { return }
-                    }
+                    let now = Instant::now();
+                    self.connection.handle_datagram(now, self.relay, &buffer[..count]);
                 }
                 () = tokio::time::sleep_until(wake.into()) => {}
                 order = orders.recv() => match order {
@@ -271,70 +225,41 @@ impl Player {
                     self.speak(seq);
                 }
             }
+            self.connection.handle_timeout(Instant::now());
         }
+        // One that is over keeps its link, which is the relay's to close.
+        while orders.recv().await.is_some() {}
     }
 
     fn speak(&mut self, seq: u64) {
-        let values = ExtensionValues {
-            audio_level: Some(-20),
-            voice_activity: Some(true),
-            ..Default::default()
+        let voice = Voice {
+            seq,
+            time: seq as u32 * 960,
+            level: -20,
+            payload: vec![self.number; 60],
+            payload_type: None,
         };
-        let time = seq as u32 * 960;
-        let payload = [self.number; 60];
-        let write = RtpWrite::new(
-            Pt::from(OPUS),
-            SeqNo::from(seq),
-            time,
-            Instant::now(),
-            payload,
-        )
-        .ext_vals(values);
-        let mut api = self.rtc.direct_api();
-        api.stream_tx(&Ssrc::from(MIC_SSRC))
-            .unwrap()
-            .write_rtp(write);
+        self.connection.handle_voice(Instant::now(), voice);
     }
 
     /// Sends what there is to send; the time of the next timeout, or none when the test is over.
     async fn drain(&mut self) -> Option<Instant> {
-        loop {
-            match self.rtc.poll_output() {
-                Ok(Output::Timeout(at)) => return Some(at),
-                Ok(Output::Transmit(transmit)) => {
-                    self.link.send(&transmit.contents).await;
-                }
-                Ok(Output::Event(event)) => self.handle(event)?,
-                Err(_) => return Some(Instant::now() + FRAME),
-            }
+        while let Some(transmit) = self.connection.poll_transmit() {
+            self.link.send(&transmit.data).await;
         }
-    }
-
-    fn handle(&mut self, event: Event) -> Option<()> {
-        match event {
-            Event::ChannelOpen(id, _) => self.say_hello(id),
-            Event::ChannelData(data) => {
-                let message = RelayMessage::read(&data.data).expect("a message of the protocol");
-                self.sender.send(Noticed::Message(message)).ok()?;
-            }
-            Event::RtpPacket(packet) => {
-                let (ssrc, first_byte) = (*packet.header.ssrc, packet.payload[0]);
-                let seq = *packet.seq_no;
-                let voice = Noticed::Voice {
-                    ssrc,
-                    first_byte,
-                    seq,
-                };
-                self.sender.send(voice).ok()?;
-            }
-            _ => {}
+        while let Some(event) = self.connection.poll_event() {
+            let noticed = match event {
+                Event::Message(message, _) => Noticed::Message(message),
+                Event::Voice(voice) => Noticed::Voice {
+                    slot: voice.slot,
+                    first_byte: voice.payload[0],
+                    seq: voice.seq,
+                },
+                Event::Connected | Event::Closed(_) => continue,
+            };
+            self.sender.send(noticed).ok()?;
         }
-        Some(())
-    }
-
-    fn say_hello(&mut self, id: ChannelId) {
-        let hello = serde_json::to_vec(&self.hello).unwrap();
-        assert!(self.rtc.channel(id).unwrap().write(false, &hello).unwrap());
+        self.connection.poll_timeout()
     }
 }
 

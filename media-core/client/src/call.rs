@@ -12,10 +12,12 @@ use wire::chat::{ChatChannel, ChatEvent};
 use wire::join::JoinReply;
 
 use crate::cause::{Cause, Refusal, Verdict};
-use crate::connection::{Connection, Event, Options, Transmit};
+use crate::connection::{Connection, Event, Transmit};
+use crate::options::Options;
 use crate::roster::{Changed, View};
-use crate::rtc::{Voice, VoiceReceived};
+use crate::rtc::Voice;
 use crate::schedule::{JOIN_MAX, Jitter, attempt_after_loss, delay_before, ice_patience};
+pub use moving::Heard;
 use moving::Moving;
 
 /// How a call is made.
@@ -58,17 +60,6 @@ pub enum Command {
     Online,
     /// Leave the room.
     Leave,
-}
-
-/// Somebody is heard.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heard {
-    /// Who, if the relay has said it already.
-    pub player: Option<PlayerId>,
-    /// Whether it came from the relay that is being left: its slots are others.
-    pub is_leaving: bool,
-    /// The packet.
-    pub voice: VoiceReceived,
 }
 
 /// What happened in a call.

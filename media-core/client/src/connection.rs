@@ -3,12 +3,10 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use str0m::channel::ChannelId;
-use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
-use str0m::net::{Protocol, Receive};
+use str0m::net::Receive;
 use str0m::{Event as RtcEvent, IceConnectionState, Input, Output};
 use wire::channel::{ClientMessage, RelayMessage};
 use wire::join::JoinReply;
@@ -16,6 +14,7 @@ use wire::limits::MAX_SLOTS;
 
 use crate::cause::Cause;
 use crate::heartbeat::{Beat, Heartbeat};
+use crate::options::Options;
 use crate::roster::{Changed, View};
 use crate::rtc::{BadSetup, Contact, Media, Voice, VoiceReceived};
 
@@ -31,48 +30,6 @@ const WAITING_MAX: usize = 64;
 const RETRY: Duration = Duration::from_millis(20);
 /// The shortest time from one timeout to the next.
 const STEP_MIN: Duration = Duration::from_micros(100);
-
-/// How a connection is made.
-#[derive(Clone)]
-pub struct Options {
-    /// Does the cryptography, and draws what has to be secret.
-    pub crypto: Arc<CryptoProvider>,
-    /// Own certificate. Making one is the most expensive part of a client; it may serve for many.
-    pub certificate: DtlsCert,
-    /// Own address, as the socket is bound or connected; not 0.0.0.0.
-    pub local: SocketAddr,
-    /// UDP, or TCP: there each datagram travels behind its length (RFC 4571), which the
-    /// application adds and takes away.
-    pub protocol: Protocol,
-    /// Version of DTLS.
-    pub dtls: DtlsVersion,
-    /// How many can be heard at once; the edge refuses more than 16.
-    pub slots: u8,
-    /// How long the relay may take to answer connectivity checks. With it come the limit for its
-    /// welcome and the heartbeat. None: this side never gives up.
-    pub patience: Option<Duration>,
-    /// SSRC of the microphone where there is no offer; none for one of the crate's.
-    pub source: Option<u32>,
-    /// One more payload type that can be sent.
-    pub other_payload_type: Option<u8>,
-}
-
-impl Options {
-    /// Over UDP, with four slots and without a limit.
-    pub fn new(crypto: Arc<CryptoProvider>, certificate: DtlsCert, local: SocketAddr) -> Self {
-        Self {
-            crypto,
-            certificate,
-            local,
-            protocol: Protocol::Udp,
-            dtls: DtlsVersion::Auto,
-            slots: 4,
-            patience: None,
-            source: None,
-            other_payload_type: None,
-        }
-    }
-}
 
 /// A datagram to send.
 #[derive(Debug)]

@@ -24,15 +24,17 @@ mod cause;
 mod connection;
 mod handover;
 mod heartbeat;
+mod options;
 mod roster;
 mod rtc;
 mod schedule;
 
 pub use call::{Call, CallEvent, CallOptions, Command, Heard, JoinId, State};
 pub use cause::{Cause, Refusal, Verdict};
-pub use connection::{Connection, Event, LEAVE_MAX, Options, Transmit, WELCOME_MAX};
+pub use connection::{Connection, Event, LEAVE_MAX, Transmit, WELCOME_MAX};
 pub use handover::{HANDOVER_MAX, SETTLE, left_behind};
 pub use heartbeat::{PING_EVERY, SILENCE_MAX};
+pub use options::Options;
 pub use roster::{Changed, PARTICIPANTS_MAX, View};
 pub use rtc::{Contact, LEVEL_ID, OPUS, Voice, VoiceReceived};
 pub use schedule::{

@@ -56,8 +56,8 @@ impl View {
         self.own
     }
 
-    /// Everybody by number, oneself included; in a large room oneself, those of one's small channels
-    /// and those who talked last.
+    /// Everybody by number, oneself included; in a large room oneself, those of one's small
+    /// channels and those who talked last.
     pub fn participants(&self) -> &BTreeMap<u32, Participant> {
         &self.participants
     }

@@ -13,7 +13,7 @@ use str0m::net::Protocol;
 use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite, SeqNo, Ssrc};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
-use crate::connection::Options;
+use crate::options::Options;
 
 /// Payload type of Opus that a client offers, and uses where there is no offer.
 pub const OPUS: u8 = 111;

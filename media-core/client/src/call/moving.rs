@@ -5,10 +5,20 @@ use std::time::Instant;
 
 use wire::PlayerId;
 
-use super::Heard;
 use crate::connection::Connection;
 use crate::handover::{HANDOVER_MAX, SETTLE, left_behind};
 use crate::rtc::VoiceReceived;
+
+/// Somebody is heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// Who, if the relay has said it already.
+    pub player: Option<PlayerId>,
+    /// Whether it came from the relay that is being left: its slots are others.
+    pub is_leaving: bool,
+    /// The packet.
+    pub voice: VoiceReceived,
+}
 
 /// Changes of the new roster that wait to settle; more come together.
 const ARRIVALS_MAX: usize = 64;

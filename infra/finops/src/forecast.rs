@@ -81,7 +81,7 @@ impl Outlook {
         let (_, end) = next.month();
         let last = hours
             .last(at)
-            .ok_or("no record has a cost: there is nothing to go by")?;
+            .ok_or("no record is of a whole hour before it: give more, or a later --at")?;
         if at - last > GAP_MAX {
             return Err(format!(
                 "the last record is {} hours before the forecast, and {GAP_MAX} are the most",

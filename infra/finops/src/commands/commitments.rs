@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, anyhow, bail};
+use finops::Money;
 use finops::book::{AWS, HOME_REGION};
 use finops::commitments::Hours;
-use finops::measured::Measured;
 use finops::page::{Page, Table};
-use finops::plan::{Basis, Machines, plan};
-use finops::{Allocation, Money};
+use finops::plan::{Basis, Demand, plan};
 
-use super::plan::{calendar, demand, number};
-use super::shared::{book, show, today};
+use super::plan::{number, with_basis};
+use super::shared::{show, today};
 use crate::arguments::Arguments;
 
 pub(super) const FLAGS: &[&str] = &[
@@ -37,29 +36,20 @@ pub(super) const FLAGS: &[&str] = &[
 const MONTH_HOURS: u128 = finops::book::MONTH_HOURS;
 
 pub(super) fn run(arguments: &Arguments) -> Result<bool> {
-    let (demand, calendar) = (demand(arguments)?, calendar(arguments)?);
-    let (book, allocation) = (book(arguments)?, Allocation::built_in());
-    let (machines, measured) = (Machines::built_in(), Measured::built_in());
-    let name = arguments.get("--machine").unwrap_or("t4g.small");
-    let machine = machines
-        .find(name)
-        .map_err(|fault| anyhow!("--machine: {fault}"))?;
-    let basis = Basis {
-        book: &book,
-        allocation: &allocation,
-        measured: &measured,
-        calendar: &calendar,
-        machine,
-    };
-    let plan = plan(&demand, &basis).map_err(|fault| anyhow!("{fault}"))?;
-    let price = book.price(&machine.item, AWS, HOME_REGION);
+    with_basis(arguments, |demand, basis| run_on(arguments, demand, basis))
+}
+
+fn run_on(arguments: &Arguments, demand: &Demand, basis: &Basis<'_>) -> Result<bool> {
+    let plan = plan(demand, basis).map_err(|fault| anyhow!("{fault}"))?;
+    let price = basis.book.price(&basis.machine.item, AWS, HOME_REGION);
     let hourly = price.map_err(|missing| anyhow!("{missing}"))?.list();
     let hours = Hours::of(&plan);
     let mut page = Page::new("What to commit to");
     page.text(format!(
-        "{} hours of {name} at {hourly} $ on demand in {HOME_REGION}, addresses apart: no plan \
+        "{} hours of {} at {hourly} $ on demand in {HOME_REGION}, addresses apart: no plan \
          covers them. {} relays are needed in every hour, {} in the busiest.",
         hours.count(),
+        basis.machine.name,
         hours.floor(),
         hours.peak()
     ));
@@ -89,7 +79,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool> {
             100.0 * (1.0 - discount)
         ));
     }
-    finops::report::prices(&mut page, &book, today(arguments)?, &BTreeSet::new());
+    finops::report::prices(&mut page, basis.book, today(arguments)?, &BTreeSet::new());
     show(arguments, &page)
 }
 

@@ -38,25 +38,31 @@ pub(super) const FLAGS: &[&str] = &[
 const SEEDS: [u64; 3] = [1, 2, 3];
 
 pub(super) fn run(arguments: &Arguments) -> Result<bool> {
-    let demand = demand(arguments)?;
-    let calendar = calendar(arguments)?;
-    let (book, allocation, measured) = (
-        book(arguments)?,
-        Allocation::built_in(),
-        Measured::built_in(),
-    );
-    let machines = Machines::built_in();
+    with_basis(arguments, |demand, basis| run_on(arguments, demand, basis))
+}
+
+/// Hands on what a plan is asked for and what it is made from.
+pub(super) fn with_basis(
+    arguments: &Arguments,
+    then: impl FnOnce(&Demand, &Basis<'_>) -> Result<bool>,
+) -> Result<bool> {
+    let (demand, calendar) = (demand(arguments)?, calendar(arguments)?);
+    let (machines, measured) = (Machines::built_in(), Measured::built_in());
     let name = arguments.get("--machine").unwrap_or("t4g.small");
     let machine = machines
         .find(name)
         .map_err(|fault| anyhow!("--machine: {fault}"))?;
     let basis = Basis {
-        book: &book,
-        allocation: &allocation,
+        book: &book(arguments)?,
+        allocation: &Allocation::built_in(),
         measured: &measured,
         calendar: &calendar,
         machine,
     };
+    then(&demand, &basis)
+}
+
+fn run_on(arguments: &Arguments, demand: &Demand, basis: &Basis<'_>) -> Result<bool> {
     let range = number(arguments, "--range", 0.25)?;
     if !(0.0..1.0).contains(&range) {
         bail!("--range {range}: give a share below 1");
@@ -68,7 +74,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool> {
                 players,
                 ..demand.clone()
             },
-            &basis,
+            basis,
         )
         .map_err(|fault| anyhow!("{fault}"))
     };
@@ -78,14 +84,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool> {
         likely: &likely,
         high: (&high, 1.0 + range),
     };
-    let mut page = page(&demand, &calendar, machine, &range);
-    let replays = SEEDS.map(|seed| (seed, replay(&likely, &demand, seed)));
+    let mut page = page(demand, basis.calendar, basis.machine, &range);
+    let replays = SEEDS.map(|seed| (seed, replay(&likely, demand, seed)));
     add_replays(&mut page, &replays);
-    finops::report::prices(&mut page, &book, today(arguments)?, &likely.substituted);
+    finops::report::prices(
+        &mut page,
+        basis.book,
+        today(arguments)?,
+        &likely.substituted,
+    );
     show(arguments, &page)
 }
 
-pub(super) fn calendar(arguments: &Arguments) -> Result<Calendar> {
+fn calendar(arguments: &Arguments) -> Result<Calendar> {
     let Some(path) = arguments.get("--calendar") else {
         return Ok(Calendar::default());
     };
@@ -93,7 +104,7 @@ pub(super) fn calendar(arguments: &Arguments) -> Result<Calendar> {
     Calendar::read(&text).map_err(|faults| anyhow!("{path}: {faults}"))
 }
 
-pub(super) fn demand(arguments: &Arguments) -> Result<Demand> {
+fn demand(arguments: &Arguments) -> Result<Demand> {
     let players = arguments
         .get("--players")
         .context("--players N says for how many players of a day")?;

@@ -5,16 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
-use finops::Allocation;
-use finops::measured::Measured;
 use finops::page::{Page, Table};
-use finops::plan::{Basis, Machines, plan};
+use finops::plan::{Basis, Demand, plan};
 use finops::tracker::{Finding, Tracker, uses};
 use finops::vendors::{Offer, Traffic};
 
 use super::gate::repository;
-use super::plan::{calendar, demand};
-use super::shared::{book, show, today};
+use super::plan::with_basis;
+use super::shared::{show, today};
 use crate::arguments::Arguments;
 
 pub(super) const FLAGS: &[&str] = &[
@@ -42,28 +40,14 @@ const TRACKER: &str = "infra/ops/vendors.toml";
 pub(super) fn run(arguments: &Arguments) -> Result<bool> {
     match arguments.get("--tracker") {
         Some("yes") => tracker(arguments),
-        None => compare(arguments),
+        None => with_basis(arguments, |demand, basis| compare(arguments, demand, basis)),
         Some(other) => bail!("--tracker {other}: it is yes or not given"),
     }
 }
 
-fn compare(arguments: &Arguments) -> Result<bool> {
-    let (demand, calendar) = (demand(arguments)?, calendar(arguments)?);
-    let (book, allocation) = (book(arguments)?, Allocation::built_in());
-    let (machines, measured) = (Machines::built_in(), Measured::built_in());
-    let name = arguments.get("--machine").unwrap_or("t4g.small");
-    let machine = machines
-        .find(name)
-        .map_err(|fault| anyhow!("--machine: {fault}"))?;
-    let basis = Basis {
-        book: &book,
-        allocation: &allocation,
-        measured: &measured,
-        calendar: &calendar,
-        machine,
-    };
-    let plan = plan(&demand, &basis).map_err(|fault| anyhow!("{fault}"))?;
-    let traffic = Traffic::of(&demand, &plan, &book, &measured);
+fn compare(arguments: &Arguments, demand: &Demand, basis: &Basis<'_>) -> Result<bool> {
+    let plan = plan(demand, basis).map_err(|fault| anyhow!("{fault}"))?;
+    let traffic = Traffic::of(demand, &plan, basis.book, basis.measured);
     let traffic = traffic.map_err(|fault| anyhow!("{fault}"))?;
     let mut page = Page::new("What this traffic costs here and at others");
     page.text(format!(
@@ -78,10 +62,13 @@ fn compare(arguments: &Arguments) -> Result<bool> {
         demand.streams
     ));
     page.heading("Voice");
-    page.table(offers(&traffic.voice_offers(&book), Some(traffic.voice_ms)));
+    page.table(offers(
+        &traffic.voice_offers(basis.book),
+        Some(traffic.voice_ms),
+    ));
     page.heading("Matchmaking");
-    page.table(offers(&traffic.matchmaking_offers(&book), None));
-    finops::report::prices(&mut page, &book, today(arguments)?, &BTreeSet::new());
+    page.table(offers(&traffic.matchmaking_offers(basis.book), None));
+    finops::report::prices(&mut page, basis.book, today(arguments)?, &BTreeSet::new());
     show(arguments, &page)
 }
 

@@ -51,7 +51,8 @@ flags: --prices DIR       more prices, TOML files beside those that are built in
              --region NAME [us-east-1], --base REF, --update REASON
        waste: --state FILE of terraform show -json, for addresses and logs
        serve: --listen ADDRESS [127.0.0.1:0]
-       commitments: --discounts 1y=0.28,3y=0.5 of your offers, --egress-discount S
+       commitments: --discounts 1y=0.28,3y=0.5 of your offers, --egress-discount S,
+             --spot-discount S, --dev-relays N [1]
        plan: --concurrent-share S [0.1], --voice-share V [0.5], --streams K heard at once [0.8],
              --joins, --messages, --tickets N of an online player in an hour [2, 4, 1],
              --regions eu=0.6@1,us=0.4@-6 [us=1], --from DATE, --days N [30], --calendar FILE,

@@ -16,6 +16,8 @@ use crate::arguments::Arguments;
 pub(super) const FLAGS: &[&str] = &[
     "--discounts",
     "--egress-discount",
+    "--spot-discount",
+    "--dev-relays",
     "--players",
     "--concurrent-share",
     "--voice-share",
@@ -63,10 +65,9 @@ fn run_on(arguments: &Arguments, demand: &Demand, basis: &Basis<'_>) -> Result<b
              give --discounts 1y=0.28,3y=0.5 with those of your offer.",
         ),
     }
-    let discount = number(arguments, "--egress-discount", 0.0)?;
-    if !(0.0..1.0).contains(&discount) {
-        bail!("--egress-discount {discount}: give a share below 1");
-    }
+    page.heading("Spot for dev");
+    page.text(spot(arguments, hourly)?);
+    let discount = discount(arguments, "--egress-discount")?;
     if discount > 0.0 {
         page.text(format!(
             "Voice egress: {:.0} GB, {} $. An agreement for all of it at {:.1} % less saves \
@@ -81,6 +82,43 @@ fn run_on(arguments: &Arguments, demand: &Demand, basis: &Basis<'_>) -> Result<b
     }
     finops::report::prices(&mut page, basis.book, today(arguments)?, &BTreeSet::new());
     show(arguments, &page)
+}
+
+/// A discount that somebody was offered: a share below 1, and 0 when it is not given.
+fn discount(arguments: &Arguments, flag: &str) -> Result<f64> {
+    let discount = number(arguments, flag, 0.0)?;
+    if !(0.0..1.0).contains(&discount) {
+        bail!("{flag} {discount}: give a share below 1");
+    }
+    Ok(discount)
+}
+
+/// Relays of the dev environment may stop at any time, so all of their hours can be Spot: there is
+/// nothing to commit to, and it pays from any discount on.
+fn spot(arguments: &Arguments, hourly: Money) -> Result<String> {
+    let relays = number(arguments, "--dev-relays", 1.0)?;
+    let discount = discount(arguments, "--spot-discount")?;
+    let month = hourly.dollars() * relays.max(0.0) * MONTH_HOURS as f64;
+    let hours = MONTH_HOURS as f64;
+    // What is given back: a relay that is only there when somebody works.
+    let as_cheap = hours * (1.0 - discount);
+    let told = match discount > 0.0 {
+        true => format!(
+            "At {:.1} % less it is {:.2} $, and saves {:.2} $: as much as on demand for \
+             {as_cheap:.0} of {hours:.0} hours. A relay that runs for fewer is cheaper on demand \
+             and switched off.",
+            100.0 * discount,
+            month * (1.0 - discount),
+            month * discount
+        ),
+        false => "The book has no rate of Spot, for want of a source: give --spot-discount 0.6 \
+                  with that of your region."
+            .to_owned(),
+    };
+    Ok(format!(
+        "{relays} relays of dev cost {month:.2} $ a month on demand, addresses apart. All of it \
+         is fit for Spot: nobody is promised that dev is there. {told}"
+    ))
 }
 
 fn break_even(hours: &Hours) -> Table {

@@ -21,6 +21,7 @@ impl Ended {
         if self.ids.insert(session) {
             self.by_expiry.insert((expires_at_unix_s, session));
         }
+        debug_assert_eq!(self.ids.len(), self.by_expiry.len(), "two views of one set");
     }
 
     /// Whether `session`, whose ticket expires at `expires_at_unix_s`, has ended or may have.

@@ -184,6 +184,10 @@ impl<F> Room<F> {
         self.announced.forget(member);
         self.batch.forget(member);
         self.talkers.retain(|talker| *talker != member);
+        debug_assert!(
+            self.links_of_all().all(|link| link != gone.link),
+            "in it once"
+        );
         self.roster.handle_left(&mut self.members, member, &gone);
         for (_, listener) in &mut self.members {
             listener.free_slots_of(gone.number);
@@ -360,6 +364,7 @@ impl<F> Room<F> {
             if !self.talkers.contains(&member) {
                 self.talkers.push(member);
             }
+            debug_assert!(self.talkers.len() <= self.members.len(), "each once");
             let talks = |n| self.talkers.contains(&n);
             self.roster.handle_talk(&mut self.members, member, talks);
             // From here to the end of the spurt that only moves away.
@@ -441,6 +446,10 @@ impl<F> Room<F> {
             stats.voice_out += 1;
             usage.note_sent(bytes);
         }
+        debug_assert!(
+            u32::from(participant.slots_changed) < 1 << participant.slots.len(),
+            "only slots that there are"
+        );
         participant.is_introduced() && participant.slots_changed != before
     }
 
@@ -573,6 +582,7 @@ impl<F> Room<F> {
             message,
         };
         self.outputs.extend(messages.into_iter().map(tell));
+        debug_assert!(self.flush_at.is_none(), "nothing new to say");
     }
 }
 

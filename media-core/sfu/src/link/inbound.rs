@@ -78,6 +78,7 @@ impl Inbound {
         let opened = source.open_rtp(now, packet, header)?;
         self.sources.reserve_exact(1);
         self.sources.push(source);
+        debug_assert!(self.sources.len() <= MAX_SOURCES, "within bounds");
         Some(opened)
     }
 

@@ -74,6 +74,7 @@ impl Outbox {
         if fits {
             self.waiting.push_back(message);
         }
+        debug_assert!(self.waiting.len() <= MAX_WAITING, "within bounds");
         fits
     }
 
@@ -113,6 +114,7 @@ impl Outbox {
                 Ok(false) | Err(_) => return Err(Unread),
             }
         }
+        debug_assert!(self.waiting.is_empty(), "all of it was handed on");
         Ok(())
     }
 }

@@ -55,6 +55,10 @@ impl Announced {
             let old = known.map_or_else(Bits::default, |n| before.swap_remove(n).told);
             changes.extend(Change::between(speaker.number, &old, &told));
             let number = speaker.number;
+            debug_assert!(
+                self.0.iter().all(|other| other.member != member),
+                "each once"
+            );
             self.0.push(Talker {
                 member,
                 number,

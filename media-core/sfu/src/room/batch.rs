@@ -36,6 +36,7 @@ impl Batch {
     /// Takes the next listener.
     pub(crate) fn next_listener(&mut self) -> Option<usize> {
         let listener = self.listeners.next(self.next)?;
+        debug_assert!(listener >= self.next, "each once");
         self.next = listener + 1;
         Some(listener)
     }
@@ -53,6 +54,7 @@ impl Batch {
 
     /// Everybody has got everything: gives the memory back.
     pub(crate) fn finish(&mut self) -> impl Iterator<Item = Vec<u8>> + '_ {
+        debug_assert_eq!(self.listeners.next(self.next), None, "everybody got his");
         self.next = 0;
         self.listeners.clear();
         self.claims.clear();

@@ -51,6 +51,7 @@ impl Channels {
             key,
             permissions,
         };
+        debug_assert!(!grants.contain_number(channel), "each once");
         grants.0.reserve_exact(1);
         grants.0.push(grant);
         true
@@ -71,6 +72,11 @@ impl Channels {
         debug_assert_eq!(self.members[usize::from(number)], 0, "a number is one's");
         self.members[usize::from(number)] = 1;
         self.numbers.insert(key, number);
+        debug_assert_eq!(
+            self.numbers.len() + self.free.len(),
+            self.members.len(),
+            "a number is taken or free"
+        );
         Some(number)
     }
 

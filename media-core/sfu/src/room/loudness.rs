@@ -57,6 +57,10 @@ impl Loudness {
             }
         }
         self.last = Some(now);
+        debug_assert!(
+            self.talked <= Self::longest_talk(),
+            "no worse than the worst"
+        );
     }
 
     /// How strongly he asks to be heard at `now`, hundredths of a decibel: the more the louder.

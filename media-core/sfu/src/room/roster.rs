@@ -228,6 +228,8 @@ impl Roster {
                 }
                 members[listener].knows.set(other, shows);
             }
+            let knows_himself = members[listener].knows.contains(listener);
+            debug_assert!(knows_himself, "since his welcome");
             audiences.entry(news).or_default().push(listener);
         }
         let count = self.count(members.len());

@@ -114,6 +114,7 @@ impl Slot {
         }
         let time = packet.time.wrapping_add(self.time_offset);
         if number >= self.sent_next {
+            debug_assert!(number >= self.sent_base, "numbers only grow");
             self.sent_next = number + 1;
             self.last_time = time;
         }

@@ -63,6 +63,7 @@ impl Usage {
     }
 
     fn accrue(&mut self, now: Instant) {
+        debug_assert!(now >= self.since, "the owner's clock went backwards");
         self.participant_time += now.saturating_duration_since(self.since) * self.participants;
         self.since = now;
     }

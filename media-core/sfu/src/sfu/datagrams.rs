@@ -200,7 +200,8 @@ impl<P: Protocol> Sfu<P> {
         link.alarm = self.timers.new_alarm();
         self.rooms[link.room].room.take_link();
         let index = self.links.insert(link);
-        self.by_session.insert(id, index);
+        let other = self.by_session.insert(id, index);
+        debug_assert_eq!(other, None, "a session has one link");
         self.stats.admitted += 1;
         Ok(index)
     }
@@ -214,7 +215,8 @@ impl<P: Protocol> Sfu<P> {
         let room = Room::new(self.now, key, settings, self.minute_end());
         let alarm = self.timers.new_alarm();
         let index = self.rooms.insert(Kept { room, alarm });
-        self.by_room.insert(key, index);
+        let other = self.by_room.insert(key, index);
+        debug_assert_eq!(other, None, "a key has one room");
         index
     }
 
@@ -226,6 +228,7 @@ impl<P: Protocol> Sfu<P> {
         if let Some(given_up) = self.links[index].paths.add(path) {
             self.by_path.remove(&given_up);
         }
+        debug_assert!(self.links[index].paths.iter().any(|known| known == path));
     }
 
     /// Hands a datagram to the session's str0m instance.

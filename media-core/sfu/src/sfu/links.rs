@@ -259,7 +259,8 @@ impl<P: Protocol> Sfu<P> {
                 self.by_path.remove(&path);
             }
         }
-        self.by_session.remove(&link.id);
+        let known = self.by_session.remove(&link.id);
+        debug_assert_eq!(known, Some(index), "a session has one link");
         let unix_s = self.unix_s();
         self.ended
             .insert(link.id, link.credentials.expires_at_unix_s);

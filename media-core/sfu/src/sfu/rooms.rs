@@ -18,6 +18,7 @@ impl<P: Protocol> Sfu<P> {
     pub(super) fn enter_room(&mut self, index: usize) {
         let link = &mut self.links[index];
         let room = link.room;
+        debug_assert!(link.member().is_none(), "in the room once");
         let member = self.rooms[room].room.enter(self.now, index, &link.entry);
         link.phase = Phase::Live { member };
         self.after_room(room);
@@ -54,6 +55,7 @@ impl<P: Protocol> Sfu<P> {
             }
         }
         let kept = &mut self.rooms[index];
+        debug_assert!(kept.room.poll_output().is_none(), "all was done");
         let at = kept.room.poll_timeout();
         self.timers
             .arm(self.now, &mut kept.alarm, at, Owner::Room(index));
@@ -72,6 +74,7 @@ impl<P: Protocol> Sfu<P> {
         let room = &mut self.rooms[index].room;
         room.give_link_back();
         if room.links() == 0 {
+            debug_assert_eq!(room.len(), 0, "a member has a link");
             self.report_usage(index);
             let kept = self.rooms.remove(index);
             self.by_room.remove(&kept.room.key);

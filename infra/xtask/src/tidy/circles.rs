@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Violation;
 use super::source::{mask, without_tests, words};
+use super::violation::Violation;
 
 const RULE: &str = "file-circle";
 /// Those that there were when the rule came, one in a line. The list may only become shorter.

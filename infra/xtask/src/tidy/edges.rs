@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::Violation;
+use super::violation::Violation;
 use crate::workspace::{list, text};
 
 /// A crate of the workspace and the crates of the workspace that it may use.

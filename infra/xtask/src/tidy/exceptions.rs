@@ -1,7 +1,7 @@
 //! Every exception to a rule, in one place, with its reason. One that is no longer needed is a
 //! violation itself, so the list only holds what is true.
 
-use super::Violation;
+use super::violation::Violation;
 
 /// One accepted violation.
 pub(super) struct Exception {

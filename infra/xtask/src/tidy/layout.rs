@@ -1,7 +1,8 @@
 //! Sizes: lines per file and function, columns.
 
 use super::source::{functions, mask, without_tests};
-use super::{Violation, text::is_test_file};
+use super::text::is_test_file;
+use super::violation::Violation;
 
 /// Lines of a file, its tests apart.
 const FILE_LINES_MAX: usize = 600;

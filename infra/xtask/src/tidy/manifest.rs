@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::Violation;
+use super::violation::Violation;
 use crate::components::{ComponentPackage, component_packages};
 use crate::install::WASM_TARGET;
 use crate::spin_manifest::{self, Manifest};

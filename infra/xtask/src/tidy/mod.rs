@@ -9,42 +9,21 @@ mod exceptions;
 mod layout;
 mod manifest;
 mod profile;
+mod readme;
 mod source;
 mod text;
+mod violation;
 
-use std::fmt;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
-
-/// Something to mend.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Violation {
-    /// The file or crate.
-    pub(crate) place: String,
-    /// Line, from 1; 0 for the whole.
-    pub(crate) line: usize,
-    /// Name of the rule, as exceptions use it.
-    pub(crate) rule: &'static str,
-    /// What is wrong and what to do.
-    pub(crate) message: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.place)?;
-        if self.line > 0 {
-            write!(f, ":{}", self.line)?;
-        }
-        write!(f, ": {}: {}", self.rule, self.message)
-    }
-}
+pub(crate) use violation::Violation;
 
 /// Checks every rule; the exceptions are taken off.
 pub(crate) fn check(workspace: &Workspace) -> Result<Vec<Violation>> {
-    let (mut found, mut rust) = (Vec::new(), Vec::new());
+    let (mut found, mut rust, mut lines) = (Vec::new(), Vec::new(), Vec::new());
     for path in repository_files(workspace)? {
         // Deleted but not yet committed, or not text: nothing to read.
         let Ok(content) = std::fs::read_to_string(workspace.root.join(&path)) else {
@@ -52,11 +31,13 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Vec<Violation>> {
         };
         found.extend(layout::check(&path, &content));
         found.extend(text::check(&path, &content));
+        lines.push((path.clone(), content.lines().count()));
         if path.ends_with(".rs") {
             rust.push((path, content));
         }
     }
     found.extend(circles::check(&rust));
+    found.extend(readme::check(&lines));
     let metadata = workspace.metadata(true)?;
     found.extend(edges::check(&metadata));
     found.extend(manifest::check(workspace, &metadata)?);

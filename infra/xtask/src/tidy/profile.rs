@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use serde_json::Value as Json;
 use toml::{Table, Value};
 
-use super::Violation;
+use super::violation::Violation;
 use crate::workspace::{Workspace, list, text};
 
 const MANIFEST: &str = "Cargo.toml";

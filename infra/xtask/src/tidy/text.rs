@@ -1,7 +1,7 @@
 //! Words that may not stand in some files.
 
-use super::Violation;
 use super::source::{line_of, mask, without_tests, words};
+use super::violation::Violation;
 
 /// Folders of the crates that take time and chance as arguments.
 const CORES: [&str; 7] = [

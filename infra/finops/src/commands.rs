@@ -16,7 +16,7 @@ use finops::page::{Page, Table};
 use finops::{Allocation, Functions, charges, report};
 
 use crate::arguments::Arguments;
-use shared::{book, print, read_day, show, today};
+use shared::{Flags, PAGE, book, print, read_day, show, today};
 
 pub(crate) const USAGE: &str = "\
 usage: finops COMMAND [flags] [FILE..]; a FILE - is standard input
@@ -61,35 +61,23 @@ flags: --prices DIR       more prices, TOML files beside those that are built in
 /// Whether all is well.
 type Run = fn(&Arguments) -> Result<bool>;
 
-const PAGE: &[&str] = &["--prices", "--today", "--html", "--markdown"];
-const DAY: &[&str] = &[
-    "--prices",
-    "--today",
-    "--html",
-    "--markdown",
-    "--json",
-    "--environment",
-    "--players",
-];
-const REPORT: &[&str] = &[
-    "--prices",
-    "--today",
-    "--html",
-    "--markdown",
-    "--json",
-    "--environment",
-    "--players",
-    "--calendar",
-    "--budget",
-];
-const ROWS: &[&str] = &["--prices", "--environment"];
+const DAY: &[&str] = &["--json", "--environment", "--players"];
+const ROWS: Flags = &[&["--prices", "--environment"]];
 
 /// Name, flags, and what it does.
-pub(crate) const ALL: &[(&str, &[&str], Run)] = &[
-    ("prices", PAGE, prices),
-    ("invocations", DAY, |arguments| day(arguments, true, false)),
-    ("players", DAY, |arguments| day(arguments, false, true)),
-    ("report", REPORT, |arguments| day(arguments, true, true)),
+pub(crate) const ALL: &[(&str, Flags, Run)] = &[
+    ("prices", &[PAGE], prices),
+    ("invocations", &[PAGE, DAY], |arguments| {
+        day(arguments, true, false)
+    }),
+    ("players", &[PAGE, DAY], |arguments| {
+        day(arguments, false, true)
+    }),
+    (
+        "report",
+        &[PAGE, DAY, &["--calendar", "--budget"]],
+        |arguments| day(arguments, true, true),
+    ),
     ("showback", ROWS, |arguments| {
         rows(arguments, |charges| charges.csv())
     }),
@@ -105,8 +93,8 @@ pub(crate) const ALL: &[(&str, &[&str], Run)] = &[
     ("waste", waste::FLAGS, waste::run),
     ("serve", serve::FLAGS, serve::run),
     ("vendors", vendors::FLAGS, vendors::run),
-    ("measured", &["--today", "--command"], kept::measured),
-    ("readme", &["--write"], kept::readme),
+    ("measured", &[&["--today", "--command"]], kept::measured),
+    ("readme", &[&["--write"]], kept::readme),
 ];
 
 fn prices(arguments: &Arguments) -> Result<bool> {

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         };
     };
-    let arguments = match Arguments::parse(words, flags) {
+    let arguments = match Arguments::parse(words, &flags.concat()) {
         Ok(arguments) => arguments,
         Err(fault) => {
             eprintln!("{fault}\n{}", commands::USAGE);

@@ -102,8 +102,7 @@ impl Estimate {
             let how = "make the file by `terraform show -json PLAN`";
             return Err(format!("there is no planned_values.root_module; {how}"));
         }
-        let mut resources = Vec::new();
-        collect(root, 0, &mut resources);
+        let resources = managed(root);
         let templates = templates(&resources);
         let mut estimate = Self::default();
         let mut pricing = Pricing {
@@ -121,6 +120,13 @@ impl Estimate {
 
 fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
     value[name].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Resources that Terraform manages in a module and those below it.
+pub(crate) fn managed(root: &Value) -> Vec<&Value> {
+    let mut found = Vec::new();
+    collect(root, 0, &mut found);
+    found
 }
 
 fn collect<'a>(module: &'a Value, depth: usize, found: &mut Vec<&'a Value>) {

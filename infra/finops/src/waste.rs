@@ -11,14 +11,13 @@ use crate::book::{AWS, Book, HOME_REGION, MONTH_HOURS, Missing};
 use crate::lambda::{Functions, STORE_CALL_US, billed_ms};
 use crate::money::Money;
 use crate::records::Record;
+use crate::terraform::managed;
 
 /// Least memory of a function, MB.
 const LEAST_MB: u32 = 128;
 const MINUTE_MS: u64 = 60_000;
 /// Shards and functions that are told apart.
 const NAMES_MAX: usize = 10_000;
-/// Modules inside of modules that are followed.
-const DEPTH_MAX: usize = 32;
 /// Longest file of Terraform's that makes sense, resources.
 const RESOURCES_MAX: usize = 100_000;
 
@@ -245,10 +244,8 @@ pub fn of_state(state: &Value, book: &Book) -> Result<Vec<Finding>, String> {
         .ok_or("no values.root_module: give what `terraform show -json` prints")?;
     let price = book.price("public-ipv4", AWS, HOME_REGION);
     let hourly = price.map_err(|missing| missing.to_string())?.list();
-    let mut resources = Vec::new();
-    collect(root, 0, &mut resources);
     let mut found = Vec::new();
-    for resource in resources {
+    for resource in managed(root).into_iter().take(RESOURCES_MAX) {
         let text = |name: &str| {
             resource
                 .get(name)
@@ -287,26 +284,6 @@ pub fn of_state(state: &Value, book: &Book) -> Result<Vec<Finding>, String> {
         }
     }
     Ok(found)
-}
-
-fn collect<'a>(module: &'a Value, depth: usize, found: &mut Vec<&'a Value>) {
-    let list = |name: &str| {
-        module
-            .get(name)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-    };
-    for resource in list("resources") {
-        if found.len() < RESOURCES_MAX {
-            found.push(resource);
-        }
-    }
-    if depth < DEPTH_MAX {
-        for child in list("child_modules") {
-            collect(child, depth + 1, found);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(crate) use srtp::is_rtcp;
 pub(crate) use stun::{Stun, username};
 
 use crate::config::Config;
-use crate::idents::{PlayerKey, SessionId};
+use crate::idents::SessionId;
 use crate::path::Path;
 use crate::protocol::Admission;
 use crate::room::Entry;
@@ -68,7 +68,6 @@ pub(crate) struct Credentials {
 
 pub(crate) struct Link {
     pub(crate) id: SessionId,
-    pub(crate) player: PlayerKey,
     pub(crate) room: usize,
     /// What the room will know of him.
     pub(crate) entry: Entry,
@@ -108,7 +107,6 @@ impl Link {
         let rtc = rtc::build(now, (config, crypto), &admission, ufrag, client)?;
         Ok(Self {
             id: admission.session,
-            player: admission.player,
             room: usize::MAX,
             entry,
             credentials: Credentials {

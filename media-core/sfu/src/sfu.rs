@@ -266,7 +266,7 @@ impl<P: Protocol> Sfu<P> {
                 reason,
             } => {
                 let index = self.by_session.get(&session).copied();
-                if let Some(index) = index.filter(|&i| self.links[i].player == player) {
+                if let Some(index) = index.filter(|&i| self.links[i].entry.player == player) {
                     self.end(index, reason);
                 }
             }

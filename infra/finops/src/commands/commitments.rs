@@ -9,30 +9,19 @@ use finops::commitments::Hours;
 use finops::page::{Page, Table};
 use finops::plan::{Basis, Demand, plan};
 
-use super::plan::{number, with_basis};
-use super::shared::{show, today};
+use super::plan::{DEMAND, number, with_basis};
+use super::shared::{Flags, PAGE, show, today};
 use crate::arguments::Arguments;
 
-pub(super) const FLAGS: &[&str] = &[
-    "--discounts",
-    "--egress-discount",
-    "--spot-discount",
-    "--dev-relays",
-    "--players",
-    "--concurrent-share",
-    "--voice-share",
-    "--streams",
-    "--regions",
-    "--from",
-    "--days",
-    "--headroom",
-    "--zones",
-    "--machine",
-    "--calendar",
-    "--prices",
-    "--today",
-    "--html",
-    "--markdown",
+pub(super) const FLAGS: Flags = &[
+    DEMAND,
+    PAGE,
+    &[
+        "--discounts",
+        "--egress-discount",
+        "--spot-discount",
+        "--dev-relays",
+    ],
 ];
 /// Hours of a month.
 const MONTH_HOURS: u128 = finops::book::MONTH_HOURS;
@@ -80,7 +69,7 @@ fn run_on(arguments: &Arguments, demand: &Demand, basis: &Basis<'_>) -> Result<b
             100.0 * (1.0 - discount)
         ));
     }
-    finops::report::prices(&mut page, basis.book, today(arguments)?, &BTreeSet::new());
+    finops::report::prices(&mut page, basis.book, today(arguments)?, &plan.substituted);
     show(arguments, &page)
 }
 

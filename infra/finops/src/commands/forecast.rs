@@ -2,26 +2,25 @@
 
 use anyhow::{Context, Result, anyhow};
 use finops::budgets::Budget;
-use finops::calendar::{Calendar, first_hour, hour};
+use finops::calendar::{first_hour, hour};
 use finops::forecast::Outlook;
 use finops::page::Page;
 use finops::report::forecast as pages;
 use finops::{Allocation, Book, Budgets, Day, Functions, report};
 
-use super::shared::{book, read_day, show, today};
+use super::shared::{Flags, PAGE, book, calendar, read_day, show, today};
 use crate::arguments::Arguments;
 
-pub(super) const FLAGS: &[&str] = &[
-    "--prices",
-    "--today",
-    "--html",
-    "--markdown",
-    "--json",
-    "--environment",
-    "--calendar",
-    "--budget",
-    "--at",
-    "--fail",
+pub(super) const FLAGS: Flags = &[
+    PAGE,
+    &[
+        "--json",
+        "--environment",
+        "--calendar",
+        "--budget",
+        "--at",
+        "--fail",
+    ],
 ];
 
 pub(super) fn run(arguments: &Arguments) -> Result<bool> {
@@ -74,16 +73,12 @@ impl std::fmt::Display for TooLittle {
 impl std::error::Error for TooLittle {}
 
 fn outlook(arguments: &Arguments, day: &Day<'_>) -> Result<(Outlook, Option<Budget>)> {
-    let read = |path: &str| {
-        std::fs::read_to_string(path).with_context(|| format!("{path} cannot be read"))
-    };
-    let calendar = match arguments.get("--calendar") {
-        Some(path) => Calendar::read(&read(path)?).map_err(|faults| anyhow!("{path}: {faults}"))?,
-        None => Calendar::default(),
-    };
+    let calendar = calendar(arguments)?;
     let budget = match arguments.get("--budget") {
         Some(path) => {
-            let all = Budgets::read(&read(path)?).map_err(|faults| anyhow!("{path}: {faults}"))?;
+            let text = std::fs::read_to_string(path);
+            let text = text.with_context(|| format!("{path} cannot be read"))?;
+            let all = Budgets::read(&text).map_err(|faults| anyhow!("{path}: {faults}"))?;
             let budget = all.of(&day.charges.environment);
             Some(budget.map_err(|fault| anyhow!("{path}: {fault}"))?.clone())
         }

@@ -11,12 +11,12 @@ use finops::terraform::Estimate;
 use finops::{Book, Money};
 use serde::de::DeserializeOwned;
 
-use super::shared::{self, print};
+use super::shared::{self, Flags, print};
 use crate::arguments::Arguments;
 
-pub(super) const FLAGS: &[&str] = &[
+pub(super) const FLAGS: Flags = &[&[
     "--prices", "--counts", "--plan", "--region", "--base", "--update",
-];
+]];
 /// In the repository.
 const BASELINE: &str = "infra/finops/baseline.json";
 const COUNTS: &str = "target/bench/counts.json";

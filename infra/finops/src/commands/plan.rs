@@ -4,34 +4,32 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow, bail};
 use finops::Allocation;
-use finops::calendar::{Calendar, first_hour};
+use finops::calendar::first_hour;
 use finops::measured::Measured;
 use finops::plan::{Basis, Demand, Machines, plan, replay};
 use finops::report::plan::{Range, add_replays, page};
 
-use super::shared::{book, show, today};
+use super::shared::{Flags, PAGE, book, calendar, show, today};
 use crate::arguments::Arguments;
 
-pub(super) const FLAGS: &[&str] = &[
+/// Flags of what a plan is asked for.
+pub(super) const DEMAND: &[&str] = &[
     "--players",
     "--concurrent-share",
     "--voice-share",
     "--streams",
-    "--joins",
-    "--messages",
-    "--tickets",
     "--regions",
     "--from",
     "--days",
     "--headroom",
     "--zones",
     "--machine",
-    "--range",
     "--calendar",
-    "--prices",
-    "--today",
-    "--html",
-    "--markdown",
+];
+pub(super) const FLAGS: Flags = &[
+    DEMAND,
+    PAGE,
+    &["--joins", "--messages", "--tickets", "--range"],
 ];
 
 /// Seeds of the weeks that are replayed.
@@ -94,14 +92,6 @@ fn run_on(arguments: &Arguments, demand: &Demand, basis: &Basis<'_>) -> Result<b
         &likely.substituted,
     );
     show(arguments, &page)
-}
-
-fn calendar(arguments: &Arguments) -> Result<Calendar> {
-    let Some(path) = arguments.get("--calendar") else {
-        return Ok(Calendar::default());
-    };
-    let text = std::fs::read_to_string(path).with_context(|| format!("{path} cannot be read"))?;
-    Calendar::read(&text).map_err(|faults| anyhow!("{path}: {faults}"))
 }
 
 fn demand(arguments: &Arguments) -> Result<Demand> {

@@ -10,10 +10,10 @@ use finops::reconcile::Reconciled;
 use finops::report::{intake, reconcile::page};
 use finops::{Allocation, Functions};
 
-use super::shared::{book, read_day, show};
+use super::shared::{Flags, book, read_day, show};
 use crate::arguments::Arguments;
 
-pub(super) const FLAGS: &[&str] = &[
+pub(super) const FLAGS: Flags = &[&[
     "--bill",
     "--account",
     "--environment",
@@ -21,7 +21,7 @@ pub(super) const FLAGS: &[&str] = &[
     "--html",
     "--markdown",
     "--json",
-];
+]];
 
 pub(super) fn run(arguments: &Arguments) -> Result<bool> {
     let path = arguments

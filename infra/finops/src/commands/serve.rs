@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use finops::{Allocation, Functions, report};
 
-use super::shared::{book, print, read_day};
+use super::shared::{Flags, book, print, read_day};
 use crate::arguments::Arguments;
 
-pub(super) const FLAGS: &[&str] = &["--listen", "--prices", "--environment", "--players"];
+pub(super) const FLAGS: Flags = &[&["--listen", "--prices", "--environment", "--players"]];
 /// Longest request that is read.
 const REQUEST_BYTES_MAX: u64 = 8 << 10;
 /// A client that takes longer is left.

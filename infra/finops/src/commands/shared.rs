@@ -5,11 +5,43 @@ use std::io::{BufReader, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
+use finops::calendar::Calendar;
 use finops::page::Page;
-use finops::records::Intake;
+use finops::records::{Intake, Record};
 use finops::{Allocation, Book, Date, Day, Functions};
 
 use crate::arguments::Arguments;
+
+/// Names of flags, in groups that commands share; each takes a value.
+pub(crate) type Flags = &'static [&'static [&'static str]];
+
+/// Of a page: prices, the day, and where it goes.
+pub(super) const PAGE: &[&str] = &["--prices", "--today", "--html", "--markdown"];
+
+/// Hands on each record of the files that are named.
+pub(super) fn read_records(arguments: &Arguments, mut each: impl FnMut(&Record)) -> Result<Intake> {
+    let mut intake = Intake::default();
+    for name in &arguments.words {
+        let read = if name == "-" {
+            intake.read("stdin", std::io::stdin().lock(), |record| each(&record))
+        } else {
+            let file = File::open(name).with_context(|| format!("{name} cannot be opened"))?;
+            let short = name.rsplit('/').next().unwrap_or(name);
+            intake.read(short, BufReader::new(file), |record| each(&record))
+        };
+        read.with_context(|| format!("{name} cannot be read"))?;
+    }
+    Ok(intake)
+}
+
+/// The events of `--calendar`; none without it.
+pub(super) fn calendar(arguments: &Arguments) -> Result<Calendar> {
+    let Some(path) = arguments.get("--calendar") else {
+        return Ok(Calendar::default());
+    };
+    let text = std::fs::read_to_string(path).with_context(|| format!("{path} cannot be read"))?;
+    Calendar::read(&text).map_err(|faults| anyhow!("{path}: {faults}"))
+}
 
 pub(super) fn read_day<'a>(
     arguments: &Arguments,
@@ -24,17 +56,7 @@ pub(super) fn read_day<'a>(
         .get("--environment")
         .unwrap_or(&allocation.environment);
     let mut day = Day::new(book, functions, allocation, environment);
-    let mut intake = Intake::default();
-    for name in &arguments.words {
-        let read = if name == "-" {
-            intake.read("stdin", std::io::stdin().lock(), |record| day.add(&record))
-        } else {
-            let file = File::open(name).with_context(|| format!("{name} cannot be opened"))?;
-            let short = name.rsplit('/').next().unwrap_or(name);
-            intake.read(short, BufReader::new(file), |record| day.add(&record))
-        };
-        read.with_context(|| format!("{name} cannot be read"))?;
-    }
+    let intake = read_records(arguments, |record| day.add(record))?;
     match &day.missing {
         Some(missing) => bail!("{missing}"),
         None => Ok((day, intake)),

@@ -1,7 +1,7 @@
 //! `finops vendors`: what others would ask for a plan's traffic, and the tracker of those that
 //! we use.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -11,29 +11,11 @@ use finops::tracker::{Finding, Tracker, uses};
 use finops::vendors::{Offer, Traffic};
 
 use super::gate::repository;
-use super::plan::with_basis;
-use super::shared::{show, today};
+use super::plan::{DEMAND, with_basis};
+use super::shared::{Flags, PAGE, show, today};
 use crate::arguments::Arguments;
 
-pub(super) const FLAGS: &[&str] = &[
-    "--tracker",
-    "--players",
-    "--concurrent-share",
-    "--voice-share",
-    "--streams",
-    "--tickets",
-    "--regions",
-    "--from",
-    "--days",
-    "--headroom",
-    "--zones",
-    "--machine",
-    "--calendar",
-    "--prices",
-    "--today",
-    "--html",
-    "--markdown",
-];
+pub(super) const FLAGS: Flags = &[DEMAND, PAGE, &["--tracker", "--tickets"]];
 /// In the repository.
 const TRACKER: &str = "infra/ops/vendors.toml";
 
@@ -68,7 +50,7 @@ fn compare(arguments: &Arguments, demand: &Demand, basis: &Basis<'_>) -> Result<
     ));
     page.heading("Matchmaking");
     page.table(offers(&traffic.matchmaking_offers(basis.book), None));
-    finops::report::prices(&mut page, basis.book, today(arguments)?, &BTreeSet::new());
+    finops::report::prices(&mut page, basis.book, today(arguments)?, &plan.substituted);
     show(arguments, &page)
 }
 

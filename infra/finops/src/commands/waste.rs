@@ -1,19 +1,16 @@
 //! `finops waste`.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::BufReader;
 
 use anyhow::{Context, Result, anyhow, bail};
 use finops::page::{Page, Table};
-use finops::records::Intake;
 use finops::waste::{Finding, Use, of_state};
 use finops::{Allocation, Functions, report};
 
-use super::shared::{book, show, today};
+use super::shared::{Flags, PAGE, book, read_records, show, today};
 use crate::arguments::Arguments;
 
-pub(super) const FLAGS: &[&str] = &["--state", "--prices", "--today", "--html", "--markdown"];
+pub(super) const FLAGS: Flags = &[PAGE, &["--state"]];
 
 pub(super) fn run(arguments: &Arguments) -> Result<bool> {
     let (book, allocation, functions) = (
@@ -25,14 +22,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool> {
     if arguments.words.is_empty() && state.is_none() {
         bail!("name files of records, or --state FILE of terraform show -json");
     }
-    let (mut used, mut intake) = (Use::default(), Intake::default());
-    for name in &arguments.words {
-        let file = File::open(name).with_context(|| format!("{name} cannot be opened"))?;
-        let read = intake.read(name, BufReader::new(file), |record| {
-            used.add(&record, &functions)
-        });
-        read.with_context(|| format!("{name} cannot be read"))?;
-    }
+    let mut used = Use::default();
+    let intake = read_records(arguments, |record| used.add(record, &functions))?;
     let found = used.findings(&book, &allocation, &functions);
     let mut found = found.map_err(|missing| anyhow!("{missing}"))?;
     if let Some(path) = state {

@@ -126,8 +126,8 @@ export class VoiceRoom extends Emitter {
   }
 
   /**
-   * Everybody in the room, self first; in one of more than a hundred, oneself and who talked last.
-   * During a reconnect, who was there before.
+   * Everybody in the room, self first; in one of more than a hundred, oneself, those of one's small
+   * channels and who talked last. During a reconnect, who was there before.
    */
   get participants() {
     return this.#people;

@@ -5,8 +5,9 @@
 import { NAMELESS } from "./messages.js";
 
 /**
- * One relay's view of the room. Never changed in place. In a large room `peers` are oneself and who
- * talked last, and `count` is how many are there; null while everybody is named.
+ * One relay's view of the room. Never changed in place. In a large room `peers` are oneself, those
+ * of one's small channels and who talked last, and `count` is how many are there; null while
+ * everybody is named.
  *
  * @typedef {{ self: number | null, peers: ReadonlyMap<number, Peer>, count: number | null,
  *   speaking: ReadonlySet<number>, slots: readonly (number | null)[] }} RoomView

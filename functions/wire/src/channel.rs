@@ -51,7 +51,8 @@ pub enum RelayMessage {
         room: RoomName,
         /// Number of slots.
         slots: u8,
-        /// Everybody in the room, you included; in a large room you and those who talked last.
+        /// Everybody in the room, you included; in a large room you, those with whom you share a
+        /// small channel, and those who talked last.
         participants: Vec<Participant>,
         /// How many are in the room, when it is or was too large to name all.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@ use wire::chat::{ChatChannel, ChatEvent};
 use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, PushTarget};
 use wire::fleet::ShardRecord;
 use wire::limits::MAX_MESSAGE_BYTES;
-use wire::{BootId, ChannelKey, RoomKey, RoomName, SessionId, ShardId};
+use wire::{BootId, ChannelKey, RoomKey, RoomName, SessionId, ShardId, TopicKey};
 
 use crate::Ports;
 use crate::access::{Chat, Place};
@@ -93,17 +93,25 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
     pub(crate) async fn push(&self, place: &Place, author: &mut Author, event: ChatEvent) {
         if let ChatChannel::World(region) = &place.channel {
             let shards = directory::shards(self.store, self.now_ms, region).await;
-            let routes = shards
+            let live = shards
                 .unwrap_or_default()
                 .into_iter()
                 .filter(|shard| shard.live);
-            let routes: Vec<Route> = routes
-                .map(|shard| Route::to(&shard.record, None, self.now_ms))
+            let topic = TopicKey::world(region);
+            let target = |reads: u8| match reads {
+                0..2 => PushTarget::World,
+                _ => PushTarget::Topic { topic },
+            };
+            let routes: Vec<(Route, PushTarget)> = live
+                .map(|shard| {
+                    let target = target(shard.record.heartbeat.ticket_version);
+                    (Route::to(&shard.record, None, self.now_ms), target)
+                })
                 .collect();
             let text = push_text(&place.channel, event);
             let posts = routes
                 .iter()
-                .map(|route| self.send(route, PushTarget::World, &text));
+                .map(|(route, target)| self.send(route, *target, &text));
             join_all(posts.collect()).await;
             return;
         }
@@ -111,7 +119,10 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
             return;
         };
         let text = push_text(&channel, event);
-        if self.send(route, self.target(place, route), &text).await {
+        let Some(target) = self.target(place, route) else {
+            return;
+        };
+        if self.send(route, target, &text).await {
             return;
         }
         // The shard is gone, or runs anew.
@@ -120,8 +131,9 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
         let same = |a: &Route, b: &Route| (&a.shard, a.boot) == (&b.shard, b.boot);
         if let Some(route) = &author.route
             && used.as_ref().is_none_or(|used| !same(used, route))
+            && let Some(target) = self.target(place, route)
         {
-            self.send(route, self.target(place, route), &text).await;
+            self.send(route, target, &text).await;
         }
     }
 
@@ -133,21 +145,25 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
         }
     }
 
-    fn target(&self, place: &Place, route: &Route) -> PushTarget {
-        match (&place.channel, &route.room) {
-            (ChatChannel::Room(room, channel), _) => PushTarget::Channel {
+    /// Who gets it of those to whom `route` leads; nobody where it does not say in which room the
+    /// other player is.
+    fn target(&self, place: &Place, route: &Route) -> Option<PushTarget> {
+        Some(match &place.channel {
+            ChatChannel::Room(room, channel) => PushTarget::Channel {
                 room: RoomKey::of(room),
                 channel: ChannelKey::of(room, channel),
             },
-            (ChatChannel::Party(room), _) => PushTarget::Room {
+            ChatChannel::Party(room) => PushTarget::Room {
                 room: RoomKey::of(room),
             },
-            (ChatChannel::Direct(other), Some(room)) => PushTarget::Player {
-                room: RoomKey::of(room),
+            ChatChannel::Direct(other) => PushTarget::Player {
+                room: RoomKey::of(route.room.as_ref()?),
                 player: self.secret.player_key(other),
             },
-            (ChatChannel::Direct(_) | ChatChannel::World(_), _) => PushTarget::World,
-        }
+            ChatChannel::World(region) => PushTarget::Topic {
+                topic: TopicKey::world(region),
+            },
+        })
     }
 
     /// Whether the relay took it.

@@ -15,6 +15,7 @@ use wire::fleet::{
     Candidate, Evacuation, Heartbeat, Load, RefusedRoom, ShardRecord, ShardState, Transport,
 };
 use wire::problem::ProblemKind;
+use wire::ticket::TICKET_VERSION;
 use wire::{BootId, RegionName, RoomKey, RoomName};
 
 const NOW: u64 = 1_700_000_000_000;
@@ -41,6 +42,7 @@ fn heartbeat(shard: &str, sent_at_ms: u64) -> Heartbeat {
         }],
         fingerprint: "sha-256 AB".into(),
         control_url: "http://192.0.2.1:7411".into(),
+        ticket_version: TICKET_VERSION,
         load: Load::default(),
         capacity: 100,
         refused: Vec::new(),

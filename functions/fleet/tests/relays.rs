@@ -19,6 +19,7 @@ use wire::fleet::{
     ShardRecord, ShardState, Transport, sign_heartbeat,
 };
 use wire::keys::FleetSecret;
+use wire::ticket::TICKET_VERSION;
 
 const NOW_MS: u64 = 1_700_000_000_000;
 const SECRET: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
@@ -86,6 +87,7 @@ fn heartbeat() -> Heartbeat {
         }],
         fingerprint: format!("sha-256 {}", ["AB"; 32].join(":")),
         control_url: "http://192.0.2.1:7411".into(),
+        ticket_version: TICKET_VERSION,
         load: Load::default(),
         capacity: 100,
         refused: Vec::new(),

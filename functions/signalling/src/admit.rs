@@ -14,8 +14,9 @@ use wire::keys::FleetSecret;
 use wire::limits::{MAX_CHANNELS, TICKET_LIFETIME_S};
 use wire::problem::ProblemKind;
 use wire::routes::{JOIN, JSON, SDP, WHIP};
-use wire::ticket::{Permissions, Ticket, ice_password};
-use wire::{ChannelKey, ChannelName, RegionName, RoomKey, RoomName, SessionId, SessionRef};
+use wire::ticket::{ChannelKind, Permissions, TICKET_VERSION, Ticket, ice_password};
+use wire::{ChannelKey, ChannelName, RegionName, RoomKey, RoomName};
+use wire::{SessionId, SessionRef, TopicKey};
 
 use crate::answer::{self, Admission};
 use crate::authenticate;
@@ -173,7 +174,21 @@ impl<H: Clock + Entropy + Variables> Admit<'_, H> {
         self.host.fill(&mut session.0);
         let expires_at = now_ms / 1000 + TICKET_LIFETIME_S;
         let reads_world = self.reads_world(&seat).await?;
-        let (answer, hello) = self.answer(&secret, &seat, session, expires_at, reads_world);
+        let topics = match reads_world {
+            true => vec![TopicKey::world(&seat.home.region)],
+            false => Vec::new(),
+        };
+        let hello = Hello {
+            session,
+            player: self.claims.sub.clone(),
+            name: self.display_name(),
+            room: self.room.clone(),
+            channels: self.grants.clone(),
+            world: reads_world && seat.shard.heartbeat.ticket_version < 2,
+            topics,
+            issued_at_ms: now_ms,
+        };
+        let (answer, hello) = self.answer(&secret, &seat, expires_at, &hello);
         let shard = seat.home.shard;
         let session = SessionRef {
             shard: shard.clone(),
@@ -192,6 +207,12 @@ impl<H: Clock + Entropy + Variables> Admit<'_, H> {
         Ok((reply, location))
     }
 
+    /// The player's name, or his id where the token has none.
+    fn display_name(&self) -> String {
+        let name = self.claims.name.clone().filter(|name| !name.is_empty());
+        name.unwrap_or_else(|| self.claims.sub.to_string())
+    }
+
     /// Whether the relay may hand the world channel of its region to the player.
     async fn reads_world(&self, seat: &Seat) -> Result<bool, Refusal> {
         let region = seat.home.region.as_str();
@@ -208,11 +229,10 @@ impl<H: Clock + Entropy + Variables> Admit<'_, H> {
         &self,
         secret: &FleetSecret,
         seat: &Seat,
-        session: SessionId,
         expires_at: u64,
-        reads_world: bool,
+        hello: &Hello,
     ) -> (String, String) {
-        let heartbeat = &seat.shard.heartbeat;
+        let (heartbeat, session) = (&seat.shard.heartbeat, hello.session);
         let keys = secret
             .shard_key(&heartbeat.shard, heartbeat.epoch)
             .subkeys();
@@ -229,23 +249,19 @@ impl<H: Clock + Entropy + Variables> Admit<'_, H> {
             red_payload_type: self.offer.red.map_or(0, |red| red.payload_type),
             audio_level_id: self.offer.audio_level_id.unwrap_or(0),
             slots: self.offer.slots,
+            channel_kind: ChannelKind::Group,
+            server_muted: false,
+            recorded: false,
+            home_epoch: seat.home.epoch as u8,
+            hello_version: TICKET_VERSION,
         };
-        let ufrag = ticket.seal(&keys, heartbeat.boot);
+        let ufrag = ticket.seal(heartbeat.ticket_version, &keys, heartbeat.boot);
         let admission = Admission {
             session,
             ufrag: &ufrag,
             password: &ice_password(&keys, &ufrag),
             fingerprint: &heartbeat.fingerprint,
             candidates: &heartbeat.candidates,
-        };
-        let name = self.claims.name.clone().filter(|name| !name.is_empty());
-        let hello = Hello {
-            session,
-            player: self.claims.sub.clone(),
-            name: name.unwrap_or_else(|| self.claims.sub.to_string()),
-            room: self.room.clone(),
-            channels: self.grants.clone(),
-            world: reads_world,
         };
         (
             answer::write(&self.offer, &admission),

@@ -8,6 +8,8 @@ use crate::ids::{ChannelName, PlayerId, RoomName};
 
 /// Label of the data channel (RFC 8832) that the client opens; ordered and reliable.
 pub const LABEL: &str = "lv";
+/// Label of a second one that a client may open, for positions: unordered, nothing is sent again.
+pub const POSITIONS_LABEL: &str = "lv-pos";
 
 /// From a client to its relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +45,8 @@ pub enum ClientMessage {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum RelayMessage {
-    /// Answer to the hello: who you are and who is here.
+    /// Answer to the hello: who you are and who is here. It comes again after a later hello; what
+    /// was said before is void then.
     Welcome {
         /// Your number in the room.
         participant: u32,
@@ -135,13 +138,16 @@ pub struct Participant {
 }
 
 /// One slot of a listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SlotState {
     /// The n-th receiving audio m-line of the offer, from 0.
     pub slot: u8,
     /// Who is heard there; none when it is free.
     pub participant: Option<u32>,
+    /// Through which of the receiver's channels. It may be more than one: this is the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChannelName>,
 }
 
 /// Why a session ended. The variants are also the metric's labels.

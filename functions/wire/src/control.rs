@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::channel::EndReason;
-use crate::ids::{BootId, ChannelKey, PlayerKey, RoomKey, SessionId};
+use crate::ids::{BootId, ChannelKey, PlayerKey, RoomKey, SessionId, TopicKey};
 use crate::keys::ShardKeys;
 pub use crate::seal::NotSealedForUs;
 use crate::seal::{open, seal};
@@ -75,7 +75,13 @@ pub enum PushTarget {
         /// The player.
         player: PlayerKey,
     },
-    /// Every participant of the shard whose hello says that he reads the world channel.
+    /// Every participant of the shard who has subscribed to a topic.
+    Topic {
+        /// The topic.
+        topic: TopicKey,
+    },
+    /// Every participant of the shard who reads the world channel of its region: what relays
+    /// understand that read tickets of version 1 alone.
     World,
 }
 

@@ -37,6 +37,9 @@ pub struct Heartbeat {
     pub fingerprint: String,
     /// Base URL of the control endpoint, reached by functions.
     pub control_url: String,
+    /// Newest version of tickets, hellos and pushes that it reads.
+    #[serde(default = "version_1")]
+    pub ticket_version: u8,
     /// What it carries now.
     pub load: Load,
     /// Most participants that it accepts.
@@ -46,6 +49,11 @@ pub struct Heartbeat {
     /// once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedRoom>,
+}
+
+/// What relays read that do not say it.
+fn version_1() -> u8 {
+    1
 }
 
 /// A room into which a full shard let nobody more.

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{BootId, ChannelName, PlayerId, RoomName, SessionId};
+use crate::ids::{BootId, ChannelName, PlayerId, RoomName, SessionId, TopicKey};
 use crate::keys::ShardKeys;
 pub use crate::seal::NotSealedForUs;
 use crate::seal::{open, seal};
@@ -21,9 +21,18 @@ pub struct Hello {
     pub room: RoomName,
     /// Every channel of the session, the ticket's first.
     pub channels: Vec<ChannelGrant>,
-    /// Whether the participant reads the world channel of the shard's region.
-    #[serde(default)]
+    /// Whether the participant reads the world channel of the shard's region. For relays that read
+    /// version 1 alone; the others are told by `topics`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub world: bool,
+    /// What he has subscribed to beyond his channels, at most
+    /// [`crate::limits::MAX_TOPICS`]. Version 2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub topics: Vec<TopicKey>,
+    /// When it was sealed, Unix milliseconds: of two hellos of a session the later one counts, and
+    /// none twice. 0 in version 1, whose sessions have one.
+    #[serde(default)]
+    pub issued_at_ms: u64,
 }
 
 /// One channel of a hello.

@@ -259,6 +259,11 @@ hex_type! {
     ChannelKey, 8, "channel key", "16 lower-case hex digits"
 }
 hex_type! {
+    /// What some players have subscribed to, as relays know it: the first 8 bytes of a hash of its
+    /// name. Relays do not know what it is about.
+    TopicKey, 8, "topic key", "16 lower-case hex digits"
+}
+hex_type! {
     /// A player as relays know him: a keyed hash, so that a ticket does not carry the id.
     PlayerKey, 16, "player key", "32 lower-case hex digits"
 }
@@ -274,6 +279,13 @@ impl ChannelKey {
     /// The key of `channel` in `room`. Equal channel names of two rooms have different keys.
     pub fn of(room: &RoomName, channel: &ChannelName) -> Self {
         Self(hash8(&["channel", room.as_str(), channel.as_str()]))
+    }
+}
+
+impl TopicKey {
+    /// The key of the world channel of `region`.
+    pub fn world(region: &RegionName) -> Self {
+        Self(hash8(&["topic", "world", region.as_str()]))
     }
 }
 

@@ -28,5 +28,5 @@ pub mod ticket;
 pub use ids::{
     AttachmentId, BootId, ChannelKey, ChannelName, EnrolmentId, MatchId, MessageKey, ModeName,
     PhraseId, PlayerId, PlayerKey, QueueName, RegionName, RoomKey, RoomName, SessionId, SessionRef,
-    ShardId, TicketId,
+    ShardId, TicketId, TopicKey,
 };

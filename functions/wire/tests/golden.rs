@@ -34,7 +34,7 @@ use wire::problem::{Problem, ProblemKind};
 use wire::record::{
     FunctionShare, InvocationKind, InvocationRecord, RECORD_FORM, UsageKind, UsageRecord, VoiceMode,
 };
-use wire::{BootId, ChannelKey, PlayerId, PlayerKey, RoomKey, SessionId};
+use wire::{BootId, ChannelKey, PlayerId, PlayerKey, RoomKey, SessionId, TopicKey};
 
 fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"))
@@ -113,6 +113,7 @@ fn heartbeat() -> Heartbeat {
         ],
         fingerprint: format!("sha-256 {}", ["AB"; 32].join(":")),
         control_url: "http://192.0.2.1:7411".into(),
+        ticket_version: 2,
         load: Load {
             participants: 12,
             rooms: 3,
@@ -186,10 +187,12 @@ fn relay_messages(golden: &mut Golden) {
         SlotState {
             slot: 0,
             participant: Some(4),
+            channel: Some("main".parse().expect("a name")),
         },
         SlotState {
             slot: 1,
             participant: None,
+            channel: None,
         },
     ];
     golden.check("relay-slots", &RelayMessage::Slots { slots });
@@ -661,6 +664,12 @@ fn chat_events(golden: &mut Golden) {
                 player: PlayerKey([5; 16]),
             },
         ),
+        (
+            "topic",
+            PushTarget::Topic {
+                topic: TopicKey([3; 8]),
+            },
+        ),
         ("world", PushTarget::World),
     ] {
         golden.check(&format!("push-target-{name}"), &to);
@@ -728,9 +737,20 @@ fn sealed_messages(golden: &mut Golden) {
             channel: "main".parse().expect("a name"),
             permissions: 3,
         }],
-        world: true,
+        world: false,
+        topics: vec![TopicKey::world(&"eu-1".parse().expect("a name"))],
+        issued_at_ms: 1_700_000_000_000,
     };
     golden.check("hello", &hello);
+    golden.check(
+        "hello-v1",
+        &Hello {
+            world: true,
+            topics: Vec::new(),
+            issued_at_ms: 0,
+            ..hello
+        },
+    );
     let end = ControlMessage {
         at_ms: 1_700_000_000_000,
         nonce: SessionId([9; 8]),

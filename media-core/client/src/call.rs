@@ -47,7 +47,7 @@ pub enum State {
 }
 
 /// What the application wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Be silent for all, or hear nobody.
     State {
@@ -56,6 +56,15 @@ pub enum Command {
         /// Hear nobody.
         deafened: bool,
     },
+    /// A later hello of the edge, sealed: it changes who one is and what one may do. The relay
+    /// answers with a new welcome, and ignores one that is not newer than the last.
+    Hello {
+        /// The text, unchanged.
+        sealed: String,
+    },
+    /// Where one is, as a frame for the relay. It goes on a data channel of its own, which
+    /// [`Options::positions`] asks for, and is lost rather than late.
+    Position(Vec<u8>),
     /// The device is online again: do not wait until the pause is over.
     Online,
     /// Leave the room.
@@ -228,6 +237,17 @@ impl Call {
             Command::State { muted, deafened } => {
                 (self.muted, self.deafened) = (muted, deafened);
                 self.say_state(now);
+            }
+            Command::Hello { sealed } => {
+                if let Some(connection) = &mut self.current {
+                    connection.handle_message(now, ClientMessage::Hello { sealed });
+                }
+            }
+            Command::Position(frame) => {
+                if let Some(connection) = &mut self.current {
+                    // What is not sent now is old by the next one.
+                    let _ = connection.handle_position(now, &frame);
+                }
             }
             Command::Online => {
                 if let Some(Attempt::Pause(until)) = &mut self.joining {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use str0m::channel::ChannelId;
 use str0m::net::Receive;
 use str0m::{Event as RtcEvent, IceConnectionState, Input, Output};
-use wire::channel::{ClientMessage, RelayMessage};
+use wire::channel::{ClientMessage, POSITIONS_LABEL, RelayMessage};
 use wire::join::JoinReply;
 use wire::limits::MAX_SLOTS;
 
@@ -60,6 +60,7 @@ pub struct Connection {
     view: View,
     hello: Option<String>,
     channel: Option<ChannelId>,
+    positions: Option<ChannelId>,
     waiting: VecDeque<ClientMessage>,
     heartbeat: Option<Heartbeat>,
     welcome_at: Option<Instant>,
@@ -82,6 +83,7 @@ impl Connection {
             options,
             hello: None,
             channel: None,
+            positions: None,
             waiting: VecDeque::new(),
             heartbeat: None,
             welcome_at: None,
@@ -235,6 +237,18 @@ impl Connection {
         self.advance(now);
     }
 
+    /// Sends a frame on the data channel for positions, if [`Options::positions`] asked for one and
+    /// it is open. Whether it was sent.
+    pub fn handle_position(&mut self, now: Instant, frame: &[u8]) -> bool {
+        let channel = self.positions.filter(|_| !self.is_closed);
+        let Some(mut channel) = channel.and_then(|id| self.media.rtc.channel(id)) else {
+            return false;
+        };
+        let sent = channel.write(true, frame).unwrap_or(false);
+        self.advance(now);
+        sent
+    }
+
     /// Sends a voice packet, if the handshake is done. Whether it was sent.
     pub fn handle_voice(&mut self, now: Instant, voice: Voice) -> bool {
         let sent = self.is_connected() && self.media.send(now, voice);
@@ -340,6 +354,9 @@ impl Connection {
                 let voice = self.media.received(packet).map(Event::Voice);
                 self.events.extend(voice);
             }
+            RtcEvent::ChannelOpen(id, label) if label == POSITIONS_LABEL => {
+                self.positions = Some(id);
+            }
             RtcEvent::ChannelOpen(id, _) => {
                 self.channel = Some(id);
                 let sealed = self.hello.take();
@@ -349,7 +366,10 @@ impl Connection {
                     self.write(&message);
                 }
             }
-            RtcEvent::ChannelData(data) => self.read(now, &data.data),
+            RtcEvent::ChannelData(data) if Some(data.id) == self.channel => {
+                self.read(now, &data.data);
+            }
+            RtcEvent::ChannelClose(id) if Some(id) == self.positions => self.positions = None,
             RtcEvent::ChannelClose(_) | RtcEvent::Closed => self.lose(),
             _ => {}
         }

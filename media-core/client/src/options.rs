@@ -26,6 +26,9 @@ pub struct Options {
     /// How long the relay may take to answer connectivity checks. With it come the limit for its
     /// welcome and the heartbeat. None: this side never gives up.
     pub patience: Option<Duration>,
+    /// Opens a second data channel for positions, which [`crate::Connection::handle_position`]
+    /// sends: unordered, nothing is sent again.
+    pub positions: bool,
     /// SSRC of the microphone where there is no offer; none for one of the crate's.
     pub source: Option<u32>,
     /// One more payload type that can be sent.
@@ -43,6 +46,7 @@ impl Options {
             dtls: DtlsVersion::Auto,
             slots: 4,
             patience: None,
+            positions: false,
             source: None,
             other_payload_type: None,
         }

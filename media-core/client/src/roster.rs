@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wire::PlayerId;
 use wire::channel::{Participant, RelayMessage};
+use wire::{ChannelName, PlayerId};
 
 /// Participants that a view holds; what a relay says of more is ignored.
 pub const PARTICIPANTS_MAX: usize = 10_000;
@@ -16,6 +16,8 @@ pub struct View {
     count: Option<u32>,
     speaking: BTreeSet<u32>,
     slots: Vec<Option<u32>>,
+    /// Through which of the own channels, in the same order.
+    through: Vec<Option<ChannelName>>,
 }
 
 /// What a message changed.
@@ -47,6 +49,7 @@ impl View {
     pub fn new(slots: u8) -> Self {
         Self {
             slots: vec![None; slots.into()],
+            through: vec![None; slots.into()],
             ..Self::default()
         }
     }
@@ -84,6 +87,11 @@ impl View {
         self.participants.get(&id)?.player.as_ref()
     }
 
+    /// Through which of the own channels a slot is heard; the first where it is more than one.
+    pub fn channel_in(&self, slot: usize) -> Option<&ChannelName> {
+        self.through.get(slot)?.as_ref()
+    }
+
     /// The players who are here; sessions without one (WHIP) are left out.
     pub fn players(&self) -> BTreeSet<PlayerId> {
         let players = self.participants.values();
@@ -108,6 +116,7 @@ impl View {
                     own: Some(*participant),
                     count: *count,
                     slots: vec![None; self.slots.len()],
+                    through: vec![None; self.slots.len()],
                     ..Self::default()
                 };
                 self.enter(participants);
@@ -124,8 +133,10 @@ impl View {
             }
             RelayMessage::Slots { slots } => {
                 for change in slots {
-                    if let Some(slot) = self.slots.get_mut(usize::from(change.slot)) {
-                        *slot = change.participant;
+                    let n = usize::from(change.slot);
+                    if n < self.slots.len() {
+                        self.slots[n] = change.participant;
+                        self.through[n].clone_from(&change.channel);
                     }
                 }
                 Changed {
@@ -177,9 +188,9 @@ impl View {
         self.speaking.retain(|id| !is_muted(id));
         // Only who left frees his slot: a slot may name someone whose entry is still on its way.
         let mut freed = false;
-        for slot in &mut self.slots {
+        for (slot, through) in self.slots.iter_mut().zip(&mut self.through) {
             if slot.is_some_and(|id| left.contains(&id)) {
-                *slot = None;
+                (*slot, *through) = (None, None);
                 freed = true;
             }
         }
@@ -237,7 +248,11 @@ mod tests {
     }
 
     fn slot(slot: u8, participant: Option<u32>) -> RelayMessage {
-        let change = wire::channel::SlotState { slot, participant };
+        let change = wire::channel::SlotState {
+            slot,
+            participant,
+            channel: None,
+        };
         RelayMessage::Slots {
             slots: vec![change],
         }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use str0m::change::{SdpAnswer, SdpPendingOffer};
-use str0m::channel::ChannelConfig;
+use str0m::channel::{ChannelConfig, Reliability};
 use str0m::config::Fingerprint;
 use str0m::format::{Codec, FormatParams};
 use str0m::media::{Direction, Frequency, MediaKind, Mid, Pt};
 use str0m::net::Protocol;
 use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite, SeqNo, Ssrc};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
+use wire::channel::{LABEL, POSITIONS_LABEL};
 
 use crate::options::Options;
 
@@ -138,7 +139,10 @@ impl Media {
             let line = changes.add_media(MediaKind::Audio, receive, None, None, None);
             self.slots.push(Slot::Line(line));
         }
-        changes.add_channel(wire::channel::LABEL.to_owned());
+        changes.add_channel(LABEL.to_owned());
+        if options.positions {
+            changes.add_channel_with_config(for_positions());
+        }
         let (offer, pending) = changes.apply().ok_or("there is nothing to offer")?;
         self.pending = Some((pending, microphone));
         Ok(offer.to_sdp_string())
@@ -255,6 +259,16 @@ impl Media {
             starts: packet.header.marker,
             payload: packet.payload.to_vec(),
         })
+    }
+}
+
+/// Only the newest position counts.
+fn for_positions() -> ChannelConfig {
+    ChannelConfig {
+        label: POSITIONS_LABEL.to_owned(),
+        ordered: false,
+        reliability: Reliability::MaxRetransmits { retransmits: 0 },
+        ..ChannelConfig::default()
     }
 }
 

@@ -21,6 +21,7 @@ use wire::fleet::{Candidate, Heartbeat, HeartbeatReply, ShardState, sign_heartbe
 use wire::keys::ShardKeys;
 use wire::limits::MAX_BODY_BYTES;
 use wire::problem::{Problem, TYPE_BASE};
+use wire::ticket::TICKET_VERSION;
 use wire::{BootId, RegionName};
 
 use crate::clock;
@@ -218,6 +219,7 @@ impl Pulse {
             candidates: self.identity.candidates.clone(),
             fingerprint: self.identity.fingerprint.clone(),
             control_url: self.identity.control_url.clone(),
+            ticket_version: TICKET_VERSION,
             load: wire::fleet::Load {
                 participants: snapshot.participants,
                 rooms: snapshot.rooms,

@@ -4,21 +4,25 @@
 //! this module too.
 
 use sfu::{
-    Admission, BadMessage, BadTicket, ChannelGrant, Notice, Permissions, Protocol, Request,
-    RosterEntry,
+    Admission, BadMessage, BadTicket, ChannelGrant, DataChannel, Notice, Permissions, Protocol,
+    Request, RosterEntry, SlotChange, Source,
 };
-use wire::channel::{ClientMessage, EndReason, Participant, RelayMessage, SlotState};
+use wire::channel::{
+    ClientMessage, EndReason, LABEL, POSITIONS_LABEL, Participant, RelayMessage, SlotState,
+};
 use wire::hello::Hello;
 use wire::keys::ShardKeys;
-use wire::limits::{MAX_MESSAGE_BYTES, MAX_SLOTS};
+use wire::limits::{MAX_MESSAGE_BYTES, MAX_SLOTS, MAX_TOPICS};
 use wire::ticket::{self, Ticket, ice_password};
-use wire::{BootId, ChannelName, PlayerId, RoomName};
+use wire::{BootId, ChannelName, PlayerId, RegionName, RoomName, TopicKey};
 
 /// Opens what the edge sealed for one run of one shard.
 #[derive(Debug)]
 pub struct SealedProtocol {
     keys: ShardKeys,
     boot: BootId,
+    /// What hellos of version 1 call the world.
+    world: TopicKey,
 }
 
 /// What the roster shows of a participant, from his hello.
@@ -32,12 +36,15 @@ pub struct Profile {
     pub room: RoomName,
     /// Channels by name.
     pub channels: Vec<ChannelName>,
+    /// The same as the core knows them, in the same order.
+    pub channel_keys: Vec<sfu::ChannelKey>,
 }
 
 impl SealedProtocol {
-    /// For the shard that holds `keys` and runs as `boot`.
-    pub fn new(keys: ShardKeys, boot: BootId) -> Self {
-        Self { keys, boot }
+    /// For the shard in `region` that holds `keys` and runs as `boot`.
+    pub fn new(keys: ShardKeys, boot: BootId, region: &RegionName) -> Self {
+        let world = TopicKey::world(region);
+        Self { keys, boot, world }
     }
 }
 
@@ -55,6 +62,7 @@ impl Protocol for SealedProtocol {
             room: sfu::RoomKey(ticket.room.0),
             channel: sfu::ChannelKey(ticket.channel.0),
             permissions: permissions(ticket.permissions),
+            server_muted: ticket.server_muted,
             opus_payload_type: ticket.opus_payload_type,
             red_payload_type: Some(ticket.red_payload_type).filter(|pt| *pt != 0),
             audio_level_id: Some(ticket.audio_level_id).filter(|id| *id != 0),
@@ -63,6 +71,14 @@ impl Protocol for SealedProtocol {
                 .collect(),
             ice_password: ice_password(&self.keys, ufrag),
         })
+    }
+
+    fn data_channel(&self, label: &str) -> Option<DataChannel> {
+        match label {
+            LABEL => Some(DataChannel::Messages),
+            POSITIONS_LABEL => Some(DataChannel::Positions),
+            _ => None,
+        }
     }
 
     fn read(
@@ -108,11 +124,8 @@ impl Protocol for SealedProtocol {
                 changed: changed.iter().map(entry).collect(),
                 count: *count,
             },
-            Notice::Slots(slots) => RelayMessage::Slots {
-                slots: slots
-                    .iter()
-                    .map(|&(slot, participant)| SlotState { slot, participant })
-                    .collect(),
+            Notice::Slots { profile, changes } => RelayMessage::Slots {
+                slots: changes.iter().map(|one| slot(profile, one)).collect(),
             },
             Notice::Speaking { started, stopped } => RelayMessage::Speaking {
                 started: started.to_vec(),
@@ -139,7 +152,7 @@ impl SealedProtocol {
         if hello.session.0 != session.0 {
             return Err(BadMessage);
         }
-        let channels = hello
+        let channels: Vec<ChannelGrant> = hello
             .channels
             .iter()
             .map(|grant| ChannelGrant {
@@ -147,21 +160,25 @@ impl SealedProtocol {
                 permissions: permissions(ticket::Permissions(grant.permissions)),
             })
             .collect();
+        let world = hello.world.then_some(self.world);
+        let topics = world.into_iter().chain(hello.topics).take(MAX_TOPICS);
         let profile = Profile {
             player: hello.player,
             name: hello.name,
             room: hello.room,
+            channel_keys: channels.iter().map(|grant| grant.channel).collect(),
             channels: hello
                 .channels
                 .into_iter()
                 .map(|grant| grant.channel)
                 .collect(),
         };
-        Ok(Request::Hello {
+        Ok(Request::Hello(sfu::Hello {
+            number: hello.issued_at_ms,
             profile,
             channels,
-            world: hello.world,
-        })
+            topics: topics.map(|topic| sfu::TopicKey(topic.0)).collect(),
+        }))
     }
 }
 
@@ -191,6 +208,21 @@ fn end_reason(reason: sfu::EndReason) -> EndReason {
         sfu::EndReason::RelayStopping => EndReason::RelayStopping,
         sfu::EndReason::Protocol | sfu::EndReason::Fingerprint => EndReason::Protocol,
         sfu::EndReason::Timeout | sfu::EndReason::Handshake => EndReason::Timeout,
+    }
+}
+
+/// A slot as its listener knows its channel.
+fn slot(listener: &Profile, change: &SlotChange) -> SlotState {
+    let carried = change.carries;
+    let key = carried.and_then(|carried| carried.channel);
+    let named = listener.channel_keys.iter().zip(&listener.channels);
+    let mut named = named.filter(|(known, _)| Some(**known) == key);
+    SlotState {
+        slot: change.slot,
+        participant: carried.map(|carried| match carried.source {
+            Source::Participant(number) => number,
+        }),
+        channel: named.next().map(|(_, name)| name.clone()),
     }
 }
 

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 use wire::keys::ShardKey;
+use wire::ticket::{ChannelKind, TICKET_VERSION};
 
 use super::*;
 
@@ -11,7 +12,7 @@ fn keys() -> ShardKeys {
 }
 
 fn protocol() -> SealedProtocol {
-    SealedProtocol::new(keys(), BOOT)
+    SealedProtocol::new(keys(), BOOT, &region())
 }
 
 fn ticket() -> Ticket {
@@ -27,7 +28,16 @@ fn ticket() -> Ticket {
         red_payload_type: 0,
         audio_level_id: 0,
         slots: 3,
+        channel_kind: ChannelKind::Group,
+        server_muted: false,
+        recorded: false,
+        home_epoch: 0,
+        hello_version: TICKET_VERSION,
     }
+}
+
+fn region() -> RegionName {
+    "eu".parse().expect("a region")
 }
 
 fn hello() -> Hello {
@@ -41,6 +51,8 @@ fn hello() -> Hello {
             permissions: ticket::Permissions::LISTEN.0,
         }],
         world: true,
+        topics: vec![wire::TopicKey([6; 8])],
+        issued_at_ms: 7,
     }
 }
 
@@ -57,7 +69,7 @@ fn written(notice: &Notice<'_, Profile>) -> String {
 
 #[test]
 fn a_ticket_admits_what_it_says() {
-    let ufrag = ticket().seal(&keys(), BOOT);
+    let ufrag = ticket().seal(TICKET_VERSION, &keys(), BOOT);
     let admission = protocol().open(&ufrag).expect("our own ticket");
     assert_eq!(admission.session.0, SESSION.0);
     assert_eq!(admission.expires_at_unix_s, 2_000_000_000);
@@ -77,10 +89,10 @@ fn a_ticket_admits_what_it_says() {
 #[test]
 fn a_ticket_with_absurd_slots_gets_no_more_than_there_are() {
     let ufrag = Ticket {
-        slots: 255,
+        slots: 31,
         ..ticket()
     }
-    .seal(&keys(), BOOT);
+    .seal(TICKET_VERSION, &keys(), BOOT);
     assert_eq!(
         protocol()
             .open(&ufrag)
@@ -93,7 +105,7 @@ fn a_ticket_with_absurd_slots_gets_no_more_than_there_are() {
 
 #[test]
 fn another_boots_ticket_is_refused_by_reason() {
-    let ufrag = ticket().seal(&keys(), BootId([2; 8]));
+    let ufrag = ticket().seal(TICKET_VERSION, &keys(), BootId([2; 8]));
     assert_eq!(
         protocol().open(&ufrag).expect_err("refused"),
         BadTicket::Sealed
@@ -102,7 +114,7 @@ fn another_boots_ticket_is_refused_by_reason() {
         protocol().open("short").expect_err("refused"),
         BadTicket::Malformed
     );
-    let later = ticket().seal(&ShardKey::new(1, [3; 32]).subkeys(), BOOT);
+    let later = ticket().seal(TICKET_VERSION, &ShardKey::new(1, [3; 32]).subkeys(), BOOT);
     assert_eq!(
         protocol().open(&later).expect_err("refused"),
         BadTicket::Version
@@ -113,12 +125,15 @@ fn another_boots_ticket_is_refused_by_reason() {
 fn a_hello_counts_only_on_its_own_session() {
     let sealed = hello().seal(&keys(), BOOT);
     match read_hello(&sealed, SESSION).expect("our own hello") {
-        Request::Hello {
+        Request::Hello(sfu::Hello {
+            number,
             profile,
             channels,
-            world,
-        } => {
-            assert!(world);
+            topics,
+        }) => {
+            let world = wire::TopicKey::world(&region());
+            assert_eq!(topics, [sfu::TopicKey(world.0), sfu::TopicKey([6; 8])]);
+            assert_eq!(number, 7);
             assert_eq!(
                 (profile.player.as_str(), profile.name.as_str()),
                 ("p1", "Ann")
@@ -150,7 +165,7 @@ fn a_hello_counts_only_on_its_own_session() {
 #[test]
 fn messages_are_the_contracts_json() {
     let sealed = hello().seal(&keys(), BOOT);
-    let Ok(Request::Hello { profile, .. }) = read_hello(&sealed, SESSION) else {
+    let Ok(Request::Hello(sfu::Hello { profile, .. })) = read_hello(&sealed, SESSION) else {
         panic!("our own hello")
     };
     let entry = |profile| RosterEntry {
@@ -174,10 +189,23 @@ fn messages_are_the_contracts_json() {
             + r#""muted":false,"deafened":true,"speaker":true},"#
             + r#"{"id":3,"name":"","channels":[],"muted":false,"deafened":true,"speaker":true}]}"#
     );
-    let slots = [(0, Some(4)), (1, None)];
+    let of = |channel| {
+        let source = sfu::Source::Participant(4);
+        Some(sfu::Carried { source, channel })
+    };
+    let known = Some(profile.channel_keys[0]);
+    let changes = [of(known), of(Some(sfu::ChannelKey([1; 8]))), None];
+    let changes = [0, 1, 2].map(|slot| SlotChange {
+        slot,
+        carries: changes[usize::from(slot)],
+    });
     assert_eq!(
-        written(&Notice::Slots(&slots)),
-        r#"{"type":"slots","slots":[{"slot":0,"participant":4},{"slot":1,"participant":null}]}"#
+        written(&Notice::Slots {
+            profile: &profile,
+            changes: &changes
+        }),
+        r#"{"type":"slots","slots":[{"slot":0,"participant":4,"channel":"main"},"#.to_owned()
+            + r#"{"slot":1,"participant":4},{"slot":2,"participant":null}]}"#
     );
     assert_eq!(
         written(&Notice::Pong { id: 7 }),

@@ -238,7 +238,7 @@ impl Maker<'_> {
             orders: received,
             handle: handle.clone(),
             region: self.config.region.clone(),
-            protocol: SealedProtocol::new(keys.clone(), boot),
+            protocol: SealedProtocol::new(keys.clone(), boot, &self.config.region),
             certificate: self.certificate.clone(),
             local: local(Transport::Udp),
             local_tcp: local(Transport::Tcp),

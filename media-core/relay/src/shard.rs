@@ -14,7 +14,7 @@ use wire::channel::EndReason;
 use wire::control::PushTarget;
 use wire::fleet::RefusedRoom;
 use wire::record::{UsageKind, UsageRecord, VoiceMode};
-use wire::{RegionName, ShardId};
+use wire::{RegionName, ShardId, TopicKey};
 
 use crate::clock;
 use crate::config::StartError;
@@ -260,7 +260,7 @@ impl ShardLoop {
                     reason: end_reason(reason),
                 },
                 Order::Push { to, message } => Command::Push {
-                    to: audience(to),
+                    to: audience(to, &self.region),
                     message,
                 },
                 Order::Connection(arrival) => {
@@ -448,7 +448,8 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn audience(to: PushTarget) -> Audience {
+fn audience(to: PushTarget, region: &RegionName) -> Audience {
+    let topic = |key: TopicKey| Audience::Topic(sfu::TopicKey(key.0));
     let room = |key: wire::RoomKey| sfu::RoomKey(key.0);
     match to {
         PushTarget::Room { room: key } => Audience::Room(room(key)),
@@ -458,7 +459,8 @@ fn audience(to: PushTarget) -> Audience {
         PushTarget::Player { room: key, player } => {
             Audience::Player(room(key), sfu::PlayerKey(player.0))
         }
-        PushTarget::World => Audience::World,
+        PushTarget::Topic { topic: key } => topic(key),
+        PushTarget::World => topic(TopicKey::world(region)),
     }
 }
 

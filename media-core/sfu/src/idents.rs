@@ -31,6 +31,10 @@ key_type! {
     ChannelKey, 8
 }
 key_type! {
+    /// What some participants have subscribed to; the core does not know what it is about.
+    TopicKey, 8
+}
+key_type! {
     /// A player.
     PlayerKey, 16
 }

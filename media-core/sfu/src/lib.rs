@@ -28,10 +28,11 @@ mod stats;
 mod timers;
 
 pub use config::{Config, WallClock};
-pub use idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId};
+pub use idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId, TopicKey};
 pub use path::{Path, Transport};
 pub use protocol::{
-    Admission, BadMessage, BadTicket, ChannelGrant, Notice, Protocol, Request, RosterEntry,
+    Admission, BadMessage, BadTicket, Carried, ChannelGrant, DataChannel, Hello, Notice, Protocol,
+    Request, RosterEntry, SlotChange, Source,
 };
 pub use room::SpeakingConfig;
 pub use sfu::{Audience, Command, Event, Sfu, Transmit, ticket_of};

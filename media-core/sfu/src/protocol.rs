@@ -1,6 +1,6 @@
 //! What the core needs of the wire, as a trait, so that it knows neither tickets nor JSON.
 
-use crate::idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId};
+use crate::idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId, TopicKey};
 use crate::stats::EndReason;
 
 /// Opens tickets and translates data-channel messages. Implemented by the shell; every method is
@@ -16,7 +16,10 @@ pub trait Protocol {
     /// [`BadTicket`], by reason.
     fn open(&self, ufrag: &str) -> Result<Admission, BadTicket>;
 
-    /// Reads a data-channel message that `session` sent.
+    /// What a data channel with this label is for; none for a label of something else.
+    fn data_channel(&self, label: &str) -> Option<DataChannel>;
+
+    /// Reads a message that `session` sent on its [`DataChannel::Messages`].
     ///
     /// # Errors
     /// [`BadMessage`] when it is none of the protocol, or a hello of another session.
@@ -47,6 +50,8 @@ pub struct Admission {
     pub channel: ChannelKey,
     /// What the session may do in it.
     pub permissions: Permissions,
+    /// Nobody hears him, by order of the edge.
+    pub server_muted: bool,
     /// RTP payload type of Opus.
     pub opus_payload_type: u8,
     /// RTP payload type of RED for Opus (RFC 2198); none when not negotiated.
@@ -57,6 +62,15 @@ pub struct Admission {
     pub slot_ssrcs: Vec<u32>,
     /// ICE password that belongs to the ticket.
     pub ice_password: String,
+}
+
+/// What a data channel is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataChannel {
+    /// Messages of [`Request`] and [`Notice`]: ordered, nothing is lost.
+    Messages,
+    /// Where the participant is: unordered, nothing is sent again.
+    Positions,
 }
 
 /// Why a username fragment is not a ticket of this shard.
@@ -74,14 +88,7 @@ pub enum BadTicket {
 #[derive(Debug)]
 pub enum Request<Profile> {
     /// Introduces the participant: proved by the edge's seal.
-    Hello {
-        /// For the roster.
-        profile: Profile,
-        /// Every channel of the session, the ticket's too.
-        channels: Vec<ChannelGrant>,
-        /// Whether the participant reads the world channel.
-        world: bool,
-    },
+    Hello(Hello<Profile>),
     /// Wants a pong with the same number.
     Ping {
         /// The number.
@@ -100,6 +107,19 @@ pub enum Request<Profile> {
     Unknown,
 }
 
+/// Who a participant is, and what he may do.
+#[derive(Debug)]
+pub struct Hello<Profile> {
+    /// Of two hellos of a session the one with the higher number counts, and none twice.
+    pub number: u64,
+    /// For the roster.
+    pub profile: Profile,
+    /// Every channel of the session, the ticket's too.
+    pub channels: Vec<ChannelGrant>,
+    /// What he has subscribed to beyond them.
+    pub topics: Vec<TopicKey>,
+}
+
 /// One channel of a hello.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChannelGrant {
@@ -116,7 +136,7 @@ pub struct BadMessage;
 /// What a client is told on its data channel.
 #[derive(Debug)]
 pub enum Notice<'a, Profile> {
-    /// Answer to a hello.
+    /// Answer to a hello. What was said before is void.
     Welcome {
         /// Number of the receiver in the room.
         participant: u32,
@@ -140,8 +160,13 @@ pub enum Notice<'a, Profile> {
         /// How many are in the room now, where the roster does not show all.
         count: Option<u32>,
     },
-    /// Slots of the receiver that changed: slot and who is heard there.
-    Slots(&'a [(u8, Option<u32>)]),
+    /// Slots of the receiver that changed.
+    Slots {
+        /// The receiver's own profile.
+        profile: &'a Profile,
+        /// The changes.
+        changes: &'a [SlotChange],
+    },
     /// Who started and stopped talking.
     Speaking {
         /// Numbers of those who started.
@@ -158,6 +183,32 @@ pub enum Notice<'a, Profile> {
     Migrate,
     /// The session is over.
     Ended(EndReason),
+}
+
+/// What a slot carries from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotChange {
+    /// The slot.
+    pub slot: u8,
+    /// None when it is free.
+    pub carries: Option<Carried>,
+}
+
+/// What a slot carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Carried {
+    /// Whose voice.
+    pub source: Source,
+    /// Through which of the listener's channels; the first where there are several, and none where
+    /// there is none any more.
+    pub channel: Option<ChannelKey>,
+}
+
+/// Whose voice a slot carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// That of one participant, by his number in the room.
+    Participant(u32),
 }
 
 /// A participant as the roster shows him.

@@ -8,8 +8,10 @@ mod announced;
 mod audience;
 mod batch;
 mod bits;
+mod carried;
 mod channels;
 mod loudness;
+mod numbers;
 mod participant;
 mod red;
 mod roster;
@@ -26,13 +28,13 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use announced::Announced;
-use audience::{Audiences, gets};
+use audience::{Audiences, audience, gets};
 use batch::{Batch, Pending, Speaker, fit};
-use bits::Bits;
 use channels::{Channels, Grants, MAX_ROOM_CHANNELS};
 use participant::Participant;
 use roster::Roster;
 use select::Claim;
+use slot::{Slot, Talker};
 
 pub(crate) use participant::Entry;
 pub use speaking::SpeakingConfig;
@@ -40,7 +42,7 @@ pub(crate) use usage::{Usage, Used};
 pub(crate) use voice::PayloadTypes;
 
 use crate::idents::{ChannelKey, RoomKey};
-use crate::protocol::{ChannelGrant, Notice, Protocol};
+use crate::protocol::{Hello, Notice, Protocol};
 use crate::rtp::{Opened, Sent};
 use crate::stats::{DropReason, Stats};
 
@@ -213,31 +215,32 @@ impl<F> Room<F> {
         self.usage.set_participants(now, self.members.len() as u32);
     }
 
-    /// A hello came: the member has a name and all his channels. Another session of the same
-    /// player leaves.
+    /// A hello came: the member has a name and all his channels, instead of those that an earlier
+    /// one gave him. Another session of the same player leaves.
     ///
     /// # Errors
-    /// [`DropReason::BadMessage`] when he has introduced himself before.
+    /// [`DropReason::BadMessage`] when it is not newer than his last.
     pub(crate) fn introduce<P: Protocol<Profile = F>>(
         &mut self,
         now: Instant,
         protocol: &P,
         member: usize,
-        hello: (F, &[ChannelGrant], bool),
+        hello: Hello<F>,
         stats: &mut Stats,
     ) -> Result<(), DropReason> {
-        let (profile, channels, world) = hello;
-        if self.members[member].is_introduced() {
+        let participant = &self.members[member];
+        if participant.is_introduced() && hello.number <= participant.hello {
             return Err(DropReason::BadMessage);
         }
         self.note_sizes(member);
         let participant = &mut self.members[member];
-        participant.profile = Some(profile);
-        participant.reads_world = world;
+        participant.profile = Some(hello.profile);
+        participant.hello = hello.number;
+        participant.topics = hello.topics;
         self.roster.note_changed(participant, member);
         let player = participant.player;
         self.channels.release(&mut participant.grants);
-        for grant in channels {
+        for grant in &hello.channels {
             let grants = &mut participant.grants;
             if !self
                 .channels
@@ -249,6 +252,10 @@ impl<F> Room<F> {
         self.note_sizes(member);
         self.speaker_changed(member);
         self.listener_changed(member);
+        let number = self.members[member].number;
+        for (_, listener) in &mut self.members {
+            listener.note_slots_of(number);
+        }
         let others = self.members.iter();
         let same = others.filter(|(n, other)| *n != member && other.player == player);
         let replaced: Vec<(usize, usize)> = same.map(|(n, other)| (n, other.link)).collect();
@@ -274,7 +281,7 @@ impl<F> Room<F> {
         }
         let participant = &mut self.members[member];
         for (n, slot) in participant.slots.iter().enumerate() {
-            if slot.speaker.is_some() {
+            if slot.speaker().is_some() {
                 participant.slots_changed |= 1 << n;
             }
         }
@@ -344,14 +351,14 @@ impl<F> Room<F> {
             self.schedule_flush(now);
         }
         let participant = &mut self.members[member];
-        if participant.muted || !participant.grants.may_speak() {
+        if !participant.may_be_heard() {
             return Err(DropReason::NotSpeaker);
         }
         let speaking = &self.settings.speaking;
         let forwardable = participant.voice.handle_packet(now, speaking, packet)?;
+        let number = participant.number;
         let speaker = Speaker {
-            member,
-            number: participant.number,
+            talker: Talker { member, number },
             source: participant.voice.source,
             opus: types.opus,
         };
@@ -424,7 +431,7 @@ impl<F> Room<F> {
         let slots = &mut participant.slots;
         let before = participant.slots_changed;
         for pending in pending {
-            let audience = audiences.get(pending.speaker.member);
+            let audience = audiences.get(pending.speaker.talker.member);
             if !audience.is_some_and(|audience| audience.contains(listener.member)) {
                 continue;
             }
@@ -474,19 +481,16 @@ impl<F> Room<F> {
             return None;
         }
         let changed = std::mem::take(&mut participant.slots_changed);
-        let slots = participant.slots.iter().enumerate();
-        let changes: Vec<(u8, Option<u32>)> = slots
-            .filter(|(n, _)| changed & (1 << n) != 0)
-            .map(|(n, slot)| (n as u8, slot.speaker))
-            .collect();
-        Some(protocol.write(&Notice::Slots(&changes)))
+        let profile = self.members[member].profile.as_ref()?;
+        let changes = &carried::changes(&self.members, member, changed);
+        Some(protocol.write(&Notice::Slots { profile, changes }))
     }
 
     /// What a member's slots sent since the last report, and the SSRC of the first slot.
     pub(crate) fn take_reports(&mut self, now: Instant, member: usize) -> (Vec<Sent>, Option<u32>) {
         let slots = &mut self.members[member].slots;
         let sent = slots.iter_mut().filter_map(|slot| slot.take_report(now));
-        (sent.collect(), slots.first().map(slot::Slot::ssrc))
+        (sent.collect(), slots.first().map(Slot::ssrc))
     }
 
     /// What is to be done next.
@@ -573,7 +577,7 @@ impl<F> Room<F> {
         let talks = |talker: &usize| {
             let participant = &members[*talker];
             let speaks = participant.voice.speaking.is_speaking(now, speaking);
-            speaks && participant.grants.may_speak()
+            speaks && participant.may_be_heard()
         };
         let talking = self.talkers.iter().copied().filter(talks);
         let messages = self.announced.flush(protocol, members, talking);
@@ -584,13 +588,6 @@ impl<F> Room<F> {
         self.outputs.extend(messages.into_iter().map(tell));
         debug_assert!(self.flush_at.is_none(), "nothing new to say");
     }
-}
-
-/// Everybody who gets the voice of `speaker`.
-fn audience<F>(members: &Slab<Participant<F>>, speaker: usize) -> Bits {
-    let heard_by = members.iter();
-    let heard_by = heard_by.filter(|(_, listener)| gets(listener, &members[speaker]));
-    heard_by.map(|(n, _)| n).collect()
 }
 
 #[cfg(test)]

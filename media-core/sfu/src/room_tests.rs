@@ -11,7 +11,10 @@ use rtc_rtp::Header;
 
 use super::*;
 use crate::idents::{Permissions, PlayerKey, SessionId};
-use crate::protocol::{Admission, BadMessage, BadTicket, Request, RosterEntry};
+use crate::protocol::{
+    Admission, BadMessage, BadTicket, Carried, ChannelGrant, DataChannel, Request, RosterEntry,
+    Source,
+};
 use crate::rtp::RTP_HEADER_BYTES;
 
 const OPUS: u8 = 111;
@@ -26,7 +29,7 @@ const STEPS: usize = 300;
 enum Told {
     Welcome(u32, Vec<Entry_>, Option<u32>),
     Roster(Vec<Entry_>, Vec<u32>, Option<u32>),
-    Slots(Vec<(u8, Option<u32>)>),
+    Slots(Vec<(u8, Option<Carried>)>),
     Speaking(Vec<u32>, Vec<u32>),
 }
 
@@ -50,6 +53,10 @@ impl Protocol for Kept {
         Err(BadTicket::Malformed)
     }
 
+    fn data_channel(&self, _: &str) -> Option<DataChannel> {
+        None
+    }
+
     fn read(&self, _: SessionId, _: &[u8]) -> Result<Request<u64>, BadMessage> {
         Err(BadMessage)
     }
@@ -71,7 +78,9 @@ impl Protocol for Kept {
                 let new = [entries(joined), entries(changed)].concat();
                 Told::Roster(new, left.to_vec(), *count)
             }
-            Notice::Slots(slots) => Told::Slots(slots.to_vec()),
+            Notice::Slots { changes, .. } => {
+                Told::Slots(changes.iter().map(|c| (c.slot, c.carries)).collect())
+            }
             Notice::Speaking { started, stopped } => {
                 Told::Speaking(started.to_vec(), stopped.to_vec())
             }
@@ -91,6 +100,9 @@ struct Member {
     player: u64,
     grants: BTreeMap<u64, Permissions>,
     introduced: bool,
+    /// Number of his last hello.
+    hello: u64,
+    server_muted: bool,
     muted: bool,
     deafened: bool,
     number: u32,
@@ -105,7 +117,7 @@ struct Member {
     roster: BTreeMap<u32, Entry_>,
     told_count: Option<u32>,
     speaking: BTreeSet<u32>,
-    slot_map: BTreeMap<u8, u32>,
+    slot_map: BTreeMap<u8, (u32, Option<ChannelKey>)>,
 }
 
 impl Member {
@@ -132,7 +144,10 @@ impl Member {
             Told::Welcome(number, all, count) => {
                 assert_eq!(number, self.number);
                 self.told_count = count;
-                self.roster.extend(all.into_iter().map(|e| (e.0, e)));
+                // It comes again after a later hello: what was said before is void.
+                self.roster = all.into_iter().map(|e| (e.0, e)).collect();
+                self.speaking.clear();
+                self.slot_map.clear();
             }
             Told::Roster(new, left, count) => {
                 self.told_count = count.or(self.told_count);
@@ -142,13 +157,16 @@ impl Member {
                 for id in left.collect::<Vec<_>>() {
                     self.roster.remove(&id);
                     self.speaking.remove(&id);
-                    self.slot_map.retain(|_, who| *who != id);
+                    self.slot_map.retain(|_, (who, _)| *who != id);
                 }
             }
             Told::Slots(slots) => {
                 for (slot, who) in slots {
                     match who {
-                        Some(who) => self.slot_map.insert(slot, who),
+                        Some(carried) => {
+                            let Source::Participant(who) = carried.source;
+                            self.slot_map.insert(slot, (who, carried.channel))
+                        }
                         None => self.slot_map.remove(&slot),
                     };
                 }
@@ -311,10 +329,12 @@ impl World {
         self.next_link += 1;
         let (first, permissions) = (self.any_channel(), self.permissions());
         let slots = self.below(4) as usize + 1;
+        let server_muted = self.percent(5);
         let entry = Entry {
             player: player_key(player),
             channel: channel(first),
             permissions,
+            server_muted,
             payload_types: PayloadTypes {
                 opus: OPUS,
                 red: None,
@@ -333,6 +353,8 @@ impl World {
                 player,
                 grants: BTreeMap::from([(first, permissions)]),
                 introduced: false,
+                hello: 0,
+                server_muted,
                 muted: false,
                 deafened: false,
                 number: self.next_link as u32,
@@ -363,15 +385,22 @@ impl World {
                 permissions: *permissions,
             })
             .collect();
+        let number = self.below(4);
         let member = self.members.get_mut(&link).expect("a member");
-        let hello = (member.player, &hello[..], false);
+        let hello = Hello {
+            number,
+            profile: member.player,
+            channels: hello,
+            topics: Vec::new(),
+        };
         let (now, protocol) = (self.now, &self.protocol);
         let done = self
             .room
             .introduce(now, protocol, member.index, hello, &mut self.stats);
-        assert_eq!(done.is_err(), member.introduced, "a hello counts once");
+        let is_old = member.introduced && number <= member.hello;
+        assert_eq!(done.is_err(), is_old, "a hello counts once");
         if done.is_ok() {
-            member.introduced = true;
+            (member.introduced, member.hello) = (true, number);
             member.grants = grants;
             let player = member.player;
             let other = |(of, m): (&usize, &Member)| *of != link && m.player == player;
@@ -449,6 +478,7 @@ impl World {
             return;
         }
         assert!(member.may_speak() && !member.muted, "a muted one is heard");
+        assert!(!member.server_muted, "one who was silenced is heard");
         if is_sound {
             member.last_voice = Some(now);
         }
@@ -505,16 +535,44 @@ impl World {
             for packet in got {
                 self.heard(link, &packet);
             }
-            let member = self.members.get_mut(&link).expect("a member");
-            if let Some(message) = self.room.take_slots(&self.protocol, member.index) {
-                let n = u64::from_be_bytes(message[..].try_into().expect("an index"));
-                member.handle(self.protocol.0.borrow()[n as usize].clone());
-            }
+            self.take_slots(link);
         }
         self.room.finish_forwarding(&mut self.spare);
         for ((speaker, count), owed) in std::mem::take(&mut self.owed) {
             for listener in owed {
                 self.check_missed(listener, speaker as usize, count);
+            }
+        }
+    }
+
+    fn take_slots(&mut self, link: usize) {
+        let member = self.members.get_mut(&link).expect("a member");
+        if let Some(message) = self.room.take_slots(&self.protocol, member.index) {
+            let n = u64::from_be_bytes(message[..].try_into().expect("an index"));
+            member.handle(self.protocol.0.borrow()[n as usize].clone());
+        }
+    }
+
+    /// A slot names a channel in which its listener hears its speaker, if there is one.
+    fn check_slots(&mut self) {
+        for link in self.members.keys().copied().collect::<Vec<_>>() {
+            self.take_slots(link);
+        }
+        for listener in self.members.values().filter(|m| m.introduced) {
+            for (number, through) in listener.slot_map.values() {
+                let mut members = self.members.values();
+                let speaker = members.find(|m| m.number == *number);
+                let speaker = speaker.expect("a slot is freed when its speaker leaves");
+                let is_through = |n: &u64| {
+                    let speaks = speaker.grants.get(n).is_some_and(|grant| grant.speak);
+                    let listens = listener.grants.get(n).is_some_and(|grant| grant.listen);
+                    (speaks && listens).then(|| channel(*n))
+                };
+                let possible: Vec<_> = listener.grants.keys().filter_map(is_through).collect();
+                match through {
+                    Some(through) => assert!(possible.contains(through), "{number}"),
+                    None => assert_eq!(possible, [], "{number} is heard through none"),
+                }
             }
         }
     }
@@ -588,6 +646,7 @@ impl World {
             }
         }
         assert!(self.room.flush_at.is_none(), "everything was said");
+        self.check_slots();
         let now = self.now;
         let entry = |m: &Member| {
             let player = m.introduced.then_some(m.player);
@@ -721,13 +780,18 @@ fn seventy_duos_hear_each_other() {
             let member = world.members.get_mut(&link).expect("entered");
             member.player = 100 + duo * 2 + one;
             member.grants = BTreeMap::from([(duo, all)]);
-            let grants = [ChannelGrant {
+            let grants = vec![ChannelGrant {
                 channel: channel(duo),
                 permissions: all,
             }];
             let index = member.index;
             world.room.members[index].player = player_key(member.player);
-            let hello = (member.player, &grants[..], false);
+            let hello = Hello {
+                number: 1,
+                profile: member.player,
+                channels: grants,
+                topics: Vec::new(),
+            };
             let (now, stats) = (world.now, &mut world.stats);
             world
                 .room

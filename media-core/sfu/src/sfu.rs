@@ -18,7 +18,7 @@ use slab::Slab;
 
 use crate::config::{Config, WallClock};
 use crate::ended::Ended;
-use crate::idents::{ChannelKey, PlayerKey, RoomKey, SessionId};
+use crate::idents::{ChannelKey, PlayerKey, RoomKey, SessionId, TopicKey};
 use crate::link::{Link, TappedCrypto};
 use crate::path::Path;
 use crate::protocol::Protocol;
@@ -69,8 +69,8 @@ pub enum Audience {
     Channel(RoomKey, ChannelKey),
     /// One player in a room.
     Player(RoomKey, PlayerKey),
-    /// Every participant who reads the world channel.
-    World,
+    /// Every participant who has subscribed to a topic.
+    Topic(TopicKey),
 }
 
 /// A datagram to send.

@@ -92,8 +92,13 @@ reason_enum! {
         RedMalformed = "red-malformed",
         /// A channel of a hello for which the room has no place any more.
         ManyChannels = "many-channels",
-        /// A data-channel message that is not of the protocol.
+        /// A data-channel message that is not of the protocol, or a hello that is not newer than
+        /// the last.
         BadMessage = "bad-message",
+        /// A position where no channel of the participant takes one.
+        Position = "position",
+        /// Something on a data channel that is for nothing.
+        DataChannel = "data-channel",
         /// More data-channel messages in a second than allowed.
         MessageRate = "message-rate",
         /// A pushed message for a client who has too much waiting, or no open data channel.

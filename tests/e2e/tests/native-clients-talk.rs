@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use e2e::client::{Client, Options, Seen, join};
 use e2e::service::{Edge, Relay};
+use wire::ChannelName;
 use wire::channel::{ClientMessage, EndReason, RelayMessage};
 
 async fn service() -> Result<(Edge, Relay)> {
@@ -71,11 +72,12 @@ async fn the_roster_names_everybody_and_the_slot_map_tells_who_is_heard() -> Res
     let names: BTreeSet<&str> = participants.iter().map(|p| p.name.as_str()).collect();
     assert_eq!(names, BTreeSet::from(["Player p1", "Player p2"]));
     let in_slot = |seen: &Seen| match seen {
-        Seen::Message(RelayMessage::Slots { slots }) => slots.first().copied(),
+        Seen::Message(RelayMessage::Slots { slots }) => slots.first().cloned(),
         _ => None,
     };
     let (_, slot) = bob.wait_for("a slot", in_slot).await?;
     assert_eq!((slot.slot, slot.participant), (0, Some(ann_id)));
+    assert_eq!(slot.channel.as_ref().map(ChannelName::as_str), Some("main"));
     let speaking = |seen: &Seen| match seen {
         Seen::Message(RelayMessage::Speaking { started, .. }) => {
             started.contains(&ann_id).then_some(())

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use relay::SealedProtocol;
 use sfu::{
-    Audience, Command, Config, EndReason, Event, Path, PlayerKey, SessionId, Sfu, WallClock,
+    Audience, Command, Config, EndReason, Event, Path, PlayerKey, SessionId, Sfu, TopicKey,
+    WallClock,
 };
 use sim::client::{Client, Contact, NOT_NEGOTIATED, OPUS, VoiceHeader};
 use sim::queues;
@@ -28,7 +29,7 @@ use wire::ticket::ice_password;
 use crate::hostile::{Fault, Peer, Spec, flip};
 use crate::program::Program;
 use crate::proof::{Proofs, binding_request};
-use crate::{BOOT, keys};
+use crate::{BOOT, keys, protocol, world};
 
 const UNIX_S: u64 = 1_800_000_000;
 /// Clients of one input.
@@ -154,7 +155,7 @@ impl World {
             at: fixture.t0,
             unix_ms: UNIX_S * 1000,
         };
-        let protocol = SealedProtocol::new(keys(), BOOT);
+        let protocol = protocol();
         Self {
             now: fixture.t0,
             sfu: Sfu::new(config, protocol, clock, 1, fixture.t0),
@@ -215,7 +216,8 @@ impl World {
         let attributes = program.bytes()?;
         let fingerprint = [flags & 4; 16];
         let boot = if flags & 8 == 0 { BOOT } else { BootId([8; 8]) };
-        let ufrag = spec.ticket(fingerprint, UNIX_S).seal(&keys(), boot);
+        let ticket = spec.ticket(fingerprint, UNIX_S);
+        let ufrag = ticket.seal(spec.reads(), &keys(), boot);
         let right = ice_password(&keys(), &ufrag);
         let password = if flags & 16 == 0 { &right } else { "wrong" };
         let own = String::from_utf8_lossy(own);
@@ -240,7 +242,7 @@ impl World {
         let mut client = Client::new(self.now, n, &fixture.crypto, server());
         let unix_s = UNIX_S + self.elapsed().as_secs();
         let ticket = spec.ticket(client.fingerprint(), unix_s);
-        let ufrag = ticket.seal(&keys(), BOOT);
+        let ufrag = ticket.seal(spec.reads(), &keys(), BOOT);
         let password = ice_password(&keys(), &ufrag);
         self.proofs
             .issue(ufrag.clone(), spec.session, password.clone());
@@ -363,14 +365,14 @@ impl World {
 
     fn audience(&self, with: u8) -> Audience {
         let Some(peer) = self.peers.get(usize::from(with) % PEERS_MAX) else {
-            return Audience::World;
+            return Audience::Topic(TopicKey(world().0));
         };
         let (room, channel) = peer.spec.place();
         match with >> 6 {
             0 => Audience::Room(room),
             1 => Audience::Channel(room, channel),
             2 => Audience::Player(room, PlayerKey(peer.spec.player_key().0)),
-            _ => Audience::World,
+            _ => Audience::Topic(TopicKey(world().0)),
         }
     }
 

@@ -5,7 +5,7 @@ use sfu::{Path, SessionId};
 use sim::client::{Client, LEVEL_ID, NOT_NEGOTIATED, OPUS};
 use wire::hello::{ChannelGrant, Hello};
 use wire::limits::TICKET_LIFETIME_S;
-use wire::ticket::{Permissions, Ticket};
+use wire::ticket::{ChannelKind, Permissions, TICKET_VERSION, Ticket};
 use wire::{ChannelKey, PlayerKey, RoomKey, RoomName};
 
 use crate::program::Program;
@@ -99,6 +99,21 @@ impl Spec {
             red_payload_type: if self.has_red { NOT_NEGOTIATED } else { 0 },
             audio_level_id: self.level_id,
             slots: self.slots,
+            channel_kind: ChannelKind::Group,
+            server_muted: false,
+            recorded: false,
+            home_epoch: 0,
+            hello_version: TICKET_VERSION,
+        }
+    }
+
+    /// The version that its ticket is sealed in: the newest has no room for what is out of range.
+    pub(crate) fn reads(&self) -> u8 {
+        let fits = self.opus < 128 && self.level_id < 16 && self.slots < 32;
+        if fits && self.permissions.0 < 64 {
+            TICKET_VERSION
+        } else {
+            1
         }
     }
 
@@ -115,6 +130,8 @@ impl Spec {
             room: self.room(),
             channels: (first..first + count).map(grant).collect(),
             world: self.room == 0,
+            topics: Vec::new(),
+            issued_at_ms: 0,
         })
     }
 

@@ -14,8 +14,9 @@ mod proof;
 pub mod requests;
 pub mod ticket;
 
-use wire::BootId;
+use relay::SealedProtocol;
 use wire::keys::{ShardKey, ShardKeys};
+use wire::{BootId, TopicKey};
 
 /// A target: its name, which is its corpus's folder, and what runs one input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -37,4 +38,14 @@ const BOOT: BootId = BootId([9; 8]);
 /// The keys of the shard that is fuzzed.
 fn keys() -> ShardKeys {
     ShardKey::new(0, [5; 32]).subkeys()
+}
+
+/// What opens what was sealed for it.
+fn protocol() -> SealedProtocol {
+    SealedProtocol::new(keys(), BOOT, &"eu".parse().expect("a region"))
+}
+
+/// What pushes to the world go to.
+fn world() -> TopicKey {
+    TopicKey::world(&"eu".parse().expect("a region"))
 }

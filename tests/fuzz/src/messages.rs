@@ -4,9 +4,9 @@ use relay::{Profile, SealedProtocol};
 use sfu::{Notice, Protocol as _, Request, RosterEntry, SessionId};
 use wire::channel::{ClientMessage, RelayMessage};
 use wire::hello::Hello;
-use wire::limits::MAX_MESSAGE_BYTES;
+use wire::limits::{MAX_MESSAGE_BYTES, MAX_TOPICS};
 
-use crate::{BOOT, keys};
+use crate::{BOOT, keys, protocol};
 
 /// Who sends.
 const SESSION: SessionId = SessionId([7; 8]);
@@ -25,8 +25,8 @@ pub fn run(data: &[u8]) {
 }
 
 fn plain(message: &[u8]) {
-    let read = SealedProtocol::new(keys(), BOOT).read(SESSION, message);
-    let is_hello = matches!(read, Ok(Request::Hello { .. }));
+    let read = protocol().read(SESSION, message);
+    let is_hello = matches!(read, Ok(Request::Hello(_)));
     assert!(!is_hello, "nobody without the key seals a hello");
     assert!(read.is_err() || message.len() <= MAX_MESSAGE_BYTES);
     // What a client would make of it, and that it is written as it was read.
@@ -38,7 +38,7 @@ fn plain(message: &[u8]) {
 }
 
 fn sealed(hello: &Hello) {
-    let protocol = SealedProtocol::new(keys(), BOOT);
+    let protocol = protocol();
     let sealed = hello.seal(&keys(), BOOT);
     let message = ClientMessage::Hello { sealed };
     let message = serde_json::to_vec(&message).expect("our messages have string keys only");
@@ -47,15 +47,13 @@ fn sealed(hello: &Hello) {
     let other = SessionId(hello.session.0.map(|byte| !byte));
     assert!(protocol.read(other, &message).is_err(), "it is not theirs");
     match protocol.read(own, &message) {
-        Ok(Request::Hello {
-            profile,
-            channels,
-            world,
-        }) => {
+        Ok(Request::Hello(read)) => {
             assert!(fits);
-            assert_eq!(world, hello.world);
-            assert_eq!(channels.len(), hello.channels.len());
-            welcome(&protocol, &profile);
+            let subscribed = hello.topics.len() + usize::from(hello.world);
+            assert_eq!(read.topics.len(), subscribed.min(MAX_TOPICS));
+            assert_eq!(read.channels.len(), hello.channels.len());
+            assert_eq!(read.number, hello.issued_at_ms);
+            welcome(&protocol, &read.profile);
         }
         Ok(other) => panic!("a hello was read as {other:?}"),
         Err(_) => assert!(!fits, "a hello that the edge sealed was refused"),

@@ -1,13 +1,12 @@
 //! Tickets: a username fragment that the edge did not seal never opens, one that it did opens to
 //! what was sealed, and any change of it is refused.
 
-use relay::SealedProtocol;
 use sfu::Protocol as _;
-use wire::ticket::{BadTicket, Permissions, TICKET_CHARS, Ticket};
+use wire::ticket::{BadTicket, ChannelKind, Permissions, TICKET_CHARS, TICKET_VERSION, Ticket};
 use wire::{ChannelKey, PlayerKey, RoomKey, SessionId};
 
 use crate::program::Program;
-use crate::{BOOT, keys};
+use crate::{BOOT, keys, protocol};
 
 /// The first byte chooses: a fragment as it is, or the fields of a ticket and one change.
 pub fn run(data: &[u8]) {
@@ -26,22 +25,22 @@ fn stranger(ufrag: &[u8]) {
     let opened = Ticket::open_expired(ufrag, &keys(), BOOT);
     let refused = opened.expect_err("nobody without the key makes a ticket");
     let is_malformed = refused == BadTicket::Malformed;
-    assert!(is_malformed || ufrag.len() == TICKET_CHARS);
-    assert!(SealedProtocol::new(keys(), BOOT).open(ufrag).is_err());
+    // One character less in version 1.
+    assert!(is_malformed || [TICKET_CHARS - 1, TICKET_CHARS].contains(&ufrag.len()));
+    assert!(protocol().open(ufrag).is_err());
 }
 
 fn sealed(program: &mut Program<'_>) -> Option<()> {
     let (at, to) = (usize::from(program.byte()?), program.byte()?);
     let ticket = fields(program)?;
-    let ufrag = ticket.seal(&keys(), BOOT);
+    let ufrag = ticket.seal(TICKET_VERSION, &keys(), BOOT);
     assert_eq!(ufrag.len(), TICKET_CHARS);
     assert_eq!(
         Ticket::open_expired(&ufrag, &keys(), BOOT).as_ref(),
         Ok(&ticket)
     );
-    let admission = SealedProtocol::new(keys(), BOOT)
-        .open(&ufrag)
-        .expect("it is ours");
+    let admission = protocol().open(&ufrag).expect("it is ours");
+    assert_eq!(admission.server_muted, ticket.server_muted);
     assert_eq!(admission.session.0, ticket.session.0);
     assert!(admission.slot_ssrcs.len() <= wire::limits::MAX_SLOTS);
     let late = u64::from(ticket.expires_at) + 1;
@@ -66,11 +65,17 @@ fn fields(program: &mut Program<'_>) -> Option<Ticket> {
         fingerprint: array(&mut take)?,
         room: RoomKey(array(&mut take)?),
         channel: ChannelKey(array(&mut take)?),
-        permissions: Permissions(take()?),
-        opus_payload_type: take()?,
-        red_payload_type: take()?,
-        audio_level_id: take()?,
-        slots: take()?,
+        permissions: Permissions(take()? & 0x3f),
+        opus_payload_type: take()? & 0x7f,
+        red_payload_type: take()? & 0x7f,
+        audio_level_id: take()? & 0x0f,
+        slots: take()? & 0x1f,
+        // Inputs of before version 2 end here.
+        channel_kind: ChannelKind::Group,
+        home_epoch: take().unwrap_or_default(),
+        server_muted: take().is_some_and(|byte| byte & 1 != 0),
+        recorded: take().is_some_and(|byte| byte & 1 != 0),
+        hello_version: 1 + take().unwrap_or_default() % TICKET_VERSION,
     })
 }
 

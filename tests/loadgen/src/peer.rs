@@ -11,7 +11,7 @@ use wire::channel::RelayMessage;
 use wire::fleet::Heartbeat;
 use wire::hello::{ChannelGrant, Hello};
 use wire::keys::ShardKeys;
-use wire::ticket::{Permissions, Ticket, ice_password};
+use wire::ticket::{ChannelKind, Permissions, TICKET_VERSION, Ticket, ice_password};
 use wire::{ChannelKey, ChannelName, PlayerKey, RoomKey, RoomName, SessionId};
 
 use crate::edge::Edge;
@@ -169,6 +169,11 @@ impl Common {
             red_payload_type: 0,
             audio_level_id: LEVEL_ID,
             slots: role.slots,
+            channel_kind: ChannelKind::Group,
+            server_muted: false,
+            recorded: false,
+            home_epoch: 0,
+            hello_version: TICKET_VERSION,
         };
         let hello = Hello {
             session,
@@ -180,9 +185,11 @@ impl Common {
                 permissions: permissions.0,
             }],
             world: false,
+            topics: Vec::new(),
+            issued_at_ms: 0,
         };
         let boot = heartbeat.boot;
-        let ufrag = ticket.seal(keys, boot);
+        let ufrag = ticket.seal(TICKET_VERSION, keys, boot);
         let relay = heartbeat.candidates.first().context("an address")?.address;
         Ok(Contact {
             relay,

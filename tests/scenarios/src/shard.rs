@@ -14,6 +14,7 @@ use wire::fleet::{
     Candidate, Heartbeat, HeartbeatReply, Load, ShardState, Transport, sign_heartbeat,
 };
 use wire::keys::ShardKeys;
+use wire::ticket::TICKET_VERSION;
 
 use crate::http::{Reply, serve};
 use crate::target::Target;
@@ -48,6 +49,7 @@ impl Shard {
             }],
             fingerprint: format!("sha-256 {}", ["AB"; 32].join(":")),
             control_url: format!("http://{}", listener.local_addr()?),
+            ticket_version: TICKET_VERSION,
             load: Load::default(),
             capacity: 1000,
             refused: Vec::new(),

@@ -5,7 +5,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use relay::{Profile, SealedProtocol};
-use sfu::{Admission, BadMessage, BadTicket, Notice, Protocol, Request, SessionId};
+use sfu::{
+    Admission, BadMessage, BadTicket, DataChannel, Hello, Notice, Protocol, Request, SessionId,
+    SlotChange,
+};
 
 /// What is broken on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,7 +58,7 @@ pub(crate) struct Observed {
 impl Observed {
     fn tamper(&self, request: &mut Request<Profile>) {
         match (self.sabotage, request) {
-            (Sabotage::WrongChannel, Request::Hello { channels, .. }) => {
+            (Sabotage::WrongChannel, Request::Hello(Hello { channels, .. })) => {
                 for grant in channels {
                     grant.channel = sfu::ChannelKey([7; 8]);
                     (grant.permissions.speak, grant.permissions.listen) = (true, true);
@@ -79,7 +82,7 @@ impl Protocol for Observed {
     fn read(&self, session: SessionId, message: &[u8]) -> Result<Request<Profile>, BadMessage> {
         let mut request = self.sealed.read(session, message)?;
         let read = match &request {
-            Request::Hello { .. } => Some(Read::Hello),
+            Request::Hello(_) => Some(Read::Hello),
             Request::State { muted, deafened } => Some(Read::State {
                 muted: *muted,
                 deafened: *deafened,
@@ -94,11 +97,19 @@ impl Protocol for Observed {
         Ok(request)
     }
 
+    fn data_channel(&self, label: &str) -> Option<DataChannel> {
+        self.sealed.data_channel(label)
+    }
+
     fn write(&self, notice: &Notice<'_, Profile>) -> Vec<u8> {
         match (self.sabotage, notice) {
-            (Sabotage::WrongSlot, Notice::Slots(slots)) => {
-                let wrong: Vec<_> = slots.iter().map(|(n, who)| (n ^ 1, *who)).collect();
-                self.sealed.write(&Notice::Slots(&wrong))
+            (Sabotage::WrongSlot, Notice::Slots { profile, changes }) => {
+                let wrong = changes.iter().map(|change| SlotChange {
+                    slot: change.slot ^ 1,
+                    ..*change
+                });
+                let changes = &wrong.collect::<Vec<_>>();
+                self.sealed.write(&Notice::Slots { profile, changes })
             }
             (Sabotage::StaleRoster, Notice::Roster { left, .. }) if !left.is_empty() => {
                 self.sealed.write(&Notice::Roster {

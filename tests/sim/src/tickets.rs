@@ -6,7 +6,7 @@ use str0m::config::Fingerprint;
 use wire::hello::{ChannelGrant, Hello};
 use wire::keys::ShardKeys;
 use wire::limits::TICKET_LIFETIME_S;
-use wire::ticket::{Permissions, Ticket, ice_password};
+use wire::ticket::{ChannelKind, Permissions, TICKET_VERSION, Ticket, ice_password};
 use wire::{ChannelKey, ChannelName, PlayerKey, RoomKey, RoomName, SessionId};
 
 use crate::client::{Contact, LEVEL_ID, OPUS};
@@ -40,6 +40,11 @@ pub(crate) fn ticket(
         red_payload_type: 0,
         audio_level_id: LEVEL_ID,
         slots: plan.slots as u8,
+        channel_kind: ChannelKind::Group,
+        server_muted: false,
+        recorded: false,
+        home_epoch: 0,
+        hello_version: TICKET_VERSION,
     }
 }
 
@@ -57,6 +62,8 @@ pub(crate) fn hello(plan: &Plan, session: SessionId) -> Hello {
         room: room(plan),
         channels: plan.grants.iter().map(grant).collect(),
         world: false,
+        topics: Vec::new(),
+        issued_at_ms: 0,
     }
 }
 
@@ -68,7 +75,7 @@ pub(crate) fn contact(
     server: SocketAddr,
     fingerprint: Fingerprint,
 ) -> Contact {
-    let ufrag = ticket.seal(keys, BOOT);
+    let ufrag = ticket.seal(TICKET_VERSION, keys, BOOT);
     Contact {
         server,
         fingerprint,

@@ -93,7 +93,7 @@ impl World {
         let keys = || ShardKey::new(0, [5; 32]).subkeys();
         let log = Log::default();
         let protocol = Observed {
-            sealed: SealedProtocol::new(keys(), BOOT),
+            sealed: SealedProtocol::new(keys(), BOOT, &"eu".parse().expect("a region")),
             log: Log::clone(&log),
             sabotage,
         };

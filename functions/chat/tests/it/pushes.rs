@@ -5,7 +5,7 @@ use edge::ports::Unreachable;
 use serde_json::{Value, json};
 use wire::chat::MessageReply;
 use wire::control::PushTarget;
-use wire::{ChannelKey, RoomKey};
+use wire::{ChannelKey, RoomKey, TopicKey};
 
 const MESSAGES: &str = "/v1/chat/channels/room~lobby~main/messages";
 
@@ -97,7 +97,8 @@ fn a_direct_message_is_pushed_to_the_room_where_the_other_is() {
 fn the_world_is_one_write_and_one_push_for_each_shard() {
     let rig = rig();
     rig.start_shard("eu-1-b");
-    rig.start_shard("eu-1-c");
+    // One of the release before knows no topics.
+    rig.start_shard_of("eu-1-c", 1);
     let response = rig.post("ann", "world~eu-1", "k", "hello all");
     assert_eq!(
         share(&response).store_writes,
@@ -109,9 +110,16 @@ fn the_world_is_one_write_and_one_push_for_each_shard() {
         .iter()
         .map(|(shard, target, _)| (shard.as_str(), *target))
         .collect();
+    let topic = PushTarget::Topic {
+        topic: TopicKey::world(&"eu-1".parse().unwrap()),
+    };
     assert_eq!(
         shards,
-        ["eu-1-a", "eu-1-b", "eu-1-c"].map(|shard| (shard, PushTarget::World))
+        [
+            ("eu-1-a", topic),
+            ("eu-1-b", topic),
+            ("eu-1-c", PushTarget::World)
+        ]
     );
     rig.pass(10_000);
     rig.start_shard("eu-1-b");

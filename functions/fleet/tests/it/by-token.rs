@@ -8,6 +8,7 @@ use wire::BootId;
 use wire::claims::Role;
 use wire::enrolment::{EnrolmentRequest, Proof, Secret};
 use wire::fleet::{Candidate, Heartbeat, Load, ShardState, Transport};
+use wire::ticket::TICKET_VERSION;
 
 use crate::rig::{HOUR_S, NOW_MS, Rig, request, secret, token};
 
@@ -239,6 +240,7 @@ fn a_name_under_which_a_relay_runs_is_not_given_away() {
         }],
         fingerprint: format!("sha-256 {}", ["AB"; 32].join(":")),
         control_url: "http://192.0.2.1:7411".into(),
+        ticket_version: TICKET_VERSION,
         load: Load::default(),
         capacity: 100,
         refused: Vec::new(),

@@ -8,10 +8,11 @@ use crate::rig::{
 };
 use wire::channel::EndReason;
 use wire::control::{ControlCommand, ControlMessage};
+use wire::fleet::Heartbeat;
 use wire::hello::{ChannelGrant, Hello};
 use wire::join::JoinReply;
-use wire::ticket::{Permissions, Ticket, ice_password};
-use wire::{ChannelKey, RoomKey, SessionId};
+use wire::ticket::{ChannelKind, Permissions, TICKET_VERSION, Ticket, ice_password};
+use wire::{ChannelKey, RoomKey, SessionId, TopicKey};
 
 fn attribute<'a>(answer: &'a str, name: &str) -> &'a str {
     let prefix = format!("a={name}:");
@@ -70,6 +71,11 @@ fn the_relay_finds_everything_in_the_ticket_and_the_hello() {
         red_payload_type: 63,
         audio_level_id: 1,
         slots: 4,
+        channel_kind: ChannelKind::Group,
+        server_muted: false,
+        recorded: false,
+        home_epoch: 1,
+        hello_version: TICKET_VERSION,
     };
     assert_eq!(ticket, wanted);
     let hello = Hello::open(&reply.hello, &shard_keys(), BOOT).expect("a hello");
@@ -90,6 +96,8 @@ fn the_relay_finds_everything_in_the_ticket_and_the_hello() {
             },
         ],
         world: false,
+        topics: Vec::new(),
+        issued_at_ms: NOW_S * 1000,
     };
     assert_eq!(hello, wanted);
 }
@@ -108,14 +116,38 @@ fn the_world_channel_needs_a_grant_of_the_region_and_the_policys_consent() {
         let mut request = join_request(&join_body(&offer("chromium")));
         request.authorization = bearer(&claims);
         let reply: JoinReply = serde_json::from_slice(&rig.handle(request).body).expect("a reply");
-        Hello::open(&reply.hello, &shard_keys(), BOOT)
-            .expect("a hello")
-            .world
+        let hello = Hello::open(&reply.hello, &shard_keys(), BOOT).expect("a hello");
+        assert!(!hello.world, "the relay knows topics");
+        let region = TopicKey::world(&heartbeat().region);
+        hello.topics == [region]
     };
     use wire::claims::Age;
     assert!(world("eu-*", Age::Adult));
     assert!(!world("us-1", Age::Adult), "another region");
     assert!(!world("eu-1", Age::Child));
+}
+
+#[test]
+fn a_relay_of_the_release_before_gets_what_it_can_read() {
+    let rig = Rig::with_shard(&Heartbeat {
+        ticket_version: 1,
+        ..heartbeat()
+    });
+    let mut claims = claims();
+    claims.grants.push(wire::claims::Grant {
+        room: "world".into(),
+        channels: vec!["eu-1".into()],
+        permissions: vec![wire::claims::Permission::Listen],
+    });
+    let mut request = join_request(&join_body(&offer("chromium")));
+    request.authorization = bearer(&claims);
+    let reply: JoinReply = serde_json::from_slice(&rig.handle(request).body).expect("a reply");
+    let ufrag = attribute(&reply.answer, "ice-ufrag");
+    assert_eq!(ufrag.len(), 110);
+    let ticket = Ticket::open(ufrag, &shard_keys(), BOOT, NOW_S).expect("a ticket");
+    assert_eq!((ticket.home_epoch, ticket.hello_version), (0, 1));
+    let hello = Hello::open(&reply.hello, &shard_keys(), BOOT).expect("a hello");
+    assert!(hello.world, "by what it reads");
 }
 
 #[test]

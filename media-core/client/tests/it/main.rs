@@ -7,3 +7,5 @@ mod world;
 mod a_call_moves_and_comes_back;
 #[path = "a-connection-is-used-once.rs"]
 mod a_connection_is_used_once;
+#[path = "a-session-changes-what-it-may.rs"]
+mod a_session_changes_what_it_may;

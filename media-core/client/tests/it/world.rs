@@ -14,7 +14,7 @@ use wire::fleet::{Candidate, Transport};
 use wire::hello::{ChannelGrant, Hello};
 use wire::join::JoinReply;
 use wire::keys::{ShardKey, ShardKeys};
-use wire::ticket::{Permissions, Ticket, ice_password};
+use wire::ticket::{ChannelKind, Permissions, TICKET_VERSION, Ticket, ice_password};
 use wire::{BootId, ChannelKey, ChannelName, PlayerKey, RoomKey, RoomName, SessionId, SessionRef};
 
 const UNIX_S: u64 = 1_700_000_000;
@@ -108,7 +108,10 @@ impl World {
         let address = SocketAddr::from(([10, 0, 1, n], 5000));
         let (crypto, certificate) = crypto();
         let options = CallOptions {
-            connection: Options::new(crypto, certificate, address),
+            connection: Options {
+                positions: true,
+                ..Options::new(crypto, certificate, address)
+            },
             seed: n.into(),
         };
         self.players.push(Player {
@@ -300,7 +303,7 @@ impl Relay {
             at: now,
             unix_ms: UNIX_S * 1000,
         };
-        let protocol = SealedProtocol::new(keys(), BOOT);
+        let protocol = SealedProtocol::new(keys(), BOOT, &"eu".parse().expect("a region"));
         Self {
             sfu: Sfu::new(config, protocol, clock, n.into(), now),
             is_up: true,
@@ -309,13 +312,37 @@ impl Relay {
         }
     }
 
+    /// The hello of a session, for these channels.
+    pub(crate) fn hello(session: u8, player: usize, channels: &[&str], issued_at_ms: u64) -> Hello {
+        let both = Permissions::SPEAK.with(Permissions::LISTEN);
+        let grant = |channel: &&str| ChannelGrant {
+            channel: channel.parse().unwrap(),
+            permissions: both.0,
+        };
+        Hello {
+            session: SessionId([session; 8]),
+            player: format!("p{player}").parse().unwrap(),
+            name: format!("Player {player}"),
+            room: "lobby".parse().unwrap(),
+            channels: channels.iter().map(grant).collect(),
+            world: false,
+            topics: Vec::new(),
+            issued_at_ms,
+        }
+    }
+
+    /// A hello as the edge seals it.
+    pub(crate) fn seal(hello: &Hello) -> String {
+        hello.seal(&keys(), BOOT)
+    }
+
     /// The edge's reply to an offer, from the edge's own parts.
-    fn admit(&self, session: u8, player: usize, sdp: &str) -> JoinReply {
+    fn admit(&self, number: u8, player: usize, sdp: &str) -> JoinReply {
         let offer = offer::read(sdp).unwrap();
         let (room, channel): (RoomName, ChannelName) =
             ("lobby".parse().unwrap(), "main".parse().unwrap());
         let both = Permissions::SPEAK.with(Permissions::LISTEN);
-        let session = SessionId([session; 8]);
+        let session = SessionId([number; 8]);
         let ticket = Ticket {
             expires_at: (UNIX_S + 3600) as u32,
             session,
@@ -328,19 +355,14 @@ impl Relay {
             red_payload_type: 0,
             audio_level_id: offer.audio_level_id.unwrap_or(0),
             slots: offer.slots,
+            channel_kind: ChannelKind::Group,
+            server_muted: false,
+            recorded: false,
+            home_epoch: 0,
+            hello_version: TICKET_VERSION,
         };
-        let hello = Hello {
-            session,
-            player: format!("p{player}").parse().unwrap(),
-            name: format!("Player {player}"),
-            room,
-            channels: vec![ChannelGrant {
-                channel,
-                permissions: both.0,
-            }],
-            world: false,
-        };
-        let ufrag = ticket.seal(&keys(), BOOT);
+        let hello = Self::hello(number, player, &["main"], 1);
+        let ufrag = ticket.seal(TICKET_VERSION, &keys(), BOOT);
         let candidate = Candidate {
             transport: Transport::Udp,
             address: self.address,
@@ -359,7 +381,7 @@ impl Relay {
                 session,
             },
             answer: answer::write(&offer, &admission),
-            hello: hello.seal(&keys(), BOOT),
+            hello: Self::seal(&hello),
             region: "eu".parse().unwrap(),
             relay: shard,
             expires_at: UNIX_S + 60,

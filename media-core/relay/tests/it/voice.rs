@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use wire::channel::{EndReason, RelayMessage};
 use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, PushTarget};
 use wire::fleet::Heartbeat;
-use wire::{RoomKey, SessionId};
+use wire::{RoomKey, SessionId, TopicKey};
 
 /// A relay with its edge and output.
 struct World {
@@ -113,17 +113,21 @@ async fn the_edge_can_push_a_message_to_a_room() {
         .seal(&key().subkeys(), world.heartbeat.boot)
     };
     let room = RoomKey::of(&"lobby".parse().unwrap());
+    let topic = TopicKey::world(&world.heartbeat.region);
     let control = world.running.control();
     for sealed in [
         push(1, PushTarget::Room { room }),
+        // As an edge of the release before says it, and as this one does.
         push(2, PushTarget::World),
+        push(3, PushTarget::Topic { topic }),
     ] {
         let reply = call(control, "POST", CONTROL_PATH, &[], sealed).await;
         assert_eq!(reply.0, 202);
     }
     let same = |seen: &RelayMessage| (*seen == message).then_some(());
-    a.until_message(same).await;
-    a.until_message(same).await;
+    for _ in 0..3 {
+        a.until_message(same).await;
+    }
     b.until_message(same).await;
     world.running.stop().await.unwrap();
 }

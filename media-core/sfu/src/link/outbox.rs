@@ -1,4 +1,4 @@
-//! A session's data channel: messages that wait for it, and how many may come.
+//! A session's data channels: messages that wait, and how many may come.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use str0m::Rtc;
 use str0m::channel::ChannelId;
+
+use crate::protocol::DataChannel;
 
 /// Messages that may wait for the channel.
 const MAX_WAITING: usize = 512;
@@ -18,10 +20,11 @@ const MAX_BUFFER_FOR_PUSH_BYTES: usize = 256 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unread;
 
-/// The data channel of one session.
+/// The data channels of one session.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     channel: Option<ChannelId>,
+    positions: Option<ChannelId>,
     waiting: VecDeque<Arc<[u8]>>,
     received: RateWindow,
 }
@@ -37,6 +40,7 @@ impl Outbox {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             channel: None,
+            positions: None,
             waiting: VecDeque::new(),
             received: RateWindow {
                 since: now,
@@ -45,14 +49,26 @@ impl Outbox {
         }
     }
 
-    /// The client opened a channel: the first one counts.
-    pub(crate) fn handle_open(&mut self, channel: ChannelId) {
-        self.channel.get_or_insert(channel);
+    /// The client opened a channel: the first one of each kind counts.
+    pub(crate) fn handle_open(&mut self, channel: ChannelId, kind: DataChannel) {
+        match kind {
+            DataChannel::Messages => self.channel.get_or_insert(channel),
+            DataChannel::Positions => self.positions.get_or_insert(channel),
+        };
     }
 
-    /// Whether `channel` is the session's.
-    pub(crate) fn is(&self, channel: ChannelId) -> bool {
-        self.channel == Some(channel)
+    /// The client closed a channel. Another one for positions may follow.
+    pub(crate) fn handle_close(&mut self, channel: ChannelId) {
+        self.positions = self.positions.filter(|known| *known != channel);
+    }
+
+    /// What `channel` is for; none when it is none of the session's.
+    pub(crate) fn kind(&self, channel: ChannelId) -> Option<DataChannel> {
+        match Some(channel) {
+            known if known == self.channel => Some(DataChannel::Messages),
+            known if known == self.positions => Some(DataChannel::Positions),
+            _ => None,
+        }
     }
 
     /// Whether the client may send one more message at `now`.

@@ -2,7 +2,7 @@
 
 use super::Room;
 use super::participant::Participant;
-use crate::idents::{ChannelKey, PlayerKey};
+use crate::idents::{ChannelKey, PlayerKey, TopicKey};
 
 impl<F> Room<F> {
     /// Links of the members who are `player` and have introduced themselves.
@@ -20,9 +20,9 @@ impl<F> Room<F> {
         self.introduced(|_| true)
     }
 
-    /// Links of the members who read the world channel.
-    pub(crate) fn links_of_world_readers(&self) -> impl Iterator<Item = usize> + '_ {
-        self.introduced(|one| one.reads_world)
+    /// Links of the members who have subscribed to a topic.
+    pub(crate) fn links_to(&self, topic: TopicKey) -> impl Iterator<Item = usize> + '_ {
+        self.introduced(move |one| one.topics.contains(&topic))
     }
 
     fn introduced(

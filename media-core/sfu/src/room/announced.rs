@@ -76,8 +76,9 @@ impl Announced {
         let listener = &members[member];
         let mut started = Vec::new();
         for talker in &mut self.0 {
-            if is_told(listener, &members[talker.member], talker.member) {
-                talker.told.insert(member);
+            let is_told = is_told(listener, &members[talker.member], talker.member);
+            talker.told.set(member, is_told);
+            if is_told {
                 started.push(talker.number);
             }
         }

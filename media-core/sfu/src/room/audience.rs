@@ -2,6 +2,8 @@
 //! kept up to date by what changes, and dropped when he stops, so that a packet finds it ready and
 //! a room of listeners costs nothing.
 
+use slab::Slab;
+
 use super::bits::Bits;
 use super::participant::Participant;
 
@@ -18,6 +20,13 @@ pub(crate) fn gets<F>(listener: &Participant<F>, speaker: &Participant<F>) -> bo
 /// Whether `listener` may know that `speaker` talks.
 pub(crate) fn may_hear<F>(listener: &Participant<F>, speaker: &Participant<F>) -> bool {
     speaker.grants.are_heard_by(&listener.grants)
+}
+
+/// Everybody who gets the voice of `speaker`.
+pub(crate) fn audience<F>(members: &Slab<Participant<F>>, speaker: usize) -> Bits {
+    let heard_by = members.iter();
+    let heard_by = heard_by.filter(|(_, listener)| gets(listener, &members[speaker]));
+    heard_by.map(|(n, _)| n).collect()
 }
 
 impl Audiences {

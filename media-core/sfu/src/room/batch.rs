@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::bits::Bits;
+use super::numbers::Place;
 use super::select::{Choice, Claim, choose};
-use super::slot::{Place, Slot};
+use super::slot::{Slot, Talker};
 use super::speaking::SpeakingConfig;
 use super::voice::{Forwardable, PayloadTypes};
 use crate::rtp::{RTP_HEADER_BYTES, RtpHeader};
@@ -43,7 +44,8 @@ impl Batch {
 
     /// Forgets what a member said.
     pub(crate) fn silence(&mut self, member: usize) {
-        self.pending.retain(|one| one.speaker.member != member);
+        self.pending
+            .retain(|one| one.speaker.talker.member != member);
     }
 
     /// Forgets a member who left: what he said would take his slots again.
@@ -76,10 +78,7 @@ pub(crate) struct Pending {
 /// Whose packet it is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Speaker {
-    /// Index in the room.
-    pub(crate) member: usize,
-    /// Number in the room.
-    pub(crate) number: u32,
+    pub(crate) talker: Talker,
     /// Counts the speaker's sources.
     pub(crate) source: u32,
     /// His payload type of Opus: the one inside RED.
@@ -150,22 +149,21 @@ pub(crate) fn fit(
     claims: &[Claim],
     config: &SpeakingConfig,
 ) -> Result<(RtpHeader, Option<usize>), DropReason> {
-    let Speaker { number, source, .. } = pending.speaker;
-    let (n, moved) = match choose(now, slots, number, claims, config.hang_over) {
+    let Speaker { talker, source, .. } = pending.speaker;
+    let (n, moved) = match choose(now, slots, talker.number, claims, config.hang_over) {
         Choice::Own(n) => (n, None),
         Choice::Free(n) | Choice::Instead(n) => (n, Some(n)),
         Choice::None => return Err(DropReason::NoSlot),
     };
     let forwardable = &pending.forwardable;
     let place = Place {
-        speaker: number,
         source,
         number: forwardable.number,
         time: forwardable.time,
         marker: forwardable.marker,
     };
     let slot = &mut slots[n];
-    let fitted = slot.fit(now, &place, config.hang_over);
+    let fitted = slot.fit(now, talker, &place, config.hang_over);
     let fitted = fitted.ok_or(DropReason::Late)?;
     let payload_type = pending.payload_type(listener);
     slot.note_sent(pending.packet(listener, payload_type).len() - RTP_HEADER_BYTES);

@@ -112,10 +112,19 @@ impl Channels {
 impl Grants {
     /// Whether somebody with these grants may be heard by somebody with those of `listener`.
     pub(crate) fn are_heard_by(&self, listener: &Self) -> bool {
-        self.0.iter().any(|own| {
-            let both = |other: &Grant| other.channel == own.channel && other.permissions.listen;
-            own.permissions.speak && listener.0.iter().any(both)
-        })
+        self.heard_through(listener).is_some()
+    }
+
+    /// The first of the listener's channels through which he may hear somebody with these grants.
+    pub(crate) fn heard_through(&self, listener: &Self) -> Option<ChannelKey> {
+        let speaks_in = |channel: u16| {
+            let mut own = self.0.iter();
+            own.any(|own| own.channel == channel && own.permissions.speak)
+        };
+        let mut heard = listener.0.iter().filter(|grant| grant.permissions.listen);
+        heard
+            .find(|grant| speaks_in(grant.channel))
+            .map(|grant| grant.key)
     }
 
     /// Whether there is a channel that both have and that `is_meant`, whatever they may do there.

@@ -4,7 +4,7 @@ use super::bits::Bits;
 use super::channels::Grants;
 use super::slot::Slot;
 use super::voice::{PayloadTypes, Voice};
-use crate::idents::{ChannelKey, Permissions, PlayerKey};
+use crate::idents::{ChannelKey, Permissions, PlayerKey, TopicKey};
 
 /// What a room must know of somebody who enters it: the ticket's content.
 #[derive(Debug, Clone)]
@@ -13,6 +13,8 @@ pub(crate) struct Entry {
     /// The first channel, and what he may do there.
     pub(crate) channel: ChannelKey,
     pub(crate) permissions: Permissions,
+    /// Nobody hears him, by order of the edge.
+    pub(crate) server_muted: bool,
     pub(crate) payload_types: PayloadTypes,
     /// Header extension that has the level of a packet.
     pub(crate) level_id: Option<u8>,
@@ -32,11 +34,14 @@ pub(crate) struct Participant<F> {
     pub(crate) number: u32,
     /// Once he has introduced himself: before, he is told nothing.
     pub(crate) profile: Option<F>,
+    /// Number of his last hello.
+    pub(crate) hello: u64,
     pub(crate) grants: Grants,
     pub(crate) muted: bool,
     pub(crate) deafened: bool,
-    /// Gets what is pushed to the world channel.
-    pub(crate) reads_world: bool,
+    pub(crate) server_muted: bool,
+    /// He gets what is pushed to them.
+    pub(crate) topics: Vec<TopicKey>,
     pub(crate) voice: Voice,
     pub(crate) slots: Vec<Slot>,
     /// Bit n: he must be told who is in slot n.
@@ -61,10 +66,12 @@ impl<F> Participant<F> {
             player: entry.player,
             number,
             profile: None,
+            hello: 0,
             grants,
             muted: false,
             deafened: false,
-            reads_world: false,
+            server_muted: entry.server_muted,
+            topics: Vec::new(),
             voice: Voice::new(entry.payload_types, entry.level_id),
             slots,
             slots_changed: 0,
@@ -78,11 +85,25 @@ impl<F> Participant<F> {
         self.profile.is_some()
     }
 
+    /// Whether anybody may hear him now, whatever he says.
+    pub(crate) fn may_be_heard(&self) -> bool {
+        !self.muted && !self.server_muted && self.grants.may_speak()
+    }
+
     /// Frees the slots of `speaker`, who left.
     pub(crate) fn free_slots_of(&mut self, speaker: u32) {
         for (n, slot) in self.slots.iter_mut().enumerate() {
-            if slot.speaker == Some(speaker) {
-                slot.speaker = None;
+            if slot.speaker() == Some(speaker) {
+                slot.free();
+                self.slots_changed |= 1 << n;
+            }
+        }
+    }
+
+    /// The slots of `speaker` may carry him through another channel.
+    pub(crate) fn note_slots_of(&mut self, speaker: u32) {
+        for (n, slot) in self.slots.iter().enumerate() {
+            if slot.speaker() == Some(speaker) {
                 self.slots_changed |= 1 << n;
             }
         }

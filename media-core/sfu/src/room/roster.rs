@@ -170,7 +170,7 @@ impl Roster {
     /// The welcome of `member`: messages in order. The first names the first members that he is
     /// shown, himself among them, the others the rest.
     pub(crate) fn welcome<P: Protocol>(
-        &self,
+        &mut self,
         protocol: &P,
         members: &mut Members<P>,
         channels: &Channels,
@@ -195,6 +195,10 @@ impl Roster {
             messages.push(write(protocol, joined, &[], Vec::new(), None));
         }
         members[member].knows = all.into_iter().collect();
+        // Of those who went before a welcome that comes again he has forgotten.
+        for (_, knowers) in &mut self.gone {
+            knowers.remove(member);
+        }
         messages
     }
 

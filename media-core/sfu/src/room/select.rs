@@ -40,10 +40,13 @@ pub(crate) fn choose(
     claims: &[Claim],
     hang_over: Duration,
 ) -> Choice {
-    if let Some(own) = slots.iter().position(|slot| slot.speaker == Some(speaker)) {
+    if let Some(own) = slots
+        .iter()
+        .position(|slot| slot.speaker() == Some(speaker))
+    {
         return Choice::Own(own);
     }
-    if let Some(free) = slots.iter().position(|slot| slot.speaker.is_none()) {
+    if let Some(free) = slots.iter().position(|slot| slot.speaker().is_none()) {
         return Choice::Free(free);
     }
     let idle = slots.iter().map(|slot| slot.idle(now)).enumerate();
@@ -56,7 +59,7 @@ pub(crate) fn choose(
         claim.map_or(i32::MIN, |claim| claim.strength)
     };
     let held = slots.iter().enumerate().filter_map(|(n, slot)| {
-        let (holder, held) = (slot.speaker?, slot.held(now));
+        let (holder, held) = (slot.speaker()?, slot.held(now));
         // Of two who ask alike, the one who has been heard for longer gives way.
         (held >= SHORTEST_HOLD).then_some((strength(holder), std::cmp::Reverse(held), n))
     });

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::loudness::Loudness;
-use super::super::slot::Place;
+use super::super::numbers::Place;
+use super::super::slot::Talker;
 use super::*;
 
 const HANG_OVER: Duration = Duration::from_millis(400);
@@ -18,14 +19,18 @@ fn base() -> Instant {
 }
 
 fn send(slot: &mut Slot, now: Instant, speaker: u32, number: u64) {
+    let member = speaker as usize;
+    let talker = Talker {
+        member,
+        number: speaker,
+    };
     let place = Place {
-        speaker,
         source: 0,
         number,
         time: number as u32 * 960,
         marker: false,
     };
-    slot.fit(now, &place, HANG_OVER).expect("in order");
+    slot.fit(now, talker, &place, HANG_OVER).expect("in order");
 }
 
 /// A slot: its speaker, for how many milliseconds he has had it, and how long ago his last packet

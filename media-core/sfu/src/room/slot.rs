@@ -1,55 +1,17 @@
-//! One outgoing stream of a listener: whose voice it carries, and with which numbers.
-//!
-//! Sequence numbers are the SRTP nonce, so none may ever be used twice in a slot, and none may be
-//! so far from the last that SRTP miscounts the roll-overs. Within a talk spurt they keep the
-//! speaker's gaps (the listener's jitter buffer sees real loss); suppressed silence and changes of
-//! speaker leave no gap.
+//! One outgoing stream of a listener: whose voice it carries, and what it has sent.
 
 use std::time::{Duration, Instant};
 
-use crate::rtp::{PACKET_TICKS, Sent, ticks};
-
-/// Furthest step of a slot's sequence numbers, forth or back. SRTP counts roll-overs from 16 bits,
-/// on both sides: a step of half of them would be taken for one back, to numbers that were used.
-const MAX_STEP: u64 = 1 << 10;
-
-/// Where a packet stands in what its speaker sent.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
-    /// Number of the speaker in the room.
-    pub(crate) speaker: u32,
-    /// Counts his sources: timestamps of two have nothing in common.
-    pub(crate) source: u32,
-    pub(crate) number: u64,
-    pub(crate) time: u32,
-    pub(crate) marker: bool,
-}
-
-/// How a slot sends a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fitted {
-    /// Roll-overs counted.
-    pub(crate) number: u64,
-    pub(crate) time: u32,
-    pub(crate) marker: bool,
-}
+use super::numbers::{Fitted, Numbers, Place};
+use crate::rtp::Sent;
 
 /// One outgoing stream of a listener.
 #[derive(Debug)]
 pub(crate) struct Slot {
     ssrc: u32,
-    /// Participant number of the speaker; none while free.
-    pub(crate) speaker: Option<u32>,
-    /// Since when it has that one.
-    held_since: Option<Instant>,
-    source: u32,
-    number_base: u64,
-    sent_base: u64,
-    sent_next: u64,
-    /// Added to the speaker's timestamps.
-    time_offset: u32,
-    last_time: u32,
-    last_sent: Option<Instant>,
+    /// None while free.
+    carries: Option<Carries>,
+    numbers: Numbers,
     /// Since the start, as sender reports count.
     packets: u32,
     octets: u32,
@@ -57,80 +19,65 @@ pub(crate) struct Slot {
     unreported: bool,
 }
 
+/// Whose voice a slot carries.
+#[derive(Debug, Clone, Copy)]
+struct Carries {
+    speaker: Talker,
+    since: Instant,
+}
+
+/// A member who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Talker {
+    /// Index in the room.
+    pub(crate) member: usize,
+    /// Number in the room.
+    pub(crate) number: u32,
+}
+
 impl Slot {
     /// A free slot whose first sequence number is `first_seq`.
     pub(crate) fn new(ssrc: u32, first_seq: u64) -> Self {
         Self {
             ssrc,
-            speaker: None,
-            held_since: None,
-            source: 0,
-            number_base: 0,
-            sent_base: first_seq,
-            sent_next: first_seq,
-            time_offset: 0,
-            last_time: 0,
-            last_sent: None,
+            carries: None,
+            numbers: Numbers::new(first_seq),
             packets: 0,
             octets: 0,
             unreported: false,
         }
     }
 
-    /// Fits a packet into the slot; none when it is too late for it.
+    /// Fits a packet of a speaker into the slot, which is his from now on; none when it is too late
+    /// for it.
     pub(crate) fn fit(
         &mut self,
         now: Instant,
+        speaker: Talker,
         packet: &Place,
         hang_over: Duration,
     ) -> Option<Fitted> {
-        let is_other = self.speaker != Some(packet.speaker);
-        let changed = is_other || self.source != packet.source;
-        // After a pause the numbers go on where they stopped: what was not sent (the listener was
-        // deafened) must not look like loss.
-        if changed || self.idle(now) >= hang_over {
-            self.number_base = packet.number;
-            self.sent_base = self.sent_next;
-        }
+        let is_other = self.speaker() != Some(speaker.number);
         if is_other {
-            self.held_since = Some(now);
+            let since = now;
+            self.carries = Some(Carries { speaker, since });
         }
-        if changed {
-            self.speaker = Some(packet.speaker);
-            self.source = packet.source;
-            let time = self.last_time.wrapping_add(self.ticks_since_last(now));
-            self.time_offset = time.wrapping_sub(packet.time);
-        }
-        // Older than what the slot began with: its number is taken.
-        let offset = packet.number.checked_sub(self.number_base)?;
-        let mut number = self.sent_base + offset;
-        if number + MAX_STEP < self.sent_next {
-            return None;
-        }
-        if number > self.sent_next + MAX_STEP {
-            self.number_base = packet.number;
-            self.sent_base = self.sent_next;
-            number = self.sent_next;
-        }
-        let time = packet.time.wrapping_add(self.time_offset);
-        if number >= self.sent_next {
-            debug_assert!(number >= self.sent_base, "numbers only grow");
-            self.sent_next = number + 1;
-            self.last_time = time;
-        }
-        self.last_sent = Some(now);
-        debug_assert!(number.abs_diff(self.sent_next) <= MAX_STEP, "near the last");
-        Some(Fitted {
-            number,
-            time,
-            marker: changed || packet.marker,
-        })
+        self.numbers.fit(now, packet, is_other, hang_over)
     }
 
-    /// Timestamp ticks to leave between two speakers: the time that passed, one packet at least.
-    fn ticks_since_last(&self, now: Instant) -> u32 {
-        self.last_sent
-            .map_or(0, |last| ticks(last, now).max(PACKET_TICKS))
+    /// Nobody is heard there any more.
+    pub(crate) fn free(&mut self) {
+        self.carries = None;
+    }
+
+    /// Number of the speaker; none while it is free.
+    pub(crate) fn speaker(&self) -> Option<u32> {
+        self.carried().map(|speaker| speaker.number)
+    }
+
+    /// The speaker; none while it is free.
+    pub(crate) fn carried(&self) -> Option<Talker> {
+        self.carries.map(|carries| carries.speaker)
     }
 
     /// Counts a packet of `octets` of payload.
@@ -142,10 +89,10 @@ impl Slot {
 
     /// What a sender report at `now` says; none when nothing was sent since the last one.
     pub(crate) fn take_report(&mut self, now: Instant) -> Option<Sent> {
-        let last = self.last_sent?;
-        std::mem::take(&mut self.unreported).then(|| Sent {
+        let rtp_time = self.numbers.time(now)?;
+        std::mem::take(&mut self.unreported).then_some(Sent {
             ssrc: self.ssrc,
-            rtp_time: self.last_time.wrapping_add(ticks(last, now)),
+            rtp_time,
             packets: self.packets,
             octets: self.octets,
         })
@@ -158,13 +105,13 @@ impl Slot {
 
     /// How long the speaker has had it.
     pub(crate) fn held(&self, now: Instant) -> Duration {
-        self.held_since
-            .map_or(Duration::ZERO, |at| now.saturating_duration_since(at))
+        self.carries.map_or(Duration::ZERO, |carries| {
+            now.saturating_duration_since(carries.since)
+        })
     }
 
     /// Time since the last packet.
     pub(crate) fn idle(&self, now: Instant) -> Duration {
-        self.last_sent
-            .map_or(Duration::MAX, |at| now.saturating_duration_since(at))
+        self.numbers.idle(now)
     }
 }

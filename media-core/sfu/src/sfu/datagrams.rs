@@ -183,6 +183,7 @@ impl<P: Protocol> Sfu<P> {
             player: admission.player,
             channel: admission.channel,
             permissions: admission.permissions,
+            server_muted: admission.server_muted,
             payload_types: PayloadTypes {
                 opus: admission.opus_payload_type,
                 red: admission.red_payload_type,

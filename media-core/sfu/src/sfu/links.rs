@@ -8,7 +8,7 @@ use str0m::{Event as RtcEvent, Input, Output, net};
 use super::{Event, Sfu, Transmit};
 use crate::link::Phase;
 use crate::path::Path;
-use crate::protocol::{Notice, Protocol, Request};
+use crate::protocol::{DataChannel, Notice, Protocol, Request};
 use crate::stats::{DropReason, EndReason};
 use crate::timers::Owner;
 
@@ -114,10 +114,18 @@ impl<P: Protocol> Sfu<P> {
             RtcEvent::Connected => self.handle_connected(index),
             // Nothing of a session counts before its certificate was compared.
             _ if matches!(self.links[index].phase, Phase::Handshake { .. }) => {}
-            RtcEvent::ChannelOpen(id, _) => self.links[index].outbox.handle_open(id),
+            RtcEvent::ChannelOpen(id, label) => {
+                if let Some(kind) = self.protocol.data_channel(&label) {
+                    self.links[index].outbox.handle_open(id, kind);
+                }
+            }
             RtcEvent::ChannelData(data) => self.handle_message(index, &data),
-            RtcEvent::ChannelClose(id) if self.links[index].outbox.is(id) => {
-                self.end(index, EndReason::Left);
+            RtcEvent::ChannelClose(id) => {
+                let outbox = &mut self.links[index].outbox;
+                match outbox.kind(id) {
+                    Some(DataChannel::Messages) => self.end(index, EndReason::Left),
+                    Some(DataChannel::Positions) | None => outbox.handle_close(id),
+                }
             }
             RtcEvent::Closed => self.end(index, EndReason::Left),
             _ => {}
@@ -150,18 +158,21 @@ impl<P: Protocol> Sfu<P> {
         let max_per_s = self.config.max_messages_per_s;
         let link = &mut self.links[index];
         (link.last_heard, link.is_confirmed) = (self.now, true);
-        let Some(member) = link.member().filter(|_| link.outbox.is(data.id)) else {
+        let Some(member) = link.member() else {
             return;
+        };
+        let Some(kind) = link.outbox.kind(data.id) else {
+            return self.stats.drop(DropReason::DataChannel);
         };
         if !link.outbox.take_message(self.now, max_per_s) {
             return self.stats.drop(DropReason::MessageRate);
         }
+        if kind == DataChannel::Positions {
+            // No kind of channel that there is takes one.
+            return self.stats.drop(DropReason::Position);
+        }
         match self.protocol.read(link.id, &data.data) {
-            Ok(Request::Hello {
-                profile,
-                channels,
-                world,
-            }) => self.introduce(index, member, (profile, &channels, world)),
+            Ok(Request::Hello(hello)) => self.introduce(index, member, hello),
             Ok(Request::Ping { id }) => self.tell(index, &Notice::Pong { id }),
             Ok(Request::State { muted, deafened }) => {
                 let room = self.links[index].room;

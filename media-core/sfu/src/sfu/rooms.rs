@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Audience, Event, Sfu, Transmit};
 use crate::link::Phase;
-use crate::protocol::{ChannelGrant, Protocol};
+use crate::protocol::{Hello, Protocol};
 use crate::room::Output;
 use crate::rtp::Opened;
 use crate::stats::{DropReason, EndReason};
@@ -25,12 +25,7 @@ impl<P: Protocol> Sfu<P> {
     }
 
     /// A hello came.
-    pub(super) fn introduce(
-        &mut self,
-        index: usize,
-        member: usize,
-        hello: (P::Profile, &[ChannelGrant], bool),
-    ) {
+    pub(super) fn introduce(&mut self, index: usize, member: usize, hello: Hello<P::Profile>) {
         let room_index = self.links[index].room;
         let Self {
             rooms,
@@ -207,13 +202,9 @@ impl<P: Protocol> Sfu<P> {
                 room(key).map(|room| room.links_in(channel).collect())
             }
             Audience::Player(key, player) => room(key).map(|room| room.links_of(player).collect()),
-            Audience::World => {
+            Audience::Topic(topic) => {
                 let rooms = self.rooms.iter().map(|(_, kept)| &kept.room);
-                Some(
-                    rooms
-                        .flat_map(|room| room.links_of_world_readers())
-                        .collect(),
-                )
+                Some(rooms.flat_map(|room| room.links_to(topic)).collect())
             }
         }
         .unwrap_or_default()

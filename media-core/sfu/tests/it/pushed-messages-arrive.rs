@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::common::{Want, World, channel};
-use sfu::{Audience, Command, DropReason, PlayerKey, RoomKey};
+use crate::common::{TOPIC, Want, World, channel};
+use sfu::{Audience, Command, DropReason, PlayerKey, RoomKey, TopicKey};
 
 fn push(world: &mut World, to: Audience, text: &str) {
     let message: Arc<[u8]> = text.as_bytes().into();
@@ -66,7 +66,8 @@ fn a_push_reaches_its_audience_and_nobody_else() {
             vec![],
         ),
         (Audience::Room(RoomKey([9; 8])), "to no room", vec![]),
-        (Audience::World, "to the world", vec![3]),
+        (Audience::Topic(TOPIC), "to the topic", vec![3]),
+        (Audience::Topic(TopicKey([8; 8])), "to no topic", vec![]),
     ] {
         push(&mut world, to, text);
         assert_eq!(told(&world, text), wanted, "{text}");

@@ -10,6 +10,7 @@ use wire::enrolment::aws::{AwsProof, Envelope};
 use wire::enrolment::{Claim, EnrolmentReply, EnrolmentRequest, Proof, TokenReply, terms};
 use wire::fleet::{Candidate, Heartbeat, Load, ShardState, Transport, sign_heartbeat};
 use wire::ids::EnrolmentNonce;
+use wire::ticket::TICKET_VERSION;
 
 use crate::sts::{EDGE, INSTANCE, REGION};
 use crate::target::Target;
@@ -121,6 +122,7 @@ async fn beat(target: &Target, enrolled: &EnrolmentReply) -> Result<()> {
         }],
         fingerprint: format!("sha-256 {}", ["AB"; 32].join(":")),
         control_url: "http://192.0.2.1:7411".to_owned(),
+        ticket_version: TICKET_VERSION,
         load: Load::default(),
         capacity: enrolled.capacity,
         refused: Vec::new(),

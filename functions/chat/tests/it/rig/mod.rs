@@ -19,6 +19,7 @@ use wire::claims::{Claims, Grant, Permission, Profile};
 use wire::control::{ControlCommand, ControlMessage, PushTarget};
 use wire::fleet::{Heartbeat, Load, ShardState};
 use wire::keys::FleetSecret;
+use wire::ticket::TICKET_VERSION;
 use wire::{BootId, ShardId};
 
 pub use edge::testing::calls::{problem, read, share};
@@ -87,6 +88,11 @@ impl Rig {
 
     /// One live shard, and the room `lobby` at home on it.
     pub fn start_shard(&self, shard: &str) {
+        self.start_shard_of(shard, TICKET_VERSION);
+    }
+
+    /// The same, of a release that reads tickets up to this version.
+    pub fn start_shard_of(&self, shard: &str, ticket_version: u8) {
         let heartbeat = Heartbeat {
             shard: shard.parse().unwrap(),
             region: "eu-1".parse().unwrap(),
@@ -97,6 +103,7 @@ impl Rig {
             candidates: vec![],
             fingerprint: "sha-256 00".into(),
             control_url: "http://192.0.2.1:7411/".into(),
+            ticket_version,
             load: Load::default(),
             capacity: 100,
             refused: vec![],

@@ -19,6 +19,7 @@ use wire::claims::{Claims, Profile, Role};
 use wire::fleet::{Heartbeat, Load, ShardState};
 use wire::keys::FleetSecret;
 use wire::matching::{TicketReply, TicketStatus};
+use wire::ticket::TICKET_VERSION;
 
 pub use edge::testing::calls::{problem, read, share, text};
 
@@ -75,6 +76,7 @@ impl Rig {
             candidates: vec![],
             fingerprint: "sha-256 00".into(),
             control_url: "http://192.0.2.1:7411/".into(),
+            ticket_version: TICKET_VERSION,
             load: Load::default(),
             capacity: 10_000,
             refused: vec![],

@@ -15,6 +15,7 @@ use wire::claims::{Claims, Grant, Permission};
 use wire::fleet::{Candidate, Heartbeat, Load, ShardState, Transport};
 use wire::keys::{FleetSecret, ShardKeys};
 use wire::problem::Problem;
+use wire::ticket::TICKET_VERSION;
 use wire::{BootId, ShardId};
 
 pub use edge::testing::calls::share;
@@ -56,13 +57,14 @@ impl Rig {
 
     /// With one live shard.
     pub fn new() -> Self {
+        Self::with_shard(&heartbeat())
+    }
+
+    /// With the shard of this heartbeat.
+    pub fn with_shard(heartbeat: &Heartbeat) -> Self {
         let rig = Self::without_relay();
-        block_on(directory::record_heartbeat(
-            &rig.store.open(),
-            NOW_MS,
-            &heartbeat(),
-        ))
-        .unwrap();
+        let store = &rig.store.open();
+        block_on(directory::record_heartbeat(store, NOW_MS, heartbeat)).unwrap();
         rig
     }
 
@@ -98,6 +100,7 @@ pub fn heartbeat() -> Heartbeat {
         ],
         fingerprint: FINGERPRINT.into(),
         control_url: "http://192.0.2.1:7411/".into(),
+        ticket_version: TICKET_VERSION,
         load: Load::default(),
         capacity: 100,
         refused: Vec::new(),

@@ -18,8 +18,8 @@ use tokio::time::timeout;
 use wire::channel::{EndReason, RelayMessage};
 use wire::fleet::{Heartbeat, Transport};
 use wire::hello::{ChannelGrant, Hello};
-use wire::ticket::{Permissions, Ticket, ice_password};
-use wire::{ChannelKey, ChannelName, RoomKey, RoomName, SessionId};
+use wire::ticket::{ChannelKind, Permissions, TICKET_VERSION, Ticket, ice_password};
+use wire::{ChannelKey, ChannelName, RoomKey, RoomName, SessionId, TopicKey};
 
 use super::{WAIT_MAX, key};
 
@@ -85,8 +85,13 @@ impl Client {
             red_payload_type: 0,
             audio_level_id: client::LEVEL_ID,
             slots: SLOTS,
+            channel_kind: ChannelKind::Group,
+            server_muted: false,
+            recorded: false,
+            home_epoch: 0,
+            hello_version: TICKET_VERSION,
         }
-        .seal(&keys, heartbeat.boot);
+        .seal(heartbeat.ticket_version, &keys, heartbeat.boot);
         let sealed = Hello {
             session,
             player: format!("player-{number}").parse().unwrap(),
@@ -96,7 +101,13 @@ impl Client {
                 channel,
                 permissions: both.0,
             }],
-            world: number != 2,
+            // One as an edge of the release before would seal it.
+            world: number == 1,
+            topics: match number {
+                1 | 2 => Vec::new(),
+                _ => vec![TopicKey::world(&heartbeat.region)],
+            },
+            issued_at_ms: 0,
         }
         .seal(&keys, heartbeat.boot);
         let contact = Contact {

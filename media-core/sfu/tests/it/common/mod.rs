@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
 use sfu::{
-    Admission, BadMessage, BadTicket, ChannelGrant, ChannelKey, Command, Config, Event, Notice,
-    Path, Permissions, PlayerKey, Protocol, Request, RoomKey, RosterEntry, SessionId, Sfu,
-    WallClock,
+    Admission, BadMessage, BadTicket, ChannelGrant, ChannelKey, Command, Config, DataChannel,
+    Event, Hello, Notice, Path, Permissions, PlayerKey, Protocol, Request, RoomKey, RosterEntry,
+    SessionId, Sfu, Source, TopicKey, WallClock,
 };
 use str0m::channel::{ChannelConfig, ChannelId};
 use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion, Fingerprint};
@@ -31,6 +31,9 @@ pub const OPUS: u8 = 111;
 const LEVEL_ID: u8 = 3;
 const DELAY: Duration = Duration::from_millis(1);
 
+/// What player3 has subscribed to.
+pub const TOPIC: TopicKey = TopicKey([7; 8]);
+
 /// Tickets and messages in the clear; the sealed form is tested where it is implemented.
 #[derive(Default)]
 pub struct PlainProtocol {
@@ -42,6 +45,14 @@ impl Protocol for PlainProtocol {
 
     fn open(&self, ufrag: &str) -> Result<Admission, BadTicket> {
         self.tickets.get(ufrag).cloned().ok_or(BadTicket::Sealed)
+    }
+
+    fn data_channel(&self, label: &str) -> Option<DataChannel> {
+        match label {
+            "lv" => Some(DataChannel::Messages),
+            "lv-pos" => Some(DataChannel::Positions),
+            _ => None,
+        }
     }
 
     fn read(&self, _: SessionId, message: &[u8]) -> Result<Request<String>, BadMessage> {
@@ -57,12 +68,15 @@ impl Protocol for PlainProtocol {
                     channel: channel(c),
                     permissions: both,
                 };
-                let channels = channels.split(',').map(grant).collect();
-                Ok(Request::Hello {
+                Ok(Request::Hello(Hello {
+                    number: 1,
                     profile: name.to_owned(),
-                    channels,
-                    world: name == "player3",
-                })
+                    channels: channels.split(',').map(grant).collect(),
+                    topics: match name {
+                        "player3" => vec![TOPIC],
+                        _ => Vec::new(),
+                    },
+                }))
             }
             ["ping", id] => Ok(Request::Ping {
                 id: id.parse().map_err(|_| BadMessage)?,
@@ -112,7 +126,13 @@ impl Protocol for PlainProtocol {
                     names(changed)
                 )
             }
-            Notice::Slots(changes) => format!("slots {changes:?}"),
+            Notice::Slots { changes, .. } => {
+                let who = |carried: sfu::Carried| match carried.source {
+                    Source::Participant(number) => number,
+                };
+                let changes = changes.iter().map(|c| (c.slot, c.carries.map(who)));
+                format!("slots {:?}", changes.collect::<Vec<_>>())
+            }
             Notice::Speaking { started, stopped } => format!("speaking {started:?} {stopped:?}"),
             Notice::Pong { id } => format!("pong {id}"),
             Notice::Migrate => "migrate".to_owned(),
@@ -191,6 +211,8 @@ pub struct Want {
     pub player: u8,
     pub expires_at: u64,
     pub hello: bool,
+    /// The ticket says that nobody may hear him.
+    pub server_muted: bool,
     /// Use another certificate than the ticket names.
     pub other_certificate: bool,
     /// Use another password than the ticket's.
@@ -212,6 +234,7 @@ impl Default for Want {
             player: 0,
             expires_at: UNIX_S + 60,
             hello: true,
+            server_muted: false,
             other_certificate: false,
             other_password: false,
             dtls: DtlsVersion::Auto,
@@ -245,6 +268,7 @@ fn admission(n: u8, want: &Want, fingerprint: &Fingerprint) -> Admission {
             speak: true,
             listen: true,
         },
+        server_muted: want.server_muted,
         opus_payload_type: want.opus,
         red_payload_type: want.red,
         audio_level_id: Some(LEVEL_ID),

@@ -1,18 +1,17 @@
+use std::fmt;
+use std::net::SocketAddr;
+
 use super::*;
 
 const KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
-fn parse(line: &str) -> Result<Command, StartError> {
-    Command::parse(line.split_whitespace().map(str::to_owned))
+fn parse(line: &str) -> Result<CommandLine, clap::Error> {
+    CommandLine::read(["relay"].into_iter().chain(line.split_whitespace()))
 }
 
 fn arguments(line: &str) -> Arguments {
-    match parse(&format!(
-        "--shard dev-0 --region dev --edge http://127.0.0.1:1 {line}"
-    )) {
-        Ok(Command::Run(arguments)) => *arguments,
-        other => panic!("{other:?}"),
-    }
+    let whole = format!("--shard dev-0 --region dev --edge http://127.0.0.1:1 {line}");
+    parse(&whole).expect("a whole line").run
 }
 
 fn load(arguments: Arguments, variable: Option<&str>) -> Result<Config, StartError> {
@@ -22,6 +21,15 @@ fn load(arguments: Arguments, variable: Option<&str>) -> Result<Config, StartErr
 
 fn message<T: fmt::Debug>(result: Result<T, StartError>) -> String {
     result.expect_err("a refusal").0
+}
+
+/// What is said first of a line that is refused, and the exit code.
+fn refusal(line: &str) -> String {
+    let error = parse(line).expect_err("a refusal");
+    assert_eq!(error.exit_code(), 2, "{line}");
+    let text = error.to_string();
+    assert!(text.contains("try '--help'"), "{text}");
+    text.split("\n\n").next().unwrap_or_default().to_owned()
 }
 
 fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
@@ -37,7 +45,10 @@ fn the_contracts_command_line_is_understood() {
         "--listen 0.0.0.0:7410 --listen [::]:7410 --advertise 127.0.0.1 --control=127.0.0.1:7411",
     );
     let config = load(arguments, Some(KEY)).expect("a whole configuration");
-    assert_eq!(config.listen, addresses(&["0.0.0.0:7410", "[::]:7410"]));
+    assert_eq!(
+        config.settings.listen,
+        addresses(&["0.0.0.0:7410", "[::]:7410"])
+    );
     assert_eq!(
         config.shard_ids(),
         Ok(vec!["dev-0".parse().expect("a shard id")])
@@ -50,53 +61,95 @@ fn the_contracts_command_line_is_understood() {
 
 #[test]
 fn a_fault_names_the_flag_and_what_to_change() {
+    let whole = "--shard a --region b --edge http://x";
     for (line, wanted) in [
+        ("--region dev --edge http://x", "--shard <NAME>"),
         (
-            "--region dev --edge http://x",
-            "--shard is missing; see --help",
+            "--shard a --shard b",
+            "'--shard <NAME>' cannot be used multiple times",
         ),
-        ("--shard a --shard b", "--shard is given twice"),
-        ("--shard", "--shard needs a value; see --help"),
-        ("--speed 7", "--speed is not a flag of relay; see --help"),
+        ("--shard", "a value is required for '--shard <NAME>'"),
+        ("--speed 7", "unexpected argument '--speed'"),
         (
             "--shard a/b",
-            "--shard a/b: not a shard id: use 1 to 48 of A-Z a-z 0-9 _ . -",
+            "'a/b' for '--shard <NAME>': not a shard id: use 1 to 48 of A-Z a-z 0-9 _ . -",
         ),
         (
             "--shard a --region dev --edge ftp://x",
-            "--edge ftp://x: use https://HOST or http://HOST:PORT",
+            "'ftp://x' for '--edge <URL>': use https://HOST or http://HOST:PORT",
+        ),
+        ("WHOLE --shards 0", "'--shards <N>': 0 is not in 1..=128"),
+        (
+            "WHOLE --shards 129",
+            "'--shards <N>': 129 is not in 1..=128",
         ),
         (
-            "--shard a --region b --edge http://x --shards 0",
-            "--shards must be 1 to 128",
+            "WHOLE --key-epoch 16",
+            "'--key-epoch <N>': 16 is not in 0..=15",
         ),
         (
-            "--shard a --region b --edge http://x --listen 7410",
-            "--listen 7410: use ADDRESS:PORT, such as 0.0.0.0:7410 or [::]:7410",
+            "WHOLE --max-participants 0",
+            "'--max-participants <N>': 0 is not in 1..",
+        ),
+        (
+            "WHOLE --max-room 0",
+            "'--max-room <N>': 0 is not in 1..=10000",
+        ),
+        (
+            "WHOLE --max-room 10001",
+            "'--max-room <N>': 10001 is not in 1..=10000",
+        ),
+        (
+            "WHOLE --full-cpu-percent 101",
+            "'--full-cpu-percent <N>': 101 is not in 1..=100",
+        ),
+        (
+            "WHOLE --listen 7410",
+            "'7410' for '--listen <ADDRESS>': use ADDRESS:PORT, such as 0.0.0.0:7410 or [::]:7410",
         ),
     ] {
-        assert_eq!(message(parse(line)), wanted);
+        let told = refusal(&line.replace("WHOLE", whole));
+        assert!(told.contains(wanted), "{line}: {told}");
     }
 }
 
 #[test]
-fn help_wins_over_everything_else() {
-    assert_eq!(parse("--shard a --help --nonsense"), Ok(Command::Help));
-    assert_eq!(parse("-V"), Ok(Command::Version));
+fn help_wins_over_what_follows_and_what_is_missing() {
+    for (line, kind) in [
+        ("--shard a --help --nonsense", ErrorKind::DisplayHelp),
+        ("key --shard a --help", ErrorKind::DisplayHelp),
+        ("-V", ErrorKind::DisplayVersion),
+    ] {
+        let told = parse(line).expect_err("a text to print");
+        assert_eq!((told.kind(), told.exit_code()), (kind, 0), "{line}");
+    }
 }
 
 #[test]
-fn every_flag_is_in_the_help() {
-    for flag in FLAGS {
-        assert!(HELP.contains(&format!("  {} ", flag.name)), "{}", flag.name);
+fn every_flag_and_command_is_explained_within_100_columns() {
+    let mut line = CommandLine::command();
+    line.clone().debug_assert();
+    line.build();
+    let commands = line.get_subcommands().cloned().chain([line.clone()]);
+    for mut command in commands {
+        for flag in command.get_arguments() {
+            assert!(flag.get_help().is_some(), "{}", flag.get_id());
+        }
+        let help = command.render_help().to_string();
+        let wide: Vec<&str> = help.lines().filter(|line| line.len() > 100).collect();
+        assert!(wide.is_empty(), "{wide:?}");
     }
-    for flag in KEY_FLAGS {
-        assert!(
-            KEY_HELP.contains(&format!("  {} ", flag.name)),
-            "{}",
-            flag.name
-        );
-    }
+}
+
+#[test]
+fn defaults_are_those_of_an_empty_line() {
+    let settings = arguments("").settings;
+    assert_eq!(
+        format!("{settings:?}"),
+        format!("{:?}", Settings::default())
+    );
+    assert_eq!(settings.listen, addresses(&["0.0.0.0:7410"]));
+    assert_eq!((settings.max_participants, settings.max_room), (1000, 5000));
 }
 
 #[test]
@@ -129,11 +182,16 @@ fn missing_and_bad_keys_are_explained() {
 
 const SECRET: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=\n";
 
+fn asked(line: &str) -> KeyArguments {
+    let command = parse(&format!("key {line}")).map(|line| line.command);
+    let Ok(Some(Command::Key(asked))) = command else {
+        panic!("{command:?}");
+    };
+    asked
+}
+
 fn keys(line: &str) -> Result<String, StartError> {
-    match parse(&format!("key {line}"))? {
-        Command::Key(asked) => asked.derive(SECRET),
-        other => panic!("{other:?}"),
-    }
+    asked(line).derive(SECRET)
 }
 
 #[test]
@@ -157,60 +215,70 @@ fn keys_are_those_that_functions_derive() {
 #[test]
 fn a_key_that_cannot_be_made_is_explained() {
     for (line, wanted) in [
-        ("", "--shard is missing; see relay key --help"),
-        ("--shard a --epoch 16", "--epoch must be 0 to 15"),
-        ("--shard a --shards 0", "--shards must be 1 to 128"),
+        ("key", "--shard <NAME>"),
         (
-            "--shard a --region b",
-            "--region is not a flag of relay key; see relay key --help",
+            "key --shard a --epoch 16",
+            "'--epoch <N>': 16 is not in 0..=15",
         ),
+        (
+            "key --shard a --shards 0",
+            "'--shards <N>': 0 is not in 1..=128",
+        ),
+        ("key --shard a --region b", "unexpected argument '--region'"),
+        ("check", "<URL>"),
     ] {
-        assert_eq!(message(keys(line)), wanted);
+        let told = refusal(line);
+        assert!(told.contains(wanted), "{line}: {told}");
     }
-    let Ok(Command::Key(asked)) = parse("key --shard a") else {
-        panic!("a key command");
-    };
-    assert!(message(asked.derive("short")).contains("32 bytes in base64"));
-    assert_eq!(parse("key --shard a --help"), Ok(Command::KeyHelp));
+    assert!(message(asked("--shard a").derive("short")).contains("32 bytes in base64"));
 }
 
 #[test]
 fn enrolment_takes_the_place_of_what_the_edge_tells() {
     let parsed = parse("--enrol https://e --enrol-plain --state /s --region eu --shards 4");
-    let Ok(Command::Run(arguments)) = parsed else {
-        panic!("{parsed:?}");
-    };
-    let Origin::Enrolled(enrol) = &arguments.origin else {
-        panic!("{arguments:?}");
-    };
-    assert!(enrol.plain && enrol.region.is_some() && enrol.token_file.is_none());
+    let arguments = parsed.expect("a whole line").run;
+    let enrol = arguments.enrol.expect("it enrols");
+    assert!(enrol.plain && enrol.token_file.is_none() && arguments.region.is_some());
+    assert!(arguments.given.is_none());
     for (line, wanted) in [
         (
             "--enrol https://e --shard a",
-            "--shard is what --enrol asks the edge for; leave it out",
+            "'--shard <NAME>' cannot be used with:\n  --enrol <URL>",
         ),
-        (
-            "--enrol https://e --key-file a",
-            "--key-file is what --enrol asks the edge for; leave it out",
-        ),
+        ("--enrol https://e --key-file a", "--key-file <FILE>"),
+        ("--key-epoch 1 --enrol https://e", "--key-epoch <N>"),
         (
             "--enrol https://e --enrol https://e",
-            "--enrol is given twice",
+            "'--enrol <URL>' cannot be used multiple times",
+        ),
+        (
+            "--enrol https://e --enrol-aws --enrol-token-file f",
+            "'--enrol-token-file <FILE>'",
         ),
         (
             "--enrol-plain=yes",
-            "--enrol-plain takes no value; see --help",
+            "unexpected value 'yes' for '--enrol-plain'",
         ),
         (
             "--enrol e",
-            "--enrol e: use https://HOST or http://HOST:PORT",
+            "'e' for '--enrol <URL>': use https://HOST or http://HOST:PORT",
         ),
         (
             "--shard a --region b --edge http://x --state f",
-            "--state is for --enrol",
+            "  --state <FILE>",
         ),
+        (
+            "--shard a --region b --edge http://x --enrol-aws",
+            "  --enrol-aws",
+        ),
+        (
+            "--region b --edge http://x key --shard a",
+            "cannot be used with",
+        ),
+        ("", "--shard <NAME>"),
     ] {
-        assert_eq!(message(parse(line)), wanted);
+        let told = refusal(line);
+        assert!(told.contains(wanted), "{line}: {told}");
     }
 }
 
@@ -221,5 +289,5 @@ fn a_drain_on_term_has_a_limit() {
     assert_eq!(limit("--drain-on-term"), Some(60));
     assert_eq!(limit("--drain-on-term --drain-limit-seconds 30"), Some(30));
     let line = "--shard a --region b --edge http://x --drain-seconds 90";
-    assert!(message(parse(line)).starts_with("--drain-limit-seconds must be at least"));
+    assert!(refusal(line).contains("--drain-limit-seconds must be at least"));
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
+use clap::{Args, FromArgMatches as _, value_parser};
 use wire::fleet::{Candidate, Transport, shard_ids};
 use wire::keys::ShardKey;
 use wire::limits::MAX_CANDIDATES;
@@ -32,43 +33,98 @@ pub struct Config {
     pub region: RegionName,
     /// Base address of the edge, such as `http://127.0.0.1:7400`.
     pub edge: EdgeUrl,
-    /// Where media arrives; at most one address per family. Shard n takes the n-th port from
-    /// there, or a free one where the port is 0.
-    pub listen: Vec<SocketAddr>,
-    /// Where media arrives over TCP, for players whose network has no UDP; at most one address per
-    /// family, the same for all shards. Port 0 takes a free one. Empty: nowhere.
-    pub listen_tcp: Vec<SocketAddr>,
-    /// Addresses that clients reach, best first. Empty: those of `listen`.
-    pub advertise: Vec<IpAddr>,
-    /// Where the health endpoint listens; nobody but the machine's own operators should reach it.
-    pub health: SocketAddr,
-    /// Where the control endpoint listens.
-    pub control: SocketAddr,
-    /// How the edge reaches it. `None`: `http://` and the address it is bound to.
-    pub control_url: Option<String>,
     /// One key per shard; 1 to [`wire::limits::MAX_SHARDS`].
     pub keys: Vec<ShardKey>,
-    /// Most participants of each shard.
-    pub participants_max: u32,
-    /// Share of a core, in percent, above which a shard takes no more sessions; 100 for no limit.
+    /// Addresses and limits.
+    pub settings: Settings,
+}
+
+/// Addresses and limits: flags of `relay`, whose help these comments are.
+#[derive(Clone, Debug, Args)]
+pub struct Settings {
+    /// UDP address for media, once per address family; shard n takes
+    /// the n-th port from there, 0 takes free ones
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7410", value_parser = address)]
+    #[arg(verbatim_doc_comment)]
+    pub listen: Vec<SocketAddr>,
+
+    /// TCP address for media of players without UDP, once per address
+    /// family, one port for all shards; 443 passes most firewalls
+    #[arg(long, value_name = "ADDRESS", value_parser = address, verbatim_doc_comment)]
+    pub listen_tcp: Vec<SocketAddr>,
+
+    /// Address that clients reach; repeatable, best first
+    /// [default: that of --listen]
+    #[arg(long, value_name = "IP", verbatim_doc_comment)]
+    pub advertise: Vec<IpAddr>,
+
+    /// TCP address of /v1/control, for the edge
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7411", value_parser = address)]
+    pub control: SocketAddr,
+
+    /// How the edge reaches --control [default: http:// and its address]
+    #[arg(long, value_name = "URL")]
+    pub control_url: Option<String>,
+
+    /// TCP address of /healthz, /readyz and /metrics: no proof is asked,
+    /// it is for this machine or a private net
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7412", value_parser = address)]
+    #[arg(verbatim_doc_comment)]
+    pub health: SocketAddr,
+
+    /// Most participants of each shard
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    pub max_participants: u32,
+
+    /// Most participants of a room, 1 to 10000
+    #[arg(long, value_name = "N", default_value_t = 5000)]
+    #[arg(value_parser = value_parser!(u32).range(1..=10_000))]
+    pub max_room: u32,
+
+    /// Share of a core above which a shard takes no more sessions,
+    /// 1 to 100; 100 for no limit
+    #[arg(long, value_name = "N", default_value_t = 80, verbatim_doc_comment)]
+    #[arg(value_parser = value_parser!(u8).range(1..=100))]
     pub full_cpu_percent: u8,
-    /// Datagrams sent in a second above which a shard takes no more sessions; 0 for no limit.
-    pub full_packets_per_s: u32,
-    /// Time over which a drain moves the participants, in seconds.
+
+    /// The same for datagrams sent in a second; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub full_packets: u32,
+
+    /// Time over which a drain moves the participants
+    #[arg(long, value_name = "N", default_value_t = 10)]
     pub drain_seconds: u16,
 }
 
-impl Config {
+impl Default for Settings {
+    /// What a command line without flags says.
+    fn default() -> Self {
+        let command = Self::augment_args(clap::Command::new("relay"));
+        let matches = command.try_get_matches_from(["relay"]);
+        let matches = matches.expect("none of these flags is required");
+        Self::from_arg_matches(&matches).expect("every flag has a default or may be left out")
+    }
+}
+
+impl Settings {
     /// Above which load a shard is full.
     pub(crate) fn limits(&self) -> Limits {
-        let (percent, packets) = (self.full_cpu_percent, self.full_packets_per_s);
+        let (percent, packets) = (self.full_cpu_percent, self.full_packets);
         Limits {
-            sessions: self.participants_max.into(),
+            sessions: self.max_participants.into(),
             cpu_permille: (percent < 100).then_some(u64::from(percent) * 10),
             packets_per_s: (packets > 0).then_some(packets.into()),
         }
     }
+}
 
+fn address(text: &str) -> Result<SocketAddr, StartError> {
+    let use_this = || StartError("use ADDRESS:PORT, such as 0.0.0.0:7410 or [::]:7410".to_owned());
+    text.parse().map_err(|_| use_this())
+}
+
+impl Config {
     /// Ids of the shards.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use clap::Args;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use tokio::time::{sleep, timeout};
@@ -57,20 +58,39 @@ const TOKEN_BYTES_MAX: usize = 1024;
 const DETAIL_CHARS_MAX: usize = 400;
 
 /// What the command line says of joining the fleet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Args)]
+#[group(id = "enrolment", requires = "enrol")]
 pub(crate) struct EnrolArguments {
-    /// Whom to ask.
+    /// Join the fleet at this edge, which gives names, keys and region
+    #[arg(id = "enrol", long = "enrol", value_name = "URL", required = false)]
     pub(crate) edge: EdgeUrl,
-    /// Where the relay should be.
-    pub(crate) region: Option<RegionName>,
-    /// The proof is the machine's identity on AWS.
+
+    /// Prove it by the role of this machine on AWS instead of a token
+    #[arg(
+        id = "enrol_aws",
+        long = "enrol-aws",
+        conflicts_with = "enrol_token_file"
+    )]
     pub(crate) aws: bool,
-    /// Where a token is.
+
+    /// A token of `cargo xtask enrolment-token`, used once; or env
+    /// RELAY_ENROL_TOKEN [default: $CREDENTIALS_DIRECTORY/enrolment-token]
+    #[arg(
+        id = "enrol_token_file",
+        long = "enrol-token-file",
+        value_name = "FILE"
+    )]
+    #[arg(verbatim_doc_comment)]
     pub(crate) token_file: Option<String>,
-    /// Where what was got is kept, if that is said.
-    pub(crate) state: Option<PathBuf>,
-    /// Keys may travel in the clear.
+
+    /// Over http too, where everybody on the way could read the keys
+    #[arg(id = "enrol_plain", long = "enrol-plain")]
     pub(crate) plain: bool,
+
+    /// Where the place in the fleet is kept, so that the next start needs
+    /// no token [default: $STATE_DIRECTORY/enrolment.json]
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    pub(crate) state: Option<PathBuf>,
 }
 
 /// What a relay is in the fleet.
@@ -84,10 +104,12 @@ pub(crate) struct Place {
 
 /// What a relay needs of its place.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct Wanted<'a> {
     pub(crate) shards: u16,
     /// Most participants of each shard.
     pub(crate) capacity: u32,
+    /// Where the relay should be.
+    pub(crate) region: Option<&'a RegionName>,
 }
 
 /// Where a proof comes from.
@@ -122,7 +144,7 @@ enum Failure {
 pub(crate) async fn place(
     arguments: &EnrolArguments,
     file: &Path,
-    wanted: Wanted,
+    wanted: Wanted<'_>,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Place, StartError> {
     let mut state = match State::read(file)? {
@@ -154,14 +176,14 @@ pub(crate) async fn place(
     };
     // Made anew for each attempt: a signed proof counts once, and not for long.
     let request = async || {
-        let (Wanted { shards, capacity }, region) = (wanted, arguments.region.clone());
+        let (shards, capacity, region) = (wanted.shards, wanted.capacity, wanted.region);
         let nonce = EnrolmentNonce(random()?);
-        let terms = terms(&state.claim, shards, capacity, region.as_ref(), nonce);
+        let terms = terms(&state.claim, shards, capacity, region, nonce);
         Ok(EnrolmentRequest {
             claim: state.claim.clone(),
             shards,
             capacity,
-            region,
+            region: region.cloned(),
             proof: source.proof(&terms, nonce).await?,
         })
     };
@@ -196,10 +218,10 @@ fn check_way(arguments: &EnrolArguments) -> Result<(), StartError> {
 
 impl EnrolArguments {
     /// Whether what is known is what is wanted now.
-    fn accepts(&self, known: &EnrolmentReply, wanted: Wanted) -> bool {
+    fn accepts(&self, known: &EnrolmentReply, wanted: Wanted<'_>) -> bool {
         known.shards.len() == usize::from(wanted.shards)
             && known.capacity >= wanted.capacity
-            && self.region.as_ref().is_none_or(|r| *r == known.region)
+            && wanted.region.is_none_or(|r| *r == known.region)
     }
 
     async fn identity(
@@ -265,7 +287,7 @@ impl EnrolArguments {
     }
 
     /// Takes nothing from the edge unchecked.
-    fn read(&self, reply: &EnrolmentReply, wanted: Wanted) -> Result<Place, StartError> {
+    fn read(&self, reply: &EnrolmentReply, wanted: Wanted<'_>) -> Result<Place, StartError> {
         let bad = |what: &str| {
             StartError(format!(
                 "the edge's reply to --enrol cannot be used ({what}); are edge and relay of one \

@@ -31,9 +31,9 @@ mod shares;
 mod state;
 mod streams;
 
-pub use arguments::{Arguments, Command, HELP, KEY_HELP, KEY_VARIABLE, KeyArguments, configure};
+pub use arguments::{Arguments, Command, CommandLine, KEY_VARIABLE, KeyArguments, configure};
 pub use check::check;
-pub use config::{Config, EdgeUrl, StartError};
+pub use config::{Config, EdgeUrl, Settings, StartError};
 pub use enrolment::TOKEN_VARIABLE;
 pub use protocol::{Profile, SealedProtocol};
 pub use running::{LINES_MAX, Running, Starting, start};

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use relay::{Arguments, Command, HELP, KEY_HELP, LINES_MAX, StartError};
+use relay::{Arguments, Command, CommandLine, KeyArguments, LINES_MAX, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing_subscriber::filter::Targets;
@@ -21,11 +21,25 @@ const LOG_FILTER: &str = "error,relay=info";
 const SECRET_BYTES_MAX: u64 = 1024;
 
 fn main() -> ExitCode {
-    let arguments = match read_arguments() {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => return ExitCode::SUCCESS,
-        Err(error) => return fail(&error),
+    let line = CommandLine::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    let done = match line.command {
+        None => return carry(line.run),
+        Some(Command::Check { url }) => relay::check(&url),
+        Some(Command::Key(asked)) => print_keys(&asked),
     };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn print_keys(asked: &KeyArguments) -> Result<(), StartError> {
+    let keys = asked.derive(&standard_input()?)?;
+    let _ = std::io::stdout().write_all(keys.as_bytes());
+    Ok(())
+}
+
+fn carry(arguments: Arguments) -> ExitCode {
     log_to_stderr();
     if let Err(error) = udp::raise_descriptor_limit() {
         tracing::warn!(kind = %error.kind(), "the limit of open files stays as it is");
@@ -60,19 +74,6 @@ fn log_to_stderr() {
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))
         .init();
-}
-
-fn read_arguments() -> Result<Option<Arguments>, StartError> {
-    let output = match Command::parse(std::env::args().skip(1))? {
-        Command::Run(arguments) => return Ok(Some(*arguments)),
-        Command::Check(url) => return relay::check(&url).map(|()| None),
-        Command::Key(asked) => asked.derive(&standard_input()?)?,
-        Command::Help => HELP.to_owned(),
-        Command::KeyHelp => KEY_HELP.to_owned(),
-        Command::Version => format!("relay {}\n", env!("CARGO_PKG_VERSION")),
-    };
-    let _ = std::io::stdout().write_all(output.as_bytes());
-    Ok(None)
 }
 
 /// What comes in, up to more than a secret could have.

@@ -112,13 +112,14 @@ pub fn start(config: Config, lines: mpsc::Sender<String>) -> Starting {
 pub type Starting = Pin<Box<dyn Future<Output = Result<Running, StartError>> + Send>>;
 
 async fn start_here(config: Config, lines: mpsc::Sender<String>) -> Result<Running, StartError> {
-    let (control_door, control) = bind("--control", config.control).await?;
-    let (health_door, health) = bind("--health", config.health).await?;
-    let (doors, media_tcp) = listen_tcp(&config.listen_tcp)?;
+    let (control_door, control) = bind("--control", config.settings.control).await?;
+    let (health_door, health) = bind("--health", config.settings.health).await?;
+    let (doors, media_tcp) = listen_tcp(&config.settings.listen_tcp)?;
     let maker = Maker {
         config: &config,
         media_tcp: media_tcp.clone(),
         control_url: config
+            .settings
             .control_url
             .clone()
             .unwrap_or_else(|| format!("http://{control}")),
@@ -214,7 +215,7 @@ impl Maker<'_> {
             arrivals: true,
             ..Options::default()
         };
-        let sockets: Vec<Socket> = listen_addresses(&self.config.listen, number)?
+        let sockets: Vec<Socket> = listen_addresses(&self.config.settings.listen, number)?
             .into_iter()
             .map(|address| {
                 Socket::bind(address, &options)
@@ -222,7 +223,7 @@ impl Maker<'_> {
             })
             .collect::<Result<_, _>>()?;
         let media: Vec<SocketAddr> = sockets.iter().map(Socket::local_address).collect();
-        let candidates = candidates(&media, &self.media_tcp, &self.config.advertise)?;
+        let candidates = candidates(&media, &self.media_tcp, &self.config.settings.advertise)?;
         let local = |transport: Transport| {
             let of_it = candidates.iter().filter(|c| c.transport == transport);
             of_it.map(|candidate| candidate.address).collect()
@@ -242,8 +243,9 @@ impl Maker<'_> {
             certificate: self.certificate.clone(),
             local: local(Transport::Udp),
             local_tcp: local(Transport::Tcp),
-            limits: self.config.limits(),
-            drain: Duration::from_secs(self.config.drain_seconds.into()),
+            limits: self.config.settings.limits(),
+            max_room: self.config.settings.max_room,
+            drain: Duration::from_secs(self.config.settings.drain_seconds.into()),
             seed: u64::from_le_bytes(random()?),
             lines: self.lines.clone(),
         })
@@ -255,7 +257,7 @@ impl Maker<'_> {
             candidates,
             fingerprint: self.certificate.fingerprint.clone(),
             control_url: self.control_url.clone(),
-            capacity: self.config.participants_max,
+            capacity: self.config.settings.max_participants,
         };
         let pulse = Pulse {
             shard: handle.clone(),

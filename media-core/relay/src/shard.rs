@@ -92,6 +92,8 @@ pub(crate) struct Parts {
     /// The same for TCP.
     pub(crate) local_tcp: Vec<SocketAddr>,
     pub(crate) limits: Limits,
+    /// Most sessions of one room.
+    pub(crate) max_room: u32,
     pub(crate) drain: Duration,
     pub(crate) seed: u64,
     pub(crate) lines: mpsc::Sender<String>,
@@ -147,6 +149,7 @@ impl ShardLoop {
         let mut config = sfu::Config::new(crypto, certificate, parts.local);
         config.local_tcp = parts.local_tcp;
         config.max_sessions = usize::try_from(parts.limits.sessions).unwrap_or(usize::MAX);
+        config.max_room_sessions = usize::try_from(parts.max_room).unwrap_or(usize::MAX);
         let connections_max = config
             .max_sessions
             .saturating_mul(CONNECTIONS_PER_SESSION_MAX);

@@ -54,7 +54,7 @@ impl Config {
             local,
             local_tcp: Vec::new(),
             max_sessions: 4096,
-            max_room_sessions: 2048,
+            max_room_sessions: 5000,
             handshake_timeout: Duration::from_secs(10),
             consent_timeout: Duration::from_secs(15),
             roster_interval: Duration::from_millis(50),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use edge_host::{InvocationRecord, RecordSink};
+use relay::Settings;
 use scenarios::programs;
 pub use scenarios::tokens::{Secrets, claims};
 use tempfile::TempDir;
@@ -96,17 +97,17 @@ impl Edge {
             shard,
             region: RegionName::new(REGION)?,
             edge: self.url().parse()?,
-            listen: vec!["127.0.0.1:0".parse()?],
-            listen_tcp: vec!["127.0.0.1:0".parse()?],
-            advertise: Vec::new(),
-            health: "127.0.0.1:0".parse()?,
-            control: "127.0.0.1:0".parse()?,
-            control_url: None,
             keys: vec![key],
-            participants_max: 4000,
-            full_cpu_percent: 100,
-            full_packets_per_s: 0,
-            drain_seconds: 1,
+            settings: Settings {
+                listen: vec!["127.0.0.1:0".parse()?],
+                listen_tcp: vec!["127.0.0.1:0".parse()?],
+                health: "127.0.0.1:0".parse()?,
+                control: "127.0.0.1:0".parse()?,
+                max_participants: 4000,
+                full_cpu_percent: 100,
+                drain_seconds: 1,
+                ..Settings::default()
+            },
         };
         change(&mut config);
         let (sender, lines) = mpsc::channel(LINES_MAX);

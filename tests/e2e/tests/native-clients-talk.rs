@@ -141,7 +141,8 @@ async fn leaving_through_the_edge_ends_the_session_on_the_relay() -> Result<()> 
 async fn voice_works_over_ipv6() -> Result<()> {
     let edge = Edge::start().await?;
     let ipv6 = |config: &mut relay::Config| {
-        config.listen.push("[::1]:0".parse().expect("an address"));
+        let address = "[::1]:0".parse().expect("an address");
+        config.settings.listen.push(address);
     };
     let _relay = edge.start_relay_with("dual", ipv6).await?;
     let token = |n: u8| edge.secrets.token(&format!("p{n}"), "lobby");

@@ -36,7 +36,7 @@ fn numbers(client: &mut Client) -> BTreeMap<u8, Vec<u64>> {
 async fn it_refuses_above_its_load_keeps_those_inside_and_opens_again() {
     let mut edge = FakeEdge::start().await;
     let mut config = config(&edge.url, 1);
-    config.full_packets_per_s = 200;
+    config.settings.full_packets = 200;
     let running = start(config).await;
     let first = edge.heartbeat().await;
     assert_eq!(first.state, ShardState::Open);
@@ -91,7 +91,7 @@ async fn it_refuses_above_its_load_keeps_those_inside_and_opens_again() {
 async fn it_is_full_of_sessions_at_its_capacity_and_not_before() {
     let mut edge = FakeEdge::start().await;
     let mut config = config(&edge.url, 1);
-    config.participants_max = 2;
+    config.settings.max_participants = 2;
     let running = start(config).await;
     let first = edge.heartbeat().await;
     let mut a = Client::join(1, &first).await;
@@ -101,5 +101,31 @@ async fn it_is_full_of_sessions_at_its_capacity_and_not_before() {
     let full = heartbeat(&mut edge, |beat| beat.state == ShardState::Full).await;
     assert_eq!((full.load.participants, full.capacity), (2, 2));
     drop(b);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_room_takes_no_more_than_its_limit() {
+    let mut edge = FakeEdge::start().await;
+    let mut config = config(&edge.url, 1);
+    config.settings.max_room = 2;
+    let running = start(config).await;
+    let first = edge.heartbeat().await;
+    let mut inside = Vec::new();
+    for number in 1..=2 {
+        let mut client = Client::join(number, &first).await;
+        client.until_welcome().await;
+        inside.push(client);
+    }
+    let mut late = Client::join(3, &first).await;
+    let rejected = "relay_datagrams_rejected_total{shard=\"dev-0\",reason=\"full\"}";
+    let text = metrics_until(running.health(), |text| sample(text, rejected) >= 3.0).await;
+    assert!(late.was_left_out());
+    let full = "relay_full{shard=\"dev-0\",reason=\"sessions\"}";
+    assert_eq!(
+        sample(&text, full),
+        0.0,
+        "the shard has places for other rooms"
+    );
     running.stop().await.unwrap();
 }

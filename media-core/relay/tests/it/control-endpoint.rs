@@ -205,8 +205,8 @@ async fn ipv6_arrives_where_the_machine_has_it() {
     }
     let mut edge = FakeEdge::start().await;
     let mut both = config(&edge.url, 1);
-    both.listen = vec!["0.0.0.0:0".parse().unwrap(), "[::]:0".parse().unwrap()];
-    both.advertise = vec!["::1".parse().unwrap(), "127.0.0.1".parse().unwrap()];
+    both.settings.listen = vec!["0.0.0.0:0".parse().unwrap(), "[::]:0".parse().unwrap()];
+    both.settings.advertise = vec!["::1".parse().unwrap(), "127.0.0.1".parse().unwrap()];
     let running = start(both).await;
     let candidates = edge.heartbeat().await.candidates;
     for candidate in &candidates {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use edge::testing::sts::{FakeSession, FakeSts};
-use relay::{Arguments, Command, Config, LINES_MAX, Running, StartError, configure};
+use relay::{Arguments, CommandLine, Config, LINES_MAX, Running, StartError, configure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -21,10 +21,8 @@ fn arguments(edge: &str, state: &Path, more: &str) -> Arguments {
          --health 127.0.0.1:0 --drain-seconds 0 {more}",
         state.display()
     );
-    match Command::parse(line.split_whitespace().map(str::to_owned)) {
-        Ok(Command::Run(arguments)) => *arguments,
-        other => panic!("{other:?}"),
-    }
+    let line = ["relay"].into_iter().chain(line.split_whitespace());
+    CommandLine::read(line).unwrap().run
 }
 
 const TWO_SHARDS: &str = "--shards 2 --max-participants 500";

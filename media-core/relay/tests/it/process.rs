@@ -123,7 +123,7 @@ async fn a_taken_port_is_named_with_its_flag() {
 #[tokio::test]
 async fn a_wrong_command_line_is_explained() {
     let (status, error) = output(command("ftp://edge.example", &[])).await;
-    assert_eq!(status, Some(1));
+    assert_eq!(status, Some(2));
     assert!(error.contains("use https://HOST"), "{error}");
 }
 
@@ -168,7 +168,7 @@ async fn help_names_the_flags() {
     command.arg("--help");
     let (status, help) = output(command).await;
     assert_eq!(status, Some(0));
-    assert!(help.contains("--advertise IP"));
+    assert!(help.contains("--advertise <IP>"));
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use wire::fleet::{Heartbeat, Transport};
 async fn relay(shards: usize) -> (FakeEdge, Running, Vec<Heartbeat>) {
     let mut edge = FakeEdge::start().await;
     let mut config = config(&edge.url, shards);
-    config.listen_tcp = vec!["127.0.0.1:0".parse().unwrap()];
+    config.settings.listen_tcp = vec!["127.0.0.1:0".parse().unwrap()];
     let running = start(config).await;
     let mut heartbeats = Vec::new();
     for _ in 0..shards {

@@ -18,7 +18,7 @@ use loadgen::edge::Edge;
 use loadgen::peer::{Common, Entry, Role, Voice};
 use loadgen::swarm::{Phase, Swarm, TalkPattern, pause};
 use loadgen::{now, unix_s};
-use relay::{Config, LINES_MAX};
+use relay::{Config, LINES_MAX, Settings};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use wire::ShardId;
@@ -163,16 +163,15 @@ fn start_relay(runtime: &Runtime, url: &str) -> relay::Running {
         shard,
         region: "dev".parse().unwrap(),
         edge: url.parse().unwrap(),
-        listen: vec!["127.0.0.1:0".parse().unwrap()],
-        advertise: Vec::new(),
-        health: "127.0.0.1:0".parse().unwrap(),
-        control: "127.0.0.1:0".parse().unwrap(),
-        control_url: None,
-        participants_max: 100,
-        listen_tcp: Vec::new(),
-        full_cpu_percent: 100,
-        full_packets_per_s: 0,
-        drain_seconds: 0,
+        settings: Settings {
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
+            health: "127.0.0.1:0".parse().unwrap(),
+            control: "127.0.0.1:0".parse().unwrap(),
+            max_participants: 100,
+            full_cpu_percent: 100,
+            drain_seconds: 0,
+            ..Settings::default()
+        },
     };
     let (lines, _) = mpsc::channel(LINES_MAX);
     runtime.block_on(async {

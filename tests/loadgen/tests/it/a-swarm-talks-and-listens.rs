@@ -5,7 +5,7 @@ use std::time::Duration;
 use loadgen::peer::{Common, Entry, Role, Voice};
 use loadgen::relay_process::{FakeFleet, SHARD, figures, shard_key};
 use loadgen::swarm::{Phase, Swarm, TalkPattern, pause};
-use relay::{Config, LINES_MAX, Running};
+use relay::{Config, LINES_MAX, Running, Settings};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
@@ -14,17 +14,16 @@ fn start_relay(runtime: &Runtime, fleet: &FakeFleet) -> Running {
         shard: SHARD.parse().unwrap(),
         region: "bench".parse().unwrap(),
         edge: fleet.url.parse().unwrap(),
-        listen: vec!["127.0.0.1:0".parse().unwrap()],
-        listen_tcp: Vec::new(),
-        advertise: Vec::new(),
-        health: "127.0.0.1:0".parse().unwrap(),
-        control: "127.0.0.1:0".parse().unwrap(),
-        control_url: None,
         keys: vec![shard_key()],
-        participants_max: 100,
-        full_cpu_percent: 100,
-        full_packets_per_s: 0,
-        drain_seconds: 0,
+        settings: Settings {
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
+            health: "127.0.0.1:0".parse().unwrap(),
+            control: "127.0.0.1:0".parse().unwrap(),
+            max_participants: 100,
+            full_cpu_percent: 100,
+            drain_seconds: 0,
+            ..Settings::default()
+        },
     };
     let (lines, _) = mpsc::channel(LINES_MAX);
     runtime.block_on(relay::start(config, lines)).unwrap()

@@ -17,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use relay::{Config, LINES_MAX, Running};
+use relay::{Config, LINES_MAX, Running, Settings};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -174,17 +174,16 @@ pub(crate) fn config(edge: &str, shards: usize) -> Config {
         shard: "dev-0".parse().unwrap(),
         region: "dev".parse().unwrap(),
         edge: edge.parse().unwrap(),
-        listen: vec!["127.0.0.1:0".parse().unwrap()],
-        listen_tcp: Vec::new(),
-        advertise: Vec::new(),
-        health: "127.0.0.1:0".parse().unwrap(),
-        control: "127.0.0.1:0".parse().unwrap(),
-        control_url: None,
         keys: vec![key(); shards],
-        participants_max: 100,
-        full_cpu_percent: 100,
-        full_packets_per_s: 0,
-        drain_seconds: 0,
+        settings: Settings {
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
+            health: "127.0.0.1:0".parse().unwrap(),
+            control: "127.0.0.1:0".parse().unwrap(),
+            max_participants: 100,
+            full_cpu_percent: 100,
+            drain_seconds: 0,
+            ..Settings::default()
+        },
     }
 }
 

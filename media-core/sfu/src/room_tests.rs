@@ -809,3 +809,88 @@ fn seventy_duos_hear_each_other() {
     assert!(world.forwarded > 100, "{}", world.forwarded);
     world.check_known();
 }
+
+/// Messages of the room since the last time, by link.
+fn told(room: &mut Room<u64>) -> BTreeMap<usize, usize> {
+    let mut told = BTreeMap::new();
+    while let Some(output) = room.poll_output() {
+        if let Output::Tell { link, .. } = output {
+            *told.entry(link).or_default() += 1;
+        }
+    }
+    told
+}
+
+#[test]
+fn five_thousand_are_told_of_each_other_within_their_outboxes_and_a_share_of_a_core() {
+    const MEMBERS: usize = 5000;
+    let mut world = World::new(0);
+    let all = Permissions {
+        speak: true,
+        listen: true,
+    };
+    let mut most = 0;
+    for link in 0..MEMBERS {
+        world.enter();
+        let index = world.members[&link].index;
+        let member = &mut world.room.members[index];
+        member.player = player_key(link as u64);
+        (member.server_muted, member.deafened) = (false, link >= 20);
+        let hello = Hello {
+            number: 1,
+            profile: link as u64,
+            channels: vec![ChannelGrant {
+                channel: channel(0),
+                permissions: all,
+            }],
+            topics: Vec::new(),
+        };
+        let (now, stats) = (world.now, &mut world.stats);
+        let done = world
+            .room
+            .introduce(now, &world.protocol, index, hello, stats);
+        done.expect("the first hello");
+        // Five hundred come in a second.
+        world.now += Duration::from_millis(2);
+        if world.room.poll_timeout() <= world.now {
+            world.room.handle_timeout(world.now, &world.protocol);
+        }
+        most = told(&mut world.room)
+            .into_values()
+            .max()
+            .max(Some(most))
+            .unwrap_or(0);
+    }
+    assert!(most <= 16, "{most} messages for one member at once");
+
+    let (mut messages, began) = (0, world.now);
+    while world.now < began + Duration::from_secs(30) {
+        for link in 0..20 {
+            // Half of them at any time, and always others.
+            let ms = (world.now - began).as_millis() as usize + link * 100;
+            if ms % 2000 < 1000 {
+                let member = world.members.get_mut(&link).expect("a member");
+                (member.seq, member.count) = (member.seq + 1, member.count + 1);
+                let opened = packet(member, &[0; 12], 20, 40);
+                let index = member.index;
+                let taken = world
+                    .room
+                    .handle_voice(world.now, index, &opened, &mut world.spare);
+                taken.expect("a speaker");
+            }
+        }
+        while world.room.next_listener(world.now).is_some() {}
+        world.room.finish_forwarding(&mut world.spare);
+        world.now += Duration::from_millis(20);
+        if world.room.poll_timeout() <= world.now {
+            world.room.handle_timeout(world.now, &world.protocol);
+        }
+        messages += told(&mut world.room).into_values().sum::<usize>();
+    }
+    let per_s = messages / 30;
+    // News come faster than they are told, so this is the bound: roster and speaking together.
+    assert!(
+        (1_000..=2 * 1_667).contains(&per_s),
+        "{per_s} messages a second"
+    );
+}

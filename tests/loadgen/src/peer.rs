@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use client::{Connection, Contact, Event, Options};
 use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
 use udp::{RecvBatch, SendBatch, Socket};
-use wire::channel::RelayMessage;
+use wire::channel::{ClientMessage, RelayMessage};
 use wire::fleet::Heartbeat;
 use wire::hello::{ChannelGrant, Hello};
 use wire::keys::ShardKeys;
@@ -41,6 +41,8 @@ pub struct Role {
     pub probes: bool,
     /// Says hello, and so gets rosters, as every real client does.
     pub hello: bool,
+    /// Hears nobody, by his own wish, and is told of everything all the same.
+    pub deafened: bool,
     /// Slots, 1 to 16.
     pub slots: u8,
 }
@@ -216,6 +218,8 @@ pub struct Noticed {
     pub connected: bool,
     /// The relay said welcome.
     pub welcomed: bool,
+    /// Messages of the relay.
+    pub messages: u64,
     /// Voice packets that arrived, decrypted or not.
     pub voice: u64,
     /// Ages of decrypted voice packets, nanoseconds.
@@ -234,6 +238,8 @@ pub struct Peer {
     pub timeout_at: Instant,
     /// When its next packet is due, if it speaks.
     pub voice_at: Option<Instant>,
+    /// How far it is in its pattern when the swarm begins to talk.
+    pub spurt_offset: Duration,
     seq: u32,
 }
 
@@ -262,6 +268,7 @@ impl Peer {
             base: common.base,
             timeout_at: now,
             voice_at: None,
+            spurt_offset: Duration::ZERO,
             seq: 0,
         })
     }
@@ -336,10 +343,13 @@ impl Peer {
     }
 
     fn drain(&mut self, now: Instant, batch: &mut SendBatch, noticed: &mut Noticed) {
-        while let Some(transmit) = self.connection.poll_transmit() {
-            batch.push(&self.socket, transmit.destination, &transmit.data);
-        }
-        while let Some(event) = self.connection.poll_event() {
+        loop {
+            while let Some(transmit) = self.connection.poll_transmit() {
+                batch.push(&self.socket, transmit.destination, &transmit.data);
+            }
+            let Some(event) = self.connection.poll_event() else {
+                break;
+            };
             self.handle_event(now, event, noticed);
         }
         // One whose connection is over wants nothing more.
@@ -347,11 +357,20 @@ impl Peer {
         self.timeout_at = due.unwrap_or(now + NEVER);
     }
 
-    fn handle_event(&self, now: Instant, event: Event, noticed: &mut Noticed) {
+    fn handle_event(&mut self, now: Instant, event: Event, noticed: &mut Noticed) {
         match event {
             Event::Connected => noticed.connected = true,
             Event::Message(message, _) => {
-                noticed.welcomed |= matches!(message, RelayMessage::Welcome { .. });
+                noticed.messages += 1;
+                let is_welcome = matches!(message, RelayMessage::Welcome { .. });
+                noticed.welcomed |= is_welcome;
+                if is_welcome && self.role.deafened {
+                    let state = ClientMessage::State {
+                        muted: true,
+                        deafened: true,
+                    };
+                    self.connection.handle_message(now, state);
+                }
             }
             Event::Voice(voice) => {
                 noticed.voice += 1;

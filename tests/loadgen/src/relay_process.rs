@@ -144,7 +144,13 @@ impl RelayProcess {
             .args(["--health", "127.0.0.1:0"])
             // What a shard does under load is measured, not refused.
             .args(["--full-cpu-percent", "100"])
-            .args(["--max-participants", "20000", "--key-file"])
+            .args([
+                "--max-participants",
+                "20000",
+                "--max-room",
+                "10000",
+                "--key-file",
+            ])
             .arg(key_file.path())
             .env("RUST_LOG", "error");
         let process = Process::start("relay", command)?;

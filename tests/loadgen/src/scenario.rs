@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use wire::limits::MAX_SLOTS;
 
 use crate::peer::{Common, Role, Voice};
@@ -21,6 +21,8 @@ const WARM_UP: Duration = Duration::from_secs(1);
 const AFTERMATH: Duration = Duration::from_millis(400);
 /// Time of the profile.
 const PROFILED: Duration = Duration::from_secs(2);
+/// Time after joining until everybody was told of everybody.
+const SETTLED: Duration = Duration::from_secs(12);
 /// Longer than the relay keeps figures to itself.
 const PUBLISHED: Duration = Duration::from_millis(450);
 /// Fewest slots of a client, as in the SDK.
@@ -41,6 +43,8 @@ pub struct Scenario {
     pub probes: usize,
     /// Everybody says hello and gets rosters; otherwise only speakers and probes do.
     pub all_greet: bool,
+    /// Listeners hear nobody, so that what else they cost is measured.
+    pub deafened: bool,
     /// How speakers talk and pause.
     pub pattern: TalkPattern,
     /// How they send.
@@ -91,6 +95,7 @@ impl Scenario {
                     speaks,
                     probes: is_probe,
                     hello: self.all_greet || speaks || is_probe,
+                    deafened: self.deafened && !speaks,
                     slots: u8::try_from(self.speakers.clamp(SLOTS_MIN, MAX_SLOTS))?,
                 });
             }
@@ -158,6 +163,37 @@ impl Scenario {
         })
     }
 
+    /// Starts a relay, fills it, and measures for `time` what is told while speakers talk and
+    /// pause: the share of a core of the shard, less what it takes while all are silent, and
+    /// messages of the relay in a second.
+    ///
+    /// # Errors
+    /// When the relay or a peer does not come up, or nobody is told anything.
+    pub fn measure_told(&self, binary: &Path, time: Duration) -> Result<(f64, f64)> {
+        let (relay, swarm) = self.join(binary)?;
+        // Until everybody was told of everybody.
+        pause(SETTLED)?;
+        let core = |time| -> Result<(f64, u64)> {
+            let (before, began) = (relay.figures()?, now());
+            let told = swarm.counts().messages;
+            pause(time)?;
+            let (after, took) = (relay.figures()?, now() - began);
+            let told = swarm.counts().messages - told;
+            Ok(((after.cpu_s() - before.cpu_s()) / took.as_secs_f64(), told))
+        };
+        let (silent, _) = core(time)?;
+        swarm.set_phase(Phase::Talk);
+        pause(WARM_UP)?;
+        let (talking, told) = core(time)?;
+        swarm.stop()?;
+        ensure!(
+            told > 0,
+            "{}: nobody was told that somebody talks",
+            self.name
+        );
+        Ok((talking - silent, told as f64 / time.as_secs_f64()))
+    }
+
     #[expect(clippy::print_stderr, reason = "progress is for whoever watches")]
     fn progress(&self, counts: Counts) {
         let Counts {
@@ -165,6 +201,7 @@ impl Scenario {
             welcomed,
             sent,
             received,
+            ..
         } = counts;
         eprintln!(
             "{}: {connected} connected, {welcomed} welcome, {sent} sent, {received} received",
@@ -220,6 +257,7 @@ mod tests {
             listeners: 4,
             probes: 6,
             all_greet: false,
+            deafened: false,
             pattern: TalkPattern::ENDLESS,
             voice: Voice::default(),
         };

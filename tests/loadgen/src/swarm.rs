@@ -77,6 +77,7 @@ struct Shared {
     welcomed: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
+    messages: AtomicU64,
 }
 
 /// What the swarm has counted.
@@ -90,6 +91,8 @@ pub struct Counts {
     pub sent: u64,
     /// Voice packets received by all listeners.
     pub received: u64,
+    /// Messages of the relay, of all peers.
+    pub messages: u64,
 }
 
 /// Latencies of a run, nanoseconds.
@@ -185,6 +188,7 @@ impl Swarm {
             welcomed: load(&self.shared.welcomed),
             sent: load(&self.shared.sent),
             received: load(&self.shared.received),
+            messages: load(&self.shared.messages),
         }
     }
 
@@ -363,9 +367,12 @@ impl Group {
             .filter(|&index| self.peers[index].role().speaks)
             .collect();
         let count = u32::try_from(speakers.len()).unwrap_or(u32::MAX);
+        let round = self.pattern.talk + self.pattern.pause;
         for (nth, index) in (0..).zip(speakers) {
             let first = at + self.common.voice.packet_time() * nth / count;
             self.peers[index].voice_at = Some(first);
+            // Nor do they all begin and end their spurts at once.
+            self.peers[index].spurt_offset = round * nth / count;
             self.voices.push(Reverse((first, index)));
         }
     }
@@ -380,6 +387,7 @@ impl Group {
             self.voices.pop();
             let (peer, mut noticed) = (&mut self.peers[index], Noticed::default());
             let since = self.talk_since.map_or(Duration::ZERO, |start| at - start);
+            let since = since + peer.spurt_offset;
             if self.pattern.talks(since) {
                 if self.measures {
                     let late_ns = nanos_since(due, at);
@@ -443,6 +451,11 @@ impl Group {
         }
         if noticed.welcomed {
             shared.welcomed.fetch_add(1, Ordering::AcqRel);
+        }
+        if noticed.messages > 0 {
+            shared
+                .messages
+                .fetch_add(noticed.messages, Ordering::AcqRel);
         }
         if noticed.voice > 0 {
             shared.received.fetch_add(noticed.voice, Ordering::AcqRel);

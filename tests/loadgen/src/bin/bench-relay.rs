@@ -24,6 +24,8 @@ const MEMORY_AIM_KB: f64 = 60.0;
 const IDLE_AIM_US: f64 = 10.0;
 /// Joins per second per shard.
 const JOINS_AIM: f64 = 500.0;
+/// Telling a room of 5,000 who of twenty speaks, percent of a core.
+const TELLING_AIM: f64 = 5.0;
 /// Added latency, milliseconds.
 const LATENCY_AIM_MS: (f64, f64) = (0.5, 3.0);
 /// Shares of a core at which latency and loss have their aims.
@@ -43,7 +45,7 @@ const LOAD_TOLERANCE: f64 = 0.03;
 const LOADED_ROOMS_MAX: usize = 40;
 
 /// Groups of rows, in their order.
-const GROUPS: [&str; 5] = ["large", "huge", "small", "loaded", "idle"];
+const GROUPS: [&str; 6] = ["large", "huge", "small", "loaded", "idle", "telling"];
 /// CPU per packet from which the load is sought where it was not measured before, microseconds.
 const EXPECTED_US: f64 = 3.5;
 
@@ -51,17 +53,20 @@ const EXPECTED_US: f64 = 3.5;
 struct Extent {
     time: Duration,
     idle: usize,
+    largest: usize,
     loads: &'static [f64],
 }
 
 const FULL: Extent = Extent {
     time: Duration::from_secs(10),
     idle: 2000,
+    largest: 5000,
     loads: &LOADS,
 };
 const QUICK: Extent = Extent {
     time: Duration::from_secs(3),
     idle: 500,
+    largest: 1000,
     loads: &[],
 };
 
@@ -101,6 +106,9 @@ fn main() -> Result<()> {
     if wants("idle") {
         idle(&binary, &extent, &mut report)?;
     }
+    if wants("telling") {
+        telling(&binary, &extent, &mut report)?;
+    }
     report.finish("relay")
 }
 
@@ -112,6 +120,7 @@ fn room(name: &str, rooms: usize, speakers: usize, listeners: usize) -> Scenario
         listeners,
         probes: 2,
         all_greet: true,
+        deafened: false,
         pattern: TalkPattern::ENDLESS,
         voice: Voice::default(),
     }
@@ -218,6 +227,38 @@ fn latency(report: &mut Report, name: &str, outcome: &Outcome, aims: (Aim, Aim))
         Aim::None,
     );
     report.row(row("generator late, p99"), late_ms, "ms", Aim::None);
+}
+
+/// What it takes to tell the largest room who speaks: its listeners are deafened, so that nothing
+/// else is done for them, and what their voice costs is that of the same speakers among themselves.
+fn telling(binary: &Path, extent: &Extent, report: &mut Report) -> Result<()> {
+    let spurts = TalkPattern {
+        talk: Duration::from_secs(1),
+        pause: Duration::from_secs(1),
+    };
+    let scenario = |listeners| Scenario {
+        probes: 0,
+        deafened: true,
+        pattern: spurts,
+        ..room(&format!("20 of {}", 20 + listeners), 1, 20, listeners)
+    };
+    let (all, alone) = (scenario(extent.largest - 20), scenario(0));
+    let (core, messages_per_s) = all.measure_told(binary, extent.time)?;
+    let (base, _) = alone.measure_told(binary, extent.time)?;
+    let name = format!("{} talk and pause", all.name);
+    let row = |what: &str| format!("{name}: {what}");
+    let share = (core - base) * 100.0;
+    report.row(row("shard's load"), core * 100.0, "% of core", Aim::None);
+    report.row(
+        row("of it telling"),
+        share,
+        "% of core",
+        Aim::AtMost(TELLING_AIM),
+    );
+    report.row(row("messages"), messages_per_s, "1/s", Aim::None);
+    let us = (core - base) / messages_per_s.max(1.0) * 1e6;
+    report.row(row("CPU per message"), us, "us", Aim::None);
+    Ok(())
 }
 
 /// Joins, and what those who are in take while nobody talks.

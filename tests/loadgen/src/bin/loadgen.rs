@@ -68,6 +68,7 @@ fn parse(args: &[String]) -> Result<Options> {
             listeners: 8,
             probes: 2,
             all_greet: true,
+            deafened: false,
             pattern: TalkPattern::ENDLESS,
             voice: Voice::default(),
         },
@@ -184,6 +185,7 @@ fn progress(counts: Counts) {
         welcomed,
         sent,
         received,
+        ..
     } = counts;
     eprintln!("{connected} connected, {welcomed} welcome, {sent} sent, {received} received");
 }

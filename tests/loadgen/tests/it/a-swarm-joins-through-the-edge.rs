@@ -200,6 +200,7 @@ fn every_listener_of_every_room_hears_its_speaker() {
         speaks,
         probes,
         hello: true,
+        deafened: false,
         slots: 4,
     };
     let roles = (0..2).flat_map(|room| {

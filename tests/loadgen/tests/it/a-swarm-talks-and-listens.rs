@@ -35,6 +35,7 @@ fn role(speaks: bool, probes: bool) -> Role {
         speaks,
         probes,
         hello: true,
+        deafened: false,
         slots: 4,
     }
 }

@@ -186,6 +186,7 @@ impl<H: Clock + Entropy + Variables> Admit<'_, H> {
             channels: self.grants.clone(),
             world: reads_world && seat.shard.heartbeat.ticket_version < 2,
             topics,
+            blocked: Vec::new(),
             issued_at_ms: now_ms,
         };
         let (answer, hello) = self.answer(&secret, &seat, expires_at, &hello);

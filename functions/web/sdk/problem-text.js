@@ -33,6 +33,10 @@ const SENTENCES = {
     "The signature is not valid.",
     "Die Unterschrift ist nicht gültig.",
   ],
+  "command-unknown": [
+    "The voice server cannot do this yet.",
+    "Der Sprachserver kann das noch nicht.",
+  ],
   "room-not-granted": [
     "This room is not open to you.",
     "Dieser Raum ist für dich nicht offen.",

@@ -131,6 +131,9 @@ pub struct Participant {
     pub channels: Vec<ChannelName>,
     /// Muted by himself.
     pub muted: bool,
+    /// Silenced by a moderator or the game's server.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub server_muted: bool,
     /// Deafened by himself.
     pub deafened: bool,
     /// May speak.

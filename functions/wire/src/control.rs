@@ -1,15 +1,16 @@
 //! Messages from the edge to a relay's control endpoint, sealed with the shard's key.
 //!
-//! Losing one loses nothing: sessions that were to end time out by themselves, and pushed messages
-//! have a number by which a client notices that it missed one.
+//! They are the fast path. The truth is in the store, from where it goes into the next ticket and
+//! hello; pushed messages have a number by which a client notices that it missed one; and each
+//! command may come twice, late, or before the player whom it names: of two of one kind the later
+//! one counts, and what is younger than a ticket holds for whoever comes with it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::channel::EndReason;
 use crate::ids::{BootId, ChannelKey, PlayerKey, RoomKey, SessionId, TopicKey};
 use crate::keys::ShardKeys;
-pub use crate::seal::NotSealedForUs;
-use crate::seal::{open, seal};
+use crate::seal::{NotSealedForUs, seal, unseal};
 
 /// Path of the control endpoint on a relay; the request body is the sealed text.
 pub const CONTROL_PATH: &str = "/v1/control";
@@ -28,7 +29,8 @@ pub struct ControlMessage {
     pub command: ControlCommand,
 }
 
-/// What the edge may ask of a shard.
+/// What the edge may ask of a shard. A relay tells one that it does not know (`command-unknown`)
+/// from a wrong seal, so that releases can be mixed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum ControlCommand {
@@ -40,6 +42,40 @@ pub enum ControlCommand {
         player: PlayerKey,
         /// What the client is told.
         reason: EndReason,
+    },
+    /// Let nobody hear a player in a room, whatever he does; or let him be heard again.
+    Mute {
+        /// The room.
+        room: RoomKey,
+        /// The player.
+        player: PlayerKey,
+        /// Whether he is silenced.
+        muted: bool,
+    },
+    /// Remove a player from a room. A ticket from before does not bring him back.
+    Kick {
+        /// The room.
+        room: RoomKey,
+        /// The player.
+        player: PlayerKey,
+    },
+    /// Let two players of a room not hear each other, in either direction; or let them again.
+    Block {
+        /// The room.
+        room: RoomKey,
+        /// Who blocks.
+        player: PlayerKey,
+        /// Whom.
+        other: PlayerKey,
+        /// Whether he does.
+        blocked: bool,
+    },
+    /// Give a session another hello: other channels, permissions, name.
+    Grant {
+        /// The session.
+        session: SessionId,
+        /// A [`crate::hello::Hello`], sealed; it counts if it is newer than the last.
+        hello: String,
     },
     /// Hand a message to participants over the data channel, as it is. One who has let too much
     /// pile up does not get it.
@@ -94,8 +130,44 @@ impl ControlMessage {
     /// Opens a message; the caller checks time and nonce.
     ///
     /// # Errors
-    /// [`NotSealedForUs`] when it was made for another shard or boot, or changed.
-    pub fn open(sealed: &str, keys: &ShardKeys, boot: BootId) -> Result<Self, NotSealedForUs> {
-        open(&keys.control, &[b"control", &boot.0], sealed)
+    /// [`NotTaken`].
+    pub fn open(sealed: &str, keys: &ShardKeys, boot: BootId) -> Result<Self, NotTaken> {
+        let plain = unseal(&keys.control, &[b"control", &boot.0], sealed);
+        let plain = plain.map_err(|NotSealedForUs| NotTaken::Seal)?;
+        serde_json::from_slice(&plain).map_err(|_| NotTaken::Unknown)
+    }
+}
+
+/// Seals any JSON as a control message is sealed: what an edge of another release may send, for
+/// tests of those who must cope with it.
+pub fn seal_json(message: &serde_json::Value, keys: &ShardKeys, boot: BootId) -> String {
+    seal(&keys.control, &[b"control", &boot.0], message)
+}
+
+/// Why a control message is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotTaken {
+    /// It was made for another shard or boot, or changed.
+    Seal,
+    /// It is the edge's, and says what this version does not know.
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::ShardKey;
+
+    #[test]
+    fn what_is_genuine_and_not_known_is_told_from_a_wrong_seal() {
+        let keys = ShardKey::new(0, [1; 32]).subkeys();
+        let boot = BootId([2; 8]);
+        let novel = serde_json::json!({
+            "at_ms": 5, "nonce": "0101010101010101", "command": { "do": "levitate" },
+        });
+        let sealed = seal_json(&novel, &keys, boot);
+        let open = |boot| ControlMessage::open(&sealed, &keys, boot);
+        assert_eq!(open(boot), Err(NotTaken::Unknown));
+        assert_eq!(open(BootId([3; 8])), Err(NotTaken::Seal));
     }
 }

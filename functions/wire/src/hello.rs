@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{BootId, ChannelName, PlayerId, RoomName, SessionId, TopicKey};
+use crate::ids::{BootId, ChannelName, PlayerId, PlayerKey, RoomName, SessionId, TopicKey};
 use crate::keys::ShardKeys;
 pub use crate::seal::NotSealedForUs;
 use crate::seal::{open, seal};
@@ -29,6 +29,10 @@ pub struct Hello {
     /// [`crate::limits::MAX_TOPICS`]. Version 2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<TopicKey>,
+    /// Those whom he has blocked, at most [`crate::limits::MAX_HELLO_BLOCKS`]: the newest ones.
+    /// Neither hears the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocked: Vec<PlayerKey>,
     /// When it was sealed, Unix milliseconds: of two hellos of a session the later one counts, and
     /// none twice. 0 in version 1, whose sessions have one.
     #[serde(default)]

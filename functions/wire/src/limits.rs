@@ -8,6 +8,8 @@ pub const MAX_SLOTS: usize = 16;
 pub const MAX_CHANNELS: usize = 16;
 /// Most topics that one hello may subscribe to.
 pub const MAX_TOPICS: usize = 16;
+/// Most blocked players that one hello may name.
+pub const MAX_HELLO_BLOCKS: usize = 100;
 /// Longest display name, in characters (Unicode scalar values).
 pub const MAX_NAME_CHARS: usize = 64;
 /// Longest data-channel message, in bytes, in both directions.

@@ -48,6 +48,8 @@ problem_kinds! {
     TokenAudience = "token-audience", 401, "The token is for another audience";
     /// A relay's heartbeat is not signed with its key.
     SignatureInvalid = "signature-invalid", 401, "The signature is missing or not valid";
+    /// A relay of another release does not know what it is to do.
+    CommandUnknown = "command-unknown", 422, "The relay does not know this command";
     /// What a relay shows to join the fleet is not what we made or can trust.
     ProofInvalid = "proof-invalid", 401, "The proof is missing or not valid";
     /// The proof was valid once.

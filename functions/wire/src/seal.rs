@@ -39,14 +39,26 @@ pub(crate) fn open<T: DeserializeOwned>(
     context: &[&[u8]],
     sealed: &str,
 ) -> Result<T, NotSealedForUs> {
+    let plain = unseal(key, context, sealed)?;
+    serde_json::from_slice(&plain).map_err(|_| NotSealedForUs)
+}
+
+/// What [`seal`] sealed, unread.
+///
+/// # Errors
+/// [`NotSealedForUs`] for anything else.
+pub(crate) fn unseal(
+    key: &[u8; 32],
+    context: &[&[u8]],
+    sealed: &str,
+) -> Result<Vec<u8>, NotSealedForUs> {
     if sealed.len() > MAX_MESSAGE_BYTES {
         return Err(NotSealedForUs);
     }
     let bytes = BASE64URL_NOPAD
         .decode(sealed.as_bytes())
         .map_err(|_| NotSealedForUs)?;
-    let plain = Aes128Siv::new(&(*key).into())
+    Aes128Siv::new(&(*key).into())
         .decrypt(context, &bytes)
-        .map_err(|_| NotSealedForUs)?;
-    serde_json::from_slice(&plain).map_err(|_| NotSealedForUs)
+        .map_err(|_| NotSealedForUs)
 }

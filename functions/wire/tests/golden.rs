@@ -88,6 +88,7 @@ fn participant() -> Participant {
         name: "Ann".into(),
         channels: vec!["main".parse().expect("a name")],
         muted: false,
+        server_muted: false,
         deafened: true,
         speaker: true,
     }
@@ -739,6 +740,7 @@ fn sealed_messages(golden: &mut Golden) {
         }],
         world: false,
         topics: vec![TopicKey::world(&"eu-1".parse().expect("a name"))],
+        blocked: vec![PlayerKey([6; 16])],
         issued_at_ms: 1_700_000_000_000,
     };
     golden.check("hello", &hello);
@@ -747,6 +749,7 @@ fn sealed_messages(golden: &mut Golden) {
         &Hello {
             world: true,
             topics: Vec::new(),
+            blocked: Vec::new(),
             issued_at_ms: 0,
             ..hello
         },

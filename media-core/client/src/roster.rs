@@ -222,6 +222,7 @@ mod tests {
             name: format!("Player {id}"),
             channels: Vec::new(),
             muted: false,
+            server_muted: false,
             deafened: false,
             speaker: true,
         }

@@ -1,16 +1,14 @@
 //! What a shard's thread and the async side share: commands one way, figures the other.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use udp::{RecvStats, SendStats, Waker};
-use wire::channel::EndReason;
-use wire::control::PushTarget;
+use wire::ShardId;
 use wire::fleet::RefusedRoom;
-use wire::{PlayerKey, SessionId, ShardId};
 
 use crate::exposition::Histogram;
 use crate::overload::FullReason;
@@ -25,14 +23,8 @@ const TURN_MAX: Duration = Duration::from_secs(1);
 /// What the async side tells a shard.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// End one session of one player.
-    End {
-        session: SessionId,
-        player: PlayerKey,
-        reason: EndReason,
-    },
-    /// Hand a message to participants.
-    Push { to: PushTarget, message: Arc<[u8]> },
+    /// Carry out a command of the edge.
+    Command(sfu::Command),
     /// Ask the participants to migrate, or stop asking.
     Drain(bool),
     /// Take over a media connection.
@@ -136,23 +128,9 @@ impl ShardHandle {
         }
     }
 
-    /// Tells the shard to end a session.
-    pub(crate) fn end(
-        &self,
-        session: SessionId,
-        player: PlayerKey,
-        reason: EndReason,
-    ) -> Result<(), NotTaken> {
-        self.order(Order::End {
-            session,
-            player,
-            reason,
-        })
-    }
-
-    /// Hands a message to participants.
-    pub(crate) fn push(&self, to: PushTarget, message: Arc<[u8]>) -> Result<(), NotTaken> {
-        self.order(Order::Push { to, message })
+    /// Has the shard carry out a command of the edge.
+    pub(crate) fn command(&self, command: sfu::Command) -> Result<(), NotTaken> {
+        self.order(Order::Command(command))
     }
 
     /// Hands the shard a media connection.

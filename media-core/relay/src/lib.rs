@@ -12,6 +12,7 @@ mod acceptor;
 mod arguments;
 mod check;
 mod clock;
+mod command;
 mod config;
 mod drain;
 mod enrolment;

@@ -12,7 +12,7 @@ use wire::channel::{
 };
 use wire::hello::Hello;
 use wire::keys::ShardKeys;
-use wire::limits::{MAX_MESSAGE_BYTES, MAX_SLOTS, MAX_TOPICS};
+use wire::limits::{MAX_MESSAGE_BYTES, MAX_SLOTS, MAX_TOPICS, TICKET_LIFETIME_S};
 use wire::ticket::{self, Ticket, ice_password};
 use wire::{BootId, ChannelName, PlayerId, RegionName, RoomName, TopicKey};
 
@@ -55,6 +55,7 @@ impl Protocol for SealedProtocol {
         let ticket = Ticket::open_expired(ufrag, &self.keys, self.boot).map_err(bad_ticket)?;
         let slots = ticket.slots.min(MAX_SLOTS as u8);
         Ok(Admission {
+            issued_at_ms: u64::from(ticket.expires_at).saturating_sub(TICKET_LIFETIME_S) * 1000,
             expires_at_unix_s: u64::from(ticket.expires_at),
             session: sfu::SessionId(ticket.session.0),
             player: sfu::PlayerKey(ticket.player.0),
@@ -174,10 +175,15 @@ impl SealedProtocol {
                 .collect(),
         };
         Ok(Request::Hello(sfu::Hello {
-            number: hello.issued_at_ms,
+            issued_at_ms: hello.issued_at_ms,
             profile,
             channels,
             topics: topics.map(|topic| sfu::TopicKey(topic.0)).collect(),
+            blocked: hello
+                .blocked
+                .iter()
+                .map(|other| sfu::PlayerKey(other.0))
+                .collect(),
         }))
     }
 }
@@ -239,6 +245,7 @@ fn entry(entry: &RosterEntry<'_, Profile>) -> Participant {
             .map(|profile| profile.channels.clone())
             .unwrap_or_default(),
         muted: entry.muted,
+        server_muted: entry.server_muted,
         deafened: entry.deafened,
         speaker: entry.speaker,
     }

@@ -52,6 +52,7 @@ fn hello() -> Hello {
         }],
         world: true,
         topics: vec![wire::TopicKey([6; 8])],
+        blocked: vec![wire::PlayerKey([9; 16])],
         issued_at_ms: 7,
     }
 }
@@ -126,14 +127,16 @@ fn a_hello_counts_only_on_its_own_session() {
     let sealed = hello().seal(&keys(), BOOT);
     match read_hello(&sealed, SESSION).expect("our own hello") {
         Request::Hello(sfu::Hello {
-            number,
+            issued_at_ms,
             profile,
             channels,
             topics,
+            blocked,
         }) => {
+            assert_eq!(blocked, [sfu::PlayerKey([9; 16])]);
             let world = wire::TopicKey::world(&region());
             assert_eq!(topics, [sfu::TopicKey(world.0), sfu::TopicKey([6; 8])]);
-            assert_eq!(number, 7);
+            assert_eq!(issued_at_ms, 7);
             assert_eq!(
                 (profile.player.as_str(), profile.name.as_str()),
                 ("p1", "Ann")
@@ -172,6 +175,7 @@ fn messages_are_the_contracts_json() {
         id: 3,
         profile,
         muted: false,
+        server_muted: false,
         deafened: true,
         speaker: true,
     };

@@ -269,6 +269,7 @@ impl Maker<'_> {
             handle,
             keys,
             boot,
+            region: self.config.region.clone(),
             replay: Mutex::default(),
         };
         Ok(Prepared {

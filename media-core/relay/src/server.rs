@@ -16,10 +16,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, SHARD_HEADER};
+use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, NotTaken, SHARD_HEADER};
 use wire::limits::{MAX_BODY_BYTES, MAX_MESSAGE_BYTES};
 use wire::problem::{MEDIA_TYPE, Problem, ProblemKind};
 
+use crate::command::command;
 use crate::replay::Refusal;
 use crate::shares::Shares;
 use crate::state::Relay;
@@ -197,10 +198,17 @@ async fn control(request: Request<Incoming>, relay: &Relay) -> Result<(), Proble
     })?;
     let body = read_body(request.into_body()).await?;
     let invalid = |detail: &'static str| Problem::new(ProblemKind::SignatureInvalid, detail);
-    let message = std::str::from_utf8(&body)
-        .ok()
-        .and_then(|sealed| ControlMessage::open(sealed.trim(), &shard.keys, shard.boot).ok())
-        .ok_or_else(|| invalid("Seal the message with the key and boot id of the shard."))?;
+    let sealed = std::str::from_utf8(&body).map(str::trim);
+    let opened = sealed
+        .map_err(|_| NotTaken::Seal)
+        .and_then(|sealed| ControlMessage::open(sealed, &shard.keys, shard.boot));
+    let message = opened.map_err(|not_taken| match not_taken {
+        NotTaken::Seal => invalid("Seal the message with the key and boot id of the shard."),
+        NotTaken::Unknown => Problem::new(
+            ProblemKind::CommandUnknown,
+            "This relay is of another release: let the store tell it with the next ticket.",
+        ),
+    })?;
     let now_ms = clock::unix_ms();
     let mut guard = shard.replay.lock().expect("no panic while it is held");
     let checked = guard.check(message.at_ms, message.nonce, now_ms);
@@ -210,21 +218,14 @@ async fn control(request: Request<Incoming>, relay: &Relay) -> Result<(), Proble
         Refusal::Replayed => invalid("Seal the message anew: it was used before."),
         Refusal::Full => overloaded(),
     })?;
-    let taken = match message.command {
-        ControlCommand::End {
-            session,
-            player,
-            reason,
-        } => shard.handle.end(session, player, reason),
-        ControlCommand::Push { to, message } => {
-            if message.len() > MAX_MESSAGE_BYTES {
-                let detail = format!("Push at most {MAX_MESSAGE_BYTES} bytes.");
-                return Err(Problem::new(ProblemKind::BodyTooLarge, detail));
-            }
-            shard.handle.push(to, message.into_bytes().into())
-        }
-    };
-    taken.map_err(|_| overloaded())
+    if let ControlCommand::Push { message, .. } = &message.command
+        && message.len() > MAX_MESSAGE_BYTES
+    {
+        let detail = format!("Push at most {MAX_MESSAGE_BYTES} bytes.");
+        return Err(Problem::new(ProblemKind::BodyTooLarge, detail));
+    }
+    let command = command(message, &shard.region);
+    shard.handle.command(command).map_err(|_| overloaded())
 }
 
 async fn read_body(body: Incoming) -> Result<Bytes, Problem> {

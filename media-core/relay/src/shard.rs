@@ -6,15 +6,13 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use sfu::{Audience, Command, Event, Sfu, Transport, WallClock};
+use sfu::{Command, Event, Sfu, Transport, WallClock};
 use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
 use tokio::sync::mpsc;
 use udp::{Poller, RecvBatch, SendBatch, SendStats, Socket, thread_cpu_time};
-use wire::channel::EndReason;
-use wire::control::PushTarget;
 use wire::fleet::RefusedRoom;
 use wire::record::{UsageKind, UsageRecord, VoiceMode};
-use wire::{RegionName, ShardId, TopicKey};
+use wire::{RegionName, ShardId};
 
 use crate::clock;
 use crate::config::StartError;
@@ -253,19 +251,7 @@ impl ShardLoop {
             };
             let now = clock::now();
             let command = match order {
-                Order::End {
-                    session,
-                    player,
-                    reason,
-                } => Command::End {
-                    session: sfu::SessionId(session.0),
-                    player: sfu::PlayerKey(player.0),
-                    reason: end_reason(reason),
-                },
-                Order::Push { to, message } => Command::Push {
-                    to: audience(to, &self.region),
-                    message,
-                },
+                Order::Command(command) => command,
                 Order::Connection(arrival) => {
                     let (streams, core) = (&mut self.streams, &mut self.core);
                     streams.open(&self.poller, core, now, arrival);
@@ -449,33 +435,6 @@ fn minute_before(unix_ms: u64) -> u64 {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn audience(to: PushTarget, region: &RegionName) -> Audience {
-    let topic = |key: TopicKey| Audience::Topic(sfu::TopicKey(key.0));
-    let room = |key: wire::RoomKey| sfu::RoomKey(key.0);
-    match to {
-        PushTarget::Room { room: key } => Audience::Room(room(key)),
-        PushTarget::Channel { room: key, channel } => {
-            Audience::Channel(room(key), sfu::ChannelKey(channel.0))
-        }
-        PushTarget::Player { room: key, player } => {
-            Audience::Player(room(key), sfu::PlayerKey(player.0))
-        }
-        PushTarget::Topic { topic: key } => topic(key),
-        PushTarget::World => topic(TopicKey::world(region)),
-    }
-}
-
-fn end_reason(reason: EndReason) -> sfu::EndReason {
-    match reason {
-        EndReason::Left => sfu::EndReason::Left,
-        EndReason::Kicked => sfu::EndReason::Kicked,
-        EndReason::Replaced => sfu::EndReason::Replaced,
-        EndReason::RelayStopping => sfu::EndReason::RelayStopping,
-        EndReason::Protocol => sfu::EndReason::Protocol,
-        EndReason::Timeout => sfu::EndReason::Timeout,
-    }
 }
 
 fn log_granted(handle: &ShardHandle, socket: &Socket) {

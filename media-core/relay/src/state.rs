@@ -3,8 +3,8 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
-use wire::BootId;
 use wire::keys::ShardKeys;
+use wire::{BootId, RegionName};
 
 use crate::acceptor::AcceptStats;
 use crate::handle::ShardHandle;
@@ -26,5 +26,6 @@ pub(crate) struct Shard {
     pub(crate) handle: Arc<ShardHandle>,
     pub(crate) keys: ShardKeys,
     pub(crate) boot: BootId,
+    pub(crate) region: RegionName,
     pub(crate) replay: Mutex<ReplayGuard>,
 }

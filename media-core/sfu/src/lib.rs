@@ -18,6 +18,7 @@
 mod config;
 mod ended;
 mod idents;
+mod kicks;
 mod link;
 mod path;
 mod protocol;

@@ -36,6 +36,9 @@ pub trait Protocol {
 /// The content of a ticket.
 #[derive(Debug, Clone)]
 pub struct Admission {
+    /// When it was made, Unix milliseconds, at most a second late: what was ordered since holds
+    /// for whoever comes with it.
+    pub issued_at_ms: u64,
     /// Last second (Unix time) at which it opens a session.
     pub expires_at_unix_s: u64,
     /// The session that it opens, once.
@@ -110,14 +113,17 @@ pub enum Request<Profile> {
 /// Who a participant is, and what he may do.
 #[derive(Debug)]
 pub struct Hello<Profile> {
-    /// Of two hellos of a session the one with the higher number counts, and none twice.
-    pub number: u64,
+    /// When it was made, Unix milliseconds: of two hellos of a session the later one counts, and
+    /// none twice.
+    pub issued_at_ms: u64,
     /// For the roster.
     pub profile: Profile,
     /// Every channel of the session, the ticket's too.
     pub channels: Vec<ChannelGrant>,
     /// What he has subscribed to beyond them.
     pub topics: Vec<TopicKey>,
+    /// Those whom he has blocked: neither hears the other.
+    pub blocked: Vec<PlayerKey>,
 }
 
 /// One channel of a hello.
@@ -220,6 +226,8 @@ pub struct RosterEntry<'a, Profile> {
     pub profile: Option<&'a Profile>,
     /// Muted by himself.
     pub muted: bool,
+    /// Silenced by order of the edge.
+    pub server_muted: bool,
     /// Deafened by himself.
     pub deafened: bool,
     /// May speak in a channel.

@@ -12,9 +12,11 @@ mod carried;
 mod channels;
 mod loudness;
 mod numbers;
+mod ordered;
 mod participant;
 mod red;
 mod roster;
+mod sanctions;
 mod select;
 mod slot;
 mod speaking;
@@ -33,6 +35,7 @@ use batch::{Batch, Pending, Speaker, fit};
 use channels::{Channels, Grants, MAX_ROOM_CHANNELS};
 use participant::Participant;
 use roster::Roster;
+use sanctions::Sanctions;
 use select::Claim;
 use slot::{Slot, Talker};
 
@@ -96,6 +99,7 @@ pub(crate) struct Room<F> {
     batch: Batch,
     announced: Announced,
     roster: Roster,
+    sanctions: Sanctions,
     /// When the next roster and speaking messages go out; none when there is nothing to say.
     flush_at: Option<Instant>,
     usage: Usage,
@@ -124,6 +128,7 @@ impl<F> Room<F> {
             batch: Batch::default(),
             announced: Announced::default(),
             roster: Roster::new(settings.max_shown),
+            sanctions: Sanctions::default(),
             flush_at: None,
             usage: Usage::new(now),
             minute_ends,
@@ -169,6 +174,10 @@ impl<F> Room<F> {
         let member = self
             .members
             .insert(Participant::new(link, number, entry, grants));
+        let (said, at_ms) = (entry.server_muted, entry.issued_at_ms);
+        let participant = &mut self.members[member];
+        participant.server_muted = self.sanctions.is_muted(entry.player, said, at_ms);
+        participant.blocked = self.sanctions.blocked(entry.player, Vec::new(), at_ms);
         debug_assert!(self.members.len() <= self.links, "a member has a link");
         self.roster.handle_entered(&mut self.members, member);
         self.note_sizes(member);
@@ -230,14 +239,16 @@ impl<F> Room<F> {
         stats: &mut Stats,
     ) -> Result<(), DropReason> {
         let participant = &self.members[member];
-        if participant.is_introduced() && hello.number <= participant.hello {
+        if participant.is_introduced() && hello.issued_at_ms <= participant.hello_at_ms {
             return Err(DropReason::BadMessage);
         }
         self.note_sizes(member);
         let participant = &mut self.members[member];
         participant.profile = Some(hello.profile);
-        participant.hello = hello.number;
+        participant.hello_at_ms = hello.issued_at_ms;
         participant.topics = hello.topics;
+        let (player, at_ms) = (participant.player, hello.issued_at_ms);
+        participant.blocked = self.sanctions.blocked(player, hello.blocked, at_ms);
         self.roster.note_changed(participant, member);
         let player = participant.player;
         self.channels.release(&mut participant.grants);

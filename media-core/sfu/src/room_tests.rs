@@ -103,6 +103,7 @@ struct Member {
     /// Number of his last hello.
     hello: u64,
     server_muted: bool,
+    blocked: BTreeSet<u64>,
     muted: bool,
     deafened: bool,
     number: u32,
@@ -126,6 +127,9 @@ impl Member {
     }
 
     fn may_hear(&self, speaker: &Self) -> bool {
+        if self.blocked.contains(&speaker.player) || speaker.blocked.contains(&self.player) {
+            return false;
+        }
         let mut speaks = speaker.grants.iter().filter(|(_, grant)| grant.speak);
         speaks.any(|(channel, _)| self.grants.get(channel).is_some_and(|grant| grant.listen))
     }
@@ -198,6 +202,10 @@ struct World {
     forwarded: u64,
     participant_time: Duration,
     talk_time: Duration,
+    began: Instant,
+    /// What the edge ordered last of each player, and of each two, and when.
+    mutes: BTreeMap<u64, (bool, u64)>,
+    blocks: BTreeMap<(u64, u64), (bool, u64)>,
 }
 
 fn settings(max_shown: usize) -> Settings {
@@ -268,7 +276,70 @@ impl World {
             forwarded: 0,
             participant_time: Duration::ZERO,
             talk_time: Duration::ZERO,
+            began: now,
+            mutes: BTreeMap::new(),
+            blocks: BTreeMap::new(),
         }
+    }
+
+    /// Unix time, milliseconds.
+    fn wall_ms(&self) -> u64 {
+        1_000_000 + (self.now - self.began).as_millis() as u64
+    }
+
+    /// A moment up to half a minute ago, at which the edge did something that arrives now.
+    fn some_ms(&mut self) -> u64 {
+        let ago = if self.percent(50) { 10 } else { 30_000 };
+        self.wall_ms() - self.below(ago)
+    }
+
+    fn mute(&mut self) {
+        let (player, muted, at_ms) = (self.below(12), self.percent(60), self.some_ms());
+        self.room.mute(self.now, player_key(player), muted, at_ms);
+        if self.mutes.get(&player).is_some_and(|(_, at)| *at > at_ms) {
+            return;
+        }
+        self.mutes.insert(player, (muted, at_ms));
+        for (link, member) in &mut self.members {
+            if member.player == player {
+                member.server_muted = muted;
+                if muted {
+                    member.last_voice = None;
+                    self.owed.retain(|(of, _), _| *of != *link as u64);
+                }
+            }
+        }
+    }
+
+    fn block(&mut self) {
+        let (player, other) = (self.below(12), self.below(12));
+        let (blocked, at_ms) = (self.percent(60), self.some_ms());
+        let keys = (player_key(player), player_key(other));
+        self.room.block(self.now, keys, blocked, at_ms);
+        let of = (player, other);
+        if self.blocks.get(&of).is_some_and(|(_, at)| *at > at_ms) {
+            return;
+        }
+        self.blocks.insert(of, (blocked, at_ms));
+        for member in self.members.values_mut() {
+            if member.player == player && blocked {
+                member.blocked.insert(other);
+            } else if member.player == player {
+                member.blocked.remove(&other);
+            }
+        }
+        self.recount_owed();
+    }
+
+    /// Whom `player` blocks, whose ticket or hello of `at_ms` says `blocked`.
+    fn blocked(&self, player: u64, mut blocked: BTreeSet<u64>, at_ms: u64) -> BTreeSet<u64> {
+        for ((by, other), (holds, at)) in &self.blocks {
+            if *by == player && *at >= at_ms {
+                blocked.remove(other);
+                blocked.extend(holds.then_some(*other));
+            }
+        }
+        blocked
     }
 
     fn below(&mut self, n: u64) -> u64 {
@@ -305,13 +376,15 @@ impl World {
             (12..20, Some(link)) => self.introduce(link),
             (20..26, Some(link)) => self.set_state(link),
             (26..30, Some(link)) => self.leave(link),
-            (30..34, Some(link)) => {
+            (30, Some(_)) => self.mute(),
+            (31, Some(_)) => self.block(),
+            (32..35, Some(link)) => {
                 let ssrc = self.chance.next_u32();
                 let seq = self.below(1 << 15);
                 let member = self.members.get_mut(&link).expect("a member");
                 (member.ssrc, member.seq) = (ssrc, seq);
             }
-            (34..80, Some(link)) => self.talk(link),
+            (35..80, Some(link)) => self.talk(link),
             _ => {
                 let ms = if self.percent(20) { 900 } else { 30 };
                 let ms = self.below(ms);
@@ -329,12 +402,13 @@ impl World {
         self.next_link += 1;
         let (first, permissions) = (self.any_channel(), self.permissions());
         let slots = self.below(4) as usize + 1;
-        let server_muted = self.percent(5);
+        let (server_muted, issued_at_ms) = (self.percent(5), self.some_ms());
         let entry = Entry {
             player: player_key(player),
             channel: channel(first),
             permissions,
             server_muted,
+            issued_at_ms,
             payload_types: PayloadTypes {
                 opus: OPUS,
                 red: None,
@@ -354,7 +428,11 @@ impl World {
                 grants: BTreeMap::from([(first, permissions)]),
                 introduced: false,
                 hello: 0,
-                server_muted,
+                server_muted: match self.mutes.get(&player) {
+                    Some((muted, at_ms)) if *at_ms >= issued_at_ms => *muted,
+                    _ => server_muted,
+                },
+                blocked: self.blocked(player, BTreeSet::new(), issued_at_ms),
                 muted: false,
                 deafened: false,
                 number: self.next_link as u32,
@@ -385,13 +463,17 @@ impl World {
                 permissions: *permissions,
             })
             .collect();
-        let number = self.below(4);
+        let number = self.some_ms();
+        let blocked: BTreeSet<u64> = (0..self.below(3)).map(|_| self.below(12)).collect();
+        let player = self.members[&link].player;
+        let wanted = self.blocked(player, blocked.clone(), number);
         let member = self.members.get_mut(&link).expect("a member");
         let hello = Hello {
-            number,
+            issued_at_ms: number,
             profile: member.player,
             channels: hello,
             topics: Vec::new(),
+            blocked: blocked.into_iter().map(player_key).collect(),
         };
         let (now, protocol) = (self.now, &self.protocol);
         let done = self
@@ -401,6 +483,7 @@ impl World {
         assert_eq!(done.is_err(), is_old, "a hello counts once");
         if done.is_ok() {
             (member.introduced, member.hello) = (true, number);
+            member.blocked = wanted;
             member.grants = grants;
             let player = member.player;
             let other = |(of, m): (&usize, &Member)| *of != link && m.player == player;
@@ -787,10 +870,11 @@ fn seventy_duos_hear_each_other() {
             let index = member.index;
             world.room.members[index].player = player_key(member.player);
             let hello = Hello {
-                number: 1,
+                issued_at_ms: 1,
                 profile: member.player,
                 channels: grants,
                 topics: Vec::new(),
+                blocked: Vec::new(),
             };
             let (now, stats) = (world.now, &mut world.stats);
             world
@@ -837,13 +921,14 @@ fn five_thousand_are_told_of_each_other_within_their_outboxes_and_a_share_of_a_c
         member.player = player_key(link as u64);
         (member.server_muted, member.deafened) = (false, link >= 20);
         let hello = Hello {
-            number: 1,
+            issued_at_ms: 1,
             profile: link as u64,
             channels: vec![ChannelGrant {
                 channel: channel(0),
                 permissions: all,
             }],
             topics: Vec::new(),
+            blocked: Vec::new(),
         };
         let (now, stats) = (world.now, &mut world.stats);
         let done = world

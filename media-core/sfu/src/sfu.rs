@@ -19,6 +19,7 @@ use slab::Slab;
 use crate::config::{Config, WallClock};
 use crate::ended::Ended;
 use crate::idents::{ChannelKey, PlayerKey, RoomKey, SessionId, TopicKey};
+use crate::kicks::Kicks;
 use crate::link::{Link, TappedCrypto};
 use crate::path::Path;
 use crate::protocol::Protocol;
@@ -37,6 +38,47 @@ pub enum Command {
         player: PlayerKey,
         /// What the client is told.
         reason: EndReason,
+    },
+    /// Let nobody hear a player in a room, or let him be heard again. Of two that contradict each
+    /// other the later one counts, whichever comes first.
+    Mute {
+        /// The room.
+        room: RoomKey,
+        /// The player.
+        player: PlayerKey,
+        /// Whether he is silenced.
+        muted: bool,
+        /// When the edge said so, Unix milliseconds.
+        at_ms: u64,
+    },
+    /// Remove a player from a room; a ticket of before does not bring him back.
+    Kick {
+        /// The room.
+        room: RoomKey,
+        /// The player.
+        player: PlayerKey,
+        /// When the edge said so, Unix milliseconds.
+        at_ms: u64,
+    },
+    /// Let two players of a room not hear each other, or let them again; as [`Command::Mute`].
+    Block {
+        /// The room.
+        room: RoomKey,
+        /// Who blocks.
+        player: PlayerKey,
+        /// Whom.
+        other: PlayerKey,
+        /// Whether he does.
+        blocked: bool,
+        /// When the edge said so, Unix milliseconds.
+        at_ms: u64,
+    },
+    /// Take a message of the protocol as if a session had sent it: a hello from the edge.
+    Hello {
+        /// The session.
+        session: SessionId,
+        /// The message.
+        message: Arc<[u8]>,
     },
     /// Hand a message to participants as it is; one whose queue is long does not get it.
     Push {
@@ -137,6 +179,8 @@ pub struct Sfu<P: Protocol> {
     by_session: HashMap<SessionId, usize, FixedState>,
     by_room: HashMap<RoomKey, usize, FixedState>,
     ended: Ended,
+    /// Players who were removed from rooms a moment ago.
+    kicks: Kicks,
     timers: Timers,
     /// Links that have something to send, each once.
     dirty: VecDeque<usize>,
@@ -171,6 +215,7 @@ impl<P: Protocol> Sfu<P> {
             by_session: HashMap::with_hasher(state.clone()),
             by_room: HashMap::with_hasher(state),
             ended: Ended::default(),
+            kicks: Kicks::default(),
             timers: Timers::new(now),
             dirty: VecDeque::new(),
             talking: VecDeque::new(),
@@ -270,6 +315,25 @@ impl<P: Protocol> Sfu<P> {
                     self.end(index, reason);
                 }
             }
+            Command::Mute {
+                room,
+                player,
+                muted,
+                at_ms,
+            } => self.mute(room, player, muted, at_ms),
+            Command::Kick {
+                room,
+                player,
+                at_ms,
+            } => self.kick(room, player, at_ms),
+            Command::Block {
+                room,
+                player,
+                other,
+                blocked,
+                at_ms,
+            } => self.block(room, (player, other), blocked, at_ms),
+            Command::Hello { session, message } => self.hello(session, &message),
             Command::Push { to, message } => self.push(to, &message),
             Command::Drain { over } => self.drain_over(over),
             Command::Undrain => {

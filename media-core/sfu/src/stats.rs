@@ -38,6 +38,8 @@ reason_enum! {
         TicketExpired = "ticket-expired",
         /// The ticket's session has ended.
         TicketUsed = "ticket-used",
+        /// The player was removed from the room after the ticket was made.
+        Kicked = "kicked",
         /// MESSAGE-INTEGRITY does not match the ticket's password.
         Integrity = "integrity",
         /// The shard is at capacity.

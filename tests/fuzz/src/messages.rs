@@ -52,7 +52,7 @@ fn sealed(hello: &Hello) {
             let subscribed = hello.topics.len() + usize::from(hello.world);
             assert_eq!(read.topics.len(), subscribed.min(MAX_TOPICS));
             assert_eq!(read.channels.len(), hello.channels.len());
-            assert_eq!(read.number, hello.issued_at_ms);
+            assert_eq!(read.issued_at_ms, hello.issued_at_ms);
             welcome(&protocol, &read.profile);
         }
         Ok(other) => panic!("a hello was read as {other:?}"),
@@ -66,6 +66,7 @@ fn welcome(protocol: &SealedProtocol, profile: &Profile) {
         id: 1,
         profile: Some(profile),
         muted: false,
+        server_muted: false,
         deafened: true,
         speaker: true,
     };

@@ -188,6 +188,7 @@ impl Common {
             }],
             world: false,
             topics: Vec::new(),
+            blocked: Vec::new(),
             issued_at_ms: 0,
         };
         let boot = heartbeat.boot;

@@ -63,6 +63,7 @@ pub(crate) fn hello(plan: &Plan, session: SessionId) -> Hello {
         channels: plan.grants.iter().map(grant).collect(),
         world: false,
         topics: Vec::new(),
+        blocked: Vec::new(),
         issued_at_ms: 0,
     }
 }

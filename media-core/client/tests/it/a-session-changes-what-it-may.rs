@@ -1,7 +1,8 @@
 //! A later hello changes channels while a session runs; positions have a channel of their own.
 
-use client::Command;
-use sfu::DropReason;
+use client::{Command, State};
+use sfu::{DropReason, PlayerKey, RejectReason, RoomKey};
+use wire::RoomName;
 
 use crate::world::{Relay, World};
 
@@ -78,4 +79,85 @@ fn positions_are_told_apart_from_messages_by_the_label_of_their_channel() {
     );
     assert_eq!(stats.dropped(DropReason::BadMessage), 0);
     assert!(heard_in(&mut world, 200) > 5, "the call goes on");
+}
+
+/// When the edge orders something, Unix milliseconds: tickets here are made for an hour from then.
+const AT_MS: u64 = 1_700_000_000_000;
+
+fn room() -> RoomKey {
+    let lobby: RoomName = "lobby".parse().unwrap();
+    RoomKey(wire::RoomKey::of(&lobby).0)
+}
+
+fn player(n: u8) -> PlayerKey {
+    PlayerKey([n; 16])
+}
+
+/// Nothing of the talker is heard from 5 ms after the order on; 2 ms of them are the way.
+fn is_silent_at_once(world: &mut World, order: sfu::Command) {
+    world.order(0, order);
+    world.run_ms(5);
+    assert_eq!(heard_in(world, 500), 0);
+}
+
+#[test]
+fn the_edge_silences_at_once_and_of_two_orders_the_later_counts() {
+    let mut world = pair();
+    let mute = |muted, at_ms| sfu::Command::Mute {
+        room: room(),
+        player: player(1),
+        muted,
+        at_ms,
+    };
+    is_silent_at_once(&mut world, mute(true, AT_MS));
+    world.order(0, mute(false, AT_MS + 2));
+    assert!(heard_in(&mut world, 200) > 5, "he is heard again");
+    world.order(0, mute(true, AT_MS + 1));
+    assert!(heard_in(&mut world, 200) > 5, "an order that was overtaken");
+}
+
+#[test]
+fn a_block_silences_at_once_whoever_of_the_two_gives_it() {
+    let mut world = pair();
+    for (at_ms, player_, other) in [(AT_MS, 0, 1), (AT_MS + 10, 1, 0)] {
+        let block = |blocked, at_ms| sfu::Command::Block {
+            room: room(),
+            player: player(player_),
+            other: player(other),
+            blocked,
+            at_ms,
+        };
+        is_silent_at_once(&mut world, block(true, at_ms));
+        world.order(0, block(false, at_ms + 1));
+        assert!(heard_in(&mut world, 200) > 5, "and not any more");
+    }
+}
+
+#[test]
+fn who_is_kicked_while_he_joins_does_not_get_in_with_the_ticket_that_he_has() {
+    let mut world = pair();
+    let kick = |n, at_ms| sfu::Command::Kick {
+        room: room(),
+        player: player(n),
+        at_ms,
+    };
+    // Ended although he is only on his way, and although he is not there at all.
+    for after_ms in [0, 1, 3] {
+        let joining = world.enter();
+        world.run_ms(after_ms);
+        let far = AT_MS + 3_600_000 * 2;
+        world.order(0, kick(joining as u8, far));
+        world.run_ms(3_000);
+        assert!(
+            world.players[joining].call.players().is_empty(),
+            "{after_ms}"
+        );
+        world.command(joining, Command::Leave);
+    }
+    let rejected = world.relays[0].sfu.stats().rejected(RejectReason::Kicked);
+    assert!(rejected > 0, "tickets of before came");
+    assert!(heard_in(&mut world, 200) > 5, "the others talk on");
+    world.order(0, kick(1, AT_MS));
+    world.run_ms(100);
+    assert!(matches!(world.players[1].call.state(), State::Ended(_)));
 }

@@ -327,6 +327,7 @@ impl Relay {
             channels: channels.iter().map(grant).collect(),
             world: false,
             topics: Vec::new(),
+            blocked: Vec::new(),
             issued_at_ms,
         }
     }

@@ -7,12 +7,13 @@ use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use relay::Running;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 use wire::BootId;
 use wire::channel::EndReason;
-use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, SHARD_HEADER};
+use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, SHARD_HEADER, seal_json};
 use wire::fleet::Heartbeat;
 
 /// A relay, its first heartbeat, and the edge that must outlive it.
@@ -97,6 +98,24 @@ async fn what_is_not_sealed_for_this_boot_and_time_is_refused() {
     )
     .await;
     assert_problem(reply, (413, "body-too-large"));
+    running.stop().await.unwrap();
+}
+
+/// A command of a later release is genuine, and no secret is guessed by it.
+#[tokio::test]
+async fn a_command_that_is_not_known_is_told_from_a_wrong_seal() {
+    let (running, heartbeat, _edge) = relay(1).await;
+    let at_ms = heartbeat.sent_at_ms;
+    for command in [
+        json!({ "do": "levitate", "player": "0" }),
+        json!({ "do": "push", "to": { "who": "all-who-sleep" }, "message": "{}" }),
+        json!(7),
+    ] {
+        let message = json!({ "at_ms": at_ms, "nonce": "0101010101010101", "command": command });
+        let body = seal_json(&message, &key().subkeys(), heartbeat.boot);
+        let reply = call(running.control(), "POST", CONTROL_PATH, &[], body).await;
+        assert_problem(reply, (422, "command-unknown"));
+    }
     running.stop().await.unwrap();
 }
 

@@ -5,6 +5,7 @@
     reason = "a failure in a helper is a failure of its test"
 )]
 
+mod commands;
 mod common;
 
 #[path = "a-full-shard.rs"]

@@ -15,6 +15,8 @@ pub(crate) struct Entry {
     pub(crate) permissions: Permissions,
     /// Nobody hears him, by order of the edge.
     pub(crate) server_muted: bool,
+    /// When his ticket was made, Unix milliseconds.
+    pub(crate) issued_at_ms: u64,
     pub(crate) payload_types: PayloadTypes,
     /// Header extension that has the level of a packet.
     pub(crate) level_id: Option<u8>,
@@ -34,12 +36,14 @@ pub(crate) struct Participant<F> {
     pub(crate) number: u32,
     /// Once he has introduced himself: before, he is told nothing.
     pub(crate) profile: Option<F>,
-    /// Number of his last hello.
-    pub(crate) hello: u64,
+    /// When his last hello was made, Unix milliseconds.
+    pub(crate) hello_at_ms: u64,
     pub(crate) grants: Grants,
     pub(crate) muted: bool,
     pub(crate) deafened: bool,
     pub(crate) server_muted: bool,
+    /// Those whom he has blocked, in order.
+    pub(crate) blocked: Vec<PlayerKey>,
     /// He gets what is pushed to them.
     pub(crate) topics: Vec<TopicKey>,
     pub(crate) voice: Voice,
@@ -66,11 +70,12 @@ impl<F> Participant<F> {
             player: entry.player,
             number,
             profile: None,
-            hello: 0,
+            hello_at_ms: 0,
             grants,
             muted: false,
             deafened: false,
             server_muted: entry.server_muted,
+            blocked: Vec::new(),
             topics: Vec::new(),
             voice: Voice::new(entry.payload_types, entry.level_id),
             slots,
@@ -83,6 +88,11 @@ impl<F> Participant<F> {
 
     pub(crate) fn is_introduced(&self) -> bool {
         self.profile.is_some()
+    }
+
+    /// Whether he has blocked the other.
+    pub(crate) fn blocks(&self, other: &Self) -> bool {
+        self.blocked.binary_search(&other.player).is_ok()
     }
 
     /// Whether anybody may hear him now, whatever he says.

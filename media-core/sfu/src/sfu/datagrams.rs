@@ -125,6 +125,10 @@ impl<P: Protocol> Sfu<P> {
         if self.ended.may_contain(session, expires_at) {
             return Err(RejectReason::TicketUsed);
         }
+        let (player, issued_at_ms) = (admission.player, admission.issued_at_ms);
+        if self.kicks.bar(admission.room, player, issued_at_ms) {
+            return Err(RejectReason::Kicked);
+        }
         if self.stopping {
             return Err(RejectReason::Stopping);
         }
@@ -184,6 +188,7 @@ impl<P: Protocol> Sfu<P> {
             channel: admission.channel,
             permissions: admission.permissions,
             server_muted: admission.server_muted,
+            issued_at_ms: admission.issued_at_ms,
             payload_types: PayloadTypes {
                 opus: admission.opus_payload_type,
                 red: admission.red_payload_type,

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{Audience, Event, Sfu, Transmit};
+use crate::idents::{PlayerKey, RoomKey, SessionId};
 use crate::link::Phase;
-use crate::protocol::{Hello, Protocol};
+use crate::protocol::{Hello, Protocol, Request};
 use crate::room::Output;
 use crate::rtp::Opened;
 use crate::stats::{DropReason, EndReason};
@@ -39,6 +40,55 @@ impl<P: Protocol> Sfu<P> {
             stats.drop(reason);
         }
         self.after_room(room_index);
+    }
+
+    /// Silences a player in a room, or does not any more.
+    pub(super) fn mute(&mut self, room: RoomKey, player: PlayerKey, muted: bool, at_ms: u64) {
+        if let Some(&index) = self.by_room.get(&room) {
+            self.rooms[index].room.mute(self.now, player, muted, at_ms);
+            self.after_room(index);
+        }
+    }
+
+    /// Lets one player block another in a room, or not any more.
+    pub(super) fn block(
+        &mut self,
+        room: RoomKey,
+        players: (PlayerKey, PlayerKey),
+        blocked: bool,
+        at_ms: u64,
+    ) {
+        if let Some(&index) = self.by_room.get(&room) {
+            let room = &mut self.rooms[index].room;
+            room.block(self.now, players, blocked, at_ms);
+            self.after_room(index);
+        }
+    }
+
+    /// Ends what sessions a player has in a room, those included that are about to come.
+    pub(super) fn kick(&mut self, room: RoomKey, player: PlayerKey, at_ms: u64) {
+        self.kicks.note(room, player, at_ms);
+        let Some(&room) = self.by_room.get(&room) else {
+            return;
+        };
+        for index in self.link_indices() {
+            let link = &self.links[index];
+            if link.room == room && link.entry.player == player {
+                self.end(index, EndReason::Kicked);
+            }
+        }
+    }
+
+    /// Takes a message of the edge as if a session had sent it.
+    pub(super) fn hello(&mut self, session: SessionId, message: &[u8]) {
+        let Some(&index) = self.by_session.get(&session) else {
+            return;
+        };
+        let member = self.links[index].member();
+        match (member, self.protocol.read(session, message)) {
+            (Some(member), Ok(Request::Hello(hello))) => self.introduce(index, member, hello),
+            _ => self.stats.drop(DropReason::BadMessage),
+        }
     }
 
     /// Does what a room asks for, and sets its timer.

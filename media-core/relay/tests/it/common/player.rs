@@ -107,6 +107,7 @@ impl Client {
                 1 | 2 => Vec::new(),
                 _ => vec![TopicKey::world(&heartbeat.region)],
             },
+            blocked: Vec::new(),
             issued_at_ms: 0,
         }
         .seal(&keys, heartbeat.boot);

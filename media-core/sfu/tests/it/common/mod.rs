@@ -69,13 +69,14 @@ impl Protocol for PlainProtocol {
                     permissions: both,
                 };
                 Ok(Request::Hello(Hello {
-                    number: 1,
+                    issued_at_ms: 1,
                     profile: name.to_owned(),
                     channels: channels.split(',').map(grant).collect(),
                     topics: match name {
                         "player3" => vec![TOPIC],
                         _ => Vec::new(),
                     },
+                    blocked: Vec::new(),
                 }))
             }
             ["ping", id] => Ok(Request::Ping {
@@ -258,6 +259,7 @@ fn admission(n: u8, want: &Want, fingerprint: &Fingerprint) -> Admission {
     room[..want.room.len()].copy_from_slice(want.room.as_bytes());
     let first = want.channels.split(',').next().unwrap();
     Admission {
+        issued_at_ms: 0,
         expires_at_unix_s: want.expires_at,
         session: SessionId([n; 8]),
         player: PlayerKey([if want.player == 0 { n } else { want.player }; 16]),

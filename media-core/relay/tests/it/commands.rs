@@ -1,0 +1,187 @@
+//! What the edge orders of a player acts on his voice.
+
+use crate::common::player::{Client, Noticed};
+use crate::common::{FakeEdge, call, config, key, start};
+use http::StatusCode;
+use relay::Running;
+use wire::channel::{EndReason, RelayMessage};
+use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage};
+use wire::fleet::Heartbeat;
+use wire::hello::{ChannelGrant, Hello};
+use wire::{RoomKey, SessionId};
+
+struct World {
+    running: Running,
+    heartbeat: Heartbeat,
+    nonces: u8,
+    _edge: FakeEdge,
+}
+
+impl World {
+    async fn start() -> (Self, Client, Client) {
+        let mut edge = FakeEdge::start().await;
+        let running = start(config(&edge.url, 1)).await;
+        let heartbeat = edge.heartbeat().await;
+        let mut a = Client::join(1, &heartbeat).await;
+        let mut b = Client::join(2, &heartbeat).await;
+        assert_ne!(a.until_welcome().await, b.until_welcome().await);
+        a.talk(true);
+        until_heard(&mut b).await;
+        let world = Self {
+            running,
+            heartbeat,
+            nonces: 0,
+            _edge: edge,
+        };
+        (world, a, b)
+    }
+
+    async fn order(&mut self, command: ControlCommand) -> (StatusCode, String) {
+        self.nonces += 1;
+        let sealed = ControlMessage {
+            at_ms: self.heartbeat.sent_at_ms + u64::from(self.nonces),
+            nonce: SessionId([self.nonces; 8]),
+            command,
+        }
+        .seal(&key().subkeys(), self.heartbeat.boot);
+        call(self.running.control(), "POST", CONTROL_PATH, &[], sealed).await
+    }
+}
+
+fn room() -> RoomKey {
+    RoomKey::of(&"lobby".parse().unwrap())
+}
+
+async fn until_heard(client: &mut Client) {
+    let voice = |noticed: &Noticed| matches!(noticed, Noticed::Voice { .. }).then_some(());
+    client.until(voice).await;
+}
+
+/// Whether any voice came since the last look.
+fn heard(client: &mut Client) -> bool {
+    std::iter::from_fn(|| client.noticed.try_recv().ok())
+        .any(|noticed| matches!(noticed, Noticed::Voice { .. }))
+}
+
+/// Whether `one` hears nothing while `other` hears ten packets, soon after an order.
+async fn is_left_out(one: &mut Client, other: &mut Client) -> bool {
+    for _ in 0..5 {
+        heard(one);
+        for _ in 0..10 {
+            until_heard(other).await;
+        }
+        if !heard(one) {
+            return true;
+        }
+    }
+    false
+}
+
+#[tokio::test]
+async fn a_player_is_silenced_whatever_he_sends_and_heard_again() {
+    let (mut world, a, mut b) = World::start().await;
+    let mute = |muted| ControlCommand::Mute {
+        room: room(),
+        player: a.player,
+        muted,
+    };
+    for _ in 0..2 {
+        assert_eq!(world.order(mute(true)).await.0, StatusCode::ACCEPTED);
+        let is_muted = |message: &RelayMessage| match message {
+            RelayMessage::Roster { changed, .. } => {
+                changed.iter().any(|one| one.server_muted).then_some(())
+            }
+            _ => None,
+        };
+        b.until_message(is_muted).await;
+        // As much as a bystander needs to be sure: a round trip to the shard, and no voice since.
+        assert_eq!(world.order(mute(true)).await.0, StatusCode::ACCEPTED);
+        assert!(
+            !heard(&mut b),
+            "after he was told that the other is silenced"
+        );
+        assert_eq!(world.order(mute(false)).await.0, StatusCode::ACCEPTED);
+        until_heard(&mut b).await;
+    }
+    world.running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_block_silences_both_ways_and_nobody_else() {
+    let (mut world, a, mut b) = World::start().await;
+    let mut c = Client::join(3, &world.heartbeat).await;
+    c.until_welcome().await;
+    // The one who hears blocks the one who talks, and the other way round.
+    for (player, other) in [(b.player, a.player), (a.player, b.player)] {
+        let block = |blocked| ControlCommand::Block {
+            room: room(),
+            player,
+            other,
+            blocked,
+        };
+        assert_eq!(world.order(block(true)).await.0, StatusCode::ACCEPTED);
+        assert!(is_left_out(&mut b, &mut c).await);
+        assert_eq!(world.order(block(false)).await.0, StatusCode::ACCEPTED);
+        until_heard(&mut b).await;
+    }
+    world.running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_kick_ends_what_the_player_has_in_the_room_and_leaves_others() {
+    let (mut world, mut a, mut b) = World::start().await;
+    let kick = |player| ControlCommand::Kick {
+        room: room(),
+        player,
+    };
+    assert_eq!(world.order(kick(b.player)).await.0, StatusCode::ACCEPTED);
+    assert_eq!(b.until_ended().await, EndReason::Kicked);
+    let elsewhere = ControlCommand::Kick {
+        room: RoomKey([9; 8]),
+        player: a.player,
+    };
+    assert_eq!(world.order(elsewhere).await.0, StatusCode::ACCEPTED);
+    let left = |message: &RelayMessage| match message {
+        RelayMessage::Roster { left, .. } => (!left.is_empty()).then_some(()),
+        _ => None,
+    };
+    a.until_message(left).await;
+    world.running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_grant_is_a_hello_that_the_edge_brings() {
+    let (mut world, _a, mut b) = World::start().await;
+    let mut c = Client::join(3, &world.heartbeat).await;
+    c.until_welcome().await;
+    let hello = |session, issued_at_ms| Hello {
+        session,
+        player: "player-2".parse().unwrap(),
+        name: "Bob, renamed".to_owned(),
+        room: "lobby".parse().unwrap(),
+        channels: vec![ChannelGrant {
+            channel: "elsewhere".parse().unwrap(),
+            permissions: 3,
+        }],
+        world: false,
+        topics: Vec::new(),
+        blocked: Vec::new(),
+        issued_at_ms,
+    };
+    let seal = |hello: Hello, boot| hello.seal(&key().subkeys(), boot);
+    let (boot, session) = (world.heartbeat.boot, b.session);
+    let grant = |hello| ControlCommand::Grant { session, hello };
+    // One for another session is no good here, nor one as old as the first.
+    for useless in [
+        seal(hello(SessionId([77; 8]), 5), boot),
+        seal(hello(session, 0), boot),
+        "garbage".to_owned(),
+    ] {
+        assert_eq!(world.order(grant(useless)).await.0, StatusCode::ACCEPTED);
+    }
+    let good = seal(hello(session, 5), boot);
+    assert_eq!(world.order(grant(good)).await.0, StatusCode::ACCEPTED);
+    b.until_welcome().await;
+    assert!(is_left_out(&mut b, &mut c).await, "in another channel");
+    world.running.stop().await.unwrap();
+}

@@ -68,7 +68,7 @@ pub(crate) struct Flags {
     #[arg(value_parser = PossibleValuesParser::new(BENCHES.map(|bench| bench.name)))]
     name: String,
 
-    /// relay, chat, match: under a minute, less exact
+    /// relay, chat, queue, match: under a minute, less exact
     #[arg(long)]
     quick: bool,
 }

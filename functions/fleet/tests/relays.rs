@@ -186,6 +186,7 @@ fn a_heartbeat_is_believed_only_with_its_shard_s_signature() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of heartbeats")]
 fn settings_that_clients_could_not_use_are_refused() {
     let address = |text: &str| Candidate {
         transport: Transport::Udp,

@@ -321,6 +321,7 @@ fn fleet_messages(golden: &mut Golden) {
     golden.check("home", &home);
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of messages")]
 fn enrolment_messages(golden: &mut Golden) {
     let token = EnrolmentToken::new(std::array::from_fn(|i| u8::try_from(i).expect("small")));
     let region = || "eu-1".parse().expect("a name");
@@ -500,6 +501,7 @@ fn chat_requests(golden: &mut Golden) {
     );
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of messages")]
 fn chat_replies(golden: &mut Golden) {
     let reply = MessageReply {
         message: message(),
@@ -590,6 +592,7 @@ fn chat_replies(golden: &mut Golden) {
     );
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of messages")]
 fn chat_events(golden: &mut Golden) {
     let mut check = |name: &str, event: ChatEvent| {
         let channel = "room~lobby~main".parse().expect("a channel");

@@ -6,151 +6,153 @@ use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub(crate) const USAGE: &str = "\
-usage: edge-host --spin-toml PATH --state-dir DIR [options]
-       edge-host compile --spin-toml PATH --cache-dir DIR [--portable-code]
-       edge-host check URL
-  --spin-toml PATH          the Spin manifest (version 2)
-  --state-dir DIR           databases
-  --cache-dir DIR           compiled components; default cache/ of the state folder
-  --listen ADDRESS:PORT     default 127.0.0.1:7400; port 0 takes a free one
-  --variable NAME=VALUE     an application variable; repeatable. Give secrets in the
-                            environment instead, as SPIN_VARIABLE_NAME, or in files
-  --variable-file NAME=PATH its value is what this file holds, white space around it left out
-  --portable-code           compiled code fits every processor of this architecture, so that
-                            `compile` can be run on another machine
-  --concurrent-requests N   instances at the same time, default 128
-  --dev-signing-key FILE    serve POST /dev/token with this key (development only)
-  --help
-compile fills the cache and ends; check asks http://HOST:PORT/PATH and fails unless it says 200.
-RUST_LOG sets what is logged on stderr, default info.";
-
-const DEFAULT_LISTEN: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(
-    std::net::Ipv4Addr::LOCALHOST,
-    7400,
-));
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand, value_parser};
+use edge_host::Limits;
 
 /// Most bytes of a file with a variable's value.
 const VARIABLE_FILE_BYTES_MAX: u64 = 64 << 10;
 
-/// What is asked for.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Command {
-    Serve(Args),
-    /// Fill the cache of compiled components.
-    Compile(Args),
-    /// Ask this address whether it is well.
-    Check(String),
-    Help,
+/// Serves the components of a Spin manifest on this machine
+#[derive(Debug, Parser)]
+#[command(
+    name = "edge-host",
+    override_usage = "edge-host --spin-toml PATH --state-dir DIR [options]\n       \
+                      edge-host compile --spin-toml PATH --cache-dir DIR [--portable-code]\n       \
+                      edge-host check URL",
+    after_help = "RUST_LOG sets what is logged on stderr, default info.",
+    args_conflicts_with_subcommands = true,
+    args_override_self = true,
+    disable_help_subcommand = true,
+    subcommand_negates_reqs = true
+)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// With `serve`, what to serve where there is no command.
+    #[command(flatten)]
+    pub(crate) code: Option<Code>,
+    #[command(flatten)]
+    pub(crate) serve: Option<Serve>,
 }
 
-/// What to run.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Args {
+/// What the program does besides serving.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Fill the cache of compiled components and end
+    Compile {
+        #[command(flatten)]
+        code: Code,
+        /// The folder to fill
+        #[arg(long, value_name = "DIR")]
+        cache_dir: PathBuf,
+    },
+    /// Ask http://HOST:PORT/PATH and fail unless it says 200
+    Check {
+        /// The URL to ask
+        url: String,
+    },
+}
+
+/// Which code, and for which processors.
+#[derive(Debug, Args)]
+pub(crate) struct Code {
+    /// The Spin manifest (version 2)
+    #[arg(long, value_name = "PATH")]
     pub(crate) spin_toml: PathBuf,
-    pub(crate) state_dir: PathBuf,
-    pub(crate) cache_dir: Option<PathBuf>,
-    pub(crate) listen: SocketAddr,
-    pub(crate) variables: BTreeMap<String, String>,
+
+    /// Compiled code fits every processor of this architecture, so that
+    /// `compile` can be run on another machine
+    #[arg(long, verbatim_doc_comment)]
     pub(crate) portable_code: bool,
-    pub(crate) concurrent_requests: Option<u32>,
+}
+
+/// How to serve it.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Databases
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: PathBuf,
+
+    /// Compiled components [default: cache/ of the state folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+
+    /// Port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7400")]
+    #[arg(value_parser = address)]
+    pub(crate) listen: SocketAddr,
+
+    /// An application variable; repeatable. Give secrets in the
+    /// environment instead, as SPIN_VARIABLE_NAME, or in files
+    #[arg(long = "variable", value_name = "NAME=VALUE", verbatim_doc_comment)]
+    variables: Vec<String>,
+
+    /// Its value is what this file holds, white space around left out
+    #[arg(long = "variable-file", value_name = "NAME=PATH")]
+    variable_files: Vec<String>,
+
+    /// Instances at the same time, 1 to 4096
+    #[arg(long, value_name = "N", default_value_t = Limits::default().concurrent_requests)]
+    #[arg(value_parser = value_parser!(u32).range(1..=4_096))]
+    pub(crate) concurrent_requests: u32,
+
+    /// Serve POST /dev/token with this key (development only)
+    #[arg(long, value_name = "FILE")]
     pub(crate) dev_signing_key: Option<PathBuf>,
 }
 
-/// Reads the arguments, without the program's name.
-pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
-    let mut arguments = arguments.into_iter().peekable();
-    let mut word = |word: &str| arguments.next_if(|first| first == word).is_some();
-    if word("check") {
-        let url = arguments.next().ok_or("check needs the URL to ask")?;
-        return Ok(Command::Check(text(url, "the URL")?));
-    }
-    let is_compile = word("compile");
-    Ok(match flags(arguments, is_compile)? {
-        None => Command::Help,
-        Some(args) if is_compile => Command::Compile(args),
-        Some(args) => Command::Serve(args),
-    })
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "write ADDRESS:PORT, as 127.0.0.1:0")
 }
 
-/// `None` asks for the usage.
-fn flags(
-    mut arguments: impl Iterator<Item = OsString>,
-    is_compile: bool,
-) -> Result<Option<Args>, String> {
-    let (mut spin_toml, mut state_dir) = (None, None);
-    let (mut cache_dir, mut dev_signing_key) = (None, None);
-    let mut listen = DEFAULT_LISTEN;
-    let mut variables = BTreeMap::new();
-    let mut concurrent_requests = None;
-    let mut portable_code = false;
-    while let Some(flag) = arguments.next() {
-        let flag = text(flag, "a flag")?;
-        if flag == "--help" || flag == "-h" {
-            return Ok(None);
+impl CommandLine {
+    /// Reads the command line, the program's name first. The errors are also the help, where it is
+    /// asked for.
+    pub(crate) fn read<T>(arguments: impl IntoIterator<Item = T>) -> Result<Self, clap::Error>
+    where
+        T: Into<OsString> + Clone,
+    {
+        let line = Self::try_parse_from(arguments)?;
+        if let Some(serve) = &line.serve
+            && let Err(flag) = serve.check_names()
+        {
+            return Err(Self::command().error(ErrorKind::ValueValidation, flag));
         }
-        let mut value = || {
-            arguments
-                .next()
-                .ok_or_else(|| format!("{flag} needs a value"))
-        };
-        match flag.as_str() {
-            "--spin-toml" => spin_toml = Some(PathBuf::from(value()?)),
-            "--state-dir" => state_dir = Some(PathBuf::from(value()?)),
-            "--cache-dir" => cache_dir = Some(PathBuf::from(value()?)),
-            "--dev-signing-key" => dev_signing_key = Some(PathBuf::from(value()?)),
-            "--listen" => {
-                let given = text(value()?, "--listen")?;
-                listen = given
-                    .parse()
-                    .map_err(|_| format!("--listen {given}: write ADDRESS:PORT, as 127.0.0.1:0"))?;
-            }
-            "--variable" => {
-                let given = text(value()?, "--variable")?;
-                // The value may be a secret, so it is not repeated.
-                let (name, value) = given
-                    .split_once('=')
-                    .ok_or("--variable: write NAME=VALUE")?;
-                variables.insert(name.to_owned(), value.to_owned());
-            }
-            "--variable-file" => {
-                let given = text(value()?, "--variable-file")?;
-                let (name, file) = given
-                    .split_once('=')
-                    .ok_or("--variable-file: write NAME=PATH")?;
-                variables.insert(name.to_owned(), variable_file(name, file)?);
-            }
-            "--portable-code" => portable_code = true,
-            "--concurrent-requests" => {
-                let given = text(value()?, "--concurrent-requests")?;
-                concurrent_requests = Some(requests(&given)?);
-            }
-            _ => return Err(format!("{flag} is not a flag; --help lists them")),
-        }
+        Ok(line)
     }
-    if is_compile && cache_dir.is_none() {
-        return Err("--cache-dir is missing; compile fills that folder".to_owned());
-    }
-    // Compiling opens no database.
-    let state_dir = state_dir.or_else(|| is_compile.then(PathBuf::new));
-    Ok(Some(Args {
-        spin_toml: spin_toml.ok_or("--spin-toml is missing; give the path of a spin.toml")?,
-        state_dir: state_dir.ok_or("--state-dir is missing; give a folder for databases")?,
-        cache_dir,
-        listen,
-        variables,
-        portable_code,
-        concurrent_requests,
-        dev_signing_key,
-    }))
 }
 
-fn requests(given: &str) -> Result<u32, String> {
-    let number = given
-        .parse()
-        .ok()
-        .filter(|number| (1..=4_096).contains(number));
-    number.ok_or_else(|| format!("--concurrent-requests {given}: give a number from 1 to 4096"))
+impl Serve {
+    /// Each variable must have a name. Clap would repeat what was given, which may be a secret.
+    fn check_names(&self) -> Result<(), &'static str> {
+        let is_named = |given: &String| given.contains('=');
+        match () {
+            () if !self.variables.iter().all(is_named) => Err("--variable: write NAME=VALUE"),
+            () if !self.variable_files.iter().all(is_named) => {
+                Err("--variable-file: write NAME=PATH")
+            }
+            () => Ok(()),
+        }
+    }
+
+    /// The application's variables; a file counts where a name has both.
+    ///
+    /// # Errors
+    /// A sentence that names the file that cannot be used.
+    pub(crate) fn variables(&self) -> Result<BTreeMap<String, String>, String> {
+        let named = self
+            .variables
+            .iter()
+            .filter_map(|text| text.split_once('='));
+        let in_files = self.variable_files.iter();
+        let in_files = in_files.filter_map(|text| text.split_once('='));
+        named
+            .map(|(name, value)| Ok((name.to_owned(), value.to_owned())))
+            .chain(in_files.map(|(name, file)| Ok((name.to_owned(), variable_file(name, file)?))))
+            .collect()
+    }
 }
 
 /// What a file holds, such as a credential of systemd or a secret that is mounted.
@@ -170,91 +172,118 @@ fn variable_file(name: &str, file: &str) -> Result<String, String> {
     Ok(value.trim().to_owned())
 }
 
-fn text(argument: OsString, what: &str) -> Result<String, String> {
-    argument
-        .into_string()
-        .map_err(|_| format!("{what} is not UTF-8"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Result<Command, String> {
-        parse(line.split_whitespace().map(OsString::from))
+    fn parsed(line: &str) -> Result<CommandLine, clap::Error> {
+        CommandLine::read(["edge-host"].into_iter().chain(line.split_whitespace()))
+    }
+
+    fn served(line: &str) -> (Code, Serve) {
+        let line = parsed(line).unwrap();
+        assert!(line.command.is_none());
+        (line.code.unwrap(), line.serve.unwrap())
     }
 
     #[test]
     fn every_flag_is_read() {
-        let args = parsed(
-            "--spin-toml a/spin.toml --state-dir s --cache-dir c --listen [::1]:0 \
+        let (code, serve) = served(
+            "--spin-toml a/spin.toml --state-dir s --cache-dir c --listen [::1]:1 --listen=[::1]:0 \
              --variable a=1=2 --variable b= --concurrent-requests 8 --dev-signing-key k \
              --portable-code",
         );
-        let Ok(Command::Serve(args)) = args else {
-            panic!("{args:?}");
-        };
-        assert_eq!(args.spin_toml, PathBuf::from("a/spin.toml"));
-        assert_eq!(args.state_dir, PathBuf::from("s"));
-        assert_eq!(args.cache_dir, Some(PathBuf::from("c")));
-        assert_eq!(args.listen, "[::1]:0".parse().unwrap());
-        assert_eq!(args.variables["a"], "1=2");
-        assert_eq!(args.variables["b"], "");
-        assert_eq!(args.concurrent_requests, Some(8));
-        assert_eq!(args.dev_signing_key, Some(PathBuf::from("k")));
-        assert!(args.portable_code);
-        assert_eq!(parsed("--help"), Ok(Command::Help));
+        assert_eq!(code.spin_toml, PathBuf::from("a/spin.toml"));
+        assert!(code.portable_code);
+        assert_eq!(serve.state_dir, PathBuf::from("s"));
+        assert_eq!(serve.cache_dir, Some(PathBuf::from("c")));
+        assert_eq!(serve.listen, "[::1]:0".parse().unwrap(), "the last counts");
+        let variables = serve.variables().unwrap();
+        assert_eq!(variables["a"], "1=2");
+        assert_eq!(variables["b"], "");
+        assert_eq!(serve.concurrent_requests, 8);
+        assert_eq!(serve.dev_signing_key, Some(PathBuf::from("k")));
+        let help = parsed("--help --nonsense").unwrap_err();
+        assert_eq!((help.kind(), help.exit_code()), (ErrorKind::DisplayHelp, 0));
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default() {
+        let (code, serve) = served("--spin-toml a --state-dir s");
+        assert!(!code.portable_code && serve.cache_dir.is_none());
+        assert_eq!(serve.listen, "127.0.0.1:7400".parse().unwrap());
+        assert_eq!(serve.concurrent_requests, 128);
     }
 
     #[test]
     fn compiling_needs_a_manifest_and_a_cache_and_checking_an_address() {
-        let compile = parsed("compile --spin-toml s --cache-dir c --portable-code");
-        let Ok(Command::Compile(args)) = compile else {
-            panic!("{compile:?}");
+        let line = parsed("compile --spin-toml s --cache-dir c --portable-code").unwrap();
+        let Some(Command::Compile { code, cache_dir }) = line.command else {
+            panic!("{line:?}");
         };
-        assert_eq!(args.cache_dir, Some(PathBuf::from("c")));
-        let url = "http://127.0.0.1:1/readyz";
-        assert_eq!(
-            parsed(&format!("check {url}")),
-            Ok(Command::Check(url.to_owned()))
-        );
+        assert!(code.portable_code);
+        assert_eq!(cache_dir, PathBuf::from("c"));
+        let line = parsed("check http://127.0.0.1:1/readyz").unwrap();
+        let Some(Command::Check { url }) = line.command else {
+            panic!("{line:?}");
+        };
+        assert_eq!(url, "http://127.0.0.1:1/readyz");
     }
 
     #[test]
     fn a_variable_may_be_in_a_file() {
         let file = std::env::temp_dir().join(format!("edge-host-variable-{}", std::process::id()));
         let line = format!(
-            "--spin-toml s --state-dir s --variable-file a={}",
+            "--spin-toml s --state-dir s --variable a=public --variable-file a={}",
             file.display()
         );
-        let absent = parsed(&line).unwrap_err();
+        let (_, serve) = served(&line);
+        let absent = serve.variables().unwrap_err();
         assert!(absent.contains("--variable-file a=") && absent.contains("check path"));
         std::fs::write(&file, "  secret\n").unwrap();
-        let Ok(Command::Serve(args)) = parsed(&line) else {
-            panic!("it is there now");
-        };
-        assert_eq!(args.variables["a"], "secret");
+        assert_eq!(serve.variables().unwrap()["a"], "secret");
         std::fs::write(&file, vec![b'x'; 64 * 1024 + 1]).unwrap();
-        assert!(parsed(&line).unwrap_err().contains("65536 bytes"));
+        assert!(serve.variables().unwrap_err().contains("65536 bytes"));
         std::fs::remove_file(&file).unwrap();
     }
 
     #[test]
     fn each_fault_names_the_flag() {
         for (line, part) in [
-            ("--state-dir s", "--spin-toml"),
-            ("--spin-toml s", "--state-dir"),
-            ("--listen", "--listen needs"),
-            ("--listen localhost", "--listen localhost"),
-            ("--variable a", "NAME=VALUE"),
-            ("--variable-file a", "NAME=PATH"),
-            ("compile --spin-toml s", "--cache-dir"),
-            ("check", "the URL"),
-            ("--concurrent-requests 0", "1 to 4096"),
-            ("--port 1", "--port is not"),
+            ("--state-dir s", "--spin-toml <PATH>"),
+            ("--spin-toml s", "--state-dir <DIR>"),
+            (
+                "--spin-toml s --state-dir s --listen",
+                "'--listen <ADDRESS:PORT>'",
+            ),
+            (
+                "--listen localhost",
+                "'--listen <ADDRESS:PORT>': write ADDRESS:PORT",
+            ),
+            ("--spin-toml s --state-dir s --variable a", "NAME=VALUE"),
+            ("--spin-toml s --state-dir s --variable-file a", "NAME=PATH"),
+            ("compile --spin-toml s", "--cache-dir <DIR>"),
+            ("check", "<URL>"),
+            ("--concurrent-requests 0", "0 is not in 1..=4096"),
+            ("--port 1", "unexpected argument '--port'"),
         ] {
             let error = parsed(line).unwrap_err();
-            assert!(error.contains(part), "{line}: {error}");
+            assert_eq!(error.exit_code(), 2, "{line}");
+            let text = error.to_string();
+            assert!(text.contains(part), "{line}: {text}");
         }
+    }
+
+    #[test]
+    fn a_value_that_may_be_a_secret_is_not_repeated() {
+        let error = parsed("--spin-toml s --state-dir s --variable hunter2").unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn the_help_is_complete() {
+        CommandLine::command().debug_assert();
+        let help = CommandLine::command().render_help().to_string();
+        assert!(help.lines().all(|line| line.len() <= 100), "{help}");
     }
 }

@@ -5,6 +5,7 @@ mod check;
 mod dev_token;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -13,37 +14,25 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
-use args::{Args, Command};
-
-/// Exit code for a command line that is wrong.
-const EXIT_USAGE: u8 = 2;
+use args::{Code, Command, CommandLine, Serve};
 
 /// What is logged unless RUST_LOG says otherwise.
 const LOG_FILTER: &str = "info";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let command = match args::parse(std::env::args_os().skip(1)) {
-        Ok(command) => command,
-        Err(message) => {
-            eprintln!("edge-host: {message}");
-            return ExitCode::from(EXIT_USAGE);
-        }
-    };
-    let done = match command {
-        Command::Help => {
-            println(args::USAGE);
-            Ok(())
-        }
-        Command::Check(url) => check::check(&url),
-        Command::Compile(args) => {
+    let line = CommandLine::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    let done = match (line.command, line.code, line.serve) {
+        (Some(Command::Check { url }), ..) => check::check(&url),
+        (Some(Command::Compile { code, cache_dir }), ..) => {
             log_to_stderr();
-            compile(args)
+            compile(code, cache_dir)
         }
-        Command::Serve(args) => {
+        (None, Some(code), Some(serve)) => {
             log_to_stderr();
-            run(args).await
+            run(code, serve).await
         }
+        (None, ..) => unreachable!("clap asks for a flag of each"),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,11 +43,11 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> anyhow::Result<()> {
+async fn run(code: Code, serve: Serve) -> anyhow::Result<()> {
     // Before listening, so that no signal comes too early.
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
-    let running = edge_host::start(config(args)?).await?;
+    let running = edge_host::start(config(code, serve)?).await?;
     let address = running.address();
     let compiled = |code: &&CodeSource| **code == CodeSource::Compiled;
     let compiled = running.code().values().filter(compiled).count();
@@ -74,30 +63,36 @@ async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn compile(args: Args) -> anyhow::Result<()> {
-    let components = edge_host::compile(&config(args)?)?;
+fn compile(code: Code, cache_dir: PathBuf) -> anyhow::Result<()> {
+    // Compiling opens no database.
+    let config = Config {
+        cache_dir,
+        portable_code: code.portable_code,
+        ..Config::new(code.spin_toml, PathBuf::new())
+    };
+    let components = edge_host::compile(&config)?;
     println(&format!(
         r#"{{"event":"compiled","components":{components}}}"#
     ));
     Ok(())
 }
 
-fn config(args: Args) -> anyhow::Result<Config> {
-    let mut limits = Limits::default();
-    if let Some(concurrent_requests) = args.concurrent_requests {
-        limits.concurrent_requests = concurrent_requests;
-    }
-    let dev_token = args
+fn config(code: Code, serve: Serve) -> anyhow::Result<Config> {
+    let variables = serve.variables().map_err(anyhow::Error::msg)?;
+    let dev_token = serve
         .dev_signing_key
         .map(|file| dev_token::mint(&file))
         .transpose()?;
-    let defaults = Config::new(args.spin_toml, args.state_dir);
+    let defaults = Config::new(code.spin_toml, serve.state_dir);
     Ok(Config {
-        listen: args.listen,
-        cache_dir: args.cache_dir.unwrap_or(defaults.cache_dir),
-        variables: args.variables,
-        portable_code: args.portable_code,
-        limits,
+        listen: serve.listen,
+        cache_dir: serve.cache_dir.unwrap_or(defaults.cache_dir),
+        variables,
+        portable_code: code.portable_code,
+        limits: Limits {
+            concurrent_requests: serve.concurrent_requests,
+            ..Limits::default()
+        },
         records: RecordSink::Stdout,
         dev_token,
         ..defaults

@@ -3,8 +3,9 @@
 use std::process::Command;
 
 use anyhow::Result;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
 
-use crate::cli::Parsed;
 use crate::workspace::Workspace;
 use crate::{components, install, lambda, process};
 
@@ -60,12 +61,24 @@ const BENCHES: [Bench; 8] = [
     },
 ];
 
+/// Which benchmark.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    /// What to measure
+    #[arg(value_parser = PossibleValuesParser::new(BENCHES.map(|bench| bench.name)))]
+    name: String,
+
+    /// relay, chat, queue, match: under a minute, less exact
+    #[arg(long)]
+    quick: bool,
+}
+
 /// Runs the benchmark that was named; it prints its figures and writes target/bench/NAME.json.
-pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, flags: &Flags) -> Result<()> {
     let bench = BENCHES
         .iter()
-        .find(|bench| Some(bench.name) == parsed.word.as_deref())
-        .expect("the command line knows the same names");
+        .find(|bench| bench.name == flags.name)
+        .expect("the flag takes these names");
     let binary = format!("bench-{}", bench.name);
     install::cmake(workspace)?;
     if bench.serves {
@@ -81,22 +94,8 @@ pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
     process::run(&mut workspace.build_binaries(&binaries))?;
     println!("measuring");
     let mut command = Command::new(workspace.binary(&binary));
-    if parsed.has("--quick") {
+    if flags.quick {
         command.arg("--quick");
     }
     process::run(command.current_dir(&workspace.root))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli;
-
-    #[test]
-    fn the_command_line_knows_the_same_benchmarks() {
-        for bench in &BENCHES {
-            let line = ["bench".to_owned(), bench.name.to_owned()];
-            assert!(cli::parse(&line).is_ok(), "{}", bench.name);
-        }
-    }
 }

@@ -1,26 +1,43 @@
 //! `cargo xtask chat`: everything that chat keeps of one player, exported or erased.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use clap::{Args, ValueEnum};
 use serde_json::Value;
 use wire::PlayerId;
 
-use crate::cli::Parsed;
+use crate::curl::{self, Edge};
+use crate::token;
 use crate::workspace::Workspace;
-use crate::{curl, token};
+
+/// What to do, and with whose data.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    /// What to do with it
+    what: What,
+
+    /// Whose data
+    #[arg(long, value_name = "ID")]
+    player: PlayerId,
+
+    #[command(flatten)]
+    edge: Edge,
+}
+
+/// What to do with what chat keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    Export,
+    Erase,
+}
 
 /// Asks the edge step by step until there is nothing more.
-pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
-    let player = parsed.get("--player").unwrap_or_default();
-    let player = PlayerId::new(player).context("--player")?;
-    let base = parsed
-        .get("--edge")
-        .unwrap_or(curl::DEFAULT_URL)
-        .trim_end_matches('/');
+pub(crate) fn run(workspace: &Workspace, flags: &Flags) -> Result<()> {
+    let (player, base) = (&flags.player, flags.edge.base());
     let token = match std::env::var("PRIVACY_TOKEN") {
         Ok(token) => token,
         Err(_) => token::privacy_token(workspace)?,
     };
-    let is_export = parsed.word.as_deref() == Some("export");
+    let is_export = flags.what == What::Export;
     let method = if is_export { "GET" } else { "DELETE" };
     let (mut query, mut erased) = (String::new(), 0);
     loop {

@@ -4,10 +4,26 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use serde_json::Value;
 
 /// Where `cargo xtask up` serves.
-pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:7400";
+const DEFAULT_URL: &str = "http://127.0.0.1:7400";
+
+/// The edge that a command asks.
+#[derive(Debug, Args)]
+pub(crate) struct Edge {
+    /// Address of the edge
+    #[arg(long = "edge", value_name = "URL", default_value = DEFAULT_URL)]
+    url: String,
+}
+
+impl Edge {
+    /// The address, without the slash that a path begins with.
+    pub(crate) fn base(&self) -> &str {
+        self.url.trim_end_matches('/')
+    }
+}
 
 /// One request, with a body unless it is null. curl reads the token from its standard input:
 /// arguments can be seen by everybody on the machine.

@@ -1,63 +1,65 @@
 //! `cargo xtask enrolment-token`: lets one relay in.
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
+use clap::{Args, value_parser};
 use serde_json::{Value, json};
 use wire::limits::MAX_ENROLMENT_TOKEN_S;
 use wire::{RegionName, ShardId};
 
-use crate::cli::{Command, Parsed, required, switch, value};
+use crate::curl::{self, Edge};
 use crate::secret::{self, Existing};
+use crate::token;
 use crate::workspace::Workspace;
-use crate::{curl, token};
 
-/// The command's row in the table of the command line.
-pub(crate) const COMMAND: Command = Command {
-    name: "enrolment-token",
-    summary: "make a token by which one relay may join the fleet",
-    detail: "Prints the token alone, or writes it to --file. It works once, until it expires, for\n\
-             `relay --enrol URL --enrol-token-file FILE`. Needs curl and an operator's token: in\n\
-             the environment as OPERATOR_TOKEN (`cargo xtask token --operator --key FILE`), or\n\
-             else one signed with the development key.",
-    words: &[],
-    flags: &[
-        required("--region", "NAME", "where the relay will be"),
-        required("--capacity", "N", "most participants of all its shards"),
-        value("--relay", "NAME", "its name in the fleet [relay-ID]"),
-        value("--ttl", "SECONDS", "time until it expires [3600]"),
-        value("--file", "PATH", "write it to this file, mode 0600"),
-        switch("--replace", "overwrite that file"),
-        value(
-            "--edge",
-            "URL",
-            "address of the edge [http://127.0.0.1:7400]",
-        ),
-    ],
-};
+/// Whom the token lets in, and where it goes.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    /// Where the relay will be
+    #[arg(long, value_name = "NAME")]
+    region: RegionName,
+
+    /// Most participants of all its shards
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    capacity: u32,
+
+    /// Its name in the fleet [default: relay-ID]
+    #[arg(long, value_name = "NAME")]
+    relay: Option<ShardId>,
+
+    /// Time until it expires, up to 30 days
+    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_TTL_S)]
+    #[arg(value_parser = value_parser!(u64).range(1..=MAX_ENROLMENT_TOKEN_S))]
+    ttl: u64,
+
+    /// Write it to this file, mode 0600
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+
+    /// Overwrite that file
+    #[arg(long)]
+    replace: bool,
+
+    #[command(flatten)]
+    edge: Edge,
+}
 
 /// Long enough to start a machine, and short enough to be of no use tomorrow.
 const DEFAULT_TTL_S: u64 = 3600;
 
 /// Asks the edge for a token and puts it where it was asked for.
-pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
-    let body = body(parsed)?;
-    let base = parsed.get("--edge").unwrap_or(curl::DEFAULT_URL);
-    let url = format!("{}/v1/relays/enrolment-tokens", base.trim_end_matches('/'));
+pub(crate) fn run(workspace: &Workspace, flags: &Flags) -> Result<()> {
+    let body = body(flags);
+    let url = format!("{}/v1/relays/enrolment-tokens", flags.edge.base());
     let operator = match std::env::var("OPERATOR_TOKEN") {
         Ok(token) => token,
         Err(_) => token::operator_token(workspace)?,
     };
     let reply = curl::request("POST", &url, &operator, &body)?;
     let text = reply["token"].as_str().context("the edge made no token")?;
-    match parsed.get("--file") {
-        Some(file) => {
-            let existing = match parsed.has("--replace") {
-                true => Existing::Replace,
-                false => Existing::Keep,
-            };
-            secret::write(Path::new(file), text, existing)?;
-        }
+    match &flags.file {
+        Some(file) => secret::write(file, text, Existing::from(flags.replace))?,
         None => println!("{text}"),
     }
     eprintln!(
@@ -70,51 +72,32 @@ pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
     Ok(())
 }
 
-fn body(parsed: &Parsed) -> Result<Value> {
-    let text = |flag: &str| parsed.get(flag).unwrap_or_default();
-    let region: RegionName = text("--region")
-        .parse()
-        .map_err(|fault| anyhow!("--region `{}`: {fault}", text("--region")))?;
-    let Some(capacity) = text("--capacity").parse::<u32>().ok().filter(|n| *n > 0) else {
-        bail!("--capacity `{}` is not a number from 1", text("--capacity"));
-    };
-    let ttl_s = match parsed.get("--ttl") {
-        None => DEFAULT_TTL_S,
-        Some(text) => match text.parse() {
-            Ok(seconds) if (1..=MAX_ENROLMENT_TOKEN_S).contains(&seconds) => seconds,
-            _ => {
-                bail!("--ttl `{text}` is not a number of seconds from 1 to {MAX_ENROLMENT_TOKEN_S}")
-            }
-        },
-    };
+fn body(flags: &Flags) -> Value {
     let mut body = json!({
-        "region": region, "capacity": capacity, "expires_in_s": ttl_s,
+        "region": flags.region, "capacity": flags.capacity, "expires_in_s": flags.ttl,
     });
-    if let Some(name) = parsed.get("--relay") {
-        let name: ShardId = name
-            .parse()
-            .map_err(|fault| anyhow!("--relay `{name}`: {fault}"))?;
+    if let Some(name) = &flags.relay {
         body["relay"] = json!(name);
     }
-    Ok(body)
+    body
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{self, Invocation};
+    use crate::cli::Command;
+    use crate::cli::tests::{command, refusal};
 
-    fn body_of(line: &str) -> Result<Value> {
-        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        match cli::parse(&args)? {
-            Invocation::Run(_, parsed) => body(&parsed),
-            Invocation::Help(text) => panic!("{text}"),
-        }
+    fn body_of(line: &str) -> Value {
+        let Ok(Command::EnrolmentToken(flags)) = command(line) else {
+            panic!("{line}");
+        };
+        body(&flags)
     }
 
     #[test]
     fn the_request_is_what_the_flags_say() {
-        let body = body_of("enrolment-token --region eu --capacity 500").unwrap();
+        let body = body_of("enrolment-token --region eu --capacity 500");
         let request: wire::enrolment::TokenRequest = serde_json::from_value(body).unwrap();
         assert_eq!(
             (request.capacity, request.expires_in_s),
@@ -122,7 +105,7 @@ mod tests {
         );
         assert_eq!(request.relay, None);
         let named = "enrolment-token --region eu --capacity 500 --relay eu-1 --ttl 60";
-        assert_eq!(body_of(named).unwrap()["relay"], "eu-1");
+        assert_eq!(body_of(named)["relay"], "eu-1");
     }
 
     #[test]
@@ -134,9 +117,7 @@ mod tests {
             ("--region eu --capacity 1 --ttl 2592001", "--ttl"),
             ("--region eu --capacity 1 --relay a/b", "--relay"),
         ] {
-            let error = body_of(&format!("enrolment-token {line}"))
-                .unwrap_err()
-                .to_string();
+            let error = refusal(&format!("enrolment-token {line}"));
             assert!(error.contains(flag), "{error}");
         }
     }

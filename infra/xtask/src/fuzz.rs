@@ -5,13 +5,14 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
 
-use crate::cli::Parsed;
 use crate::workspace::Workspace;
 use crate::{install, process};
 
 /// The targets; tests/fuzz has one harness for each.
-pub(crate) const TARGETS: &[&str] = &[
+const TARGETS: [&str; 7] = [
     "control",
     "enrolment",
     "datagrams",
@@ -28,20 +29,36 @@ const MAX_LEN: &str = "-max_len=8192";
 /// An input that takes this long hangs, seconds.
 const TIMEOUT: &str = "-timeout=20";
 
+/// What to search, and for how long.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    /// Which
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(TARGETS))]
+    target: String,
+
+    /// How long to search
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    seconds: u32,
+
+    /// Replace the committed corpus by the smallest that covers as much
+    #[arg(long)]
+    minimise: bool,
+}
+
 /// Searches for `--seconds`, or with `--minimise` keeps of all that was found what covers most.
-pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, flags: &Flags) -> Result<()> {
     install::cmake(workspace)?;
     install::cargo_fuzz()?;
-    let target = parsed.word.as_deref().expect("the command needs a word");
+    let target = flags.target.as_str();
     // The versions that are shipped are the ones that are searched.
     let lock = workspace.root.join("tests/fuzz/fuzz/Cargo.lock");
     fs::copy(workspace.root.join("Cargo.lock"), lock).context("the lock file is not copied")?;
     let committed = workspace.root.join("tests/fuzz/corpus").join(target);
     let found = workspace.target.join("fuzz/corpus").join(target);
     fs::create_dir_all(&found)?;
-    if !parsed.has("--minimise") {
+    if !flags.minimise {
         let mut search = libfuzzer(workspace, target, &[&found, &committed]);
-        let seconds = parsed.get("--seconds").unwrap_or("60");
+        let seconds = flags.seconds;
         return process::run(search.arg(format!("-max_total_time={seconds}")));
     }
     let kept = workspace.target.join("fuzz/kept").join(target);

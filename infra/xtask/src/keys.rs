@@ -3,10 +3,11 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
+use clap::{Args, Subcommand, value_parser};
 use data_encoding::BASE64;
 use edge::token::{KeySet, SigningKey};
 use serde_json::{Value, json};
@@ -15,64 +16,90 @@ use wire::fleet::shard_ids;
 use wire::keys::{EPOCHS, FleetSecret};
 use wire::limits::MAX_SHARDS;
 
-use crate::cli::{Command, Flag, Parsed, switch, value};
 use crate::package;
 use crate::secret::{self, Existing};
 
-/// The command's row in the table of the command line.
-pub(crate) const COMMAND: Command = Command {
-    name: "keys",
-    summary: "make a key: `cargo xtask keys fleet|shard|token|operator|release`",
-    detail: "Prints the key unless --file or --parameter says where it goes, and on standard\n\
-             error what it is for. Nothing that exists is overwritten without --replace.\n\
-             infra/ops/KEYS.md says who holds which key and how it is replaced.",
-    words: &["fleet", "shard", "token", "operator", "release"],
-    flags: FLAGS,
-};
+/// Which key.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// The fleet secret, from which the keys of relays are derived
+    Fleet(Place),
+    /// The keys of a relay's shards
+    Shard(Shard),
+    /// A key that signs players' tokens
+    Token(Signing),
+    /// A key that signs operators' tokens
+    Operator(Signing),
+    /// A key that signs releases
+    Release(Release),
+}
 
-const FLAGS: &[Flag] = &[
-    value("--file", "PATH", "write it to this file, mode 0600"),
-    value(
-        "--parameter",
-        "NAME",
-        "put it into Parameter Store, by the AWS CLI",
-    ),
-    switch("--replace", "overwrite what is there"),
-    value(
-        "--fleet-secret",
-        "FILE",
-        "shard: derive from it; - is standard input",
-    ),
-    value("--shard", "NAME", "shard: name of the relay"),
-    value("--shards", "N", "shard: for NAME-0, NAME-1.. [1]"),
-    value("--epoch", "N", "shard: key epoch, 0 to 15 [0]"),
-    value(
-        "--kid",
-        "ID",
-        "token, operator: the key's id [token, operator]",
-    ),
-    value(
-        "--token-keys",
-        "FILE",
-        "token, operator: add the public half to this file",
-    ),
-    value(
-        "--public",
-        "FILE",
-        "release: write the public half to this file, as PEM",
-    ),
-];
+/// Where a key goes; to standard output unless it is said.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// Write it to this file, mode 0600
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
 
-/// Flags that mean something for some words only.
-const ONLY_FOR: &[(&str, &[&str])] = &[
-    ("--fleet-secret", &["shard"]),
-    ("--shard", &["shard"]),
-    ("--shards", &["shard"]),
-    ("--epoch", &["shard"]),
-    ("--kid", &["token", "operator"]),
-    ("--token-keys", &["token", "operator"]),
-    ("--public", &["release"]),
-];
+    /// Put it into Parameter Store, by the AWS CLI
+    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    parameter: Option<String>,
+
+    /// Overwrite what is there
+    #[arg(long)]
+    replace: bool,
+}
+
+/// Whose keys to derive.
+#[derive(Debug, Args)]
+pub(crate) struct Shard {
+    /// Derive from it; - is standard input
+    #[arg(long, value_name = "FILE")]
+    fleet_secret: String,
+
+    /// Name of the relay
+    #[arg(long = "shard", value_name = "NAME")]
+    name: ShardId,
+
+    /// Shards, 1 to 128: keys of NAME-0, NAME-1.. where there are several
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = value_parser!(u16).range(1..=MAX_SHARDS.into()))]
+    shards: u16,
+
+    /// Key epoch, 0 to 15
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(value_parser = value_parser!(u8).range(0..=i64::from(EPOCHS) - 1))]
+    epoch: u8,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+/// A signing key, and where its public half goes.
+#[derive(Debug, Args)]
+pub(crate) struct Signing {
+    /// The key's id, 1 to 64 characters [default: the name of the command]
+    #[arg(long, value_name = "ID", value_parser = kid)]
+    kid: Option<String>,
+
+    /// Add the public half to this file
+    #[arg(long, value_name = "FILE")]
+    token_keys: Option<PathBuf>,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+/// A release key, and where its public half goes.
+#[derive(Debug, Args)]
+pub(crate) struct Release {
+    /// Write the public half to this file, as PEM
+    #[arg(long, value_name = "FILE")]
+    public: Option<PathBuf>,
+
+    #[command(flatten)]
+    place: Place,
+}
 
 /// A fleet secret is 44 characters; this much of a file is read.
 const SECRET_BYTES_MAX: u64 = 1024;
@@ -80,168 +107,123 @@ const SECRET_BYTES_MAX: u64 = 1024;
 /// Longest id of a signing key.
 const KID_CHARS_MAX: usize = 64;
 
-/// A key that was made and is nowhere yet.
-struct Made {
-    /// What is kept secret.
-    text: String,
-    /// What it is for and where it goes, for a person.
-    purpose: String,
-    /// The public half of a signing key, and its id.
-    public: Option<(SigningKey, String)>,
-    /// The public half of a release key.
-    pem: Option<String>,
-}
+/// What a fleet secret is for and where it goes, for a person; so the others.
+const OF_FLEET: &str = "\
+The fleet secret: the variable fleet_secret of every function. The keys of all relays, and of the \
+tokens that functions make, are derived from it. Relays and the game's backend never hold it.";
+
+const OF_TOKEN: &str = "\
+A token key: the game's backend signs its players' tokens with it, and nobody else holds it.";
+
+const OF_OPERATOR: &str = "\
+An operator key: `cargo xtask token --operator --key FILE` makes operators' tokens with it, which \
+list and drain relays and let new ones in. A token key of its own, so that it is replaced without \
+the game's.";
+
+const OF_RELEASE: &str = "\
+A release key: `cargo xtask package --sign FILE` signs what a release is made of with it. Whoever \
+builds releases holds it; machines that install have the public half.";
 
 /// Makes a key and puts it where it was asked for.
-pub(crate) fn run(parsed: &Parsed) -> Result<()> {
-    let word = parsed.word.as_deref().unwrap_or_default();
-    for (flag, words) in ONLY_FOR {
-        if parsed.has(flag) && !words.contains(&word) {
-            bail!("{flag} is for `keys {}`", words.join("|"));
+pub(crate) fn run(key: &Key) -> Result<()> {
+    match key {
+        Key::Fleet(place) => {
+            place.put(&BASE64.encode(&secret::random()?))?;
+            eprintln!("{OF_FLEET}");
+            Ok(())
+        }
+        Key::Shard(shard) => shard.make(),
+        Key::Token(signing) => signing.make("token", OF_TOKEN),
+        Key::Operator(signing) => signing.make("operator", OF_OPERATOR),
+        Key::Release(release) => release.make(),
+    }
+}
+
+impl Place {
+    fn put(&self, text: &str) -> Result<()> {
+        match (&self.file, &self.parameter) {
+            (Some(file), _) => secret::write(file, text, self.existing()),
+            (_, Some(name)) => put_parameter(name, text, self.existing()),
+            _ => {
+                println!("{text}");
+                Ok(())
+            }
         }
     }
-    let places = [parsed.get("--file"), parsed.get("--parameter")];
-    if places.iter().flatten().count() > 1 {
-        bail!("give --file or --parameter, not both: a secret has one place");
+
+    fn existing(&self) -> Existing {
+        Existing::from(self.replace)
     }
-    let existing = match parsed.has("--replace") {
-        true => Existing::Replace,
-        false => Existing::Keep,
-    };
-    let made = make(word, parsed)?;
-    // The public half first: a key that no function knows is of no use, and this can fail.
-    let published = match (&made.public, parsed.get("--token-keys")) {
-        (Some((key, kid)), Some(file)) => Some(publish(Path::new(file), key, kid, existing)?),
-        _ => None,
-    };
-    if let Some(pem) = &made.pem {
-        match parsed.get("--public") {
-            Some(file) => secret::write(Path::new(file), pem.trim_end(), existing)?,
-            None => eprint!("Its public half:\n{pem}"),
-        }
-    }
-    match places {
-        [Some(file), _] => secret::write(Path::new(file), made.text.trim_end(), existing)?,
-        [_, Some(name)] => put_parameter(name, made.text.trim_end(), existing)?,
-        _ => println!("{}", made.text.trim_end()),
-    }
-    if let Some((file, text)) = published {
-        replace(&file, &text)?;
-    }
-    eprintln!("{}", made.purpose);
-    if let (Some((key, kid)), None) = (&made.public, parsed.get("--token-keys")) {
+}
+
+impl Shard {
+    fn make(&self) -> Result<()> {
+        let (from, name) = (&self.fleet_secret, &self.name);
+        let (shards, epoch) = (self.shards, self.epoch);
+        let secret = FleetSecret::from_base64(&read_secret(from)?)
+            .map_err(|fault| anyhow!("--fleet-secret {from}: {fault}"))?;
+        let ids = shard_ids(name, shards).map_err(|fault| anyhow!("--shard `{name}`: {fault}"))?;
+        let keys: Vec<String> = ids
+            .iter()
+            .map(|id| secret.shard_key(id, epoch).to_base64())
+            .collect();
+        self.place.put(&keys.join("\n"))?;
         eprintln!(
-            "Functions know it by this entry of the variable token_keys:\n{}",
-            key.key_set_json(kid)
-        );
-    }
-    Ok(())
-}
-
-fn make(word: &str, parsed: &Parsed) -> Result<Made> {
-    match word {
-        "fleet" => Ok(Made {
-            text: BASE64.encode(&secret::random()?),
-            purpose: "The fleet secret: the variable fleet_secret of every function. The keys of \
-                      all relays, and of the tokens that functions make, are derived from it. \
-                      Relays and the game's backend never hold it."
-                .to_owned(),
-            public: None,
-            pem: None,
-        }),
-        "shard" => shard(parsed),
-        "token" => signing(
-            parsed,
-            "token",
-            "A token key: the game's backend signs its players' tokens with it, and nobody else \
-             holds it.",
-        ),
-        "operator" => signing(
-            parsed,
-            "operator",
-            "An operator key: `cargo xtask token --operator --key FILE` makes operators' tokens \
-             with it, which list and drain relays and let new ones in. A token key of its own, so \
-             that it is replaced without the game's.",
-        ),
-        "release" => release(),
-        other => unreachable!("`{other}` is in the command table but not dispatched"),
-    }
-}
-
-fn shard(parsed: &Parsed) -> Result<Made> {
-    let (Some(from), Some(name)) = (parsed.get("--fleet-secret"), parsed.get("--shard")) else {
-        bail!("`keys shard` needs --fleet-secret FILE (or -) and --shard NAME");
-    };
-    let name: ShardId = name
-        .parse()
-        .map_err(|fault| anyhow!("--shard `{name}`: {fault}"))?;
-    let shards = number(parsed, "--shards", 1, 1..=MAX_SHARDS)?;
-    let epoch = number(parsed, "--epoch", 0, 0..=u16::from(EPOCHS - 1))?;
-    let epoch = u8::try_from(epoch).expect("checked to be below 16");
-    let secret = FleetSecret::from_base64(&read_secret(from)?)
-        .map_err(|fault| anyhow!("--fleet-secret {from}: {fault}"))?;
-    let ids = shard_ids(&name, shards).map_err(|fault| anyhow!("--shard `{name}`: {fault}"))?;
-    let keys: Vec<String> = ids
-        .iter()
-        .map(|id| secret.shard_key(id, epoch).to_base64())
-        .collect();
-    Ok(Made {
-        text: keys.join("\n"),
-        purpose: format!(
             "The keys of relay {name}, epoch {epoch}: what `relay --shard {name} --shards {shards} \
              --key-epoch {epoch} --key-file FILE` reads. They open tickets for these shards and \
              sign their heartbeats, and tell nothing of other shards' keys. A relay that enrols \
              (`relay --enrol`) needs none."
-        ),
-        public: None,
-        pem: None,
-    })
-}
-
-fn release() -> Result<Made> {
-    let key = SigningKey::new(secret::random()?);
-    let public = BASE64.decode(key.public_base64().as_bytes())?;
-    let public = public.try_into().expect("a public half has 32 bytes");
-    Ok(Made {
-        text: key.to_base64(),
-        purpose:
-            "A release key: `cargo xtask package --sign FILE` signs what a release is made of \
-                  with it. Whoever builds releases holds it; machines that install have the public \
-                  half."
-                .to_owned(),
-        public: None,
-        pem: Some(package::public_pem(public)),
-    })
-}
-
-fn signing(parsed: &Parsed, default_kid: &str, purpose: &str) -> Result<Made> {
-    let kid = parsed.get("--kid").unwrap_or(default_kid).to_owned();
-    if kid.is_empty() || kid.len() > KID_CHARS_MAX {
-        bail!("--kid `{kid}`: use 1 to {KID_CHARS_MAX} characters");
+        );
+        Ok(())
     }
-    let key = SigningKey::new(secret::random()?);
-    Ok(Made {
-        text: key.to_base64(),
-        purpose: purpose.to_owned(),
-        public: Some((key, kid)),
-        pem: None,
-    })
 }
 
-fn number(
-    parsed: &Parsed,
-    flag: &str,
-    default: u16,
-    allowed: std::ops::RangeInclusive<u16>,
-) -> Result<u16> {
-    let Some(text) = parsed.get(flag) else {
-        return Ok(default);
-    };
-    let fine = text.parse().ok().filter(|number| allowed.contains(number));
-    fine.with_context(|| {
-        let (first, last) = (allowed.start(), allowed.end());
-        format!("{flag} `{text}` is not a number from {first} to {last}")
-    })
+impl Signing {
+    fn make(&self, default_kid: &str, purpose: &str) -> Result<()> {
+        let kid = self.kid.as_deref().unwrap_or(default_kid);
+        let key = SigningKey::new(secret::random()?);
+        // The public half first: a key that no function knows is of no use, and this can fail.
+        let published = match &self.token_keys {
+            Some(file) => Some((file, publish(file, &key, kid, self.place.existing())?)),
+            None => None,
+        };
+        self.place.put(&key.to_base64())?;
+        if let Some((file, text)) = &published {
+            // The set may hold secrets too (`HS256`), so it is as private as a key.
+            secret::write(file, text, Existing::Replace)?;
+        }
+        eprintln!("{purpose}");
+        if published.is_none() {
+            eprintln!(
+                "Functions know it by this entry of the variable token_keys:\n{}",
+                key.key_set_json(kid)
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Release {
+    fn make(&self) -> Result<()> {
+        let key = SigningKey::new(secret::random()?);
+        let public = BASE64.decode(key.public_base64().as_bytes())?;
+        let public = public.try_into().expect("a public half has 32 bytes");
+        let pem = package::public_pem(public);
+        match &self.public {
+            Some(file) => secret::write(file, pem.trim_end(), self.place.existing())?,
+            None => eprint!("Its public half:\n{pem}"),
+        }
+        self.place.put(&key.to_base64())?;
+        eprintln!("{OF_RELEASE}");
+        Ok(())
+    }
+}
+
+fn kid(text: &str) -> Result<String, String> {
+    match (1..=KID_CHARS_MAX).contains(&text.len()) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("use 1 to {KID_CHARS_MAX} characters")),
+    }
 }
 
 fn read_secret(from: &str) -> Result<String> {
@@ -260,12 +242,7 @@ fn read_secret(from: &str) -> Result<String> {
 }
 
 /// The file's keys and this one, as it will be written.
-fn publish(
-    file: &Path,
-    key: &SigningKey,
-    kid: &str,
-    existing: Existing,
-) -> Result<(std::path::PathBuf, String)> {
+fn publish(file: &Path, key: &SigningKey, kid: &str, existing: Existing) -> Result<String> {
     let shown = file.display();
     let mut keys: Vec<Value> = match fs::read_to_string(file) {
         Ok(text) => serde_json::from_str(&text)
@@ -285,12 +262,7 @@ fn publish(
     let text = serde_json::to_string_pretty(&keys).expect("keys have string keys only");
     KeySet::from_json(&text)
         .map_err(|wanted| anyhow!("--token-keys {shown}: the variable must be {wanted}"))?;
-    Ok((file.to_owned(), text))
-}
-
-/// The set may hold secrets too (`HS256`), so it is as private as a key.
-fn replace(file: &Path, text: &str) -> Result<()> {
-    secret::write(file, text, Existing::Replace)
+    Ok(text)
 }
 
 /// Puts a secret into Parameter Store. It goes by standard input, since arguments can be seen by
@@ -342,19 +314,19 @@ fn parameter(name: &str, text: &str, existing: Existing) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{self, Invocation};
+    use crate::cli::Command;
+    use crate::cli::tests::{command, refusal};
     use crate::secret::tests::Folder;
 
-    fn parsed(line: &str) -> Parsed {
-        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        match cli::parse(&args).unwrap() {
-            Invocation::Run(_, parsed) => parsed,
-            Invocation::Help(text) => panic!("{text}"),
-        }
+    fn made(line: &str) -> Result<()> {
+        let Ok(Command::Keys { key }) = command(line) else {
+            panic!("{line}");
+        };
+        run(&key)
     }
 
     fn refused(line: &str) -> String {
-        run(&parsed(line)).unwrap_err().to_string()
+        made(line).unwrap_err().to_string()
     }
 
     #[test]
@@ -363,14 +335,14 @@ mod tests {
         fs::create_dir_all(&folder.0).unwrap();
         let path = |name: &str| folder.0.join(name).display().to_string();
         let (fleet, shard) = (path("fleet"), path("relay.key"));
-        run(&parsed(&format!("keys fleet --file {fleet}"))).unwrap();
+        made(&format!("keys fleet --file {fleet}")).unwrap();
         let secret = fs::read_to_string(&fleet).unwrap();
         let again = refused(&format!("keys fleet --file {fleet}"));
         assert!(again.contains("--replace"), "{again}");
         assert_eq!(fs::read_to_string(&fleet).unwrap(), secret);
 
         let line = format!("keys shard --fleet-secret {fleet} --shard eu --shards 2 --epoch 3");
-        run(&parsed(&format!("{line} --file {shard}"))).unwrap();
+        made(&format!("{line} --file {shard}")).unwrap();
         let keys = fs::read_to_string(&shard).unwrap();
         let secret = FleetSecret::from_base64(&secret).unwrap();
         let key = |id: &str| secret.shard_key(&id.parse().unwrap(), 3).to_base64();
@@ -384,10 +356,7 @@ mod tests {
         let path = |name: &str| folder.0.join(name).display().to_string();
         let set = path("token-keys.json");
         for (word, file) in [("token", path("game.key")), ("operator", path("ops.key"))] {
-            run(&parsed(&format!(
-                "keys {word} --file {file} --token-keys {set}"
-            )))
-            .unwrap();
+            made(&format!("keys {word} --file {file} --token-keys {set}")).unwrap();
         }
         let text = fs::read_to_string(&set).unwrap();
         KeySet::from_json(&text).unwrap();
@@ -398,7 +367,7 @@ mod tests {
         let line = format!("keys token --file {other} --token-keys {set}");
         assert!(refused(&line).contains("has a key called token"));
         assert!(!Path::new(&other).exists(), "nothing was made");
-        run(&parsed(&format!("{line} --replace"))).unwrap();
+        made(&format!("{line} --replace")).unwrap();
         let keys: Vec<Value> = serde_json::from_str(&fs::read_to_string(&set).unwrap()).unwrap();
         assert_eq!(keys.len(), 2);
     }
@@ -409,13 +378,9 @@ mod tests {
         fs::create_dir_all(&folder.0).unwrap();
         let path = |name: &str| folder.0.join(name).display().to_string();
         let (secret, public) = (path("release.key"), path("release.pem"));
-        run(&parsed(&format!(
-            "keys release --file {secret} --public {public}"
-        )))
-        .unwrap();
+        made(&format!("keys release --file {secret} --public {public}")).unwrap();
         package::PublicKey::read(Path::new(&public)).unwrap();
         assert!(package::PublicKey::read(Path::new(&secret)).is_err());
-        assert!(refused("keys fleet --public x").contains("`keys release`"));
     }
 
     #[test]
@@ -432,26 +397,27 @@ mod tests {
     #[test]
     fn what_cannot_be_made_names_the_flag() {
         for (line, wanted) in [
-            ("keys shard", "--fleet-secret"),
+            ("keys shard", "--fleet-secret <FILE>"),
             (
-                "keys shard --fleet-secret /nonexistent --shard a",
-                "/nonexistent",
+                "keys shard --fleet-secret - --shard a/b",
+                "'--shard <NAME>'",
             ),
-            ("keys shard --fleet-secret - --shard a/b", "--shard"),
             (
                 "keys shard --fleet-secret - --shard a --shards 0",
-                "--shards",
+                "1..=128",
             ),
-            (
-                "keys shard --fleet-secret - --shard a --epoch 16",
-                "--epoch",
-            ),
-            ("keys fleet --shard a", "`keys shard`"),
-            ("keys shard --kid x", "`keys token|operator`"),
-            ("keys fleet --file a --parameter b", "not both"),
+            ("keys shard --fleet-secret - --shard a --epoch 16", "0..=15"),
+            ("keys fleet --shard a", "'--shard'"),
+            ("keys fleet --public x", "'--public'"),
+            ("keys shard --kid x", "'--kid'"),
+            ("keys token --kid=", "'--kid <ID>'"),
+            ("keys fleet --file a --parameter b", "cannot be used with"),
+            ("keys", "release"),
         ] {
-            let said = refused(line);
+            let said = refusal(line);
             assert!(said.contains(wanted), "{line}: {said}");
         }
+        let missing = refused("keys shard --fleet-secret /nonexistent --shard a");
+        assert!(missing.contains("/nonexistent"), "{missing}");
     }
 }

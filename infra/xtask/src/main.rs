@@ -37,8 +37,9 @@ mod workspace;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use clap::{CommandFactory as _, Parser as _};
 
-use cli::{Invocation, Parsed};
+use cli::{Command, CommandLine};
 use workspace::Workspace;
 
 fn main() -> ExitCode {
@@ -46,7 +47,14 @@ fn main() -> ExitCode {
     if args.first().map(String::as_str) == Some(child::LAUNCH) {
         return child::launch(&args[1..]);
     }
-    match cli::parse(&args).and_then(run) {
+    let done = match CommandLine::parse().command {
+        Some(command) => run(command),
+        None => {
+            print!("{}", CommandLine::command().render_help());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -55,51 +63,42 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(invocation: Invocation) -> Result<ExitCode> {
-    let (command, parsed) = match invocation {
-        Invocation::Help(text) => {
-            print!("{text}");
-            return Ok(ExitCode::SUCCESS);
-        }
-        Invocation::Run(command, parsed) => (command, parsed),
-    };
-    needs_linux(command.name, std::env::consts::OS)?;
+fn run(command: Command) -> Result<ExitCode> {
+    needs_linux(&command, std::env::consts::OS)?;
     let workspace = Workspace::find()?;
-    match command.name {
-        "up" => up::run(&workspace, &parsed)?,
-        "wasm" => components::build_and_list(&workspace)?,
-        "lambda" => lambda::run(&workspace)?,
-        "package" => package::run(&workspace, &parsed)?,
-        "token" => token::run(&workspace, &parsed)?,
-        "enrolment-token" => enrolment_token::run(&workspace, &parsed)?,
-        "keys" => keys::run(&parsed)?,
-        "test" | "ci" => return check::run(&workspace, &parsed),
-        "tidy" => return tidy_command(&workspace, &parsed),
-        "openapi" => openapi::run(&workspace, parsed.has("--check"))?,
-        "bench" => bench::run(&workspace, &parsed)?,
-        "chat" => chat::run(&workspace, &parsed)?,
-        "flexmatch" => flexmatch::run(&workspace, &parsed)?,
-        "sim" => sim::run(&workspace, &parsed)?,
-        "fuzz" => fuzz::run(&workspace, &parsed)?,
-        "deny" => deny::run(parsed.has("--install"))?,
-        other => unreachable!("`{other}` is in the command table but not dispatched"),
+    match command {
+        Command::Up(flags) => up::run(&workspace, &flags)?,
+        Command::Wasm => components::build_and_list(&workspace)?,
+        Command::Lambda => lambda::run(&workspace)?,
+        Command::Package(flags) => package::run(&workspace, &flags)?,
+        Command::Token(flags) => token::run(&workspace, &flags)?,
+        Command::EnrolmentToken(flags) => enrolment_token::run(&workspace, &flags)?,
+        Command::Keys { key } => keys::run(&key)?,
+        Command::Test(flags) | Command::Ci(flags) => return check::run(&workspace, &flags),
+        Command::Tidy => return tidy_command(&workspace),
+        Command::Openapi { check } => openapi::run(&workspace, check)?,
+        Command::Bench(flags) => bench::run(&workspace, &flags)?,
+        Command::Chat(flags) => chat::run(&workspace, &flags)?,
+        Command::Flexmatch(flags) => flexmatch::run(&workspace, &flags)?,
+        Command::Sim(flags) => sim::run(&workspace, &flags)?,
+        Command::Fuzz(flags) => fuzz::run(&workspace, &flags)?,
+        Command::Deny { install } => deny::run(install)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Says at once, and not after minutes of building, what cannot run here.
-fn needs_linux(command: &str, os: &str) -> Result<()> {
-    let runs_a_relay = ["up", "test", "ci", "bench", "fuzz", "package"].contains(&command);
-    if runs_a_relay && os != "linux" {
+fn needs_linux(command: &Command, os: &str) -> Result<()> {
+    if command.runs_a_relay() && os != "linux" {
         bail!(
-            "`cargo xtask {command}` needs Linux (the relay is made of its system calls) and this \
-             is {os}; run it in a virtual machine, in WSL 2 or in a container"
+            "this command needs Linux (the relay is made of its system calls) and this is {os}; \
+             run it in a virtual machine, in WSL 2 or in a container"
         );
     }
     Ok(())
 }
 
-fn tidy_command(workspace: &Workspace, _parsed: &Parsed) -> Result<ExitCode> {
+fn tidy_command(workspace: &Workspace) -> Result<ExitCode> {
     let violations = tidy::check(workspace)?;
     for violation in &violations {
         println!("{violation}");
@@ -118,12 +117,14 @@ mod tests {
 
     #[test]
     fn another_system_is_told_what_to_do() {
-        let error = needs_linux("up", "macos").unwrap_err().to_string();
+        let command = |line| cli::tests::command(line).unwrap();
+        let error = needs_linux(&command("up"), "macos").unwrap_err();
+        let error = error.to_string();
         assert!(
             error.contains("macos") && error.contains("WSL 2"),
             "{error}"
         );
-        assert!(needs_linux("up", "linux").is_ok());
-        assert!(needs_linux("token", "macos").is_ok());
+        assert!(needs_linux(&command("up"), "linux").is_ok());
+        assert!(needs_linux(&command("wasm"), "macos").is_ok());
     }
 }

@@ -16,6 +16,16 @@ pub(crate) enum Existing {
     Replace,
 }
 
+impl From<bool> for Existing {
+    /// As a flag `--replace` says.
+    fn from(replace: bool) -> Self {
+        match replace {
+            true => Self::Replace,
+            false => Self::Keep,
+        }
+    }
+}
+
 /// Writes a line that its owner alone may read. Written aside and renamed: a reader sees the whole
 /// secret or none.
 pub(crate) fn write(file: &Path, text: &str, existing: Existing) -> Result<()> {

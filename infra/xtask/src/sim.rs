@@ -3,17 +3,29 @@
 use std::process::Command;
 
 use anyhow::Result;
+use clap::Args;
 
-use crate::cli::Parsed;
 use crate::workspace::Workspace;
 use crate::{install, process};
 
+/// Which seeds.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    /// How many seeds
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    seeds: u64,
+
+    /// The first one
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    from: u64,
+}
+
 /// Searches `--seeds` seeds from `--from` on; fails when one of them breaks an invariant.
-pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, flags: &Flags) -> Result<()> {
     install::cmake(workspace)?;
     process::run(&mut workspace.build_binaries(&["sim"]))?;
     let mut search = Command::new(workspace.binary("sim"));
-    search.args(["--seeds", parsed.get("--seeds").unwrap_or("200")]);
-    search.args(["--from", parsed.get("--from").unwrap_or("0")]);
+    search.args(["--seeds", &flags.seeds.to_string()]);
+    search.args(["--from", &flags.from.to_string()]);
     process::run(&mut search)
 }

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use serde_json::Value;
 
 use crate::child::{self, STOP_GRACE, Supervised};
-use crate::cli::Parsed;
 use crate::clock::{now, pause};
 use crate::dev::{self, Secrets};
 use crate::progress::Progress;
@@ -25,6 +25,30 @@ const RELAY_READY_LIMIT: Duration = Duration::from_secs(15);
 
 const POLL: Duration = Duration::from_millis(100);
 
+/// Where to listen.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    /// Address of the page and the API [default: 127.0.0.1:7400]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// UDP port of the relay
+    #[arg(long, value_name = "PORT", default_value_t = 7410)]
+    pub(crate) media_port: u16,
+
+    /// The relay's control endpoint
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7411")]
+    pub(crate) control: SocketAddr,
+
+    /// The relay's health and metrics
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7412")]
+    health: SocketAddr,
+
+    /// Reachable from other machines on this network
+    #[arg(long)]
+    pub(crate) lan: bool,
+}
+
 /// Where things listen.
 #[derive(Debug, PartialEq)]
 struct Addresses {
@@ -36,15 +60,15 @@ struct Addresses {
 }
 
 /// Builds, starts, waits for Ctrl-C or a child's end, and stops.
-pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, flags: &Flags) -> Result<()> {
     let started = now();
     let own = ports::lan_address();
     let lan = match &own {
-        _ if !parsed.has("--lan") => None,
+        _ if !flags.lan => None,
         Ok(address) => Some(*address),
         Err(_) => bail!("this machine has no route to a network; leave out --lan"),
     };
-    let addresses = Addresses::from(parsed, lan, own.ok(), ports::has_ipv6())?;
+    let addresses = Addresses::from(flags, lan, own.ok(), ports::has_ipv6());
     addresses.check()?;
     let mut progress = build(workspace)?;
     let secrets = dev::secrets(&workspace.dev())?;
@@ -156,24 +180,13 @@ fn start_relay(
 }
 
 impl Addresses {
-    fn from(
-        parsed: &Parsed,
-        lan: Option<IpAddr>,
-        own: Option<IpAddr>,
-        has_ipv6: bool,
-    ) -> Result<Self> {
-        let mut listen = address(parsed, "--listen", 7400)?;
-        if lan.is_some() && !parsed.has("--listen") {
-            listen.set_ip(Ipv4Addr::UNSPECIFIED.into());
-        }
-        let control = address(parsed, "--control", 7411)?;
-        let health = address(parsed, "--health", 7412)?;
-        let port = match parsed.get("--media-port") {
-            Some(text) => text
-                .parse()
-                .with_context(|| format!("--media-port `{text}` is not a port (0 to 65535)"))?,
-            None => 7410,
+    fn from(flags: &Flags, lan: Option<IpAddr>, own: Option<IpAddr>, has_ipv6: bool) -> Self {
+        let anywhere = match lan {
+            Some(_) => Ipv4Addr::UNSPECIFIED,
+            None => Ipv4Addr::LOCALHOST,
         };
+        let listen = flags.listen.unwrap_or((anywhere, 7400).into());
+        let port = flags.media_port;
         // Bound to the very addresses that it advertises: a socket bound to 0.0.0.0 would let the
         // kernel choose the source of its replies, and ICE accepts none but the address it asked.
         // Not loopback if there is anything else: Firefox and aiortc have no candidate there.
@@ -187,12 +200,12 @@ impl Addresses {
                 loopback
             }
         };
-        Ok(Self {
+        Self {
             listen,
-            control,
-            health,
+            control: flags.control,
+            health: flags.health,
             media,
-        })
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -204,14 +217,6 @@ impl Addresses {
             ports::check_tcp("--media-port", *media)
         })
     }
-}
-
-fn address(parsed: &Parsed, flag: &str, port: u16) -> Result<SocketAddr> {
-    let Some(text) = parsed.get(flag) else {
-        return Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
-    };
-    text.parse()
-        .with_context(|| format!("{flag} `{text}` is not IP:PORT, such as 127.0.0.1:{port}"))
 }
 
 fn listening_address(ready: &Value) -> Result<SocketAddr> {
@@ -278,19 +283,19 @@ fn count_interrupts() -> Result<Arc<AtomicUsize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{self, Invocation};
+    use crate::cli::Command;
+    use crate::cli::tests::{command, refusal};
 
-    fn parsed(line: &str) -> Parsed {
-        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        match cli::parse(&args).unwrap() {
-            Invocation::Run(_, parsed) => parsed,
-            Invocation::Help(text) => panic!("{text}"),
-        }
+    fn flags(line: &str) -> Flags {
+        let Ok(Command::Up(flags)) = command(line) else {
+            panic!("{line}");
+        };
+        flags
     }
 
-    fn addresses(line: &str, lan: Option<&str>, has_ipv6: bool) -> Result<Addresses> {
+    fn addresses(line: &str, lan: Option<&str>, has_ipv6: bool) -> Addresses {
         let lan = lan.map(|ip| ip.parse().unwrap());
-        Addresses::from(&parsed(line), lan, lan, has_ipv6)
+        Addresses::from(&flags(line), lan, lan, has_ipv6)
     }
 
     fn sockets(list: &[&str]) -> Vec<SocketAddr> {
@@ -301,29 +306,29 @@ mod tests {
 
     #[test]
     fn without_a_network_everything_is_on_loopback() {
-        let got = addresses("up", None, true).unwrap();
+        let got = addresses("up", None, true);
         assert_eq!(got.listen, "127.0.0.1:7400".parse().unwrap());
         assert_eq!(got.control, "127.0.0.1:7411".parse().unwrap());
         assert_eq!(got.media, sockets(&["127.0.0.1:7410", "[::1]:7410"]));
-        let got = addresses("up", None, false).unwrap();
+        let got = addresses("up", None, false);
         assert_eq!(got.media, sockets(&["127.0.0.1:7410"]));
     }
 
     #[test]
     fn without_flags_only_the_media_port_has_the_machines_own_address() {
         let own = Some("192.0.2.7".parse().unwrap());
-        let got = Addresses::from(&parsed("up"), None, own, true).unwrap();
+        let got = Addresses::from(&flags("up"), None, own, true);
         assert_eq!(got.listen, "127.0.0.1:7400".parse().unwrap());
         assert_eq!(got.media, sockets(&["192.0.2.7:7410"]));
     }
 
     #[test]
     fn lan_opens_the_page_and_the_media_but_not_the_control_endpoint() {
-        let got = addresses("up --lan --media-port 9", Some("192.0.2.7"), true).unwrap();
+        let got = addresses("up --lan --media-port 9", Some("192.0.2.7"), true);
         assert_eq!(got.listen, "0.0.0.0:7400".parse().unwrap());
         assert_eq!(got.control, "127.0.0.1:7411".parse().unwrap());
         assert_eq!(got.media, sockets(&["192.0.2.7:9"]));
-        let chosen = addresses("up --lan --listen 127.0.0.1:1", Some("192.0.2.7"), true).unwrap();
+        let chosen = addresses("up --lan --listen 127.0.0.1:1", Some("192.0.2.7"), true);
         assert_eq!(chosen.listen, "127.0.0.1:1".parse().unwrap());
     }
 
@@ -335,7 +340,7 @@ mod tests {
             "up --media-port 70000",
         ] {
             let flag = line.split(' ').nth(1).unwrap();
-            let error = addresses(line, None, true).unwrap_err().to_string();
+            let error = refusal(line);
             assert!(error.contains(flag), "{error}");
         }
     }

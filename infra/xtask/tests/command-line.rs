@@ -36,8 +36,8 @@ fn without_arguments_it_helps() {
 
 #[test]
 fn a_mistyped_command_or_flag_names_the_near_one() {
-    assert!(error("tets").contains("near: `test`"));
-    assert!(error("up --lsten x").contains("near: `--listen`"));
+    assert!(error("tets").contains("exists: 'test'"));
+    assert!(error("up --lsten x").contains("exists: '--listen'"));
 }
 
 #[test]

@@ -24,16 +24,22 @@ const STATE_FOLDER_VARIABLE: &str = "STATE_DIRECTORY";
 /// Name of the state file there.
 const STATE_FILE: &str = "enrolment.json";
 
+const USAGE: &str = "\
+relay --enrol URL --enrol-token-file FILE [options]
+       relay --enrol URL --enrol-aws [options]
+       relay --shard NAME --region NAME --edge URL --key-file FILE [options]
+       relay key --shard NAME [--epoch N] [--shards N] < FLEET-SECRET
+       relay check URL";
+
+const KEY_USAGE: &str = "\
+relay key --shard NAME [--epoch N] [--shards N] < FLEET-SECRET > KEY-FILE";
+
 /// Carries voice between the players of a room
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "relay",
     version,
-    override_usage = "relay --enrol URL --enrol-token-file FILE [options]\n       \
-                      relay --enrol URL --enrol-aws [options]\n       \
-                      relay --shard NAME --region NAME --edge URL --key-file FILE [options]\n       \
-                      relay key --shard NAME [--epoch N] [--shards N] < FLEET-SECRET\n       \
-                      relay check URL",
+    override_usage = USAGE,
     after_help = "Log level: env RUST_LOG [default: info]. Logs go to stderr, usage records to \
                   stdout.",
     args_conflicts_with_subcommands = true,
@@ -54,7 +60,7 @@ pub struct CommandLine {
 pub enum Command {
     /// Derive the keys of a relay from the fleet secret on standard input
     #[command(
-        override_usage = "relay key --shard NAME [--epoch N] [--shards N] < FLEET-SECRET > KEY-FILE",
+        override_usage = KEY_USAGE,
         after_help = "Prints what --key-file takes: one key a line, in base64. Run it where the \
                       fleet secret is, and\nbring the relay its keys alone. infra/ops/KEYS.md \
                       says who holds what."

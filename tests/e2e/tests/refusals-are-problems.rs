@@ -30,6 +30,7 @@ fn body(offer: &str, channels: Option<&[&str]>) -> Vec<u8> {
     serde_json::to_vec(&request).expect("string keys")
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of requests")]
 fn cases(edge: &Edge, offer: &str, many_slots: &str) -> Vec<Case> {
     let good = claims("p1", "lobby");
     let sign = |claims: Claims| edge.secrets.sign(&claims);

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// A name, and a rule set that differs from a good one by one mistake.
+#[expect(clippy::too_many_lines, reason = "a table of rule sets")]
 fn mistakes() -> Vec<(&'static str, Value)> {
     let with = |change: fn(&mut Value)| {
         let mut document = sets::roles();

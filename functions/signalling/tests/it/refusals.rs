@@ -245,6 +245,7 @@ fn an_offer_with_too_many_slots() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of offers")]
 fn offers_that_the_relay_could_not_serve() {
     let fingerprint = "a=fingerprint:sha-256 E1:1C";
     let broken: &[(&str, &str, &str)] = &[

@@ -14,15 +14,34 @@ use std::process::ExitCode;
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
 
-use crate::cli::Parsed;
 use crate::clock::now;
 use crate::install;
 use crate::progress::{self, Progress};
 use crate::workspace::Workspace;
 use count::Count;
 use steps::{STEPS, Step};
+
+/// Which steps.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    /// Run these steps only (the names are printed with each step)
+    #[arg(
+        long,
+        value_name = "STEP[,STEP]",
+        value_delimiter = ',',
+        hide_possible_values = true
+    )]
+    #[arg(value_parser = PossibleValuesParser::new(STEPS.iter().map(|step| step.name)))]
+    only: Vec<String>,
+
+    /// Leave out the browser tests, and say so
+    #[arg(long)]
+    no_browser: bool,
+}
 
 /// What came of one step.
 struct Outcome {
@@ -35,10 +54,10 @@ struct Outcome {
 /// Runs the chosen steps and prints `N passed, N failed` last.
 ///
 /// # Errors
-/// Only for a `--only` that names no step; a failed step is told by the exit code.
-pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<ExitCode> {
-    let steps = choose(parsed.get("--only"), parsed.has("--no-browser"))?;
-    if parsed.has("--no-browser") {
+/// Only when the table cannot be written; a failed step is told by the exit code.
+pub(crate) fn run(workspace: &Workspace, flags: &Flags) -> Result<ExitCode> {
+    let steps = choose(&flags.only, flags.no_browser);
+    if flags.no_browser {
         println!("left out: browser");
     }
     let is_cold = !workspace.binary("rig").is_file();
@@ -83,22 +102,10 @@ pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<ExitCode> {
     })
 }
 
-fn choose(only: Option<&str>, no_browser: bool) -> Result<Vec<&'static Step>> {
-    let names: Vec<&str> = only
-        .map(|only| only.split(',').collect())
-        .unwrap_or_default();
-    for name in &names {
-        if !STEPS.iter().any(|step| step.name == *name) {
-            let known: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
-            bail!(
-                "--only `{name}` is not a step; the steps are: {}",
-                known.join(", ")
-            );
-        }
-    }
-    let chosen = |step: &&Step| names.is_empty() || names.contains(&step.name);
+fn choose(only: &[String], no_browser: bool) -> Vec<&'static Step> {
+    let chosen = |step: &&Step| only.is_empty() || only.iter().any(|name| name == step.name);
     let kept = |step: &&Step| !(no_browser && step.name == "browser");
-    Ok(STEPS.iter().filter(chosen).filter(kept).collect())
+    STEPS.iter().filter(chosen).filter(kept).collect()
 }
 
 /// What later steps have built ahead of them.
@@ -186,14 +193,18 @@ fn total(outcomes: &[Outcome]) -> Count {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use anyhow::bail;
 
-    fn names(only: Option<&str>, no_browser: bool) -> Vec<&'static str> {
-        choose(only, no_browser)
-            .unwrap()
-            .iter()
-            .map(|step| step.name)
-            .collect()
+    use super::*;
+    use crate::cli::Command;
+    use crate::cli::tests::{command, refusal};
+
+    fn names(line: &str) -> Vec<&'static str> {
+        let Ok(Command::Test(flags)) = command(line) else {
+            panic!("{line}");
+        };
+        let steps = choose(&flags.only, flags.no_browser);
+        steps.iter().map(|step| step.name).collect()
     }
 
     fn sample(run: fn(&Workspace, &mut Count) -> Result<()>) -> Outcome {
@@ -217,12 +228,12 @@ mod tests {
 
     #[test]
     fn steps_are_chosen_by_name_in_their_own_order() {
-        assert_eq!(names(None, false).len(), STEPS.len());
-        assert_eq!(names(Some("tidy,fmt"), false), ["fmt", "tidy"]);
-        assert!(!names(None, true).contains(&"browser"));
-        let error = choose(Some("unit"), false).err().unwrap().to_string();
+        assert_eq!(names("test").len(), STEPS.len());
+        assert_eq!(names("test --only tidy,fmt"), ["fmt", "tidy"]);
+        assert!(!names("test --no-browser").contains(&"browser"));
+        let error = refusal("test --only unit");
         assert!(
-            error.contains("`unit`") && error.contains("clippy"),
+            error.contains("'unit'") && error.contains("clippy"),
             "{error}"
         );
     }

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 
-use crate::cli::{Command as CliCommand, Parsed, value};
 use crate::workspace::Workspace;
 use crate::{components, install, process};
 use files::{fresh, place};
@@ -22,42 +22,30 @@ use files::{fresh, place};
 pub(crate) use image::ARCHIVE_END as IMAGE_END;
 pub(crate) use manifest::{PublicKey, public_pem, verify};
 
-/// The command's row in the table of the command line.
-pub(crate) const COMMAND: CliCommand = CliCommand {
-    name: "package",
-    summary: "build what a release has: tarballs, .deb, images, SDK, manifest",
-    detail: "For this machine's processor, into target/package/. The binaries are static, so\n\
-             they run on every Linux. Needs dpkg and Node.js; installs musl-tools. Two runs\n\
-             of one commit in one folder give the same bytes.",
-    words: &[],
-    flags: &[
-        value(
-            "--profile",
-            "NAME",
-            "release or dev: dev builds faster and runs slower [release]",
-        ),
-        value(
-            "--sign",
-            "FILE",
-            "sign the manifest with a key of `keys release`",
-        ),
-        value(
-            "--seal",
-            "FOLDER",
-            "write and sign the manifest of this folder; build nothing",
-        ),
-        value(
-            "--verify",
-            "FOLDER",
-            "check a folder against its signed manifest",
-        ),
-        value(
-            "--key",
-            "FILE",
-            "verify: the public half of the release key",
-        ),
-    ],
-};
+/// What to make, or to check.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    /// dev builds faster
+    #[arg(long, value_name = "NAME", default_value = "release")]
+    #[arg(value_parser = ["release", "dev"])]
+    profile: String,
+
+    /// Sign the manifest with a key of `keys release`
+    #[arg(long, value_name = "FILE")]
+    sign: Option<PathBuf>,
+
+    /// Write and sign the manifest of this folder; build nothing
+    #[arg(long, value_name = "FOLDER", requires = "sign")]
+    seal: Option<PathBuf>,
+
+    /// Check a folder against its signed manifest
+    #[arg(long, value_name = "FOLDER", requires = "key", conflicts_with_all = ["sign", "seal"])]
+    verify: Option<PathBuf>,
+
+    /// With --verify: the public half of the release key
+    #[arg(long, value_name = "FILE", requires = "verify")]
+    key: Option<PathBuf>,
+}
 
 /// A program that is packaged.
 struct Program {
@@ -108,34 +96,22 @@ const SOURCES: (&str, &str) = ("../target/wasm32-wasip2/wasm/", "components/");
 ///
 /// # Errors
 /// When something does not build, a tool is missing, or a folder is not what its manifest says.
-pub(crate) fn run(workspace: &Workspace, parsed: &Parsed) -> Result<()> {
-    let profile = parsed.get("--profile").unwrap_or("release");
-    if !matches!(profile, "release" | "dev") {
-        bail!("--profile `{profile}` is not release or dev");
+pub(crate) fn run(workspace: &Workspace, flags: &Flags) -> Result<()> {
+    if let (Some(folder), Some(key)) = (&flags.verify, &flags.key) {
+        let files = verify(folder, &PublicKey::read(key)?)?;
+        println!("{}: {files} files are as signed", folder.display());
+        return Ok(());
     }
-    let folder = |flag: &str| parsed.get(flag).map(Path::new);
-    match (folder("--verify"), folder("--key")) {
-        (Some(folder), Some(key)) => {
-            let files = verify(folder, &PublicKey::read(key)?)?;
-            println!("{}: {files} files are as signed", folder.display());
-            return Ok(());
-        }
-        (Some(_), None) => bail!("--verify needs --key FILE: the public half of the release key"),
-        (None, Some(_)) => bail!("--key is for --verify; --sign takes the secret half"),
-        (None, None) => {}
-    }
-    let sign = folder("--sign");
-    let output = match folder("--seal") {
-        Some(folder) if sign.is_some() => folder.to_owned(),
-        Some(_) => bail!("--seal needs --sign FILE: the secret half of the release key"),
+    let output = match &flags.seal {
+        Some(folder) => folder.clone(),
         None => {
             let output = workspace.target.join("package");
-            build(workspace, profile, Manner::Alone)?;
-            pack(workspace, profile, &output)?;
+            build(workspace, &flags.profile, Manner::Alone)?;
+            pack(workspace, &flags.profile, &output)?;
             output
         }
     };
-    seal(workspace, &output, sign)?;
+    seal(workspace, &output, flags.sign.as_deref())?;
     println!("{}:", output.display());
     for name in manifest::names(&output)? {
         let bytes = fs::metadata(output.join(&name))?.len();

@@ -1,14 +1,11 @@
-//! Sizes: lines per file and function, columns.
+//! Sizes: lines per file, columns. Lines per function are clippy's (`too_many_lines`).
 
-use super::source::{functions, mask, without_tests};
+use super::source::{mask, without_tests};
 use super::text::is_test_file;
 use super::violation::Violation;
 
 /// Lines of a file, its tests apart.
 const FILE_LINES_MAX: usize = 600;
-
-/// Lines of a function, from `fn` to its closing brace. clippy.toml has the same number.
-const FUNCTION_LINES_MAX: usize = 70;
 
 /// Columns of a line of code; rustfmt leaves strings and comments alone.
 const COLUMNS_MAX: usize = 100;
@@ -28,7 +25,6 @@ pub(super) fn check(path: &str, content: &str) -> Vec<Violation> {
     }
     if extension == "rs" {
         let code = without_tests(&mask(content));
-        found.extend(function_size(path, &code));
         found.extend(file_size(path, lines_without_tests(content, &code)));
     } else {
         found.extend(file_size(path, content.lines().count()));
@@ -68,22 +64,6 @@ fn file_size(path: &str, lines: usize) -> Option<Violation> {
     })
 }
 
-fn function_size(path: &str, code: &str) -> Vec<Violation> {
-    functions(code)
-        .into_iter()
-        .filter(|function| function.lines > FUNCTION_LINES_MAX)
-        .map(|function| Violation {
-            place: path.to_owned(),
-            line: function.line,
-            rule: "function-lines",
-            message: format!(
-                "`{}` has {} lines; at most {FUNCTION_LINES_MAX}",
-                function.name, function.lines
-            ),
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,10 +73,6 @@ mod tests {
             .into_iter()
             .map(|violation| violation.rule)
             .collect()
-    }
-
-    fn function_of(lines: usize) -> String {
-        format!("fn long() {{\n{}}}\n", "    work();\n".repeat(lines - 2))
     }
 
     #[test]
@@ -114,17 +90,6 @@ mod tests {
     }
 
     #[test]
-    fn long_functions_are_found_outside_tests() {
-        assert_eq!(rules("a/src/b.rs", &function_of(71)), ["function-lines"]);
-        assert_eq!(rules("a/src/b.rs", &function_of(70)), [""; 0]);
-        assert_eq!(rules("a/tests/b.rs", &function_of(71)), [""; 0]);
-        assert_eq!(
-            rules("a/src/b.rs", &format!("#[cfg(test)]\n{}", function_of(71))),
-            [""; 0]
-        );
-    }
-
-    #[test]
     fn long_files_are_found_with_their_tests_apart() {
         let code = "fn a() {}\n".repeat(600);
         let tests = format!(
@@ -138,11 +103,5 @@ mod tests {
         );
         assert_eq!(rules("sdk/a.js", &"x;\n".repeat(601)), ["file-lines"]);
         assert_eq!(rules("sdk/test/a.test.js", &"x;\n".repeat(601)), [""; 0]);
-    }
-
-    #[test]
-    fn clippy_has_the_same_limit() {
-        let clippy = include_str!("../../../../clippy.toml");
-        assert!(clippy.contains(&format!("too-many-lines-threshold = {FUNCTION_LINES_MAX}")));
     }
 }

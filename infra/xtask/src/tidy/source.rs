@@ -1,6 +1,5 @@
-//! Just enough Rust to measure it: which bytes are code, where functions begin and end, and which
-//! items are tests. `syn` would parse more, but not keep comments apart from code for the rules
-//! that search text, and it would double what has to compile before anything else can start.
+//! Just enough Rust to measure it: which bytes are code, and which items are tests. `syn` would
+//! parse more, but not keep comments apart from code for the rules that search text.
 
 /// `source` with comments, strings and characters blanked; every byte stays at its place.
 pub(super) fn mask(source: &str) -> String {
@@ -194,39 +193,6 @@ fn matching(masked: &str, open: usize) -> usize {
     masked.len()
 }
 
-/// A function with a body.
-#[derive(Debug, PartialEq)]
-pub(super) struct Function {
-    pub(super) name: String,
-    /// Line of `fn`, from 1.
-    pub(super) line: usize,
-    /// From the line of `fn` to that of the closing brace.
-    pub(super) lines: usize,
-}
-
-/// The functions of masked code, in order.
-pub(super) fn functions(masked: &str) -> Vec<Function> {
-    let mut found = Vec::new();
-    for start in words(masked, "fn") {
-        let rest = masked[start + 2..].trim_start();
-        let name: String = rest
-            .bytes()
-            .take_while(|b| is_name(*b))
-            .map(char::from)
-            .collect();
-        // A function pointer type has no name.
-        if name.is_empty() {
-            continue;
-        }
-        if let Some(open) = body_start(masked, start) {
-            let line = line_of(masked, start);
-            let lines = line_of(masked, matching(masked, open) - 1) - line + 1;
-            found.push(Function { name, line, lines });
-        }
-    }
-    found
-}
-
 /// Offsets at which `word` stands as a whole word.
 pub(super) fn words<'a>(masked: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     let bytes = masked.as_bytes();
@@ -278,22 +244,6 @@ mod tests {
     }
 
     #[test]
-    fn functions_are_measured_from_fn_to_brace() {
-        let code = "fn one() -> [u8; 2] { [0; 2] }\ntrait T {\n    fn none(&self);\n}\n\
-                    pub async fn three<const N: usize>(\n    f: fn(u8) -> u8,\n\
-                    ) where u8: Copy {}\n";
-        let function = |name: &str, line, lines| Function {
-            name: name.into(),
-            line,
-            lines,
-        };
-        assert_eq!(
-            functions(code),
-            [function("one", 1, 1), function("three", 5, 3)]
-        );
-    }
-
-    #[test]
     fn test_items_are_taken_out() {
         let code = "fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() {}\n}\n#[test]\nfn c() {}\n\
                     #[cfg(test)]\nmod far;\nfn d() {}\n\
@@ -302,7 +252,7 @@ mod tests {
         let masked = mask(code);
         let kept = without_tests(&masked);
         assert_eq!(kept.len(), masked.len());
-        let names: Vec<String> = functions(&kept).into_iter().map(|f| f.name).collect();
+        let names: Vec<&str> = words(&kept, "fn").map(|at| &kept[at + 3..at + 4]).collect();
         assert_eq!(names, ["a", "d", "f"]);
         assert!(kept.contains("struct G") && !kept.contains("mod far"));
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bench_report::prices::{self, Item};
 use bench_report::{Aim, Report, quantile};
+use clap::Parser;
 use e2e::client::{Client, Options, Seen, join};
 use e2e::http::Http;
 use e2e::killable::unlimited_policy;
@@ -29,9 +30,17 @@ const QUICK_READERS: usize = 100;
 /// Messages whose way to the readers is timed.
 const TIMED: usize = 50;
 
+/// Measures chat
+#[derive(Parser)]
+struct Flags {
+    /// Fewer readers
+    #[arg(long)]
+    quick: bool,
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
-    let is_quick = std::env::args().any(|argument| argument == "--quick");
+    let Flags { quick } = Flags::parse();
     let mut report = Report::default();
     let mut edge = Edge::start_with(|config| {
         config
@@ -44,7 +53,7 @@ async fn main() -> Result<()> {
     dollars(per_s, &mut report);
     readers(
         &edge,
-        if is_quick { QUICK_READERS } else { READERS },
+        if quick { QUICK_READERS } else { READERS },
         &mut report,
     )
     .await?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
 use e2e::http::{Http, Reply};
 use e2e::now;
 use e2e::report::{Aim, Report, prices, quantile};
@@ -32,10 +33,18 @@ const WORKERS: usize = 4;
 /// Longest time that a ticket may wait before the measurement fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Measures queues
+#[derive(Parser)]
+struct Flags {
+    /// Fewer tickets
+    #[arg(long)]
+    quick: bool,
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
-    let is_quick = std::env::args().any(|argument| argument == "--quick");
-    let tickets = if is_quick { QUICK_TICKETS } else { TICKETS };
+    let Flags { quick } = Flags::parse();
+    let tickets = if quick { QUICK_TICKETS } else { TICKETS };
     let mut report = Report::default();
     let mut edge = Edge::start_with(|_| {}).await?;
     let _relay = edge.start_relay("bench").await?;

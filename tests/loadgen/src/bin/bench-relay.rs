@@ -4,9 +4,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bench_report::prices::per_1000_minutes;
 use bench_report::{Aim, Report};
+use clap::Parser;
+use clap::builder::PossibleValuesParser;
 use loadgen::now;
 use loadgen::peer::Voice;
 use loadgen::scenario::{Outcome, Scenario, quantile};
@@ -70,15 +72,21 @@ const QUICK: Extent = Extent {
     loads: &[],
 };
 
+/// Measures what a relay takes
+#[derive(Parser)]
+struct Flags {
+    /// Under a minute, less exact
+    #[arg(long)]
+    quick: bool,
+
+    /// Groups of rows; all where none is named
+    #[arg(value_parser = PossibleValuesParser::new(GROUPS))]
+    groups: Vec<String>,
+}
+
 fn main() -> Result<()> {
-    let (mut extent, mut groups) = (FULL, Vec::new());
-    for argument in std::env::args().skip(1) {
-        match argument.as_str() {
-            "--quick" => extent = QUICK,
-            group if GROUPS.contains(&group) => groups.push(argument),
-            _ => bail!("bench-relay takes --quick and any of {GROUPS:?}; all without one"),
-        }
-    }
+    let Flags { quick, groups } = Flags::parse();
+    let extent = if quick { QUICK } else { FULL };
     let wants = |group: &str| groups.is_empty() || groups.iter().any(|wanted| wanted == group);
     let binary = loadgen::relay_process::program()?;
     let mut report = Report::default();

@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use clap::Parser;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use hdrhistogram::Histogram;
 use loadgen::edge::Edge;
 use loadgen::now;
@@ -21,11 +23,7 @@ use loadgen::scenario::Scenario;
 use loadgen::swarm::{Counts, Phase, Swarm, TalkPattern, pause};
 use serde_json::{Value, json};
 
-const USAGE: &str = "\
-usage: loadgen [--rooms 1] [--speakers 2] [--listeners 8] [--probes 2]
-               [--packet-ms 20] [--loss PERCENT] [--talk S --pause S] [--seconds 10]
-               [--edge http://HOST:PORT --signing-key FILE [--key-id dev]] [--json FILE]
-
+const DETAIL: &str = "\
 Without --edge it starts the relay next to itself and seals the tickets; with it, every peer joins
 by an HTTP request with a token that FILE signs (target/dev/token-signing.key of `cargo xtask up`).
 Speakers hear nobody. Probes are listeners that decrypt what they hear and measure its latency.";
@@ -36,21 +34,81 @@ const PERCENTILES: [f64; 6] = [50.0, 90.0, 99.0, 99.9, 99.99, 100.0];
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Wait for what is under way after the last packet.
 const AFTERMATH: Duration = Duration::from_secs(1);
-/// Packet times of Opus that WebRTC uses, milliseconds.
-const PACKET_TIMES_MS: [u16; 4] = [10, 20, 40, 60];
-
+/// Loads a relay with a swarm
+#[derive(Debug, Parser)]
+#[command(after_help = DETAIL)]
 struct Options {
-    scenario: Scenario,
+    #[arg(long, value_name = "N", default_value_t = 1, help = "Rooms")]
+    rooms: usize,
+
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 2,
+        help = "Speakers of each room"
+    )]
+    speakers: usize,
+
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 8,
+        help = "Listeners of each room"
+    )]
+    listeners: usize,
+
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 2,
+        help = "Probes of each room"
+    )]
+    probes: usize,
+
+    /// Time of a packet: one of those of Opus that WebRTC uses
+    #[arg(long, value_name = "MS", default_value = "20")]
+    #[arg(value_parser = PossibleValuesParser::new(["10", "20", "40", "60"]).map(milliseconds))]
+    packet_ms: u16,
+
+    /// Packets that are lost on their way to the relay
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = permille)]
+    loss: u16,
+
+    /// How long a speaker talks at a time
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    talk: Duration,
+
+    /// How long he is silent then; 0 for never
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    pause: Duration,
+
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10,
+        help = "Seconds that are measured"
+    )]
     seconds: u64,
-    edge: Option<(String, PathBuf)>,
+
+    /// Join through this edge
+    #[arg(long, value_name = "URL", requires = "signing_key")]
+    edge: Option<String>,
+
+    /// With --edge: signs the tokens
+    #[arg(long, value_name = "FILE", requires = "edge")]
+    signing_key: Option<PathBuf>,
+
+    /// With --edge: id of that key
+    #[arg(long, value_name = "ID", default_value = "dev")]
     key_id: String,
+
+    /// Write the report there too
+    #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let done = parse(&args).and_then(|options| run(&options));
-    match done {
+    match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -59,71 +117,47 @@ fn main() -> ExitCode {
     }
 }
 
-fn parse(args: &[String]) -> Result<Options> {
-    let mut options = Options {
-        scenario: Scenario {
+impl Options {
+    fn scenario(&self) -> Scenario {
+        Scenario {
             name: "loadgen".to_owned(),
-            rooms: 1,
-            speakers: 2,
-            listeners: 8,
-            probes: 2,
+            rooms: self.rooms,
+            speakers: self.speakers,
+            listeners: self.listeners,
+            probes: self.probes,
             all_greet: true,
             deafened: false,
-            pattern: TalkPattern::ENDLESS,
-            voice: Voice::default(),
-        },
-        seconds: 10,
-        edge: None,
-        key_id: "dev".to_owned(),
-        json: None,
-    };
-    let (mut edge, mut key) = (None, None);
-    for pair in args.chunks(2) {
-        let [name, value] = pair else { bail!(USAGE) };
-        let scenario = &mut options.scenario;
-        match name.as_str() {
-            "--rooms" => scenario.rooms = number(name, value)?,
-            "--speakers" => scenario.speakers = number(name, value)?,
-            "--listeners" => scenario.listeners = number(name, value)?,
-            "--probes" => scenario.probes = number(name, value)?,
-            "--packet-ms" => scenario.voice.packet_ms = number(name, value)?,
-            "--loss" => {
-                let percent: f64 = number(name, value)?;
-                scenario.voice.loss_permille = (percent.clamp(0.0, 100.0) * 10.0).round() as u16;
-            }
-            "--talk" => scenario.pattern.talk = seconds(name, value)?,
-            "--pause" => scenario.pattern.pause = seconds(name, value)?,
-            "--seconds" => options.seconds = number(name, value)?,
-            "--edge" => edge = Some(value.clone()),
-            "--signing-key" => key = Some(PathBuf::from(value)),
-            "--key-id" => options.key_id = value.clone(),
-            "--json" => options.json = Some(PathBuf::from(value)),
-            other => bail!("there is no flag `{other}`\n\n{USAGE}"),
+            pattern: TalkPattern {
+                talk: self.talk,
+                pause: self.pause,
+            },
+            voice: Voice {
+                packet_ms: self.packet_ms,
+                loss_permille: self.loss,
+            },
         }
     }
-    if !PACKET_TIMES_MS.contains(&options.scenario.voice.packet_ms) {
-        bail!("--packet-ms takes one of {PACKET_TIMES_MS:?}");
+}
+
+fn milliseconds(text: String) -> u16 {
+    text.parse().expect("it is one of the possible values")
+}
+
+fn permille(text: &str) -> Result<u16, &'static str> {
+    match text.parse::<f64>() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok((percent * 10.0).round() as u16),
+        _ => Err("use 0 to 100"),
     }
-    options.edge = match (edge, key) {
-        (Some(edge), Some(key)) => Some((edge, key)),
-        (None, None) => None,
-        _ => bail!("--edge and --signing-key go together\n\n{USAGE}"),
-    };
-    Ok(options)
 }
 
-fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T> {
-    let number = value.parse().ok();
-    number.with_context(|| format!("{name} takes a number, not `{value}`"))
-}
-
-fn seconds(name: &str, value: &str) -> Result<Duration> {
-    let seconds = number(name, value)?;
-    Duration::try_from_secs_f64(seconds).with_context(|| format!("{name} {value} is no time"))
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().ok();
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.ok_or("use a number of seconds")
 }
 
 fn run(options: &Options) -> Result<()> {
-    let (relay, entry) = match &options.edge {
+    let (relay, entry) = match options.edge.as_ref().zip(options.signing_key.as_ref()) {
         Some((url, key)) => (
             None,
             Entry::Edge(Box::new(Edge::new(url, key, &options.key_id)?)),
@@ -134,7 +168,7 @@ fn run(options: &Options) -> Result<()> {
             (Some(relay), entry)
         }
     };
-    let scenario = &options.scenario;
+    let scenario = options.scenario();
     let began = now();
     let common = Common::new(entry, scenario.voice, began)?;
     let swarm = Swarm::start(&common, scenario.roles()?, scenario.pattern)?;
@@ -205,9 +239,8 @@ fn percentiles(histogram: &Histogram<u64>) -> Value {
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Result<Options> {
-        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        parse(&words)
+    fn parsed(line: &str) -> Result<Options, clap::Error> {
+        Options::try_parse_from(["loadgen"].into_iter().chain(line.split_whitespace()))
     }
 
     #[test]
@@ -215,7 +248,7 @@ mod tests {
         let line = "--rooms 3 --speakers 1 --listeners 4 --packet-ms 60 --loss 2.5 --talk 1.5 \
                     --pause 3 --seconds 2";
         let options = parsed(line).unwrap();
-        let scenario = &options.scenario;
+        let scenario = options.scenario();
         assert_eq!((scenario.rooms, scenario.speakers), (3, 1));
         assert_eq!((scenario.listeners, scenario.voice.packet_ms), (4, 60));
         assert_eq!(scenario.voice.loss_permille, 25);
@@ -228,6 +261,7 @@ mod tests {
         for line in [
             "--packet-ms 30",
             "--rooms many",
+            "--loss 101",
             "--talk -1",
             "--edge http://x",
             "--edge http://x --signing-key",

@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use bench_report::{Aim, Report};
+use clap::Parser;
 use matchbench::day::{Day, Outcome, simulate};
 use matchbench::page::{page, quantile_or_zero, tables};
 use matchbench::population::Population;
@@ -21,29 +22,42 @@ const SEED: u64 = 5;
 const PEAK_PER_MIN: f64 = 240.0;
 const LOW_PER_MIN: f64 = 12.0;
 
-/// What to measure.
-struct Options {
-    /// Only the passes, or only the day.
+/// Measures the matcher
+#[derive(Parser)]
+struct Flags {
+    /// A day of six hours at a quarter of the scale
+    #[arg(long)]
+    quick: bool,
+
+    /// The passes alone
+    #[arg(long, conflicts_with = "day")]
     passes: bool,
+
+    /// The day alone
+    #[arg(long)]
     day: bool,
-    hours: usize,
-    /// How many times as many parties as at scale 1.
-    scale: f64,
+
+    /// How many times as many parties as at scale 1: above 0, 1000 at most
+    /// [default: 1, with --quick 0.25]
+    #[arg(long, value_name = "N", value_parser = scale, verbatim_doc_comment)]
+    scale: Option<f64>,
 }
 
 fn main() -> Result<()> {
-    let options = options()?;
+    let flags = Flags::parse();
+    let (hours, usual) = if flags.quick { (6, 0.25) } else { (24, 1.0) };
+    let scale = flags.scale.unwrap_or(usual);
     let mut report = Report::default();
-    if options.passes {
+    if !flags.day {
         passes(&mut report)?;
     }
-    if options.day {
+    if !flags.passes {
         let day = Day {
             seed: SEED,
-            peak_per_min: PEAK_PER_MIN * options.scale,
-            low_per_min: LOW_PER_MIN * options.scale,
+            peak_per_min: PEAK_PER_MIN * scale,
+            low_per_min: LOW_PER_MIN * scale,
             pass_s: 5,
-            hours: options.hours,
+            hours,
             room: 1_000_000,
         };
         let begun = cpu_s()?;
@@ -53,30 +67,10 @@ fn main() -> Result<()> {
     report.finish("match")
 }
 
-fn options() -> Result<Options> {
-    let mut found = Options {
-        passes: true,
-        day: true,
-        hours: 24,
-        scale: 1.0,
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--quick" => (found.hours, found.scale) = (6, 0.25),
-            "--passes" => found.day = false,
-            "--day" => found.passes = false,
-            "--scale" => {
-                let value = arguments.next().context("--scale takes a number")?;
-                found.scale = value.parse().context("--scale takes a number")?;
-            }
-            _ => bail!("bench-match takes --quick, --passes, --day and --scale N"),
-        }
-    }
-    if !(found.scale > 0.0 && found.scale <= 1_000.0) {
-        bail!("--scale is above 0 and at most 1000");
-    }
-    Ok(found)
+fn scale(text: &str) -> Result<f64, &'static str> {
+    let number = text.parse().ok();
+    let fine = number.filter(|scale| *scale > 0.0 && *scale <= 1_000.0);
+    fine.ok_or("use a number above 0 and at most 1000")
 }
 
 fn passes(report: &mut Report) -> Result<()> {

@@ -16,6 +16,7 @@ use std::process::{Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
 use player::{Client, Options, Seen, join, now};
 use process::Process;
 use scenarios::http::Http;
@@ -40,12 +41,16 @@ const DRAIN_SECONDS: u32 = 2;
 const LISTEN: Duration = Duration::from_secs(1);
 const RELAYS: [&str; 2] = ["packaged-a", "packaged-b"];
 
+/// Tries installed packages
+#[derive(Parser)]
+struct Flags {
+    /// The folder in which both packages were installed
+    root: PathBuf,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Some(root) = std::env::args_os().nth(1).map(PathBuf::from) else {
-        eprintln!("usage: installed ROOT, the folder in which both packages were installed");
-        return ExitCode::from(2);
-    };
+    let Flags { root } = Flags::parse();
     let mut passed = 0;
     let result = go_through(&root, &mut passed).await;
     let failed = u8::from(result.is_err());
@@ -73,48 +78,20 @@ async fn go_through(root: &Path, passed: &mut u32) -> Result<()> {
         relays.push(host.start_relay(name, &edge, Proof::Token(token)).await?);
     }
     seen("two installed relays enrolled by token and are ready");
-    let on_aws = host.start_relay("packaged-c", &edge, Proof::Aws(&sts));
-    let on_aws = on_aws.await?;
-    ensure!(
-        on_aws.line["shards"].to_string().contains(INSTANCE),
-        "a relay of the instance {INSTANCE} is called {}",
-        on_aws.line["shards"]
-    );
-    on_aws.process.stop()?;
-    let ended = on_aws.ended().await?;
-    ensure!(
-        ended.success(),
-        "the relay without players ended with {ended}"
-    );
+    enrols_as_an_instance(&host, &edge, &sts).await?;
     seen("an installed relay enrolled by the identity of its instance");
     host.check("lifeverse-edge", &edge.url).await?;
     let health = format!("http://{}", text(&relays[0].line, "health"));
     host.check("lifeverse-relay", &health).await?;
     seen("both say of themselves that they are ready");
 
-    let mut ann = Member::join(&edge, &secrets, 1).await?;
-    let mut bob = Member::join(&edge, &secrets, 2).await?;
-    ann.client.hears(bob.mark).await?;
-    bob.client.hears(ann.mark).await?;
+    let (mut ann, mut bob) = two_who_talk(&edge, &secrets).await?;
     seen("two native clients hear each other");
 
     let home = ann.client.joined.relay.as_str().to_owned();
     let leaving = relays.iter().position(|relay| relay.process.name() == home);
     let leaving = relays.remove(leaving.with_context(|| format!("{home} is none of ours"))?);
-    tokio::time::sleep(LISTEN).await;
-    leaving.process.stop()?;
-    let (a, b) = (ann.mark, bob.mark);
-    let (of_ann, of_bob) = tokio::try_join!(ann.migrate(b), bob.migrate(a))?;
-    let gap = of_ann.max(of_bob);
-    let ended = leaving.ended().await?;
-    ensure!(ended.success(), "the drained relay ended with {ended}");
-    println!("longest gap while the relay left: {} ms", gap.as_millis());
-    ensure!(
-        gap <= GAP_MAX,
-        "a player heard nothing for {} ms; {} ms are allowed",
-        gap.as_millis(),
-        GAP_MAX.as_millis()
-    );
+    moves_both(&leaving, &mut ann, &mut bob).await?;
     seen("a relay that got SIGTERM moved both without a gap that is heard, and ended well");
 
     let killed = relays.pop().context("there were two")?;
@@ -132,10 +109,7 @@ async fn go_through(root: &Path, passed: &mut u32) -> Result<()> {
     let is = &back.line["shards"];
     ensure!(*is == was, "it came back as {is}, not as {was}");
     seen("a relay that was killed is back under its name, without a token");
-    let mut ann = Member::join(&edge, &secrets, 1).await?;
-    let mut bob = Member::join(&edge, &secrets, 2).await?;
-    ann.client.hears(bob.mark).await?;
-    bob.client.hears(ann.mark).await?;
+    let _talking = two_who_talk(&edge, &secrets).await?;
     seen("players talk on it again");
 
     edge.say(&secrets, "kept").await?;
@@ -147,12 +121,56 @@ async fn go_through(root: &Path, passed: &mut u32) -> Result<()> {
     let edge = host.start_edge(&secrets, &settings).await?;
     let said = edge.said(&secrets).await?;
     ensure!(said == ["kept"], "restored, and {said:?} is there");
-    ann = Member::join(&edge, &secrets, 1).await?;
-    bob = Member::join(&edge, &secrets, 2).await?;
-    ann.client.hears(bob.mark).await?;
-    bob.client.hears(ann.mark).await?;
+    let _talking = two_who_talk(&edge, &secrets).await?;
     seen("a backup that was taken while the edge served is restored, and relays and players go on");
     edge.end().await
+}
+
+/// A relay is let in as the instance that it says it is on, and ends.
+async fn enrols_as_an_instance(host: &Host, edge: &Edge, sts: &Sts) -> Result<()> {
+    let relay = host
+        .start_relay("packaged-c", edge, Proof::Aws(sts))
+        .await?;
+    let shards = &relay.line["shards"];
+    ensure!(
+        shards.to_string().contains(INSTANCE),
+        "a relay of the instance {INSTANCE} is called {shards}"
+    );
+    relay.process.stop()?;
+    let ended = relay.ended().await?;
+    ensure!(
+        ended.success(),
+        "the relay without players ended with {ended}"
+    );
+    Ok(())
+}
+
+/// Two players who hear each other.
+async fn two_who_talk(edge: &Edge, secrets: &Secrets) -> Result<(Member, Member)> {
+    let mut ann = Member::join(edge, secrets, 1).await?;
+    let mut bob = Member::join(edge, secrets, 2).await?;
+    ann.client.hears(bob.mark).await?;
+    bob.client.hears(ann.mark).await?;
+    Ok((ann, bob))
+}
+
+/// A relay that is told to end moves its players first, and they hear no gap.
+async fn moves_both(leaving: &Program, ann: &mut Member, bob: &mut Member) -> Result<()> {
+    tokio::time::sleep(LISTEN).await;
+    leaving.process.stop()?;
+    let (a, b) = (ann.mark, bob.mark);
+    let (of_ann, of_bob) = tokio::try_join!(ann.migrate(b), bob.migrate(a))?;
+    let gap = of_ann.max(of_bob);
+    let ended = leaving.ended().await?;
+    ensure!(ended.success(), "the drained relay ended with {ended}");
+    println!("longest gap while the relay left: {} ms", gap.as_millis());
+    ensure!(
+        gap <= GAP_MAX,
+        "a player heard nothing for {} ms; {} ms are allowed",
+        gap.as_millis(),
+        GAP_MAX.as_millis()
+    );
+    Ok(())
 }
 
 /// What the page says of backups, and which lines of it are for the restore.

@@ -1,6 +1,5 @@
 //! Runs every scenario against every host and prints a table, a column per host: a step of
-//! `cargo xtask test`. A word after the program's name runs the scenarios that have it in theirs.
-//! With `SCENARIOS_AWS_URL` and `SCENARIOS_TABLE` they run on Lambda alone, against that table.
+//! `cargo xtask test`.
 
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
@@ -8,15 +7,26 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
+use clap::Parser;
 use scenarios::hosts::{self, Deployed, Host};
 use scenarios::suite::{SCENARIOS, Scenario};
+
+/// Runs scenarios against every host
+#[derive(Parser)]
+#[command(after_help = "\
+With SCENARIOS_AWS_URL and SCENARIOS_TABLE they run on Lambda alone, against that table.")]
+struct Flags {
+    /// Those that have this in their names
+    #[arg(value_name = "WORD", default_value = "")]
+    wanted: String,
+}
 
 /// A scenario is a few requests.
 const SCENARIO_LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
-    let wanted = std::env::args().nth(1).unwrap_or_default();
+    let Flags { wanted } = Flags::parse();
     let chosen: Vec<&Scenario> = SCENARIOS
         .iter()
         .filter(|scenario| scenario.name.contains(&wanted))

@@ -1,7 +1,6 @@
 //! Requests that schemathesis makes from the OpenAPI document, against every host with all of its
 //! checks: no fault of ours, nothing that the document does not say. A step of
-//! `cargo xtask test`; `--host NAME` takes one host, `--seconds N` another time for each, and
-//! `--seed N` makes other requests.
+//! `cargo xtask test`.
 
 #![expect(clippy::print_stdout, reason = "the counts are what it is for")]
 
@@ -10,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use clap::Parser;
 use edge::config::DEFAULT_REGION;
 use scenarios::hosts::{self, Host};
 use scenarios::programs;
@@ -17,25 +17,31 @@ use scenarios::shard::Shard;
 use tokio::process::Command;
 use wire::routes::ROUTES;
 
-/// Time for each host, unless said otherwise.
-const SECONDS: &str = "60";
+/// Lets schemathesis make requests
+#[derive(Parser)]
+struct Flags {
+    /// To this host alone
+    #[arg(long, value_name = "NAME", value_parser = ["edge-host", "lambda"])]
+    host: Option<String>,
+
+    /// Time for each host
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    seconds: u32,
+
+    /// Decides which requests: the same each time, as far as time allows
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    seed: u64,
+}
+
 /// A relay that has not been heard of for ten seconds is gone.
 const BEAT_EVERY: Duration = Duration::from_secs(3);
-/// The same requests each time, as far as time allows.
-const SEED: &str = "7";
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let flag = |name: &str| {
-        let at = args.iter().position(|arg| arg == name)?;
-        args.get(at + 1).map(String::as_str)
-    };
-    let seconds = flag("--seconds").unwrap_or(SECONDS);
-    let seed = flag("--seed").unwrap_or(SEED);
-    let check = async |name: &str| match flag("--host") {
+    let flags = Flags::parse();
+    let check = async |name: &str| match &flags.host {
         Some(wanted) if wanted != name => Ok(None),
-        _ => check(name, seconds, seed).await.map(Some),
+        _ => check(name, &flags).await.map(Some),
     };
     // Beside each other: a client asks one question after another, and leaves a core.
     let (edge_host, lambda) = tokio::try_join!(check("edge-host"), check("lambda"))?;
@@ -51,7 +57,8 @@ async fn main() -> Result<ExitCode> {
 }
 
 /// Whether a host does what the document says, and every route was reached.
-async fn check(name: &str, seconds: &str, seed: &str) -> Result<bool> {
+async fn check(name: &str, flags: &Flags) -> Result<bool> {
+    let Flags { seconds, seed, .. } = flags;
     let mut host = match name {
         "lambda" => hosts::lambda().await?,
         _ => hosts::edge_host().await?,
@@ -59,7 +66,7 @@ async fn check(name: &str, seconds: &str, seed: &str) -> Result<bool> {
     println!("-- schemathesis, {name}, {seconds} s, seed {seed}");
     let shard = Shard::start(&host.target, "schema-0", DEFAULT_REGION).await?;
     let is_fine = tokio::select! {
-        is_fine = run(&host, seconds, seed) => is_fine?,
+        is_fine = run(&host, flags) => is_fine?,
         stopped = beat(&shard, &host) => return Err(stopped),
     };
     Ok(is_fine && all_are_reached(&mut host))
@@ -101,7 +108,7 @@ fn all_are_reached(host: &mut Host) -> bool {
     never.is_empty()
 }
 
-async fn run(host: &Host, seconds: &str, seed: &str) -> Result<bool> {
+async fn run(host: &Host, flags: &Flags) -> Result<bool> {
     let folder = hosts::root().join("tests/scenarios");
     let token = host.target.secrets.everything_token();
     let output = Command::new(programs::of_python("schemathesis")?)
@@ -111,7 +118,8 @@ async fn run(host: &Host, seconds: &str, seed: &str) -> Result<bool> {
         .arg(hosts::root().join("functions/wire/openapi.json"))
         .args(["--url", &host.target.base])
         .args(["--header", &format!("Authorization: Bearer {token}")])
-        .args(["--checks", "all", "--max-time", seconds, "--seed", seed])
+        .args(["--checks", "all", "--max-time", &flags.seconds.to_string()])
+        .args(["--seed", &flags.seed.to_string()])
         .arg("--continue-on-failure")
         .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
         .env("SCHEMA_HOST", host.name)

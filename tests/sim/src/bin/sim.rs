@@ -1,4 +1,4 @@
-//! Searches for seeds that break an invariant: `sim --seeds N [--from S]`.
+//! Searches for seeds that break an invariant.
 
 #![expect(
     clippy::print_stdout,
@@ -8,16 +8,23 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
+use clap::Parser;
 use sim::{Sabotage, run};
 
-const USAGE: &str = "usage: sim --seeds N [--from S]";
+/// Searches for seeds that break an invariant
+#[derive(Parser)]
+struct Flags {
+    /// How many seeds
+    #[arg(long, value_name = "N")]
+    seeds: u64,
+
+    /// The first one
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    from: u64,
+}
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let Some((seeds, from)) = parse(&args) else {
-        eprintln!("{USAGE}");
-        return ExitCode::FAILURE;
-    };
+    let Flags { seeds, from } = Flags::parse();
     let (mut bad, mut heard, mut connected) = (Vec::new(), 0, 0);
     for (done, seed) in (from..from.saturating_add(seeds)).enumerate() {
         match catch_unwind(AssertUnwindSafe(|| run(seed, Sabotage::None))) {
@@ -49,18 +56,4 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
-}
-
-fn parse(args: &[String]) -> Option<(u64, u64)> {
-    let (mut seeds, mut from) = (None, 0);
-    for pair in args.chunks(2) {
-        let [name, value] = pair else { return None };
-        let value = value.parse().ok()?;
-        match name.as_str() {
-            "--seeds" => seeds = Some(value),
-            "--from" => from = value,
-            _ => return None,
-        }
-    }
-    seeds.map(|seeds| (seeds, from))
 }

@@ -492,6 +492,7 @@ pub fn is_voice(data: &[u8]) -> bool {
 }
 
 impl Client {
+    #[expect(clippy::too_many_lines, reason = "all that a client of a test has")]
     fn new(now: Instant, n: u8, want: &Want, crypto: &Arc<CryptoProvider>) -> Self {
         let address: SocketAddr = format!("10.0.1.{n}:5000").parse().unwrap();
         let certificate_used = certificate(crypto);

@@ -71,7 +71,12 @@ const ROWS: &[Row] = &[
         uses: &["wire"],
         tests_use: &["relay", "sfu", "signalling"],
     },
-    row("sfu", &[]),
+    // Its tests talk to it as clients do, in the relay's messages.
+    Row {
+        name: "sfu",
+        uses: &[],
+        tests_use: &["client", "relay", "wire"],
+    },
     row("udp", &[]),
     // Its tests join the fleet at the function itself.
     Row {

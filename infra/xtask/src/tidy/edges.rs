@@ -84,7 +84,12 @@ const ROWS: &[Row] = &[
         uses: &["sfu", "udp", "wire"],
         tests_use: &["client", "edge", "fleet", "process"],
     },
-    row("edge-host", &["edge", "wire"]),
+    // Its tests watch and stop the program.
+    Row {
+        name: "edge-host",
+        uses: &["edge", "wire"],
+        tests_use: &["process"],
+    },
     row("edge-host-fixture", &[]),
     // Its gate is tried on a function that writes one item more.
     Row {

@@ -98,7 +98,7 @@ const ROWS: &[Row] = &[
         tests_use: &["chat", "edge"],
     },
     row("xtask", &["edge", "wire"]),
-    row("sim", &["wire", "sfu", "relay"]),
+    row("sim", &["wire", "client", "sfu", "relay"]),
     row(
         "fuzz",
         &[

@@ -337,7 +337,7 @@ impl Call {
 
     fn handle_current(&mut self, now: Instant, event: Event) {
         match event {
-            Event::Connected => {}
+            Event::Connected | Event::Report(_) | Event::Reception(_) => {}
             Event::Voice(voice) => {
                 let view = self.current.as_ref().map(|it| it.view());
                 let player = view.and_then(|view| view.player_in(voice.slot.into()));
@@ -385,7 +385,7 @@ impl Call {
             }
             Event::Message(message, changed) => self.handle_message(now, message, changed),
             Event::Closed(_) => self.end_move(now),
-            Event::Connected => {}
+            Event::Connected | Event::Report(_) | Event::Reception(_) => {}
         }
     }
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use str0m::channel::ChannelId;
+use str0m::crypto::dtls::ProtocolVersion;
 use str0m::net::Receive;
 use str0m::{Event as RtcEvent, IceConnectionState, Input, Output};
 use wire::channel::{ClientMessage, POSITIONS_LABEL, RelayMessage};
@@ -16,7 +17,9 @@ use crate::cause::Cause;
 use crate::heartbeat::{Beat, Heartbeat};
 use crate::options::Options;
 use crate::roster::{Changed, View};
-use crate::rtc::{BadSetup, Contact, Media, Voice, VoiceReceived};
+use crate::rtc::{
+    BadSetup, Contact, Media, Reception, SlotReport, Voice, VoiceReceived, reception,
+};
 
 /// From the edge's answer to the relay's welcome: ICE, DTLS, SCTP and the hello.
 pub const WELCOME_MAX: Duration = Duration::from_secs(8);
@@ -49,6 +52,10 @@ pub enum Event {
     Message(RelayMessage, Changed),
     /// Somebody is heard.
     Voice(VoiceReceived),
+    /// The relay said what it has sent in a slot, each few seconds while it sends.
+    Report(SlotReport),
+    /// The relay said how it receives the own voice, if [`Options::reception_every`] asks for it.
+    Reception(Reception),
     /// It is over; nothing comes after this.
     Closed(Cause),
 }
@@ -112,6 +119,11 @@ impl Connection {
     /// The SHA-256 of the own certificate, to which a ticket is bound.
     pub fn fingerprint(&mut self) -> Vec<u8> {
         self.media.fingerprint()
+    }
+
+    /// The version of DTLS that was agreed on; none before the handshake is done.
+    pub fn dtls_version(&mut self) -> Option<ProtocolVersion> {
+        self.media.rtc.direct_api().dtls_protocol_version()
     }
 
     /// This relay's view of the room.
@@ -356,6 +368,13 @@ impl Connection {
             }
             RtcEvent::ChannelOpen(id, label) if label == POSITIONS_LABEL => {
                 self.positions = Some(id);
+            }
+            RtcEvent::SenderFeedback(feedback) => {
+                let report = self.media.reported(&feedback).map(Event::Report);
+                self.events.extend(report);
+            }
+            RtcEvent::MediaEgressStats(stats) => {
+                self.events.extend(reception(&stats).map(Event::Reception));
             }
             RtcEvent::ChannelOpen(id, _) => {
                 self.channel = Some(id);

@@ -36,7 +36,7 @@ pub use handover::{HANDOVER_MAX, SETTLE, left_behind};
 pub use heartbeat::{PING_EVERY, SILENCE_MAX};
 pub use options::Options;
 pub use roster::{Changed, PARTICIPANTS_MAX, View};
-pub use rtc::{Contact, LEVEL_ID, OPUS, Voice, VoiceReceived};
+pub use rtc::{Contact, LEVEL_ID, OPUS, Reception, SlotReport, Voice, VoiceReceived};
 pub use schedule::{
     JOIN_MAX, Jitter, STABLE_AFTER, attempt_after_loss, delay_before, ice_patience,
 };

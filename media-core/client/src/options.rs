@@ -31,8 +31,11 @@ pub struct Options {
     pub positions: bool,
     /// SSRC of the microphone where there is no offer; none for one of the crate's.
     pub source: Option<u32>,
-    /// One more payload type that can be sent.
-    pub other_payload_type: Option<u8>,
+    /// More payload types that can be sent and received.
+    pub other_payload_types: Vec<u8>,
+    /// How often to look at how the relay receives the own voice, which [`crate::Event::Reception`]
+    /// tells; none for never.
+    pub reception_every: Option<Duration>,
 }
 
 impl Options {
@@ -48,7 +51,8 @@ impl Options {
             patience: None,
             positions: false,
             source: None,
-            other_payload_type: None,
+            other_payload_types: Vec::new(),
+            reception_every: None,
         }
     }
 }

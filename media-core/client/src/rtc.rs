@@ -2,15 +2,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, Reliability};
 use str0m::config::Fingerprint;
 use str0m::format::{Codec, FormatParams};
-use str0m::media::{Direction, Frequency, MediaKind, Mid, Pt};
+use str0m::media::{Direction, Frequency, MediaKind, Mid, Pt, SenderFeedback};
 use str0m::net::Protocol;
 use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite, SeqNo, Ssrc};
+use str0m::stats::MediaEgressStats;
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 use wire::channel::{LABEL, POSITIONS_LABEL};
 
@@ -68,8 +69,36 @@ pub struct VoiceReceived {
     pub time: u32,
     /// The first packet of a talk spurt.
     pub starts: bool,
-    /// Opus.
+    /// As the packet says.
+    pub payload_type: u8,
+    /// Opus, or what the payload type says.
     pub payload: Vec<u8>,
+}
+
+/// What the relay says it has sent in a slot: a sender report (RFC 3550, section 6.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotReport {
+    /// The slot.
+    pub slot: u8,
+    /// When, by the relay's clock.
+    pub sent_at: SystemTime,
+    /// Packets until then, modulo 2^32.
+    pub packets: u32,
+    /// Bytes of their payloads, modulo 2^32.
+    pub octets: u32,
+}
+
+/// How the relay receives the own voice: its receiver reports (RFC 3550, section 6.4.2).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reception {
+    /// Packets lost since the first.
+    pub packets_lost: u64,
+    /// The highest sequence number that came, roll-overs included.
+    pub highest: u64,
+    /// The share that was lost since the report before, 0 to 1.
+    pub loss: f32,
+    /// There and back.
+    pub round_trip: Option<Duration>,
 }
 
 /// The WebRTC side of a connection.
@@ -100,16 +129,15 @@ impl Media {
             .set_dtls_version(options.dtls)
             .clear_codecs()
             .set_rtp_mode(true)
+            .set_stats_interval(options.reception_every)
             .set_extension_map(extensions);
         let format = FormatParams {
             min_p_time: Some(10),
             use_inband_fec: Some(true),
             ..FormatParams::default()
         };
-        for payload_type in [Some(OPUS), options.other_payload_type]
-            .into_iter()
-            .flatten()
-        {
+        let others = options.other_payload_types.iter().copied();
+        for payload_type in [OPUS].into_iter().chain(others) {
             settings.codec_config().add_config(
                 Pt::from(payload_type),
                 None,
@@ -244,21 +272,35 @@ impl Media {
 
     /// A packet of a slot; none of another stream.
     pub(crate) fn received(&mut self, packet: RtpPacket) -> Option<VoiceReceived> {
-        let source = packet.header.ssrc;
+        Some(VoiceReceived {
+            slot: self.slot_of(packet.header.ssrc)?,
+            seq: *packet.seq_no,
+            time: packet.header.timestamp,
+            starts: packet.header.marker,
+            payload_type: *packet.header.payload_type,
+            payload: packet.payload.to_vec(),
+        })
+    }
+
+    /// What the relay has sent in a slot; none of another stream.
+    pub(crate) fn reported(&mut self, feedback: &SenderFeedback) -> Option<SlotReport> {
+        let info = &feedback.sender_info;
+        Some(SlotReport {
+            slot: self.slot_of(info.ssrc)?,
+            sent_at: info.ntp_time,
+            packets: info.sender_packet_count,
+            octets: info.sender_octet_count,
+        })
+    }
+
+    fn slot_of(&mut self, source: Ssrc) -> Option<u8> {
         let mut api = self.rtc.direct_api();
         let line = api.stream_rx(&source).map(|stream| stream.mid());
         let is_of = |slot: &Slot| match slot {
             Slot::Line(known) => line == Some(*known),
             Slot::Source(known) => source == *known,
         };
-        let slot = self.slots.iter().position(is_of)?;
-        Some(VoiceReceived {
-            slot: slot.try_into().ok()?,
-            seq: *packet.seq_no,
-            time: packet.header.timestamp,
-            starts: packet.header.marker,
-            payload: packet.payload.to_vec(),
-        })
+        self.slots.iter().position(is_of)?.try_into().ok()
     }
 }
 
@@ -270,6 +312,17 @@ fn for_positions() -> ChannelConfig {
         reliability: Reliability::MaxRetransmits { retransmits: 0 },
         ..ChannelConfig::default()
     }
+}
+
+/// How the relay receives the own voice; none where it has reported nothing since the last time.
+pub(crate) fn reception(stats: &MediaEgressStats) -> Option<Reception> {
+    let remote = stats.remote.as_ref()?;
+    Some(Reception {
+        packets_lost: remote.packets_lost,
+        highest: *remote.maximum_sequence_number,
+        loss: stats.loss?,
+        round_trip: stats.rtt,
+    })
 }
 
 fn candidate(address: SocketAddr, protocol: Protocol) -> Result<Candidate, BadSetup> {

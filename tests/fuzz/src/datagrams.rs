@@ -20,7 +20,7 @@ use sfu::{
 use sim::client::{Client, Contact, NOT_NEGOTIATED, OPUS, VoiceHeader};
 use sim::queues;
 use str0m::RtcConfig;
-use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
+use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
 use str0m::crypto::from_feature_flags;
 use wire::BootId;
 use wire::channel::ClientMessage;
@@ -56,7 +56,7 @@ struct Fixture {
     t0: Instant,
     crypto: Arc<CryptoProvider>,
     certificate: DtlsCert,
-    fingerprint: Fingerprint,
+    fingerprint: String,
 }
 
 #[expect(
@@ -74,7 +74,7 @@ fn fixture() -> &'static Fixture {
             .set_crypto_provider(Arc::clone(&crypto))
             .set_dtls_cert(certificate.clone())
             .build(t0);
-        let fingerprint = probe.direct_api().local_dtls_fingerprint().clone();
+        let fingerprint = probe.direct_api().local_dtls_fingerprint().to_string();
         Fixture {
             t0,
             crypto,
@@ -239,7 +239,8 @@ impl World {
             return Some(());
         }
         let fixture = fixture();
-        let mut client = Client::new(self.now, n, &fixture.crypto, server());
+        let dtls = DtlsVersion::Dtls12;
+        let mut client = Client::new(self.now, n, &fixture.crypto, dtls, server());
         let unix_s = UNIX_S + self.elapsed().as_secs();
         let ticket = spec.ticket(client.fingerprint(), unix_s);
         let ufrag = ticket.seal(spec.reads(), &keys(), BOOT);
@@ -249,13 +250,14 @@ impl World {
         let hello = spec.hello().map(|hello| hello.seal(&keys(), BOOT));
         let slots = ticket.slots.min(wire::limits::MAX_SLOTS as u8);
         let contact = Contact {
-            server: server(),
+            relay: server(),
             fingerprint: fixture.fingerprint.clone(),
             ufrag,
             password,
             slot_ssrcs: (0..slots)
                 .map(|slot| ticket.session.slot_ssrc(slot))
                 .collect(),
+            has_channel: hello.is_some(),
             hello: hello.clone(),
         };
         let streams = contact.slot_ssrcs.iter();

@@ -381,7 +381,7 @@ impl Peer {
                     noticed.ages_ns.push(age_ns);
                 }
             }
-            Event::Closed(_) => {}
+            Event::Report(_) | Event::Reception(_) | Event::Closed(_) => {}
         }
     }
 }

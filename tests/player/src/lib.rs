@@ -350,7 +350,7 @@ impl Engine {
                 seq: voice.seq,
             }),
             Event::Message(message, _) => self.tell(Seen::Message(message)),
-            Event::Closed(_) => {}
+            Event::Report(_) | Event::Reception(_) | Event::Closed(_) => {}
         }
     }
 

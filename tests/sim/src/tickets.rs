@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use str0m::config::Fingerprint;
 use wire::hello::{ChannelGrant, Hello};
 use wire::keys::ShardKeys;
 use wire::limits::TICKET_LIFETIME_S;
@@ -73,18 +72,19 @@ pub(crate) fn contact(
     ticket: &Ticket,
     keys: &ShardKeys,
     hello: Option<String>,
-    server: SocketAddr,
-    fingerprint: Fingerprint,
+    relay: SocketAddr,
+    fingerprint: String,
 ) -> Contact {
     let ufrag = ticket.seal(TICKET_VERSION, keys, BOOT);
     Contact {
-        server,
+        relay,
         fingerprint,
         password: ice_password(keys, &ufrag),
         ufrag,
         slot_ssrcs: (0..ticket.slots)
             .map(|slot| ticket.session.slot_ssrc(slot))
             .collect(),
+        has_channel: hello.is_some(),
         hello,
     }
 }

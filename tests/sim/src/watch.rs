@@ -179,7 +179,7 @@ impl Watch {
         n: usize,
     ) -> Result<(), String> {
         let member = &model.members[n];
-        let is_in = member.is_live && (member.plan.whip || clients[n].participant.is_some());
+        let is_in = member.is_live && (member.plan.whip || clients[n].participant().is_some());
         let pending = !is_in && member.calm_since.is_some() && !member.is_leaving;
         if self.is_late(now, Due::Welcome(n), pending, bound(model, n)) {
             return Err(format!(
@@ -199,7 +199,7 @@ impl Watch {
     ) -> Result<(), String> {
         let (member, client) = (&model.members[n], &clients[n]);
         let mut known = BTreeMap::new();
-        for entry in client.roster.values() {
+        for entry in client.roster().values() {
             let name = entry.player.as_ref().map(|player| player.as_str());
             let player = name.and_then(|name| name.trim_start_matches('p').parse().ok());
             *known
@@ -207,7 +207,7 @@ impl Watch {
                 .or_default() += 1;
         }
         let wanted = model.roster(member.plan.room);
-        let is_told = client.participant.is_some() && member.calm_since.is_some();
+        let is_told = client.participant().is_some() && member.calm_since.is_some();
         let pending = is_told && member.is_live && known != wanted;
         if self.is_late(now, Due::Roster(n), pending, bound(model, n)) {
             return Err(format!(
@@ -226,7 +226,7 @@ impl Watch {
         n: usize,
     ) -> Result<(), String> {
         let member = &model.members[n];
-        let is_told = clients[n].participant.is_some() && member.calm_since.is_some();
+        let is_told = clients[n].participant().is_some() && member.calm_since.is_some();
         let pending = is_told && member.to_be_asked_since.is_some() && !member.is_leaving;
         if self.is_late(now, Due::Migrate(n), pending, DRAIN_OVER + bound(model, n)) {
             return Err(format!("client {n} is not asked to migrate"));
@@ -243,17 +243,18 @@ impl Watch {
         n: usize,
     ) -> Result<(), String> {
         let (member, client) = (&model.members[n], &clients[n]);
-        let is_told = member.is_live && client.participant.is_some() && member.calm_since.is_some();
+        let is_told =
+            member.is_live && client.participant().is_some() && member.calm_since.is_some();
         for (s, speaker) in clients.iter().enumerate() {
             let speaks = model.is_speaking(now, s);
             let knows = speaker
-                .participant
-                .is_some_and(|number| client.speaking.contains(&number));
+                .participant()
+                .is_some_and(|number| client.speaking().contains(&number));
             let other = &model.members[s];
             let in_room = other.plan.room == member.plan.room && other.is_live;
             let audible = s == n || member.plan.may_hear(&other.plan) && is_introduced(model, s);
             let wrong = knows && !speaks || speaks && !knows && audible;
-            let has_number = speaker.participant.is_some();
+            let has_number = speaker.participant().is_some();
             let pending = is_told && in_room && has_number && wrong;
             if self.is_late(now, Due::Speaking(n, s), pending, bound(model, n)) {
                 return Err(format!(
@@ -275,8 +276,8 @@ impl Watch {
         n: usize,
     ) -> Result<(), String> {
         let client = &clients[n];
-        for (slot, told) in client.slots.iter().enumerate() {
-            let twice = client.slots[slot + 1..].contains(told);
+        for (slot, told) in client.slots().iter().enumerate() {
+            let twice = client.slots()[slot + 1..].contains(told);
             if told.is_some() && twice {
                 return Err(format!("client {n} is told of one speaker in two slots"));
             }
@@ -284,9 +285,9 @@ impl Watch {
                 continue;
             };
             let is_recent = now.saturating_duration_since(at) < RECENT;
-            let number = clients[speaker].participant;
+            let number = clients[speaker].participant();
             let pending = is_recent
-                && client.participant.is_some()
+                && client.participant().is_some()
                 && model.members[n].calm_since.is_some()
                 && number.is_some()
                 && *told != number;

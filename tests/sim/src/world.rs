@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use relay::SealedProtocol;
 use sfu::{Command, Config, EndReason, Event, Sfu, WallClock};
 use str0m::RtcConfig;
-use str0m::config::{CryptoProvider, Fingerprint};
+use str0m::config::{CryptoProvider, DtlsVersion};
 use str0m::crypto::from_feature_flags;
 use wire::keys::{ShardKey, ShardKeys};
 use wire::{BootId, SessionId};
@@ -30,6 +30,9 @@ pub(crate) const BOOT: BootId = BootId([9; 8]);
 const CHECK_EVERY: Duration = Duration::from_millis(200);
 /// Time over which a drain asks everybody.
 pub(crate) const DRAIN_OVER: Duration = Duration::from_secs(2);
+/// Runs of this seed and later ones have clients with DTLS 1.3 too. Those before keep to 1.2, and
+/// so to what they once found.
+const DTLS_13_FROM: u64 = 10_000_000;
 /// Transitions that a violation shows.
 const HISTORY: usize = 15;
 
@@ -58,7 +61,9 @@ pub(crate) struct World {
     keys: ShardKeys,
     crypto: Arc<CryptoProvider>,
     server: SocketAddr,
-    server_fingerprint: Fingerprint,
+    server_fingerprint: String,
+    /// Half of the clients have it.
+    has_dtls_13: bool,
     rebinds: u16,
     check_at: Instant,
 }
@@ -88,7 +93,7 @@ impl World {
             .set_crypto_provider(Arc::clone(&crypto))
             .set_dtls_cert(certificate.clone())
             .build(now);
-        let server_fingerprint = probe.direct_api().local_dtls_fingerprint().clone();
+        let server_fingerprint = probe.direct_api().local_dtls_fingerprint().to_string();
         let server = SocketAddr::from(([10, 0, 0, 1], 7410));
         let keys = || ShardKey::new(0, [5; 32]).subkeys();
         let log = Log::default();
@@ -120,6 +125,7 @@ impl World {
             crypto,
             server,
             server_fingerprint,
+            has_dtls_13: seed >= DTLS_13_FROM,
             rebinds: 0,
             check_at: now,
         }
@@ -137,7 +143,7 @@ impl World {
             talking: client.talking,
             muted: client.muted,
             deafened: client.deafened,
-            is_welcome: client.participant.is_some(),
+            is_welcome: client.participant().is_some(),
             weather: self.links[n].weather,
         };
         self.clients.iter().enumerate().map(known).collect()
@@ -192,7 +198,8 @@ impl World {
 
     fn join(&mut self, plan: Plan, weather: Weather) {
         let n = self.clients.len();
-        let mut client = Client::new(self.now, n, &self.crypto, self.server);
+        let dtls = self.dtls();
+        let mut client = Client::new(self.now, n, &self.crypto, dtls, self.server);
         let (salt, [a, b, c, d]) = (self.chance.any().to_be_bytes(), (n as u32).to_be_bytes());
         let session = SessionId([salt[0], salt[1], salt[2], salt[3], a, b, c, d]);
         let unix_s = UNIX_S + self.elapsed().as_secs();
@@ -212,6 +219,15 @@ impl World {
             weather,
         });
         self.model.join(self.now, plan, sfu::SessionId(session.0));
+    }
+
+    /// The version of DTLS that the next client has.
+    fn dtls(&mut self) -> DtlsVersion {
+        if self.has_dtls_13 && self.chance.percent(50) {
+            DtlsVersion::Auto
+        } else {
+            DtlsVersion::Dtls12
+        }
     }
 
     /// The same player again, perhaps with one more channel, over the same network.
@@ -311,7 +327,7 @@ impl World {
             if self.clients[n].down {
                 continue;
             }
-            let quietly = n % 2 == 1 || self.clients[n].participant.is_none();
+            let quietly = n % 2 == 1 || self.clients[n].participant().is_none();
             self.apply(&if quietly {
                 Transition::Crash(n)
             } else {

@@ -4,13 +4,15 @@
     reason = "tests with real processes need deadlines"
 )]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream as StdStream;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crate::support::{self, Folder, PATIENCE, Rig, SECRET, config, manifest, read_to_end};
 use edge_host::{CodeSource, Config, ManifestError};
+use process::{Process, Stream};
 use tokio::io::AsyncWriteExt;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -278,16 +280,6 @@ async fn stopping_does_not_wait_longer_than_the_drain_time() {
     assert!(!read_to_end(&mut stream).await.contains("200 OK"));
 }
 
-/// The program itself, killed when dropped.
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 #[expect(clippy::too_many_lines, reason = "one life of a program")]
 fn the_program_prints_where_it_listens_and_its_records_and_stops_on_a_signal() {
@@ -299,7 +291,8 @@ fn the_program_prints_where_it_listens_and_its_records_and_stops_on_a_signal() {
     } = config(&folder.0);
     let key = folder.0.join("key");
     std::fs::write(&key, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n").unwrap();
-    let mut program = Command::new(env!("CARGO_BIN_EXE_edge-host"))
+    let mut command = process::command(env!("CARGO_BIN_EXE_edge-host"));
+    command
         .args(["--listen", "127.0.0.1:0", "--concurrent-requests", "4"])
         .arg("--spin-toml")
         .arg(manifest(&folder.0))
@@ -309,18 +302,11 @@ fn the_program_prints_where_it_listens_and_its_records_and_stops_on_a_signal() {
         .arg(cache_dir)
         .arg("--dev-signing-key")
         .arg(&key)
-        .env("SPIN_VARIABLE_FIXTURE_SECRET", SECRET)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map(Program)
-        .unwrap();
-    let mut lines = BufReader::new(program.0.stdout.take().unwrap()).lines();
-    let mut line = || -> serde_json::Value {
-        serde_json::from_str(&lines.next().expect("a line").unwrap()).unwrap()
-    };
-    let listening = line();
-    assert_eq!(listening["event"], "listening");
+        .env("SPIN_VARIABLE_FIXTURE_SECRET", SECRET);
+    let (sender, written) = channel();
+    let take = move |stream, line: &str| drop(sender.send((stream, line.to_owned())));
+    let program = Process::start_and("edge-host", command, take).unwrap();
+    let listening = program.ready("listening", PATIENCE).unwrap();
     let address = listening["address"].as_str().unwrap().to_owned();
     let ask = |request: &str| {
         let mut stream = StdStream::connect(&address).unwrap();
@@ -332,7 +318,6 @@ fn the_program_prints_where_it_listens_and_its_records_and_stops_on_a_signal() {
     };
     let reply = ask("GET /variable?secret HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
     assert!(reply.ends_with(SECRET), "{reply}");
-    assert_eq!(line()["kind"], "invocation");
     let body = r#"{"player":"p1","room":"lobby"}"#;
     let token = ask(&format!(
         "POST /dev/token HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
@@ -342,26 +327,22 @@ fn the_program_prints_where_it_listens_and_its_records_and_stops_on_a_signal() {
     let token = token.split("\r\n\r\n").nth(1).unwrap();
     let token: serde_json::Value = serde_json::from_str(token).unwrap();
     assert_eq!(token["token"].as_str().unwrap().split('.').count(), 3);
-    assert_eq!(line()["route"], "/dev/token");
 
-    let pid = program.0.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
-    assert!(lines.next().is_none(), "nothing else on stdout");
-    assert!(program.0.wait().unwrap().success());
-    let mut log = String::new();
-    program
-        .0
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut log)
-        .unwrap();
+    program.stop().unwrap();
+    assert!(program.ended(PATIENCE).unwrap().success());
+    let (mut printed, mut log) = (Vec::<serde_json::Value>::new(), String::new());
+    for (stream, line) in written.try_iter() {
+        match stream {
+            Stream::Out => printed.push(serde_json::from_str(&line).unwrap()),
+            Stream::Err => log += &line,
+        }
+    }
+    let [first, invocation, token] = &printed[..] else {
+        panic!("one line for the start and one for each request: {printed:?}");
+    };
+    assert_eq!(first["event"], "listening");
+    assert_eq!(invocation["kind"], "invocation");
+    assert_eq!(token["route"], "/dev/token");
     assert!(!log.contains(SECRET), "no secret is logged: {log}");
 }
 

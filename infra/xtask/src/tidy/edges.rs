@@ -71,7 +71,12 @@ const ROWS: &[Row] = &[
         uses: &["wire"],
         tests_use: &["relay", "sfu", "signalling"],
     },
-    row("sfu", &[]),
+    // Its tests talk to it as clients do, in the relay's messages.
+    Row {
+        name: "sfu",
+        uses: &[],
+        tests_use: &["client", "relay", "wire"],
+    },
     row("udp", &[]),
     // Its tests join the fleet at the function itself.
     Row {
@@ -79,7 +84,12 @@ const ROWS: &[Row] = &[
         uses: &["sfu", "udp", "wire"],
         tests_use: &["client", "edge", "fleet", "process"],
     },
-    row("edge-host", &["edge", "wire"]),
+    // Its tests watch and stop the program.
+    Row {
+        name: "edge-host",
+        uses: &["edge", "wire"],
+        tests_use: &["process"],
+    },
     row("edge-host-fixture", &[]),
     // Its gate is tried on a function that writes one item more.
     Row {
@@ -88,7 +98,7 @@ const ROWS: &[Row] = &[
         tests_use: &["chat", "edge"],
     },
     row("xtask", &["edge", "wire"]),
-    row("sim", &["wire", "sfu", "relay"]),
+    row("sim", &["wire", "client", "sfu", "relay"]),
     row(
         "fuzz",
         &[

@@ -1,7 +1,7 @@
 //! A full shard lets nobody new in, says so at once, and keeps those that it has.
 
-use crate::common::{Want, World};
-use sfu::{Command, RejectReason, RoomKey};
+use crate::common::{Want, World, room};
+use sfu::{Command, RejectReason};
 use str0m::ice::{StunMessage, StunMessageBuilder, TransId};
 
 fn binding_request(ufrag: &str, password: &str) -> Vec<u8> {
@@ -19,12 +19,6 @@ fn binding_request(ufrag: &str, password: &str) -> Vec<u8> {
     buffer
 }
 
-fn room(name: &str) -> RoomKey {
-    let mut key = [0; 8];
-    key[..name.len()].copy_from_slice(name.as_bytes());
-    RoomKey(key)
-}
-
 /// One live client of `room`, and a stranger with a ticket for `wanted`.
 fn full_world(wanted: &'static str) -> World {
     let stranger = Want {
@@ -33,7 +27,7 @@ fn full_world(wanted: &'static str) -> World {
     };
     let mut world = World::new(&[Want::default(), stranger]);
     world.start(0);
-    world.run_until("welcome", |w| w.clients[0].was_told("welcome"));
+    world.run_until("welcome", |w| w.clients[0].is_welcome());
     world.command(Command::SetFull(true));
     world
 }
@@ -90,7 +84,7 @@ fn the_shell_learns_which_rooms_were_refused_and_whether_they_are_here() {
         world.command(Command::SetFull(false));
         assert_eq!(world.sfu.refused_rooms().count(), 0);
         world.start(1);
-        world.run_until("let in", |w| w.clients[1].was_told("welcome"));
+        world.run_until("let in", |w| w.clients[1].is_welcome());
     }
 }
 

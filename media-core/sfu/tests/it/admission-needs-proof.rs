@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::common::{UNIX_S, Want, World};
-use sfu::{EndReason, RejectReason};
+use crate::common::{Client, UNIX_S, Want, World};
+use sfu::RejectReason;
+use wire::channel::{ClientMessage, EndReason, RelayMessage};
 
 fn world_of(want: Want) -> World {
     let mut world = World::new(&[want]);
@@ -67,17 +68,17 @@ fn another_clients_certificate_makes_no_participant() {
     world.run_ms(3000);
     let stats = world.sfu.stats();
     assert_eq!((stats.connected, stats.voice_in), (0, 0));
-    assert_eq!(stats.ended(EndReason::Fingerprint), 1);
+    assert_eq!(stats.ended(sfu::EndReason::Fingerprint), 1);
     assert_eq!((world.sfu.sessions(), world.sfu.rooms()), (0, 0));
 }
 
 #[test]
 fn a_ticket_does_not_open_a_second_session() {
     let mut world = world_of(Want::default());
-    world.run_until("welcome", |w| w.clients[0].was_told("welcome"));
-    world.clients[0].say("leave");
+    world.run_until("welcome", |w| w.clients[0].is_welcome());
+    world.say(0, ClientMessage::Leave);
     world.run_until("gone", |w| w.sfu.sessions() == 0);
-    assert_eq!(world.sfu.stats().ended(EndReason::Left), 1);
+    assert_eq!(world.sfu.stats().ended(sfu::EndReason::Left), 1);
     // A binding request as the client sent it first, from anywhere.
     let request = binding_request(
         &world.clients[0].ufrag,
@@ -99,9 +100,7 @@ fn a_ticket_does_not_open_a_second_session() {
 fn a_session_survives_a_change_of_address() {
     let mut world = World::new(&[Want::default(), Want::default()]);
     world.start_all();
-    world.run_until("welcome", |w| {
-        w.clients.iter().all(|c| c.was_told("welcome"))
-    });
+    world.run_until("welcome", World::are_welcome);
     let ufrag = world.clients[0].ufrag.clone();
     let request = binding_request(&ufrag, &world.clients[0].admission.ice_password);
     world.run_ms(70_000);
@@ -132,30 +131,26 @@ fn an_unfinished_handshake_is_forgotten() {
     assert_eq!(world.sfu.sessions(), 1);
     world.run_ms(11_000);
     assert_eq!((world.sfu.sessions(), world.sfu.rooms()), (0, 0));
-    assert_eq!(world.sfu.stats().ended(EndReason::Handshake), 1);
+    assert_eq!(world.sfu.stats().ended(sfu::EndReason::Handshake), 1);
 }
 
 #[test]
 fn silence_of_a_client_ends_its_session() {
     let mut world = World::new(&[Want::default(), Want::default()]);
     world.start_all();
-    world.run_until("welcome", |w| {
-        w.clients.iter().all(|c| c.was_told("welcome"))
-    });
+    world.run_until("welcome", World::are_welcome);
     world.clients[0].online = false;
     world.run_ms(20_000);
-    assert_eq!(world.sfu.stats().ended(EndReason::Timeout), 1);
+    assert_eq!(world.sfu.stats().ended(sfu::EndReason::Timeout), 1);
     assert_eq!(world.sfu.participants(), 1);
-    assert!(world.clients[1].was_told("roster joined: left:[1] changed:"));
+    assert!(world.clients[1].was_told_left(&[1]));
 }
 
 #[test]
 fn garbage_changes_nothing_and_disturbs_nobody() {
     let mut world = World::new(&[Want::default(), Want::default()]);
     world.start_all();
-    world.run_until("welcome", |w| {
-        w.clients.iter().all(|c| c.was_told("welcome"))
-    });
+    world.run_until("welcome", World::are_welcome);
     world.clients[0].level = Some(-20);
     world.run_ms(200);
     let peer = world.clients[0].address;
@@ -211,22 +206,18 @@ fn garbage_changes_nothing_and_disturbs_nobody() {
 fn a_draining_shard_asks_everybody_to_migrate() {
     let mut world = World::new(&vec![Want::default(); 4]);
     world.start_all();
-    world.run_until("welcome", |w| {
-        w.clients.iter().all(|c| c.was_told("welcome"))
-    });
+    world.run_until("welcome", World::are_welcome);
     world.command(sfu::Command::Drain {
         over: Duration::from_secs(2),
     });
     world.run_ms(2100);
-    assert!(world.clients.iter().all(|c| c.was_told("migrate")));
+    let asked = |it: &Client| it.messages.contains(&RelayMessage::Migrate);
+    assert!(world.clients.iter().all(asked));
     world.command(sfu::Command::Stop);
     world.run_until("gone", |w| w.sfu.sessions() == 0);
-    assert!(
-        world
-            .clients
-            .iter()
-            .all(|c| c.was_told("ended relay-stopping"))
-    );
+    let ended = ended(EndReason::RelayStopping);
+    let told = |it: &Client| it.messages.contains(&ended);
+    assert!(world.clients.iter().all(told));
 }
 
 #[test]
@@ -238,16 +229,18 @@ fn a_second_join_of_a_player_replaces_the_first() {
     let mut world = World::new(&[want.clone(), want, Want::default()]);
     world.start(0);
     world.start(2);
-    world.run_until("welcome", |w| w.clients[0].was_told("welcome"));
+    world.run_until("welcome", |w| w.clients[0].is_welcome());
     world.start(1);
-    world.run_until("replaced", |w| w.clients[0].was_told("ended replaced"));
-    assert!(
-        world.clients[1].was_told("welcome"),
-        "only once the second is in"
-    );
+    let replaced = ended(EndReason::Replaced);
+    world.run_until("replaced", |w| w.clients[0].messages.contains(&replaced));
+    assert!(world.clients[1].is_welcome(), "only once the second is in");
     world.run_ms(1000);
     assert_eq!(world.sfu.participants(), 2);
-    assert!(!world.clients[2].was_told("ended"));
+    assert!(!world.clients[2].connection.is_closed());
+}
+
+fn ended(reason: EndReason) -> RelayMessage {
+    RelayMessage::Ended { reason }
 }
 
 fn binding_request(ufrag: &str, password: &str) -> Vec<u8> {

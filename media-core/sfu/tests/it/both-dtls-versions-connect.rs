@@ -18,10 +18,10 @@ fn each_client_gets_the_newest_version_that_it_has() {
     let mut world = World::new(&versions.map(|(dtls, _)| with(dtls)));
     world.start_all();
     world.run_until("all three are in the room", |world| {
-        world.sfu.participants() == 3 && world.clients.iter().all(|c| c.was_told("welcome"))
+        world.sfu.participants() == 3 && world.are_welcome()
     });
     for (client, (_, wanted)) in world.clients.iter_mut().zip(versions) {
-        let version = client.rtc.direct_api().dtls_protocol_version();
+        let version = client.connection.dtls_version();
         assert_eq!(format!("{:?}", version.expect("connected")), wanted);
         client.level = Some(-20);
     }

@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::common::{UNIX_S, Want, World, is_voice};
+use crate::common::{Client, UNIX_S, Want, World, is_voice};
 use sfu::{EndReason, Path, RejectReason};
+use wire::channel::{ClientMessage, RelayMessage};
 
 fn welcome_all(world: &mut World) {
     world.start_all();
-    world.run_until("everybody is welcome", |w| {
-        w.clients.iter().all(|c| c.was_told("welcome"))
-    });
+    world.run_until("everybody is welcome", World::are_welcome);
 }
 
 #[test]
@@ -36,10 +35,11 @@ fn a_session_lives_as_long_as_its_client_is_heard_and_consent_lasts() {
     world.clients[1].level = Some(-20);
     world.run_ms(500);
     assert_eq!(world.clients[2].voices(), BTreeSet::from([2]));
-    assert!(world.clients[2].was_told("roster joined: left:[1]"));
-    world.clients[1].say("ping 7");
+    assert!(world.clients[2].was_told_left(&[1]));
+    world.say(1, ClientMessage::Ping { id: 7 });
     world.run_ms(500);
-    assert!(world.clients[1].was_told("pong 7"));
+    let pong = RelayMessage::Pong { id: 7 };
+    assert!(world.clients[1].messages.contains(&pong));
 }
 
 #[test]
@@ -53,10 +53,10 @@ fn a_player_with_two_sessions_does_not_hear_himself() {
     let mut world = World::new(&[moves(true), moves(false), Want::default()]);
     world.start(0);
     world.start(2);
-    world.run_until("the first is welcome", |w| w.clients[0].was_told("welcome"));
+    world.run_until("the first is welcome", |w| w.clients[0].is_welcome());
     world.start(1);
     world.run_until("all are connected", |w| {
-        w.clients.iter().all(|c| c.connected)
+        w.clients.iter().all(Client::is_connected)
     });
     world.run_ms(500);
     world.clients[0].level = Some(-20);
@@ -93,17 +93,20 @@ fn nobody_is_told_of_a_talk_spurt_whose_end_he_is_not_told() {
     world.start(0);
     world.start(1);
     world.run_until("two are welcome", |w| {
-        w.clients[..2].iter().all(|c| c.was_told("welcome"))
+        w.clients[..2].iter().all(Client::is_welcome)
     });
     world.clients[0].level = Some(-20);
-    world.run_until("he is heard", |w| w.clients[1].was_told("speaking [1] []"));
+    world.run_until("he is heard", |w| w.clients[1].was_told_speaking(&[1], &[]));
     world.start(2);
-    world.run_until("the third is welcome", |w| w.clients[2].was_told("welcome"));
+    world.run_until("the third is welcome", |w| w.clients[2].is_welcome());
     world.run_ms(300);
     world.clients[0].level = None;
-    world.run_until("he is silent", |w| w.clients[1].was_told("speaking [] [1]"));
+    world.run_until("he is silent", |w| {
+        w.clients[1].was_told_speaking(&[], &[1])
+    });
     world.run_ms(300);
-    assert!(!world.clients[2].was_told("speaking"));
+    let of_speaking = |it: &RelayMessage| matches!(it, RelayMessage::Speaking { .. });
+    assert!(!world.clients[2].was_told(of_speaking));
 }
 
 #[test]
@@ -182,9 +185,7 @@ fn a_ticket_opens_nothing_again_when_the_wall_clock_steps_back() {
     // An hour ahead while both sessions end, one of which has what is remembered looked through.
     let ahead = set(&world, UNIX_S + 3600);
     world.command(ahead);
-    for client in &mut world.clients {
-        client.say("leave");
-    }
+    (0..2).for_each(|n| world.say(n, ClientMessage::Leave));
     world.run_ms(2000);
     assert_eq!(world.sfu.sessions(), 0);
     let back = set(&world, UNIX_S + 10);

@@ -15,9 +15,7 @@ fn allocations(listeners: usize) -> (u64, u64) {
     };
     let mut world = World::new(&vec![want; listeners + 1]);
     world.start_all();
-    world.run_until("everybody is welcome", |w| {
-        w.clients.iter().all(|client| client.was_told("welcome"))
-    });
+    world.run_until("everybody is welcome", World::are_welcome);
     world.clients[0].level = Some(-20);
     world.run_ms(1000);
     world.allocations = Default::default();

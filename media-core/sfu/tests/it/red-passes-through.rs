@@ -27,21 +27,16 @@ fn world() -> World {
         with(109, Some(RED)),
     ]);
     world.start_all();
-    world.run_until("all are in the room", |world| {
-        world
-            .clients
-            .iter()
-            .all(|client| client.was_told("welcome"))
-    });
+    world.run_until("all are in the room", World::are_welcome);
     world.clients[0].level = Some(-20);
     world
 }
 
 /// Payload types and payloads that a client has heard.
 fn heard(client: &Client) -> Vec<(u8, &[u8])> {
-    let packets = client.heard.iter();
-    packets
-        .map(|packet| (*packet.header.payload_type, &packet.payload[..]))
+    let voices = client.heard.iter().map(|heard| &heard.voice);
+    voices
+        .map(|voice| (voice.payload_type, &voice.payload[..]))
         .collect()
 }
 

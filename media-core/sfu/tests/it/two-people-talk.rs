@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::common::{self, Want, World};
 use sfu::DropReason;
+use wire::channel::{ClientMessage, RelayMessage, SlotState};
 
 fn rooms(wants: &[(&'static str, &'static str)]) -> World {
     let wants: Vec<Want> = wants
@@ -16,10 +17,12 @@ fn rooms(wants: &[(&'static str, &'static str)]) -> World {
         .collect();
     let mut world = World::new(&wants);
     world.start_all();
-    world.run_until("everybody is welcome", |w| {
-        w.clients.iter().all(|c| c.was_told("welcome"))
-    });
+    world.run_until("everybody is welcome", World::are_welcome);
     world
+}
+
+fn state(muted: bool, deafened: bool) -> ClientMessage {
+    ClientMessage::State { muted, deafened }
 }
 
 #[test]
@@ -75,9 +78,7 @@ fn a_slot_is_taken_over_from_the_one_who_is_silent_longest() {
         Want::default(),
     ]);
     world.start_all();
-    world.run_until("welcome", |w| {
-        w.clients.iter().all(|c| c.was_told("welcome"))
-    });
+    world.run_until("welcome", World::are_welcome);
     world.clients[1].level = Some(-20);
     world.run_ms(200);
     world.clients[2].level = Some(-20);
@@ -106,11 +107,18 @@ fn a_slot_is_taken_over_from_the_one_who_is_silent_longest() {
     let markers = world.clients[0]
         .heard
         .iter()
-        .filter(|p| p.header.marker)
+        .filter(|heard| heard.voice.starts)
         .count();
     assert_eq!(markers, 2, "each talk spurt starts with the marker");
-    assert!(world.clients[0].was_told("slots [(0, Some(2))]"));
-    assert!(world.clients[0].was_told("slots [(0, Some(3))]"));
+    for participant in [Some(2), Some(3)] {
+        let slots = vec![SlotState {
+            slot: 0,
+            participant,
+            channel: Some("main".parse().unwrap()),
+        }];
+        let told = RelayMessage::Slots { slots };
+        assert!(world.clients[0].messages.contains(&told));
+    }
 }
 
 #[test]
@@ -137,13 +145,14 @@ fn silence_is_not_sent() {
     world.run_ms(1000);
     assert!(world.clients[1].heard.is_empty());
     assert!(world.sfu.stats().dropped(DropReason::Silence) >= 49);
-    assert!(!world.clients[1].was_told("speaking"));
+    let of_speaking = |it: &RelayMessage| matches!(it, RelayMessage::Speaking { .. });
+    assert!(!world.clients[1].was_told(of_speaking));
     world.clients[0].level = Some(-30);
     world.run_ms(200);
-    assert!(world.clients[1].was_told("speaking [1] []"));
+    assert!(world.clients[1].was_told_speaking(&[1], &[]));
     world.clients[0].level = Some(-90);
     world.run_ms(1000);
-    assert!(world.clients[1].was_told("speaking [] [1]"));
+    assert!(world.clients[1].was_told_speaking(&[], &[1]));
 }
 
 #[test]
@@ -151,7 +160,7 @@ fn mute_and_deafen_are_enforced() {
     let mut world = rooms(&[("room", "main"); 2]);
     world.clients[0].level = Some(-20);
     world.run_ms(200);
-    world.clients[0].say("state 1 0");
+    world.say(0, state(true, false));
     world.run_ms(200);
     let before = world.clients[1].heard.len();
     world.run_ms(500);
@@ -160,12 +169,13 @@ fn mute_and_deafen_are_enforced() {
         before,
         "a muted speaker is silent"
     );
-    assert!(world.clients[1].was_told("roster joined: left:[] changed:1=player1/muted"));
-    world.clients[0].say("state 0 0");
+    let known = world.clients[1].connection.view().participants();
+    assert_eq!((known[&1].muted, known[&2].muted), (true, false));
+    world.say(0, state(false, false));
     world.run_ms(300);
     let unmuted = world.clients[1].heard.len();
     assert!(unmuted > before);
-    world.clients[1].say("state 0 1");
+    world.say(1, state(false, true));
     world.run_ms(200);
     let deafened = world.clients[1].heard.len();
     world.run_ms(500);
@@ -174,7 +184,7 @@ fn mute_and_deafen_are_enforced() {
         deafened,
         "a deafened listener gets nothing"
     );
-    world.clients[1].say("state 0 0");
+    world.say(1, state(false, false));
     world.run_ms(300);
     let numbers = world.clients[1].heard_in(0);
     assert!(numbers.len() > deafened);
@@ -189,7 +199,7 @@ fn the_source_of_a_microphone_may_change() {
     let mut world = rooms(&[("room", "main"); 2]);
     world.clients[0].level = Some(-20);
     world.run_ms(500);
-    world.clients[0].change_source(4242);
+    world.clients[0].connection.change_source(4242);
     world.clients[0].seq = 30_000;
     world.run_ms(500);
     let heard = world.clients[1].heard_in(0);
@@ -212,13 +222,11 @@ fn a_session_without_hello_still_has_voice() {
     let mut world = World::new(&[whip, Want::default()]);
     world.start_all();
     world.run_until("welcome", |w| {
-        w.clients[1].was_told("welcome") && w.clients[0].connected
+        w.clients[1].is_welcome() && w.clients[0].is_connected()
     });
     world.clients[0].level = Some(-20);
     world.run_ms(300);
     assert_eq!(world.clients[1].voices(), BTreeSet::from([1]));
-    assert!(
-        world.clients[1].messages.iter().any(|m| m.contains("1=?")),
-        "nameless in the roster"
-    );
+    let known = world.clients[1].connection.view().participants();
+    assert_eq!((known.len(), known[&1].player.as_ref()), (2, None));
 }

@@ -10,12 +10,7 @@ fn mixed() -> World {
     };
     let mut world = World::new(&[tcp, Want::default()]);
     world.start_all();
-    world.run_until("both are in the room", |world| {
-        world
-            .clients
-            .iter()
-            .all(|client| client.was_told("welcome"))
-    });
+    world.run_until("both are in the room", World::are_welcome);
     world
 }
 

@@ -267,7 +267,9 @@ impl Player {
                     first_byte: voice.payload[0],
                     seq: voice.seq,
                 },
-                Event::Connected | Event::Closed(_) => continue,
+                Event::Connected | Event::Report(_) | Event::Reception(_) | Event::Closed(_) => {
+                    continue;
+                }
             };
             self.sender.send(noticed).ok()?;
         }

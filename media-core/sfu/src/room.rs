@@ -174,10 +174,7 @@ impl<F> Room<F> {
         let member = self
             .members
             .insert(Participant::new(link, number, entry, grants));
-        let (said, at_ms) = (entry.server_muted, entry.issued_at_ms);
-        let participant = &mut self.members[member];
-        participant.server_muted = self.sanctions.is_muted(entry.player, said, at_ms);
-        participant.blocked = self.sanctions.blocked(entry.player, Vec::new(), at_ms);
+        self.sanctions.apply(&mut self.members[member], entry);
         debug_assert!(self.members.len() <= self.links, "a member has a link");
         self.roster.handle_entered(&mut self.members, member);
         self.note_sizes(member);
@@ -250,7 +247,6 @@ impl<F> Room<F> {
         let (player, at_ms) = (participant.player, hello.issued_at_ms);
         participant.blocked = self.sanctions.blocked(player, hello.blocked, at_ms);
         self.roster.note_changed(participant, member);
-        let player = participant.player;
         self.channels.release(&mut participant.grants);
         for grant in &hello.channels {
             let grants = &mut participant.grants;
@@ -268,10 +264,9 @@ impl<F> Room<F> {
         for (_, listener) in &mut self.members {
             listener.note_slots_of(number);
         }
-        let others = self.members.iter();
-        let same = others.filter(|(n, other)| *n != member && other.player == player);
-        let replaced: Vec<(usize, usize)> = same.map(|(n, other)| (n, other.link)).collect();
-        for (other, link) in replaced {
+        let same = self.members_of(player).into_iter();
+        for other in same.filter(|other| *other != member) {
+            let link = self.members[other].link;
             self.leave(now, other);
             self.outputs.push_back(Output::Replaced { link });
         }

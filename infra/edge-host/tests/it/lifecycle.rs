@@ -281,7 +281,6 @@ async fn stopping_does_not_wait_longer_than_the_drain_time() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one life of a program")]
 fn the_program_prints_where_it_listens_and_its_records_and_stops_on_a_signal() {
     let folder = Folder::new();
     let Config {

@@ -64,7 +64,8 @@ impl<F> Room<F> {
         }
     }
 
-    fn members_of(&self, player: PlayerKey) -> Vec<usize> {
+    /// Members who are `player`, by index.
+    pub(super) fn members_of(&self, player: PlayerKey) -> Vec<usize> {
         let members = self.members.iter();
         let his = members.filter(|(_, member)| member.player == player);
         his.map(|(n, _)| n).collect()

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use super::participant::{Entry, Participant};
 use crate::idents::PlayerKey;
 
 /// Longer than a ticket or a hello waits to be used, differing clocks included.
@@ -79,8 +80,15 @@ impl Sanctions {
         self.blocks.note(players, blocked, at_ms)
     }
 
+    /// Brings up to date what the ticket of a member says who comes with it.
+    pub(crate) fn apply<F>(&self, member: &mut Participant<F>, entry: &Entry) {
+        let (said, at_ms) = (entry.server_muted, entry.issued_at_ms);
+        member.server_muted = self.is_muted(entry.player, said, at_ms);
+        member.blocked = self.blocked(entry.player, Vec::new(), at_ms);
+    }
+
     /// Whether a player is silenced whose ticket of `issued_at_ms` says `muted`.
-    pub(crate) fn is_muted(&self, player: PlayerKey, muted: bool, issued_at_ms: u64) -> bool {
+    fn is_muted(&self, player: PlayerKey, muted: bool, issued_at_ms: u64) -> bool {
         let mut newer = self.mutes.since(issued_at_ms);
         let of_him = newer.find(|(of, _)| **of == player);
         of_him.map_or(muted, |(_, holds)| holds)

@@ -58,11 +58,7 @@ impl Client {
 
     /// As [`Client::join`], over the transport that is asked for.
     pub(crate) async fn join_over(transport: Transport, number: u8, heartbeat: &Heartbeat) -> Self {
-        let keys = key().subkeys();
-        let room: RoomName = "lobby".parse().unwrap();
-        let channel: ChannelName = "main".parse().unwrap();
-        let both = Permissions::SPEAK.with(Permissions::LISTEN);
-        let (session, player) = (SessionId([number; 8]), wire::PlayerKey([number; 16]));
+        let session = SessionId([number; 8]);
         let mut candidates = heartbeat.candidates.iter();
         let relay = candidates.find(|candidate| candidate.transport == transport);
         let relay = relay.expect("a candidate of the transport").address;
@@ -73,48 +69,11 @@ impl Client {
         options.protocol = link.protocol();
         let mut connection = Connection::new(options, Instant::now());
         let fingerprint = connection.fingerprint()[..16].try_into();
-        let ufrag = Ticket {
-            expires_at: u32::try_from(heartbeat.sent_at_ms / 1000 + 60).unwrap(),
-            session,
-            player,
-            fingerprint: fingerprint.unwrap(),
-            room: RoomKey::of(&room),
-            channel: ChannelKey::of(&room, &channel),
-            permissions: both,
-            opus_payload_type: client::OPUS,
-            red_payload_type: 0,
-            audio_level_id: client::LEVEL_ID,
-            slots: SLOTS,
-            channel_kind: ChannelKind::Group,
-            server_muted: false,
-            recorded: false,
-            home_epoch: 0,
-            hello_version: TICKET_VERSION,
-        }
-        .seal(heartbeat.ticket_version, &keys, heartbeat.boot);
-        let sealed = Hello {
-            session,
-            player: format!("player-{number}").parse().unwrap(),
-            name: format!("Player {number}"),
-            room,
-            channels: vec![ChannelGrant {
-                channel,
-                permissions: both.0,
-            }],
-            // One as an edge of the release before would seal it.
-            world: number == 1,
-            topics: match number {
-                1 | 2 => Vec::new(),
-                _ => vec![TopicKey::world(&heartbeat.region)],
-            },
-            blocked: Vec::new(),
-            issued_at_ms: 0,
-        }
-        .seal(&keys, heartbeat.boot);
+        let (ufrag, sealed) = seal(number, heartbeat, fingerprint.unwrap());
         let contact = Contact {
             relay,
             fingerprint: heartbeat.fingerprint.clone(),
-            password: ice_password(&keys, &ufrag),
+            password: ice_password(&key().subkeys(), &ufrag),
             ufrag,
             slot_ssrcs: (0..SLOTS).map(|slot| session.slot_ssrc(slot)).collect(),
             has_channel: true,
@@ -133,7 +92,7 @@ impl Client {
         tokio::spawn(player_task.run(received));
         Self {
             session,
-            player,
+            player: wire::PlayerKey([number; 16]),
             noticed,
             orders,
         }
@@ -197,6 +156,53 @@ impl Client {
         })
         .await
     }
+}
+
+/// Ticket and hello of a client, as the edge would seal them for a relay.
+fn seal(number: u8, heartbeat: &Heartbeat, fingerprint: [u8; 16]) -> (String, String) {
+    let (keys, session) = (key().subkeys(), SessionId([number; 8]));
+    let room: RoomName = "lobby".parse().unwrap();
+    let channel: ChannelName = "main".parse().unwrap();
+    let both = Permissions::SPEAK.with(Permissions::LISTEN);
+    let ticket = Ticket {
+        expires_at: u32::try_from(heartbeat.sent_at_ms / 1000 + 60).unwrap(),
+        session,
+        player: wire::PlayerKey([number; 16]),
+        fingerprint,
+        room: RoomKey::of(&room),
+        channel: ChannelKey::of(&room, &channel),
+        permissions: both,
+        opus_payload_type: client::OPUS,
+        red_payload_type: 0,
+        audio_level_id: client::LEVEL_ID,
+        slots: SLOTS,
+        channel_kind: ChannelKind::Group,
+        server_muted: false,
+        recorded: false,
+        home_epoch: 0,
+        hello_version: TICKET_VERSION,
+    };
+    let hello = Hello {
+        session,
+        player: format!("player-{number}").parse().unwrap(),
+        name: format!("Player {number}"),
+        room,
+        channels: vec![ChannelGrant {
+            channel,
+            permissions: both.0,
+        }],
+        // One as an edge of the release before would seal it.
+        world: number == 1,
+        topics: match number {
+            1 | 2 => Vec::new(),
+            _ => vec![TopicKey::world(&heartbeat.region)],
+        },
+        blocked: Vec::new(),
+        issued_at_ms: 0,
+    };
+    let boot = heartbeat.boot;
+    let ufrag = ticket.seal(heartbeat.ticket_version, &keys, boot);
+    (ufrag, hello.seal(&keys, boot))
 }
 
 /// The part of a client that runs in its task.

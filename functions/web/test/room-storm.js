@@ -262,6 +262,8 @@ const TROUBLE = {
     relay.draining = relay.sendsAway = true;
     relay.say({ type: "migrate" });
     for (const player of [...relay.others]) {
+      // Somebody may stay until the relay ends.
+      if (random() < 0.2) continue;
       clock.later(random() * 15_000, () => relay.move(player, false));
       clock.later(random() * 15_000, () => world.home?.move(player, true));
     }

@@ -19,9 +19,9 @@ import {
   settleLater,
   slotGains,
 } from "./handover.js";
-import { asked, handleTimeout, leaving, linkDueAt, newLink, receive, replied } from "./link.js";
+import { asked, handleTimeout, leaving, newLink, receive, replied } from "./link.js";
 import { problemOf, verdictOf } from "./problem.js";
-import { BLANK, isJoining, isOver, isSilent } from "./room-state.js";
+import { BLANK, isJoining, isOver, isSilent, linksOf } from "./room-state.js";
 import { playersInSlots } from "./roster.js";
 import { attemptAfterLoss, delayBefore } from "./schedule.js";
 
@@ -211,10 +211,7 @@ class Turn {
 
   #handleTick() {
     const { room } = this;
-    for (const link of room.leaving) if (this.#now >= linkDueAt(link)) this.#endLeaving(link);
-    this.#passTime(room.joining);
-    this.#passTime(room.current);
-    this.#passTime(room.moving?.link);
+    for (const { id } of linksOf(room)) this.#passTime(id);
     if (room.moving && this.#now >= settleDueAt(room.moving)) {
       const { moving, isDone } = settle(room.moving, this.#now);
       room.moving = moving;
@@ -224,11 +221,12 @@ class Turn {
     if (room.pauseUntil !== null && this.#now >= room.pauseUntil) this.#connect();
   }
 
-  /** @param {Link | null | undefined} before */
-  #passTime(before) {
+  /** @param {number} id */
+  #passTime(id) {
+    const before = this.#find(id);
     if (!before) return;
     const { link, ping, problem } = handleTimeout(before, this.#now);
-    if (problem) return this.#handleFailed(link.id, problem);
+    if (problem) return this.#handleFailed(id, problem);
     this.#replace(link);
     if (ping !== null) this.#send(link, { type: "ping", id: ping });
   }
@@ -239,11 +237,12 @@ class Turn {
    */
   #handleMessage(id, message) {
     const { room } = this;
-    const left = room.leaving.find((one) => one.id === id);
-    if (left && message?.type === "ended") return this.#endLeaving(left);
-    const links = [room.joining, room.current, room.moving?.link];
-    const known = links.find((one) => one?.id === id);
+    const known = this.#find(id);
     if (!known) return;
+    if (known.step === "leaving") {
+      if (message?.type === "ended") this.#endLeaving(known);
+      return;
+    }
     const { link, changed } = receive(known, message, this.#now);
     this.#replace(link);
     switch (message?.type) {
@@ -300,11 +299,17 @@ class Turn {
    */
   #handleFailed(id, problem) {
     const { room } = this;
-    const left = room.leaving.find((one) => one.id === id);
-    if (left) this.#endLeaving(left);
-    else if (room.joining?.id === id) this.#fail(problem);
-    else if (room.current?.id === id) this.#handleDown(room.current, problem);
-    else if (room.moving?.link.id === id) this.#endMove(true);
+    const link = this.#find(id);
+    if (!link) return;
+    if (link.step === "leaving") this.#endLeaving(link);
+    else if (link === room.joining) this.#fail(problem);
+    else if (link === room.current) this.#handleDown(link, problem);
+    else this.#endMove(true);
+  }
+
+  /** @param {number} id */
+  #find(id) {
+    return linksOf(this.room).find((link) => link.id === id);
   }
 
   /**
@@ -340,7 +345,7 @@ class Turn {
     const { room } = this;
     if (room.joining?.id === link.id) room.joining = link;
     else if (room.current?.id === link.id) room.current = link;
-    else if (room.moving) room.moving = { ...room.moving, link };
+    else if (room.moving?.link.id === link.id) room.moving = { ...room.moving, link };
   }
 
   /** @param {Link | null} link */

@@ -116,16 +116,25 @@ export function newRoom({ slots, listens, muted }) {
 }
 
 /**
+ * All connections.
+ *
+ * @param {Room} room
+ * @returns {Link[]}
+ */
+export function linksOf({ joining, current, moving, leaving }) {
+  return [joining, current, moving?.link, ...leaving].flatMap((link) => link ?? []);
+}
+
+/**
  * When a `tick` is due; null when nothing is waited for.
  *
  * @param {Room} room
  * @returns {number | null}
  */
-export function dueAt({ pauseUntil, joining, current, moving, leaving }) {
-  const links = [joining, current, moving?.link, ...leaving];
-  const times = links.map((link) => (link ? linkDueAt(link) : Infinity));
-  const pause = pauseUntil ?? Infinity;
-  const first = Math.min(...times, pause, moving ? settleDueAt(moving) : Infinity);
+export function dueAt(room) {
+  const { moving, pauseUntil } = room;
+  const moveUntil = moving ? settleDueAt(moving) : Infinity;
+  const first = Math.min(pauseUntil ?? Infinity, moveUntil, ...linksOf(room).map(linkDueAt));
   return first === Infinity ? null : first;
 }
 

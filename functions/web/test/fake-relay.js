@@ -13,6 +13,7 @@ const HELLO = "sealed";
 /** Of a relay that nothing is wrong with. */
 export const WELL = {
   alive: true,
+  silent: false,
   draining: false,
   sendsAway: false,
   flaky: false,
@@ -20,12 +21,14 @@ export const WELL = {
 };
 
 /**
- * `alive` answers at all; the edge gives nobody to one that is `draining`, as far as it knows, nor
- * to one after `knownUntilMs`. `sendsAway` asks whoever comes to migrate, `flaky` drops him.
- * `others` are those who are there besides.
+ * One that is not `alive` has lost all sessions; a `silent` one does later what it is told now. The
+ * edge gives nobody to one that is `draining`, as far as it knows, nor to one after `knownUntilMs`.
+ * `sendsAway` asks whoever comes to migrate, `flaky` drops him. `others` are those who are there
+ * besides.
  */
 class FakeRelay {
   alive = WELL.alive;
+  silent = WELL.silent;
   draining = WELL.draining;
   sendsAway = WELL.sendsAway;
   flaky = WELL.flaky;
@@ -277,7 +280,7 @@ class FakePeer {
     this.#arrives[direction] = at;
     const tryIt = () => {
       if (this.#closed) return;
-      if (this.world.connected) return arrive();
+      if (this.world.connected && !this.#relay?.silent) return arrive();
       this.#arrives[direction] = Math.max(this.#arrives[direction], clock.nowMs + 100);
       clock.later(100, tryIt);
     };

@@ -250,7 +250,7 @@ function relayOf(world, random) {
 const TROUBLE = {
   "a relay dies": ({ random, world }) => world.kill(relayOf(world, random), random() * 6000),
   "a relay is silent": ({ random, world }) => {
-    relayOf(world, random).alive = false;
+    relayOf(world, random).silent = true;
   },
   "a relay stops": ({ random, world }) => {
     const relay = relayOf(world, random);

@@ -96,31 +96,26 @@ export function linkDueAt({ until, iceUntil, heart }) {
  *   or why the link is over
  */
 export function handleTimeout(link, now) {
-  if (now < linkDueAt(link)) return { link, ping: null, problem: null };
-  const { heart, iceUntil, until } = link;
-  if (iceUntil !== null && now >= iceUntil) return over(link, "relay-unreachable", NO_ANSWER);
-  if (until !== null && now >= until) {
-    if (link.step === "asking") return over(link, "network", NO_REPLY);
-    return over(link, "relay-unreachable", NO_WELCOME);
-  }
-  if (!heart) return { link, ping: null, problem: null };
-  const { heart: next, ping, dead } = beat(heart, now);
-  if (dead) return over(link, "connection-lost", "Nothing was heard from the relay.");
-  return { link: { ...link, heart: next }, ping, problem: null };
+  const { heart, iceUntil, step, until } = link;
+  let problem = null;
+  if (iceUntil !== null && now >= iceUntil) problem = NO_ANSWER;
+  else if (until !== null && now >= until) problem = step === "asking" ? NO_REPLY : NO_WELCOME;
+  if (problem || !heart) return { link, ping: null, problem };
+  const turned = beat(heart, now);
+  const { ping, dead } = turned;
+  return { link: { ...link, heart: turned.heart }, ping, problem: dead ? SILENCE : null };
 }
 
-const NO_REPLY = "The voice service could not be reached.";
-const NO_ANSWER = "The voice relay does not answer. A firewall may be in the way.";
-const NO_WELCOME = "The voice relay answered but did not let us in.";
-
-/**
- * @param {Link} link
- * @param {string} problem
- * @param {string} message
- */
-function over(link, problem, message) {
-  return { link, ping: null, problem: problemOf(problem, message) };
-}
+const NO_REPLY = problemOf("network", "The voice service could not be reached.");
+const NO_ANSWER = problemOf(
+  "relay-unreachable",
+  "The voice relay does not answer. A firewall may be in the way.",
+);
+const NO_WELCOME = problemOf(
+  "relay-unreachable",
+  "The voice relay answered but did not let us in.",
+);
+const SILENCE = problemOf("connection-lost", "Nothing was heard from the relay.");
 
 /**
  * Takes what the relay said; null for what is no message that we know, but a sign of life.

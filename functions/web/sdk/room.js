@@ -5,17 +5,15 @@
 /** @import { ChatPush } from "./messages.js" */
 /** @import { MicrophoneChoice } from "./microphone.js" */
 /** @import { QualityDetail } from "./meters.js" */
-/** @import { Peer } from "./peer.js" */
-/** @import { SlotOutput } from "./playback.js" */
 /** @import { Problem } from "./problem.js" */
 /** @import { RoomPorts } from "./room-ports.js" */
-/** @import { Detail, LinkEffect, RoomEffect, RoomEvent, RoomState, Tell } from "./room-state.js" */
+/** @import { Detail, RoomEffect, RoomEvent, RoomState, Tell } from "./room-state.js" */
 
 import { deferred } from "./deadline.js";
-import { requestJoin } from "./edge.js";
 import { Emitter } from "./emitter.js";
 import { Meters } from "./meters.js";
 import { VoiceError } from "./problem.js";
+import { RoomLinks } from "./room-links.js";
 import { reduce } from "./room-machine.js";
 import { browserPorts } from "./room-ports.js";
 import { dueAt, isOver, isSilent, newRoom } from "./room-state.js";
@@ -57,10 +55,6 @@ const SLOTS_DEFAULT = 8;
  * @property {{ [K in keyof RoomEvents]?: (detail: RoomEvents[K]) => void }} [on] handlers that
  *   are in place before anything happens
  * @property {RoomPorts} [ports] time, chance, network, connections and sound; for tests
- *
- * What is open of a connection; `abort` ends what is under way.
- *
- * @typedef {{ abort: AbortController, peer: Peer | null, output: SlotOutput | null }} Opened
  */
 
 /** @extends {Emitter<RoomEvents>} */
@@ -73,8 +67,7 @@ export class VoiceRoom extends Emitter {
   #performing = false;
   #timerAt = /** @type {number | null} */ (null);
   #cancelTimer = () => {};
-  /** Connections, by number. @type {Map<number, Opened>} */
-  #opened = new Map();
+  #links;
   /** The errors that problems were made of. @type {WeakMap<Problem, VoiceError>} */
   #errors = new WeakMap();
   #track = /** @type {MediaStreamTrack | null} */ (null);
@@ -93,6 +86,15 @@ export class VoiceRoom extends Emitter {
     this.#options = options;
     this.#ports = ports;
     this.#room = newRoom({ slots, muted, listens: microphone === null });
+    this.#links = new RoomLinks({
+      options,
+      ports,
+      slots,
+      track: () => this.#track,
+      playback: () => this.#playback,
+      handle: (event) => this.#handle(event),
+      problemOf: (error) => this.#problemOf(error),
+    });
     this.#meters = new Meters({
       runtime: ports.runtime,
       level: () => (this.#room.muted ? 0 : (this.#playback?.level() ?? 0)),
@@ -288,7 +290,7 @@ export class VoiceRoom extends Emitter {
     }
     this.#performing = false;
     this.#setTimer();
-    if (isOver(this.#room) && this.#opened.size === 0) this.#closed.resolve();
+    if (isOver(this.#room) && this.#links.size === 0) this.#closed.resolve();
   }
 
   #setTimer() {
@@ -323,77 +325,14 @@ export class VoiceRoom extends Emitter {
         if (this.#track) this.#track.enabled = !effect.muted;
         return this.#playback?.setSilent(effect.deafened);
       case "open":
-        return this.#open(effect.link);
+        return this.#links.open(effect.link);
       default:
-        this.#performOn(effect, this.#opened.get(effect.link));
+        this.#links.perform(effect);
     }
   }
-
-  /**
-   * @param {LinkEffect} effect
-   * @param {Opened | undefined} link
-   */
-  #performOn(effect, link) {
-    if (!link) return;
-    switch (effect.type) {
-      case "close":
-        this.#opened.delete(effect.link);
-        link.abort.abort();
-        link.output?.close();
-        return link.peer?.close();
-      case "attach":
-        link.output = (link.peer && this.#playback?.attach(link.peer.tracks)) ?? null;
-        return;
-      case "detach":
-        link.output?.close();
-        link.output = null;
-        return;
-      case "send":
-        return link.peer?.send(effect.message);
-      case "gain":
-        return link.output?.setGains(effect.gains);
-    }
-  }
-
-  // ---- connections ------------------------------------------------------------------------
 
   get #current() {
-    return this.#opened.get(this.#room.current?.id ?? 0);
-  }
-
-  /**
-   * Token, offer, request, answer; the machine knows for how long.
-   *
-   * @param {number} link
-   */
-  async #open(link) {
-    const abort = new AbortController();
-    const opened = /** @type {Opened} */ ({ abort, peer: null, output: null });
-    this.#opened.set(link, opened);
-    const { signal } = abort;
-    const { edge = "", room, channels, region } = this.#options;
-    const { runtime } = this.#ports;
-    try {
-      const token = await this.#options.token();
-      if (signal.aborted) return;
-      const peer = this.#ports.openPeer({
-        slots: this.#room.slots,
-        track: this.#track,
-        redundancy: this.#options.redundancy ?? false,
-        handle: (event) => this.#handle({ ...event, link }),
-      });
-      opened.peer = peer;
-      this.#handle({ type: "asked", link });
-      const offer = await peer.offer().catch(refuseCall);
-      if (signal.aborted) return;
-      const request = { edge, room, token, offer, channels, region, signal };
-      const reply = await requestJoin(runtime, request);
-      if (signal.aborted) return;
-      this.#handle({ type: "replied", link, hello: reply.hello });
-      await peer.answer(reply.answer).catch(refuseCall);
-    } catch (error) {
-      if (!signal.aborted) this.#handle({ type: "failed", link, problem: this.#problemOf(error) });
-    }
+    return this.#links.find(this.#room.current?.id);
   }
 
   // ---- microphone and sound ---------------------------------------------------------------
@@ -404,7 +343,7 @@ export class VoiceRoom extends Emitter {
       await this.setMicrophone(isReplacement ? undefined : this.#options.microphone);
     } catch (error) {
       this.#handle({ type: "no-microphone", problem: this.#problemOf(error) });
-      if (!isOver(this.#room)) await this.#useTrack(null);
+      if (!isOver(this.#room)) await this.#useTrack(null).catch(() => {});
     }
   }
 
@@ -422,7 +361,7 @@ export class VoiceRoom extends Emitter {
       track.onended = () => this.#handle({ type: "microphone-lost" });
     }
     this.#handle({ type: "microphone", microphone: track !== null });
-    await Promise.all([...this.#opened.values()].map(({ peer }) => peer?.setTrack(track)));
+    await this.#links.setTrack(track);
   }
 
   #emitPlayback() {
@@ -449,7 +388,7 @@ export class VoiceRoom extends Emitter {
     this.#ports.page.removeEventListener("online", this.#handleOnline);
     this.#ports.page.removeEventListener("pagehide", this.#handlePagehide);
     this.#meters.stop();
-    this.#useTrack(null);
+    this.#useTrack(null).catch(() => {});
     this.#playback?.close();
     this.#playback = null;
   }
@@ -507,12 +446,4 @@ function asVoiceError(error) {
   if (error instanceof VoiceError) return error;
   const detail = error instanceof Error ? error.message : "Something went wrong.";
   return new VoiceError("token-source", detail, { cause: error });
-}
-
-/**
- * @param {unknown} cause
- * @returns {never}
- */
-function refuseCall(cause) {
-  throw new VoiceError("bad-reply", "The browser could not set up the call.", { cause });
 }

@@ -81,7 +81,7 @@ const SABOTAGES = {
     /told something else/,
   ],
   "a connection sends the microphone of when it began": [
-    "room.js",
+    "room-links.js",
     "({ peer }) => peer?.setTrack(track)",
     "() => undefined",
     /another microphone/,
@@ -93,9 +93,9 @@ const SABOTAGES = {
     /connections are open|leave is not over/,
   ],
   "a token that comes late opens a connection": [
-    "room.js",
-    "      if (signal.aborted) return;\n      const peer",
-    "      const peer",
+    "room-links.js",
+    "      if (signal.aborted) return;\n      const peer =",
+    "      const peer =",
     /something is open/,
   ],
   "the meters go on": ["room.js", "    this.#meters.stop();\n", "", /timers run|told after/],

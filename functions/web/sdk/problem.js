@@ -60,6 +60,17 @@ export class VoiceError extends Error {
 }
 
 /**
+ * What was thrown, as a VoiceError.
+ *
+ * @param {unknown} error
+ * @param {string} [problem] the name of one that is none
+ * @param {string} [detail]
+ */
+export function asVoiceError(error, problem = "bad-reply", detail = "Something went wrong.") {
+  return error instanceof VoiceError ? error : new VoiceError(problem, detail, { cause: error });
+}
+
+/**
  * A problem that no HTTP reply was involved in.
  *
  * @param {string} problem

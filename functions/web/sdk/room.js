@@ -12,7 +12,7 @@
 import { deferred } from "./deadline.js";
 import { Emitter } from "./emitter.js";
 import { Meters } from "./meters.js";
-import { VoiceError } from "./problem.js";
+import { asVoiceError, VoiceError } from "./problem.js";
 import { RoomLinks } from "./room-links.js";
 import { reduce } from "./room-machine.js";
 import { browserPorts } from "./room-ports.js";
@@ -433,17 +433,11 @@ export class VoiceRoom extends Emitter {
 
   /** @param {unknown} thrown */
   #problemOf(thrown) {
-    const error = asVoiceError(thrown);
+    const detail = thrown instanceof Error ? thrown.message : undefined;
+    const error = asVoiceError(thrown, "token-source", detail);
     const { problem, message, status, title, retryAfterMs } = error;
     const data = { problem, message, status, title, retryAfterMs };
     this.#errors.set(data, error);
     return data;
   }
-}
-
-/** @param {unknown} error */
-function asVoiceError(error) {
-  if (error instanceof VoiceError) return error;
-  const detail = error instanceof Error ? error.message : "Something went wrong.";
-  return new VoiceError("token-source", detail, { cause: error });
 }

@@ -180,8 +180,8 @@ class Storm {
   async #leave() {
     const { clock, device, room, tab, told, world } = this.#rig;
     this.#note("left");
-    const wasOver = isOver(room.state);
     tab.wake();
+    const wasOver = isOver(room.state);
     let isLeft = false;
     const left = room.leave().then(() => (isLeft = true));
     await settled();

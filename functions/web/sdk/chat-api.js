@@ -5,7 +5,9 @@
 
 import { Api, badReply } from "./api.js";
 import { readHistory, readMessage } from "./chat-messages.js";
-import { isObject } from "./check.js";
+import { isId, isObject, listIn, listOf } from "./check.js";
+
+/** @typedef {{ channel: string, last: number, read: number, unread: number }} ChannelUnread */
 
 export class ChatApi extends Api {
   /**
@@ -75,10 +77,74 @@ export class ChatApi extends Api {
     const reply = await this.repeat("PUT", `${channelPath(channel)}/settings`, { body });
     return replyOf(reply).message;
   }
+
+  /**
+   * @param {string[]} channels
+   * @returns {Promise<ChannelUnread[]>}
+   */
+  async unread(channels) {
+    const query = { in: channels.join(",") };
+    const reply = await this.repeat("GET", "/v1/chat/unread", { query });
+    return listOf(listIn(reply, "channels"), readUnread) ?? [];
+  }
+
+  /**
+   * @param {string} channel
+   * @param {number} seq
+   */
+  async markRead(channel, seq) {
+    await this.repeat("PUT", `${channelPath(channel)}/read`, { body: { seq } });
+  }
+
+  /**
+   * One attempt: nobody is harmed when this is lost.
+   *
+   * @param {string} channel
+   */
+  async tellTyping(channel) {
+    await this.call("POST", `${channelPath(channel)}/typing`);
+  }
+
+  /**
+   * @param {string} channel
+   * @param {number} seq
+   * @param {string} reason
+   */
+  async report(channel, seq, reason) {
+    await this.repeat("POST", `${messagePath(channel, seq)}/report`, { body: { reason } });
+  }
+
+  /**
+   * @param {string} channel
+   * @param {string} player
+   * @param {number} seconds
+   * @param {string} reason
+   */
+  async mute(channel, player, seconds, reason) {
+    await this.repeat("PUT", mutePath(channel, player), { body: { seconds, reason } });
+  }
+
+  /**
+   * @param {string} channel
+   * @param {string} player
+   */
+  async unmute(channel, player) {
+    await this.repeat("DELETE", mutePath(channel, player));
+  }
+
+  /** @param {string} channel */
+  async audit(channel) {
+    return listIn(await this.repeat("GET", `${channelPath(channel)}/audit`), "entries");
+  }
+
+  /** @param {string} channel */
+  async reports(channel) {
+    return listIn(await this.repeat("GET", `${channelPath(channel)}/reports`), "reports");
+  }
 }
 
 /** @param {string} channel */
-export function channelPath(channel) {
+function channelPath(channel) {
   return `/v1/chat/channels/${encodeURIComponent(channel)}`;
 }
 
@@ -91,8 +157,26 @@ function messagesPath(channel) {
  * @param {string} channel
  * @param {number} seq
  */
-export function messagePath(channel, seq) {
+function messagePath(channel, seq) {
   return `${messagesPath(channel)}/${seq}`;
+}
+
+/**
+ * @param {string} channel
+ * @param {string} player
+ */
+function mutePath(channel, player) {
+  return `${channelPath(channel)}/mutes/${encodeURIComponent(player)}`;
+}
+
+/**
+ * @param {unknown} value
+ * @returns {ChannelUnread | null}
+ */
+function readUnread(value) {
+  if (!isObject(value) || typeof value.channel !== "string") return null;
+  const { channel, last, read, unread } = value;
+  return isId(last) && isId(read) && isId(unread) ? { channel, last, read, unread } : null;
 }
 
 /**

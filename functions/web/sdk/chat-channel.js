@@ -8,24 +8,16 @@
 /** @import { ChatApi } from "./chat-api.js" */
 /** @import { Runtime } from "./runtime.js" */
 
-import { channelPath, messagePath } from "./chat-api.js";
-import { ChatFeed, PAGE } from "./chat-feed.js";
+import { ChatFeed } from "./chat-feed.js";
 import { ChatLog } from "./chat-log.js";
 import { Outbox } from "./chat-outbox.js";
+import { ChatPages } from "./chat-pages.js";
+import { Reading } from "./chat-reading.js";
+import { Typing } from "./chat-typing.js";
 import { viewOf } from "./chat-view.js";
-import { isId, isObject } from "./check.js";
 import { grants } from "./claims.js";
 import { Emitter } from "./emitter.js";
 import { VoiceError } from "./problem.js";
-
-/** Least time between two notes that this player types. */
-const TYPING_EVERY_MS = 3000;
-/** Somebody types for so long after he last said so. */
-const TYPING_FOR_MS = 6000;
-/** Players who are shown to type. */
-const TYPING_MAX = 20;
-/** Read markers are gathered for so long before one is sent. */
-const MARK_AFTER_MS = 700;
 
 /**
  * @typedef {{ state: FeedState, problem: VoiceError | null }} ChatState
@@ -49,24 +41,19 @@ const MARK_AFTER_MS = 700;
 export class ChatChannel extends Emitter {
   #options;
   #api;
-  #runtime;
   #abort = new AbortController();
   #log;
   #feed;
   #outbox;
   #state = /** @type {ChatState} */ ({ state: "loading", problem: null });
   #tail = { seq: -1, text: /** @type {string | null} */ (null) };
-  #typing = /** @type {Map<string, () => void>} */ (new Map());
-  #typedMs = -Infinity;
-  #read = /** @type {number | null} */ (null);
-  #marking = /** @type {(() => void) | null} */ (null);
+  #typing;
+  #reading;
+  #pages;
   #arrived = /** @type {number | null} */ (null);
   #view = /** @type {ChatMessage[] | null} */ (null);
   #touched = false;
   #told = { settings: "", unread: -1, read: -1 };
-  /** Pages on their way, by direction. @type {Map<string, Promise<void>>} */
-  #paging = new Map();
-  #lastPage = Promise.resolve();
 
   /** @param {ChatChannelOptions} options */
   constructor(options) {
@@ -74,10 +61,12 @@ export class ChatChannel extends Emitter {
     this.#options = options;
     const { api, runtime } = options;
     this.#api = api;
-    this.#runtime = runtime;
     this.#log = new ChatLog(options.windowMax);
     const { signal } = this.#abort;
     const onChange = () => this.#touch();
+    this.#typing = new Typing(runtime, () => this.#emitTyping());
+    this.#reading = new Reading(options.name, api, runtime);
+    this.#pages = new ChatPages(this.#log, (query) => this.#history(query, signal), onChange);
     this.#outbox = new Outbox({
       runtime,
       signal,
@@ -126,12 +115,12 @@ export class ChatChannel extends Emitter {
 
   /** Whether there may be messages before those that are here. */
   get hasOlder() {
-    return this.#log.loaded && !this.#log.atStart;
+    return this.#pages.hasOlder;
   }
 
   /** Whether there are messages after those that are here. */
   get hasNewer() {
-    return this.#log.loaded && !this.#log.atEnd;
+    return this.#pages.hasNewer;
   }
 
   /** @returns {ChannelSettings} */
@@ -141,7 +130,7 @@ export class ChatChannel extends Emitter {
 
   /** Players who type, without this one. */
   get typing() {
-    return [...this.#typing.keys()].filter((player) => !this.#options.isHidden(player));
+    return this.#typing.players.filter((player) => !this.#options.isHidden(player));
   }
 
   /** This player's id, "" before there is a token. */
@@ -159,18 +148,14 @@ export class ChatChannel extends Emitter {
 
   /** Everything up to this number is read. */
   get read() {
-    return this.#read ?? 0;
+    return this.#reading.read;
   }
 
   /** How many messages of others are unread. */
   get unread() {
-    if (this.#read === null || !this.#log.loaded) return 0;
-    const { floor, top, latest } = this.#log;
-    const read = this.#read;
-    const isUnread = (/** @type {Message} */ { seq, author, deleted }) =>
-      seq > read && author !== this.self && !deleted && !this.#isHidden(author);
-    const here = this.#log.messages.filter(isUnread).length;
-    return here + Math.max(0, floor - read) + Math.max(0, latest - Math.max(top, read));
+    return this.#reading.unread(this.#log, ({ author, deleted }) => {
+      return author !== this.self && !deleted && !this.#isHidden(author);
+    });
   }
 
   // ---- writing ----------------------------------------------------------------------------
@@ -259,11 +244,9 @@ export class ChatChannel extends Emitter {
 
   /** Call at every key press; the others are told now and then. Fails silently. */
   type() {
-    const now = this.#runtime.now();
-    if (now - this.#typedMs < TYPING_EVERY_MS || !this.may.write) return;
-    this.#typedMs = now;
+    if (!this.may.write || !this.#typing.isToTell()) return;
     // Nobody is harmed when this is lost.
-    this.#api.call("POST", `${channelPath(this.name)}/typing`).catch(() => {});
+    this.#api.tellTyping(this.name).catch(() => {});
   }
 
   /**
@@ -272,10 +255,7 @@ export class ChatChannel extends Emitter {
    * @param {number} [seq] default: the last message
    */
   markRead(seq = this.#log.latest) {
-    if (this.#read === null || seq <= this.#read) return;
-    this.#read = seq;
-    this.#touch();
-    this.#marking ??= this.#runtime.later(MARK_AFTER_MS, () => this.#sendMark());
+    if (this.#reading.mark(seq)) this.#touch();
   }
 
   /**
@@ -285,7 +265,7 @@ export class ChatChannel extends Emitter {
    * @param {string} reason
    */
   async report(seq, reason) {
-    await this.#api.repeat("POST", `${messagePath(this.name, seq)}/report`, { body: { reason } });
+    await this.#api.report(this.name, seq, reason);
   }
 
   // ---- moderating, for those whose token allows -------------------------------------------
@@ -296,12 +276,12 @@ export class ChatChannel extends Emitter {
    * @param {string} [reason] for the audit trail
    */
   async mute(player, seconds, reason = "") {
-    await this.#api.repeat("PUT", this.#mutePath(player), { body: { seconds, reason } });
+    await this.#api.mute(this.name, player, seconds, reason);
   }
 
   /** @param {string} player */
   async unmute(player) {
-    await this.#api.repeat("DELETE", this.#mutePath(player));
+    await this.#api.unmute(this.name, player);
   }
 
   /**
@@ -316,68 +296,29 @@ export class ChatChannel extends Emitter {
 
   /** Who moderated what, newest first, as in the API's document. */
   async audit() {
-    return listIn(await this.#api.repeat("GET", `${channelPath(this.name)}/audit`), "entries");
+    return this.#api.audit(this.name);
   }
 
   /** What was reported, newest first, as in the API's document. */
   async reports() {
-    return listIn(await this.#api.repeat("GET", `${channelPath(this.name)}/reports`), "reports");
-  }
-
-  /** @param {string} player */
-  #mutePath(player) {
-    return `${channelPath(this.name)}/mutes/${encodeURIComponent(player)}`;
+    return this.#api.reports(this.name);
   }
 
   // ---- looking around ---------------------------------------------------------------------
 
   /** Fetches a page of older messages. When too many are here, the newest ones go. */
   async loadOlder() {
-    await this.#page("older", () => this.hasOlder, async () => {
-      const before = this.#log.floor + 1;
-      const page = await this.#history({ before, limit: PAGE }, this.#abort.signal);
-      this.#log.takeBefore(before, page);
-    });
+    await this.#pages.loadOlder();
   }
 
   /** Fetches the page that follows what is here. */
   async loadNewer() {
-    await this.#page("newer", () => this.hasNewer, async () => {
-      const after = this.#log.top;
-      const page = await this.#history({ after, limit: PAGE }, this.#abort.signal);
-      this.#log.takeAfter(after, page);
-    });
+    await this.#pages.loadNewer();
   }
 
   /** Goes to the channel's newest messages, dropping what does not join them. */
   async loadNewest() {
-    await this.#page("newest", () => this.hasNewer, async () => {
-      const page = await this.#history({ limit: PAGE }, this.#abort.signal);
-      this.#log.takeNewest(page, true);
-    });
-  }
-
-  /**
-   * One page after the other, and one of each direction at most.
-   *
-   * @param {string} direction
-   * @param {() => boolean} isNeeded
-   * @param {() => Promise<void>} load
-   * @returns {Promise<void>}
-   */
-  #page(direction, isNeeded, load) {
-    if (!isNeeded()) return Promise.resolve();
-    const known = this.#paging.get(direction);
-    if (known) return known;
-    const done = this.#lastPage
-      .then(() => (isNeeded() ? load() : undefined))
-      .finally(() => {
-        this.#paging.delete(direction);
-        this.#touch();
-      });
-    this.#paging.set(direction, done);
-    this.#lastPage = done.catch(() => {});
-    return done;
+    await this.#pages.loadNewest();
   }
 
   /** Looks at everything again now. */
@@ -405,14 +346,15 @@ export class ChatChannel extends Emitter {
     switch (event.kind) {
       case "posted":
         if (event.tail) this.#takeTail(event.message.seq, event.tail);
-        if (event.message.author) this.#stopTyping(event.message.author);
+        if (event.message.author) this.#typing.end(event.message.author);
         return this.#take(event.message);
       case "changed":
         return this.#take(event.message);
       case "reacted":
         return this.#handleReacted(event);
       case "typing":
-        return this.#handleTyping(event.player);
+        if (event.player === this.self || this.#isHidden(event.player)) return;
+        return this.#typing.begin(event.player);
       case "fetch":
         return this.#feed.want(event.seq);
     }
@@ -428,10 +370,9 @@ export class ChatChannel extends Emitter {
   /** Ends everything; nothing is sent any more. @internal */
   close() {
     if (this.#abort.signal.aborted) return;
-    if (this.#marking) this.#sendMark();
+    this.#reading.flush();
     this.#abort.abort();
-    for (const cancel of this.#typing.values()) cancel();
-    this.#typing.clear();
+    this.#typing.close();
     if (this.state !== "refused") this.#setState("closed", null);
     this.forgetHandlers();
   }
@@ -462,11 +403,7 @@ export class ChatChannel extends Emitter {
   /** Before the first page: what is hidden and what was read. */
   async #prepare() {
     await this.#options.loadBlocks();
-    if (this.#read !== null) return;
-    const query = { in: this.name };
-    const reply = await this.#api.repeat("GET", "/v1/chat/unread", { query });
-    const [first] = listIn(reply, "channels");
-    this.#read = isObject(first) && isId(first.read) ? first.read : 0;
+    await this.#reading.load();
   }
 
   /** @param {Message} message */
@@ -490,36 +427,8 @@ export class ChatChannel extends Emitter {
     if (this.#log.react(event, event.player === this.self)) this.#touch();
   }
 
-  /** @param {string} player */
-  #handleTyping(player) {
-    if (player === this.self || this.#isHidden(player)) return;
-    const cancel = this.#typing.get(player);
-    if (!cancel && this.#typing.size >= TYPING_MAX) return;
-    cancel?.();
-    const stop = this.#runtime.later(TYPING_FOR_MS, () => this.#stopTyping(player));
-    this.#typing.set(player, stop);
-    if (!cancel) this.#emitTyping();
-  }
-
-  /** @param {string} player */
-  #stopTyping(player) {
-    const cancel = this.#typing.get(player);
-    if (!cancel) return;
-    cancel();
-    this.#typing.delete(player);
-    this.#emitTyping();
-  }
-
   #emitTyping() {
     this.emit("typing", this.typing);
-  }
-
-  #sendMark() {
-    this.#marking?.();
-    this.#marking = null;
-    const body = { seq: this.read };
-    // The next marker makes up for a lost one.
-    this.#api.repeat("PUT", `${channelPath(this.name)}/read`, { body }).catch(() => {});
   }
 
   /**
@@ -573,15 +482,4 @@ export class ChatChannel extends Emitter {
   #isHidden(author) {
     return author !== null && author !== this.self && this.#options.isHidden(author);
   }
-
-}
-
-/**
- * @param {unknown} value
- * @param {string} name
- * @returns {unknown[]}
- */
-function listIn(value, name) {
-  const list = isObject(value) ? value[name] : null;
-  return Array.isArray(list) ? list : [];
 }

@@ -6,7 +6,7 @@
 /** @import { ChatLog } from "./chat-log.js" */
 /** @import { Runtime } from "./runtime.js" */
 
-import { VoiceError, verdict } from "./problem.js";
+import { asVoiceError, VoiceError, verdict } from "./problem.js";
 import { delayBefore } from "./schedule.js";
 
 /** Messages of a page; the most that the service gives. */
@@ -77,7 +77,7 @@ export class ChatFeed {
       } catch (error) {
         if (this.#signal.aborted) return;
         if (this.#wake.signal.aborted && !isRefusal(error)) continue;
-        const problem = asProblem(error);
+        const problem = asVoiceError(error);
         if (verdict(problem) === "stop") return this.#options.onState("refused", problem);
         attempt += 1;
         this.#options.onState("offline", problem);
@@ -242,10 +242,4 @@ export class ChatFeed {
 /** @param {unknown} error */
 function isRefusal(error) {
   return error instanceof VoiceError && error.status >= 400 && verdict(error) === "stop";
-}
-
-/** @param {unknown} error */
-function asProblem(error) {
-  if (error instanceof VoiceError) return error;
-  return new VoiceError("bad-reply", "Something went wrong.", { cause: error });
 }

@@ -4,7 +4,7 @@
 /** @import { Attachment, Message } from "./chat-messages.js" */
 /** @import { Runtime } from "./runtime.js" */
 
-import { VoiceError, verdict } from "./problem.js";
+import { asVoiceError, VoiceError, verdict } from "./problem.js";
 import { delayBefore } from "./schedule.js";
 
 /** Messages that may wait, failed ones included. */
@@ -140,7 +140,7 @@ export class Outbox {
         return onChange();
       } catch (error) {
         if (signal.aborted) return;
-        const problem = asProblem(error);
+        const problem = asVoiceError(error);
         // No answer, or one of a host on the way: it may have happened.
         if (problem.status === 0 || problem.status >= 500) entry.unsure = true;
         entry.problem = problem;
@@ -153,12 +153,6 @@ export class Outbox {
       }
     }
   }
-}
-
-/** @param {unknown} error */
-function asProblem(error) {
-  if (error instanceof VoiceError) return error;
-  return new VoiceError("bad-reply", "Something went wrong.", { cause: error });
 }
 
 /** @param {VoiceError} problem */

@@ -1,13 +1,14 @@
 // Text chat of one player: his channels, whom he blocked, whether he is here. Beside a voice room
 // its messages come over the room's connection; without one they come by asking.
 
+/** @import { ChannelUnread } from "./chat-api.js" */
 /** @import { ChatPush } from "./messages.js" */
 /** @import { VoiceRoom } from "./room.js" */
 /** @import { Runtime } from "./runtime.js" */
 
 import { ChatApi } from "./chat-api.js";
 import { ChatChannel } from "./chat-channel.js";
-import { isId, isObject, listOf, readText } from "./check.js";
+import { isObject, listOf, readText } from "./check.js";
 import { Emitter } from "./emitter.js";
 import { browserRuntime } from "./runtime.js";
 
@@ -21,8 +22,6 @@ const ID_CHARS_MAX = 128;
 
 /**
  * @typedef {"online" | "away" | "busy" | "offline"} PresenceStatus
- *
- * @typedef {{ channel: string, last: number, read: number, unread: number }} ChannelUnread
  *
  * @typedef {{ blocks: string[] }} ChatEvents
  *
@@ -202,9 +201,7 @@ export class Chat extends Emitter {
    * @returns {Promise<ChannelUnread[]>}
    */
   async unread(channels) {
-    const query = { in: channels.slice(0, ASKED_MAX).join(",") };
-    const reply = await this.#api.repeat("GET", "/v1/chat/unread", { query });
-    return isObject(reply) ? (listOf(reply.channels, readUnread) ?? []) : [];
+    return this.#api.unread(channels.slice(0, ASKED_MAX));
   }
 
   // ---- the relay --------------------------------------------------------------------------
@@ -282,16 +279,6 @@ function readPresence(value) {
   const { player, status } = value;
   const here = status === "online" || status === "away" || status === "busy";
   return [player, here ? status : "offline"];
-}
-
-/**
- * @param {unknown} value
- * @returns {ChannelUnread | null}
- */
-function readUnread(value) {
-  if (!isObject(value) || typeof value.channel !== "string") return null;
-  const { channel, last, read, unread } = value;
-  return isId(last) && isId(read) && isId(unread) ? { channel, last, read, unread } : null;
 }
 
 /**

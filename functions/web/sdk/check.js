@@ -26,6 +26,18 @@ export function listOf(value, read) {
 }
 
 /**
+ * The list of this name in an object; empty when there is none.
+ *
+ * @param {unknown} value
+ * @param {string} name
+ * @returns {unknown[]}
+ */
+export function listIn(value, name) {
+  const list = isObject(value) ? value[name] : null;
+  return Array.isArray(list) ? list : [];
+}
+
+/**
  * A text of at most `max` UTF-16 units; null for anything else.
  *
  * @param {unknown} value

@@ -2,6 +2,8 @@
 
 import { VoiceError } from "./problem.js";
 
+/** @import { Runtime } from "./runtime.js" */
+
 /**
  * @typedef {{ session: string, answer: string, hello: string, region: string, relay: string }}
  *   JoinReply
@@ -11,14 +13,16 @@ import { VoiceError } from "./problem.js";
  */
 
 /**
+ * @param {Runtime} runtime
  * @param {JoinRequest} request
  * @returns {Promise<JoinReply>}
  */
-export async function requestJoin({ edge, room, token, offer, channels, region, signal }) {
+export async function requestJoin(runtime, request) {
+  const { edge, room, token, offer, channels, region, signal } = request;
   const url = `${edge.replace(/\/+$/, "")}/v1/rooms/${encodeURIComponent(room)}/sessions`;
   let response;
   try {
-    response = await fetch(url, {
+    response = await runtime.fetch(url, {
       method: "POST",
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
       body: JSON.stringify({ offer, channels, region }),

@@ -6,7 +6,7 @@
 import { VoiceRoom } from "./room.js";
 
 /**
- * @typedef {import("./room.js").RoomState} RoomState
+ * @typedef {import("./room-state.js").RoomState} RoomState
  * @typedef {import("./room.js").StateDetail} StateDetail
  * @typedef {import("./room.js").RoomEvents} RoomEvents
  * @typedef {import("./room.js").RoomOptions} RoomOptions

@@ -15,16 +15,18 @@ export const SLOTS_MAX = 16;
  * A participant as one relay knows him. `id` counts within that relay's room only.
  *
  * @typedef {{ id: number, player: string, name: string, channels: string[], muted: boolean,
- *   deafened: boolean, speaker: boolean }} Peer
+ *   deafened: boolean, speaker: boolean }} RelayParticipant
  *
  * @typedef {{ slot: number, participant: number | null }} SlotChange
  *
  * @typedef {"kicked" | "left" | "replaced" | "relay-stopping" | "protocol" | "timeout"} EndReason
  *
+ * `count` is there in a room that is too large to name all.
+ *
  * @typedef {{ type: "welcome", participant: number, room: string, slots: number,
- *   participants: Peer[], count: number | null }} Welcome `count` of a room too large to name all
- * @typedef {{ type: "roster", joined: Peer[], left: number[], changed: Peer[],
- *   count: number | null }} RosterChange
+ *   participants: RelayParticipant[], count: number | null }} Welcome
+ * @typedef {{ type: "roster", joined: RelayParticipant[], left: number[],
+ *   changed: RelayParticipant[], count: number | null }} RosterChange
  * @typedef {{ type: "slots", slots: SlotChange[] }} SlotsChange
  * @typedef {{ type: "speaking", started: number[], stopped: number[] }} SpeakingChange
  * @typedef {{ type: "pong", id: number }} Pong
@@ -153,7 +155,7 @@ function readChat(value) {
 
 /**
  * @param {unknown} value
- * @returns {Peer | null}
+ * @returns {RelayParticipant | null}
  */
 function readPeer(value) {
   if (!isObject(value) || !isId(value.id)) return null;

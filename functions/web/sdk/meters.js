@@ -1,7 +1,8 @@
 // The two clocks of a room: own level for the meter, and the quality of the connection.
 
-/** @import { Connection } from "./connection.js" */
+/** @import { Peer } from "./peer.js" */
 /** @import { Counters, Grade, Measures } from "./quality.js" */
+/** @import { Runtime } from "./runtime.js" */
 
 import { smooth } from "./level.js";
 import { grade, measure, settle } from "./quality.js";
@@ -15,15 +16,17 @@ const QUALITY_EVERY_MS = 1000;
  *
  * @typedef {Measures & { quality: Grade, heardBytes: number }} QualityDetail
  *
- * @typedef {{ level: () => number, connection: () => Connection | null,
- *   onLevel: (level: number) => void, onQuality: (quality: QualityDetail) => void }} MeterOptions
+ * @typedef {{ runtime: Runtime, level: () => number, peer: () => Peer | null,
+ *   rtt: () => number | null, onLevel: (level: number) => void,
+ *   onQuality: (quality: QualityDetail) => void }} MeterOptions
  */
 
 export class Meters {
   #options;
-  #timers = /** @type {ReturnType<typeof setInterval>[]} */ ([]);
+  /** Cancellations of the timers. @type {Map<number, () => void>} */
+  #timers = new Map();
   #level = 0;
-  #measured = /** @type {Connection | null} */ (null);
+  #measured = /** @type {Peer | null} */ (null);
   #counters = /** @type {Counters | null} */ (null);
   #heardBytes = 0;
   #grade = /** @type {{ shown: Grade, better: number } | null} */ (null);
@@ -34,12 +37,25 @@ export class Meters {
   }
 
   start() {
-    this.#timers.push(setInterval(() => this.#readLevel(), LEVEL_EVERY_MS));
-    this.#timers.push(setInterval(() => this.#readQuality(), QUALITY_EVERY_MS));
+    this.#every(LEVEL_EVERY_MS, () => this.#readLevel());
+    this.#every(QUALITY_EVERY_MS, () => this.#readQuality());
   }
 
   stop() {
-    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    for (const cancel of this.#timers.values()) cancel();
+    this.#timers.clear();
+  }
+
+  /**
+   * @param {number} ms
+   * @param {() => void} read
+   */
+  #every(ms, read) {
+    const turn = () => {
+      this.#every(ms, read);
+      read();
+    };
+    this.#timers.set(ms, this.#options.runtime.later(ms, turn));
   }
 
   /** The connection is gone: said at once, not at the next measurement. */
@@ -57,14 +73,14 @@ export class Meters {
   }
 
   async #readQuality() {
-    const connection = this.#options.connection();
+    const peer = this.#options.peer();
     // Another connection counts from zero.
-    if (connection !== this.#measured) this.#counters = null;
-    this.#measured = connection;
-    if (!connection) return;
-    const reports = await connection.stats().catch(() => []);
-    if (connection !== this.#options.connection()) return;
-    const { measures, counters } = measure(reports, this.#counters, connection.rtt);
+    if (peer !== this.#measured) this.#counters = null;
+    this.#measured = peer;
+    if (!peer) return;
+    const reports = await peer.stats().catch(() => []);
+    if (peer !== this.#options.peer()) return;
+    const { measures, counters } = measure(reports, this.#counters, this.#options.rtt());
     this.#heardBytes += Math.max(0, counters.bytes - (this.#counters?.bytes ?? 0));
     this.#counters = counters;
     this.#grade = settle(this.#grade, grade(measures));

@@ -6,6 +6,13 @@ const PREFIX = "https://lifeverse.dev/problems/";
 const TEXT_CHARS_MAX = 400;
 
 /**
+ * What a `VoiceError` says, as plain data.
+ *
+ * @typedef {{ problem: string, message: string, status: number, title: string,
+ *   retryAfterMs: number | null }} Problem
+ */
+
+/**
  * Why something did not work. `name` of the problem is stable and made for code; `message` is a
  * sentence for people.
  *
@@ -53,6 +60,28 @@ export class VoiceError extends Error {
 }
 
 /**
+ * What was thrown, as a VoiceError.
+ *
+ * @param {unknown} error
+ * @param {string} [problem] the name of one that is none
+ * @param {string} [detail]
+ */
+export function asVoiceError(error, problem = "bad-reply", detail = "Something went wrong.") {
+  return error instanceof VoiceError ? error : new VoiceError(problem, detail, { cause: error });
+}
+
+/**
+ * A problem that no HTTP reply was involved in.
+ *
+ * @param {string} problem
+ * @param {string} message
+ * @returns {Problem}
+ */
+export function problemOf(problem, message) {
+  return { problem, message, status: 0, title: "", retryAfterMs: null };
+}
+
+/**
  * @param {number} status
  * @param {string} body
  * @param {string | null} [retryAfter] the header, in seconds
@@ -96,10 +125,17 @@ const FINAL_PROBLEMS = new Set([
  * @returns {"stop" | "retry"}
  */
 export function verdict(error) {
-  if (!(error instanceof VoiceError)) return "retry";
-  if (FINAL_PROBLEMS.has(error.problem) || error.problem.startsWith("microphone-")) return "stop";
-  const refused = error.status >= 400 && error.status < 500;
-  return refused && !PASSING_STATUS.has(error.status) ? "stop" : "retry";
+  return error instanceof VoiceError ? verdictOf(error) : "retry";
+}
+
+/**
+ * @param {Pick<Problem, "problem" | "status">} problem
+ * @returns {"stop" | "retry"}
+ */
+export function verdictOf({ problem, status }) {
+  if (FINAL_PROBLEMS.has(problem) || problem.startsWith("microphone-")) return "stop";
+  const refused = status >= 400 && status < 500;
+  return refused && !PASSING_STATUS.has(status) ? "stop" : "retry";
 }
 
 /** @param {unknown} value */

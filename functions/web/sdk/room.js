@@ -1,38 +1,27 @@
-// A person in a room, from asking for the microphone to leaving: the part that ties the others
-// together. Everything that decides is in the pure modules; here are the effects.
+// A person in a room, as an application sees it: the shell of `room-machine.js`, which decides.
+// Here are the effects: connections, microphone, sound, timers, and what the application is told.
 
-/** @import { RelayMessage } from "./messages.js" */
 /** @import { Participant } from "./roster.js" */
+/** @import { ChatPush } from "./messages.js" */
 /** @import { MicrophoneChoice } from "./microphone.js" */
 /** @import { QualityDetail } from "./meters.js" */
-/** @import { SlotOutput } from "./playback.js" */
+/** @import { Problem } from "./problem.js" */
+/** @import { RoomPorts } from "./room-ports.js" */
+/** @import { Detail, RoomEffect, RoomEvent, RoomState, Tell } from "./room-state.js" */
 
-import { Connection } from "./connection.js";
-import { sleep } from "./deadline.js";
+import { deferred } from "./deadline.js";
 import { Emitter } from "./emitter.js";
-import * as handover from "./handover.js";
 import { Meters } from "./meters.js";
-import { openMicrophone } from "./microphone.js";
-import { Playback } from "./playback.js";
-import { VoiceError, verdict } from "./problem.js";
-import { playersInSlots, reduce } from "./roster.js";
-import { attemptAfterLoss, delayBefore, icePatience } from "./schedule.js";
+import { asVoiceError, VoiceError } from "./problem.js";
+import { RoomLinks } from "./room-links.js";
+import { reduce } from "./room-machine.js";
+import { browserPorts } from "./room-ports.js";
+import { dueAt, isOver, isSilent, newRoom } from "./room-state.js";
+import { playersInSlots } from "./roster.js";
 
 const SLOTS_DEFAULT = 8;
-const VOLUME_MAX = 2;
 
 /**
- * - `idle`: made, not joining yet
- * - `microphone`: the browser may be asking the person
- * - `connecting`: on the way in, trying until it works
- * - `connected`: in the room
- * - `reconnecting`: was in the room, on the way back by itself
- * - `refused`: final; `problem` says why
- * - `left`: final; `reason` says how
- *
- * @typedef {"idle" | "microphone" | "connecting" | "connected" | "reconnecting" | "refused"
- *   | "left"} RoomState
- *
  * `problem` is what stopped the join or the last thing that went wrong on the way; `retryInMs` is
  * the pause before the next attempt. The event comes again when the details of a state change.
  *
@@ -48,7 +37,7 @@ const VOLUME_MAX = 2;
  *   quality: QualityDetail,
  *   error: VoiceError,
  *   playback: { needsGesture: boolean },
- *   chat: import("./messages.js").ChatPush,
+ *   chat: ChatPush,
  * }} RoomEvents
  *
  * @typedef {object} RoomOptions
@@ -65,45 +54,55 @@ const VOLUME_MAX = 2;
  * @property {AbortSignal} [signal] leaves the room when it fires
  * @property {{ [K in keyof RoomEvents]?: (detail: RoomEvents[K]) => void }} [on] handlers that
  *   are in place before anything happens
+ * @property {RoomPorts} [ports] time, chance, network, connections and sound; for tests
  */
 
 /** @extends {Emitter<RoomEvents>} */
 export class VoiceRoom extends Emitter {
   #options;
-  #slots;
-  #abort = new AbortController();
-  #detail = /** @type {StateDetail} */ ({ ...BLANK, state: "idle" });
-  #muted;
-  #deafened = false;
+  #ports;
+  #room;
+  /** Effects that wait for their turn. @type {RoomEffect[]} */
+  #effects = [];
+  #performing = false;
+  #timerAt = /** @type {number | null} */ (null);
+  #cancelTimer = () => {};
+  #links;
+  /** The errors that problems were made of. @type {WeakMap<Problem, VoiceError>} */
+  #errors = new WeakMap();
   #track = /** @type {MediaStreamTrack | null} */ (null);
-  #playback = /** @type {Playback | null} */ (null);
-  #current = /** @type {Connection | null} */ (null);
-  #output = /** @type {SlotOutput | null} */ (null);
-  #previous = /** @type {{ connection: Connection, output: SlotOutput } | null} */ (null);
-  #connecting = false;
-  #attempt = 0;
-  #volumes = /** @type {Map<string, number>} */ (new Map());
-  #meters = new Meters({
-    level: () => (this.#muted ? 0 : (this.#playback?.level() ?? 0)),
-    connection: () => this.#current,
-    onLevel: (level) => this.emit("level", level),
-    onQuality: (quality) => this.emit("quality", quality),
-  });
-  /** Who is heard from the current connection although the previous one is still open. */
-  #settled = /** @type {Set<string>} */ (new Set());
-  #handoverTimers = /** @type {ReturnType<typeof setTimeout>[]} */ ([]);
-  #people = /** @type {Participant[]} */ ([]);
+  #playback = /** @type {ReturnType<RoomPorts["openPlayback"]> | null} */ (null);
+  #joined = /** @type {ReturnType<typeof deferred<void>>} */ (deferred());
+  #closed = /** @type {ReturnType<typeof deferred<void>>} */ (deferred());
+  #meters;
 
   /** @param {RoomOptions} options */
   constructor(options) {
     super();
-    const slots = options.slots ?? SLOTS_DEFAULT;
+    const { slots = SLOTS_DEFAULT, muted = false, microphone, ports = browserPorts } = options;
     if (!Number.isInteger(slots) || slots < 1 || slots > 16) {
       throw new RangeError(`slots is ${slots}; choose 1 to 16`);
     }
     this.#options = options;
-    this.#slots = slots;
-    this.#muted = options.muted ?? false;
+    this.#ports = ports;
+    this.#room = newRoom({ slots, muted, listens: microphone === null });
+    this.#links = new RoomLinks({
+      options,
+      ports,
+      slots,
+      track: () => this.#track,
+      playback: () => this.#playback,
+      handle: (event) => this.#handle(event),
+      problemOf: (error) => this.#problemOf(error),
+    });
+    this.#meters = new Meters({
+      runtime: ports.runtime,
+      level: () => (this.#room.muted ? 0 : (this.#playback?.level() ?? 0)),
+      peer: () => this.#current?.peer ?? null,
+      rtt: () => this.#room.current?.heart?.rtt ?? null,
+      onLevel: (level) => this.emit("level", level),
+      onQuality: (quality) => this.emit("quality", quality),
+    });
     for (const [name, handler] of Object.entries(options.on ?? {})) {
       this.on(/** @type {keyof RoomEvents} */ (name), /** @type {any} */ (handler));
     }
@@ -117,12 +116,12 @@ export class VoiceRoom extends Emitter {
   }
 
   get state() {
-    return this.#detail.state;
+    return this.#room.detail.state;
   }
 
   /** The state with its details, as in the last `state` event. */
   get detail() {
-    return this.#detail;
+    return this.#detailOf(this.#room.detail);
   }
 
   /**
@@ -130,31 +129,32 @@ export class VoiceRoom extends Emitter {
    * channels and who talked last. During a reconnect, who was there before.
    */
   get participants() {
-    return this.#people;
+    return this.#room.people;
   }
 
   /** How many are in the room, whether `participants` names them all or not. */
   get participantCount() {
-    return this.#current?.view.count ?? this.#people.length;
+    return this.#room.current?.view.count ?? this.participants.length;
   }
 
   /** Own entry among the participants. */
   get self() {
-    return this.#people.find((person) => person.self) ?? null;
+    return this.participants.find((person) => person.self) ?? null;
   }
 
   /** The player in each slot. */
   get slots() {
-    return this.#current ? playersInSlots(this.#current.view) : Array(this.#slots).fill(null);
+    const { current, slots } = this.#room;
+    return current ? playersInSlots(current.view) : Array(slots).fill(null);
   }
 
   /** Whether nothing of this microphone is sent: muted, or only listening. */
   get muted() {
-    return this.#muted || !this.#track;
+    return isSilent(this.#room);
   }
 
   get deafened() {
-    return this.#deafened;
+    return this.#room.deafened;
   }
 
   /** Whether there is a microphone. */
@@ -180,7 +180,7 @@ export class VoiceRoom extends Emitter {
    * @returns {MediaStream | null}
    */
   remoteStream(slot) {
-    return this.#output?.streams[slot] ?? null;
+    return this.#current?.output?.streams[slot] ?? null;
   }
 
   // ---- what one can do --------------------------------------------------------------------
@@ -193,40 +193,31 @@ export class VoiceRoom extends Emitter {
     if (this.state !== "idle") throw new Error("a room is joined once; make a new one");
     const { signal } = this.#options;
     signal?.addEventListener("abort", this.#leaveOnAbort);
-    try {
-      this.#ensureOpen(signal?.aborted);
-      this.#playback = new Playback(() => this.#emitPlayback());
-      if (this.#options.microphone !== null) this.#setState({ state: "microphone" });
-      const track = await openMicrophone(this.#options.microphone);
-      if (this.#closed) track?.stop();
-      this.#ensureOpen();
-      this.#useTrack(track);
-      this.#meters.start();
-      window.addEventListener("pagehide", this.#sayGoodbye);
-      this.#setState({ state: "connecting" });
-      await this.#connect();
-    } catch (error) {
-      const problem = asVoiceError(error);
-      this.#finish({ state: problem.problem === "left" ? "left" : "refused", problem });
-      throw problem;
-    }
+    this.#handle({ type: signal?.aborted ? "leave" : "join" });
+    await this.#joined.promise;
   }
 
   mute() {
-    this.#setMuted(true);
+    this.#setOwnState({ muted: true });
   }
 
   unmute() {
-    this.#setMuted(false);
+    this.#setOwnState({ muted: false });
   }
 
   /** Hears nothing and is sent nothing. */
   deafen() {
-    this.#setDeafened(true);
+    this.#setOwnState({ deafened: true });
   }
 
   undeafen() {
-    this.#setDeafened(false);
+    this.#setOwnState({ deafened: false });
+  }
+
+  /** @param {{ muted?: boolean, deafened?: boolean }} change */
+  #setOwnState(change) {
+    const { muted, deafened } = this.#room;
+    this.#handle({ type: "own-state", muted, deafened, ...change });
   }
 
   /**
@@ -235,11 +226,9 @@ export class VoiceRoom extends Emitter {
    * @param {MicrophoneChoice} choice
    */
   async setMicrophone(choice) {
-    const track = await openMicrophone(choice);
-    if (this.#closed) return track?.stop();
-    this.#useTrack(track);
-    await Promise.all([this.#current?.setTrack(track), this.#previous?.connection.setTrack(track)]);
-    this.#sendOwnState();
+    const track = await this.#ports.openMicrophone(choice);
+    if (isOver(this.#room)) return track?.stop();
+    await this.#useTrack(track);
   }
 
   /**
@@ -254,13 +243,12 @@ export class VoiceRoom extends Emitter {
    * @param {number} volume 0 silent, 1 as sent, 2 twice as loud
    */
   setVolume(participantId, volume) {
-    this.#volumes.set(participantId, Math.min(VOLUME_MAX, Math.max(0, volume)));
-    this.#applyGains();
+    this.#handle({ type: "volume", player: participantId, volume });
   }
 
   /** @param {string} participantId */
   volume(participantId) {
-    return this.#volumes.get(participantId) ?? 1;
+    return this.#room.volumes.get(participantId) ?? 1;
   }
 
   /** Starts playback in a click or key handler, when `needsGesture` is true. */
@@ -271,231 +259,96 @@ export class VoiceRoom extends Emitter {
 
   /** Leaves. Sound and microphone end at once; resolves when the relay knows, or soon after. */
   async leave() {
-    const connection = this.#current;
-    this.#current = null;
-    this.#finish({ state: "left", reason: "left" });
-    await connection?.leave();
+    this.#handle({ type: "leave" });
+    await this.#closed.promise;
   }
 
-  // ---- connecting -------------------------------------------------------------------------
+  // ---- turns of the machine ---------------------------------------------------------------
 
-  get #closed() {
-    return this.#abort.signal.aborted;
-  }
-
-  /** @param {boolean} [aborted] */
-  #ensureOpen(aborted = false) {
-    if (this.#closed || aborted) throw new VoiceError("left", "The room was left.");
-  }
-
-  /** Tries until a connection is welcomed. Throws when refused or left. */
-  async #connect() {
-    this.#connecting = true;
-    let retryAfterMs = null;
-    for (;;) {
-      const pause = delayBefore(this.#attempt, Math.random(), retryAfterMs);
-      if (pause > 0) this.#setState({ retryInMs: pause });
-      await this.#pause(pause);
-      this.#ensureOpen();
-      if (this.#detail.retryInMs !== null) this.#setState({ retryInMs: null });
+  /**
+   * The state is another one at once; effects follow each other, also when a handler of the
+   * application makes something happen.
+   *
+   * @param {RoomEvent} event
+   */
+  #handle(event) {
+    const { runtime } = this.#ports;
+    const turned = reduce(this.#room, event, runtime.elapsed(), runtime.random());
+    this.#room = turned.room;
+    this.#effects.push(...turned.effects);
+    if (this.#performing) return;
+    this.#performing = true;
+    for (let effect; (effect = this.#effects.shift()); ) {
       try {
-        return this.#adopt(await this.#openConnection());
+        this.#perform(effect);
       } catch (error) {
-        this.#ensureOpen();
-        const problem = asVoiceError(error);
-        if (verdict(problem) === "stop") throw problem;
-        this.#setState({ problem });
-        this.emit("error", problem);
-        retryAfterMs = problem.retryAfterMs;
-        this.#attempt += 1;
+        // As of a handler that throws: it is reported, and the others have their turn.
+        queueMicrotask(() => {
+          throw error;
+        });
       }
     }
+    this.#performing = false;
+    this.#setTimer();
+    if (isOver(this.#room) && this.#links.size === 0) this.#closed.resolve();
   }
 
-  /**
-   * Sleeps, but not longer than it takes the computer to get back online.
-   *
-   * @param {number} ms
-   */
-  async #pause(ms) {
-    if (ms <= 0) return;
-    const online = new AbortController();
-    const wake = () => online.abort();
-    window.addEventListener("online", wake);
-    await sleep(ms, AbortSignal.any([this.#abort.signal, online.signal]));
-    window.removeEventListener("online", wake);
-  }
-
-  async #openConnection() {
-    const token = await this.#options.token();
-    this.#ensureOpen();
-    const connection = new Connection({
-      edge: this.#options.edge ?? "",
-      room: this.#options.room,
-      token,
-      channels: this.#options.channels,
-      region: this.#options.region,
-      slots: this.#slots,
-      track: this.#track,
-      redundancy: this.#options.redundancy ?? false,
-      iceMs: icePatience(this.#attempt),
-      onMessage: (from, message) => this.#handleMessage(from, message),
-      onDown: (from, error) => this.#handleDown(from, error),
-    });
-    await connection.open(this.#abort.signal);
-    return connection;
-  }
-
-  /** @param {Connection} connection */
-  #adopt(connection) {
-    this.#connecting = false;
-    if (this.#current && this.#output) this.#beginHandover(this.#current, this.#output);
-    this.#current = connection;
-    this.#output = this.#playback?.attach(connection.tracks) ?? null;
-    // The microphone may have been changed while this connection was on its way.
-    connection.setTrack(this.#track).catch(() => {});
-    if (this.muted || this.#deafened) this.#sendOwnState();
-    this.#setState({ state: "connected", problem: null, retryInMs: null });
-    this.#publish({ roster: true, speaking: true, slots: true });
-    this.#emitPlayback();
-  }
-
-  #reconnect() {
-    if (this.#connecting || this.#closed) return;
-    this.#connect().catch((error) => {
-      this.#finish({ state: "refused", problem: asVoiceError(error) });
+  #setTimer() {
+    const { runtime } = this.#ports;
+    const at = dueAt(this.#room);
+    if (at === this.#timerAt) return;
+    this.#cancelTimer();
+    this.#timerAt = at;
+    if (at === null) return;
+    this.#cancelTimer = runtime.later(Math.ceil(at - runtime.elapsed()), () => {
+      this.#timerAt = null;
+      this.#handle({ type: "tick" });
     });
   }
 
-  /**
-   * @param {Connection} connection
-   * @param {VoiceError} error
-   */
-  #handleDown(connection, error) {
-    if (connection === this.#previous?.connection) return this.#endHandover();
-    if (connection !== this.#current || this.#closed) return;
-    const livedMs = performance.now() - connection.welcomedAt;
-    if (!this.#connecting) this.#attempt = attemptAfterLoss(this.#attempt, livedMs);
-    this.#endHandover();
-    this.#output?.close();
-    this.#current = this.#output = null;
-    this.#people = this.#people.map((person) => ({ ...person, speaking: false, slot: null }));
-    this.#setState({ state: "reconnecting", problem: error });
-    this.emit("speaking", []);
-    this.#meters.reportLost();
-    this.#reconnect();
-  }
-
-  // ---- what the relay says ----------------------------------------------------------------
-
-  /**
-   * @param {Connection} connection
-   * @param {RelayMessage} message
-   */
-  #handleMessage(connection, message) {
-    if (message.type === "migrate" && connection === this.#current) {
-      this.#attempt = 0;
-      return this.#reconnect();
+  /** @param {RoomEffect} effect */
+  #perform(effect) {
+    switch (effect.type) {
+      case "tell":
+        return this.#tell(effect);
+      case "open-microphone":
+        return this.#openMicrophone(effect.isReplacement);
+      case "start":
+        return this.#start();
+      case "lose":
+        return this.#meters.reportLost();
+      case "end":
+        return this.#end();
+      case "playback":
+        return this.#emitPlayback();
+      case "own-state":
+        if (this.#track) this.#track.enabled = !effect.muted;
+        return this.#playback?.setSilent(effect.deafened);
+      case "open":
+        return this.#links.open(effect.link);
+      default:
+        this.#links.perform(effect);
     }
-    if (message.type === "ended") return this.#handleEnded(connection, message.reason);
-    if (message.type === "chat") return this.emit("chat", message);
-    const { view, changed } = reduce(connection.view, message);
-    connection.view = view;
-    const known = connection === this.#current || connection === this.#previous?.connection;
-    if (known && (changed.roster || changed.speaking || changed.slots)) this.#publish(changed);
   }
 
-  /**
-   * @param {Connection} connection
-   * @param {import("./messages.js").EndReason} reason
-   */
-  #handleEnded(connection, reason) {
-    connection.close();
-    // While this side is joining again, it is itself who replaces the session.
-    const ownDoing = reason === "replaced" && this.#connecting;
-    if (connection === this.#current && !ownDoing) {
-      if (reason === "kicked" || reason === "replaced") {
-        const detail = reason === "kicked" ? "A moderator removed you." : "You joined elsewhere.";
-        return this.#finish({ state: "left", reason, problem: new VoiceError(reason, detail) });
-      }
+  get #current() {
+    return this.#links.find(this.#room.current?.id);
+  }
+
+  // ---- microphone and sound ---------------------------------------------------------------
+
+  /** @param {boolean} isReplacement */
+  async #openMicrophone(isReplacement) {
+    try {
+      await this.setMicrophone(isReplacement ? undefined : this.#options.microphone);
+    } catch (error) {
+      this.#handle({ type: "no-microphone", problem: this.#problemOf(error) });
+      if (!isOver(this.#room)) await this.#useTrack(null).catch(() => {});
     }
-    this.#handleDown(connection, new VoiceError("connection-lost", `The relay said: ${reason}.`));
   }
-
-  /** @param {import("./roster.js").Changed} changed */
-  #publish(changed) {
-    const current = this.#current;
-    if (!current) return;
-    if (this.#previous && changed.roster) this.#settleLater(current);
-    this.#applyGains();
-    this.#people = handover.everybody(current.view, this.#previous?.connection.view ?? null);
-    if (changed.roster) this.emit("roster", this.#people);
-    if (changed.roster || changed.speaking) {
-      const talking = this.#people.filter((person) => person.speaking);
-      this.emit("speaking", talking.map((person) => person.id));
-    }
-    if (changed.slots) this.emit("slots", playersInSlots(current.view));
-  }
-
-  #applyGains() {
-    if (!this.#current) return;
-    const behind = this.#previous
-      ? handover.leftBehind(this.#previous.connection.view, this.#settled)
-      : new Set();
-    const gains = handover.slotGains(this.#current.view, this.#volumes, (id) => !behind.has(id));
-    this.#output?.setGains(gains);
-    if (!this.#previous) return;
-    const { connection, output } = this.#previous;
-    output.setGains(handover.slotGains(connection.view, this.#volumes, (id) => behind.has(id)));
-  }
-
-  // ---- moving to another relay ------------------------------------------------------------
-
-  /**
-   * @param {Connection} connection
-   * @param {SlotOutput} output
-   */
-  #beginHandover(connection, output) {
-    this.#endHandover();
-    this.#previous = { connection, output };
-    this.#handoverTimers.push(setTimeout(() => this.#endHandover(), handover.HANDOVER_MAX_MS));
-  }
-
-  /**
-   * Whoever is here now is heard from here in a moment; when nobody is left on the old relay, the
-   * move is done.
-   *
-   * @param {Connection} current
-   */
-  #settleLater(current) {
-    const arrived = handover.playersOf(current.view);
-    const settle = () => {
-      if (!this.#previous || this.#current !== current) return;
-      this.#settled = arrived;
-      if (handover.leftBehind(this.#previous.connection.view, arrived).size === 0) {
-        this.#endHandover();
-      } else {
-        this.#applyGains();
-      }
-    };
-    this.#handoverTimers.push(setTimeout(settle, handover.SETTLE_MS));
-  }
-
-  #endHandover() {
-    for (const timer of this.#handoverTimers.splice(0)) clearTimeout(timer);
-    const previous = this.#previous;
-    if (!previous) return;
-    this.#previous = null;
-    this.#settled = new Set();
-    previous.output.close();
-    previous.connection.leave();
-    this.#publish({ roster: true, speaking: true, slots: false });
-  }
-
-  // ---- own microphone and ears ------------------------------------------------------------
 
   /** @param {MediaStreamTrack | null} track */
-  #useTrack(track) {
+  async #useTrack(track) {
     const old = this.#track;
     if (old) {
       old.onended = null;
@@ -503,91 +356,88 @@ export class VoiceRoom extends Emitter {
     }
     this.#track = track;
     this.#playback?.setInput(track);
-    if (!track) return;
-    track.enabled = !this.#muted;
-    track.onended = () => this.#replaceLostMicrophone();
-  }
-
-  /** The device was unplugged: take the system's next one, or go on listening. */
-  async #replaceLostMicrophone() {
-    try {
-      await this.setMicrophone(undefined);
-    } catch (error) {
-      await this.setMicrophone(null);
-      this.emit("error", asVoiceError(error));
+    if (track) {
+      track.enabled = !this.#room.muted;
+      track.onended = () => this.#handle({ type: "microphone-lost" });
     }
+    this.#handle({ type: "microphone", microphone: track !== null });
+    await this.#links.setTrack(track);
   }
-
-  /** @param {boolean} muted */
-  #setMuted(muted) {
-    this.#muted = muted;
-    if (this.#track) this.#track.enabled = !muted;
-    this.#sendOwnState();
-  }
-
-  /** @param {boolean} deafened */
-  #setDeafened(deafened) {
-    this.#deafened = deafened;
-    this.#playback?.setSilent(deafened);
-    this.#sendOwnState();
-  }
-
-  #sendOwnState() {
-    const message = { type: "state", muted: this.muted, deafened: this.#deafened };
-    this.#current?.send(message);
-    this.#previous?.connection.send(message);
-  }
-
-  // ---- the way out -----------------------------------------------------------------------
-
-  #sayGoodbye = () => {
-    this.#current?.send({ type: "leave" });
-  };
-
-  #leaveOnAbort = () => {
-    this.leave();
-  };
 
   #emitPlayback() {
-    if (!this.#closed) this.emit("playback", { needsGesture: this.needsGesture });
+    if (!isOver(this.#room)) this.emit("playback", { needsGesture: this.needsGesture });
   }
 
-  /** @param {Partial<StateDetail>} change */
-  #setState(change) {
-    if (this.#closed && change.state !== "left" && change.state !== "refused") return;
-    this.#detail = { ...this.#detail, ...change };
-    this.emit("state", this.#detail);
+  // ---- beginning and end ------------------------------------------------------------------
+
+  #start() {
+    try {
+      this.#playback = this.#ports.openPlayback(() => this.#emitPlayback());
+    } catch (error) {
+      return this.#handle({ type: "unable", problem: this.#problemOf(error) });
+    }
+    if (this.deafened) this.#playback.setSilent(true);
+    if (this.#track) this.#playback.setInput(this.#track);
+    this.#meters.start();
+    this.#ports.page.addEventListener("online", this.#handleOnline);
+    this.#ports.page.addEventListener("pagehide", this.#handlePagehide);
+  }
+
+  #end() {
+    this.#options.signal?.removeEventListener("abort", this.#leaveOnAbort);
+    this.#ports.page.removeEventListener("online", this.#handleOnline);
+    this.#ports.page.removeEventListener("pagehide", this.#handlePagehide);
+    this.#meters.stop();
+    this.#useTrack(null).catch(() => {});
+    this.#playback?.close();
+    this.#playback = null;
+  }
+
+  #handleOnline = () => this.#handle({ type: "online" });
+
+  #handlePagehide = () => this.#handle({ type: "pagehide" });
+
+  #leaveOnAbort = () => this.#handle({ type: "leave" });
+
+  // ---- what is told -----------------------------------------------------------------------
+
+  /** @param {Tell} effect */
+  #tell({ name, detail }) {
+    if (name === "error") return this.emit("error", this.#errorOf(detail));
+    if (name !== "state") return this.emit(name, detail);
+    const told = this.#detailOf(detail);
+    const { state, problem } = told;
+    this.emit("state", told);
+    if (state === "connected") this.#joined.resolve();
+    if (state !== "left" && state !== "refused") return;
+    const left = new VoiceError("left", "The room was left.");
+    this.#joined.reject(state === "refused" && problem ? problem : left);
+    this.forgetHandlers();
   }
 
   /**
-   * The one way out: everything that was opened is closed, then the last event is sent.
-   *
-   * @param {Partial<StateDetail>} change
+   * @param {Detail} detail
+   * @returns {StateDetail}
    */
-  #finish(change) {
-    if (this.#closed) return;
-    this.#abort.abort();
-    this.#options.signal?.removeEventListener("abort", this.#leaveOnAbort);
-    window.removeEventListener("pagehide", this.#sayGoodbye);
-    this.#meters.stop();
-    this.#endHandover();
-    this.#current?.close();
-    this.#output?.close();
-    this.#current = this.#output = null;
-    this.#useTrack(null);
-    this.#playback?.close();
-    this.#playback = null;
-    this.#people = [];
-    this.#setState({ problem: null, ...change, retryInMs: null });
-    this.forgetHandlers();
+  #detailOf(detail) {
+    return { ...detail, problem: detail.problem && this.#errorOf(detail.problem) };
   }
-}
 
-const BLANK = { problem: null, retryInMs: null, reason: null };
+  /** @param {Problem} problem */
+  #errorOf(problem) {
+    const { message } = problem;
+    const error = this.#errors.get(problem) ?? new VoiceError(problem.problem, message, problem);
+    this.#errors.set(problem, error);
+    return error;
+  }
 
-/** @param {unknown} error */
-function asVoiceError(error) {
-  if (error instanceof VoiceError) return error;
-  const detail = error instanceof Error ? error.message : "Something went wrong.";
-  return new VoiceError("token-source", detail, { cause: error });
+  /** @param {unknown} thrown */
+  #problemOf(thrown) {
+    const detail = thrown instanceof Error ? thrown.message : undefined;
+    const error = asVoiceError(thrown, "token-source", detail);
+    const { problem, message, status, title, retryAfterMs } = error;
+    const data = { problem, message, status, title, retryAfterMs };
+    this.#errors.set(data, error);
+    return data;
+  }
 }

@@ -1,6 +1,6 @@
 // Who is in the room, who talks, who sits in which slot: a pure reducer over the relay's messages.
 
-/** @import { Peer, RelayMessage } from "./messages.js" */
+/** @import { RelayMessage, RelayParticipant } from "./messages.js" */
 
 import { NAMELESS } from "./messages.js";
 
@@ -9,8 +9,9 @@ import { NAMELESS } from "./messages.js";
  * of one's small channels and who talked last, and `count` is how many are there; null while
  * everybody is named.
  *
- * @typedef {{ self: number | null, peers: ReadonlyMap<number, Peer>, count: number | null,
- *   speaking: ReadonlySet<number>, slots: readonly (number | null)[] }} RoomView
+ * @typedef {{ self: number | null, peers: ReadonlyMap<number, RelayParticipant>,
+ *   count: number | null, speaking: ReadonlySet<number>,
+ *   slots: readonly (number | null)[] }} RoomView
  *
  * A participant as an application sees him. `id` is the player's id and stays the same when the
  * room moves to another relay.

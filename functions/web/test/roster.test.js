@@ -9,7 +9,7 @@ import { emptyView, participantsOf, playersInSlots, reduce } from "../sdk/roster
 /**
  * @param {number} id
  * @param {string} player
- * @param {Partial<import("../sdk/messages.js").Peer>} [more]
+ * @param {Partial<import("../sdk/messages.js").RelayParticipant>} [more]
  */
 function peer(id, player, more = {}) {
   const base = { muted: false, deafened: false, speaker: true };

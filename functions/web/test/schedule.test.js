@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Heartbeat, PING_EVERY_MS, SILENCE_MAX_MS, TICK_MS } from "../sdk/heartbeat.js";
+import {
+  beat,
+  heard,
+  newHeartbeat,
+  PING_EVERY_MS,
+  ponged,
+  SILENCE_MAX_MS,
+} from "../sdk/heartbeat.js";
 import { problemFrom, VoiceError, verdict } from "../sdk/problem.js";
 import { attemptAfterLoss, delayBefore, icePatience, STABLE_AFTER_MS } from "../sdk/schedule.js";
 
@@ -33,60 +40,63 @@ test("a connection that hardly lived does not reset the pauses", () => {
   assert.equal(attemptAfterLoss(3, 10), 4);
 });
 
+/** @import { Heartbeat } from "../sdk/heartbeat.js" */
+
+const TICK_MS = 250;
+
 /**
- * @param {Heartbeat} heartbeat
+ * @param {Heartbeat} heart
  * @param {number} from
  * @param {number} to
  * @param {boolean} answers
  */
-function run(heartbeat, from, to, answers) {
+function run(heart, from, to, answers) {
   const pings = [];
   for (let now = from; now <= to; now += TICK_MS) {
-    const { ping, dead } = heartbeat.tick(now);
-    if (dead) return { pings, deadAt: now };
-    if (ping === null) continue;
+    const turned = beat(heart, now);
+    heart = turned.heart;
+    if (turned.dead) return { heart, pings, deadAt: now };
+    if (turned.ping === null) continue;
     pings.push(now);
-    if (!answers) continue;
-    heartbeat.handleReceived(now + 30);
-    heartbeat.handlePong(ping, now + 30);
+    if (answers) heart = ponged(heard(heart, now + 30), turned.ping, now + 30);
   }
-  return { pings, deadAt: null };
+  return { heart, pings, deadAt: null };
 }
 
 test("a ping each second, and nothing is dead while answers come", () => {
-  const heartbeat = new Heartbeat(0);
-  const { pings, deadAt } = run(heartbeat, 0, 10_000, true);
+  const { heart, pings, deadAt } = run(newHeartbeat(0), 0, 10_000, true);
   assert.deepEqual(pings, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((n) => n * PING_EVERY_MS));
   assert.equal(deadAt, null);
-  assert.equal(heartbeat.rtt, 30);
+  assert.equal(heart.rtt, 30);
 });
 
 test("two seconds of silence are the end", () => {
-  assert.equal(run(new Heartbeat(0), 0, 10_000, false).deadAt, SILENCE_MAX_MS);
+  assert.equal(run(newHeartbeat(0), 0, 10_000, false).deadAt, SILENCE_MAX_MS);
 });
 
 test("a page that slept asks once more before it gives up", () => {
-  const heartbeat = new Heartbeat(0);
-  run(heartbeat, 0, 1000, true);
-  const woken = heartbeat.tick(60_000);
+  const { heart } = run(newHeartbeat(0), 0, 1000, true);
+  const woken = beat(heart, 60_000);
   assert.equal(woken.dead, false);
   assert.notEqual(woken.ping, null);
-  const { deadAt } = run(heartbeat, 60_000 + TICK_MS, 70_000, false);
+  const { deadAt } = run(woken.heart, 60_000 + TICK_MS, 70_000, false);
   assert.equal(deadAt, 60_000 + PING_EVERY_MS);
 });
 
 test("a page that slept goes on when the relay is still there", () => {
-  const heartbeat = new Heartbeat(0);
-  run(heartbeat, 0, 1000, true);
-  heartbeat.tick(60_000);
-  heartbeat.handleReceived(60_010);
-  assert.equal(run(heartbeat, 60_250, 66_000, true).deadAt, null);
+  const { heart } = run(newHeartbeat(0), 0, 1000, true);
+  const woken = heard(beat(heart, 60_000).heart, 60_010);
+  assert.equal(run(woken, 60_250, 66_000, true).deadAt, null);
 });
 
 test("a pong nobody asked for says nothing about the round trip", () => {
-  const heartbeat = new Heartbeat(0);
-  heartbeat.handlePong(99, 5);
-  assert.equal(heartbeat.rtt, null);
+  assert.equal(ponged(newHeartbeat(0), 99, 5).rtt, null);
+});
+
+test("pings that nobody answers are not remembered for ever", () => {
+  let heart = newHeartbeat(0);
+  for (let now = 0; now < 60_000; now += PING_EVERY_MS) heart = beat(heard(heart, now), now).heart;
+  assert.equal(heart.pending.length, 8);
 });
 
 test("problem+json is read with its name, sentence and Retry-After", () => {

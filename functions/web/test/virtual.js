@@ -18,6 +18,9 @@ export function randomOf(seed) {
   };
 }
 
+/** So many timers due at one time are a loop. */
+const TURNS_MAX = 100_000;
+
 export class VirtualClock {
   nowMs = 1_000_000;
   #sequence = 0;
@@ -59,15 +62,15 @@ export class VirtualClock {
    */
   async pass(ms) {
     const untilMs = this.nowMs + ms;
-    for (;;) {
+    for (let turns = 0; ; turns += 1) {
+      if (turns > TURNS_MAX) throw new Error(`timers without an end at ${this.nowMs} ms`);
       await settled();
-      const next = [...this.#timers].reduce(
-        (/** @type {[number, { atMs: number, action: () => void }] | null} */ first, timer) =>
-          !first || timer[1].atMs < first[1].atMs ? timer : first,
-        null,
-      );
+      /** @type {[number, { atMs: number, action: () => void }] | null} */
+      let next = null;
+      for (const timer of this.#timers) if (!next || timer[1].atMs < next[1].atMs) next = timer;
       if (!next || next[1].atMs > untilMs) break;
       this.#timers.delete(next[0]);
+      if (next[1].atMs > this.nowMs) turns = 0;
       this.nowMs = next[1].atMs;
       next[1].action();
     }

@@ -135,7 +135,8 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         let parties = body.teams.iter().flat_map(|team| &team.tickets);
         let players: usize = parties.map(|party| party.players.len()).sum();
         let players = u32::try_from(players).unwrap_or(u32::MAX);
-        let _ = directory::home_for(self.store, self.now_ms, &room, &body.region, players).await;
+        let (host, now_ms) = (self.host, self.now_ms);
+        let _ = directory::home_for(host, self.store, now_ms, &room, &body.region, players).await;
     }
 
     /// It begins with the region, by which the match and its room are at home there

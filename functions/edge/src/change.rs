@@ -1,6 +1,8 @@
 //! The loop of every compare-and-swap: read, decide, write if nothing has changed, and again if
 //! something has.
 
+use std::ops::ControlFlow::{self, Break, Continue};
+
 use crate::Refusal;
 use crate::ports::{Entropy, Timer};
 use crate::store::StoreError;
@@ -24,14 +26,35 @@ pub async fn until_done<H: Entropy + Timer, T, F>(
 where
     F: Future<Output = Result<Option<T>, Refusal>>,
 {
+    until_done_from(host, (), |()| {
+        let tried = attempt();
+        async { Ok(tried.await?.map_or(Continue(()), Break)) }
+    })
+    .await
+}
+
+/// The same for tries of which each goes on from what the last one came to: it breaks with what is
+/// done, or continues.
+///
+/// # Errors
+/// As [`until_done`].
+pub async fn until_done_from<H: Entropy + Timer, T, L, F>(
+    host: &H,
+    mut last: L,
+    mut attempt: impl FnMut(L) -> F,
+) -> Result<T, Refusal>
+where
+    F: Future<Output = Result<ControlFlow<T, L>, Refusal>>,
+{
     for lost in 0..MAX_ATTEMPTS {
         if lost > 1 {
             let mut chance = [0];
             host.fill(&mut chance);
             host.sleep(pause_ms(lost, chance[0])).await;
         }
-        if let Some(done) = attempt().await? {
-            return Ok(done);
+        match attempt(last).await? {
+            Break(done) => return Ok(done),
+            Continue(next) => last = next,
         }
     }
     Err(StoreError::ConditionFailed.into())

@@ -2,7 +2,7 @@
 
 use edge::http::Call;
 use edge::policy::{Policy, Rights, TextRight, WorldRight};
-use edge::store::{Store, StoreError};
+use edge::store::Store;
 use edge::{Metered, Refusal, config};
 use serde::de::DeserializeOwned;
 use wire::PlayerId;
@@ -16,11 +16,6 @@ use wire::ticket::Permissions;
 
 use crate::Ports;
 use crate::tail::TailKey;
-
-/// Longest wait between two tries of a lost compare-and-swap, in milliseconds per try made.
-const PAUSE_MS_PER_TRY: u64 = 2;
-/// Times that a lost compare-and-swap is tried again.
-pub(crate) const MAX_ATTEMPTS: u32 = 24;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -201,16 +196,6 @@ impl<'a, H: Ports, S: Store> Chat<'a, H, S> {
         self.host.fill(&mut bytes);
         bytes
     }
-
-    /// Lets others finish before try number `tried`, for as long as chance says; before the first
-    /// not at all.
-    pub(crate) async fn pause(&self, tried: u32) {
-        if tried > 0 {
-            let [chance, ..] = self.nonce();
-            let longest = u64::from(tried) * PAUSE_MS_PER_TRY;
-            self.host.sleep(1 + u64::from(chance) % longest).await;
-        }
-    }
 }
 
 /// The key of the direct channel of two players, the same for both.
@@ -251,13 +236,4 @@ pub(crate) fn policy_refused(detail: &'static str) -> Refusal {
 
 pub(crate) fn not_moderator(detail: &'static str) -> Refusal {
     Refusal::new(ProblemKind::NotModerator, detail)
-}
-
-pub(crate) fn conflict() -> Refusal {
-    StoreError::ConditionFailed.into()
-}
-
-/// What an item of another version holds.
-pub(crate) fn unreadable() -> StoreError {
-    StoreError::Unavailable("an item of chat is not what this version writes".to_owned())
 }

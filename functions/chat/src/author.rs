@@ -3,7 +3,9 @@
 
 use edge::Refusal;
 use edge::blocks::player_partition;
-use edge::store::{Condition, Item, Key, Put, Store, StoreError};
+use edge::change::{unless_lost, until_done};
+use edge::items::{self, Held};
+use edge::store::{Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wire::chat::ChannelSettings;
@@ -11,7 +13,7 @@ use wire::problem::ProblemKind;
 use wire::{MessageKey, PlayerId};
 
 use crate::Ports;
-use crate::access::{Chat, Place, unreadable};
+use crate::access::{Chat, Place};
 use crate::push::Route;
 
 /// Keys that are remembered; older ones count as new.
@@ -63,13 +65,6 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// An author with the condition under which he may be written.
-#[derive(Debug, Clone)]
-pub(crate) struct Held {
-    pub(crate) author: Author,
-    condition: Condition,
-}
-
 /// Prefix of the sort keys of [`Author`] items; the channel's key follows.
 pub(crate) const IN: &str = "in#";
 
@@ -83,24 +78,9 @@ pub(crate) fn key_hash(player: &PlayerId, key: &MessageKey) -> String {
     data_encoding::HEXLOWER.encode(&hash[..8])
 }
 
-impl Held {
-    fn of(item: Option<Item>) -> Result<Self, StoreError> {
-        let Some(item) = item else {
-            return Ok(Self {
-                author: Author::default(),
-                condition: Condition::Absent,
-            });
-        };
-        Ok(Self {
-            author: serde_json::from_slice(&item.value).map_err(|_| unreadable())?,
-            condition: Condition::Version(item.version),
-        })
-    }
-}
-
 impl<H: Ports, S: Store> Chat<'_, H, S> {
     /// Reads the caller as an author.
-    pub(crate) async fn author(&self, place: &Place) -> Result<Held, StoreError> {
+    pub(crate) async fn author(&self, place: &Place) -> Result<Held<Author>, StoreError> {
         self.author_of(place, self.me()).await
     }
 
@@ -108,14 +88,19 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
         &self,
         place: &Place,
         player: &PlayerId,
-    ) -> Result<Held, StoreError> {
+    ) -> Result<Held<Author>, StoreError> {
         let (partition, sort) = (player_partition(player), format!("{IN}{}", place.key));
         let key = Key::new(&partition, &sort);
-        Held::of(self.store.get(self.now_ms, key).await?)
+        let known = items::get(self.store, self.now_ms, key).await?;
+        Ok(known.unwrap_or_default())
     }
 
     /// Writes the caller as an author. `ConditionFailed`: read him again.
-    pub(crate) async fn keep(&self, place: &Place, held: &mut Held) -> Result<(), StoreError> {
+    pub(crate) async fn keep(
+        &self,
+        place: &Place,
+        held: &mut Held<Author>,
+    ) -> Result<(), StoreError> {
         self.keep_of(place, self.me(), held).await
     }
 
@@ -123,20 +108,16 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
         &self,
         place: &Place,
         player: &PlayerId,
-        held: &mut Held,
+        held: &mut Held<Author>,
     ) -> Result<(), StoreError> {
         let (partition, sort) = (player_partition(player), format!("{IN}{}", place.key));
-        let value = serde_json::to_vec(&held.author).expect("an author has string keys only");
-        let is_blocking = held.author.blocks || held.author.is_blocked;
-        let until = self.now_ms.max(held.author.muted_until_ms) + place.retention_ms + SLACK_MS;
-        let put = Put {
-            key: Key::new(&partition, &sort),
-            value: &value,
-            // A block lasts until it is taken back.
-            expires_at_ms: (!is_blocking).then_some(until),
-            condition: held.condition,
-        };
-        held.condition = Condition::Version(self.store.put(self.now_ms, put).await?);
+        let key = Key::new(&partition, &sort);
+        let author = &held.value;
+        let until = self.now_ms.max(author.muted_until_ms) + place.retention_ms + SLACK_MS;
+        // A block lasts until it is taken back.
+        let expires = (!author.blocks && !author.is_blocked).then_some(until);
+        let over = held.over();
+        held.version = items::put(self.store, self.now_ms, key, author, expires, over).await?;
         Ok(())
     }
 
@@ -192,20 +173,16 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
     }
 
     /// The caller as an author, checked and charged for something that is not a message.
-    pub(crate) async fn charged(&self, place: &Place) -> Result<Held, Refusal> {
-        for attempt in 0..crate::access::MAX_ATTEMPTS {
-            self.pause(attempt).await;
+    pub(crate) async fn charged(&self, place: &Place) -> Result<Held<Author>, Refusal> {
+        until_done(self.host, || async {
             let mut held = self.author(place).await?;
-            self.check_author(&held.author)?;
-            self.charge(&mut held.author)?;
-            self.refresh_route(place, &mut held.author).await;
-            match self.keep(place, &mut held).await {
-                Ok(()) => return Ok(held),
-                Err(StoreError::ConditionFailed) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(crate::access::conflict())
+            self.check_author(&held.value)?;
+            self.charge(&mut held.value)?;
+            self.refresh_route(place, &mut held.value).await;
+            let kept = unless_lost(self.keep(place, &mut held).await)?;
+            Ok(kept.map(|()| held))
+        })
+        .await
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use edge::Refusal;
 use edge::blocks::{BLOCK_PREFIX, listed, player_partition};
+use edge::change::{unless_lost, until_done};
 use edge::http::Response;
 use edge::store::{Condition, Delete, Key, Put, Store, StoreError, Write};
 use wire::PlayerId;
@@ -12,7 +13,7 @@ use wire::problem::ProblemKind;
 use wire::routes::{BLOCK, BLOCKS};
 
 use crate::Ports;
-use crate::access::{Chat, MAX_ATTEMPTS, Place, conflict, direct_key};
+use crate::access::{Chat, Place, direct_key};
 
 /// Prefix of a sort key as [`BLOCK_PREFIX`]. Nothing else of a player sorts between.
 pub(crate) const BLOCKED_BY: &str = "blocked-by#";
@@ -90,23 +91,18 @@ async fn mark_one<H: Ports, S: Store>(
     is_mine: bool,
     blocks: bool,
 ) -> Result<(), Refusal> {
-    for attempt in 0..MAX_ATTEMPTS {
-        chat.pause(attempt).await;
+    until_done(chat.host, || async {
         let mut held = chat.author_of(place, player).await?;
         let flag = match is_mine {
-            true => &mut held.author.blocks,
-            false => &mut held.author.is_blocked,
+            true => &mut held.value.blocks,
+            false => &mut held.value.is_blocked,
         };
         if std::mem::replace(flag, blocks) == blocks {
-            return Ok(());
+            return Ok(Some(()));
         }
-        match chat.keep_of(place, player, &mut held).await {
-            Ok(()) => return Ok(()),
-            Err(StoreError::ConditionFailed) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(conflict())
+        Ok(unless_lost(chat.keep_of(place, player, &mut held).await)?)
+    })
+    .await
 }
 
 impl<H: Ports, S: Store> Chat<'_, H, S> {

@@ -1,15 +1,19 @@
 //! Editing and deleting a message.
 
+use std::ops::ControlFlow::{self, Break, Continue};
+
 use edge::Refusal;
+use edge::change::{unless_lost, until_done_from};
 use edge::http::Response;
+use edge::items::Over;
 use edge::policy::TextRight;
-use edge::store::{Condition, Store, StoreError};
+use edge::store::Store;
 use wire::chat::{AuditAction, ChatEvent, Deletion, EditRequest, Message, MessageReply};
 use wire::problem::ProblemKind;
 use wire::routes::{DELETE_MESSAGE, EDIT};
 
 use crate::Ports;
-use crate::access::{Chat, Intent, MAX_ATTEMPTS, conflict, not_moderator, policy_refused};
+use crate::access::{Chat, Intent, Place, not_moderator, policy_refused};
 use crate::author::Author;
 use crate::log::Stored;
 use crate::post::empty;
@@ -42,19 +46,15 @@ pub(crate) async fn edit<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Re
     message.text = Some(text);
     message.edited_at_ms = Some(chat.now_ms);
     message.version += 1;
-    match chat
-        .write(&place, &stored, Condition::Version(request.version))
-        .await
-    {
-        Ok(_) => {}
-        Err(StoreError::ConditionFailed) => return Err(stale()),
-        Err(error) => return Err(error.into()),
-    }
+    let written = chat
+        .write(&place, &stored, Over::version(request.version))
+        .await;
+    unless_lost(written)?.ok_or_else(stale)?;
     let message = stored.message;
     let event = ChatEvent::Changed {
         message: message.clone(),
     };
-    chat.push(&place, &mut held.author, event).await;
+    chat.push(&place, &mut held.value, event).await;
     Ok(reply(EDIT.status, message))
 }
 
@@ -62,53 +62,70 @@ pub(crate) async fn edit<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Re
 pub(crate) async fn delete<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Response, Refusal> {
     let place = chat.place(Intent::Read)?;
     let seq = chat.seq()?;
-    let mut is_audited = false;
-    for attempt in 0..MAX_ATTEMPTS {
-        chat.pause(attempt).await;
-        let Some(mut stored) = chat.message(&place.key, seq).await? else {
-            return Err(unknown());
+    let deleted = until_done_from(chat.host, false, |is_audited| {
+        try_delete(chat, &place, seq, is_audited)
+    });
+    let Deleted { message, is_new } = deleted.await?;
+    if is_new {
+        let mut author = Author::default();
+        chat.refresh_route(&place, &mut author).await;
+        let event = ChatEvent::Changed {
+            message: message.clone(),
         };
-        if stored.message.deleted.is_some() {
-            return Ok(reply(DELETE_MESSAGE.status, stored.message));
-        }
-        let is_own = stored.message.author.as_ref() == Some(chat.me());
-        if !is_own && !place.may_moderate() {
-            return Err(not_moderator(
-                "Delete messages that the player wrote himself.",
-            ));
-        }
-        if !is_own && !is_audited {
-            let author = stored.message.author.clone();
-            chat.audit(&place, AuditAction::Delete, author, Some(seq), "")
-                .await?;
-            is_audited = true;
-        }
-        let version = stored.message.version;
-        let by = if is_own {
-            Deletion::Author
-        } else {
-            Deletion::Moderator
-        };
-        stored.message = tombstone(&stored.message, by);
-        match chat
-            .write(&place, &stored, Condition::Version(version))
-            .await
-        {
-            Ok(_) => {
-                let mut author = Author::default();
-                chat.refresh_route(&place, &mut author).await;
-                let message = stored.message;
-                let event = ChatEvent::Changed {
-                    message: message.clone(),
-                };
-                chat.push(&place, &mut author, event).await;
-                return Ok(reply(DELETE_MESSAGE.status, message));
-            }
-            Err(StoreError::ConditionFailed) => {}
-            Err(error) => return Err(error.into()),
-        }
+        chat.push(&place, &mut author, event).await;
     }
-    Err(conflict())
+    Ok(reply(DELETE_MESSAGE.status, message))
+}
+
+/// What is left of a deleted message.
+struct Deleted {
+    message: Message,
+    /// False when somebody had deleted it before.
+    is_new: bool,
+}
+
+/// Goes on with whether the act is in the audit trail.
+async fn try_delete<H: Ports, S: Store>(
+    chat: &Chat<'_, H, S>,
+    place: &Place,
+    seq: u64,
+    is_audited: bool,
+) -> Result<ControlFlow<Deleted, bool>, Refusal> {
+    let Some(mut stored) = chat.message(&place.key, seq).await? else {
+        return Err(unknown());
+    };
+    if stored.message.deleted.is_some() {
+        return Ok(Break(Deleted {
+            message: stored.message,
+            is_new: false,
+        }));
+    }
+    let is_own = stored.message.author.as_ref() == Some(chat.me());
+    if !is_own && !place.may_moderate() {
+        return Err(not_moderator(
+            "Delete messages that the player wrote himself.",
+        ));
+    }
+    if !is_own && !is_audited {
+        let author = stored.message.author.clone();
+        chat.audit(place, AuditAction::Delete, author, Some(seq), "")
+            .await?;
+    }
+    let over = Over::version(stored.message.version);
+    let by = if is_own {
+        Deletion::Author
+    } else {
+        Deletion::Moderator
+    };
+    stored.message = tombstone(&stored.message, by);
+    let written = unless_lost(chat.write(place, &stored, over).await)?;
+    Ok(match written {
+        Some(_) => Break(Deleted {
+            message: stored.message,
+            is_new: true,
+        }),
+        None => Continue(!is_own),
+    })
 }
 
 /// What is left of a message: number, time and whose it was, but for an erased player.

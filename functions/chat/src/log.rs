@@ -1,14 +1,18 @@
 //! The messages of a channel in the store, and how one is appended: once, with the next number.
 //! Why it is right: `infra/decisions/0010-chat-the-log-is-the-state.md`.
 
+use std::ops::ControlFlow::{self, Break, Continue};
+
 use edge::Refusal;
-use edge::store::{Condition, Direction, Item, Key, Put, Query, Store, StoreError};
+use edge::change::{unless_lost, until_done, until_done_from};
+use edge::items::{self, Held, Over};
+use edge::store::{Direction, Item, Key, Query, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use wire::chat::{ChannelSettings, Message};
 
 use crate::Ports;
-use crate::access::{Chat, MAX_ATTEMPTS, Place, conflict, unreadable};
-use crate::author::Held;
+use crate::access::{Chat, Place};
+use crate::author::Author;
 use crate::tail::{EXPIRY_MARGIN_MS, Tail};
 
 /// Highest number: what 16 digits hold, and JavaScript counts exactly up to.
@@ -63,6 +67,8 @@ pub(crate) struct Appended {
     pub(crate) stored: Stored,
     /// False when an earlier request with this key had done it.
     pub(crate) is_new: bool,
+    /// The author as he is then.
+    pub(crate) author: Author,
 }
 
 impl Stored {
@@ -89,11 +95,15 @@ fn floor_partition(place: &str) -> String {
 
 const FLOOR_SORT: &str = "floor";
 
-pub(crate) fn stored(item: &Item) -> Result<Stored, StoreError> {
-    let mut stored: Stored = serde_json::from_slice(&item.value).map_err(|_| unreadable())?;
-    stored.message.version = item.version;
-    stored.expires_at_ms = item.expires_at_ms.unwrap_or(u64::MAX);
-    Ok(stored)
+fn stored(partition: &str, item: &Item) -> Result<Stored, StoreError> {
+    Held::read(partition, item).map(of_held)
+}
+
+fn of_held(held: Held<Stored>) -> Stored {
+    let mut stored = held.value;
+    stored.message.version = held.version;
+    stored.expires_at_ms = held.expires_at_ms.unwrap_or(u64::MAX);
+    stored
 }
 
 impl<H: Ports, S: Store> Chat<'_, H, S> {
@@ -104,11 +114,9 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
         seq: u64,
     ) -> Result<Option<Stored>, StoreError> {
         let (partition, sort) = (messages_partition(place), message_sort(seq));
-        let item = self
-            .store
-            .get(self.now_ms, Key::new(&partition, &sort))
-            .await?;
-        item.as_ref().map(stored).transpose()
+        let key = Key::new(&partition, &sort);
+        let held = items::get(self.store, self.now_ms, key).await?;
+        Ok(held.map(of_held))
     }
 
     /// Reads messages with numbers from `from` to `to`.
@@ -130,7 +138,7 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
         };
         // A request that waits reads at a later time than it came.
         let items = self.store.query(self.host.now_ms(), query).await?;
-        items.iter().map(stored).collect()
+        items.iter().map(|item| stored(&partition, item)).collect()
     }
 
     /// The last message, as far as it has not expired.
@@ -149,14 +157,14 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
         }
         // Nothing, or nothing that lasts. The floor is read before the messages are looked for
         // again: had it moved, what moved it would be seen.
-        let floor = self.floor(place).await?;
+        let floor = self.floor(place).await?.map(|held| held.value);
         if let Some(tail) = self.lasting_tail(place).await? {
             return Ok(tail);
         }
         Ok(Tail {
             // A number at which the floor is raised.
-            seq: floor.map_or(0, |(_, floor)| (floor.seq / FLOOR_LAG + 2) * FLOOR_LAG - 1),
-            settings: floor.map_or_else(ChannelSettings::default, |(_, floor)| floor.settings),
+            seq: floor.map_or(0, |floor| (floor.seq / FLOOR_LAG + 2) * FLOOR_LAG - 1),
+            settings: floor.map_or_else(ChannelSettings::default, |floor| floor.settings),
             expires_at_ms: 0,
         })
     }
@@ -167,14 +175,9 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
         Ok(last.map(|stored| stored.tail()).filter(lasts))
     }
 
-    async fn floor(&self, place: &str) -> Result<Option<(u64, Floor)>, StoreError> {
+    async fn floor(&self, place: &str) -> Result<Option<Held<Floor>>, StoreError> {
         let partition = floor_partition(place);
-        let key = Key::new(&partition, FLOOR_SORT);
-        let Some(item) = self.store.get(self.now_ms, key).await? else {
-            return Ok(None);
-        };
-        let floor = serde_json::from_slice(&item.value).map_err(|_| unreadable())?;
-        Ok(Some((item.version, floor)))
+        items::get(self.store, self.now_ms, Key::new(&partition, FLOOR_SORT)).await
     }
 
     /// Raises the floor to `stored` where one is due. Done before the message is acknowledged, so
@@ -189,29 +192,21 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
             return Ok(());
         }
         let partition = floor_partition(place);
-        for attempt in 0..MAX_ATTEMPTS {
-            self.pause(attempt).await;
+        let key = Key::new(&partition, FLOOR_SORT);
+        let floor = Floor {
+            seq,
+            settings: stored.settings,
+        };
+        until_done(self.host, || async {
             let old = self.floor(place).await?;
-            if old.is_some_and(|(_, floor)| floor.seq >= seq) {
-                return Ok(());
+            if old.as_ref().is_some_and(|held| held.value.seq >= seq) {
+                return Ok(Some(()));
             }
-            let settings = stored.settings;
-            let value = serde_json::to_vec(&Floor { seq, settings }).expect("string keys only");
-            let put = Put {
-                key: Key::new(&partition, FLOOR_SORT),
-                value: &value,
-                expires_at_ms: None,
-                condition: old.map_or(Condition::Absent, |(version, _)| {
-                    Condition::Version(version)
-                }),
-            };
-            match self.store.put(self.now_ms, put).await {
-                Ok(_) => return Ok(()),
-                Err(StoreError::ConditionFailed) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(conflict())
+            let over = Over::read(old.as_ref());
+            let written = items::put(self.store, self.now_ms, key, &floor, None, over).await;
+            Ok(unless_lost(written)?.map(drop))
+        })
+        .await
     }
 
     /// Appends the draft of the author, who was read just now, or finds that it was appended.
@@ -219,41 +214,59 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
     pub(crate) async fn append(
         &self,
         place: &Place,
-        held: &mut Held,
+        held: Held<Author>,
+        draft: &Draft,
+        known: Option<Tail>,
+    ) -> Result<Appended, Refusal> {
+        let from = (held, known);
+        until_done_from(self.host, from, |(held, known)| {
+            self.try_append(place, held, draft, known)
+        })
+        .await
+    }
+
+    async fn try_append(
+        &self,
+        place: &Place,
+        mut held: Held<Author>,
         draft: &Draft,
         mut known: Option<Tail>,
-    ) -> Result<Appended, Refusal> {
-        for attempt in 0..MAX_ATTEMPTS {
-            self.pause(attempt.saturating_sub(1)).await;
-            let (tail, is_noted) = match held.author.tried(&draft.key) {
-                None => match known.take() {
-                    Some(tail) => (tail, false),
-                    None => (self.tail(&place.key).await?, false),
-                },
-                Some(seq) => match self.follow(place, draft, seq).await? {
-                    Follow::Done(stored) => {
-                        self.raise_floor(&place.key, &stored).await?;
-                        return Ok(Appended {
-                            stored: *stored,
-                            is_new: false,
-                        });
-                    }
-                    Follow::Same(tail) => (tail, true),
-                    Follow::Next(tail) => (tail, false),
-                },
-            };
-            if !is_noted && !self.note(place, held, draft, &tail).await? {
-                continue;
-            }
-            if let Some(stored) = self.put(place, draft, &tail).await? {
-                self.raise_floor(&place.key, &stored).await?;
-                return Ok(Appended {
-                    stored,
-                    is_new: true,
-                });
-            }
+    ) -> Result<ControlFlow<Appended, (Held<Author>, Option<Tail>)>, Refusal> {
+        let (tail, is_noted) = match held.value.tried(&draft.key) {
+            None => match known.take() {
+                Some(tail) => (tail, false),
+                None => (self.tail(&place.key).await?, false),
+            },
+            Some(seq) => match self.follow(place, draft, seq).await? {
+                Follow::Done(stored) => {
+                    return Ok(Break(self.appended(place, *stored, false, held).await?));
+                }
+                Follow::Same(tail) => (tail, true),
+                Follow::Next(tail) => (tail, false),
+            },
+        };
+        if !is_noted && !self.note(place, &mut held, draft, &tail).await? {
+            return Ok(Continue((held, known)));
         }
-        Err(conflict())
+        match self.put(place, draft, &tail).await? {
+            Some(stored) => Ok(Break(self.appended(place, stored, true, held).await?)),
+            None => Ok(Continue((held, known))),
+        }
+    }
+
+    async fn appended(
+        &self,
+        place: &Place,
+        stored: Stored,
+        is_new: bool,
+        held: Held<Author>,
+    ) -> Result<Appended, Refusal> {
+        self.raise_floor(&place.key, &stored).await?;
+        Ok(Appended {
+            stored,
+            is_new,
+            author: held.value,
+        })
     }
 
     /// What an earlier attempt with this key, at number `seq`, came to.
@@ -274,32 +287,29 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
     async fn note(
         &self,
         place: &Place,
-        held: &mut Held,
+        held: &mut Held<Author>,
         draft: &Draft,
         tail: &Tail,
     ) -> Result<bool, Refusal> {
-        let is_first = held.author.tried(&draft.key).is_none();
-        self.check_author(&held.author)?;
+        let is_first = held.value.tried(&draft.key).is_none();
+        self.check_author(&held.value)?;
         if draft.settings.is_none() {
-            let mut author = held.author.clone();
+            let mut author = held.value.clone();
             if !is_first {
                 author.forget_last();
             }
             self.check_settings(place, tail.settings, &author)?;
         }
         if is_first {
-            self.charge(&mut held.author)?;
+            self.charge(&mut held.value)?;
         }
-        self.refresh_route(place, &mut held.author).await;
-        held.author.note(&draft.key, tail.seq + 1, self.now_ms);
-        match self.keep(place, held).await {
-            Ok(()) => Ok(true),
-            Err(StoreError::ConditionFailed) => {
-                *held = self.author(place).await?;
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
+        self.refresh_route(place, &mut held.value).await;
+        held.value.note(&draft.key, tail.seq + 1, self.now_ms);
+        let kept = unless_lost(self.keep(place, held).await)?;
+        if kept.is_none() {
+            *held = self.author(place).await?;
         }
+        Ok(kept.is_some())
     }
 
     /// Puts the draft after `tail`; none when the number is taken.
@@ -320,11 +330,8 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
             one_platform: !self.rights.cross_play,
             expires_at_ms: self.now_ms + place.retention_ms,
         };
-        match self.write(place, &stored, Condition::Absent).await {
-            Ok(_) => Ok(Some(stored)),
-            Err(StoreError::ConditionFailed) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let written = unless_lost(self.write(place, &stored, Over::NOTHING).await)?;
+        Ok(written.map(|_| stored))
     }
 
     /// Writes a message; its expiry stays what it says.
@@ -332,20 +339,14 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
         &self,
         place: &Place,
         stored: &Stored,
-        condition: Condition,
+        over: Over,
     ) -> Result<u64, StoreError> {
         let (partition, sort) = (
             messages_partition(&place.key),
             message_sort(stored.message.seq),
         );
-        let value = serde_json::to_vec(stored).expect("a message has string keys only");
-        let put = Put {
-            key: Key::new(&partition, &sort),
-            value: &value,
-            expires_at_ms: Some(stored.expires_at_ms),
-            condition,
-        };
-        self.store.put(self.now_ms, put).await
+        let (key, expires) = (Key::new(&partition, &sort), Some(stored.expires_at_ms));
+        items::put(self.store, self.now_ms, key, stored, expires, over).await
     }
 }
 

@@ -2,16 +2,16 @@
 
 use edge::Refusal;
 use edge::blocks::player_partition;
+use edge::change::{unless_lost, until_done};
 use edge::http::Response;
-use edge::store::{Condition, Item, Key, Put, Store, StoreError};
+use edge::items::{self, Held, Over};
+use edge::store::{Key, Store, StoreError};
 use wire::chat::{ChatChannel, MAX_ASKED, ReadMarker, Unread, UnreadReply};
 use wire::problem::ProblemKind;
 use wire::routes::{MARK_READ, UNREAD};
 
 use crate::Ports;
-use crate::access::{
-    Chat, Intent, MAX_ATTEMPTS, Place, body_invalid, conflict, name_invalid, unreadable,
-};
+use crate::access::{Chat, Intent, Place, body_invalid, name_invalid};
 use crate::log::MAX_SEQ;
 
 /// Prefix of the sort keys of markers; the channel's key follows.
@@ -29,28 +29,19 @@ pub(crate) async fn mark_read<H: Ports, S: Store>(
         return Err(body_invalid("Mark a message that is there as read."));
     }
     let (partition, sort) = (player_partition(chat.me()), format!("{READ}{}", place.key));
-    let value = wanted.seq.to_string();
-    for attempt in 0..MAX_ATTEMPTS {
-        chat.pause(attempt).await;
+    let key = Key::new(&partition, &sort);
+    let expires = Some(chat.now_ms + KEPT_MS);
+    let seq = until_done(chat.host, || async {
         let old = marker(chat, &place).await?;
-        if let Some((_, seq)) = old.filter(|(_, seq)| *seq >= wanted.seq) {
-            return Ok(Response::json(MARK_READ.status, &ReadMarker { seq }));
+        if let Some(held) = old.as_ref().filter(|held| held.value >= wanted.seq) {
+            return Ok(Some(held.value));
         }
-        let put = Put {
-            key: Key::new(&partition, &sort),
-            value: value.as_bytes(),
-            expires_at_ms: Some(chat.now_ms + KEPT_MS),
-            condition: old.map_or(Condition::Absent, |(version, _)| {
-                Condition::Version(version)
-            }),
-        };
-        match chat.store.put(chat.now_ms, put).await {
-            Ok(_) => return Ok(Response::json(MARK_READ.status, &wanted)),
-            Err(StoreError::ConditionFailed) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(conflict())
+        let over = Over::read(old.as_ref());
+        let written = items::put(chat.store, chat.now_ms, key, &wanted.seq, expires, over).await;
+        Ok(unless_lost(written)?.map(|_| wanted.seq))
+    });
+    let seq = seq.await?;
+    Ok(Response::json(MARK_READ.status, &ReadMarker { seq }))
 }
 
 /// `GET /v1/chat/unread`.
@@ -66,7 +57,7 @@ pub(crate) async fn unread<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<
     let markers = markers(chat, keys).await?;
     let mut channels = Vec::new();
     for ((channel, key), marker) in places.into_iter().zip(markers) {
-        let read = marker.map_or(0, |(_, seq)| seq);
+        let read = marker.map_or(0, |held| held.value);
         let last = chat.last(&key).await?;
         let last = last.map_or(0, |stored| stored.message.seq);
         channels.push(Unread {
@@ -92,26 +83,21 @@ pub(crate) fn listed(asked: &str) -> Result<Vec<&str>, Refusal> {
 async fn marker<H: Ports, S: Store>(
     chat: &Chat<'_, H, S>,
     place: &Place,
-) -> Result<Option<(u64, u64)>, StoreError> {
+) -> Result<Option<Held<u64>>, StoreError> {
     let mut markers = markers(chat, std::iter::once(place.key.as_str())).await?;
     Ok(markers.pop().flatten())
 }
 
-/// Version and number of the marker in each of the places with these keys.
+/// The marker in each of the places with these keys.
 async fn markers<'p, H: Ports, S: Store>(
     chat: &Chat<'_, H, S>,
     places: impl Iterator<Item = &'p str>,
-) -> Result<Vec<Option<(u64, u64)>>, StoreError> {
+) -> Result<Vec<Option<Held<u64>>>, StoreError> {
     let partition = player_partition(chat.me());
     let sorts: Vec<String> = places.map(|place| format!("{READ}{place}")).collect();
     let keys: Vec<Key<'_>> = sorts
         .iter()
         .map(|sort| Key::new(&partition, sort))
         .collect();
-    let items = chat.store.get_many(chat.now_ms, &keys).await?.into_iter();
-    let read = |item: Item| match serde_json::from_slice(&item.value) {
-        Ok(seq) => Ok((item.version, seq)),
-        Err(_) => Err(unreadable()),
-    };
-    items.map(|item| item.map(read).transpose()).collect()
+    items::get_many(chat.store, chat.now_ms, &keys).await
 }

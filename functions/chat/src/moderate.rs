@@ -1,8 +1,10 @@
 //! Moderation: settings of a channel, mutes, reports, and the audit trail.
 
 use edge::Refusal;
+use edge::change::{unless_lost, until_done};
 use edge::http::Response;
-use edge::store::{Condition, Direction, Key, Put, Query, Store, StoreError};
+use edge::items::{self, Held, Over};
+use edge::store::{Direction, Key, Query, Store, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -14,7 +16,7 @@ use wire::chat::{
 use wire::routes::{AUDIT, MUTE, REPORT, REPORTS, SET_SETTINGS};
 
 use crate::Ports;
-use crate::access::{Chat, Intent, MAX_ATTEMPTS, Place, body_invalid, conflict};
+use crate::access::{Chat, Intent, Place, body_invalid};
 use crate::change::existing;
 use crate::log::{Draft, Stored};
 use crate::post::empty;
@@ -91,17 +93,13 @@ pub(crate) async fn mute<H: Ports, S: Store>(
     };
     chat.audit(&place, action, Some(player.clone()), None, &reason)
         .await?;
-    for attempt in 0..MAX_ATTEMPTS {
-        chat.pause(attempt).await;
+    let muted = until_done(chat.host, || async {
         let mut held = chat.author_of(&place, &player).await?;
-        held.author.muted_until_ms = until_ms;
-        match chat.keep_of(&place, &player, &mut held).await {
-            Ok(()) => return Ok(Response::empty(MUTE.status)),
-            Err(StoreError::ConditionFailed) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(conflict())
+        held.value.muted_until_ms = until_ms;
+        Ok(unless_lost(chat.keep_of(&place, &player, &mut held).await)?)
+    });
+    muted.await?;
+    Ok(Response::empty(MUTE.status))
 }
 
 /// `POST /v1/chat/channels/{channel}/messages/{seq}/report`.
@@ -112,7 +110,7 @@ pub(crate) async fn report<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<
     check_reason(&request.reason)?;
     existing(chat.message(&place.key, seq).await?)?;
     let mut held = chat.author(&place).await?;
-    chat.charge(&mut held.author)?;
+    chat.charge(&mut held.value)?;
     chat.keep(&place, &mut held).await?;
     let range = (seq.saturating_sub(AROUND), seq + AROUND);
     let limit = 2 * AROUND as usize + 1;
@@ -211,14 +209,11 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
         days: u32,
         entry: &T,
     ) -> Result<(), StoreError> {
-        let value = serde_json::to_vec(entry).expect("an entry has string keys only");
-        let put = Put {
-            key: Key::new(partition, sort),
-            value: &value,
-            expires_at_ms: Some(self.now_ms + u64::from(days) * DAY_MS),
-            condition: Condition::Always,
-        };
-        self.store.put(self.now_ms, put).await.map(drop)
+        let key = Key::new(partition, sort);
+        let expires = Some(self.now_ms + u64::from(days) * DAY_MS);
+        let over = Over::ANYTHING;
+        items::put(self.store, self.now_ms, key, entry, expires, over).await?;
+        Ok(())
     }
 
     async fn records<T: DeserializeOwned>(
@@ -232,8 +227,7 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
             ..Query::all(partition, limit)
         };
         let items = self.store.query(self.now_ms, query).await?;
-        let read =
-            |value: &[u8]| serde_json::from_slice(value).map_err(|_| crate::access::unreadable());
-        items.iter().map(|item| read(&item.value)).collect()
+        let read = |item| Ok(Held::read(partition, item)?.value);
+        items.iter().map(read).collect()
     }
 }

@@ -39,8 +39,13 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
         draft: Draft,
         known: Option<crate::tail::Tail>,
     ) -> Result<MessageReply, Refusal> {
-        let mut held = self.author(place).await?;
-        let Appended { stored, is_new } = self.append(place, &mut held, &draft, known).await?;
+        let held = self.author(place).await?;
+        let appended = self.append(place, held, &draft, known).await?;
+        let Appended {
+            stored,
+            is_new,
+            mut author,
+        } = appended;
         let tail = self.tails.seal(&place.key, &stored.tail());
         let message = stored.message;
         if is_new {
@@ -48,7 +53,7 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
                 message: message.clone(),
                 tail: tail.clone(),
             };
-            self.push(place, &mut held.author, event).await;
+            self.push(place, &mut author, event).await;
         }
         Ok(MessageReply {
             message,

@@ -3,7 +3,8 @@
 use edge::Refusal;
 use edge::blocks::player_partition;
 use edge::http::Response;
-use edge::store::{Condition, Item, Key, Put, Store, StoreError};
+use edge::items::{self, Held, Over};
+use edge::store::{Item, Key, Store, StoreError};
 use wire::chat::{ChatEvent, Presence, PresenceReply, PresenceRequest, Status};
 use wire::problem::ProblemKind;
 use wire::routes::{PRESENCE, SET_PRESENCE, TYPING};
@@ -29,14 +30,10 @@ pub(crate) async fn set<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Res
         return Err(Refusal::new(ProblemKind::RoomNotGranted, detail));
     }
     let partition = player_partition(chat.me());
-    let value = serde_json::to_vec(&request).expect("a presence has string keys only");
-    let put = Put {
-        key: Key::new(&partition, PRESENCE_SORT),
-        value: &value,
-        expires_at_ms: Some(chat.now_ms + HELD_MS),
-        condition: Condition::Always,
-    };
-    chat.store.put(chat.now_ms, put).await?;
+    let key = Key::new(&partition, PRESENCE_SORT);
+    let expires = Some(chat.now_ms + HELD_MS);
+    let over = Over::ANYTHING;
+    items::put(chat.store, chat.now_ms, key, &request, expires, over).await?;
     Ok(Response::empty(SET_PRESENCE.status))
 }
 
@@ -63,18 +60,19 @@ pub(crate) async fn show<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Re
 pub(crate) async fn typing<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Response, Refusal> {
     let place = chat.place(Intent::Write)?;
     let mut held = chat.author(&place).await?;
-    chat.check_author(&held.author)?;
-    held.author.type_now(chat.now_ms)?;
-    chat.refresh_route(&place, &mut held.author).await;
+    chat.check_author(&held.value)?;
+    held.value.type_now(chat.now_ms)?;
+    chat.refresh_route(&place, &mut held.value).await;
     chat.keep(&place, &mut held).await?;
     let event = ChatEvent::Typing {
         player: chat.me().clone(),
     };
-    chat.push(&place, &mut held.author, event).await;
+    chat.push(&place, &mut held.value, event).await;
     Ok(Response::empty(TYPING.status))
 }
 
-/// What each of them says.
+/// What each of them says. One who says what this version cannot read is shown as offline: nothing
+/// is written over that, and it is said anew in a moment.
 async fn presences_of<H: Ports, S: Store>(
     chat: &Chat<'_, H, S>,
     players: &[PlayerId],
@@ -82,9 +80,12 @@ async fn presences_of<H: Ports, S: Store>(
     let partitions: Vec<String> = players.iter().map(player_partition).collect();
     let key = |partition| Key::new(partition, PRESENCE_SORT);
     let keys: Vec<Key<'_>> = partitions.iter().map(|one| key(one)).collect();
-    let items = chat.store.get_many(chat.now_ms, &keys).await?.into_iter();
-    let read = |item: Item| serde_json::from_slice(&item.value).ok();
-    Ok(items.map(|item| item.and_then(read)).collect())
+    let items = chat.store.get_many(chat.now_ms, &keys).await?;
+    let read = |(partition, item): (&String, Option<Item>)| {
+        let held = Held::read(partition, &item?).ok()?;
+        Some(held.value)
+    };
+    Ok(partitions.iter().zip(items).map(read).collect())
 }
 
 /// The voice room that the player is in, as he says.

@@ -8,7 +8,8 @@ use data_encoding::BASE64URL_NOPAD;
 use edge::Refusal;
 use edge::blocks::{BLOCK_PREFIX, player_partition};
 use edge::http::Response;
-use edge::store::{Condition, Delete, Direction, Item, Key, Query, Store, StoreError};
+use edge::items::Over;
+use edge::store::{Delete, Direction, Item, Key, Query, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use wire::PlayerId;
 use wire::chat::{AuditAction, ChatChannel, Deletion, EraseReply, ExportReply, ExportedItem};
@@ -229,10 +230,8 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
                 .retain(|player| *player != self.player);
         }
         // Lost to an edit at the same moment: refused as a conflict, and the step done again.
-        let condition = Condition::Version(version);
-        self.chat
-            .write(&place_of(place), &stored, condition)
-            .await?;
+        let over = Over::version(version);
+        self.chat.write(&place_of(place), &stored, over).await?;
         self.erased += 1;
         Ok(())
     }

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use edge::Refusal;
+use edge::change::{unless_lost, until_done};
 use edge::http::Response;
-use edge::store::{
-    Condition, Direction, Item, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError,
-};
+use edge::items::{self, Held};
+use edge::store::{Direction, Item, Key, MAX_QUERY_ITEMS, Query, Store, StoreError};
 use wire::chat::{ChatEvent, MAX_REACTION_BYTES, Message, ReactionCount};
 use wire::problem::ProblemKind;
 use wire::routes::REACT;
 
 use crate::Ports;
-use crate::access::{Chat, Intent, MAX_ATTEMPTS, Place, conflict};
+use crate::access::{Chat, Intent, Place};
 use crate::change::existing;
 use crate::log::{Stored, message_sort};
 
@@ -53,7 +53,7 @@ pub(crate) async fn react<H: Ports, S: Store>(
             reaction,
             added: adds,
         };
-        chat.push(&place, &mut held.author, event).await;
+        chat.push(&place, &mut held.value, event).await;
     }
     Ok(Response::empty(REACT.status))
 }
@@ -68,44 +68,28 @@ async fn change<H: Ports, S: Store>(
 ) -> Result<bool, Refusal> {
     let partition = reactions_partition(&place.key);
     let sort = format!("{}#{}", message_sort(stored.message.seq), chat.me());
-    for attempt in 0..MAX_ATTEMPTS {
-        chat.pause(attempt).await;
-        let old = chat
-            .store
-            .get(chat.now_ms, Key::new(&partition, &sort))
-            .await?;
-        let mut own = old.as_ref().map(read).transpose()?.unwrap_or_default();
-        let is_there = own.iter().any(|known| known == reaction);
-        if is_there == adds {
-            return Ok(false);
+    let (key, expires) = (Key::new(&partition, &sort), Some(stored.expires_at_ms));
+    until_done(chat.host, || async {
+        let read = items::get(chat.store, chat.now_ms, key).await?;
+        let mut held: Held<Vec<String>> = read.unwrap_or_default();
+        let (is_there, over) = (held.is_there(), held.over());
+        let own = &mut held.value;
+        if own.iter().any(|known| known == reaction) == adds {
+            return Ok(Some(false));
         }
         if adds {
             own.push(reaction.to_owned());
         } else {
             own.retain(|known| known != reaction);
         }
-        if own.len() > MAX_OWN || (old.is_none() && is_full(chat, place, stored).await?) {
+        if own.len() > MAX_OWN || (!is_there && is_full(chat, place, stored).await?) {
             let detail = "Take another reaction back, or react to another message.";
             return Err(Refusal::new(ProblemKind::LimitReached, detail));
         }
-        let value = serde_json::to_vec(&own).expect("a list of texts");
-        let put = Put {
-            key: Key::new(&partition, &sort),
-            value: &value,
-            expires_at_ms: Some(stored.expires_at_ms),
-            condition: old.map_or(Condition::Absent, |item| Condition::Version(item.version)),
-        };
-        match chat.store.put(chat.now_ms, put).await {
-            Ok(_) => return Ok(true),
-            Err(StoreError::ConditionFailed) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(conflict())
-}
-
-pub(crate) fn read(item: &Item) -> Result<Vec<String>, StoreError> {
-    serde_json::from_slice(&item.value).map_err(|_| crate::access::unreadable())
+        let written = items::put(chat.store, chat.now_ms, key, own, expires, over).await;
+        Ok(unless_lost(written)?.map(|_| true))
+    })
+    .await
 }
 
 async fn is_full<H: Ports, S: Store>(
@@ -148,6 +132,7 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
         let (Some(first), Some(last)) = (messages.first(), messages.last()) else {
             return Ok(());
         };
+        let partition = reactions_partition(&place.key);
         let (mut from, to) = (message_sort(first.seq), message_sort(last.seq));
         let mut counts: BTreeMap<u64, Vec<ReactionCount>> = BTreeMap::new();
         loop {
@@ -158,7 +143,8 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
                     continue;
                 };
                 let counts = counts.entry(seq.parse().unwrap_or_default()).or_default();
-                add(counts, read(item)?, player == self.me().as_str());
+                let reactions = Held::read(&partition, item)?.value;
+                add(counts, reactions, player == self.me().as_str());
             }
             // The next query begins behind the last item: nothing sorts between it and this.
             let Some(item) = items.last().filter(|_| !is_last) else {

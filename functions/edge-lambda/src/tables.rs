@@ -99,7 +99,9 @@ impl Tables {
             let here = DynamoStore::new(&self.tables[self.regions.here()], limit);
             match evacuation::read(&here, now_ms).await {
                 // A replica may be behind, and nothing is taken back but by a higher epoch.
-                Ok((read, _)) if read.epoch >= known.evacuation.epoch => known.evacuation = read,
+                Ok(read) if read.value.epoch >= known.evacuation.epoch => {
+                    known.evacuation = read.value;
+                }
                 Ok(_) => {}
                 Err(error) => log::fault(HOME_REGIONS, &error.to_string()),
             }

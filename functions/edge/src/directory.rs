@@ -22,11 +22,3 @@ pub use shard::{
     INDEX_TTL_MS, MAX_REGION_SHARDS, SHARD_TTL_MS, is_live, record_heartbeat, set_draining, shard,
     shards, shards_everywhere,
 };
-
-/// Times that a lost compare-and-swap is tried again before the request is refused with
-/// `conflict`. There is no waiting in between: whoever won has finished, and a fresh read decides.
-pub const MAX_ATTEMPTS: u32 = 8;
-
-fn conflict() -> crate::Refusal {
-    crate::store::StoreError::ConditionFailed.into()
-}

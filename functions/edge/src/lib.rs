@@ -16,10 +16,12 @@
 
 pub mod allowed_hosts;
 pub mod blocks;
+pub mod change;
 pub mod config;
 pub mod directory;
 pub mod homes;
 pub mod http;
+pub mod items;
 mod meter;
 pub mod policy;
 pub mod ports;

@@ -64,7 +64,7 @@ impl From<StoreError> for Refusal {
                 ProblemKind::Conflict,
                 "Others changed the same thing at the same time; send the request again.",
             ),
-            StoreError::Unavailable(_) => Self::new(
+            StoreError::Unavailable(_) | StoreError::Unreadable(_) => Self::new(
                 ProblemKind::StoreUnavailable,
                 "The service cannot reach its data; send the request again in a moment.",
             ),

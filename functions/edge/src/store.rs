@@ -116,6 +116,9 @@ pub enum StoreError {
     /// The store did not answer or refused. A write may or may not have happened. The text is for
     /// our log, never for the client.
     Unavailable(String),
+    /// An item holds what this version cannot read ([`crate::items`]). The text says which kind of
+    /// item and where in it, and is for our log.
+    Unreadable(String),
 }
 
 impl fmt::Display for StoreError {
@@ -124,6 +127,7 @@ impl fmt::Display for StoreError {
             Self::ConditionFailed => f.write_str("the condition did not hold"),
             Self::TooLarge => f.write_str("a key, value or commit is over its limit"),
             Self::Unavailable(why) => write!(f, "the store is not available: {why}"),
+            Self::Unreadable(what) => f.write_str(what),
         }
     }
 }

@@ -12,6 +12,6 @@ pub mod schedule;
 pub mod sts;
 
 pub use faults::FaultyStore;
-pub use fixed::{CountingEntropy, FixedVariables};
+pub use fixed::{CountingEntropy, FixedVariables, Patience};
 pub use memory::MemoryStore;
 pub use replicas::{Replica, Replicas};

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use edge::directory::{self, Seat};
 use edge::homes::{HomeRegions, HomedStore};
-use edge::store::Store;
+use edge::store::{Condition, Key, Put, Store};
 use edge::testing::schedule::{Chance, block_on, interleave};
-use edge::testing::{FaultyStore, MemoryStore, Replicas};
+use edge::testing::{FaultyStore, MemoryStore, Patience, Replicas};
 use edge::{Metered, Refusal};
 use wire::fleet::{
     Candidate, Evacuation, Heartbeat, Load, RefusedRoom, ShardRecord, ShardState, Transport,
@@ -50,12 +50,22 @@ fn heartbeat(shard: &str, sent_at_ms: u64) -> Heartbeat {
 }
 
 fn beat(store: &MemoryStore, now: u64, heartbeat: &Heartbeat) {
-    block_on(directory::record_heartbeat(store, now, heartbeat)).unwrap();
+    block_on(directory::record_heartbeat(
+        &Patience, store, now, heartbeat,
+    ))
+    .unwrap();
 }
 
 fn home_of(store: &impl Store, now: u64, room: &str) -> Result<Seat, ProblemKind> {
     let room = room.parse().unwrap();
-    block_on(directory::home_of(store, now, &room, &region("eu-1"))).map_err(|r| r.kind)
+    block_on(directory::home_of(
+        &Patience,
+        store,
+        now,
+        &room,
+        &region("eu-1"),
+    ))
+    .map_err(|r| r.kind)
 }
 
 /// Twelve concurrent joins of one room; what each got.
@@ -68,7 +78,7 @@ fn join_storm(
     let faulty = FaultyStore::new(store.clone(), seed, faults_per_thousand);
     let (room, region) = (room(), region("eu-1"));
     let tasks = (0..12)
-        .map(|_| Box::pin(directory::home_of(&faulty, now, &room, &region)) as _)
+        .map(|_| Box::pin(directory::home_of(&Patience, &faulty, now, &room, &region)) as _)
         .collect();
     interleave(seed, tasks)
 }
@@ -94,11 +104,17 @@ fn concurrent_joiners_agree_on_one_home() {
 fn shards_of<S: Store>(seed: u64, stores: [S; 2]) -> usize {
     for (n, shard) in ["a", "b", "c"].into_iter().enumerate() {
         let beat = heartbeat(shard, NOW);
-        block_on(directory::record_heartbeat(&stores[n % 2], NOW, &beat)).unwrap();
+        block_on(directory::record_heartbeat(
+            &Patience,
+            &stores[n % 2],
+            NOW,
+            &beat,
+        ))
+        .unwrap();
     }
     let stores = stores.map(|store| FaultyStore::new(store, seed, 0));
     let (room, region) = (room(), region("eu-1"));
-    let join = |n: usize| directory::home_of(&stores[n % 2], NOW, &room, &region);
+    let join = |n: usize| directory::home_of(&Patience, &stores[n % 2], NOW, &room, &region);
     let seats = interleave(seed, (0..8).map(|n| Box::pin(join(n)) as _).collect());
     let seats = seats.into_iter().map(Result::<Seat, Refusal>::unwrap);
     let shards = seats.map(|seat| seat.home.shard);
@@ -265,7 +281,7 @@ fn a_room_for_many_goes_where_all_of_them_fit_and_counts_as_many() {
     beat(&store, NOW, &loaded("large", 100, 40));
     let place = |room: &str, players| {
         let (room, region) = (room.parse().unwrap(), region("eu-1"));
-        let placed = directory::home_for(&store, NOW, &room, &region, players);
+        let placed = directory::home_for(&Patience, &store, NOW, &room, &region, players);
         block_on(placed).map(|seat| seat.home.shard.to_string())
     };
     assert_eq!(place("few", 2).unwrap(), "small");
@@ -277,6 +293,27 @@ fn a_room_for_many_goes_where_all_of_them_fit_and_counts_as_many() {
         "large",
         "the small one expects 54"
     );
+}
+
+#[test]
+fn a_home_that_cannot_be_read_is_not_moved() {
+    let store = MemoryStore::default();
+    beat(&store, NOW, &heartbeat("a", NOW));
+    let key = Key::new("home#lobby", "home");
+    let later = Put {
+        key,
+        value: br#"{"of":"a later version"}"#,
+        expires_at_ms: None,
+        condition: Condition::Always,
+    };
+    block_on(store.put(NOW, later)).unwrap();
+    assert_eq!(
+        home_of(&store, NOW, "lobby"),
+        Err(ProblemKind::StoreUnavailable)
+    );
+    let kept = block_on(store.get(NOW, key)).unwrap().unwrap();
+    assert_eq!((kept.value.as_slice(), kept.version), (later.value, 1));
+    assert!(home_of(&store, NOW, "another").is_ok());
 }
 
 #[test]
@@ -379,14 +416,26 @@ fn draining_moves_rooms_and_is_remembered() {
         .into_iter()
         .for_each(|shard| beat(&store, NOW, &heartbeat(shard, NOW)));
     let first = home_of(&store, NOW, "lobby").unwrap().home;
-    let drained = block_on(directory::set_draining(&store, NOW, &first.shard, true)).unwrap();
+    let drained = block_on(directory::set_draining(
+        &Patience,
+        &store,
+        NOW,
+        &first.shard,
+        true,
+    ))
+    .unwrap();
     assert!(drained.draining);
     let second = home_of(&store, NOW, "lobby").unwrap().home;
     assert_ne!(second.shard, first.shard);
     assert_eq!(second.epoch, 2);
     let next = heartbeat(first.shard.as_str(), NOW + 1);
     assert_eq!(
-        block_on(directory::record_heartbeat(&store, NOW + 1, &next)),
+        block_on(directory::record_heartbeat(
+            &Patience,
+            &store,
+            NOW + 1,
+            &next
+        )),
         Ok(true)
     );
     assert_eq!(
@@ -395,6 +444,7 @@ fn draining_moves_rooms_and_is_remembered() {
         "it does not move back"
     );
     block_on(directory::set_draining(
+        &Patience,
         &store,
         NOW + 1,
         &first.shard,
@@ -403,10 +453,16 @@ fn draining_moves_rooms_and_is_remembered() {
     .unwrap();
     let next = heartbeat(first.shard.as_str(), NOW + 2);
     assert_eq!(
-        block_on(directory::record_heartbeat(&store, NOW + 2, &next)),
+        block_on(directory::record_heartbeat(
+            &Patience,
+            &store,
+            NOW + 2,
+            &next
+        )),
         Ok(false)
     );
     let nobody = block_on(directory::set_draining(
+        &Patience,
         &store,
         NOW,
         &"x".parse().unwrap(),
@@ -440,7 +496,7 @@ fn old_and_replayed_heartbeats_change_nothing() {
     );
     for skewed in [NOW - 30_001, NOW + 30_001] {
         let skewed = heartbeat("b", skewed);
-        let refused = directory::record_heartbeat(&store, NOW, &skewed);
+        let refused = directory::record_heartbeat(&Patience, &store, NOW, &skewed);
         assert_eq!(
             block_on(refused).unwrap_err().kind,
             ProblemKind::BodyInvalid
@@ -472,7 +528,14 @@ fn a_room_stays_in_its_region_while_that_has_relays() {
     };
     beat(&store, NOW, &in_region("a", "us-1", NOW));
     let join = |now, wanted: &str| {
-        block_on(directory::home_of(&store, now, &room(), &region(wanted))).map(|seat| seat.home)
+        block_on(directory::home_of(
+            &Patience,
+            &store,
+            now,
+            &room(),
+            &region(wanted),
+        ))
+        .map(|seat| seat.home)
     };
     assert_eq!(join(NOW, "us-1").unwrap().shard.as_str(), "a");
     let later = NOW + 10_000;

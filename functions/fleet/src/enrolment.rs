@@ -16,7 +16,7 @@ mod relays;
 mod tokens;
 
 use edge::http::{Call, Response};
-use edge::ports::{Clock, IdentityLink, Variables};
+use edge::ports::{Clock, Entropy, IdentityLink, Timer, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, config};
 use wire::enrolment::{
@@ -46,11 +46,14 @@ struct Admission {
 }
 
 /// `POST /v1/relays/enrolment`.
-pub(crate) async fn enrol<H: Clock + IdentityLink + Variables, S: Store>(
+pub(crate) async fn enrol<H, S: Store>(
     host: &H,
     store: &Metered<'_, S>,
     call: &Call<'_>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Refusal>
+where
+    H: Clock + Entropy + IdentityLink + Timer + Variables,
+{
     let request: EnrolmentRequest = call.body()?;
     if request.shards == 0 || request.shards > MAX_SHARDS {
         return Err(body_invalid("A relay has 1 to 128 shards."));
@@ -88,7 +91,7 @@ pub(crate) async fn enrol<H: Clock + IdentityLink + Variables, S: Store>(
     if let Some(token) = token {
         token.commit(store, now_ms, &owner).await?;
     }
-    let enrolment = relays::write(store, now_ms, enrolment, &ids, &owner).await?;
+    let enrolment = relays::write(host, store, now_ms, enrolment, (&ids, &owner)).await?;
     let keyed = ids.into_iter().map(|shard| EnrolledShard {
         key: Secret(secret.shard_key(&shard, enrolment.epoch).to_base64()),
         shard,
@@ -145,7 +148,7 @@ pub(crate) async fn show<H: Clock + Variables, S: Store>(
     crate::check_operator(host, call).await?;
     let relay = shard(call)?;
     match relays::read(store, host.now_ms(), &relay).await? {
-        Some(known) => Ok(Response::json(ENROLMENT.status, &known.enrolment)),
+        Some(known) => Ok(Response::json(ENROLMENT.status, &known.value.enrolment)),
         None => Err(unknown()),
     }
 }

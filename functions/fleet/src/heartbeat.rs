@@ -1,5 +1,5 @@
 use edge::http::{Call, Response};
-use edge::ports::{Clock, Variables};
+use edge::ports::{Clock, Entropy, Timer, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, config, directory};
 use wire::fleet::{Heartbeat, HeartbeatReply, Transport, verify_heartbeat};
@@ -14,7 +14,7 @@ use crate::{body_invalid, shard};
 const MAX_URL_BYTES: usize = 256;
 
 /// `POST /v1/relays/{shard}/heartbeat`.
-pub(crate) async fn heartbeat<H: Clock + Variables, S: Store>(
+pub(crate) async fn heartbeat<H: Clock + Entropy + Timer + Variables, S: Store>(
     host: &H,
     store: &Metered<'_, S>,
     call: &Call<'_>,
@@ -42,7 +42,7 @@ pub(crate) async fn heartbeat<H: Clock + Variables, S: Store>(
     }
     check(&heartbeat)?;
     let now_ms = host.now_ms();
-    let draining = directory::record_heartbeat(store, now_ms, &heartbeat).await?;
+    let draining = directory::record_heartbeat(host, store, now_ms, &heartbeat).await?;
     Ok(Response::json(
         HEARTBEAT.status,
         &HeartbeatReply { draining, now_ms },

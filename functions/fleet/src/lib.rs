@@ -13,7 +13,7 @@ mod heartbeat;
 mod regions;
 
 use edge::http::{Call, Request, Response, serve};
-use edge::ports::{Clock, Entropy, IdentityLink, Storage, Variables};
+use edge::ports::{Clock, Entropy, IdentityLink, Storage, Timer, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, config, directory};
 use wire::claims::Role;
@@ -26,7 +26,7 @@ use wire::{RegionName, RoomName, ShardId};
 /// Serves one request.
 pub async fn handle<H>(host: &H, request: Request) -> Response
 where
-    H: Storage + Clock + Entropy + IdentityLink + Variables,
+    H: Storage + Clock + Entropy + IdentityLink + Timer + Variables,
 {
     serve(
         Function::Fleet,
@@ -43,7 +43,7 @@ async fn dispatch<H, S: Store>(
     call: &Call<'_>,
 ) -> Result<Response, Refusal>
 where
-    H: Clock + Entropy + IdentityLink + Variables,
+    H: Clock + Entropy + IdentityLink + Timer + Variables,
 {
     let is = |route: &routes::Route| call.route.name == route.name;
     match () {
@@ -65,7 +65,7 @@ where
 }
 
 /// `PUT /v1/relays/{shard}/drain`: replies with what is known of the shard.
-async fn drain<H: Clock + Variables, S: Store>(
+async fn drain<H: Clock + Entropy + Timer + Variables, S: Store>(
     host: &H,
     store: &Metered<'_, S>,
     call: &Call<'_>,
@@ -75,7 +75,7 @@ async fn drain<H: Clock + Variables, S: Store>(
     let wanted: DrainRequest = wire::json::read(&call.request.body)
         .map_err(|_| body_invalid("Send {\"draining\": true} or {\"draining\": false}."))?;
     let now_ms = host.now_ms();
-    let record = directory::set_draining(store, now_ms, &shard, wanted.draining).await?;
+    let record = directory::set_draining(host, store, now_ms, &shard, wanted.draining).await?;
     Ok(Response::json(DRAIN.status, &record))
 }
 

@@ -19,7 +19,7 @@ pub(crate) async fn list<H: Clock + Variables, S: Store>(
 ) -> Result<Response, Refusal> {
     check_operator(host, call).await?;
     let regions = config::home_regions(host).await?;
-    let (record, _) = evacuation::read(store, host.now_ms()).await?;
+    let record = evacuation::read(store, host.now_ms()).await?.value;
     Ok(told(call, regions.as_ref(), record))
 }
 

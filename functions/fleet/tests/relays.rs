@@ -5,10 +5,11 @@
 use edge::directory;
 use edge::http::{Request, Response};
 use edge::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, Storage, Unreachable, VariableFault, Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, Storage, Timer, Unreachable, VariableFault,
+    Variables,
 };
-use edge::testing::schedule::block_on;
-use edge::testing::{FixedVariables, MemoryStore, calls};
+use edge::testing::schedule::{block_on, yield_now};
+use edge::testing::{FixedVariables, MemoryStore, Patience, calls};
 use edge::token::SigningKey;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -319,7 +320,10 @@ fn a_room_s_home_is_shown() {
     let none = rig.operator("GET", "/v1/homes/lobby", "");
     assert_eq!((none.status, none.outcome), (404, "unknown-room"));
     let (room, region) = ("lobby".parse().unwrap(), "eu-1".parse().unwrap());
-    let seat = block_on(directory::home_of(&rig.store, NOW_MS, &room, &region)).unwrap();
+    let seat = block_on(directory::home_of(
+        &Patience, &rig.store, NOW_MS, &room, &region,
+    ))
+    .unwrap();
     assert_eq!(
         read::<Home>(&rig.operator("GET", "/v1/homes/lobby", "")),
         seat.home
@@ -367,6 +371,12 @@ impl Storage for Rig {
 
     fn store(&self) -> &MemoryStore {
         &self.store
+    }
+}
+
+impl Timer for Rig {
+    async fn sleep(&self, _ms: u64) {
+        yield_now().await;
     }
 }
 

@@ -8,7 +8,6 @@ mod caller;
 mod details;
 mod explain;
 mod formed;
-mod items;
 mod party;
 mod pass;
 mod place;

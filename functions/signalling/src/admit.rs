@@ -3,7 +3,7 @@
 use edge::directory::{self, Seat};
 use edge::http::{Call, Response};
 use edge::policy::WorldRight;
-use edge::ports::{Clock, Entropy, Variables};
+use edge::ports::{Clock, Entropy, Timer, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, config};
 use wire::chat::WORLD_ROOM;
@@ -29,7 +29,7 @@ pub(crate) async fn join<H, S>(
     call: &Call<'_>,
 ) -> Result<Response, Refusal>
 where
-    H: Clock + Entropy + Variables,
+    H: Clock + Entropy + Timer + Variables,
     S: Store,
 {
     let (claims, room) = authenticate(host, call).await?;
@@ -63,7 +63,7 @@ pub(crate) async fn whip<H, S>(
     call: &Call<'_>,
 ) -> Result<Response, Refusal>
 where
-    H: Clock + Entropy + Variables,
+    H: Clock + Entropy + Timer + Variables,
     S: Store,
 {
     let (claims, room) = authenticate(host, call).await?;
@@ -159,7 +159,7 @@ struct Admit<'a, H> {
     region: Option<RegionName>,
 }
 
-impl<H: Clock + Entropy + Variables> Admit<'_, H> {
+impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
     /// Finds the room's relay and seals what it must know. Returns the reply and the session's
     /// address.
     async fn seal<S: Store>(self, store: &Metered<'_, S>) -> Result<(JoinReply, String), Refusal> {
@@ -169,7 +169,7 @@ impl<H: Clock + Entropy + Variables> Admit<'_, H> {
             None => config::region(self.host).await?,
         };
         let now_ms = self.host.now_ms();
-        let seat = directory::home_of(store, now_ms, &self.room, &wanted).await?;
+        let seat = directory::home_of(self.host, store, now_ms, &self.room, &wanted).await?;
         let mut session = SessionId([0; 8]);
         self.host.fill(&mut session.0);
         let expires_at = now_ms / 1000 + TICKET_LIFETIME_S;

@@ -14,7 +14,7 @@ mod leave;
 pub mod offer;
 
 use edge::http::{Call, Request, Response, serve};
-use edge::ports::{Clock, Entropy, RelayLink, Storage, Variables};
+use edge::ports::{Clock, Entropy, RelayLink, Storage, Timer, Variables};
 use edge::{Refusal, config};
 use wire::RoomName;
 use wire::problem::ProblemKind;
@@ -23,7 +23,7 @@ use wire::routes::{Function, JOIN, LEAVE, WHIP};
 /// Serves one request.
 pub async fn handle<H>(host: &H, request: Request) -> Response
 where
-    H: Storage + Clock + Entropy + Variables + RelayLink,
+    H: Storage + Clock + Entropy + Timer + Variables + RelayLink,
 {
     serve(
         Function::Signalling,

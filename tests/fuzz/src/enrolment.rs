@@ -8,9 +8,10 @@ use std::cell::Cell;
 
 use edge::http::{Request, Response};
 use edge::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, Storage, Unreachable, VariableFault, Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, Storage, Timer, Unreachable, VariableFault,
+    Variables,
 };
-use edge::testing::schedule::block_on;
+use edge::testing::schedule::{block_on, yield_now};
 use edge::testing::sts::{FakeSession, FakeSts};
 use edge::testing::{CountingEntropy, FixedVariables, MemoryStore};
 use serde_json::{Value, json};
@@ -173,6 +174,12 @@ impl Storage for Host {
 impl Clock for Host {
     fn now_ms(&self) -> u64 {
         NOW_MS
+    }
+}
+
+impl Timer for Host {
+    async fn sleep(&self, _ms: u64) {
+        yield_now().await;
     }
 }
 

@@ -6,9 +6,11 @@ use wire::problem::ProblemKind;
 use wire::{RegionName, RoomKey, RoomName, ShardId};
 
 use super::shard::{Candidate, candidates, count_placement, is_live, keeps_rooms, read};
-use super::{MAX_ATTEMPTS, conflict};
 use crate::Refusal;
-use crate::store::{Condition, Item, Key, Put, Store, StoreError};
+use crate::change::{unless_lost, until_done};
+use crate::items::{self, Held, Over};
+use crate::ports::{Entropy, Timer};
+use crate::store::{Key, Store, StoreError};
 
 /// How long a home is remembered without a join, in milliseconds; a join renews it after half of
 /// that.
@@ -35,7 +37,7 @@ pub async fn home<S: Store>(
     now_ms: u64,
     room: &RoomName,
 ) -> Result<Option<Home>, Refusal> {
-    Ok(Known::read(store, now_ms, room).await?.home)
+    Ok(stored(store, now_ms, room).await?.map(|held| held.value))
 }
 
 /// Where a room's participants are now; none when it has no home or its shard is not live. Reads
@@ -53,7 +55,7 @@ pub async fn seat<S: Store>(
     };
     let stored = read(store, now_ms, &home.region, &home.shard).await?;
     Ok(stored
-        .map(|(_, stored)| stored.record)
+        .map(|held| held.value.record)
         .filter(|record| is_live(record, now_ms))
         .map(|shard| Seat { home, shard }))
 }
@@ -66,14 +68,16 @@ pub async fn seat<S: Store>(
 ///
 /// # Errors
 /// `no-live-relay`, also when the room's shard is full and the room is there (its participants
-/// hear each other, so it stays); `conflict` after [`MAX_ATTEMPTS`]; `store-unavailable`.
-pub async fn home_of<S: Store>(
+/// hear each other, so it stays); `conflict`; `store-unavailable`, also when what is kept of the
+/// room or its shard cannot be read.
+pub async fn home_of<H: Entropy + Timer, S: Store>(
+    host: &H,
     store: &S,
     now_ms: u64,
     room: &RoomName,
     wanted: &RegionName,
 ) -> Result<Seat, Refusal> {
-    home_for(store, now_ms, room, wanted, 1).await
+    home_for(host, store, now_ms, room, wanted, 1).await
 }
 
 /// As [`home_of`], for a room that so many players are about to join: on a shard that has room for
@@ -81,58 +85,67 @@ pub async fn home_of<S: Store>(
 ///
 /// # Errors
 /// As [`home_of`].
-pub async fn home_for<S: Store>(
+pub async fn home_for<H: Entropy + Timer, S: Store>(
+    host: &H,
     store: &S,
     now_ms: u64,
     room: &RoomName,
     wanted: &RegionName,
     players: u32,
 ) -> Result<Seat, Refusal> {
-    for _ in 0..MAX_ATTEMPTS {
-        let known = Known::read(store, now_ms, room).await?;
-        if let Some(home) = &known.home
-            && let Some((_, stored)) = read(store, now_ms, &home.region, &home.shard).await?
-            && keeps_rooms(&stored.record, now_ms)
+    until_done(host, || async {
+        let known = stored(store, now_ms, room).await?;
+        if let Some(known) = &known
+            && let Some(shard) = stays_on(store, now_ms, &known.value).await?
         {
-            match refused(&stored.record, room) {
-                // A shard that is full says so to the client, and of the room to us.
-                None => {
-                    known.renew(store, now_ms).await?;
-                    return Ok(Seat {
-                        home: home.clone(),
-                        shard: stored.record,
-                    });
-                }
-                Some(RefusedRoom { occupied: true, .. }) => {
-                    return Err(no_live_relay(
-                        "The room's relay is full; try again in a moment.",
-                    ));
-                }
-                // Nobody is left behind there.
-                Some(RefusedRoom {
-                    occupied: false, ..
-                }) => {}
-            }
+            renew(store, now_ms, known).await?;
+            let home = known.value.clone();
+            return Ok(Some(Seat { home, shard }));
         }
-        let shard = choose(store, now_ms, (room, players), known.home.as_ref(), wanted).await?;
+        let old = known.as_ref().map(|held| &held.value);
+        let shard = choose(store, now_ms, (room, players), old, wanted).await?;
         let home = Home {
             room: room.clone(),
             region: shard.heartbeat.region.clone(),
             shard: shard.heartbeat.shard.clone(),
-            epoch: known.home.as_ref().map_or(0, |home| home.epoch) + 1,
+            epoch: old.map_or(0, |home| home.epoch) + 1,
         };
-        match put(store, now_ms, &home, known.condition()).await {
-            Ok(()) => {
-                // A count that is lost makes the next placement a little worse, nothing else.
-                let rooms = u64::from(players).div_ceil(EXPECTED_PARTICIPANTS).max(1);
-                let _ = count_placement(store, now_ms, &shard, rooms).await;
-                return Ok(Seat { home, shard });
-            }
-            Err(StoreError::ConditionFailed) => {}
-            Err(error) => return Err(error.into()),
+        let over = Over::read(known.as_ref());
+        if unless_lost(put(store, now_ms, &home, over).await)?.is_none() {
+            return Ok(None);
         }
+        // A count that is lost makes the next placement a little worse, nothing else.
+        let rooms = u64::from(players).div_ceil(EXPECTED_PARTICIPANTS).max(1);
+        let _ = count_placement(store, now_ms, &shard, rooms).await;
+        Ok(Some(Seat { home, shard }))
+    })
+    .await
+}
+
+/// The shard of a home, if the room stays there.
+async fn stays_on<S: Store>(
+    store: &S,
+    now_ms: u64,
+    home: &Home,
+) -> Result<Option<ShardRecord>, Refusal> {
+    let Some(stored) = read(store, now_ms, &home.region, &home.shard).await? else {
+        return Ok(None);
+    };
+    let record = stored.value.record;
+    if !keeps_rooms(&record, now_ms) {
+        return Ok(None);
     }
-    Err(conflict())
+    match refused(&record, &home.room) {
+        // A shard that is full says so to the client, and of the room to us.
+        None => Ok(Some(record)),
+        Some(RefusedRoom { occupied: true, .. }) => Err(no_live_relay(
+            "The room's relay is full; try again in a moment.",
+        )),
+        // Nobody is left behind there.
+        Some(RefusedRoom {
+            occupied: false, ..
+        }) => Ok(None),
+    }
 }
 
 /// Whether the shard, which is full, lets nobody more into the room.
@@ -146,72 +159,35 @@ fn refused(record: &ShardRecord, room: &RoomName) -> Option<RefusedRoom> {
     refused.find(|refused| refused.room == key)
 }
 
-/// What the store says of a room's home. A value that cannot be read is replaced like a home on a
-/// dead shard.
-struct Known {
-    item: Option<Item>,
-    home: Option<Home>,
-}
-
-impl Known {
-    async fn read<S: Store>(store: &S, now_ms: u64, room: &RoomName) -> Result<Self, StoreError> {
-        let item = store.get(now_ms, Key::new(&partition(room), SORT)).await?;
-        let home = item
-            .as_ref()
-            .and_then(|item| serde_json::from_slice(&item.value).ok());
-        Ok(Self { item, home })
-    }
-
-    fn condition(&self) -> Condition {
-        self.item
-            .as_ref()
-            .map_or(Condition::Absent, |item| Condition::Version(item.version))
-    }
-
-    /// Writes the home again when half of its time is over. Losing a race is fine: somebody else
-    /// wrote it.
-    async fn renew<S: Store>(&self, store: &S, now_ms: u64) -> Result<(), StoreError> {
-        let expires_at_ms = self.item.as_ref().and_then(|item| item.expires_at_ms);
-        let (Some(home), Some(expires_at_ms)) = (&self.home, expires_at_ms) else {
-            return Ok(());
-        };
-        if expires_at_ms.saturating_sub(now_ms) > HOME_TTL_MS / 2 {
-            return Ok(());
-        }
-        match put(store, now_ms, home, self.condition()).await {
-            Err(StoreError::ConditionFailed) => Ok(()),
-            written => written,
-        }
-    }
-}
-
 const SORT: &str = "home";
 
 fn partition(room: &RoomName) -> String {
     format!("home#{room}")
 }
 
-async fn put<S: Store>(
+async fn stored<S: Store>(
     store: &S,
     now_ms: u64,
-    home: &Home,
-    condition: Condition,
-) -> Result<(), StoreError> {
+    room: &RoomName,
+) -> Result<Option<Held<Home>>, StoreError> {
+    items::get(store, now_ms, Key::new(&partition(room), SORT)).await
+}
+
+async fn put<S: Store>(store: &S, now_ms: u64, home: &Home, over: Over) -> Result<(), StoreError> {
     let partition = partition(&home.room);
-    let value = serde_json::to_vec(home).expect("a home has string keys only");
-    let key = Key::new(&partition, SORT);
-    let expires_at_ms = Some(now_ms + HOME_TTL_MS);
-    store
-        .put(
-            now_ms,
-            Put {
-                key,
-                value: &value,
-                expires_at_ms,
-                condition,
-            },
-        )
-        .await?;
+    let (key, expires) = (Key::new(&partition, SORT), Some(now_ms + HOME_TTL_MS));
+    items::put(store, now_ms, key, home, expires, over).await?;
+    Ok(())
+}
+
+/// Writes the home again when half of its time is over. Losing a race is fine: somebody else
+/// wrote it.
+async fn renew<S: Store>(store: &S, now_ms: u64, held: &Held<Home>) -> Result<(), StoreError> {
+    let left_ms = held.expires_at_ms.map(|at| at.saturating_sub(now_ms));
+    if left_ms.is_none_or(|left_ms| left_ms > HOME_TTL_MS / 2) {
+        return Ok(());
+    }
+    unless_lost(put(store, now_ms, &held.value, held.over()).await)?;
     Ok(())
 }
 

@@ -3,9 +3,11 @@ use wire::problem::ProblemKind;
 use wire::{RegionName, ShardId};
 
 use super::shard::shard_partition;
-use super::{MAX_ATTEMPTS, conflict};
 use crate::Refusal;
-use crate::store::{Condition, Delete, Key, Put, Store, StoreError};
+use crate::change::{unless_lost, until_done};
+use crate::items::{self, Held, Over};
+use crate::ports::{Entropy, Timer};
+use crate::store::{Delete, Key, Store, StoreError};
 
 const REGISTRATION_SORT: &str = "registration";
 
@@ -27,7 +29,8 @@ pub struct Registration {
 ///
 /// # Errors
 /// `relay-enrolled` when it is another relay's, `conflict`, or `store-unavailable`.
-pub async fn register<S: Store>(
+pub async fn register<H: Entropy + Timer, S: Store>(
+    host: &H,
     store: &S,
     now_ms: u64,
     shard: &ShardId,
@@ -35,29 +38,18 @@ pub async fn register<S: Store>(
 ) -> Result<(), Refusal> {
     let partition = shard_partition(shard);
     let key = Key::new(&partition, REGISTRATION_SORT);
-    let value = serde_json::to_vec(registration).expect("a registration has string keys only");
-    for _ in 0..MAX_ATTEMPTS {
-        let condition = match read(store, now_ms, shard).await? {
-            None => Condition::Absent,
-            Some((_, known)) if known == *registration => return Ok(()),
-            Some((version, known)) if known.owner == registration.owner => {
-                Condition::Version(version)
-            }
-            Some(_) => return Err(taken(shard)),
-        };
-        let put = Put {
-            key,
-            value: &value,
-            expires_at_ms: None,
-            condition,
-        };
-        match store.put(now_ms, put).await {
-            Ok(_) => return Ok(()),
-            Err(StoreError::ConditionFailed) => {}
-            Err(error) => return Err(error.into()),
+    until_done(host, || async {
+        let known = read(store, now_ms, shard).await?;
+        match &known {
+            Some(known) if known.value == *registration => return Ok(Some(())),
+            Some(known) if known.value.owner != registration.owner => return Err(taken(shard)),
+            _ => {}
         }
-    }
-    Err(conflict())
+        let over = Over::read(known.as_ref());
+        let written = items::put(store, now_ms, key, registration, None, over).await;
+        Ok(unless_lost(written)?.map(drop))
+    })
+    .await
 }
 
 /// What a shard was let in with; none when its key came in a file.
@@ -70,7 +62,7 @@ pub async fn registration<S: Store>(
     shard: &ShardId,
 ) -> Result<Option<Registration>, Refusal> {
     let found = read(store, now_ms, shard).await?;
-    Ok(found.map(|(_, registration)| registration))
+    Ok(found.map(|held| held.value))
 }
 
 /// Forgets a shard of `owner`; another's is left alone.
@@ -85,10 +77,10 @@ pub async fn unregister<S: Store>(
 ) -> Result<(), Refusal> {
     let partition = shard_partition(shard);
     match read(store, now_ms, shard).await? {
-        Some((version, known)) if known.owner == owner => {
+        Some(known) if known.value.owner == owner => {
             let delete = Delete {
                 key: Key::new(&partition, REGISTRATION_SORT),
-                version: Some(version),
+                version: Some(known.version),
             };
             Ok(store.delete(now_ms, delete).await?)
         }
@@ -101,15 +93,12 @@ async fn read<S: Store>(
     store: &S,
     now_ms: u64,
     shard: &ShardId,
-) -> Result<Option<(u64, Registration)>, Refusal> {
+) -> Result<Option<Held<Registration>>, Refusal> {
     let partition = shard_partition(shard);
     let key = Key::new(&partition, REGISTRATION_SORT);
-    let Some(item) = store.get(now_ms, key).await? else {
-        return Ok(None);
-    };
-    match serde_json::from_slice(&item.value) {
-        Ok(registration) => Ok(Some((item.version, registration))),
-        Err(_) => Err(taken(shard)),
+    match items::get(store, now_ms, key).await {
+        Err(StoreError::Unreadable(_)) => Err(taken(shard)),
+        read => Ok(read?),
     }
 }
 
@@ -124,8 +113,9 @@ fn taken(shard: &ShardId) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::MemoryStore;
+    use crate::store::{Condition, Put};
     use crate::testing::schedule::block_on;
+    use crate::testing::{MemoryStore, Patience};
 
     fn registration(owner: &str, capacity: u32) -> Registration {
         Registration {
@@ -142,15 +132,15 @@ mod tests {
         block_on(async {
             assert_eq!(super::registration(&store, 1, &shard).await, Ok(None));
             for capacity in [100, 100, 200] {
-                register(&store, 1, &shard, &registration("a", capacity)).await?;
+                register(&Patience, &store, 1, &shard, &registration("a", capacity)).await?;
             }
-            let refused = register(&store, 1, &shard, &registration("b", 1)).await;
+            let refused = register(&Patience, &store, 1, &shard, &registration("b", 1)).await;
             assert_eq!(refused.unwrap_err().kind, ProblemKind::RelayEnrolled);
             unregister(&store, 1, &shard, "b").await?;
             let found = super::registration(&store, 1, &shard).await?;
             assert_eq!(found, Some(registration("a", 200)));
             unregister(&store, 1, &shard, "a").await?;
-            register(&store, 1, &shard, &registration("b", 1)).await
+            register(&Patience, &store, 1, &shard, &registration("b", 1)).await
         })
         .unwrap();
     }
@@ -167,7 +157,7 @@ mod tests {
                 condition: Condition::Always,
             };
             store.put(1, put).await.unwrap();
-            let refused = register(&store, 1, &shard, &registration("a", 1)).await;
+            let refused = register(&Patience, &store, 1, &shard, &registration("a", 1)).await;
             assert_eq!(refused.unwrap_err().kind, ProblemKind::RelayEnrolled);
         });
     }

@@ -4,8 +4,10 @@ use wire::limits::{MAX_CLOCK_SKEW_MS, SHARD_LIVE_S};
 use wire::problem::ProblemKind;
 use wire::{RegionName, ShardId};
 
-use super::{MAX_ATTEMPTS, conflict};
 use crate::Refusal;
+use crate::change::{unless_lost, until_done};
+use crate::items::{self, Held, Over};
+use crate::ports::{Entropy, Timer};
 use crate::store::{Condition, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write};
 
 /// How long a shard is remembered after its last heartbeat, in milliseconds.
@@ -73,7 +75,8 @@ fn body_invalid(detail: &'static str) -> Refusal {
 /// # Errors
 /// `body-invalid` when its clock is off by more than [`MAX_CLOCK_SKEW_MS`], `conflict`, or
 /// `store-unavailable`.
-pub async fn record_heartbeat<S: Store>(
+pub async fn record_heartbeat<H: Entropy + Timer, S: Store>(
+    host: &H,
     store: &S,
     now_ms: u64,
     heartbeat: &Heartbeat,
@@ -88,16 +91,18 @@ pub async fn record_heartbeat<S: Store>(
         .get(now_ms, Key::new(&partition, &placed_sort(&heartbeat.shard)))
         .await?;
     let placed_before = placed.map_or(0, |item| counter_value(&item.value));
-    for _ in 0..MAX_ATTEMPTS {
+    until_done(host, || async {
         let old = read(store, now_ms, &heartbeat.region, &heartbeat.shard).await?;
-        let draining = old.as_ref().is_some_and(|(_, old)| old.record.draining);
+        let over = Over::read(old.as_ref());
+        let old = old.map(|held| held.value);
+        let draining = old.as_ref().is_some_and(|old| old.record.draining);
         if old
             .as_ref()
-            .is_some_and(|(_, old)| old.record.heartbeat.sent_at_ms >= heartbeat.sent_at_ms)
+            .is_some_and(|old| old.record.heartbeat.sent_at_ms >= heartbeat.sent_at_ms)
         {
-            return Ok(draining);
+            return Ok(Some(draining));
         }
-        let indexed_until_ms = old.as_ref().map_or(0, |(_, old)| old.indexed_until_ms);
+        let indexed_until_ms = old.map_or(0, |old| old.indexed_until_ms);
         let mut new = StoredShard {
             record: ShardRecord {
                 heartbeat: heartbeat.clone(),
@@ -107,22 +112,15 @@ pub async fn record_heartbeat<S: Store>(
             placed_before,
             indexed_until_ms,
         };
-        let condition = old.map_or(Condition::Absent, |(version, _)| {
-            Condition::Version(version)
-        });
-        let written = if indexed_until_ms < now_ms + INDEX_TTL_MS / 2 {
+        if indexed_until_ms < now_ms + INDEX_TTL_MS / 2 {
             new.indexed_until_ms = now_ms + INDEX_TTL_MS;
-            write_with_index(store, now_ms, &new, condition).await
-        } else {
-            write(store, now_ms, &new, condition).await
-        };
-        match written {
-            Ok(()) => return Ok(draining),
-            Err(StoreError::ConditionFailed) => {}
-            Err(error) => return Err(error.into()),
+            // The index first: it may be without a record, and a record says that it is there.
+            write_index(store, now_ms, &new).await?;
         }
-    }
-    Err(conflict())
+        let written = unless_lost(write(store, now_ms, &new, over).await)?;
+        Ok(written.map(|()| draining))
+    })
+    .await
 }
 
 /// Sets the operator's drain flag of a shard; it stays until it is set again or the shard is
@@ -130,7 +128,8 @@ pub async fn record_heartbeat<S: Store>(
 ///
 /// # Errors
 /// `unknown-relay`, `conflict`, or `store-unavailable`.
-pub async fn set_draining<S: Store>(
+pub async fn set_draining<H: Entropy + Timer, S: Store>(
+    host: &H,
     store: &S,
     now_ms: u64,
     shard: &ShardId,
@@ -143,21 +142,17 @@ pub async fn set_draining<S: Store>(
         )
     };
     let region = region_of(store, now_ms, shard).await?.ok_or_else(unknown)?;
-    for _ in 0..MAX_ATTEMPTS {
-        let (version, mut stored) = read(store, now_ms, &region, shard)
-            .await?
-            .ok_or_else(unknown)?;
-        if stored.record.draining == draining {
-            return Ok(stored.record);
+    until_done(host, || async {
+        let held = read(store, now_ms, &region, shard).await?;
+        let mut held = held.ok_or_else(unknown)?;
+        if held.value.record.draining == draining {
+            return Ok(Some(held.value.record));
         }
-        stored.record.draining = draining;
-        match write(store, now_ms, &stored, Condition::Version(version)).await {
-            Ok(()) => return Ok(stored.record),
-            Err(StoreError::ConditionFailed) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(conflict())
+        held.value.record.draining = draining;
+        let written = unless_lost(write(store, now_ms, &held.value, held.over()).await)?;
+        Ok(written.map(|()| held.value.record))
+    })
+    .await
 }
 
 /// What is known of a shard, or none when it has not reported for ten minutes.
@@ -173,7 +168,7 @@ pub async fn shard<S: Store>(
         return Ok(None);
     };
     let stored = read(store, now_ms, &region, shard).await?;
-    Ok(stored.map(|(_, stored)| stored.record))
+    Ok(stored.map(|held| held.value.record))
 }
 
 /// The shards of one region, by id; at most [`MAX_REGION_SHARDS`].
@@ -235,7 +230,8 @@ pub(super) async fn candidates<S: Store>(
         match item.sort.split_once('#') {
             Some((shard, "placed")) => placed = (shard, counter_value(&item.value)),
             Some((shard, "shard")) => {
-                let Ok(stored) = serde_json::from_slice::<StoredShard>(&item.value) else {
+                let Ok(Held { value: stored, .. }) = Held::<StoredShard>::read(&partition, item)
+                else {
                     continue;
                 };
                 let now = if placed.0 == shard { placed.1 } else { 0 };
@@ -273,19 +269,14 @@ pub(super) async fn count_placement<S: Store>(
     Ok(())
 }
 
-/// The stored shard and its version. One that cannot be read counts as absent.
 pub(super) async fn read<S: Store>(
     store: &S,
     now_ms: u64,
     region: &RegionName,
     shard: &ShardId,
-) -> Result<Option<(u64, StoredShard)>, StoreError> {
+) -> Result<Option<Held<StoredShard>>, StoreError> {
     let (partition, sort) = (region_partition(region), record_sort(shard));
-    let item = store.get(now_ms, Key::new(&partition, &sort)).await?;
-    Ok(item.and_then(|item| {
-        let stored = serde_json::from_slice(&item.value).ok()?;
-        Some((item.version, stored))
-    }))
+    items::get(store, now_ms, Key::new(&partition, &sort)).await
 }
 
 async fn region_of<S: Store>(
@@ -302,27 +293,27 @@ async fn write<S: Store>(
     store: &S,
     now_ms: u64,
     stored: &StoredShard,
-    condition: Condition,
+    over: Over,
 ) -> Result<(), StoreError> {
-    let (partition, sort, value) = encode(stored);
-    store
-        .put(
-            now_ms,
-            record_put(&partition, &sort, &value, now_ms, condition),
-        )
-        .await?;
+    let heartbeat = &stored.record.heartbeat;
+    let (partition, sort) = (
+        region_partition(&heartbeat.region),
+        record_sort(&heartbeat.shard),
+    );
+    let (key, expires) = (Key::new(&partition, &sort), Some(now_ms + SHARD_TTL_MS));
+    items::put(store, now_ms, key, stored, expires, over).await?;
     Ok(())
 }
 
-async fn write_with_index<S: Store>(
+/// Apart from the record: they may be written in different regions ([`crate::homes`]), and so not
+/// at once.
+async fn write_index<S: Store>(
     store: &S,
     now_ms: u64,
     stored: &StoredShard,
-    condition: Condition,
 ) -> Result<(), StoreError> {
-    let (partition, sort, value) = encode(stored);
     let region = stored.record.heartbeat.region.as_str();
-    let index_partition = shard_partition(&stored.record.heartbeat.shard);
+    let partition = shard_partition(&stored.record.heartbeat.shard);
     let index = |key, value| {
         Write::Put(Put {
             key,
@@ -331,41 +322,11 @@ async fn write_with_index<S: Store>(
             condition: Condition::Always,
         })
     };
-    // The index first: it may be without a record, and a record says that it is there. They may be
-    // written in different regions ([`crate::homes`]), and so not at once.
     let writes = [
-        index(Key::new(&index_partition, REGION_SORT), region.as_bytes()),
+        index(Key::new(&partition, REGION_SORT), region.as_bytes()),
         index(Key::new(REGIONS, region), b""),
     ];
-    store.commit(now_ms, &writes).await?;
-    let put = record_put(&partition, &sort, &value, now_ms, condition);
-    store.put(now_ms, put).await.map(drop)
-}
-
-fn encode(stored: &StoredShard) -> (String, String, Vec<u8>) {
-    let heartbeat = &stored.record.heartbeat;
-    let value = serde_json::to_vec(stored).expect("a record has string keys only");
-    (
-        region_partition(&heartbeat.region),
-        record_sort(&heartbeat.shard),
-        value,
-    )
-}
-
-fn record_put<'a>(
-    partition: &'a str,
-    sort: &'a str,
-    value: &'a [u8],
-    now_ms: u64,
-    condition: Condition,
-) -> Put<'a> {
-    let expires_at_ms = Some(now_ms + SHARD_TTL_MS);
-    Put {
-        key: Key::new(partition, sort),
-        value,
-        expires_at_ms,
-        condition,
-    }
+    store.commit(now_ms, &writes).await
 }
 
 fn counter_value(digits: &[u8]) -> i64 {

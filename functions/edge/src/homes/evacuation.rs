@@ -3,7 +3,8 @@
 
 use wire::fleet::Evacuation;
 
-use crate::store::{Condition, Key, Put, Store, StoreError};
+use crate::items::{self, Held};
+use crate::store::{Key, Store, StoreError};
 
 /// Where the record is.
 pub const KEY: Key<'static> = Key {
@@ -11,18 +12,12 @@ pub const KEY: Key<'static> = Key {
     sort: "regions",
 };
 
-/// Reads the record and its version, 0 when there is none, as the region of `store` has it: others
-/// may be a moment ahead.
+/// Reads the record as the region of `store` has it: others may be a moment ahead.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`], also for a record that cannot be read.
-pub async fn read<S: Store>(store: &S, now_ms: u64) -> Result<(Evacuation, u64), StoreError> {
-    let Some(item) = store.get(now_ms, KEY).await? else {
-        return Ok((Evacuation::default(), 0));
-    };
-    let read = serde_json::from_slice(&item.value);
-    let read = read.map_err(|_| StoreError::Unavailable("the evacuation is unreadable".into()));
-    Ok((read?, item.version))
+/// [`StoreError::Unavailable`] or [`StoreError::Unreadable`].
+pub async fn read<S: Store>(store: &S, now_ms: u64) -> Result<Held<Evacuation>, StoreError> {
+    Ok(items::get(store, now_ms, KEY).await?.unwrap_or_default())
 }
 
 /// After so long all functions know of a change: they read the record every five seconds.
@@ -41,7 +36,8 @@ pub async fn change<S: Store>(
     region: &str,
     is_gone: bool,
 ) -> Result<Evacuation, StoreError> {
-    let (mut record, version) = read(store, now_ms).await?;
+    let held = read(store, now_ms).await?;
+    let (over, mut record) = (held.over(), held.value);
     let before = record.gone_at(now_ms).clone();
     let changes = match is_gone {
         true => record.gone.insert(region.to_owned()),
@@ -53,17 +49,6 @@ pub async fn change<S: Store>(
     record.epoch += 1;
     record.before = before;
     record.at_ms = now_ms + if is_gone { 0 } else { KNOWN_MS };
-    let value = serde_json::to_vec(&record).expect("it is JSON");
-    let condition = match version {
-        0 => Condition::Absent,
-        version => Condition::Version(version),
-    };
-    let put = Put {
-        key: KEY,
-        value: &value,
-        expires_at_ms: None,
-        condition,
-    };
-    store.put(now_ms, put).await?;
+    items::put(store, now_ms, KEY, &record, None, over).await?;
     Ok(record)
 }

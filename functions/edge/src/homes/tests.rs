@@ -320,7 +320,7 @@ fn a_region_that_was_given_up_and_still_runs_writes_over_nothing_that_it_has_hea
         (b"new".to_vec(), b"late".to_vec())
     );
     // Once it has read the record it is no home, and its writes go to the new one.
-    let told = block_on(evacuation::read(old.here(), NOW)).unwrap().0;
+    let told = block_on(evacuation::read(old.here(), NOW)).unwrap().value;
     assert_eq!(told, record);
     block_on(homed(&eu, &table, &told).put(NOW, put(heard, b"kept", Condition::Always))).unwrap();
     assert_eq!(read(heard), b"kept");

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::ports::{Entropy, VariableFault, Variables};
+use super::schedule::yield_now;
+use crate::ports::{Entropy, Timer, VariableFault, Variables};
 
 /// Variables from a map.
 #[derive(Debug, Clone, Default)]
@@ -32,5 +33,21 @@ pub struct CountingEntropy(AtomicU8);
 impl Entropy for CountingEntropy {
     fn fill(&self, bytes: &mut [u8]) {
         bytes.fill(self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
+    }
+}
+
+/// What waits for whoever has nothing but a store: its waits only give up the turn.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience;
+
+impl Entropy for Patience {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
+}
+
+impl Timer for Patience {
+    async fn sleep(&self, _ms: u64) {
+        yield_now().await;
     }
 }

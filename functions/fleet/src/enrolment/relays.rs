@@ -2,7 +2,9 @@
 
 use edge::Refusal;
 use edge::directory::{self, Registration};
-use edge::store::{Condition, Delete, Key, Put, Store};
+use edge::items::{self, Held, Over};
+use edge::ports::{Entropy, Timer};
+use edge::store::{Delete, Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use wire::ShardId;
 use wire::enrolment::Enrolment;
@@ -13,20 +15,13 @@ const SORT: &str = "enrolment";
 
 /// A relay as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Stored {
-    enrolment: Enrolment,
+pub(super) struct Stored {
+    pub(super) enrolment: Enrolment,
     /// Of its claim.
     owner: String,
 }
 
-/// A relay that enrolled.
-pub(super) struct Known {
-    pub(super) enrolment: Enrolment,
-    owner: String,
-    version: u64,
-}
-
-impl Known {
+impl Stored {
     /// Their names; none where they could not be numbered, which was refused.
     fn shards(&self) -> Vec<ShardId> {
         shard_ids(&self.enrolment.relay, self.enrolment.shards).unwrap_or_default()
@@ -43,7 +38,7 @@ pub(super) async fn check_free<S: Store>(
     owner: &str,
 ) -> Result<(), Refusal> {
     match read(store, now_ms, relay).await? {
-        Some(known) if known.owner == owner => return Ok(()),
+        Some(known) if known.value.owner == owner => return Ok(()),
         Some(_) => return Err(taken(relay)),
         None => {}
     }
@@ -59,32 +54,27 @@ pub(super) async fn check_free<S: Store>(
 }
 
 /// Gives the name to the relay, and registers its shards.
-pub(super) async fn write<S: Store>(
+pub(super) async fn write<H: Entropy + Timer, S: Store>(
+    host: &H,
     store: &S,
     now_ms: u64,
     enrolment: Enrolment,
-    shards: &[ShardId],
-    owner: &str,
+    (shards, owner): (&[ShardId], &str),
 ) -> Result<Enrolment, Refusal> {
     let known = read(store, now_ms, &enrolment.relay).await?;
-    let condition = match &known {
-        None => Condition::Absent,
-        Some(known) if known.owner == owner => Condition::Version(known.version),
-        Some(_) => return Err(taken(&enrolment.relay)),
-    };
+    if known
+        .as_ref()
+        .is_some_and(|known| known.value.owner != owner)
+    {
+        return Err(taken(&enrolment.relay));
+    }
     let stored = Stored {
         enrolment,
         owner: owner.to_owned(),
     };
     let partition = partition(&stored.enrolment.relay);
-    let value = serde_json::to_vec(&stored).expect("a relay has string keys only");
-    let put = Put {
-        key: Key::new(&partition, SORT),
-        value: &value,
-        expires_at_ms: None,
-        condition,
-    };
-    store.put(now_ms, put).await?;
+    let (key, over) = (Key::new(&partition, SORT), Over::read(known.as_ref()));
+    items::put(store, now_ms, key, &stored, None, over).await?;
     let registration = Registration {
         relay: stored.enrolment.relay.clone(),
         region: stored.enrolment.region.clone(),
@@ -92,10 +82,10 @@ pub(super) async fn write<S: Store>(
         owner: stored.owner,
     };
     for shard in shards {
-        directory::register(store, now_ms, shard, &registration).await?;
+        directory::register(host, store, now_ms, shard, &registration).await?;
     }
     // A relay that came with more shards before must not keep their names.
-    let before = known.map_or(Vec::new(), |known| known.shards());
+    let before = known.map_or(Vec::new(), |known| known.value.shards());
     for shard in before.iter().filter(|shard| !shards.contains(shard)) {
         directory::unregister(store, now_ms, shard, &registration.owner).await?;
     }
@@ -103,11 +93,16 @@ pub(super) async fn write<S: Store>(
 }
 
 /// Forgets the relay and its shards; the name last, so that what fails half-way can be repeated.
-pub(super) async fn forget<S: Store>(store: &S, now_ms: u64, known: &Known) -> Result<(), Refusal> {
-    for shard in known.shards() {
-        directory::unregister(store, now_ms, &shard, &known.owner).await?;
+pub(super) async fn forget<S: Store>(
+    store: &S,
+    now_ms: u64,
+    known: &Held<Stored>,
+) -> Result<(), Refusal> {
+    let relay = &known.value;
+    for shard in relay.shards() {
+        directory::unregister(store, now_ms, &shard, &relay.owner).await?;
     }
-    let partition = partition(&known.enrolment.relay);
+    let partition = partition(&relay.enrolment.relay);
     let delete = Delete {
         key: Key::new(&partition, SORT),
         version: Some(known.version),
@@ -121,22 +116,15 @@ pub(super) async fn read<S: Store>(
     store: &S,
     now_ms: u64,
     relay: &ShardId,
-) -> Result<Option<Known>, Refusal> {
+) -> Result<Option<Held<Stored>>, Refusal> {
     let partition = partition(relay);
-    let Some(item) = store.get(now_ms, Key::new(&partition, SORT)).await? else {
-        return Ok(None);
-    };
-    let stored: Stored = serde_json::from_slice(&item.value).map_err(|_| {
-        Refusal::new(
+    match items::get(store, now_ms, Key::new(&partition, SORT)).await {
+        Err(StoreError::Unreadable(_)) => Err(Refusal::new(
             ProblemKind::Internal,
             "What is kept of this relay cannot be read; tell the service's operator.",
-        )
-    })?;
-    Ok(Some(Known {
-        enrolment: stored.enrolment,
-        owner: stored.owner,
-        version: item.version,
-    }))
+        )),
+        read => Ok(read?),
+    }
 }
 
 fn partition(relay: &ShardId) -> String {

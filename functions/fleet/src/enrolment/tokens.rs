@@ -1,8 +1,10 @@
 //! Tokens that an operator makes, each for one relay.
 
+use edge::change::unless_lost;
 use edge::http::{Call, Response};
+use edge::items::{self, Held, Over};
 use edge::ports::{Clock, Entropy, Variables};
-use edge::store::{Condition, Delete, Key, Put, Query, Store};
+use edge::store::{Delete, Key, Query, Store, StoreError};
 use edge::{Metered, Refusal};
 use serde::{Deserialize, Serialize};
 use wire::enrolment::{
@@ -36,10 +38,7 @@ pub(super) struct StoredToken {
 }
 
 /// A token that holds, not yet used up.
-pub(super) struct Checked {
-    version: u64,
-    stored: StoredToken,
-}
+pub(super) struct Checked(Held<StoredToken>);
 
 /// Finds a token that is valid for the relay whose claim has the digest `owner`.
 pub(super) async fn check<S: Store>(
@@ -57,9 +56,10 @@ pub(super) async fn check<S: Store>(
     let token = EnrolmentToken::parse(&token.0).map_err(|_| invalid())?;
     let found = read(store, now_ms, token.id).await?;
     // Hashes of what the caller does not have: how long the comparison takes tells nothing.
-    let (version, stored) = found
-        .filter(|(_, stored)| stored.digest == token.digest())
+    let held = found
+        .filter(|held| held.value.digest == token.digest())
         .ok_or_else(invalid)?;
+    let stored = &held.value;
     if now_ms >= stored.record.expires_at_ms {
         return Err(Refusal::new(
             ProblemKind::ProofExpired,
@@ -76,7 +76,7 @@ pub(super) async fn check<S: Store>(
         capacity: record.capacity.into(),
         by: ProofKind::Token,
     };
-    Ok((admission, Checked { version, stored }))
+    Ok((admission, Checked(held)))
 }
 
 impl Checked {
@@ -87,17 +87,15 @@ impl Checked {
         now_ms: u64,
         owner: &str,
     ) -> Result<(), Refusal> {
-        let mut stored = self.stored;
+        let Self(mut held) = self;
+        let stored = &mut held.value;
         if stored.used_by.is_some() {
             return Ok(());
         }
         stored.used_by = Some(owner.to_owned());
         stored.record.used_at_ms = Some(now_ms);
-        let written = write(store, now_ms, &stored, Condition::Version(self.version)).await;
-        match written {
-            Err(refusal) if refusal.kind == ProblemKind::Conflict => Err(used_before()),
-            other => other,
-        }
+        let written = write(store, now_ms, &held.value, held.over()).await;
+        unless_lost(written)?.ok_or_else(used_before)
     }
 }
 
@@ -152,7 +150,7 @@ pub(crate) async fn make<H: Clock + Entropy + Variables, S: Store>(
         digest: token.digest(),
         used_by: None,
     };
-    write(store, now_ms, &stored, Condition::Absent).await?;
+    write(store, now_ms, &stored, Over::NOTHING).await?;
     let reply = TokenReply {
         token: token.text(),
         record,
@@ -186,8 +184,8 @@ pub(crate) async fn list<H: Clock + Variables, S: Store>(
         .await?;
     let tokens = items
         .iter()
-        .filter_map(|item| serde_json::from_slice::<StoredToken>(&item.value).ok())
-        .map(|stored| stored.record);
+        .filter_map(|item| Held::<StoredToken>::read(PARTITION, item).ok())
+        .map(|held| held.value.record);
     let list = TokenList {
         tokens: tokens.collect(),
     };
@@ -218,29 +216,20 @@ async fn read<S: Store>(
     store: &S,
     now_ms: u64,
     id: EnrolmentId,
-) -> Result<Option<(u64, StoredToken)>, Refusal> {
+) -> Result<Option<Held<StoredToken>>, StoreError> {
     let sort = id.to_string();
-    let item = store.get(now_ms, Key::new(PARTITION, &sort)).await?;
-    Ok(item.and_then(|item| {
-        let stored = serde_json::from_slice(&item.value).ok()?;
-        Some((item.version, stored))
-    }))
+    items::get(store, now_ms, Key::new(PARTITION, &sort)).await
 }
 
 async fn write<S: Store>(
     store: &S,
     now_ms: u64,
     stored: &StoredToken,
-    condition: Condition,
-) -> Result<(), Refusal> {
+    over: Over,
+) -> Result<(), StoreError> {
     let sort = stored.record.id.to_string();
-    let value = serde_json::to_vec(stored).expect("a token has string keys only");
-    let put = Put {
-        key: Key::new(PARTITION, &sort),
-        value: &value,
-        expires_at_ms: Some(stored.record.expires_at_ms + LISTED_MS),
-        condition,
-    };
-    store.put(now_ms, put).await?;
+    let key = Key::new(PARTITION, &sort);
+    let expires = Some(stored.record.expires_at_ms + LISTED_MS);
+    items::put(store, now_ms, key, stored, expires, over).await?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use edge::http::Response;
 use edge::testing::schedule::{block_on, interleave};
-use edge::testing::{FaultyStore, calls};
+use edge::testing::{FaultyStore, Patience, calls};
 use serde_json::{Value, json};
 use wire::BootId;
 use wire::claims::Role;
@@ -246,7 +246,7 @@ fn a_name_under_which_a_relay_runs_is_not_given_away() {
         refused: Vec::new(),
     };
     block_on(edge::directory::record_heartbeat(
-        &rig.store, NOW_MS, &running,
+        &Patience, &rig.store, NOW_MS, &running,
     ))
     .unwrap();
     let made = rig.token_for("eu-1");

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use edge::directory;
 use edge::http::{Request, Response};
 use edge::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, Storage, Unreachable, VariableFault, Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, Storage, Timer, Unreachable, VariableFault,
+    Variables,
 };
 use edge::testing::schedule::{block_on, yield_now};
 use edge::testing::sts::FakeSts;
@@ -131,6 +132,12 @@ impl Storage for Rig {
 impl Clock for Rig {
     fn now_ms(&self) -> u64 {
         self.now_ms.get()
+    }
+}
+
+impl Timer for Rig {
+    async fn sleep(&self, _ms: u64) {
+        yield_now().await;
     }
 }
 

@@ -1,14 +1,18 @@
 //! Accepting a match.
 
+use std::ops::ControlFlow::{self, Break, Continue};
+
 use edge::Refusal;
+use edge::change::{unless_lost, until_done_from};
 use edge::http::Response;
-use edge::store::{Condition, Store, StoreError};
+use edge::items::Over;
+use edge::store::Store;
 use wire::matching::AcceptRequest;
 use wire::problem::ProblemKind;
 use wire::routes::{ACCEPT, MATCH_STATE};
 
 use super::Ports;
-use super::caller::{Caller, MAX_ATTEMPTS, conflict};
+use super::caller::{Caller, conflict};
 use super::formed::{Formed, Phase};
 
 /// `GET /v1/match/matches/{match}`.
@@ -48,49 +52,60 @@ fn not_accepted() -> Refusal {
 pub(super) async fn accept<H: Ports, S: Store>(
     caller: &Caller<'_, H, S>,
 ) -> Result<Response, Refusal> {
-    let mut formed = caller.formed_of_path().await?;
+    let formed = caller.formed_of_path().await?;
     let request: AcceptRequest = caller.call.body()?;
     if formed.team_of(caller.me()).is_none() {
         return Err(not_in_match());
     }
+    until_done_from(caller.host, formed, |formed| {
+        try_accept(caller, formed, request.accept)
+    })
+    .await
+}
+
+async fn try_accept<H: Ports, S: Store>(
+    caller: &Caller<'_, H, S>,
+    formed: Formed,
+    accepts: bool,
+) -> Result<ControlFlow<Response, Formed>, Refusal> {
     let queue = formed.first()?.queue.clone();
-    for attempt in 0..MAX_ATTEMPTS {
-        caller.pause(attempt).await;
-        match formed.phase(0) {
-            Some(Phase::Ready) => {
-                caller.note_match(&formed).await?;
-                let reply = caller.match_reply(&formed).await?;
-                return Ok(Response::json(ACCEPT.status, &reply));
-            }
-            Some(Phase::Proposed(until_ms)) if caller.now_ms < until_ms => {}
-            Some(Phase::Proposed(_)) => {
-                caller.abandon(&queue, &formed, 0, true).await?;
-                return Err(not_accepted());
-            }
-            Some(Phase::Abandoned { timed_out }) => {
-                caller.release(&queue, &formed, 0, timed_out).await?;
-                return Err(not_accepted());
-            }
-            None => return Err(conflict()),
+    match formed.phase(0) {
+        Some(Phase::Ready) => {
+            caller.note_match(&formed).await?;
+            return answered(caller, &formed).await;
         }
-        caller.answer(&formed, request.accept).await?;
-        formed = caller.formed(&formed.id).await?;
-        if formed.accepts.values().any(|accepted| !accepted) {
-            caller.abandon(&queue, &formed, 0, false).await?;
-            if !request.accept {
-                let formed = caller.formed(&formed.id).await?;
-                let reply = caller.match_reply(&formed).await?;
-                return Ok(Response::json(ACCEPT.status, &reply));
-            }
-        } else if all_accepted(&formed) && caller.decide(&formed, 0, Phase::Ready).await? {
-            caller.open_room(&formed.id, formed.first()?).await;
-        } else if matches!(formed.phase(0), Some(Phase::Proposed(_))) && !all_accepted(&formed) {
-            let reply = caller.match_reply(&formed).await?;
-            return Ok(Response::json(ACCEPT.status, &reply));
+        Some(Phase::Proposed(until_ms)) if caller.now_ms < until_ms => {}
+        Some(Phase::Proposed(_)) => {
+            caller.abandon(&queue, &formed, 0, true).await?;
+            return Err(not_accepted());
         }
-        formed = caller.formed(&formed.id).await?;
+        Some(Phase::Abandoned { timed_out }) => {
+            caller.release(&queue, &formed, 0, timed_out).await?;
+            return Err(not_accepted());
+        }
+        None => return Err(conflict()),
     }
-    Err(conflict())
+    caller.answer(&formed, accepts).await?;
+    let formed = caller.formed(&formed.id).await?;
+    if formed.accepts.values().any(|accepted| !accepted) {
+        caller.abandon(&queue, &formed, 0, false).await?;
+        if !accepts {
+            return answered(caller, &caller.formed(&formed.id).await?).await;
+        }
+    } else if all_accepted(&formed) && caller.decide(&formed, 0, Phase::Ready).await? {
+        caller.open_room(&formed.id, formed.first()?).await;
+    } else if matches!(formed.phase(0), Some(Phase::Proposed(_))) && !all_accepted(&formed) {
+        return answered(caller, &formed).await;
+    }
+    Ok(Continue(caller.formed(&formed.id).await?))
+}
+
+async fn answered<H: Ports, S: Store>(
+    caller: &Caller<'_, H, S>,
+    formed: &Formed,
+) -> Result<ControlFlow<Response, Formed>, Refusal> {
+    let reply = caller.match_reply(formed).await?;
+    Ok(Break(Response::json(ACCEPT.status, &reply)))
 }
 
 fn all_accepted(formed: &Formed) -> bool {
@@ -103,16 +118,11 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
     /// Notes the caller's answer. The first one counts, unless it was yes and becomes no.
     pub(super) async fn answer(&self, formed: &Formed, accepts: bool) -> Result<(), Refusal> {
         let sort = format!("accept#{}", self.me());
-        let condition = match accepts {
-            true => Condition::Absent,
-            false => Condition::Always,
+        let over = match accepts {
+            true => Over::NOTHING,
+            false => Over::ANYTHING,
         };
-        match self
-            .keep_of_match(&formed.id, &sort, &accepts, condition)
-            .await
-        {
-            Ok(_) | Err(StoreError::ConditionFailed) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        unless_lost(self.keep_of_match(&formed.id, &sort, &accepts, over).await)?;
+        Ok(())
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use edge::Refusal;
 use edge::http::Response;
-use edge::store::{Condition, Store};
+use edge::items::Over;
+use edge::store::Store;
 use wire::matching::{BackfillReply, BackfillRequest, TicketEnd};
 use wire::routes::{BACKFILL, END_BACKFILL};
 use wire::{MatchId, PlayerId};
@@ -58,7 +59,7 @@ pub(super) async fn ask<H: Ports, S: Store>(
     };
     let at = ticket_of(&queue, &formed.id, body);
     if wanted.values().any(|players| *players > 0) {
-        caller.keep_ticket(&at, &ticket, Condition::Always).await?;
+        caller.keep_ticket(&at, &ticket, Over::ANYTHING).await?;
         caller.reveal_for_sure(&queue.name, &at).await?;
     }
     let reply = BackfillReply {
@@ -78,9 +79,7 @@ pub(super) async fn end<H: Ports, S: Store>(
     if let Some(queue) = queue {
         let at = ticket_of(&queue, &formed.id, body);
         let tombstone = Ticket::tombstone(TicketEnd::Cancelled);
-        caller
-            .keep_ticket(&at, &tombstone, Condition::Always)
-            .await?;
+        caller.keep_ticket(&at, &tombstone, Over::ANYTHING).await?;
     }
     Ok(Response::empty(END_BACKFILL.status))
 }
@@ -131,7 +130,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             });
             let Some(rules) = rules else {
                 let tombstone = Ticket::tombstone(TicketEnd::Cancelled);
-                let unchanged = Condition::Version(held.version);
+                let unchanged = held.over();
                 // Changed means asked for anew; the next pass sees it.
                 let _ = self.keep_ticket(&at, &tombstone, unchanged).await;
                 continue;

@@ -14,11 +14,6 @@ use wire::routes::Auth;
 
 use super::Ports;
 
-/// Times that a lost compare-and-swap is tried again.
-pub(super) const MAX_ATTEMPTS: u32 = 16;
-/// Longest wait between two tries, in milliseconds per try made.
-const PAUSE_MS_PER_TRY: u64 = 4;
-
 /// One request of somebody whose token is good.
 pub(super) struct Caller<'a, H, S> {
     pub(super) host: &'a H,
@@ -91,16 +86,6 @@ impl<'a, H: Ports, S: Store> Caller<'a, H, S> {
         let mut bytes = [0; N];
         self.host.fill(&mut bytes);
         bytes
-    }
-
-    /// Lets others finish before try number `tried`, for as long as chance says; before the first
-    /// not at all.
-    pub(super) async fn pause(&self, tried: u32) {
-        if tried > 0 {
-            let [chance] = self.random();
-            let longest = u64::from(tried) * PAUSE_MS_PER_TRY;
-            self.host.sleep(1 + u64::from(chance) % longest).await;
-        }
     }
 }
 

@@ -14,17 +14,19 @@
 //! Part 0 is the match as it was formed; later parts are players who came in place of others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow::{self, Break, Continue};
 
 use edge::Refusal;
-use edge::store::{Condition, Key, Store, StoreError};
+use edge::change::{unless_lost, until_done_from};
+use edge::items::{self, Held, Over};
+use edge::store::{Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use wire::matching::{MatchQuality, ROOM_PREFIX, RatingChange};
 use wire::problem::ProblemKind;
 use wire::{ChannelName, MatchId, ModeName, PlayerId, QueueName, RegionName, RoomName, TicketId};
 
 use super::Ports;
-use super::caller::{Caller, MAX_ATTEMPTS, conflict};
-use super::items::{self, Held, unchanged};
+use super::caller::Caller;
 use super::ticket::Member;
 
 /// How long a match is remembered, in milliseconds.
@@ -262,22 +264,24 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             let (kind, rest) = item.sort.split_once('#').unwrap_or((&item.sort, ""));
             match kind {
                 "body" => {
-                    let body = Held::read(item)?.value;
+                    let body = Held::read(&partition, item)?.value;
                     formed.bodies.insert(rest.parse().unwrap_or(u32::MAX), body);
                 }
                 "phase" => {
-                    let phase = Held::read(item)?;
+                    let phase = Held::read(&partition, item)?;
                     formed
                         .phases
                         .insert(rest.parse().unwrap_or(u32::MAX), phase);
                 }
-                "left" => formed.left = Some(Held::read(item)?),
-                "quit" => formed.quit = Some(Held::read(item)?),
-                "result" => formed.outcome = Some(Held::read(item)?.value),
+                "left" => formed.left = Some(Held::read(&partition, item)?),
+                "quit" => formed.quit = Some(Held::read(&partition, item)?),
+                "result" => formed.outcome = Some(Held::read(&partition, item)?.value),
                 "rated" => formed.is_rated = true,
                 "accept" => {
                     if let Ok(player) = PlayerId::new(rest) {
-                        formed.accepts.insert(player, Held::read(item)?.value);
+                        formed
+                            .accepts
+                            .insert(player, Held::read(&partition, item)?.value);
                     }
                 }
                 "watch" => formed.watchers.extend(PlayerId::new(rest).ok()),
@@ -298,39 +302,42 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
     /// Notes that players are gone, those who are there; the match as it is then.
     pub(super) async fn note_gone(
         &self,
-        mut formed: Formed,
+        formed: Formed,
         how: Gone,
         players: &[PlayerId],
     ) -> Result<Formed, Refusal> {
-        for attempt in 0..MAX_ATTEMPTS {
-            self.pause(attempt).await;
-            let (sort, held, teams) = match how {
-                // One who left on his own may be excused afterwards.
-                Gone::Left => ("left", &formed.left, formed.rated_teams()),
-                Gone::Quit => ("quit", &formed.quit, formed.teams()),
-            };
-            let mut all = held
-                .as_ref()
-                .map_or(BTreeSet::new(), |held| held.value.clone());
-            let here = |player: &&PlayerId| {
-                let mut members = teams.iter().flat_map(|(_, members)| members);
-                members.any(|member| member.id == **player)
-            };
-            let known = all.len();
-            all.extend(players.iter().filter(here).cloned());
-            if all.len() == known {
-                return Ok(formed);
-            }
-            match self
-                .keep_of_match(&formed.id, sort, &all, unchanged(held.as_ref()))
-                .await
-            {
-                Ok(_) | Err(StoreError::ConditionFailed) => {}
-                Err(error) => return Err(error.into()),
-            }
-            formed = self.formed(&formed.id).await?;
+        until_done_from(self.host, formed, |formed| {
+            self.try_note_gone(formed, how, players)
+        })
+        .await
+    }
+
+    async fn try_note_gone(
+        &self,
+        formed: Formed,
+        how: Gone,
+        players: &[PlayerId],
+    ) -> Result<ControlFlow<Formed, Formed>, Refusal> {
+        let (sort, held, teams) = match how {
+            // One who left on his own may be excused afterwards.
+            Gone::Left => ("left", &formed.left, formed.rated_teams()),
+            Gone::Quit => ("quit", &formed.quit, formed.teams()),
+        };
+        let mut all = held
+            .as_ref()
+            .map_or(BTreeSet::new(), |held| held.value.clone());
+        let here = |player: &&PlayerId| {
+            let mut members = teams.iter().flat_map(|(_, members)| members);
+            members.any(|member| member.id == **player)
+        };
+        let known = all.len();
+        all.extend(players.iter().filter(here).cloned());
+        if all.len() == known {
+            return Ok(Break(formed));
         }
-        Err(conflict())
+        let over = Over::read(held.as_ref());
+        unless_lost(self.keep_of_match(&formed.id, sort, &all, over).await)?;
+        Ok(Continue(self.formed(&formed.id).await?))
     }
 
     /// Writes an item of a match.
@@ -339,11 +346,11 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         id: &MatchId,
         sort: &str,
         value: &T,
-        condition: Condition,
+        over: Over,
     ) -> Result<u64, StoreError> {
         let partition = partition(id);
         let (key, expires) = (Key::new(&partition, sort), Some(self.now_ms + MATCH_TTL_MS));
-        items::put(self.store, self.now_ms, key, value, expires, condition).await
+        items::put(self.store, self.now_ms, key, value, expires, over).await
     }
 }
 

@@ -1,18 +1,19 @@
 //! Parties: queueing up, joining, and going.
 
 use edge::Refusal;
+use edge::change::{unless_lost, until_done};
 use edge::http::Response;
-use edge::store::{Condition, Store, StoreError};
+use edge::items::{Held, Over};
+use edge::store::Store;
 use wire::matching::{MAX_PARTY, PlayerDetails, TicketEnd, TicketPlayer, TicketRequest};
 use wire::problem::ProblemKind;
 use wire::routes::{CANCEL, JOIN_PARTY, QUEUE_UP};
 use wire::{ModeName, PlayerId};
 
 use super::Ports;
-use super::caller::{Caller, MAX_ATTEMPTS, body_invalid, conflict};
+use super::caller::{Caller, body_invalid};
 use super::details::{core_ticket, known};
 use super::formed::{Formed, Gone};
-use super::items::Held;
 use super::player::{NEWCOMER, Player, ended};
 use super::queue::Queue;
 use super::settle::Standing;
@@ -57,12 +58,8 @@ pub(super) async fn queue_up<H: Ports, S: Store>(
     if is_old && caller.ticket(&at).await?.is_none() {
         return Err(ended());
     }
-    let written = match caller.keep_ticket(&at, &ticket, Condition::Absent).await {
-        Ok(version) => Some(version),
-        // A retry finds what the first try wrote.
-        Err(StoreError::ConditionFailed) => None,
-        Err(error) => return Err(error.into()),
-    };
+    // A retry finds what the first try wrote.
+    let written = unless_lost(caller.keep_ticket(&at, &ticket, Over::NOTHING).await)?;
     let absent = ticket
         .players
         .iter()
@@ -81,42 +78,39 @@ pub(super) async fn join<H: Ports, S: Store>(
     let queue = caller.queue_of_path().await?;
     let at = caller.ticket_of_path()?;
     let asked: PlayerDetails = caller.call.body()?;
-    let mut written = None;
-    for attempt in 0..MAX_ATTEMPTS {
-        caller.pause(attempt).await;
-        let held = caller.ticket_of_party(&at).await?;
-        if !held.value.waits_for(caller.me()) {
-            break;
-        }
-        let known = caller.player(caller.me()).await?;
-        let rated = known.as_ref().map(|held| held.value.rating(&queue.name));
-        let rated = rated.unwrap_or(NEWCOMER);
-        let details = caller.details(caller.me(), &asked, rated).await?;
-        let mut ticket = held.value;
-        for member in &mut ticket.players {
-            if member.id == *caller.me() {
-                member.details = Some(details.clone());
-            }
-        }
-        start(&queue, &at, &mut ticket, caller.now_ms)?;
-        let (seated, _) = caller.take_seat(caller.me(), &at, known).await?;
-        if seated != at {
-            return Err(ended());
-        }
-        match caller
-            .keep_ticket(&at, &ticket, Condition::Version(held.version))
-            .await
-        {
-            Ok(version) => {
-                written = Some(Held::written(ticket, version));
-                break;
-            }
-            Err(StoreError::ConditionFailed) if attempt + 1 < MAX_ATTEMPTS => {}
-            Err(error) => return Err(error.into()),
+    let written = until_done(caller.host, || try_join(caller, &queue, &at, &asked));
+    let reply = caller.look(&at, written.await?).await?;
+    Ok(Response::json(JOIN_PARTY.status, &reply))
+}
+
+/// The ticket with him in it; none inside when it did not wait for him.
+async fn try_join<H: Ports, S: Store>(
+    caller: &Caller<'_, H, S>,
+    queue: &Queue,
+    at: &TicketRef,
+    asked: &PlayerDetails,
+) -> Result<Option<Option<Held<Ticket>>>, Refusal> {
+    let held = caller.ticket_of_party(at).await?;
+    if !held.value.waits_for(caller.me()) {
+        return Ok(Some(None));
+    }
+    let known = caller.player(caller.me()).await?;
+    let rated = known.as_ref().map(|held| held.value.rating(&queue.name));
+    let rated = rated.unwrap_or(NEWCOMER);
+    let details = caller.details(caller.me(), asked, rated).await?;
+    let (over, mut ticket) = (held.over(), held.value);
+    for member in &mut ticket.players {
+        if member.id == *caller.me() {
+            member.details = Some(details.clone());
         }
     }
-    let reply = caller.look(&at, written).await?;
-    Ok(Response::json(JOIN_PARTY.status, &reply))
+    start(queue, at, &mut ticket, caller.now_ms)?;
+    let (seated, _) = caller.take_seat(caller.me(), at, known).await?;
+    if seated != *at {
+        return Err(ended());
+    }
+    let written = unless_lost(caller.keep_ticket(at, &ticket, over).await)?;
+    Ok(written.map(|version| Some(Held::written(ticket, version))))
 }
 
 /// Begins the wait if all have joined and the party can be matched at all.
@@ -164,42 +158,46 @@ pub(super) async fn end<H: Ports, S: Store>(
     only_leader: bool,
 ) -> Result<Response, Refusal> {
     let at = caller.ticket_of_path()?;
-    for attempt in 0..MAX_ATTEMPTS {
-        caller.pause(attempt).await;
-        let held = match caller.ticket_of_party(&at).await {
-            Ok(held) => held,
-            // Cancelled twice, or after it expired: it is as he wants it.
-            Err(refusal) if refusal.kind == ProblemKind::TicketExpired => {
-                caller.leave_seat(&at).await?;
-                return Ok(Response::empty(CANCEL.status));
-            }
-            Err(refusal) => return Err(refusal),
-        };
-        let is_leader = held.value.leader() == Some(caller.me());
-        if only_leader && !is_leader && !caller.is_game_server() {
-            return Err(Refusal::new(
-                ProblemKind::NotLeader,
-                "Leave the party instead, or ask its leader.",
-            ));
+    until_done(caller.host, || try_end(caller, &at, only_leader)).await?;
+    Ok(Response::empty(CANCEL.status))
+}
+
+async fn try_end<H: Ports, S: Store>(
+    caller: &Caller<'_, H, S>,
+    at: &TicketRef,
+    only_leader: bool,
+) -> Result<Option<()>, Refusal> {
+    let held = match caller.ticket_of_party(at).await {
+        Ok(held) => held,
+        // Cancelled twice, or after it expired: it is as he wants it.
+        Err(refusal) if refusal.kind == ProblemKind::TicketExpired => {
+            caller.leave_seat(at).await?;
+            return Ok(Some(()));
         }
-        let players = held.value.players.iter().map(|member| &member.id);
-        match caller.end_once(&at, &held).await? {
-            End::Changed => {}
-            End::Done => {
-                for player in players {
-                    caller.end_seat(player, &at).await?;
-                }
-                return Ok(Response::empty(CANCEL.status));
+        Err(refusal) => return Err(refusal),
+    };
+    let is_leader = held.value.leader() == Some(caller.me());
+    if only_leader && !is_leader && !caller.is_game_server() {
+        return Err(Refusal::new(
+            ProblemKind::NotLeader,
+            "Leave the party instead, or ask its leader.",
+        ));
+    }
+    let players = held.value.players.iter().map(|member| &member.id);
+    match caller.end_once(at, &held).await? {
+        End::Changed => return Ok(None),
+        End::Done => {
+            for player in players {
+                caller.end_seat(player, at).await?;
             }
-            End::Plays(formed) => {
-                let all = only_leader || caller.is_game_server();
-                let goes = players.filter(|player| all || *player == caller.me());
-                caller.leave(*formed, &at, goes.cloned().collect()).await?;
-                return Ok(Response::empty(CANCEL.status));
-            }
+        }
+        End::Plays(formed) => {
+            let all = only_leader || caller.is_game_server();
+            let goes = players.filter(|player| all || *player == caller.me());
+            caller.leave(*formed, at, goes.cloned().collect()).await?;
         }
     }
-    Err(conflict())
+    Ok(Some(()))
 }
 
 /// What came of ending a ticket.
@@ -300,14 +298,8 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             return Ok(End::Done);
         }
         let ended = held.value.ended(TicketEnd::Cancelled);
-        match self
-            .keep_ticket(at, &ended, Condition::Version(held.version))
-            .await
-        {
-            Ok(_) => Ok(End::Done),
-            Err(StoreError::ConditionFailed) => Ok(End::Changed),
-            Err(error) => Err(error.into()),
-        }
+        let written = unless_lost(self.keep_ticket(at, &ended, held.over()).await)?;
+        Ok(written.map_or(End::Changed, |_| End::Done))
     }
 
     /// A ticket of the caller's party; game servers see all.
@@ -378,11 +370,10 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             return Ok(());
         }
         let tombstone = Ticket::tombstone(TicketEnd::Cancelled);
-        match self.keep_ticket(at, &tombstone, Condition::Absent).await {
-            Ok(_) => {}
+        let put = self.keep_ticket(at, &tombstone, Over::NOTHING).await;
+        if unless_lost(put)?.is_none() {
             // An earlier try made it: it lives, and they have their seats.
-            Err(StoreError::ConditionFailed) => return Ok(()),
-            Err(error) => return Err(error.into()),
+            return Ok(());
         }
         for member in members.iter().filter(|member| member.details.is_some()) {
             self.end_seat(&member.id, at).await?;

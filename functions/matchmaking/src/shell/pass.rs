@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use edge::Refusal;
 use edge::http::Response;
+use edge::items::Held;
 use edge::store::Store;
 use wire::matching::TickReply;
 use wire::routes::TICK;
@@ -13,7 +14,6 @@ use wire::{ModeName, QueueName, TicketId};
 use super::Ports;
 use super::caller::Caller;
 use super::details::{Known, core_ticket, known};
-use super::items::Held;
 use super::pool::{Lease, MAX_TICKETS, Turn, group, is_settled, looks_again};
 use super::queue::Queue;
 use super::ticket::{Claim, Member, State, Ticket, TicketRef};

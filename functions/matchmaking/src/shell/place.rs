@@ -2,8 +2,10 @@
 //! before it, nothing has happened that is not undone by whoever finds it half done.
 
 use edge::Refusal;
+use edge::change::unless_lost;
 use edge::directory;
-use edge::store::{Condition, Store, StoreError};
+use edge::items::Over;
+use edge::store::{Store, StoreError};
 use wire::matching::MatchQuality;
 use wire::{MatchId, RegionName};
 
@@ -73,12 +75,11 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         for party in body.teams.iter().flat_map(|team| &team.tickets) {
             tickets.extend(free.remove(&party.ticket));
         }
-        let absent = Condition::Absent;
-        match self.keep_of_match(id, &body_sort(part), body, absent).await {
-            Ok(_) => {}
+        let absent = Over::NOTHING;
+        let written = self.keep_of_match(id, &body_sort(part), body, absent).await;
+        if unless_lost(written)?.is_none() {
             // Another pass gives the match players.
-            Err(StoreError::ConditionFailed) => return Ok(false),
-            Err(error) => return Err(error.into()),
+            return Ok(false);
         }
         if body.backfill_until_ms > 0 {
             self.keep_details((id, part), &tickets).await?;
@@ -98,7 +99,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
                 state: State::Claimed(claim.clone()),
                 ..held.value.clone()
             };
-            let unchanged = Condition::Version(held.version);
+            let unchanged = held.over();
             match self.keep_ticket(at, &ticket, unchanged).await {
                 Ok(_) => {}
                 // Cancelled in this moment, or a write that may have happened: it is undone below.
@@ -135,7 +136,8 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         let parties = body.teams.iter().flat_map(|team| &team.tickets);
         let players: usize = parties.map(|party| party.players.len()).sum();
         let players = u32::try_from(players).unwrap_or(u32::MAX);
-        let _ = directory::home_for(self.store, self.now_ms, &room, &body.region, players).await;
+        let (host, now_ms) = (self.host, self.now_ms);
+        let _ = directory::home_for(host, self.store, now_ms, &room, &body.region, players).await;
     }
 
     /// It begins with the region, by which the match and its room are at home there

@@ -7,11 +7,14 @@
 //! cannot come to be, so a player never waits with two.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow::{self, Break, Continue};
 
 use edge::Refusal;
 use edge::blocks::blocked_by;
+use edge::change::{unless_lost, until_done, until_done_from};
 use edge::http::Response;
-use edge::store::{Condition, Key, MAX_GET_ITEMS, Store, StoreError};
+use edge::items::{self, Held, Over};
+use edge::store::{Key, MAX_GET_ITEMS, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use wire::matching::{Invitation, MAX_INVITATIONS, Rating, SeatReply, TicketEnd};
 use wire::problem::ProblemKind;
@@ -19,8 +22,7 @@ use wire::routes::SEAT;
 use wire::{MatchId, PlayerId, QueueName, TicketId};
 
 use super::Ports;
-use super::caller::{Caller, MAX_ATTEMPTS, conflict};
-use super::items::{self, Held, unchanged};
+use super::caller::Caller;
 use super::ticket::{State, TICKET_TTL_MS, Ticket, TicketRef};
 use crate::ratings;
 
@@ -159,10 +161,10 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         for ids in ids.chunks(MAX_GET_ITEMS) {
             let partitions: Vec<String> = ids.iter().map(|id| partition(id)).collect();
             let keys: Vec<Key<'_>> = partitions.iter().map(|one| Key::new(one, SORT)).collect();
-            let items = self.store.get_many(self.now_ms, &keys).await?;
-            for (id, item) in ids.iter().zip(items) {
-                if let Some(item) = item {
-                    known.insert((*id).clone(), Held::read(&item)?.value);
+            let held = items::get_many(self.store, self.now_ms, &keys).await?;
+            for (id, held) in ids.iter().zip(held) {
+                if let Some(held) = held {
+                    known.insert((*id).clone(), held.value);
                 }
             }
         }
@@ -173,14 +175,14 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         &self,
         id: &PlayerId,
         player: &Player,
-        condition: Condition,
+        over: Over,
     ) -> Result<(), StoreError> {
         let partition = partition(id);
         let (key, expires) = (
             Key::new(&partition, SORT),
             player.expires_at_ms(self.now_ms),
         );
-        items::put(self.store, self.now_ms, key, player, expires, condition).await?;
+        items::put(self.store, self.now_ms, key, player, expires, over).await?;
         Ok(())
     }
 
@@ -188,23 +190,19 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
     pub(super) async fn change_player(
         &self,
         id: &PlayerId,
-        mut change: impl FnMut(&mut Player) -> bool,
+        change: impl Fn(&mut Player) -> bool,
     ) -> Result<Player, Refusal> {
-        for attempt in 0..MAX_ATTEMPTS {
-            self.pause(attempt).await;
+        until_done(self.host, || async {
             let held = self.player(id).await?;
-            let condition = unchanged(held.as_ref());
+            let over = Over::read(held.as_ref());
             let mut player = held.map(|held| held.value).unwrap_or_default();
             if !change(&mut player) {
-                return Ok(player);
+                return Ok(Some(player));
             }
-            match self.keep_player(id, &player, condition).await {
-                Ok(()) => return Ok(player),
-                Err(StoreError::ConditionFailed) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(conflict())
+            let kept = unless_lost(self.keep_player(id, &player, over).await)?;
+            Ok(kept.map(|()| player))
+        })
+        .await
     }
 
     /// Seats a player, as he was read, at a ticket. Where he sits then: an earlier request with the
@@ -217,38 +215,44 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         &self,
         id: &PlayerId,
         ticket: &TicketRef,
-        mut held: Option<Held<Player>>,
+        held: Option<Held<Player>>,
     ) -> Result<(TicketRef, bool), Refusal> {
-        for attempt in 0..MAX_ATTEMPTS {
-            if attempt > 0 {
-                self.pause(attempt).await;
-                held = self.player(id).await?;
-            }
-            let condition = unchanged(held.as_ref());
-            let mut player = held.take().map(|held| held.value).unwrap_or_default();
-            if player.ended.iter().any(|ended| ended == ticket.name()) {
-                return Err(ended());
-            }
-            if let Some(seat) = player.seat.clone() {
-                let (seated, is_old) = (TicketRef::of(&seat)?, self.is_old(&seat));
-                if seated.name() == ticket.name() {
-                    return Ok((seated, is_old));
-                }
-                self.clear(id, &seat, &seated, is_old).await?;
-            }
-            player.seat = Some(Seat {
-                queue: ticket.queue.clone(),
-                ticket: ticket.id(),
-                at_ms: self.now_ms,
-                found: None,
-            });
-            match self.keep_player(id, &player, condition).await {
-                Ok(()) => return Ok((ticket.clone(), false)),
-                Err(StoreError::ConditionFailed) => {}
-                Err(error) => return Err(error.into()),
-            }
+        until_done_from(self.host, Some(held), |known| {
+            self.try_seat(id, ticket, known)
+        })
+        .await
+    }
+
+    async fn try_seat(
+        &self,
+        id: &PlayerId,
+        ticket: &TicketRef,
+        known: Option<Option<Held<Player>>>,
+    ) -> Result<ControlFlow<(TicketRef, bool), Option<Option<Held<Player>>>>, Refusal> {
+        let held = match known {
+            Some(held) => held,
+            None => self.player(id).await?,
+        };
+        let over = Over::read(held.as_ref());
+        let mut player = held.map(|held| held.value).unwrap_or_default();
+        if player.ended.iter().any(|ended| ended == ticket.name()) {
+            return Err(ended());
         }
-        Err(conflict())
+        if let Some(seat) = player.seat.clone() {
+            let (seated, is_old) = (TicketRef::of(&seat)?, self.is_old(&seat));
+            if seated.name() == ticket.name() {
+                return Ok(Break((seated, is_old)));
+            }
+            self.clear(id, &seat, &seated, is_old).await?;
+        }
+        player.seat = Some(Seat {
+            queue: ticket.queue.clone(),
+            ticket: ticket.id(),
+            at_ms: self.now_ms,
+            found: None,
+        });
+        let kept = unless_lost(self.keep_player(id, &player, over).await)?;
+        Ok(kept.map_or(Continue(None), |()| Break((ticket.clone(), false))))
     }
 
     fn is_old(&self, seat: &Seat) -> bool {
@@ -273,15 +277,12 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             None if is_old => return Ok(()),
             None => {
                 let tombstone = Ticket::tombstone(TicketEnd::Cancelled);
-                match self
-                    .keep_ticket(seated, &tombstone, Condition::Absent)
-                    .await
-                {
-                    Ok(_) => return Ok(()),
+                let put = self.keep_ticket(seated, &tombstone, Over::NOTHING).await;
+                return match unless_lost(put)? {
+                    Some(_) => Ok(()),
                     // It came to be in this moment.
-                    Err(StoreError::ConditionFailed) => return Err(already_queued()),
-                    Err(error) => return Err(error.into()),
-                }
+                    None => Err(already_queued()),
+                };
             }
             Some(held) => held,
         };
@@ -333,7 +334,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         for player in players {
             // A player has one invitation of each leader.
             let (partition, sort) = (partition(player), format!("{INVITE}{}", self.me()));
-            let (key, always) = (Key::new(&partition, &sort), Condition::Always);
+            let (key, always) = (Key::new(&partition, &sort), Over::ANYTHING);
             items::put(self.store, self.now_ms, key, &invitation, expires, always).await?;
         }
         Ok(())
@@ -345,7 +346,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         let items = items::range(self.store, self.now_ms, &partition, bounds, MAX_READ).await?;
         let mut found: Vec<(Option<u64>, Invitation)> = Vec::new();
         for item in &items {
-            let held = Held::<Invitation>::read(item)?;
+            let held = Held::<Invitation>::read(&partition, item)?;
             found.push((held.expires_at_ms, held.value));
         }
         found.sort_by_key(|(expires, _)| std::cmp::Reverse(*expires));

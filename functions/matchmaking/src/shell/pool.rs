@@ -8,13 +8,14 @@
 //! beside it, every fourth the four around it, and so on.
 
 use edge::Refusal;
-use edge::store::{Condition, Key, Store, StoreError};
+use edge::change::{unless_lost, until_done};
+use edge::items::{self, Held, Over};
+use edge::store::{Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use wire::QueueName;
 
 use super::Ports;
-use super::caller::{Caller, MAX_ATTEMPTS, conflict};
-use super::items::{self, Held, unchanged};
+use super::caller::Caller;
 use super::queue::Queue;
 use super::ticket::{SORT_PREFIX, State, Ticket, TicketRef, pool_partition};
 
@@ -115,7 +116,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         shard: u32,
         held: Option<Held<Lease>>,
     ) -> Result<Option<Turn>, StoreError> {
-        let condition = unchanged(held.as_ref());
+        let over = Over::read(held.as_ref());
         let mut lease = held.map(|held| held.value).unwrap_or_default();
         if self.now_ms < lease.next_ms {
             return Ok(None);
@@ -126,15 +127,12 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         lease.next_ms = self.now_ms + interval_ms;
         lease.last_ms = self.now_ms;
         lease.passes += 1;
-        match self.keep_lease(queue, shard, &lease, condition).await {
-            Ok(version) => Ok(Some(Turn {
-                lease,
-                before_ms,
-                version,
-            })),
-            Err(StoreError::ConditionFailed) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let kept = unless_lost(self.keep_lease(queue, shard, &lease, over).await)?;
+        Ok(kept.map(|version| Turn {
+            lease,
+            before_ms,
+            version,
+        }))
     }
 
     /// Sees to it that passes read a ticket. It may be older than what they read: its write took
@@ -151,15 +149,11 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             held => return Ok(Revealed::Is(held)),
         };
         held.value.oldest = at.sort();
-        let condition = Condition::Version(held.version);
-        match self
-            .keep_lease(queue, at.shard, &held.value, condition)
-            .await
-        {
-            Ok(version) => Ok(Revealed::Is(Some(Held { version, ..held }))),
-            Err(StoreError::ConditionFailed) => Ok(Revealed::NotYet),
-            Err(error) => Err(error),
-        }
+        let kept = self.keep_lease(queue, at.shard, &held.value, held.over());
+        Ok(match unless_lost(kept.await)? {
+            Some(version) => Revealed::Is(Some(Held { version, ..held })),
+            None => Revealed::NotYet,
+        })
     }
 
     /// The same for a ticket that nobody asks for again.
@@ -168,20 +162,18 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         queue: &QueueName,
         at: &TicketRef,
     ) -> Result<(), Refusal> {
-        for attempt in 0..MAX_ATTEMPTS {
-            self.pause(attempt).await;
+        until_done(self.host, || async {
             let lease = self.lease(queue, at.shard).await?;
-            if matches!(self.reveal(queue, at, lease).await?, Revealed::Is(_)) {
-                return Ok(());
-            }
-        }
-        Err(conflict())
+            let revealed = self.reveal(queue, at, lease).await?;
+            Ok(matches!(revealed, Revealed::Is(_)).then_some(()))
+        })
+        .await
     }
 
     /// Keeps what a pass saw. If the next one has begun, that does without.
     pub(super) async fn end_turn(&self, queue: &QueueName, shard: u32, turn: &Turn) {
-        let condition = Condition::Version(turn.version);
-        let _ = self.keep_lease(queue, shard, &turn.lease, condition).await;
+        let over = Over::version(turn.version);
+        let _ = self.keep_lease(queue, shard, &turn.lease, over).await;
     }
 
     async fn keep_lease(
@@ -189,11 +181,11 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         queue: &QueueName,
         shard: u32,
         lease: &Lease,
-        condition: Condition,
+        over: Over,
     ) -> Result<u64, StoreError> {
         let partition = pool_partition(queue, shard);
         let (key, expires) = (Key::new(&partition, SORT), Some(self.now_ms + LEASE_TTL_MS));
-        items::put(self.store, self.now_ms, key, lease, expires, condition).await
+        items::put(self.store, self.now_ms, key, lease, expires, over).await
     }
 
     /// The tickets of some shards, `most` at most; of the first one, only those from a sort key
@@ -217,7 +209,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             let items = items::range(self.store, self.now_ms, &partition, bounds, most).await?;
             for item in items {
                 if let Some(at) = TicketRef::of_sort(queue, shard, &item.sort) {
-                    found.push((at, Held::read(&item)?));
+                    found.push((at, Held::read(&partition, &item)?));
                 }
             }
         }

@@ -2,15 +2,15 @@
 
 use edge::Refusal;
 use edge::http::Response;
-use edge::store::{Condition, Key, Store};
+use edge::items::{self, Over};
+use edge::store::{Key, Store};
 use wire::matching::{MAX_MODES, MAX_NAMED, MAX_POOL_SHARDS, QueueRules};
 use wire::problem::ProblemKind;
 use wire::routes::{QUEUE_RULES, RULES};
 use wire::{ModeName, QueueName};
 
 use super::Ports;
-use super::caller::{Caller, conflict};
-use super::items::{self, unchanged};
+use super::caller::Caller;
 use crate::rules::RuleSet;
 
 /// Most faults that one refusal names.
@@ -171,12 +171,9 @@ pub(super) async fn set<H: Ports, S: Store>(
             .max(rules.shards),
         rules,
     };
-    let condition: Condition = unchanged(held.as_ref());
-    match items::put(caller.store, now_ms, key, &stored, None, condition).await {
-        Ok(_) => Ok(Response::json(RULES.status, &stored.rules)),
-        Err(edge::store::StoreError::ConditionFailed) => Err(conflict()),
-        Err(error) => Err(error.into()),
-    }
+    let over = Over::read(held.as_ref());
+    items::put(caller.store, now_ms, key, &stored, None, over).await?;
+    Ok(Response::json(RULES.status, &stored.rules))
 }
 
 #[cfg(test)]

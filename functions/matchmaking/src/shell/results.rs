@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use edge::Refusal;
+use edge::change::unless_lost;
 use edge::http::Response;
-use edge::store::{Condition, Store, StoreError};
+use edge::items::Over;
+use edge::store::Store;
 use wire::PlayerId;
 use wire::matching::{Rating, RatingChange, RatingReply, ResultReply, ResultRequest};
 use wire::routes::{RATING, RESULT};
@@ -30,14 +32,13 @@ pub(super) async fn report<H: Ports, S: Store>(
             return Err(not_running());
         }
         let outcome = caller.outcome(&formed, &request).await?;
-        let absent = Condition::Absent;
-        match caller
+        let absent = Over::NOTHING;
+        let written = caller
             .keep_of_match(&formed.id, "result", &outcome, absent)
-            .await
-        {
-            Ok(_) => formed.outcome = Some(outcome),
-            Err(StoreError::ConditionFailed) => formed = caller.formed(&formed.id).await?,
-            Err(error) => return Err(error.into()),
+            .await;
+        match unless_lost(written)? {
+            Some(_) => formed.outcome = Some(outcome),
+            None => formed = caller.formed(&formed.id).await?,
         }
     }
     let changes = formed
@@ -47,7 +48,7 @@ pub(super) async fn report<H: Ports, S: Store>(
     if !formed.is_rated {
         caller.conclude(&formed, changes).await?;
         caller
-            .keep_of_match(&formed.id, "rated", &(), Condition::Always)
+            .keep_of_match(&formed.id, "rated", &(), Over::ANYTHING)
             .await?;
     }
     let reply = ResultReply {

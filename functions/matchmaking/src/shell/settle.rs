@@ -4,7 +4,9 @@
 //! compare-and-swap, so all who look agree, whoever crashed before them. Only when it says that the
 //! match is abandoned may its tickets be claimed for another one.
 
-use edge::store::{Condition, Store, StoreError};
+use edge::change::unless_lost;
+use edge::items::Over;
+use edge::store::{Store, StoreError};
 use wire::matching::TicketEnd;
 use wire::{MatchId, QueueName, TicketId};
 
@@ -88,15 +90,10 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         if before.is_some_and(|held| !matches!(held.value, Phase::Proposed(_))) {
             return Ok(false);
         }
-        let condition = before.map_or(Condition::Absent, |held| Condition::Version(held.version));
         let written = self
-            .keep_of_match(&formed.id, &phase_sort(part), &phase, condition)
+            .keep_of_match(&formed.id, &phase_sort(part), &phase, Over::read(before))
             .await;
-        match written {
-            Ok(_) => Ok(true),
-            Err(StoreError::ConditionFailed) => Ok(false),
-            Err(error) => Err(error),
-        }
+        Ok(unless_lost(written)?.is_some())
     }
 
     /// Releases the tickets of an abandoned part of a match.
@@ -140,13 +137,8 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             true => held.value.waiting(),
             false => held.value.ended(TicketEnd::NotAccepted),
         };
-        match self
-            .keep_ticket(&at, &ticket, Condition::Version(held.version))
-            .await
-        {
-            // Whoever was first did the same.
-            Ok(_) | Err(StoreError::ConditionFailed) => Ok(()),
-            Err(error) => Err(error),
-        }
+        // Whoever was first did the same.
+        unless_lost(self.keep_ticket(&at, &ticket, held.over()).await)?;
+        Ok(())
     }
 }

@@ -3,7 +3,8 @@
 
 use edge::Refusal;
 use edge::http::Response;
-use edge::store::{Condition, Store};
+use edge::items::Over;
+use edge::store::Store;
 use wire::ChannelName;
 use wire::matching::{MAX_SPECTATORS, SPECTATORS_CHANNEL};
 use wire::problem::ProblemKind;
@@ -38,7 +39,7 @@ pub(super) async fn spectate<H: Ports, S: Store>(
         }
         let sort = format!("watch#{}", caller.me());
         caller
-            .keep_of_match(&formed.id, &sort, &(), Condition::Always)
+            .keep_of_match(&formed.id, &sort, &(), Over::ANYTHING)
             .await?;
         formed.watchers.insert(caller.me().clone());
     }

@@ -4,14 +4,14 @@
 
 use std::collections::HashMap;
 
-use edge::store::{Condition, Key, Store, StoreError};
+use edge::items::{self, Held, Over};
+use edge::store::{Key, Store, StoreError};
 use wire::{MatchId, PlayerId};
 
 use super::Ports;
 use super::caller::Caller;
 use super::details::Details;
 use super::formed::MATCH_TTL_MS;
-use super::items::{self, Held};
 use super::ticket::{Member, Ticket, TicketRef};
 
 /// Players of one item: at most about 10 kB is known of each, and an item may have 256 kB.
@@ -51,7 +51,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
                 Key::new(&partition, &sort),
                 Some(self.now_ms + MATCH_TTL_MS),
             );
-            let always = Condition::Always;
+            let always = Over::ANYTHING;
             items::put(self.store, self.now_ms, key, &players, expires, always).await?;
         }
         Ok(())
@@ -66,7 +66,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         let partition = partition(id);
         let all = ("0", "~");
         for item in items::range(self.store, self.now_ms, &partition, all, MAX_ITEMS).await? {
-            let players = Held::<Vec<Member>>::read(&item)?.value;
+            let players = Held::<Vec<Member>>::read(&partition, &item)?.value;
             let pairs = players.into_iter();
             found.extend(pairs.filter_map(|member| Some((member.id, member.details?))));
         }

@@ -5,7 +5,8 @@
 
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
 use edge::Refusal;
-use edge::store::{Condition, Key, Store, StoreError};
+use edge::items::{self, Held, Over};
+use edge::store::{Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wire::matching::{MAX_POOL_SHARDS, TICKET_GRACE_S, TicketEnd};
@@ -15,7 +16,6 @@ use wire::{MatchId, MessageKey, ModeName, PlayerId, QueueName, TicketId};
 use super::Ports;
 use super::caller::Caller;
 use super::details::Details;
-use super::items::{self, Held};
 use super::player::Seat;
 
 /// How long a ticket is kept after it was last asked for, in milliseconds. It is written again
@@ -273,22 +273,14 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         &self,
         at: &TicketRef,
         ticket: &Ticket,
-        condition: Condition,
+        over: Over,
     ) -> Result<u64, StoreError> {
         let (partition, sort) = (at.partition(), at.sort());
         let (key, expires) = (
             Key::new(&partition, &sort),
             ticket.expires_at_ms(self.now_ms),
         );
-        items::put(
-            self.store,
-            self.now_ms,
-            key,
-            ticket,
-            Some(expires),
-            condition,
-        )
-        .await
+        items::put(self.store, self.now_ms, key, ticket, Some(expires), over).await
     }
 
     /// The ticket of the path.

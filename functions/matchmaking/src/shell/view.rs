@@ -1,8 +1,10 @@
 //! A ticket and its match as replies; asking for a ticket is also what drives the matching.
 
 use edge::Refusal;
+use edge::change::unless_lost;
 use edge::http::Response;
-use edge::store::{Condition, Store, StoreError};
+use edge::items::Held;
+use edge::store::{Store, StoreError};
 use edge::{config, token};
 use wire::claims::{Claims, Grant, Permission, Profile};
 use wire::limits::MAX_CHANNELS;
@@ -16,7 +18,6 @@ use wire::{ChannelName, PlayerId};
 use super::Ports;
 use super::caller::Caller;
 use super::formed::{Formed, Phase, channel_of, room_of};
-use super::items::Held;
 use super::pool::Revealed;
 use super::settle::Standing;
 use super::ticket::{State, TICKET_TTL_MS, Ticket, TicketRef};
@@ -133,14 +134,9 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         if !waits || left_ms > TICKET_TTL_MS / 2 {
             return Ok(());
         }
-        match self
-            .keep_ticket(at, &held.value, Condition::Version(held.version))
-            .await
-        {
-            // Whoever changed it renewed it.
-            Ok(_) | Err(StoreError::ConditionFailed) => Ok(()),
-            Err(error) => Err(error),
-        }
+        // Whoever changed it renewed it.
+        unless_lost(self.keep_ticket(at, &held.value, held.over()).await)?;
+        Ok(())
     }
 
     fn reply(&self, at: &TicketRef, ticket: &Ticket) -> TicketReply {

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use edge::Refusal;
 use edge::directory::shards_everywhere;
-use edge::store::{Condition, Key, Store};
+use edge::items::{self, Over};
+use edge::store::{Key, Store};
 use serde::{Deserialize, Serialize};
 use wire::RegionName;
 use wire::fleet::ShardState;
 
 use super::Ports;
 use super::caller::Caller;
-use super::items;
 use crate::matcher::Region;
 
 /// How long a summary is good, in milliseconds.
@@ -38,7 +38,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             None => {
                 let summary = self.summary().await?;
                 let expires = Some(self.now_ms + 60_000);
-                let always = Condition::Always;
+                let always = Over::ANYTHING;
                 items::put(self.store, self.now_ms, KEY, &summary, expires, always).await?;
                 summary
             }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use edge::http::{Request, Response};
 use edge::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, RelayLink, Storage, Unreachable, VariableFault,
-    Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, RelayLink, Storage, Timer, Unreachable,
+    VariableFault, Variables,
 };
-use edge::testing::schedule::block_on;
+use edge::testing::schedule::{block_on, yield_now};
 use edge::testing::{CountingEntropy, FixedVariables, MemoryStore};
 use edge::token::SigningKey;
 use loadgen::edge::Edge;
@@ -46,6 +46,12 @@ impl Storage for Host {
 impl Clock for Host {
     fn now_ms(&self) -> u64 {
         unix_s() * 1000
+    }
+}
+
+impl Timer for Host {
+    async fn sleep(&self, _ms: u64) {
+        yield_now().await;
     }
 }
 

@@ -12,7 +12,7 @@ use edge::ports::{
     Clock, Entropy, RelayLink, Storage, Timer, Unreachable, VariableFault, Variables,
 };
 use edge::testing::schedule::{block_on, yield_now};
-use edge::testing::{FaultyStore, FixedVariables, MemoryStore, calls};
+use edge::testing::{FaultyStore, FixedVariables, MemoryStore, Patience, calls};
 use edge::token::SigningKey;
 use serde_json::{Value, json};
 use wire::claims::{Claims, Grant, Permission, Profile};
@@ -110,6 +110,7 @@ impl Rig {
         };
         let store = &self.store.inner.open();
         block_on(directory::record_heartbeat(
+            &Patience,
             store,
             self.now_ms(),
             &heartbeat,
@@ -119,7 +120,8 @@ impl Rig {
 
     pub fn place_room(&self, room: &str) {
         let (room, region) = (room.parse().unwrap(), "eu-1".parse().unwrap());
-        let placed = directory::home_of(&self.store.inner, self.now_ms(), &room, &region);
+        let placed =
+            directory::home_of(&Patience, &self.store.inner, self.now_ms(), &room, &region);
         block_on(placed).unwrap();
     }
 

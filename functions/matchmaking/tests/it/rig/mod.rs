@@ -11,7 +11,7 @@ use edge::directory;
 use edge::http::{Request, Response};
 use edge::ports::{Clock, Entropy, Storage, Timer, VariableFault, Variables};
 use edge::testing::schedule::{block_on, yield_now};
-use edge::testing::{FaultyStore, FixedVariables, MemoryStore, calls};
+use edge::testing::{FaultyStore, FixedVariables, MemoryStore, Patience, calls};
 use edge::token::SigningKey;
 use serde_json::{Value, json};
 use wire::BootId;
@@ -83,6 +83,7 @@ impl Rig {
         };
         let store = &self.store.inner.open();
         block_on(directory::record_heartbeat(
+            &Patience,
             store,
             self.now_ms(),
             &heartbeat,

@@ -7,9 +7,11 @@ use std::sync::Mutex;
 
 use edge::directory;
 use edge::http::{Request, Response};
-use edge::ports::{Clock, Entropy, RelayLink, Storage, Unreachable, VariableFault, Variables};
-use edge::testing::schedule::block_on;
-use edge::testing::{CountingEntropy, FixedVariables, MemoryStore, calls};
+use edge::ports::{
+    Clock, Entropy, RelayLink, Storage, Timer, Unreachable, VariableFault, Variables,
+};
+use edge::testing::schedule::{block_on, yield_now};
+use edge::testing::{CountingEntropy, FixedVariables, MemoryStore, Patience, calls};
 use edge::token::SigningKey;
 use wire::claims::{Claims, Grant, Permission};
 use wire::fleet::{Candidate, Heartbeat, Load, ShardState, Transport};
@@ -64,7 +66,10 @@ impl Rig {
     pub fn with_shard(heartbeat: &Heartbeat) -> Self {
         let rig = Self::without_relay();
         let store = &rig.store.open();
-        block_on(directory::record_heartbeat(store, NOW_MS, heartbeat)).unwrap();
+        block_on(directory::record_heartbeat(
+            &Patience, store, NOW_MS, heartbeat,
+        ))
+        .unwrap();
         rig
     }
 
@@ -186,6 +191,12 @@ impl Storage for Rig {
 impl Clock for Rig {
     fn now_ms(&self) -> u64 {
         self.now_ms
+    }
+}
+
+impl Timer for Rig {
+    async fn sleep(&self, _ms: u64) {
+        yield_now().await;
     }
 }
 

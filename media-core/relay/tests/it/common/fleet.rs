@@ -7,9 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use edge::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, Storage, Unreachable, VariableFault, Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, Storage, Timer, Unreachable, VariableFault,
+    Variables,
 };
 use edge::testing::imds::FakeImds;
+use edge::testing::schedule::yield_now;
 use edge::testing::sts::{FakeSession, FakeSts};
 use edge::testing::{MemoryStore, calls};
 use edge::token::SigningKey;
@@ -227,6 +229,12 @@ impl Clock for Host {
     fn now_ms(&self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         u64::try_from(since.as_millis()).unwrap()
+    }
+}
+
+impl Timer for Host {
+    async fn sleep(&self, _ms: u64) {
+        yield_now().await;
     }
 }
 

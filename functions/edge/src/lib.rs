@@ -26,6 +26,8 @@ mod meter;
 pub mod policy;
 pub mod ports;
 mod refusal;
+pub mod relays;
+pub mod sanctions;
 pub mod store;
 pub mod token;
 

@@ -4,6 +4,7 @@ use edge::directory::{self, Seat};
 use edge::http::{Call, Response};
 use edge::policy::WorldRight;
 use edge::ports::{Clock, Entropy, Timer, Variables};
+use edge::sanctions::Sanction;
 use edge::store::Store;
 use edge::{Metered, Refusal, config};
 use wire::chat::WORLD_ROOM;
@@ -170,6 +171,7 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
         };
         let now_ms = self.host.now_ms();
         let seat = directory::home_of(self.host, store, now_ms, &self.room, &wanted).await?;
+        self.check_ban(now_ms, &seat)?;
         let mut session = SessionId([0; 8]);
         self.host.fill(&mut session.0);
         let expires_at = now_ms / 1000 + TICKET_LIFETIME_S;
@@ -186,6 +188,9 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             channels: self.grants.clone(),
             world: reads_world && seat.shard.heartbeat.ticket_version < 2,
             topics,
+            muted_until_ms: seat
+                .sanctions
+                .until_ms(now_ms, Sanction::Mute, &self.claims.sub),
             blocked: Vec::new(),
             issued_at_ms: now_ms,
         };
@@ -206,6 +211,16 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             expires_at,
         };
         Ok((reply, location))
+    }
+
+    fn check_ban(&self, now_ms: u64, seat: &Seat) -> Result<(), Refusal> {
+        let player = &self.claims.sub;
+        let Some(until_ms) = seat.sanctions.until_ms(now_ms, Sanction::Ban, player) else {
+            return Ok(());
+        };
+        let left_s = until_ms.saturating_sub(now_ms).div_ceil(1000);
+        let detail = format!("Join another room, or this one in {left_s} seconds.");
+        Err(Refusal::new(ProblemKind::Banned, detail).retry_after(left_s))
     }
 
     /// The player's name, or his id where the token has none.
@@ -251,7 +266,7 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             audio_level_id: self.offer.audio_level_id.unwrap_or(0),
             slots: self.offer.slots,
             channel_kind: ChannelKind::Group,
-            server_muted: false,
+            server_muted: hello.muted_until_ms.is_some(),
             recorded: false,
             home_epoch: seat.home.epoch as u8,
             hello_version: TICKET_VERSION,

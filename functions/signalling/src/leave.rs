@@ -2,11 +2,11 @@ use edge::directory;
 use edge::http::{Call, Response};
 use edge::ports::{Clock, Entropy, RelayLink, Variables};
 use edge::store::Store;
-use edge::{Metered, Refusal, config};
+use edge::{Metered, Refusal, config, relays};
+use wire::SessionRef;
 use wire::channel::EndReason;
-use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage};
+use wire::control::ControlCommand;
 use wire::routes::LEAVE;
-use wire::{SessionId, SessionRef};
 
 use crate::{authenticate, name_invalid};
 
@@ -31,30 +31,12 @@ where
         response.outcome = "relay-unknown";
         return Ok(response);
     };
-    let heartbeat = record.heartbeat;
-    let keys = secret
-        .shard_key(&heartbeat.shard, heartbeat.epoch)
-        .subkeys();
-    let mut nonce = SessionId([0; 8]);
-    host.fill(&mut nonce.0);
-    let message = ControlMessage {
-        at_ms: now_ms,
-        nonce,
-        command: ControlCommand::End {
-            session: session.session,
-            player: secret.player_key(&claims.sub),
-            reason: EndReason::Left,
-        },
+    let command = ControlCommand::End {
+        session: session.session,
+        player: secret.player_key(&claims.sub),
+        reason: EndReason::Left,
     };
-    let url = format!(
-        "{}{CONTROL_PATH}",
-        heartbeat.control_url.trim_end_matches('/')
-    );
-    let sealed = message.seal(&keys, heartbeat.boot);
-    response.outcome = match host.post(&url, &heartbeat.shard, sealed).await {
-        Ok(status) if status < 300 => "ok",
-        Ok(_) => "relay-refused",
-        Err(_) => "relay-silent",
-    };
+    let outcome = relays::send(host, &secret, &record.heartbeat, command).await;
+    response.outcome = outcome.label();
     Ok(response)
 }

@@ -12,13 +12,17 @@ mod admit;
 pub mod answer;
 mod leave;
 pub mod offer;
+mod sanction;
 
 use edge::http::{Call, Request, Response, serve};
 use edge::ports::{Clock, Entropy, RelayLink, Storage, Timer, Variables};
+use edge::sanctions::Sanction;
 use edge::{Refusal, config};
 use wire::RoomName;
 use wire::problem::ProblemKind;
-use wire::routes::{Function, JOIN, LEAVE, WHIP};
+use wire::routes::{
+    Function, JOIN, KICK, LEAVE, ROOM_BAN, ROOM_MUTE, ROOM_UNBAN, ROOM_UNMUTE, WHIP,
+};
 
 /// Serves one request.
 pub async fn handle<H>(host: &H, request: Request) -> Response
@@ -33,6 +37,13 @@ where
             name if name == JOIN.name => admit::join(host, store, call).await,
             name if name == WHIP.name => admit::whip(host, store, call).await,
             name if name == LEAVE.name => leave::leave(host, store, call).await,
+            name if name == KICK.name => sanction::kick(host, store, call).await,
+            name if name == ROOM_MUTE.name || name == ROOM_UNMUTE.name => {
+                sanction::change(host, store, call, Sanction::Mute).await
+            }
+            name if name == ROOM_BAN.name || name == ROOM_UNBAN.name => {
+                sanction::change(host, store, call, Sanction::Ban).await
+            }
             other => unreachable!("the table has no route {other} for this function"),
         },
     )

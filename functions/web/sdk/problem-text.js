@@ -93,6 +93,10 @@ const SENTENCES = {
     "A moderator has muted you.",
     "Du wurdest von der Moderation stumm geschaltet.",
   ],
+  banned: [
+    "You are kept out of this room.",
+    "Du bist aus diesem Raum ausgeschlossen.",
+  ],
   blocked: [
     "One of you has blocked the other.",
     "Einer von euch hat den anderen blockiert.",
@@ -301,7 +305,7 @@ const UNKNOWN = /** @type {const} */ ([
 ]);
 
 /** Problems whose end the service names. */
-const TIMED = new Set(["too-fast", "muted"]);
+const TIMED = new Set(["too-fast", "muted", "banned"]);
 
 /**
  * What a player is told.

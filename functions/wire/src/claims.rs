@@ -163,6 +163,17 @@ impl Claims {
             .any(|grant| matches_pattern(&grant.room, room.as_str()))
     }
 
+    /// Whether he may sanction players of `room`: by a grant that moderates all its channels, or as
+    /// the game's server.
+    pub fn moderates(&self, room: &RoomName) -> bool {
+        let moderates = |grant: &Grant| {
+            matches_pattern(&grant.room, room.as_str())
+                && grant.channels.iter().any(|channel| channel == "*")
+                && grant.permissions.contains(&Permission::Moderate)
+        };
+        self.role == Some(Role::GameServer) || self.grants.iter().any(moderates)
+    }
+
     /// The union of what all grants allow in `channel` of `room`; empty when nothing is granted.
     pub fn permissions(&self, room: &RoomName, channel: &ChannelName) -> Permissions {
         self.permissions_in(room.as_str(), channel.as_str())

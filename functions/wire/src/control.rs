@@ -49,8 +49,9 @@ pub enum ControlCommand {
         room: RoomKey,
         /// The player.
         player: PlayerKey,
-        /// Whether he is silenced.
-        muted: bool,
+        /// Until when, Unix milliseconds; none to let him be heard.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until_ms: Option<u64>,
     },
     /// Remove a player from a room. A ticket from before does not bring him back.
     Kick {

@@ -29,6 +29,10 @@ pub struct Hello {
     /// [`crate::limits::MAX_TOPICS`]. Version 2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<TopicKey>,
+    /// Until when the game's server or a moderator has silenced him, Unix milliseconds. Without it
+    /// what the ticket says holds for the whole session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muted_until_ms: Option<u64>,
     /// Those whom he has blocked, at most [`crate::limits::MAX_HELLO_BLOCKS`]: the newest ones.
     /// Neither hears the other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -17,6 +17,7 @@ pub mod json;
 pub mod keys;
 pub mod limits;
 pub mod matching;
+pub mod moderation;
 #[cfg(feature = "schema")]
 pub mod openapi;
 pub mod problem;

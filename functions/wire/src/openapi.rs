@@ -20,6 +20,7 @@ use crate::fleet::{
 use crate::ids::AwsRegion;
 use crate::join::{JoinReply, JoinRequest};
 use crate::limits::MAX_BODY_BYTES;
+use crate::moderation::SanctionRequest;
 use crate::problem::{MEDIA_TYPE, Problem, ProblemKind, TYPE_BASE};
 use crate::routes::{self, Auth, Function, JSON, ROUTES, Route, SDP};
 use crate::{
@@ -218,6 +219,9 @@ fn request_schema(generator: &mut SchemaGenerator, route: &Route) -> Value {
         name if name == routes::MARK_READ.name => generator.subschema_for::<ReadMarker>(),
         name if name == routes::SET_PRESENCE.name => generator.subschema_for::<PresenceRequest>(),
         name if name == routes::SET_SETTINGS.name => generator.subschema_for::<ChannelSettings>(),
+        name if name == routes::ROOM_MUTE.name || name == routes::ROOM_BAN.name => {
+            generator.subschema_for::<SanctionRequest>()
+        }
         name if name == routes::MUTE.name => generator.subschema_for::<MuteRequest>(),
         name if name == routes::WHIP.name => return sdp_schema(),
         name if route.function == Function::Matchmaking => matching::request(generator, name),

@@ -94,6 +94,8 @@ problem_kinds! {
     PolicyRefused = "policy-refused", 403, "The game's policy does not allow this to the player";
     /// A moderator muted the player.
     Muted = "muted", 403, "The player is muted";
+    /// A moderator or the game keeps the player out of the room, until then.
+    Banned = "banned", 403, "The player is kept out of this room";
     /// One of the two players blocked the other.
     Blocked = "blocked", 403, "One of the players has blocked the other";
     /// Only moderators may write.

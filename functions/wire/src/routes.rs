@@ -6,6 +6,7 @@ use crate::problem::ProblemKind;
 mod chat;
 mod enrolment;
 mod matching;
+mod moderation;
 mod regions;
 
 pub use chat::{
@@ -21,6 +22,7 @@ pub use matching::{
     ACCEPT, BACKFILL, CANCEL, END_BACKFILL, EXPLAIN, JOIN_PARTY, LEAVE_PARTY, MATCH_STATE,
     QUEUE_RULES, QUEUE_UP, RATING, RESULT, RULES, SEAT, SPECTATE, TICK, TICKET_STATE,
 };
+pub use moderation::{KICK, ROOM_BAN, ROOM_MUTE, ROOM_UNBAN, ROOM_UNMUTE};
 pub use regions::{END_EVACUATION, EVACUATE, REGIONS};
 
 /// One method of one path.
@@ -117,6 +119,7 @@ const JOIN_PROBLEMS: &[&[ProblemKind]] = &[
         ProblemKind::NameInvalid,
         ProblemKind::RoomNotGranted,
         ProblemKind::ChannelNotGranted,
+        ProblemKind::Banned,
         ProblemKind::MediaTypeUnsupported,
         ProblemKind::BodyInvalid,
         ProblemKind::OfferInvalid,
@@ -248,6 +251,11 @@ pub const ROUTES: &[Route] = &[
     JOIN,
     WHIP,
     LEAVE,
+    ROOM_MUTE,
+    ROOM_UNMUTE,
+    ROOM_BAN,
+    ROOM_UNBAN,
+    KICK,
     RELAYS,
     HEARTBEAT,
     DRAIN,

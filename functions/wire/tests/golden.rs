@@ -30,6 +30,7 @@ use wire::hello::{ChannelGrant, Hello};
 use wire::ids::{AwsSignature, EnrolmentNonce, InvocationId};
 use wire::join::{JoinReply, JoinRequest};
 use wire::matching::{ProbeUrl, QueueRules, RegionProbe};
+use wire::moderation::SanctionRequest;
 use wire::problem::{Problem, ProblemKind};
 use wire::record::{
     FunctionShare, InvocationKind, InvocationRecord, RECORD_FORM, UsageKind, UsageRecord, VoiceMode,
@@ -654,6 +655,46 @@ fn chat_events(golden: &mut Golden) {
         },
     };
     golden.check("control-push", &push);
+    let (room, player) = (RoomKey([1; 8]), PlayerKey([5; 16]));
+    for (name, command) in [
+        (
+            "mute",
+            ControlCommand::Mute {
+                room,
+                player,
+                until_ms: Some(1_700_000_060_000),
+            },
+        ),
+        (
+            "unmute",
+            ControlCommand::Mute {
+                room,
+                player,
+                until_ms: None,
+            },
+        ),
+        ("kick", ControlCommand::Kick { room, player }),
+        (
+            "block",
+            ControlCommand::Block {
+                room,
+                player,
+                other: PlayerKey([6; 16]),
+                blocked: true,
+            },
+        ),
+        (
+            "grant",
+            ControlCommand::Grant {
+                session: SessionId([7; 8]),
+                hello: "c2VhbGVk".into(),
+            },
+        ),
+    ] {
+        golden.check(&format!("command-{name}"), &command);
+    }
+    let seconds = 600;
+    golden.check("sanction-request", &SanctionRequest { seconds });
     for (name, to) in [
         (
             "room",
@@ -743,6 +784,7 @@ fn sealed_messages(golden: &mut Golden) {
         }],
         world: false,
         topics: vec![TopicKey::world(&"eu-1".parse().expect("a name"))],
+        muted_until_ms: None,
         blocked: vec![PlayerKey([6; 16])],
         issued_at_ms: 1_700_000_000_000,
     };
@@ -752,6 +794,7 @@ fn sealed_messages(golden: &mut Golden) {
         &Hello {
             world: true,
             topics: Vec::new(),
+            muted_until_ms: None,
             blocked: Vec::new(),
             issued_at_ms: 0,
             ..hello

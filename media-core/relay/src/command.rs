@@ -21,11 +21,11 @@ pub(crate) fn command(message: ControlMessage, region: &RegionName) -> Command {
         ControlCommand::Mute {
             room: of,
             player: who,
-            muted,
+            until_ms,
         } => Command::Mute {
             room: room(of),
             player: player(who),
-            muted,
+            until_ms,
             at_ms,
         },
         ControlCommand::Kick {

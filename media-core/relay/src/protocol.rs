@@ -179,6 +179,7 @@ impl SealedProtocol {
             profile,
             channels,
             topics: topics.map(|topic| sfu::TopicKey(topic.0)).collect(),
+            muted_until_ms: hello.muted_until_ms,
             blocked: hello
                 .blocked
                 .iter()

@@ -52,6 +52,7 @@ fn hello() -> Hello {
         }],
         world: true,
         topics: vec![wire::TopicKey([6; 8])],
+        muted_until_ms: None,
         blocked: vec![wire::PlayerKey([9; 16])],
         issued_at_ms: 7,
     }
@@ -128,6 +129,7 @@ fn a_hello_counts_only_on_its_own_session() {
     match read_hello(&sealed, SESSION).expect("our own hello") {
         Request::Hello(sfu::Hello {
             issued_at_ms,
+            muted_until_ms: _,
             profile,
             channels,
             topics,

@@ -53,7 +53,7 @@ pub struct Admission {
     pub channel: ChannelKey,
     /// What the session may do in it.
     pub permissions: Permissions,
-    /// Nobody hears him, by order of the edge.
+    /// Nobody hears him, by order of the edge; the hello says until when.
     pub server_muted: bool,
     /// RTP payload type of Opus.
     pub opus_payload_type: u8,
@@ -122,6 +122,9 @@ pub struct Hello<Profile> {
     pub channels: Vec<ChannelGrant>,
     /// What he has subscribed to beyond them.
     pub topics: Vec<TopicKey>,
+    /// Until when he is silenced, Unix milliseconds, where the ticket says that he is; none for the
+    /// whole session.
+    pub muted_until_ms: Option<u64>,
     /// Those whom he has blocked: neither hears the other.
     pub blocked: Vec<PlayerKey>,
 }

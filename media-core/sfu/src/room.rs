@@ -36,7 +36,6 @@ use channels::{Channels, Grants, MAX_ROOM_CHANNELS};
 use participant::Participant;
 use roster::Roster;
 use sanctions::Sanctions;
-use select::Claim;
 use slot::{Slot, Talker};
 
 pub(crate) use participant::Entry;
@@ -100,6 +99,8 @@ pub(crate) struct Room<F> {
     announced: Announced,
     roster: Roster,
     sanctions: Sanctions,
+    /// No order to be silent ends before.
+    mute_ends_at: Option<Instant>,
     /// When the next roster and speaking messages go out; none when there is nothing to say.
     flush_at: Option<Instant>,
     usage: Usage,
@@ -129,6 +130,7 @@ impl<F> Room<F> {
             announced: Announced::default(),
             roster: Roster::new(settings.max_shown),
             sanctions: Sanctions::default(),
+            mute_ends_at: None,
             flush_at: None,
             usage: Usage::new(now),
             minute_ends,
@@ -174,7 +176,7 @@ impl<F> Room<F> {
         let member = self
             .members
             .insert(Participant::new(link, number, entry, grants));
-        self.sanctions.apply(&mut self.members[member], entry);
+        self.sanctions.apply(now, &mut self.members[member], entry);
         debug_assert!(self.members.len() <= self.links, "a member has a link");
         self.roster.handle_entered(&mut self.members, member);
         self.note_sizes(member);
@@ -398,14 +400,9 @@ impl<F> Room<F> {
     /// The next member who gets any of the voice that waits; none when all got it.
     pub(crate) fn next_listener(&mut self, now: Instant) -> Option<Listener> {
         if self.batch.claims.is_empty() {
-            let claim = |&talker: &usize| {
-                let participant = &self.members[talker];
-                Claim {
-                    speaker: participant.number,
-                    strength: participant.voice.loudness.claim(now),
-                }
-            };
-            self.batch.claims.extend(self.talkers.iter().map(claim));
+            let talkers = self.talkers.iter();
+            let claims = talkers.map(|&talker| self.members[talker].claim(now));
+            self.batch.claims.extend(claims);
         }
         let member = self.batch.next_listener()?;
         let link = self.members[member].link;
@@ -507,7 +504,7 @@ impl<F> Room<F> {
 
     /// When [`Room::handle_timeout`] wants to be called.
     pub(crate) fn poll_timeout(&self) -> Instant {
-        let others = [self.flush_at, self.spurt_ends_at];
+        let others = [self.flush_at, self.spurt_ends_at, self.mute_ends_at];
         let others = others.into_iter().flatten();
         others.fold(self.minute_ends, Instant::min)
     }
@@ -521,6 +518,7 @@ impl<F> Room<F> {
         if self.spurt_ends_at.is_some_and(|at| now >= at) {
             self.end_spurts(now);
         }
+        self.end_mutes(now);
         if self.flush_at.is_some_and(|at| now >= at) {
             self.flush_at = None;
             self.flush(now, protocol);

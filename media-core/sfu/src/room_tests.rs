@@ -295,7 +295,8 @@ impl World {
 
     fn mute(&mut self) {
         let (player, muted, at_ms) = (self.below(12), self.percent(60), self.some_ms());
-        self.room.mute(self.now, player_key(player), muted, at_ms);
+        let until = muted.then_some(self.now + Duration::from_secs(3600));
+        self.room.mute(self.now, player_key(player), until, at_ms);
         if self.mutes.get(&player).is_some_and(|(_, at)| *at > at_ms) {
             return;
         }
@@ -473,6 +474,7 @@ impl World {
             profile: member.player,
             channels: hello,
             topics: Vec::new(),
+            muted_until_ms: None,
             blocked: blocked.into_iter().map(player_key).collect(),
         };
         let (now, protocol) = (self.now, &self.protocol);
@@ -874,6 +876,7 @@ fn seventy_duos_hear_each_other() {
                 profile: member.player,
                 channels: grants,
                 topics: Vec::new(),
+                muted_until_ms: None,
                 blocked: Vec::new(),
             };
             let (now, stats) = (world.now, &mut world.stats);
@@ -919,7 +922,7 @@ fn five_thousand_are_told_of_each_other_within_their_outboxes_and_a_share_of_a_c
         let index = world.members[&link].index;
         let member = &mut world.room.members[index];
         member.player = player_key(link as u64);
-        (member.server_muted, member.deafened) = (false, link >= 20);
+        (member.muted_until, member.deafened) = (None, link >= 20);
         let hello = Hello {
             issued_at_ms: 1,
             profile: link as u64,
@@ -928,6 +931,7 @@ fn five_thousand_are_told_of_each_other_within_their_outboxes_and_a_share_of_a_c
                 permissions: all,
             }],
             topics: Vec::new(),
+            muted_until_ms: None,
             blocked: Vec::new(),
         };
         let (now, stats) = (world.now, &mut world.stats);

@@ -46,8 +46,8 @@ pub enum Command {
         room: RoomKey,
         /// The player.
         player: PlayerKey,
-        /// Whether he is silenced.
-        muted: bool,
+        /// Until when he is silenced, Unix milliseconds; none when he is not.
+        until_ms: Option<u64>,
         /// When the edge said so, Unix milliseconds.
         at_ms: u64,
     },
@@ -153,6 +153,9 @@ pub enum Event {
         bytes_out: u64,
     },
 }
+
+/// Longer than any session.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A room and when it is to be woken.
 pub(crate) struct Kept<F> {
@@ -318,9 +321,9 @@ impl<P: Protocol> Sfu<P> {
             Command::Mute {
                 room,
                 player,
-                muted,
+                until_ms,
                 at_ms,
-            } => self.mute(room, player, muted, at_ms),
+            } => self.mute(room, player, until_ms, at_ms),
             Command::Kick {
                 room,
                 player,
@@ -388,6 +391,12 @@ impl<P: Protocol> Sfu<P> {
     fn advance(&mut self, now: Instant) {
         debug_assert!(now >= self.now, "the owner's clock went backwards");
         self.now = self.now.max(now);
+    }
+
+    /// The moment at `unix_ms` of Unix time, a year away at most.
+    fn instant_at(&self, unix_ms: u64) -> Instant {
+        let left_ms = unix_ms.saturating_sub(self.clock.unix_ms(self.now));
+        self.now + Duration::from_millis(left_ms).min(YEAR)
     }
 
     fn unix_s(&self) -> u64 {

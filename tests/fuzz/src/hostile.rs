@@ -131,6 +131,7 @@ impl Spec {
             channels: (first..first + count).map(grant).collect(),
             world: self.room == 0,
             topics: Vec::new(),
+            muted_until_ms: None,
             blocked: Vec::new(),
             issued_at_ms: 0,
         })

@@ -188,6 +188,7 @@ impl Common {
             }],
             world: false,
             topics: Vec::new(),
+            muted_until_ms: None,
             blocked: Vec::new(),
             issued_at_ms: 0,
         };

@@ -62,6 +62,7 @@ pub(crate) fn hello(plan: &Plan, session: SessionId) -> Hello {
         channels: plan.grants.iter().map(grant).collect(),
         world: false,
         topics: Vec::new(),
+        muted_until_ms: None,
         blocked: Vec::new(),
         issued_at_ms: 0,
     }

@@ -10,6 +10,7 @@ use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};
 use crate::ports::{Entropy, Timer};
+use crate::sanctions::{self, Sanctions};
 use crate::store::{Key, Store, StoreError};
 
 /// How long a home is remembered without a join, in milliseconds; a join renews it after half of
@@ -26,6 +27,8 @@ pub struct Seat {
     pub home: Home,
     /// The shard as of its last heartbeat.
     pub shard: ShardRecord,
+    /// What holds against players there.
+    pub sanctions: Sanctions,
 }
 
 /// The home of a room, if it has one; it may be on a shard that is gone.
@@ -40,8 +43,8 @@ pub async fn home<S: Store>(
     Ok(stored(store, now_ms, room).await?.map(|held| held.value))
 }
 
-/// Where a room's participants are now; none when it has no home or its shard is not live. Reads
-/// two items and changes nothing.
+/// Where a room's participants are now, without what holds against them; none when it has no home
+/// or its shard is not live. Reads two items and changes nothing.
 ///
 /// # Errors
 /// `store-unavailable`.
@@ -57,7 +60,11 @@ pub async fn seat<S: Store>(
     Ok(stored
         .map(|held| held.value.record)
         .filter(|record| is_live(record, now_ms))
-        .map(|shard| Seat { home, shard }))
+        .map(|shard| Seat {
+            home,
+            shard,
+            sanctions: Sanctions::default(),
+        }))
 }
 
 /// The home of a room for a new session. A room without a home, or whose shard is not live or
@@ -94,13 +101,17 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
     players: u32,
 ) -> Result<Seat, Refusal> {
     until_done(host, || async {
-        let known = stored(store, now_ms, room).await?;
+        let (known, sanctions) = with_sanctions(store, now_ms, room).await?;
         if let Some(known) = &known
             && let Some(shard) = stays_on(store, now_ms, &known.value).await?
         {
             renew(store, now_ms, known).await?;
             let home = known.value.clone();
-            return Ok(Some(Seat { home, shard }));
+            return Ok(Some(Seat {
+                home,
+                shard,
+                sanctions,
+            }));
         }
         let old = known.as_ref().map(|held| &held.value);
         let shard = choose(store, now_ms, (room, players), old, wanted).await?;
@@ -117,7 +128,11 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
         // A count that is lost makes the next placement a little worse, nothing else.
         let rooms = u64::from(players).div_ceil(EXPECTED_PARTICIPANTS).max(1);
         let _ = count_placement(store, now_ms, &shard, rooms).await;
-        Ok(Some(Seat { home, shard }))
+        Ok(Some(Seat {
+            home,
+            shard,
+            sanctions,
+        }))
     })
     .await
 }
@@ -171,6 +186,26 @@ async fn stored<S: Store>(
     room: &RoomName,
 ) -> Result<Option<Held<Home>>, StoreError> {
     items::get(store, now_ms, Key::new(&partition(room), SORT)).await
+}
+
+/// The home of a room and what holds against players there, in one query.
+async fn with_sanctions<S: Store>(
+    store: &S,
+    now_ms: u64,
+    room: &RoomName,
+) -> Result<(Option<Held<Home>>, Sanctions), StoreError> {
+    let partition = partition(room);
+    let between = (SORT, sanctions::SORT);
+    let found = items::range(store, now_ms, &partition, between, 2).await?;
+    let (mut home, mut held) = (None, Sanctions::default());
+    for item in &found {
+        match item.sort.as_str() {
+            SORT => home = Some(Held::read(&partition, item)?),
+            sanctions::SORT => held = Held::read(&partition, item)?.value,
+            _ => {}
+        }
+    }
+    Ok((home, held))
 }
 
 async fn put<S: Store>(store: &S, now_ms: u64, home: &Home, over: Over) -> Result<(), StoreError> {

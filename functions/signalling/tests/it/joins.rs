@@ -97,6 +97,7 @@ fn the_relay_finds_everything_in_the_ticket_and_the_hello() {
         ],
         world: false,
         topics: Vec::new(),
+        muted_until_ms: None,
         blocked: Vec::new(),
         issued_at_ms: NOW_S * 1000,
     };

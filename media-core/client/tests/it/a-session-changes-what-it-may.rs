@@ -103,10 +103,10 @@ fn is_silent_at_once(world: &mut World, order: sfu::Command) {
 #[test]
 fn the_edge_silences_at_once_and_of_two_orders_the_later_counts() {
     let mut world = pair();
-    let mute = |muted, at_ms| sfu::Command::Mute {
+    let mute = |muted: bool, at_ms| sfu::Command::Mute {
         room: room(),
         player: player(1),
-        muted,
+        until_ms: muted.then_some(AT_MS + 3_600_000),
         at_ms,
     };
     is_silent_at_once(&mut world, mute(true, AT_MS));
@@ -114,6 +114,24 @@ fn the_edge_silences_at_once_and_of_two_orders_the_later_counts() {
     assert!(heard_in(&mut world, 200) > 5, "he is heard again");
     world.order(0, mute(true, AT_MS + 1));
     assert!(heard_in(&mut world, 200) > 5, "an order that was overtaken");
+}
+
+#[test]
+fn an_order_to_be_silent_ends_by_itself() {
+    let mut world = pair();
+    let now_ms = AT_MS + (world.now - world.t0).as_millis() as u64;
+    let order = sfu::Command::Mute {
+        room: room(),
+        player: player(1),
+        until_ms: Some(now_ms + 5_000),
+        at_ms: AT_MS,
+    };
+    is_silent_at_once(&mut world, order);
+    assert!(heard_in(&mut world, 4_000) == 0);
+    world.run_ms(600);
+    assert!(heard_in(&mut world, 200) > 5, "his time is over");
+    let view = world.players[0].call.view().unwrap();
+    assert!(view.participants().values().all(|one| !one.server_muted));
 }
 
 #[test]

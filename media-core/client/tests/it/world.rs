@@ -327,6 +327,7 @@ impl Relay {
             channels: channels.iter().map(grant).collect(),
             world: false,
             topics: Vec::new(),
+            muted_until_ms: None,
             blocked: Vec::new(),
             issued_at_ms,
         }

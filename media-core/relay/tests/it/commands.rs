@@ -80,10 +80,11 @@ async fn is_left_out(one: &mut Client, other: &mut Client) -> bool {
 #[tokio::test]
 async fn a_player_is_silenced_whatever_he_sends_and_heard_again() {
     let (mut world, a, mut b) = World::start().await;
-    let mute = |muted| ControlCommand::Mute {
+    let until_ms = world.heartbeat.sent_at_ms + 3_600_000;
+    let mute = |muted: bool| ControlCommand::Mute {
         room: room(),
         player: a.player,
-        muted,
+        until_ms: muted.then_some(until_ms),
     };
     for _ in 0..2 {
         assert_eq!(world.order(mute(true)).await.0, StatusCode::ACCEPTED);
@@ -165,6 +166,7 @@ async fn a_grant_is_a_hello_that_the_edge_brings() {
         }],
         world: false,
         topics: Vec::new(),
+        muted_until_ms: None,
         blocked: Vec::new(),
         issued_at_ms,
     };

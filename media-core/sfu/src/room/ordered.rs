@@ -9,20 +9,72 @@ use crate::idents::PlayerKey;
 const MAX_BLOCKED: usize = 1024;
 
 impl<F> Room<F> {
-    /// Silences a player, or lets him be heard again, as the edge said at `at_ms` of Unix time.
-    pub(crate) fn mute(&mut self, now: Instant, player: PlayerKey, muted: bool, at_ms: u64) {
-        if !self.sanctions.note_mute(player, muted, at_ms) {
+    /// Silences a player until then, or lets him be heard again, as the edge said at `at_ms` of
+    /// Unix time.
+    pub(crate) fn mute(
+        &mut self,
+        now: Instant,
+        player: PlayerKey,
+        until: Option<Instant>,
+        at_ms: u64,
+    ) {
+        let until = until.filter(|until| *until > now);
+        if !self.sanctions.note_mute(player, until, at_ms) {
             return;
         }
         for member in self.members_of(player) {
             let participant = &mut self.members[member];
-            participant.server_muted = muted;
-            if muted {
+            participant.muted_until = until;
+            if until.is_some() {
                 participant.voice.speaking.clear();
                 // Also what he said a moment ago.
                 self.batch.silence(member);
             }
             self.roster.note_changed(participant, member);
+            self.note_mute_end(until);
+            self.schedule_flush(now);
+        }
+    }
+
+    /// A hello says until when the ticket of `member` silences him; without it, all the session.
+    pub(crate) fn limit_mute(&mut self, member: usize, until: Option<Instant>) {
+        // He may be gone: a hello may be that of another session of his.
+        let Some(participant) = self.members.get_mut(member) else {
+            return;
+        };
+        if let (Some(held), Some(until)) = (participant.muted_until, until) {
+            participant.muted_until = Some(held.min(until));
+            self.note_mute_end(Some(until));
+        }
+    }
+
+    fn note_mute_end(&mut self, until: Option<Instant>) {
+        let all = [self.mute_ends_at, until];
+        self.mute_ends_at = all.into_iter().flatten().min();
+    }
+
+    /// Lets those be heard again whose time is over.
+    pub(super) fn end_mutes(&mut self, now: Instant) {
+        if self.mute_ends_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.mute_ends_at = None;
+        let mut ended = false;
+        for (n, participant) in &mut self.members {
+            match participant.muted_until {
+                Some(until) if until <= now => {
+                    participant.muted_until = None;
+                    self.roster.note_changed(participant, n);
+                    ended = true;
+                }
+                Some(until) => {
+                    let all = [self.mute_ends_at, Some(until)];
+                    self.mute_ends_at = all.into_iter().flatten().min();
+                }
+                None => {}
+            }
+        }
+        if ended {
             self.schedule_flush(now);
         }
     }

@@ -1,7 +1,10 @@
 //! One member of a room.
 
+use std::time::Instant;
+
 use super::bits::Bits;
 use super::channels::Grants;
+use super::select::Claim;
 use super::slot::Slot;
 use super::voice::{PayloadTypes, Voice};
 use crate::idents::{ChannelKey, Permissions, PlayerKey, TopicKey};
@@ -41,7 +44,8 @@ pub(crate) struct Participant<F> {
     pub(crate) grants: Grants,
     pub(crate) muted: bool,
     pub(crate) deafened: bool,
-    pub(crate) server_muted: bool,
+    /// Until when nobody hears him, by order of the edge.
+    pub(crate) muted_until: Option<Instant>,
     /// Those whom he has blocked, in order.
     pub(crate) blocked: Vec<PlayerKey>,
     /// He gets what is pushed to them.
@@ -74,7 +78,7 @@ impl<F> Participant<F> {
             grants,
             muted: false,
             deafened: false,
-            server_muted: entry.server_muted,
+            muted_until: None,
             blocked: Vec::new(),
             topics: Vec::new(),
             voice: Voice::new(entry.payload_types, entry.level_id),
@@ -90,6 +94,14 @@ impl<F> Participant<F> {
         self.profile.is_some()
     }
 
+    /// How strongly he asks for slots.
+    pub(crate) fn claim(&self, now: Instant) -> Claim {
+        Claim {
+            speaker: self.number,
+            strength: self.voice.loudness.claim(now),
+        }
+    }
+
     /// Whether he has blocked the other.
     pub(crate) fn blocks(&self, other: &Self) -> bool {
         self.blocked.binary_search(&other.player).is_ok()
@@ -97,7 +109,7 @@ impl<F> Participant<F> {
 
     /// Whether anybody may hear him now, whatever he says.
     pub(crate) fn may_be_heard(&self) -> bool {
-        !self.muted && !self.server_muted && self.grants.may_speak()
+        !self.muted && self.muted_until.is_none() && self.grants.may_speak()
     }
 
     /// Frees the slots of `speaker`, who left.

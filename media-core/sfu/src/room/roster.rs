@@ -310,7 +310,7 @@ fn entries<'a, P: Protocol>(
             id: participant.number,
             profile: participant.profile.as_ref(),
             muted: participant.muted,
-            server_muted: participant.server_muted,
+            server_muted: participant.muted_until.is_some(),
             deafened: participant.deafened,
             speaker: participant.grants.may_speak(),
         }

@@ -3,43 +3,47 @@
 //! orders of one thing the later one counts, whichever comes first.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use super::participant::{Entry, Participant};
 use crate::idents::PlayerKey;
 
 /// Longer than a ticket or a hello waits to be used, differing clocks included.
 const KEPT_MS: u64 = 2 * 60_000;
+/// How long a ticket silences whose hello does not say it, or does not come: all the session.
+const SESSION_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Most orders of one kind that a room remembers; the oldest are forgotten first.
 const MAX_ORDERS: usize = 1024;
 
 /// Orders that are younger than some ticket or hello may be.
 #[derive(Debug, Default)]
 pub(crate) struct Sanctions {
-    mutes: Orders<PlayerKey>,
+    /// Until when a player is silenced; none when he is not.
+    mutes: Orders<PlayerKey, Option<Instant>>,
     /// Who blocks, and whom.
-    blocks: Orders<(PlayerKey, PlayerKey)>,
+    blocks: Orders<(PlayerKey, PlayerKey), bool>,
 }
 
 /// Orders of one kind, each of another thing.
 #[derive(Debug)]
-struct Orders<T>(VecDeque<Order<T>>);
+struct Orders<T, V>(VecDeque<Order<T, V>>);
 
 #[derive(Debug)]
-struct Order<T> {
+struct Order<T, V> {
     of: T,
-    holds: bool,
+    says: V,
     at_ms: u64,
 }
 
-impl<T> Default for Orders<T> {
+impl<T, V> Default for Orders<T, V> {
     fn default() -> Self {
         Self(VecDeque::new())
     }
 }
 
-impl<T: PartialEq> Orders<T> {
+impl<T: PartialEq, V: Copy> Orders<T, V> {
     /// False when a later order of the same thing came before.
-    fn note(&mut self, of: T, holds: bool, at_ms: u64) -> bool {
+    fn note(&mut self, of: T, says: V, at_ms: u64) -> bool {
         let known = self.0.iter().position(|order| order.of == of);
         if let Some(known) = known {
             if self.0[known].at_ms > at_ms {
@@ -52,22 +56,27 @@ impl<T: PartialEq> Orders<T> {
         {
             self.0.pop_front();
         }
-        self.0.push_back(Order { of, holds, at_ms });
+        self.0.push_back(Order { of, says, at_ms });
         debug_assert!(self.0.len() <= MAX_ORDERS, "within bounds");
         true
     }
 
     /// What was ordered since `issued_at_ms`.
-    fn since(&self, issued_at_ms: u64) -> impl Iterator<Item = (&T, bool)> {
+    fn since(&self, issued_at_ms: u64) -> impl Iterator<Item = (&T, V)> {
         let newer = self.0.iter().filter(move |one| one.at_ms >= issued_at_ms);
-        newer.map(|order| (&order.of, order.holds))
+        newer.map(|order| (&order.of, order.says))
     }
 }
 
 impl Sanctions {
-    /// A player is silenced or not; false when that is out of date.
-    pub(crate) fn note_mute(&mut self, player: PlayerKey, muted: bool, at_ms: u64) -> bool {
-        self.mutes.note(player, muted, at_ms)
+    /// A player is silenced until then, or not; false when that is out of date.
+    pub(crate) fn note_mute(
+        &mut self,
+        player: PlayerKey,
+        until: Option<Instant>,
+        at_ms: u64,
+    ) -> bool {
+        self.mutes.note(player, until, at_ms)
     }
 
     /// One player blocks another or not; false when that is out of date.
@@ -80,18 +89,23 @@ impl Sanctions {
         self.blocks.note(players, blocked, at_ms)
     }
 
-    /// Brings up to date what the ticket of a member says who comes with it.
-    pub(crate) fn apply<F>(&self, member: &mut Participant<F>, entry: &Entry) {
-        let (said, at_ms) = (entry.server_muted, entry.issued_at_ms);
-        member.server_muted = self.is_muted(entry.player, said, at_ms);
-        member.blocked = self.blocked(entry.player, Vec::new(), at_ms);
+    /// Brings up to date what the ticket of a member says who comes with it at `now`.
+    pub(crate) fn apply<F>(&self, now: Instant, member: &mut Participant<F>, entry: &Entry) {
+        let said = entry.server_muted.then_some(now + SESSION_MAX);
+        member.muted_until = self.muted_until(entry.player, said, entry.issued_at_ms);
+        member.blocked = self.blocked(entry.player, Vec::new(), entry.issued_at_ms);
     }
 
-    /// Whether a player is silenced whose ticket of `issued_at_ms` says `muted`.
-    fn is_muted(&self, player: PlayerKey, muted: bool, issued_at_ms: u64) -> bool {
+    /// Until when a player is silenced whose ticket or hello of `issued_at_ms` says so.
+    pub(crate) fn muted_until(
+        &self,
+        player: PlayerKey,
+        said: Option<Instant>,
+        issued_at_ms: u64,
+    ) -> Option<Instant> {
         let mut newer = self.mutes.since(issued_at_ms);
         let of_him = newer.find(|(of, _)| **of == player);
-        of_him.map_or(muted, |(_, holds)| holds)
+        of_him.map_or(said, |(_, until)| until)
     }
 
     /// Whom a player blocks whose hello of `issued_at_ms` says `blocked`, in order.
@@ -123,14 +137,25 @@ mod tests {
 
     #[test]
     fn what_is_younger_than_a_ticket_holds_whatever_the_ticket_says() {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test needs some instant to start from"
+        )]
+        let then = Some(Instant::now());
         let mut known = Sanctions::default();
-        assert!(known.note_mute(ANN, true, 100));
-        assert!(known.is_muted(ANN, false, 100) && known.is_muted(ANN, false, 1));
-        assert!(!known.is_muted(ANN, false, 101), "the ticket knows better");
-        assert!(known.is_muted(ANN, true, 101) && !known.is_muted(BOB, false, 1));
-        assert!(known.note_mute(ANN, false, 200));
-        assert!(!known.note_mute(ANN, true, 150), "late, and void");
-        assert!(!known.is_muted(ANN, true, 120));
+        assert!(known.note_mute(ANN, then, 100));
+        assert_eq!(known.muted_until(ANN, None, 100), then);
+        assert_eq!(known.muted_until(ANN, None, 1), then);
+        assert_eq!(
+            known.muted_until(ANN, None, 101),
+            None,
+            "the ticket knows better"
+        );
+        assert_eq!(known.muted_until(ANN, then, 101), then);
+        assert_eq!(known.muted_until(BOB, None, 1), None);
+        assert!(known.note_mute(ANN, None, 200));
+        assert!(!known.note_mute(ANN, then, 150), "late, and void");
+        assert_eq!(known.muted_until(ANN, then, 120), None);
     }
 
     #[test]
@@ -147,10 +172,10 @@ mod tests {
     fn orders_are_forgotten_when_no_ticket_is_as_old_and_when_there_are_too_many() {
         let mut known = Sanctions::default();
         for n in 0..3 * MAX_ORDERS as u128 {
-            known.note_mute(PlayerKey(n.to_be_bytes()), true, 7);
+            known.note_mute(PlayerKey(n.to_be_bytes()), None, 7);
         }
         assert_eq!(known.mutes.0.len(), MAX_ORDERS);
-        known.note_mute(ANN, true, 8 + KEPT_MS);
+        known.note_mute(ANN, None, 8 + KEPT_MS);
         assert_eq!(known.mutes.0.len(), 1);
     }
 }

@@ -28,6 +28,7 @@ impl<P: Protocol> Sfu<P> {
     /// A hello came.
     pub(super) fn introduce(&mut self, index: usize, member: usize, hello: Hello<P::Profile>) {
         let room_index = self.links[index].room;
+        let muted_until = hello.muted_until_ms.map(|at_ms| self.instant_at(at_ms));
         let Self {
             rooms,
             protocol,
@@ -36,16 +37,24 @@ impl<P: Protocol> Sfu<P> {
             ..
         } = self;
         let room = &mut rooms[room_index].room;
-        if let Err(reason) = room.introduce(*now, protocol, member, hello, stats) {
-            stats.drop(reason);
+        match room.introduce(*now, protocol, member, hello, stats) {
+            Ok(()) => room.limit_mute(member, muted_until),
+            Err(reason) => stats.drop(reason),
         }
         self.after_room(room_index);
     }
 
     /// Silences a player in a room, or does not any more.
-    pub(super) fn mute(&mut self, room: RoomKey, player: PlayerKey, muted: bool, at_ms: u64) {
+    pub(super) fn mute(
+        &mut self,
+        room: RoomKey,
+        player: PlayerKey,
+        until_ms: Option<u64>,
+        at_ms: u64,
+    ) {
+        let until = until_ms.map(|until_ms| self.instant_at(until_ms));
         if let Some(&index) = self.by_room.get(&room) {
-            self.rooms[index].room.mute(self.now, player, muted, at_ms);
+            self.rooms[index].room.mute(self.now, player, until, at_ms);
             self.after_room(index);
         }
     }

@@ -197,6 +197,7 @@ fn seal(number: u8, heartbeat: &Heartbeat, fingerprint: [u8; 16]) -> (String, St
             1 | 2 => Vec::new(),
             _ => vec![TopicKey::world(&heartbeat.region)],
         },
+        muted_until_ms: None,
         blocked: Vec::new(),
         issued_at_ms: 0,
     };

@@ -72,6 +72,7 @@ pub fn hello(n: u8, want: &Want) -> String {
             3 => vec![wire::TopicKey(TOPIC.0)],
             _ => Vec::new(),
         },
+        muted_until_ms: None,
         blocked: Vec::new(),
         issued_at_ms: 1,
     };

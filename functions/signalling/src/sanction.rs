@@ -1,0 +1,125 @@
+//! Sanctions: written down first, so that they hold for whoever joins, and then told to the relay,
+//! so that they hold at once. A relay that does not hear of it learns it with the player's next
+//! join; the record's outcome tells the difference.
+
+use edge::http::{Call, Response};
+use edge::ports::{Clock, Entropy, RelayLink, Timer, Variables};
+use edge::relays::Outcome;
+use edge::sanctions::{Sanction, sanction};
+use edge::store::Store;
+use edge::{Metered, Refusal, config, directory, relays};
+use wire::control::ControlCommand;
+use wire::moderation::{MAX_SANCTION_S, SanctionRequest};
+use wire::problem::ProblemKind;
+use wire::{PlayerId, RoomKey, RoomName};
+
+use crate::{authenticate, name_invalid};
+
+/// A moderator's request about a player of a room.
+struct About {
+    room: RoomName,
+    player: PlayerId,
+}
+
+/// `PUT` and `DELETE /v1/rooms/{room}/mutes/{player}` and `/bans/{player}`.
+pub(crate) async fn change<H, S>(
+    host: &H,
+    store: &Metered<'_, S>,
+    call: &Call<'_>,
+    kind: Sanction,
+) -> Result<Response, Refusal>
+where
+    H: Clock + Entropy + Timer + Variables + RelayLink,
+    S: Store,
+{
+    let about = About::read(host, call).await?;
+    let now_ms = host.now_ms();
+    let until_ms = match call.route.body {
+        Some(_) => Some(now_ms + u64::from(seconds(call)?) * 1000),
+        None => None,
+    };
+    let of = (kind, &about.player);
+    sanction(host, store, now_ms, &about.room, of, until_ms).await?;
+    let (room, player) = about.keys(host).await?;
+    let command = match (kind, until_ms) {
+        (Sanction::Mute, until_ms) => Some(ControlCommand::Mute {
+            room,
+            player,
+            until_ms,
+        }),
+        (Sanction::Ban, Some(_)) => Some(ControlCommand::Kick { room, player }),
+        // Nobody is there who could be let in.
+        (Sanction::Ban, None) => None,
+    };
+    tell(host, store, call, (&about, command)).await
+}
+
+/// `DELETE /v1/rooms/{room}/players/{player}`.
+pub(crate) async fn kick<H, S>(
+    host: &H,
+    store: &Metered<'_, S>,
+    call: &Call<'_>,
+) -> Result<Response, Refusal>
+where
+    H: Clock + Entropy + Variables + RelayLink,
+    S: Store,
+{
+    let about = About::read(host, call).await?;
+    let (room, player) = about.keys(host).await?;
+    let command = ControlCommand::Kick { room, player };
+    tell(host, store, call, (&about, Some(command))).await
+}
+
+impl About {
+    async fn read<H: Clock + Variables>(host: &H, call: &Call<'_>) -> Result<Self, Refusal> {
+        let (claims, room) = authenticate(host, call).await?;
+        let player = call.parameters[1].parse().map_err(name_invalid)?;
+        if !claims.moderates(&room) {
+            let detail = "Get a token from the game that grants moderate in all channels of it.";
+            return Err(Refusal::new(ProblemKind::NotModerator, detail));
+        }
+        Ok(Self { room, player })
+    }
+
+    /// As relays know them.
+    async fn keys<H: Variables>(&self, host: &H) -> Result<(RoomKey, wire::PlayerKey), Refusal> {
+        let secret = config::fleet_secret(host).await?;
+        Ok((RoomKey::of(&self.room), secret.player_key(&self.player)))
+    }
+}
+
+/// For how long the body says.
+fn seconds(call: &Call<'_>) -> Result<u32, Refusal> {
+    let request: SanctionRequest = call.body()?;
+    if !(1..=MAX_SANCTION_S).contains(&request.seconds) {
+        let detail = format!("Set seconds to 1 to {MAX_SANCTION_S}.");
+        return Err(Refusal::new(ProblemKind::BodyInvalid, detail));
+    }
+    Ok(request.seconds)
+}
+
+/// Tells the room's relay, if there is one.
+async fn tell<H, S>(
+    host: &H,
+    store: &Metered<'_, S>,
+    call: &Call<'_>,
+    (about, command): (&About, Option<ControlCommand>),
+) -> Result<Response, Refusal>
+where
+    H: Clock + Entropy + Variables + RelayLink,
+    S: Store,
+{
+    let mut response = Response::empty(call.route.status);
+    let Some(command) = command else {
+        return Ok(response);
+    };
+    let seat = directory::seat(store, host.now_ms(), &about.room).await?;
+    let Some(seat) = seat else {
+        response.outcome = "relay-unknown";
+        return Ok(response);
+    };
+    let secret = config::fleet_secret(host).await?;
+    let outcome: Outcome = relays::send(host, &secret, &seat.shard.heartbeat, command).await;
+    response.outcome = outcome.label();
+    Ok(response)
+}

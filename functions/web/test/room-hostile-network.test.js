@@ -1,6 +1,6 @@
-// Search for what breaks a stay in a room: relays that die, drain, fall silent or drop, an edge that
-// is slow or refuses, networks that go and come, tabs that sleep, from a seed. ROOM_SEEDS sets how
-// many seeds, ROOM_FROM the first, ROOM_SEED tries one alone.
+// Search for what breaks a stay in a room: relays that die, drain, fall silent or drop, an edge
+// that is slow or refuses, networks that go and come, tabs that sleep, from a seed. ROOM_SEEDS sets
+// how many seeds, ROOM_FROM the first, ROOM_SEED tries one alone.
 
 import assert from "node:assert/strict";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -10,7 +10,7 @@ import { test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { play } from "./room-storm.js";
 
-const SEEDS = Number(process.env.ROOM_SEEDS ?? 1500);
+const SEEDS = Number(process.env.ROOM_SEEDS ?? 1000);
 const FROM = Number(process.env.ROOM_FROM ?? 0);
 const ONLY = process.env.ROOM_SEED;
 /** So many seeds find each sabotage. */

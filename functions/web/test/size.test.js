@@ -1,5 +1,6 @@
-// What a page loads: the SDK's code without comments and indentation, in one gzip stream. A minifier
-// and a bundler make about a quarter less of it. Raise a limit when what is added is worth it.
+// What a page loads: the SDK's code without comments and indentation, in one gzip stream. A
+// minifier and a bundler make about a quarter less of it. Raise a limit when what is added is worth
+// it.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

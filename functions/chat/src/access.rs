@@ -7,11 +7,9 @@ use edge::{Metered, Refusal, config};
 use serde::de::DeserializeOwned;
 use wire::PlayerId;
 use wire::chat::{ChatChannel, DIRECT_ROOM, PARTY_CHANNEL, WORLD_ROOM};
-use wire::claims::{Claims, Role};
-use wire::ids::BadId;
+use wire::claims::Claims;
 use wire::keys::FleetSecret;
 use wire::problem::ProblemKind;
-use wire::routes::Auth;
 use wire::ticket::Permissions;
 
 use crate::Ports;
@@ -25,7 +23,7 @@ pub(crate) struct Chat<'a, H, S> {
     pub(crate) store: &'a Metered<'a, S>,
     pub(crate) call: &'a Call<'a>,
     pub(crate) now_ms: u64,
-    pub(crate) claims: Claims,
+    pub(crate) claims: &'a Claims,
     pub(crate) policy: Policy,
     pub(crate) rights: Rights,
     pub(crate) secret: FleetSecret,
@@ -64,23 +62,17 @@ impl<'a, H: Ports, S: Store> Chat<'a, H, S> {
         store: &'a Metered<'a, S>,
         call: &'a Call<'a>,
     ) -> Result<Self, Refusal> {
-        let verifier = config::verifier(host).await?;
-        let now_ms = host.now_ms();
-        let claims = verifier.verify(call.request.authorization.as_deref(), now_ms / 1000)?;
-        if call.route.auth == Auth::Privacy && claims.role != Some(Role::Privacy) {
-            let detail = "Use a token whose role is privacy.";
-            return Err(Refusal::new(ProblemKind::PrivacyOnly, detail));
-        }
-        let policy = config::policy(host).await?;
+        let caller = call.caller()?;
+        let (policy, rights) = caller.rights(host).await?;
         let secret = config::fleet_secret(host).await?;
         Ok(Self {
             host,
             store,
             call,
-            now_ms,
-            rights: policy.rights(&claims.profile),
+            now_ms: caller.now_ms,
+            claims: &caller.claims,
+            rights,
             tails: TailKey::new(&secret),
-            claims,
             policy,
             secret,
         })
@@ -93,7 +85,7 @@ impl<'a, H: Ports, S: Store> Chat<'a, H, S> {
 
     /// The channel of the path, if the caller may do what he wants there.
     pub(crate) fn place(&self, intent: Intent) -> Result<Place, Refusal> {
-        let channel = self.call.parameters[0].parse().map_err(name_invalid)?;
+        let channel = self.call.parameter(0)?;
         self.place_of(channel, intent)
     }
 
@@ -187,7 +179,7 @@ impl<'a, H: Ports, S: Store> Chat<'a, H, S> {
 
     /// The player of a parameter of the path.
     pub(crate) fn player(&self, at: usize) -> Result<PlayerId, Refusal> {
-        PlayerId::new(self.call.parameters[at].clone()).map_err(name_invalid)
+        self.call.parameter(at)
     }
 
     /// Random hex digits.
@@ -220,10 +212,6 @@ pub(crate) fn number(text: &str) -> Result<u64, Refusal> {
                 "Give the position as a decimal number that a reply has named.",
             )
         })
-}
-
-pub(crate) fn name_invalid(bad: BadId) -> Refusal {
-    Refusal::new(ProblemKind::NameInvalid, format!("The address has {bad}."))
 }
 
 pub(crate) fn body_invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {

@@ -28,7 +28,7 @@ use edge::Metered;
 use edge::http::{Call, Request, Response, serve};
 use edge::ports::{Clock, Entropy, RelayLink, Storage, Timer, Variables};
 use edge::store::Store;
-use wire::routes::{self, Function};
+use wire::routes::ChatRoute;
 
 use access::Chat;
 
@@ -44,44 +44,41 @@ pub async fn handle<H>(host: &H, request: Request) -> Response
 where
     H: Storage + Ports,
 {
-    serve(
-        Function::Chat,
-        host.store(),
-        &request,
-        async |call, store| dispatch(host, store, call).await,
-    )
+    serve(host, &request, async |route, call, store| {
+        dispatch(host, route, store, call).await
+    })
     .await
 }
 
 async fn dispatch<H: Ports, S: Store>(
     host: &H,
+    route: ChatRoute,
     store: &Metered<'_, S>,
     call: &Call<'_>,
 ) -> Result<Response, edge::Refusal> {
     let chat = Chat::enter(host, store, call).await?;
-    match call.route.name {
-        name if name == routes::POST.name => post::post(&chat).await,
-        name if name == routes::HISTORY.name => history::history(&chat).await,
-        name if name == routes::EDIT.name => change::edit(&chat).await,
-        name if name == routes::DELETE_MESSAGE.name => change::delete(&chat).await,
-        name if name == routes::REACT.name => react::react(&chat, true).await,
-        name if name == routes::UNREACT.name => react::react(&chat, false).await,
-        name if name == routes::REPORT.name => moderate::report(&chat).await,
-        name if name == routes::MARK_READ.name => markers::mark_read(&chat).await,
-        name if name == routes::UNREAD.name => markers::unread(&chat).await,
-        name if name == routes::TYPING.name => presence::typing(&chat).await,
-        name if name == routes::SET_PRESENCE.name => presence::set(&chat).await,
-        name if name == routes::PRESENCE.name => presence::show(&chat).await,
-        name if name == routes::BLOCKS.name => blocks::list(&chat).await,
-        name if name == routes::BLOCK.name => blocks::set(&chat, true).await,
-        name if name == routes::UNBLOCK.name => blocks::set(&chat, false).await,
-        name if name == routes::SET_SETTINGS.name => moderate::settings(&chat).await,
-        name if name == routes::MUTE.name => moderate::mute(&chat, true).await,
-        name if name == routes::UNMUTE.name => moderate::mute(&chat, false).await,
-        name if name == routes::AUDIT.name => moderate::audit(&chat).await,
-        name if name == routes::REPORTS.name => moderate::reports(&chat).await,
-        name if name == routes::EXPORT.name => privacy::export(&chat).await,
-        name if name == routes::ERASE.name => privacy::erase(&chat).await,
-        other => unreachable!("the table has no route {other} for this function"),
+    match route {
+        ChatRoute::Post => post::post(&chat).await,
+        ChatRoute::History => history::history(&chat).await,
+        ChatRoute::Edit => change::edit(&chat).await,
+        ChatRoute::DeleteMessage => change::delete(&chat).await,
+        ChatRoute::React => react::react(&chat, true).await,
+        ChatRoute::Unreact => react::react(&chat, false).await,
+        ChatRoute::Report => moderate::report(&chat).await,
+        ChatRoute::MarkRead => markers::mark_read(&chat).await,
+        ChatRoute::Unread => markers::unread(&chat).await,
+        ChatRoute::Typing => presence::typing(&chat).await,
+        ChatRoute::SetPresence => presence::set(&chat).await,
+        ChatRoute::Presence => presence::show(&chat).await,
+        ChatRoute::Blocks => blocks::list(&chat).await,
+        ChatRoute::Block => blocks::set(&chat, true).await,
+        ChatRoute::Unblock => blocks::set(&chat, false).await,
+        ChatRoute::SetSettings => moderate::settings(&chat).await,
+        ChatRoute::Mute => moderate::mute(&chat, true).await,
+        ChatRoute::Unmute => moderate::mute(&chat, false).await,
+        ChatRoute::Audit => moderate::audit(&chat).await,
+        ChatRoute::Reports => moderate::reports(&chat).await,
+        ChatRoute::Export => privacy::export(&chat).await,
+        ChatRoute::Erase => privacy::erase(&chat).await,
     }
 }

@@ -11,7 +11,7 @@ use wire::problem::ProblemKind;
 use wire::routes::{MARK_READ, UNREAD};
 
 use crate::Ports;
-use crate::access::{Chat, Intent, Place, body_invalid, name_invalid};
+use crate::access::{Chat, Intent, Place, body_invalid};
 use crate::log::MAX_SEQ;
 
 /// Prefix of the sort keys of markers; the channel's key follows.
@@ -49,7 +49,7 @@ pub(crate) async fn unread<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<
     let asked = chat.call.request.query_value("in").unwrap_or_default();
     let mut places = Vec::new();
     for name in listed(&asked)? {
-        let channel: ChatChannel = name.parse().map_err(name_invalid)?;
+        let channel: ChatChannel = name.parse()?;
         let place = chat.place_of(channel.clone(), Intent::Read)?;
         places.push((channel, place.key));
     }

@@ -11,7 +11,7 @@ use wire::routes::{PRESENCE, SET_PRESENCE, TYPING};
 use wire::{PlayerId, RoomName};
 
 use crate::Ports;
-use crate::access::{Chat, Intent, name_invalid};
+use crate::access::{Chat, Intent};
 use crate::markers::listed;
 
 /// How long a presence holds, in milliseconds.
@@ -42,7 +42,7 @@ pub(crate) async fn show<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Re
     let asked = chat.call.request.query_value("players").unwrap_or_default();
     let hidden = chat.blocked_players().await?;
     let names = listed(&asked)?.into_iter().map(PlayerId::new);
-    let names: Vec<PlayerId> = names.collect::<Result<_, _>>().map_err(name_invalid)?;
+    let names: Vec<PlayerId> = names.collect::<Result<_, _>>()?;
     let known = presences_of(chat, &names).await?;
     let players = names.into_iter().zip(known).map(|(player, known)| {
         let shown = known.filter(|_| !hidden.contains(&player));

@@ -10,9 +10,10 @@ use wire::ids::BadId;
 use wire::limits::MAX_BODY_BYTES;
 use wire::problem::{MEDIA_TYPE, ProblemKind};
 use wire::record::{FunctionShare, SHARE_HEADER};
-use wire::routes::{Auth, Function, JSON, ROUTES, Route};
+use wire::routes::{Auth, JSON, ROUTES, Route, RouteSet};
 
-use crate::{Metered, Refusal};
+use crate::ports::{Clock, Storage, Variables};
+use crate::{Caller, Metered, Refusal};
 
 /// Seconds that a browser may remember a preflight.
 const PREFLIGHT_MAX_AGE_S: &str = "86400";
@@ -153,9 +154,21 @@ pub struct Call<'a> {
     pub parameters: Vec<String>,
     /// The request.
     pub request: &'a Request,
+    caller: Option<Caller>,
 }
 
 impl Call<'_> {
+    /// Who asks.
+    ///
+    /// # Errors
+    /// `internal` where the route wants no token: nobody is known there.
+    pub fn caller(&self) -> Result<&Caller, Refusal> {
+        self.caller.as_ref().ok_or_else(|| {
+            let detail = "The service asks for a caller where its route wants no token.";
+            Refusal::new(ProblemKind::Internal, detail)
+        })
+    }
+
     /// The path's parameter number `at`.
     ///
     /// # Errors
@@ -179,35 +192,35 @@ impl Call<'_> {
     }
 }
 
-/// Serves `request` as `function`: finds the route, answers preflights and what no route takes,
-/// lets `handler` do the rest, and completes its reply. The handler gets the store by way of a
-/// meter.
-pub async fn serve<S>(
-    function: Function,
-    store: &S,
+/// Serves `request` as a function of the routes `R`: finds the route, answers preflights and what
+/// no route takes, finds out who asks by what the route wants proved, lets `handler` do the rest,
+/// and completes its reply. The handler gets the store by way of a meter.
+pub async fn serve<R: RouteSet, H: Storage + Clock + Variables>(
+    host: &H,
     request: &Request,
-    handler: impl AsyncFnOnce(&Call<'_>, &Metered<'_, S>) -> Result<Response, Refusal>,
+    handler: impl AsyncFnOnce(R, &Call<'_>, &Metered<'_, H::Store>) -> Result<Response, Refusal>,
 ) -> Response {
-    let meter = Metered::new(store);
-    let (name, response) = match find(function, request) {
-        Found::Route(call) => {
+    let meter = Metered::new(host.store());
+    let (name, response) = match find::<R>(request) {
+        Found::Route(route, mut call) => {
             let scheme = match call.route.auth {
                 Auth::Shard => "Shard",
                 Auth::Proof => "Proof",
                 _ => "Bearer",
             };
-            let response = match handle(&call, &meter, handler).await {
-                Ok(response) => response,
-                Err(refusal) => {
-                    debug_assert!(
-                        call.route.documents(refusal.kind),
-                        "{} does not document {}",
-                        call.route.name,
-                        refusal.kind.name()
-                    );
-                    Response::refused(&refusal, scheme)
-                }
+            let response = match admit(host, &mut call).await {
+                Ok(()) => handler(route, &call, &meter).await,
+                Err(refusal) => Err(refusal),
             };
+            let response = response.unwrap_or_else(|refusal| {
+                debug_assert!(
+                    call.route.documents(refusal.kind),
+                    "{} does not document {}",
+                    call.route.name,
+                    refusal.kind.name()
+                );
+                Response::refused(&refusal, scheme)
+            });
             (call.route.name, response)
         }
         Found::Preflight(routes) => ("preflight", preflight(&routes)),
@@ -230,44 +243,45 @@ pub async fn serve<S>(
         .with(SHARE_HEADER, share)
 }
 
-async fn handle<S>(
-    call: &Call<'_>,
-    meter: &Metered<'_, S>,
-    handler: impl AsyncFnOnce(&Call<'_>, &Metered<'_, S>) -> Result<Response, Refusal>,
-) -> Result<Response, Refusal> {
-    if call.request.body.len() > MAX_BODY_BYTES {
+/// What is asked of every call before its handler sees it.
+async fn admit<H: Clock + Variables>(host: &H, call: &mut Call<'_>) -> Result<(), Refusal> {
+    let request = call.request;
+    if request.body.len() > MAX_BODY_BYTES {
         let detail = format!("Send a body of at most {MAX_BODY_BYTES} bytes.");
         return Err(Refusal::new(ProblemKind::BodyTooLarge, detail));
     }
-    handler(call, meter).await
+    let authorization = request.authorization.as_deref();
+    call.caller = Caller::admit(host, call.route.auth, authorization).await?;
+    Ok(())
 }
 
-enum Found<'a> {
-    Route(Call<'a>),
+enum Found<'a, R> {
+    Route(R, Call<'a>),
     Preflight(Vec<&'static Route>),
     OtherMethod(Vec<&'static Route>),
     Nothing,
 }
 
-fn find(function: Function, request: &Request) -> Found<'_> {
-    let routes: Vec<(&'static Route, Vec<String>)> = ROUTES
-        .iter()
-        .filter(|route| route.function == function)
-        .filter_map(|route| Some((route, parameters(route.path, request)?)))
-        .collect();
+fn find<R: RouteSet>(request: &Request) -> Found<'_, R> {
+    let of_path = |of: &R| Some((*of, parameters(of.route().path, request)?));
+    let routes: Vec<(R, Vec<String>)> = R::ALL.iter().filter_map(of_path).collect();
     if routes.is_empty() {
         return Found::Nothing;
     }
-    let at_path = routes.iter().map(|(route, _)| *route).collect();
+    let at_path = routes.iter().map(|(of, _)| of.route()).collect();
     match routes
         .into_iter()
-        .find(|(route, _)| route.method == request.method)
+        .find(|(of, _)| of.route().method == request.method)
     {
-        Some((route, parameters)) => Found::Route(Call {
-            route,
-            parameters,
-            request,
-        }),
+        Some((of, parameters)) => {
+            let call = Call {
+                route: of.route(),
+                parameters,
+                request,
+                caller: None,
+            };
+            Found::Route(of, call)
+        }
         None if request.method == "OPTIONS" => Found::Preflight(at_path),
         None => Found::OtherMethod(at_path),
     }

@@ -1,29 +1,84 @@
-use wire::routes::{HEARTBEAT, JOIN};
+use wire::claims::{Claims, Profile, Role};
+use wire::routes::{FleetRoute, HEARTBEAT, JOIN, SignallingRoute};
 
 use super::*;
+use crate::ports::VariableFault;
 use crate::store::{Key, Store};
-use crate::testing::calls::share;
-use crate::testing::{MemoryStore, schedule::block_on};
+use crate::testing::calls::{self, problem, share};
+use crate::testing::{FixedVariables, MemoryStore, schedule::block_on};
+use crate::token::SigningKey;
+
+const NOW_MS: u64 = 1_700_000_000_000;
+
+/// What the router needs of a host.
+struct Host {
+    store: MemoryStore,
+    variables: FixedVariables,
+}
+
+impl Host {
+    fn new() -> Self {
+        let keys = SigningKey::new([1; 32]).key_set_json("dev");
+        let secret = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
+        let variables = [("fleet_secret", secret), ("token_keys", keys.as_str())];
+        Self {
+            store: MemoryStore::default(),
+            variables: FixedVariables::new(&variables),
+        }
+    }
+}
+
+impl Storage for Host {
+    type Store = MemoryStore;
+
+    fn store(&self) -> &MemoryStore {
+        &self.store
+    }
+}
+
+impl Clock for Host {
+    fn now_ms(&self) -> u64 {
+        NOW_MS
+    }
+}
+
+impl Variables for Host {
+    async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault> {
+        self.variables.variable(name).await
+    }
+}
+
+/// The `authorization` of who has a role, or none.
+fn bearer(role: Option<Role>) -> String {
+    let claims = Claims {
+        sub: "ann".parse().unwrap(),
+        aud: "lifeverse-voice".into(),
+        exp: NOW_MS / 1000 + 60,
+        nbf: None,
+        iat: None,
+        name: None,
+        profile: Profile::default(),
+        role,
+        grants: vec![],
+    };
+    calls::bearer(&claims, &SigningKey::new([1; 32]))
+}
 
 fn request(method: &str, path: &str) -> Request {
     Request {
         method: method.into(),
         path: path.into(),
+        authorization: Some(bearer(None)),
         ..Request::default()
     }
 }
 
 fn run(request: &Request) -> Response {
-    let store = MemoryStore::default();
-    block_on(serve(
-        Function::Signalling,
-        &store,
-        request,
-        async |call, store| {
-            store.get(0, Key::new("a", "b")).await?;
-            Ok(Response::json(200, &call.parameters).with("x-route", call.route.name))
-        },
-    ))
+    let handler = async |_: SignallingRoute, call: &Call<'_>, store: &Metered<'_, MemoryStore>| {
+        store.get(0, Key::new("a", "b")).await?;
+        Ok(Response::json(200, &call.parameters).with("x-route", call.route.name))
+    };
+    block_on(serve(&Host::new(), request, handler))
 }
 
 #[test]
@@ -117,36 +172,23 @@ fn a_body_over_the_limit_is_refused() {
 
 #[test]
 fn refusals_carry_what_http_asks_for() {
-    let refuse = |function, method, path: &str, kind| {
-        let store = MemoryStore::default();
-        let refusal = Err(Refusal::new(kind, "Change it."));
-        block_on(serve(
-            function,
-            &store,
-            &request(method, path),
-            async |_, _| refusal,
-        ))
-    };
+    fn refuse<R: RouteSet>(method: &str, path: &str, kind: ProblemKind) -> Response {
+        let handler = async |_: R, _: &Call<'_>, _: &Metered<'_, MemoryStore>| {
+            Err(Refusal::new(kind, "Change it."))
+        };
+        block_on(serve(&Host::new(), &request(method, path), handler))
+    }
     let join = JOIN.path;
-    let token = refuse(
-        Function::Signalling,
-        "POST",
-        join,
-        ProblemKind::TokenInvalid,
-    );
+    let token = refuse::<SignallingRoute>("POST", join, ProblemKind::TokenInvalid);
     assert_eq!(token.header("www-authenticate"), Some("Bearer"));
     assert_eq!(
         token.header("access-control-expose-headers"),
         Some("location, retry-after")
     );
-    let beat = refuse(
-        Function::Fleet,
-        "POST",
-        HEARTBEAT.path,
-        ProblemKind::SignatureInvalid,
-    );
+    let invalid = ProblemKind::SignatureInvalid;
+    let beat = refuse::<FleetRoute>("POST", HEARTBEAT.path, invalid);
     assert_eq!(beat.header("www-authenticate"), Some("Shard"));
-    let busy = refuse(Function::Signalling, "POST", join, ProblemKind::NoLiveRelay);
+    let busy = refuse::<SignallingRoute>("POST", join, ProblemKind::NoLiveRelay);
     assert_eq!((busy.status, busy.header("retry-after")), (503, Some("1")));
     let problem: wire::problem::Problem = serde_json::from_slice(&busy.body).unwrap();
     assert_eq!(problem.detail, "Change it.");
@@ -178,4 +220,62 @@ fn broken_percent_signs_stay() {
     ] {
         assert_eq!(percent_decode(text), wanted);
     }
+}
+
+/// What the handler of a route sees of who has a role: his name and the time, or a problem.
+fn seen<R: RouteSet>(route: &Route, authorization: Option<String>) -> String {
+    let request = Request {
+        authorization,
+        ..request(route.method, &route.path.replace(['{', '}'], ""))
+    };
+    let handler = async |_: R, call: &Call<'_>, _: &Metered<'_, MemoryStore>| {
+        let caller = call.caller()?;
+        Ok(Response::json(200, &(caller.me(), caller.now_ms)))
+    };
+    let response = block_on(serve(&Host::new(), &request, handler));
+    match problem(&response) {
+        none if none.is_empty() => calls::text(&response),
+        problem => problem,
+    }
+}
+
+#[test]
+fn a_handler_sees_only_whom_its_route_lets_in() {
+    let roles = [
+        None,
+        Some(Role::Operator),
+        Some(Role::Privacy),
+        Some(Role::GameServer),
+    ];
+    fn of_set<R: RouteSet>(roles: [Option<Role>; 4], count: &mut usize) {
+        for member in R::ALL {
+            let route = member.route();
+            let (wanted, refusal) = match route.auth {
+                Auth::Player => (None, ""),
+                Auth::Operator => (Some(Role::Operator), "operator-only"),
+                Auth::Privacy => (Some(Role::Privacy), "privacy-only"),
+                Auth::GameServer => (Some(Role::GameServer), "game-server-only"),
+                // Its handler knows of nobody, whatever he shows.
+                Auth::Shard | Auth::Proof => {
+                    assert_eq!(seen::<R>(route, Some(bearer(None))), "internal");
+                    continue;
+                }
+            };
+            *count += 1;
+            for role in roles {
+                let is_let_in = wanted.is_none() || role == wanted;
+                let told = seen::<R>(route, Some(bearer(role)));
+                let let_in = format!("[\"ann\",{NOW_MS}]");
+                let expected = if is_let_in { let_in.as_str() } else { refusal };
+                assert_eq!(told, expected, "{} {role:?}", route.name);
+            }
+            assert_eq!(seen::<R>(route, None), "token-invalid", "{}", route.name);
+        }
+    }
+    let mut count = 0;
+    of_set::<SignallingRoute>(roles, &mut count);
+    of_set::<FleetRoute>(roles, &mut count);
+    of_set::<wire::routes::ChatRoute>(roles, &mut count);
+    of_set::<wire::routes::MatchmakingRoute>(roles, &mut count);
+    assert_eq!(count, ROUTES.len() - 2, "all but heartbeat and enrolment");
 }

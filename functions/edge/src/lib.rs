@@ -16,6 +16,7 @@
 
 pub mod allowed_hosts;
 pub mod blocks;
+mod caller;
 pub mod change;
 pub mod config;
 pub mod directory;
@@ -34,5 +35,6 @@ pub mod token;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use caller::Caller;
 pub use meter::Metered;
 pub use refusal::Refusal;

@@ -30,7 +30,7 @@ use wire::{RegionName, ShardId};
 
 pub(crate) use tokens::{list, make, revoke};
 
-use crate::{body_invalid, shard};
+use crate::body_invalid;
 
 /// Epoch of the keys that relays are given. Others come with secrets that follow one another.
 const EPOCH: u8 = 0;
@@ -140,27 +140,23 @@ impl Admission {
 }
 
 /// `GET /v1/relays/{shard}/enrolment`.
-pub(crate) async fn show<H: Clock + Variables, S: Store>(
-    host: &H,
+pub(crate) async fn show<S: Store>(
     store: &Metered<'_, S>,
     call: &Call<'_>,
 ) -> Result<Response, Refusal> {
-    crate::check_operator(host, call).await?;
-    let relay = shard(call)?;
-    match relays::read(store, host.now_ms(), &relay).await? {
+    let (relay, now_ms) = (call.parameter(0)?, call.caller()?.now_ms);
+    match relays::read(store, now_ms, &relay).await? {
         Some(known) => Ok(Response::json(ENROLMENT.status, &known.value.enrolment)),
         None => Err(unknown()),
     }
 }
 
 /// `DELETE /v1/relays/{shard}/enrolment`.
-pub(crate) async fn forget<H: Clock + Variables, S: Store>(
-    host: &H,
+pub(crate) async fn forget<S: Store>(
     store: &Metered<'_, S>,
     call: &Call<'_>,
 ) -> Result<Response, Refusal> {
-    crate::check_operator(host, call).await?;
-    let (relay, now_ms) = (shard(call)?, host.now_ms());
+    let (relay, now_ms) = (call.parameter(0)?, call.caller()?.now_ms);
     let known = relays::read(store, now_ms, &relay).await?;
     let known = known.ok_or_else(unknown)?;
     relays::forget(store, now_ms, &known).await?;

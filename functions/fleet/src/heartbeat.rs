@@ -2,13 +2,14 @@ use edge::http::{Call, Response};
 use edge::ports::{Clock, Entropy, Timer, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, config, directory};
+use wire::ShardId;
 use wire::fleet::{Heartbeat, HeartbeatReply, Transport, verify_heartbeat};
 use wire::keys::EPOCHS;
 use wire::limits::{MAX_CANDIDATES, MAX_REFUSED_ROOMS};
 use wire::problem::ProblemKind;
 use wire::routes::HEARTBEAT;
 
-use crate::{body_invalid, shard};
+use crate::body_invalid;
 
 /// Longest control URL, in bytes.
 const MAX_URL_BYTES: usize = 256;
@@ -19,7 +20,7 @@ pub(crate) async fn heartbeat<H: Clock + Entropy + Timer + Variables, S: Store>(
     store: &Metered<'_, S>,
     call: &Call<'_>,
 ) -> Result<Response, Refusal> {
-    let shard = shard(call)?;
+    let shard: ShardId = call.parameter(0)?;
     // The body names the key that it is signed with; nothing else of it is believed before.
     let heartbeat: Heartbeat = wire::json::read(&call.request.body)
         .map_err(|error| body_invalid(format!("The body is not a heartbeat: {error}.")))?;

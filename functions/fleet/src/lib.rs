@@ -15,12 +15,10 @@ mod regions;
 use edge::http::{Call, Request, Response, serve};
 use edge::ports::{Clock, Entropy, IdentityLink, Storage, Timer, Variables};
 use edge::store::Store;
-use edge::{Metered, Refusal, config, directory};
-use wire::claims::Role;
+use edge::{Metered, Refusal, directory};
 use wire::fleet::{DrainRequest, ShardList};
-use wire::ids::BadId;
 use wire::problem::ProblemKind;
-use wire::routes::{self, DRAIN, Function, HEARTBEAT, HOME, RELAYS};
+use wire::routes::{DRAIN, FleetRoute, HOME, RELAYS};
 use wire::{RegionName, RoomName, ShardId};
 
 /// Serves one request.
@@ -28,68 +26,58 @@ pub async fn handle<H>(host: &H, request: Request) -> Response
 where
     H: Storage + Clock + Entropy + IdentityLink + Timer + Variables,
 {
-    serve(
-        Function::Fleet,
-        host.store(),
-        &request,
-        async |call, store| dispatch(host, store, call).await,
-    )
+    serve(host, &request, async |route, call, store| {
+        dispatch(host, route, store, call).await
+    })
     .await
 }
 
 async fn dispatch<H, S: Store>(
     host: &H,
+    route: FleetRoute,
     store: &Metered<'_, S>,
     call: &Call<'_>,
 ) -> Result<Response, Refusal>
 where
     H: Clock + Entropy + IdentityLink + Timer + Variables,
 {
-    let is = |route: &routes::Route| call.route.name == route.name;
-    match () {
-        () if is(&HEARTBEAT) => heartbeat::heartbeat(host, store, call).await,
-        () if is(&DRAIN) => drain(host, store, call).await,
-        () if is(&RELAYS) => relays(host, store, call).await,
-        () if is(&HOME) => home(host, store, call).await,
-        () if is(&routes::REGIONS) => regions::list(host, store, call).await,
-        () if is(&routes::EVACUATE) => regions::change(host, store, call, true).await,
-        () if is(&routes::END_EVACUATION) => regions::change(host, store, call, false).await,
-        () if is(&routes::ENROL) => enrolment::enrol(host, store, call).await,
-        () if is(&routes::MAKE_ENROLMENT_TOKEN) => enrolment::make(host, store, call).await,
-        () if is(&routes::ENROLMENT_TOKENS) => enrolment::list(host, store, call).await,
-        () if is(&routes::REVOKE_ENROLMENT_TOKEN) => enrolment::revoke(host, store, call).await,
-        () if is(&routes::ENROLMENT) => enrolment::show(host, store, call).await,
-        () if is(&routes::FORGET_ENROLMENT) => enrolment::forget(host, store, call).await,
-        () => unreachable!("the table has no other route for this function"),
+    match route {
+        FleetRoute::Heartbeat => heartbeat::heartbeat(host, store, call).await,
+        FleetRoute::Drain => drain(host, store, call).await,
+        FleetRoute::Relays => relays(store, call).await,
+        FleetRoute::Home => home(store, call).await,
+        FleetRoute::Regions => regions::list(host, store, call).await,
+        FleetRoute::Evacuate => regions::change(host, store, call, true).await,
+        FleetRoute::EndEvacuation => regions::change(host, store, call, false).await,
+        FleetRoute::Enrol => enrolment::enrol(host, store, call).await,
+        FleetRoute::MakeEnrolmentToken => enrolment::make(host, store, call).await,
+        FleetRoute::EnrolmentTokens => enrolment::list(store, call).await,
+        FleetRoute::RevokeEnrolmentToken => enrolment::revoke(store, call).await,
+        FleetRoute::Enrolment => enrolment::show(store, call).await,
+        FleetRoute::ForgetEnrolment => enrolment::forget(store, call).await,
     }
 }
 
 /// `PUT /v1/relays/{shard}/drain`: replies with what is known of the shard.
-async fn drain<H: Clock + Entropy + Timer + Variables, S: Store>(
+async fn drain<H: Entropy + Timer, S: Store>(
     host: &H,
     store: &Metered<'_, S>,
     call: &Call<'_>,
 ) -> Result<Response, Refusal> {
-    check_operator(host, call).await?;
-    let shard = shard(call)?;
+    let shard: ShardId = call.parameter(0)?;
     let wanted: DrainRequest = wire::json::read(&call.request.body)
         .map_err(|_| body_invalid("Send {\"draining\": true} or {\"draining\": false}."))?;
-    let now_ms = host.now_ms();
+    let now_ms = call.caller()?.now_ms;
     let record = directory::set_draining(host, store, now_ms, &shard, wanted.draining).await?;
     Ok(Response::json(DRAIN.status, &record))
 }
 
 /// `GET /v1/relays`.
-async fn relays<H: Clock + Variables, S: Store>(
-    host: &H,
-    store: &Metered<'_, S>,
-    call: &Call<'_>,
-) -> Result<Response, Refusal> {
-    check_operator(host, call).await?;
-    let now_ms = host.now_ms();
+async fn relays<S: Store>(store: &Metered<'_, S>, call: &Call<'_>) -> Result<Response, Refusal> {
+    let now_ms = call.caller()?.now_ms;
     let relays = match call.request.query_value("region") {
         Some(region) => {
-            let region = RegionName::new(region).map_err(name_invalid)?;
+            let region = RegionName::new(region)?;
             directory::shards(store, now_ms, &region).await?
         }
         None => directory::shards_everywhere(store, now_ms).await?,
@@ -98,39 +86,15 @@ async fn relays<H: Clock + Variables, S: Store>(
 }
 
 /// `GET /v1/homes/{room}`.
-async fn home<H: Clock + Variables, S: Store>(
-    host: &H,
-    store: &Metered<'_, S>,
-    call: &Call<'_>,
-) -> Result<Response, Refusal> {
-    check_operator(host, call).await?;
-    let room = RoomName::new(call.parameters[0].clone()).map_err(name_invalid)?;
-    match directory::home(store, host.now_ms(), &room).await? {
+async fn home<S: Store>(store: &Metered<'_, S>, call: &Call<'_>) -> Result<Response, Refusal> {
+    let (room, now_ms): (RoomName, u64) = (call.parameter(0)?, call.caller()?.now_ms);
+    match directory::home(store, now_ms, &room).await? {
         Some(home) => Ok(Response::json(HOME.status, &home)),
         None => Err(Refusal::new(
             ProblemKind::UnknownRoom,
             "Nobody has joined this room within a month; a join creates it.",
         )),
     }
-}
-
-async fn check_operator<H: Clock + Variables>(host: &H, call: &Call<'_>) -> Result<(), Refusal> {
-    let verifier = config::verifier(host).await?;
-    let authorization = call.request.authorization.as_deref();
-    let claims = verifier.verify(authorization, host.now_ms() / 1000)?;
-    if claims.role == Some(Role::Operator) {
-        return Ok(());
-    }
-    let detail = "Use a token whose role is operator.";
-    Err(Refusal::new(ProblemKind::OperatorOnly, detail))
-}
-
-fn shard(call: &Call<'_>) -> Result<ShardId, Refusal> {
-    ShardId::new(call.parameters[0].clone()).map_err(name_invalid)
-}
-
-fn name_invalid(bad: BadId) -> Refusal {
-    Refusal::new(ProblemKind::NameInvalid, format!("The address has {bad}."))
 }
 
 fn body_invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {

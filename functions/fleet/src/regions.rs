@@ -2,40 +2,36 @@
 
 use edge::homes::{HomeRegions, evacuation};
 use edge::http::{Call, Response};
-use edge::ports::{Clock, Variables};
+use edge::ports::Variables;
 use edge::store::Store;
 use edge::{Metered, Refusal, config};
 use wire::fleet::{Evacuation, RegionList};
 use wire::ids::AwsRegion;
 use wire::problem::ProblemKind;
 
-use crate::{check_operator, name_invalid};
-
 /// `GET /v1/regions`.
-pub(crate) async fn list<H: Clock + Variables, S: Store>(
+pub(crate) async fn list<H: Variables, S: Store>(
     host: &H,
     store: &Metered<'_, S>,
     call: &Call<'_>,
 ) -> Result<Response, Refusal> {
-    check_operator(host, call).await?;
     let regions = config::home_regions(host).await?;
-    let record = evacuation::read(store, host.now_ms()).await?.value;
+    let record = evacuation::read(store, call.caller()?.now_ms).await?.value;
     Ok(told(call, regions.as_ref(), record))
 }
 
 /// `PUT` and `DELETE /v1/regions/{region}/evacuation`.
-pub(crate) async fn change<H: Clock + Variables, S: Store>(
+pub(crate) async fn change<H: Variables, S: Store>(
     host: &H,
     store: &Metered<'_, S>,
     call: &Call<'_>,
     is_gone: bool,
 ) -> Result<Response, Refusal> {
-    check_operator(host, call).await?;
     let refused = |detail: String| Err(Refusal::new(ProblemKind::NameInvalid, detail));
     let Some(regions) = config::home_regions(host).await? else {
         return refused("This edge has one region, and nowhere to evacuate it to.".to_owned());
     };
-    let wanted = AwsRegion::new(call.parameters[0].clone()).map_err(name_invalid)?;
+    let wanted = AwsRegion::new(call.parameters[0].clone())?;
     let wanted = wanted.as_str();
     let names: Vec<&str> = regions.names().collect();
     // A region joins as given up: nothing moves while some know of it and some do not.
@@ -52,7 +48,7 @@ pub(crate) async fn change<H: Clock + Variables, S: Store>(
             "This is {wanted}: ask the edge of a region that stays, which must hear of it first."
         ));
     }
-    let record = evacuation::change(store, host.now_ms(), wanted, is_gone).await?;
+    let record = evacuation::change(store, call.caller()?.now_ms, wanted, is_gone).await?;
     Ok(told(call, Some(&regions), record))
 }
 

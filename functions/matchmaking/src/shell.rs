@@ -28,7 +28,7 @@ use edge::http::{Call, Request, Response, serve};
 use edge::ports::{Clock, Entropy, Storage, Timer, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal};
-use wire::routes::{self, Function};
+use wire::routes::MatchmakingRoute;
 
 use caller::Caller;
 
@@ -45,22 +45,20 @@ pub async fn handle<H>(host: &H, request: Request) -> Response
 where
     H: Storage + Ports,
 {
-    serve(
-        Function::Matchmaking,
-        host.store(),
-        &request,
-        async |call, store| dispatch(host, store, call).await,
-    )
+    serve(host, &request, async |route, call, store| {
+        dispatch(host, route, store, call).await
+    })
     .await
 }
 
 async fn dispatch<H: Ports, S: Store>(
     host: &H,
+    route: MatchmakingRoute,
     store: &Metered<'_, S>,
     call: &Call<'_>,
 ) -> Result<Response, Refusal> {
     let caller = Caller::enter(host, store, call).await?;
-    let mut response = answer(&caller).await?;
+    let mut response = answer(route, &caller).await?;
     // Whoever asked first when a pass was due: his request is told apart from those that only read.
     if response.outcome == "ok" && caller.has_passed.load(Ordering::Relaxed) {
         response.outcome = PASSED;
@@ -68,25 +66,27 @@ async fn dispatch<H: Ports, S: Store>(
     Ok(response)
 }
 
-async fn answer<H: Ports, S: Store>(caller: &Caller<'_, H, S>) -> Result<Response, Refusal> {
-    match caller.call.route.name {
-        name if name == routes::RULES.name => queue::set(caller).await,
-        name if name == routes::QUEUE_RULES.name => queue::show(caller).await,
-        name if name == routes::QUEUE_UP.name => party::queue_up(caller).await,
-        name if name == routes::TICKET_STATE.name => view::show(caller).await,
-        name if name == routes::JOIN_PARTY.name => party::join(caller).await,
-        name if name == routes::LEAVE_PARTY.name => party::end(caller, false).await,
-        name if name == routes::CANCEL.name => party::end(caller, true).await,
-        name if name == routes::EXPLAIN.name => explain::explain(caller).await,
-        name if name == routes::SEAT.name => player::seat(caller).await,
-        name if name == routes::MATCH_STATE.name => accept::show(caller).await,
-        name if name == routes::ACCEPT.name => accept::accept(caller).await,
-        name if name == routes::SPECTATE.name => spectate::spectate(caller).await,
-        name if name == routes::RESULT.name => results::report(caller).await,
-        name if name == routes::BACKFILL.name => backfill::ask(caller).await,
-        name if name == routes::END_BACKFILL.name => backfill::end(caller).await,
-        name if name == routes::RATING.name => results::rating(caller).await,
-        name if name == routes::TICK.name => pass::tick(caller).await,
-        other => unreachable!("the table has no route {other} for this function"),
+async fn answer<H: Ports, S: Store>(
+    route: MatchmakingRoute,
+    caller: &Caller<'_, H, S>,
+) -> Result<Response, Refusal> {
+    match route {
+        MatchmakingRoute::Rules => queue::set(caller).await,
+        MatchmakingRoute::QueueRules => queue::show(caller).await,
+        MatchmakingRoute::QueueUp => party::queue_up(caller).await,
+        MatchmakingRoute::TicketState => view::show(caller).await,
+        MatchmakingRoute::JoinParty => party::join(caller).await,
+        MatchmakingRoute::LeaveParty => party::end(caller, false).await,
+        MatchmakingRoute::Cancel => party::end(caller, true).await,
+        MatchmakingRoute::Explain => explain::explain(caller).await,
+        MatchmakingRoute::Seat => player::seat(caller).await,
+        MatchmakingRoute::MatchState => accept::show(caller).await,
+        MatchmakingRoute::Accept => accept::accept(caller).await,
+        MatchmakingRoute::Spectate => spectate::spectate(caller).await,
+        MatchmakingRoute::Result => results::report(caller).await,
+        MatchmakingRoute::Backfill => backfill::ask(caller).await,
+        MatchmakingRoute::EndBackfill => backfill::end(caller).await,
+        MatchmakingRoute::Rating => results::rating(caller).await,
+        MatchmakingRoute::Tick => pass::tick(caller).await,
     }
 }

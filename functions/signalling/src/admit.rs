@@ -33,15 +33,15 @@ where
     H: Clock + Entropy + Timer + Variables,
     S: Store,
 {
-    let (claims, room) = authenticate(host, call).await?;
-    check_room(&claims, &room)?;
+    let (claims, room) = authenticate(call)?;
+    check_room(claims, &room)?;
     if call.request.content_type.is_some() && !call.request.has_content_type(JSON) {
         return Err(media_type(JSON));
     }
     let request: JoinRequest = wire::json::read(&call.request.body)
         .map_err(|error| body_invalid(format!("The body is not a join request: {error}.")))?;
     let channels = channel_names(request.channels)?;
-    let grants = grants(&claims, &room, channels)?;
+    let grants = grants(claims, &room, channels)?;
     let offer = offer::read(&request.offer)?;
     let admitted = Admit {
         host,
@@ -67,12 +67,12 @@ where
     H: Clock + Entropy + Timer + Variables,
     S: Store,
 {
-    let (claims, room) = authenticate(host, call).await?;
-    check_room(&claims, &room)?;
+    let (claims, room) = authenticate(call)?;
+    check_room(claims, &room)?;
     if !call.request.has_content_type(SDP) {
         return Err(media_type(SDP));
     }
-    let grants = grants(&claims, &room, channel_names(None)?)?;
+    let grants = grants(claims, &room, channel_names(None)?)?;
     let text = std::str::from_utf8(&call.request.body)
         .map_err(|_| Refusal::new(ProblemKind::OfferInvalid, "Send the offer in UTF-8."))?;
     let offer = offer::read(text)?;
@@ -153,7 +153,7 @@ fn grants(
 /// A checked request on its way to a relay.
 struct Admit<'a, H> {
     host: &'a H,
-    claims: Claims,
+    claims: &'a Claims,
     room: RoomName,
     grants: Vec<ChannelGrant>,
     offer: Offer,

@@ -8,7 +8,7 @@ use wire::channel::EndReason;
 use wire::control::ControlCommand;
 use wire::routes::LEAVE;
 
-use crate::{authenticate, name_invalid};
+use crate::authenticate;
 
 /// `DELETE /v1/rooms/{room}/sessions/{session}`: asks the session's relay to end it. Leaving is
 /// done whether or not the relay hears of it, because a silent session times out there; the
@@ -22,8 +22,8 @@ where
     H: Clock + Entropy + Variables + RelayLink,
     S: Store,
 {
-    let (claims, _room) = authenticate(host, call).await?;
-    let session: SessionRef = call.parameters[1].parse().map_err(name_invalid)?;
+    let (claims, _room) = authenticate(call)?;
+    let session: SessionRef = call.parameter(1)?;
     let secret = config::fleet_secret(host).await?;
     let now_ms = host.now_ms();
     let mut response = Response::empty(LEAVE.status);

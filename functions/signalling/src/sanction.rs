@@ -13,7 +13,7 @@ use wire::moderation::{MAX_SANCTION_S, SanctionRequest};
 use wire::problem::ProblemKind;
 use wire::{PlayerId, RoomKey, RoomName};
 
-use crate::{authenticate, name_invalid};
+use crate::authenticate;
 
 /// A moderator's request about a player of a room.
 struct About {
@@ -32,7 +32,7 @@ where
     H: Clock + Entropy + Timer + Variables + RelayLink,
     S: Store,
 {
-    let about = About::read(host, call).await?;
+    let about = About::read(call)?;
     let now_ms = host.now_ms();
     let until_ms = match call.route.body {
         Some(_) => Some(now_ms + u64::from(seconds(call)?) * 1000),
@@ -64,16 +64,16 @@ where
     H: Clock + Entropy + Variables + RelayLink,
     S: Store,
 {
-    let about = About::read(host, call).await?;
+    let about = About::read(call)?;
     let (room, player) = about.keys(host).await?;
     let command = ControlCommand::Kick { room, player };
     tell(host, store, call, (&about, Some(command))).await
 }
 
 impl About {
-    async fn read<H: Clock + Variables>(host: &H, call: &Call<'_>) -> Result<Self, Refusal> {
-        let (claims, room) = authenticate(host, call).await?;
-        let player = call.parameters[1].parse().map_err(name_invalid)?;
+    fn read(call: &Call<'_>) -> Result<Self, Refusal> {
+        let (claims, room) = authenticate(call)?;
+        let player = call.parameter(1)?;
         if !claims.moderates(&room) {
             let detail = "Get a token from the game that grants moderate in all channels of it.";
             return Err(Refusal::new(ProblemKind::NotModerator, detail));

@@ -8,6 +8,7 @@ mod enrolment;
 mod matching;
 mod moderation;
 mod regions;
+mod sets;
 
 pub use chat::{
     AUDIT, BLOCK, BLOCKS, DELETE_MESSAGE, EDIT, ERASE, EXPORT, HISTORY, MARK_READ, MUTE, POST,
@@ -24,6 +25,7 @@ pub use matching::{
 };
 pub use moderation::{KICK, ROOM_BAN, ROOM_MUTE, ROOM_UNBAN, ROOM_UNMUTE};
 pub use regions::{END_EVACUATION, EVACUATE, REGIONS};
+pub use sets::{ChatRoute, FleetRoute, MatchmakingRoute, ROUTES, RouteSet, SignallingRoute};
 
 /// One method of one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,70 +247,6 @@ pub const HOME: Route = Route {
         ],
     ],
 };
-
-/// Every route.
-pub const ROUTES: &[Route] = &[
-    JOIN,
-    WHIP,
-    LEAVE,
-    ROOM_MUTE,
-    ROOM_UNMUTE,
-    ROOM_BAN,
-    ROOM_UNBAN,
-    KICK,
-    RELAYS,
-    HEARTBEAT,
-    DRAIN,
-    HOME,
-    ENROL,
-    MAKE_ENROLMENT_TOKEN,
-    ENROLMENT_TOKENS,
-    REVOKE_ENROLMENT_TOKEN,
-    ENROLMENT,
-    FORGET_ENROLMENT,
-    REGIONS,
-    EVACUATE,
-    END_EVACUATION,
-    POST,
-    HISTORY,
-    EDIT,
-    DELETE_MESSAGE,
-    REACT,
-    UNREACT,
-    REPORT,
-    MARK_READ,
-    TYPING,
-    UNREAD,
-    SET_PRESENCE,
-    PRESENCE,
-    BLOCKS,
-    BLOCK,
-    UNBLOCK,
-    SET_SETTINGS,
-    MUTE,
-    UNMUTE,
-    AUDIT,
-    REPORTS,
-    EXPORT,
-    ERASE,
-    RULES,
-    QUEUE_RULES,
-    QUEUE_UP,
-    TICKET_STATE,
-    CANCEL,
-    JOIN_PARTY,
-    LEAVE_PARTY,
-    EXPLAIN,
-    SEAT,
-    MATCH_STATE,
-    ACCEPT,
-    SPECTATE,
-    RESULT,
-    BACKFILL,
-    END_BACKFILL,
-    RATING,
-    TICK,
-];
 
 impl Route {
     /// Every refusal that the route documents, those of all routes first.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use edge::Metered;
-use edge::http::{Request, serve};
+use edge::http::{Call, Request, serve};
 use edge::ports::{
     Clock, Entropy, RelayLink, Storage, Timer, Unreachable, VariableFault, Variables,
 };
@@ -19,7 +19,7 @@ use finops::{Book, Rates};
 use serde_json::json;
 use wire::ShardId;
 use wire::claims::{Claims, Grant, Permission, Profile};
-use wire::routes::Function;
+use wire::routes::ChatRoute;
 
 const SECRET: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
 const NOW_MS: u64 = 1_700_000_000_000;
@@ -101,7 +101,12 @@ fn posts(more: usize) -> Counts {
     let mut sum = Counted::default();
     for number in 0..POSTS {
         let request = request(&key, number);
-        let handler = async |_: &edge::http::Call<'_>, meter: &Metered<'_, MemoryStore>| {
+        let outer = Host {
+            store: &store,
+            variables: &variables,
+            entropy: &entropy,
+        };
+        let handler = async |_: ChatRoute, _: &Call<'_>, meter: &Metered<'_, MemoryStore>| {
             for at in 0..more {
                 let sort = format!("{number}-{at}");
                 let put = Put {
@@ -119,7 +124,7 @@ fn posts(more: usize) -> Counts {
             };
             Ok(chat::handle(&host, request.clone()).await)
         };
-        let response = block_on(serve(Function::Chat, &store, &request, handler));
+        let response = block_on(serve(&outer, &request, handler));
         assert_eq!(
             response.status,
             201,

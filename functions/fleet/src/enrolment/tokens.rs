@@ -3,7 +3,7 @@
 use edge::change::unless_lost;
 use edge::http::{Call, Response};
 use edge::items::{self, Held, Over};
-use edge::ports::{Clock, Entropy, Variables};
+use edge::ports::Entropy;
 use edge::store::{Delete, Key, Query, Store, StoreError};
 use edge::{Metered, Refusal};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use wire::routes::{ENROLMENT_TOKENS, MAKE_ENROLMENT_TOKEN};
 use wire::{EnrolmentId, ShardId};
 
 use super::Admission;
-use crate::{body_invalid, check_operator};
+use crate::body_invalid;
 
 /// Where tokens are.
 const PARTITION: &str = "enrolment-tokens";
@@ -107,12 +107,11 @@ fn used_before() -> Refusal {
 }
 
 /// `POST /v1/relays/enrolment-tokens`.
-pub(crate) async fn make<H: Clock + Entropy + Variables, S: Store>(
+pub(crate) async fn make<H: Entropy, S: Store>(
     host: &H,
     store: &Metered<'_, S>,
     call: &Call<'_>,
 ) -> Result<Response, Refusal> {
-    check_operator(host, call).await?;
     let wanted: TokenRequest = call.body()?;
     if wanted.capacity == 0 {
         return Err(body_invalid(
@@ -124,7 +123,7 @@ pub(crate) async fn make<H: Clock + Entropy + Variables, S: Store>(
             "expires_in_s must be 1 to 2592000 (30 days); an hour is enough to start a relay.",
         ));
     }
-    let now_ms = host.now_ms();
+    let now_ms = call.caller()?.now_ms;
     let known = store.query(now_ms, Query::all(PARTITION, MAX_TOKENS));
     if known.await?.len() >= MAX_TOKENS {
         return Err(Refusal::new(
@@ -173,14 +172,12 @@ fn name(wanted: Option<ShardId>, id: EnrolmentId) -> Result<ShardId, Refusal> {
 }
 
 /// `GET /v1/relays/enrolment-tokens`.
-pub(crate) async fn list<H: Clock + Variables, S: Store>(
-    host: &H,
+pub(crate) async fn list<S: Store>(
     store: &Metered<'_, S>,
     call: &Call<'_>,
 ) -> Result<Response, Refusal> {
-    check_operator(host, call).await?;
     let items = store
-        .query(host.now_ms(), Query::all(PARTITION, MAX_TOKENS))
+        .query(call.caller()?.now_ms, Query::all(PARTITION, MAX_TOKENS))
         .await?;
     let tokens = items
         .iter()
@@ -193,14 +190,12 @@ pub(crate) async fn list<H: Clock + Variables, S: Store>(
 }
 
 /// `DELETE /v1/relays/enrolment-tokens/{enrolment}`. A relay that has used it stays.
-pub(crate) async fn revoke<H: Clock + Variables, S: Store>(
-    host: &H,
+pub(crate) async fn revoke<S: Store>(
     store: &Metered<'_, S>,
     call: &Call<'_>,
 ) -> Result<Response, Refusal> {
-    check_operator(host, call).await?;
     let id: EnrolmentId = call.parameter(0)?;
-    let (sort, now_ms) = (id.to_string(), host.now_ms());
+    let (sort, now_ms) = (id.to_string(), call.caller()?.now_ms);
     let key = Key::new(PARTITION, &sort);
     if store.get(now_ms, key).await?.is_none() {
         return Err(Refusal::new(

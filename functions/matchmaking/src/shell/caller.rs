@@ -3,14 +3,12 @@
 use std::sync::atomic::AtomicBool;
 
 use edge::http::Call;
-use edge::policy::{Policy, Rights};
 use edge::store::Store;
 use edge::{Metered, Refusal, config};
 use wire::PlayerId;
 use wire::claims::{Claims, Role};
 use wire::keys::FleetSecret;
 use wire::problem::ProblemKind;
-use wire::routes::Auth;
 
 use super::Ports;
 
@@ -21,7 +19,7 @@ pub(super) struct Caller<'a, H, S> {
     pub(super) call: &'a Call<'a>,
     /// When the request began, Unix milliseconds.
     pub(super) now_ms: u64,
-    pub(super) claims: Claims,
+    pub(super) claims: &'a Claims,
     pub(super) secret: FleetSecret,
     /// Whether the request has done a pass, which costs many times what it costs else.
     pub(super) has_passed: AtomicBool,
@@ -33,27 +31,16 @@ impl<'a, H: Ports, S: Store> Caller<'a, H, S> {
         store: &'a Metered<'a, S>,
         call: &'a Call<'a>,
     ) -> Result<Self, Refusal> {
-        let verifier = config::verifier(host).await?;
-        let now_ms = host.now_ms();
-        let claims = verifier.verify(call.request.authorization.as_deref(), now_ms / 1000)?;
-        let caller = Self {
+        let caller = call.caller()?;
+        Ok(Self {
             host,
             store,
             call,
-            now_ms,
-            claims,
+            now_ms: caller.now_ms,
+            claims: &caller.claims,
             secret: config::fleet_secret(host).await?,
             has_passed: AtomicBool::new(false),
-        };
-        match call.route.auth {
-            Auth::Operator if caller.claims.role != Some(Role::Operator) => Err(Refusal::new(
-                ProblemKind::OperatorOnly,
-                "Use a token whose role is operator.",
-            )),
-            Auth::GameServer => caller.check_game_server(),
-            _ => Ok(()),
-        }
-        .map(|()| caller)
+        })
     }
 
     pub(super) fn me(&self) -> &PlayerId {
@@ -62,23 +49,6 @@ impl<'a, H: Ports, S: Store> Caller<'a, H, S> {
 
     pub(super) fn is_game_server(&self) -> bool {
         self.claims.role == Some(Role::GameServer)
-    }
-
-    pub(super) fn check_game_server(&self) -> Result<(), Refusal> {
-        if self.is_game_server() {
-            return Ok(());
-        }
-        Err(Refusal::new(
-            ProblemKind::GameServerOnly,
-            "Use a token whose role is game-server.",
-        ))
-    }
-
-    /// What the policy says of the caller.
-    pub(super) async fn rights(&self) -> Result<(Policy, Rights), Refusal> {
-        let policy = config::policy(self.host).await?;
-        let rights = policy.rights(&self.claims.profile);
-        Ok((policy, rights))
     }
 
     /// Random bytes.

@@ -105,7 +105,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
                 "Leave out rating, platform and cross_play: only a game server may give them.",
             ));
         }
-        let (_, rights) = self.rights().await?;
+        let (_, rights) = self.call.caller()?.rights(self.host).await?;
         let platform = asked.platform.unwrap_or(rights.platform);
         let mut blocks = asked.blocks.clone();
         blocks.extend(blocked_by(self.store, self.now_ms, player).await?);

@@ -8,6 +8,7 @@ use edge::http::Response;
 use edge::items::Over;
 use edge::store::Store;
 use wire::PlayerId;
+use wire::claims::Role;
 use wire::matching::{Rating, RatingChange, RatingReply, ResultReply, ResultRequest};
 use wire::routes::{RATING, RESULT};
 
@@ -157,7 +158,7 @@ pub(super) async fn rating<H: Ports, S: Store>(
     let queue = caller.queue_of_path().await?;
     let player: PlayerId = caller.call.parameter(1)?;
     if player != *caller.me() {
-        caller.check_game_server()?;
+        caller.call.caller()?.check_role(Role::GameServer)?;
     }
     let known = caller.player(&player).await?;
     let rated = known

@@ -1,0 +1,193 @@
+//! The routes of each function as an enum, so that a function that forgets one does not compile.
+
+use super::chat::{
+    AUDIT, BLOCK, BLOCKS, DELETE_MESSAGE, EDIT, ERASE, EXPORT, HISTORY, MARK_READ, MUTE, POST,
+    PRESENCE, REACT, REPORT, REPORTS, SET_PRESENCE, SET_SETTINGS, TYPING, UNBLOCK, UNMUTE, UNREACT,
+    UNREAD,
+};
+use super::enrolment::{
+    ENROL, ENROLMENT, ENROLMENT_TOKENS, FORGET_ENROLMENT, MAKE_ENROLMENT_TOKEN,
+    REVOKE_ENROLMENT_TOKEN,
+};
+use super::matching::{
+    ACCEPT, BACKFILL, CANCEL, END_BACKFILL, EXPLAIN, JOIN_PARTY, LEAVE_PARTY, MATCH_STATE,
+    QUEUE_RULES, QUEUE_UP, RATING, RESULT, RULES, SEAT, SPECTATE, TICK, TICKET_STATE,
+};
+use super::moderation::{KICK, ROOM_BAN, ROOM_MUTE, ROOM_UNBAN, ROOM_UNMUTE};
+use super::regions::{END_EVACUATION, EVACUATE, REGIONS};
+use super::{DRAIN, Function, HEARTBEAT, HOME, JOIN, LEAVE, RELAYS, Route, WHIP};
+
+/// The routes of one function.
+pub trait RouteSet: Copy + 'static {
+    /// All of them.
+    const ALL: &'static [Self];
+
+    /// Its line in the table.
+    fn route(self) -> &'static Route;
+}
+
+/// An enum of the routes of a function, and a check that they are of that function.
+macro_rules! routes {
+    ($(#[$doc:meta])* $set:ident { $($name:ident = $route:ident,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $set {
+            $(#[doc = concat!("[`", stringify!($route), "`].")] $name,)+
+        }
+
+        impl RouteSet for $set {
+            const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            fn route(self) -> &'static Route {
+                match self {
+                    $(Self::$name => &$route,)+
+                }
+            }
+        }
+
+        impl $set {
+            const TABLE: &'static [Route] = &[$($route),+];
+        }
+    };
+}
+
+routes! {
+    /// Routes of the function `signalling`.
+    SignallingRoute {
+        Join = JOIN,
+        Whip = WHIP,
+        Leave = LEAVE,
+        Mute = ROOM_MUTE,
+        Unmute = ROOM_UNMUTE,
+        Ban = ROOM_BAN,
+        Unban = ROOM_UNBAN,
+        Kick = KICK,
+    }
+}
+
+routes! {
+    /// Routes of the function `fleet`.
+    FleetRoute {
+        Relays = RELAYS,
+        Heartbeat = HEARTBEAT,
+        Drain = DRAIN,
+        Home = HOME,
+        Enrol = ENROL,
+        MakeEnrolmentToken = MAKE_ENROLMENT_TOKEN,
+        EnrolmentTokens = ENROLMENT_TOKENS,
+        RevokeEnrolmentToken = REVOKE_ENROLMENT_TOKEN,
+        Enrolment = ENROLMENT,
+        ForgetEnrolment = FORGET_ENROLMENT,
+        Regions = REGIONS,
+        Evacuate = EVACUATE,
+        EndEvacuation = END_EVACUATION,
+    }
+}
+
+routes! {
+    /// Routes of the function `chat`.
+    ChatRoute {
+        Post = POST,
+        History = HISTORY,
+        Edit = EDIT,
+        DeleteMessage = DELETE_MESSAGE,
+        React = REACT,
+        Unreact = UNREACT,
+        Report = REPORT,
+        MarkRead = MARK_READ,
+        Typing = TYPING,
+        Unread = UNREAD,
+        SetPresence = SET_PRESENCE,
+        Presence = PRESENCE,
+        Blocks = BLOCKS,
+        Block = BLOCK,
+        Unblock = UNBLOCK,
+        SetSettings = SET_SETTINGS,
+        Mute = MUTE,
+        Unmute = UNMUTE,
+        Audit = AUDIT,
+        Reports = REPORTS,
+        Export = EXPORT,
+        Erase = ERASE,
+    }
+}
+
+routes! {
+    /// Routes of the function `matchmaking`.
+    MatchmakingRoute {
+        Rules = RULES,
+        QueueRules = QUEUE_RULES,
+        QueueUp = QUEUE_UP,
+        TicketState = TICKET_STATE,
+        Cancel = CANCEL,
+        JoinParty = JOIN_PARTY,
+        LeaveParty = LEAVE_PARTY,
+        Explain = EXPLAIN,
+        Seat = SEAT,
+        MatchState = MATCH_STATE,
+        Accept = ACCEPT,
+        Spectate = SPECTATE,
+        Result = RESULT,
+        Backfill = BACKFILL,
+        EndBackfill = END_BACKFILL,
+        Rating = RATING,
+        Tick = TICK,
+    }
+}
+
+/// The tables of all functions.
+const TABLES: [(Function, &[Route]); 4] = [
+    (Function::Signalling, SignallingRoute::TABLE),
+    (Function::Fleet, FleetRoute::TABLE),
+    (Function::Chat, ChatRoute::TABLE),
+    (Function::Matchmaking, MatchmakingRoute::TABLE),
+];
+
+/// Every route.
+pub const ROUTES: &[Route] = &joined();
+
+const fn count() -> usize {
+    let (mut sum, mut table) = (0, 0);
+    while table < TABLES.len() {
+        sum += TABLES[table].1.len();
+        table += 1;
+    }
+    sum
+}
+
+/// The tables one after the other. Does not compile when a route is of another function.
+const fn joined() -> [Route; count()] {
+    let (mut all, mut at) = ([JOIN; count()], 0);
+    let mut table = 0;
+    while table < TABLES.len() {
+        let (function, routes) = TABLES[table];
+        let mut row = 0;
+        while row < routes.len() {
+            assert!(routes[row].function as u8 == function as u8);
+            all[at] = routes[row];
+            at += 1;
+            row += 1;
+        }
+        table += 1;
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_of_a_set_is_its_line_of_the_table() {
+        fn lines<R: RouteSet>(table: &[Route]) -> usize {
+            let lines = R::ALL.iter().map(|member| *member.route());
+            assert!(lines.eq(table.iter().copied()));
+            table.len()
+        }
+        let sum = lines::<SignallingRoute>(SignallingRoute::TABLE)
+            + lines::<FleetRoute>(FleetRoute::TABLE)
+            + lines::<ChatRoute>(ChatRoute::TABLE)
+            + lines::<MatchmakingRoute>(MatchmakingRoute::TABLE);
+        assert_eq!(sum, ROUTES.len());
+    }
+}

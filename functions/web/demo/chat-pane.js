@@ -8,7 +8,7 @@ import { ChatList } from "./chat-list.js";
 import * as words from "./chat-words.js";
 import { Composer } from "./composer.js";
 import { byId, say } from "./dom.js";
-import { Menu } from "./menu.js";
+import { theMenu } from "./menu.js";
 import { Moderation } from "./moderation.js";
 
 const REACTIONS = [
@@ -33,7 +33,7 @@ const NEAR_START_PX = 300;
 export class ChatPane {
   #pane = byId("chat");
   #scroll = byId("chat-scroll");
-  #menu = new Menu();
+  #menu = theMenu();
   #languages = navigator.languages;
   #moderation = new Moderation(this.#languages);
   #list = new ChatList(

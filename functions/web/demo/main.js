@@ -12,6 +12,7 @@ import { byId, say } from "./dom.js";
 import { Door } from "./door.js";
 import { MatchPane } from "./match-pane.js";
 import { People } from "./people.js";
+import { PersonMenu } from "./person-menu.js";
 import { Settings } from "./settings.js";
 import { fetchToken } from "./token.js";
 import { EGRESS_USD_PER_GB, PRICES_OF } from "./prices.js";
@@ -42,7 +43,7 @@ let entered = null;
  *
  * @typedef {{ title: string, voice: (on: RoomOptions["on"]) => VoiceRoom,
  *   chat: () => { chat: Chat, channels: ChatChannel[] }, opponents?: ReadonlySet<string>,
- *   again?: (listenOnly: boolean) => void }} Entry
+ *   again?: (listenOnly: boolean) => void, menu?: PersonMenu }} Entry
  */
 
 const section = byId("room");
@@ -77,6 +78,7 @@ function enterRoom(wish) {
       const chat = new Chat({ token });
       return { chat, channels: [chat.channel(roomChannel(room))] };
     },
+    menu: wish.moderator ? new PersonMenu({ room, token }) : undefined,
   });
 }
 
@@ -116,6 +118,7 @@ function newPeople(entry) {
     volumeOf: (id) => room?.volume(id) ?? 1,
     setVolume: (id, volume) => room?.setVolume(id, volume),
     opponents: entry?.opponents ?? new Set(),
+    menu: entry?.menu ? (person, owner) => entry.menu?.open(person, owner) : null,
     alone: entry?.opponents
       ? "The others come in as soon as they join."
       : "Send the invite link, or open it in a second tab.",

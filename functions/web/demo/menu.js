@@ -118,3 +118,12 @@ export class Menu {
     this.#menu.style.setProperty("left", `${Math.max(GAP_PX, left)}px`);
   }
 }
+
+/** @type {Menu | null} */
+let menu = null;
+
+/** The page's menu. */
+export function theMenu() {
+  menu ??= new Menu();
+  return menu;
+}

@@ -9,18 +9,22 @@ const MUTED =
   "M4 4l16 16M9 9v2a3 3 0 0 0 4.5 2.6M15 11V6a3 3 0 0 0-5.9-.7" +
   "M12 18v3M5.5 11.5a6.5 6.5 0 0 0 10 5.5";
 const DEAFENED = "M4 4l16 16M4 14v-2a8 8 0 0 1 2-5.3M9.5 4.4A8 8 0 0 1 20 12v2M4 14v5h3v-5z";
+const MORE = "M5 12h.01M12 12h.01M19 12h.01";
 const LOUDSPEAKER = "M4 10v4h3l4.5 4V6L7 10zM15.5 9a4 4 0 0 1 0 6M18 6.5a8 8 0 0 1 0 11";
 
 /**
  * @typedef {{ tile: HTMLElement, avatar: HTMLElement, letters: HTMLElement, badge: HTMLElement,
- *   name: HTMLElement, doing: HTMLElement, slider: HTMLInputElement | null }} Tile
+ *   name: HTMLElement, doing: HTMLElement, slider: HTMLInputElement | null,
+ *   more: HTMLElement | null, person: Participant }} Tile
  */
 
 /**
- * `opponents` are here and not heard; `alone` is what somebody reads who is alone.
+ * `opponents` are here and not heard; `alone` is what somebody reads who is alone; `menu` opens what
+ * a moderator can do to a person, for those who may.
  *
  * @typedef {{ volumeOf: (id: string) => number, setVolume: (id: string, volume: number) => void,
- *   opponents: ReadonlySet<string>, alone: string }} PeopleOptions
+ *   opponents: ReadonlySet<string>, alone: string,
+ *   menu: ((person: Participant, owner: HTMLElement) => void) | null }} PeopleOptions
  */
 
 export class People {
@@ -87,9 +91,22 @@ export class People {
     tile.append(avatar, name, state);
     const isHeard = !person.self && !this.#options.opponents.has(person.id);
     const slider = isHeard ? this.#addVolume(tile, person.id) : null;
-    const made = { tile, avatar, letters, badge, name, doing: state, slider };
+    const made = { tile, avatar, letters, badge, name, doing: state, slider, more: null, person };
     this.#tiles.set(person.id, made);
+    if (!person.self && this.#options.menu) this.#addMenu(made);
     return made;
+  }
+
+  /** @param {Tile} tile */
+  #addMenu(tile) {
+    const more = make("button", "person-more");
+    more.append(icon(MORE));
+    more.setAttribute("type", "button");
+    more.setAttribute("aria-haspopup", "menu");
+    more.setAttribute("aria-expanded", "false");
+    more.addEventListener("click", () => this.#options.menu?.(tile.person, more));
+    tile.tile.append(more);
+    tile.more = more;
   }
 
   /**
@@ -123,10 +140,12 @@ export class People {
    * @param {Participant} person
    */
   #update(tile, person) {
-    const silent = person.deafened || person.muted;
+    const silent = person.deafened || person.muted || person.serverMuted;
     tile.tile.toggleAttribute("data-speaking", person.speaking && !silent);
     tile.tile.toggleAttribute("data-quiet", silent);
     tile.tile.dataset.player = person.id;
+    tile.person = person;
+    tile.more?.setAttribute("aria-label", `Moderate ${person.name}`);
     say(tile.letters, initials(person.name));
     say(tile.name, person.self ? `${person.name} (you)` : person.name);
     tile.name.title = person.name;

@@ -111,6 +111,7 @@ export function qualityWords({ quality, rtt }) {
  */
 export function doing(person) {
   if (person.deafened) return "Deafened";
+  if (person.serverMuted) return "Silenced by a moderator";
   if (person.muted) return "Muted";
   if (!person.speaker) return "Listening";
   return person.speaking ? "Speaking" : "Quiet";

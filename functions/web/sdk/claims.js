@@ -65,6 +65,21 @@ export function grants(claims, channel, permission) {
 }
 
 /**
+ * Whether the claims let one sanction players of a room.
+ *
+ * @param {Claims} claims
+ * @param {string} room
+ */
+export function moderatesRoom(claims, room) {
+  return claims.grants.some(
+    (grant) =>
+      matches(grant.room, room) &&
+      grant.channels.includes("*") &&
+      grant.permissions.includes("moderate"),
+  );
+}
+
+/**
  * A pattern is a name, or a prefix and a star.
  *
  * @param {string} pattern

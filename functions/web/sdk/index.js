@@ -58,6 +58,7 @@ export { measureLatency } from "./latency.js";
 export { Match } from "./match.js";
 export { MatchTicket } from "./match-ticket.js";
 export { Matchmaker } from "./matchmaker.js";
+export { RoomModeration } from "./room-moderation.js";
 export { PHRASES, phraseText } from "./phrases.js";
 export { problemText } from "./problem-text.js";
 export { VoiceRoom } from "./room.js";

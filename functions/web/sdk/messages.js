@@ -14,7 +14,7 @@ export const SLOTS_MAX = 16;
 /**
  * A participant as one relay knows him. `id` counts within that relay's room only.
  *
- * @typedef {{ id: number, player: string, name: string, channels: string[], muted: boolean,
+ * @typedef {{ id: number, player: string, name: string, channels: string[], muted: boolean, serverMuted: boolean,
  *   deafened: boolean, speaker: boolean }} RelayParticipant
  *
  * @typedef {{ slot: number, participant: number | null }} SlotChange
@@ -169,6 +169,7 @@ function readPeer(value) {
     name: typeof value.name === "string" ? value.name : "",
     channels: listOf(value.channels, (item) => (typeof item === "string" ? item : null)) ?? [],
     muted: value.muted === true,
+    serverMuted: value.server_muted === true,
     deafened: value.deafened === true,
     speaker: value.speaker !== false,
   };

@@ -14,10 +14,10 @@ import { NAMELESS } from "./messages.js";
  *   slots: readonly (number | null)[] }} RoomView
  *
  * A participant as an application sees him. `id` is the player's id and stays the same when the
- * room moves to another relay.
+ * room moves to another relay. `serverMuted`: a moderator or the game's server has silenced him.
  *
  * @typedef {{ id: string, name: string, self: boolean, speaking: boolean, muted: boolean,
- *   deafened: boolean, speaker: boolean, channels: string[], slot: number | null }} Participant
+ *   serverMuted: boolean, deafened: boolean, speaker: boolean, channels: string[], slot: number | null }} Participant
  *
  * @typedef {{ roster: boolean, speaking: boolean, slots: boolean }} Changed
  */
@@ -80,7 +80,10 @@ function reduceRoster(view, message) {
     speaking.delete(id);
   }
   // Someone who muted himself is not talking, whatever was said a moment ago.
-  for (const id of speaking) if (peers.get(id)?.muted) speaking.delete(id);
+  for (const id of speaking) {
+    const peer = peers.get(id);
+    if (peer?.muted || peer?.serverMuted) speaking.delete(id);
+  }
   // Only who left frees his slot: a slot may name someone whose roster entry is still on its way.
   const gone = new Set(left);
   const slots = view.slots.map((id) => (id !== null && gone.has(id) ? null : id));
@@ -110,6 +113,7 @@ export function participantsOf(view) {
       self: peer.id === view.self,
       speaking: view.speaking.has(peer.id),
       muted: peer.muted,
+      serverMuted: peer.serverMuted,
       deafened: peer.deafened,
       speaker: peer.speaker,
       channels: peer.channels,

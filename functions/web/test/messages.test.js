@@ -8,6 +8,7 @@ const ANN = {
   name: "Ann",
   channels: ["main"],
   muted: false,
+  serverMuted: false,
   deafened: false,
   speaker: true,
 };

@@ -17,7 +17,7 @@ const ME = "p-me";
 
 /** @param {number} id @param {string} player */
 function personOf(id, player) {
-  const rest = { channels: ["main"], muted: false, deafened: false, speaker: true };
+  const rest = { channels: ["main"], muted: false, serverMuted: false, deafened: false, speaker: true };
   return { id, player, name: player, ...rest };
 }
 

@@ -12,7 +12,7 @@ import { emptyView, participantsOf, playersInSlots, reduce } from "../sdk/roster
  * @param {Partial<import("../sdk/messages.js").RelayParticipant>} [more]
  */
 function peer(id, player, more = {}) {
-  const base = { muted: false, deafened: false, speaker: true };
+  const base = { muted: false, serverMuted: false, deafened: false, speaker: true };
   return { id, player, name: player.toUpperCase(), channels: ["main"], ...base, ...more };
 }
 
@@ -187,4 +187,13 @@ test("one who has not said who he is does not hide the others, and shows when he
   const both = reduce(reduce(view, joined).view, late).view;
   assert.deepEqual(ids(both), ["me", "ann", "bob", "cyd"]);
   assert.equal(parseMessage('{"type":"roster","joined":[{"id":4,"player":7}]}'), null);
+});
+
+test("who was silenced by a moderator does not talk, whatever was said a moment ago", () => {
+  const talking = viewAfter(WELCOME, { type: "speaking", started: [3], stopped: [] });
+  assert.deepEqual([...talking.speaking], [3]);
+  const silenced = { ...peer(3, "ann"), serverMuted: true };
+  const { view, changed } = reduce(talking, roster({ changed: [silenced] }));
+  assert.ok(changed.speaking && view.speaking.size === 0);
+  assert.ok(participantsOf(view).find(({ id }) => id === "ann")?.serverMuted);
 });

@@ -26,6 +26,7 @@ function person(name, more = {}) {
     self: false,
     speaking: false,
     muted: false,
+    serverMuted: false,
     deafened: false,
     speaker: true,
     channels: ["main"],

@@ -353,10 +353,7 @@ impl Call {
                     }));
                 }
             }
-            Event::Message(RelayMessage::Migrate, _) => {
-                self.attempt = 0;
-                self.reconnect(now);
-            }
+            Event::Message(RelayMessage::Migrate, _) => self.move_away(now),
             Event::Message(message, changed) => self.handle_message(now, message, changed),
             Event::Closed(cause) => self.handle_down(now, cause),
         }
@@ -398,14 +395,27 @@ impl Call {
             return self.finish(now, cause);
         }
         let lost = self.current.take();
-        let welcome_at = lost.and_then(|it| it.welcome_at()).unwrap_or(now);
         if !is_joining {
-            let lived = now.saturating_duration_since(welcome_at);
-            self.attempt = attempt_after_loss(self.attempt, lived);
+            self.count_loss(now, lost.and_then(|it| it.welcome_at()));
         }
         self.end_move(now);
         self.set_state(State::Reconnecting(Cause::ConnectionLost));
         self.reconnect(now);
+    }
+
+    /// The relay wants to be left for another one, and stays until that is done. One that says so
+    /// again and again is left at the pace of the schedule.
+    fn move_away(&mut self, now: Instant) {
+        if self.joining.is_none() {
+            self.count_loss(now, self.current.as_ref().and_then(|it| it.welcome_at()));
+            self.reconnect(now);
+        }
+    }
+
+    /// A connection that was welcome then is lost, or is to be left.
+    fn count_loss(&mut self, now: Instant, welcome_at: Option<Instant>) {
+        let lived = now.saturating_duration_since(welcome_at.unwrap_or(now));
+        self.attempt = attempt_after_loss(self.attempt, lived);
     }
 
     fn reconnect(&mut self, now: Instant) {

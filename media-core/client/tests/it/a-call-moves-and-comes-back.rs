@@ -221,3 +221,19 @@ fn who_joins_elsewhere_ends_the_first_call_and_not_his_own_new_connection() {
     world.run_ms(3000);
     assert!(!ended(&world, 0) && !ended(&world, 1));
 }
+
+#[test]
+fn a_relay_that_sends_everybody_away_again_and_again_is_left_at_the_pace_of_the_schedule() {
+    let mut world = pair();
+    let before = world.players[1].asked.len();
+    // Its room stays on it, so whoever comes back is sent away again.
+    for _ in 0..200 {
+        world.order(0, sfu::Command::Drain { over: ms(0) });
+        world.run_ms(50);
+    }
+    let asked = world.players[1].asked.len() - before;
+    assert!((2..=12).contains(&asked), "{asked} joins in ten seconds");
+    world.order(0, sfu::Command::Undrain);
+    world.run_ms(6_000);
+    assert_eq!(*world.players[1].call.state(), State::Connected);
+}

@@ -35,7 +35,8 @@ async function pick(page, label) {
 /** Waits for what stands on Bob's tile. */
 async function bobIs(page, words) {
   const isShown = (wanted) => {
-    return [...document.querySelectorAll(".person .doing")].some((one) => one.textContent === wanted);
+    const all = [...document.querySelectorAll(".person .doing")];
+    return all.some((one) => one.textContent === wanted);
   };
   await until(page, isShown, [words], { what: `"${words}" on a tile` });
 }

@@ -9,7 +9,7 @@
 //! | `shard#S` | `registration` | what S may be, when its relay enrolled | at enrolment |
 //! | `regions` | `R` | that R has shards | once per month |
 //! | `home#ROOM` | `home` | the room's shard, by compare-and-swap | when it moves |
-//! | `home#ROOM` | `sanctions` | what holds against players there ([`crate::sanctions`]) | by moderators |
+//! | `home#ROOM` | `sanctions` | sanctions ([`crate::sanctions`]) | when it changes |
 //!
 //! A join into a room that has a home reads two items and writes none.
 

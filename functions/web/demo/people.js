@@ -19,8 +19,8 @@ const LOUDSPEAKER = "M4 10v4h3l4.5 4V6L7 10zM15.5 9a4 4 0 0 1 0 6M18 6.5a8 8 0 0
  */
 
 /**
- * `opponents` are here and not heard; `alone` is what somebody reads who is alone; `menu` opens what
- * a moderator can do to a person, for those who may.
+ * `opponents` are here and not heard; `alone` is what somebody reads who is alone; `menu` opens
+ * what a moderator can do to a person, for those who may.
  *
  * @typedef {{ volumeOf: (id: string) => number, setVolume: (id: string, volume: number) => void,
  *   opponents: ReadonlySet<string>, alone: string,

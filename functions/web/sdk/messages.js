@@ -14,8 +14,8 @@ export const SLOTS_MAX = 16;
 /**
  * A participant as one relay knows him. `id` counts within that relay's room only.
  *
- * @typedef {{ id: number, player: string, name: string, channels: string[], muted: boolean, serverMuted: boolean,
- *   deafened: boolean, speaker: boolean }} RelayParticipant
+ * @typedef {{ id: number, player: string, name: string, channels: string[],
+ *   muted: boolean, serverMuted: boolean, deafened: boolean, speaker: boolean }} RelayParticipant
  *
  * @typedef {{ slot: number, participant: number | null }} SlotChange
  *

@@ -77,7 +77,7 @@ export class RoomModeration {
    * @param {{ seconds: number }} [body]
    */
   async #ask(method, kind, player, body) {
-    const path = `/v1/rooms/${encodeURIComponent(this.#room)}/${kind}/${encodeURIComponent(player)}`;
-    await this.#api.repeat(method, path, { body });
+    const [room, whom] = [this.#room, player].map(encodeURIComponent);
+    await this.#api.repeat(method, `/v1/rooms/${room}/${kind}/${whom}`, { body });
   }
 }

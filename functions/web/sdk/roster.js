@@ -17,7 +17,8 @@ import { NAMELESS } from "./messages.js";
  * room moves to another relay. `serverMuted`: a moderator or the game's server has silenced him.
  *
  * @typedef {{ id: string, name: string, self: boolean, speaking: boolean, muted: boolean,
- *   serverMuted: boolean, deafened: boolean, speaker: boolean, channels: string[], slot: number | null }} Participant
+ *   serverMuted: boolean, deafened: boolean, speaker: boolean, channels: string[],
+ *   slot: number | null }} Participant
  *
  * @typedef {{ roster: boolean, speaking: boolean, slots: boolean }} Changed
  */

@@ -17,7 +17,8 @@ const ME = "p-me";
 
 /** @param {number} id @param {string} player */
 function personOf(id, player) {
-  const rest = { channels: ["main"], muted: false, serverMuted: false, deafened: false, speaker: true };
+  const silent = { muted: false, serverMuted: false, deafened: false };
+  const rest = { channels: ["main"], ...silent, speaker: true };
   return { id, player, name: player, ...rest };
 }
 

@@ -111,7 +111,7 @@ fn a_ban_removes_and_keeps_out_until_its_time_or_its_end() {
         order(&rig, "PUT", "bans/player-1", r#"{"seconds":2}"#),
         "ok"
     );
-    assert_eq!(told(&rig), [kick.clone()]);
+    assert_eq!(told(&rig), std::slice::from_ref(&kick));
     let refused = rig.join(&join_body(&offer("chromium")));
     assert_eq!((refused.status, refused.outcome), (403, "banned"));
     assert!(problem(&refused).detail.contains("2 seconds"));

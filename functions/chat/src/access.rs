@@ -13,7 +13,7 @@ use wire::problem::ProblemKind;
 use wire::ticket::Permissions;
 
 use crate::Ports;
-use crate::tail::TailKey;
+use crate::tail::{MAX_SEQ, TailKey};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -204,14 +204,12 @@ pub(crate) fn direct_key(one: &PlayerId, other: &PlayerId) -> String {
 pub(crate) fn number(text: &str) -> Result<u64, Refusal> {
     let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| is_plain);
-    number
-        .filter(|number| *number <= crate::log::MAX_SEQ)
-        .ok_or_else(|| {
-            Refusal::new(
-                ProblemKind::CursorInvalid,
-                "Give the position as a decimal number that a reply has named.",
-            )
-        })
+    number.filter(|number| *number <= MAX_SEQ).ok_or_else(|| {
+        Refusal::new(
+            ProblemKind::CursorInvalid,
+            "Give the position as a decimal number that a reply has named.",
+        )
+    })
 }
 
 pub(crate) fn body_invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {

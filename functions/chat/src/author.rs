@@ -14,7 +14,7 @@ use wire::{MessageKey, PlayerId};
 
 use crate::Ports;
 use crate::access::{Chat, Place};
-use crate::push::Route;
+use crate::route::Route;
 
 /// Keys that are remembered; older ones count as new.
 const MAX_KEYS: usize = 16;

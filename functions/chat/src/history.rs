@@ -12,7 +12,8 @@ use wire::routes::HISTORY;
 
 use crate::Ports;
 use crate::access::{Chat, Intent, Place, number};
-use crate::log::{MAX_SEQ, Stored};
+use crate::log::Stored;
+use crate::tail::MAX_SEQ;
 
 /// Messages of a page when the client does not say.
 const DEFAULT_LIMIT: usize = 50;

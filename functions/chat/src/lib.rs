@@ -21,6 +21,7 @@ mod presence;
 mod privacy;
 mod push;
 mod react;
+mod route;
 mod tail;
 mod text;
 

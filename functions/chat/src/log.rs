@@ -13,10 +13,8 @@ use wire::chat::{ChannelSettings, Message};
 use crate::Ports;
 use crate::access::{Chat, Place};
 use crate::author::Author;
-use crate::tail::{EXPIRY_MARGIN_MS, Tail};
+use crate::tail::{EXPIRY_MARGIN_MS, MAX_SEQ, Tail};
 
-/// Highest number: what 16 digits hold, and JavaScript counts exactly up to.
-pub(crate) const MAX_SEQ: u64 = (1 << 53) - 1;
 /// Every so many messages the floor is written.
 const FLOOR_STEP: u64 = 64;
 /// How far behind the last message the floor may be, failures of many writers included.

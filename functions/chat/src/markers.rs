@@ -12,7 +12,7 @@ use wire::routes::{MARK_READ, UNREAD};
 
 use crate::Ports;
 use crate::access::{Chat, Intent, Place, body_invalid};
-use crate::log::MAX_SEQ;
+use crate::tail::MAX_SEQ;
 
 /// Prefix of the sort keys of markers; the channel's key follows.
 pub(crate) const READ: &str = "read#";

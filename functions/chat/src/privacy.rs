@@ -22,8 +22,9 @@ use crate::access::{Chat, Place};
 use crate::author::IN;
 use crate::blocks::BLOCKED_BY;
 use crate::change::tombstone;
-use crate::log::{MAX_SEQ, Stored, message_sort};
+use crate::log::{Stored, message_sort};
 use crate::react::reactions_partition;
+use crate::tail::MAX_SEQ;
 
 /// Items of a channel that one step looks at.
 const STEP_ITEMS: usize = 500;

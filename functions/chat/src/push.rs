@@ -6,18 +6,17 @@ use std::task::Poll;
 
 use edge::directory;
 use edge::store::Store;
-use serde::{Deserialize, Serialize};
 use wire::channel::RelayMessage;
 use wire::chat::{ChatChannel, ChatEvent};
 use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, PushTarget};
-use wire::fleet::ShardRecord;
 use wire::limits::MAX_MESSAGE_BYTES;
-use wire::{BootId, ChannelKey, RoomKey, RoomName, SessionId, ShardId, TopicKey};
+use wire::{ChannelKey, RoomKey, SessionId, TopicKey};
 
 use crate::Ports;
 use crate::access::{Chat, Place};
 use crate::author::Author;
 use crate::presence;
+use crate::route::Route;
 
 /// How long a route is used without being looked up again, in milliseconds. After a room has
 /// moved, a push may miss it for so long.
@@ -26,39 +25,6 @@ const ROUTE_MS: u64 = 30_000;
 const NO_ROUTE_MS: u64 = 10_000;
 /// Longest time that a push may take of a request, in milliseconds.
 const PUSH_MS: u64 = 500;
-
-/// Where the members of a room are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Route {
-    #[serde(rename = "s")]
-    shard: ShardId,
-    #[serde(rename = "b")]
-    boot: BootId,
-    #[serde(rename = "e")]
-    epoch: u8,
-    #[serde(rename = "u")]
-    url: String,
-    /// Of the other player of a direct channel.
-    #[serde(default, rename = "r", skip_serializing_if = "Option::is_none")]
-    room: Option<RoomName>,
-    /// Unix milliseconds.
-    #[serde(rename = "t")]
-    until_ms: u64,
-}
-
-impl Route {
-    fn to(record: &ShardRecord, room: Option<RoomName>, until_ms: u64) -> Self {
-        let heartbeat = &record.heartbeat;
-        Self {
-            shard: heartbeat.shard.clone(),
-            boot: heartbeat.boot,
-            epoch: heartbeat.epoch,
-            url: heartbeat.control_url.clone(),
-            room,
-            until_ms,
-        }
-    }
-}
 
 impl<H: Ports, S: Store> Chat<'_, H, S> {
     /// Looks the route up when the author's is old. Called before the author is written.

@@ -7,6 +7,8 @@ use sha2::Sha256;
 use wire::chat::ChannelSettings;
 use wire::keys::FleetSecret;
 
+/// Highest number of a message: what 16 digits hold, and JavaScript counts exactly up to.
+pub(crate) const MAX_SEQ: u64 = (1 << 53) - 1;
 /// A tail that expires within this time counts as expired, so that two functions whose clocks
 /// differ agree on it. Longer than any request lives.
 pub(crate) const EXPIRY_MARGIN_MS: u64 = 60_000;

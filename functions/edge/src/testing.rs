@@ -1,10 +1,12 @@
 //! For tests of this and other crates: the in-memory store, the suite that every store passes,
-//! a scheduler that interleaves tasks by a seed, ports with fixed answers, and calls.
+//! a scheduler that interleaves tasks by a seed, a host with the ports of every function, ports
+//! with fixed answers, and calls.
 
 pub mod calls;
 pub mod conformance;
 mod faults;
 mod fixed;
+pub mod host;
 pub mod imds;
 mod memory;
 mod replicas;

@@ -2,44 +2,29 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::ops::{Deref, DerefMut};
+
 use edge::directory;
 use edge::http::{Request, Response};
-use edge::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, Storage, Timer, Unreachable, VariableFault,
-    Variables,
-};
-use edge::testing::schedule::{block_on, yield_now};
-use edge::testing::{FixedVariables, MemoryStore, Patience, calls};
-use edge::token::SigningKey;
+use edge::ports::Clock;
+use edge::testing::host::{self, Host, NOW_MS, secret, signing_key};
+use edge::testing::schedule::block_on;
+use edge::testing::{Patience, calls};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wire::BootId;
-use wire::claims::{Claims, Role};
+use wire::claims::Role;
 use wire::fleet::{
     Candidate, Heartbeat, HeartbeatReply, Home, Load, RefusedRoom, RegionList, ShardList,
     ShardRecord, ShardState, Transport, sign_heartbeat,
 };
-use wire::keys::FleetSecret;
 use wire::ticket::TICKET_VERSION;
 
-const NOW_MS: u64 = 1_700_000_000_000;
-const SECRET: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
-
-struct Rig {
-    store: MemoryStore,
-    variables: FixedVariables,
-    now_ms: u64,
-}
+struct Rig(Host);
 
 impl Rig {
     fn new() -> Self {
-        let keys = SigningKey::new([1; 32]).key_set_json("dev");
-        let variables = [("fleet_secret", SECRET), ("token_keys", keys.as_str())];
-        Self {
-            store: MemoryStore::of("fleet"),
-            variables: FixedVariables::new(&variables),
-            now_ms: NOW_MS,
-        }
+        Self(Host::counting("fleet"))
     }
 
     fn handle(&self, request: Request) -> Response {
@@ -60,18 +45,21 @@ impl Rig {
 }
 
 fn token(role: Option<Role>) -> String {
-    let claims = Claims {
-        sub: "ops".parse().unwrap(),
-        aud: "lifeverse-voice".into(),
-        exp: NOW_MS / 1000 + 3600,
-        nbf: None,
-        iat: None,
-        name: None,
-        profile: wire::claims::Profile::default(),
-        role,
-        grants: vec![],
-    };
-    calls::bearer(&claims, &SigningKey::new([1; 32]))
+    calls::bearer(&host::claims("ops", role), &signing_key())
+}
+
+impl Deref for Rig {
+    type Target = Host;
+
+    fn deref(&self) -> &Host {
+        &self.0
+    }
+}
+
+impl DerefMut for Rig {
+    fn deref_mut(&mut self) -> &mut Host {
+        &mut self.0
+    }
 }
 
 fn heartbeat() -> Heartbeat {
@@ -97,8 +85,7 @@ fn heartbeat() -> Heartbeat {
 
 fn beat_request(heartbeat: &Heartbeat) -> Request {
     let body = serde_json::to_vec(heartbeat).unwrap();
-    let secret = FleetSecret::from_base64(SECRET).unwrap();
-    let keys = secret
+    let keys = secret()
         .shard_key(&heartbeat.shard, heartbeat.epoch.min(15))
         .subkeys();
     Request {
@@ -176,10 +163,7 @@ fn a_heartbeat_is_believed_only_with_its_shard_s_signature() {
     // Signed with the key of the path, about another shard.
     let mut forged = beat_request(&heartbeat());
     forged.body = serde_json::to_vec(&other).unwrap();
-    let keys = FleetSecret::from_base64(SECRET)
-        .unwrap()
-        .shard_key(&heartbeat().shard, 0)
-        .subkeys();
+    let keys = secret().shard_key(&heartbeat().shard, 0).subkeys();
     forged.authorization = Some(sign_heartbeat(&keys, &forged.body));
     assert_eq!(rig.handle(forged).outcome, "body-invalid");
     let list: ShardList = read(&rig.operator("GET", "/v1/relays", ""));
@@ -295,14 +279,14 @@ fn settings_that_clients_could_not_use_are_refused() {
 
 #[test]
 fn draining_is_told_to_the_relay() {
-    let mut rig = Rig::new();
+    let rig = Rig::new();
     rig.beat(&heartbeat());
     let drain = "/v1/relays/eu-1-a/drain";
     let record: ShardRecord = read(&rig.operator("PUT", drain, r#"{"draining":true}"#));
     assert!(record.draining);
-    rig.now_ms += 2_000;
+    rig.pass(2_000);
     let next = Heartbeat {
-        sent_at_ms: rig.now_ms,
+        sent_at_ms: rig.now_ms(),
         ..heartbeat()
     };
     assert!(read::<HeartbeatReply>(&rig.beat(&next)).draining);
@@ -364,48 +348,6 @@ fn operators_only() {
         rig.operator("GET", "/v1/homes/a%20b", "").outcome,
         "name-invalid"
     );
-}
-
-impl Storage for Rig {
-    type Store = MemoryStore;
-
-    fn store(&self) -> &MemoryStore {
-        &self.store
-    }
-}
-
-impl Timer for Rig {
-    async fn sleep(&self, _ms: u64) {
-        yield_now().await;
-    }
-}
-
-impl Entropy for Rig {
-    fn fill(&self, _bytes: &mut [u8]) {
-        unreachable!("heartbeats and homes draw nothing");
-    }
-}
-
-impl IdentityLink for Rig {
-    async fn ask(
-        &self,
-        _url: &str,
-        _headers: &[(&'static str, String)],
-    ) -> Result<IdentityReply, Unreachable> {
-        unreachable!("heartbeats and homes ask nobody");
-    }
-}
-
-impl Clock for Rig {
-    fn now_ms(&self) -> u64 {
-        self.now_ms
-    }
-}
-
-impl Variables for Rig {
-    async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault> {
-        self.variables.variable(name).await
-    }
 }
 
 #[test]

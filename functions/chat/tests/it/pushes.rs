@@ -147,7 +147,7 @@ fn a_relay_that_does_not_answer_costs_nothing_but_the_push() {
 
 #[test]
 fn the_longest_message_that_limits_allow_is_pushed_whole() {
-    let rig = rig();
+    let mut rig = rig();
     let mut moderator = claims("mod");
     moderator.profile.persona = Some(wire::claims::Persona::Moderator);
     moderator.profile.age = Some(wire::claims::Age::Adult);
@@ -157,14 +157,7 @@ fn the_longest_message_that_limits_allow_is_pushed_whole() {
             rule["set"]["max_chars"] = json!(2000);
         }
     }
-    let rig = Rig {
-        variables: {
-            let mut variables = rig.variables.clone();
-            variables.0.insert("policy".into(), policy.to_string());
-            variables
-        },
-        ..rig
-    };
+    rig.set("policy", &policy.to_string());
     for (text, kind) in [
         ("\"".repeat(2_000), "posted"),
         ("\u{10ffff}".repeat(2_000), "posted"),

@@ -137,7 +137,7 @@ fn an_instance_of_an_allowed_role_gets_its_keys() {
         500
     );
     // One question, to the address in the settings.
-    let asked = rig.asked.borrow();
+    let asked = rig.asked.lock().unwrap();
     assert_eq!(asked.len(), 1);
     assert!(asked[0].starts_with("https://sts.eu-west-1.amazonaws.com/?Action=GetCallerIdentity&"));
 }
@@ -327,7 +327,7 @@ fn a_proof_for_another_host_is_none_and_no_other_host_is_ever_asked() {
     }
     let reply: EnrolmentReply = calls::read(&rig.send(&body));
     assert_eq!(reply.relay.as_str(), INSTANCE);
-    let asked = rig.asked.borrow();
+    let asked = rig.asked.lock().unwrap();
     assert!(
         asked.iter().all(|url| url.starts_with(
             "https://sts.eu-west-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15&"
@@ -351,7 +351,7 @@ fn an_old_proof_and_one_of_the_future_are_refused_before_anybody_is_asked() {
     assert_refused(&rig.enrol(&at(0)), 401, "proof-expired");
     assert_refused(&rig.enrol(&at(now_s + 31)), 401, "proof-invalid");
     assert_refused(&rig.enrol(&at(u64::MAX)), 401, "proof-invalid");
-    assert!(rig.asked.borrow().is_empty());
+    assert!(rig.asked.lock().unwrap().is_empty());
     rig.enrolled(&at(now_s - 60));
 }
 
@@ -383,7 +383,7 @@ fn fields_that_could_say_more_than_they_should_go_nowhere() {
         body["proof"][member] = value;
         assert_refused(&rig.send(&body), 400, "body-invalid");
     }
-    assert!(rig.asked.borrow().is_empty());
+    assert!(rig.asked.lock().unwrap().is_empty());
 }
 
 #[test]
@@ -452,7 +452,7 @@ fn a_redirect_is_not_followed_and_no_other_answer_is_believed() {
         let reply = rig.enrol(&Signer::new().request(1));
         assert_refused(&reply, 503, "identity-unavailable");
         assert_eq!(reply.header("retry-after"), Some("1"));
-        assert_eq!(rig.asked.borrow().len(), 1);
+        assert_eq!(rig.asked.lock().unwrap().len(), 1);
         assert!(
             rig.store.inner.everything().is_empty(),
             "nothing was written"

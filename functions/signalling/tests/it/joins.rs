@@ -248,13 +248,13 @@ fn leaving_asks_the_relay_to_end_the_player_s_session() {
 
 #[test]
 fn leaving_succeeds_whatever_the_relay_says() {
-    let mut rig = Rig::new();
-    rig.relay_answers = Err(edge::ports::Unreachable);
+    let rig = Rig::new();
+    *rig.relay_answers.lock().unwrap() = Err(edge::ports::Unreachable);
     assert_eq!(
         leave(&rig, "eu-1-a~0011223344556677"),
         (204, "relay-silent".into())
     );
-    rig.relay_answers = Ok(404);
+    *rig.relay_answers.lock().unwrap() = Ok(404);
     assert_eq!(
         leave(&rig, "eu-1-a~0011223344556677"),
         (204, "relay-refused".into())

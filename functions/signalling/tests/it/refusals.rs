@@ -327,8 +327,8 @@ fn no_live_relay() {
         refused_by(&Rig::without_relay(), request.clone()).0,
         NoLiveRelay
     );
-    let mut rig = Rig::new();
-    rig.now_ms += 10_000;
+    let rig = Rig::new();
+    rig.pass(10_000);
     assert_eq!(refused_by(&rig, request).0, NoLiveRelay);
     let elsewhere = serde_json::json!({ "offer": offer("chromium"), "region": "us-1" });
     assert_eq!(refused(join_request(&elsewhere.to_string())).0, NoLiveRelay);

@@ -44,7 +44,7 @@ fn order(rig: &Rig, method: &str, path: &str, body: &str) -> String {
 
 /// What the relay was told since the last time.
 fn told(rig: &Rig) -> Vec<ControlCommand> {
-    let posts = std::mem::take(&mut *rig.posts.lock().unwrap());
+    let posts = rig.take_posts();
     let open = |(_, _, sealed): &(_, _, String)| {
         let message = ControlMessage::open(sealed, &shard_keys(), BOOT);
         message.expect("sealed for this shard").command
@@ -76,7 +76,7 @@ fn join(rig: &Rig) -> (bool, Option<u64>) {
 
 #[test]
 fn a_mute_is_told_at_once_and_holds_for_every_join_until_its_time() {
-    let mut rig = Rig::new();
+    let rig = Rig::new();
     join(&rig);
     assert_eq!(
         order(&rig, "PUT", "mutes/player-1", r#"{"seconds":2}"#),
@@ -91,9 +91,10 @@ fn a_mute_is_told_at_once_and_holds_for_every_join_until_its_time() {
     };
     assert_eq!(told(&rig), [mute(until_ms)]);
     assert_eq!(join(&rig), (true, until_ms));
-    rig.now_ms += 2_000;
+    rig.pass(2_000);
     assert_eq!(join(&rig), (false, None), "its time is over");
-    rig.now_ms = NOW_MS;
+    order(&rig, "PUT", "mutes/player-1", r#"{"seconds":9}"#);
+    assert!(join(&rig).0 && told(&rig).len() == 1);
     assert_eq!(order(&rig, "DELETE", "mutes/player-1", ""), "ok");
     assert_eq!(told(&rig), [mute(None)]);
     assert_eq!(join(&rig), (false, None));
@@ -103,7 +104,7 @@ fn a_mute_is_told_at_once_and_holds_for_every_join_until_its_time() {
 
 #[test]
 fn a_ban_removes_and_keeps_out_until_its_time_or_its_end() {
-    let mut rig = Rig::new();
+    let rig = Rig::new();
     join(&rig);
     let (room, player) = (room(), key());
     let kick = ControlCommand::Kick { room, player };
@@ -120,9 +121,11 @@ fn a_ban_removes_and_keeps_out_until_its_time_or_its_end() {
     whip.path = "/v1/rooms/lobby/whip".into();
     whip.content_type = Some("application/sdp".into());
     assert_eq!(rig.handle(whip).status, 403, "nor by WHIP");
-    rig.now_ms += 2_000;
+    rig.pass(2_000);
     join(&rig);
-    rig.now_ms = NOW_MS;
+    order(&rig, "PUT", "bans/player-1", r#"{"seconds":9}"#);
+    assert_eq!(rig.join(&join_body(&offer("chromium"))).status, 403);
+    assert_eq!(told(&rig), std::slice::from_ref(&kick));
     assert_eq!(order(&rig, "DELETE", "bans/player-1", ""), "ok");
     assert_eq!(told(&rig), []);
     join(&rig);
@@ -134,7 +137,7 @@ fn a_ban_removes_and_keeps_out_until_its_time_or_its_end() {
 
 #[test]
 fn what_is_written_down_holds_although_the_relay_did_not_hear_of_it() {
-    let mut rig = Rig::new();
+    let rig = Rig::new();
     let outcome = order(&rig, "PUT", "mutes/player-1", r#"{"seconds":9}"#);
     assert_eq!(outcome, "relay-unknown", "nobody is in the room");
     join(&rig);
@@ -142,7 +145,7 @@ fn what_is_written_down_holds_although_the_relay_did_not_hear_of_it() {
         (Err(Unreachable), "relay-silent"),
         (Ok(422), "relay-refused"),
     ] {
-        rig.relay_answers = answer;
+        *rig.relay_answers.lock().unwrap() = answer;
         let heard = order(&rig, "PUT", "mutes/player-1", r#"{"seconds":9}"#);
         assert_eq!(heard, outcome);
         assert!(join(&rig).0);

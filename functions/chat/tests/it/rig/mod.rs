@@ -3,55 +3,32 @@
 
 #![allow(unreachable_pub, reason = "each module of tests uses its part")]
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::{Deref, DerefMut};
 
 use edge::directory;
 use edge::http::{Request, Response};
-use edge::ports::{
-    Clock, Entropy, RelayLink, Storage, Timer, Unreachable, VariableFault, Variables,
-};
-use edge::testing::schedule::{block_on, yield_now};
-use edge::testing::{FaultyStore, FixedVariables, MemoryStore, Patience, calls};
-use edge::token::SigningKey;
+use edge::ports::Clock;
+use edge::testing::host::{self, Host};
+use edge::testing::schedule::block_on;
+use edge::testing::{Patience, calls};
 use serde_json::{Value, json};
-use wire::claims::{Claims, Grant, Permission, Profile};
+use wire::claims::{Claims, Grant, Permission};
 use wire::control::{ControlCommand, ControlMessage, PushTarget};
 use wire::fleet::{Heartbeat, Load, ShardState};
-use wire::keys::FleetSecret;
 use wire::ticket::TICKET_VERSION;
 use wire::{BootId, ShardId};
 
 pub use edge::testing::calls::{problem, read, share};
+pub use edge::testing::host::{NOW_MS, secret, signing_key};
 
-pub const NOW_MS: u64 = 1_700_000_000_000;
 pub const ROOM: &str = "room~lobby~main";
-const SECRET: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
 const BOOT: BootId = BootId([7; 8]);
 
-pub struct Rig {
-    pub store: FaultyStore,
-    pub variables: FixedVariables,
-    pub now_ms: AtomicU64,
-    pub pushes: Mutex<Vec<(ShardId, PushTarget, Value)>>,
-    pub relay_answers: Mutex<Result<u16, Unreachable>>,
-}
+pub struct Rig(Host);
 
 impl Rig {
     pub fn new(seed: u64) -> Self {
-        let keys = signing_key().key_set_json("dev");
-        let variables = [
-            ("fleet_secret", SECRET),
-            ("token_keys", keys.as_str()),
-            ("region", "eu-1"),
-        ];
-        Self {
-            store: FaultyStore::new(MemoryStore::of("chat"), seed, 0),
-            variables: FixedVariables::new(&variables),
-            now_ms: AtomicU64::new(NOW_MS),
-            pushes: Mutex::default(),
-            relay_answers: Mutex::new(Ok(202)),
-        }
+        Self(Host::new("chat", seed))
     }
 
     /// A rig whose policy allows any rate.
@@ -60,12 +37,8 @@ impl Rig {
         let policy = built_in_policy()
             .replace("\"burst\": 6", "\"burst\": 1000")
             .replace("\"per_minute\": 40", "\"per_minute\": 1000");
-        rig.variables.0.insert("policy".into(), policy);
+        rig.set("policy", &policy);
         rig
-    }
-
-    pub fn pass(&self, ms: u64) {
-        self.now_ms.fetch_add(ms, Ordering::Relaxed);
     }
 
     pub fn send(&self, request: Request) -> Response {
@@ -108,14 +81,7 @@ impl Rig {
             capacity: 100,
             refused: vec![],
         };
-        let store = &self.store.inner.open();
-        block_on(directory::record_heartbeat(
-            &Patience,
-            store,
-            self.now_ms(),
-            &heartbeat,
-        ))
-        .unwrap();
+        self.beat(&heartbeat);
     }
 
     pub fn place_room(&self, room: &str) {
@@ -125,21 +91,23 @@ impl Rig {
         block_on(placed).unwrap();
     }
 
+    /// What was pushed since it was last taken, as relays read it.
     pub fn take_pushes(&self) -> Vec<(ShardId, PushTarget, Value)> {
-        std::mem::take(&mut self.pushes.lock().unwrap())
+        let push = |(url, shard, sealed): (String, ShardId, String)| {
+            assert_eq!(url, "http://192.0.2.1:7411/v1/control");
+            let keys = secret().shard_key(&shard, 3).subkeys();
+            let message = ControlMessage::open(&sealed, &keys, BOOT).unwrap();
+            let ControlCommand::Push { to, message } = message.command else {
+                panic!("chat only pushes");
+            };
+            (shard, to, serde_json::from_str(&message).unwrap())
+        };
+        self.take_posts().into_iter().map(push).collect()
     }
 }
 
 pub fn built_in_policy() -> String {
     include_str!("../../../../edge/policy.json").to_owned()
-}
-
-pub fn signing_key() -> SigningKey {
-    SigningKey::new([1; 32])
-}
-
-pub fn secret() -> FleetSecret {
-    FleetSecret::from_base64(SECRET).unwrap()
 }
 
 /// Somebody who may write everywhere in `lobby`, `squad`, to everybody and to his region; players
@@ -155,20 +123,13 @@ pub fn claims(player: &str) -> Claims {
         permissions: permissions.clone(),
     };
     Claims {
-        sub: player.parse().unwrap(),
-        aud: "lifeverse-voice".into(),
-        exp: u64::MAX / 1000,
-        nbf: None,
-        iat: None,
-        name: Some(format!("Name of {player}")),
-        profile: Profile::default(),
-        role: None,
         grants: vec![
             grant("lobby", "*"),
             grant("squad", "party"),
             grant("direct", "*"),
             grant("world", "eu-*"),
         ],
+        ..host::claims(player, None)
     }
 }
 
@@ -176,53 +137,16 @@ pub fn request(claims: &Claims, method: &str, path: &str, body: Value) -> Reques
     calls::request(calls::bearer(claims, &signing_key()), method, path, &body)
 }
 
-impl Storage for Rig {
-    type Store = FaultyStore;
+impl Deref for Rig {
+    type Target = Host;
 
-    fn store(&self) -> &FaultyStore {
-        &self.store
+    fn deref(&self) -> &Host {
+        &self.0
     }
 }
 
-impl Clock for Rig {
-    fn now_ms(&self) -> u64 {
-        self.now_ms.load(Ordering::Relaxed)
-    }
-}
-
-impl Timer for Rig {
-    /// Time passes for everybody.
-    async fn sleep(&self, ms: u64) {
-        yield_now().await;
-        self.pass(ms);
-    }
-}
-
-impl Entropy for Rig {
-    fn fill(&self, bytes: &mut [u8]) {
-        bytes.fill_with(|| self.store.chance.next() as u8);
-    }
-}
-
-impl Variables for Rig {
-    async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault> {
-        self.variables.variable(name).await
-    }
-}
-
-impl RelayLink for Rig {
-    async fn post(&self, url: &str, shard: &ShardId, sealed: String) -> Result<u16, Unreachable> {
-        assert_eq!(url, "http://192.0.2.1:7411/v1/control");
-        let keys = secret().shard_key(shard, 3).subkeys();
-        let message = ControlMessage::open(&sealed, &keys, BOOT).unwrap();
-        let ControlCommand::Push { to, message } = message.command else {
-            panic!("chat only pushes");
-        };
-        let message = serde_json::from_str(&message).unwrap();
-        self.pushes
-            .lock()
-            .unwrap()
-            .push((shard.clone(), to, message));
-        *self.relay_answers.lock().unwrap()
+impl DerefMut for Rig {
+    fn deref_mut(&mut self) -> &mut Host {
+        &mut self.0
     }
 }

@@ -3,45 +3,32 @@
 
 #![allow(unreachable_pub, reason = "each module of tests uses its part")]
 
+use std::ops::Deref;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 
-use edge::directory;
 use edge::http::{Request, Response};
-use edge::ports::{Clock, Entropy, Storage, Timer, VariableFault, Variables};
-use edge::testing::schedule::{block_on, yield_now};
-use edge::testing::{FaultyStore, FixedVariables, MemoryStore, Patience, calls};
-use edge::token::SigningKey;
+use edge::ports::Clock;
+use edge::testing::calls;
+use edge::testing::host::Host;
+use edge::testing::schedule::block_on;
 use serde_json::{Value, json};
 use wire::BootId;
-use wire::claims::{Claims, Profile, Role};
+use wire::claims::{Claims, Role};
 use wire::fleet::{Heartbeat, Load, ShardState};
-use wire::keys::FleetSecret;
 use wire::matching::{TicketReply, TicketStatus};
 use wire::ticket::TICKET_VERSION;
 
 pub use edge::testing::calls::{problem, read, share, text};
+pub use edge::testing::host::{NOW_MS, claims, secret, signing_key};
 
-pub const NOW_MS: u64 = 1_700_000_000_000;
-const SECRET: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
-
-pub struct Rig {
-    pub store: FaultyStore,
-    variables: FixedVariables,
-    now_ms: AtomicU64,
-}
+pub struct Rig(Host);
 
 impl Rig {
     pub fn new(seed: u64) -> Self {
-        let keys = signing_key().key_set_json("dev");
-        let variables = [("fleet_secret", SECRET), ("token_keys", keys.as_str())];
-        let rig = Self {
-            store: FaultyStore::new(MemoryStore::of("matchmaking"), seed, 0),
-            variables: FixedVariables::new(&variables),
-            now_ms: AtomicU64::new(NOW_MS),
-        };
-        rig.beat();
+        let rig = Self(Host::new("matchmaking", seed));
+        rig.stay();
         rig
     }
 
@@ -60,12 +47,12 @@ impl Rig {
 
     /// Lets time pass, and the relay live.
     pub fn pass(&self, ms: u64) {
-        self.now_ms.fetch_add(ms, Ordering::Relaxed);
-        self.beat();
+        self.0.pass(ms);
+        self.stay();
     }
 
     /// The heartbeat of a live shard with room for many.
-    fn beat(&self) {
+    fn stay(&self) {
         let heartbeat = Heartbeat {
             shard: "eu-0".parse().unwrap(),
             region: "eu".parse().unwrap(),
@@ -81,14 +68,7 @@ impl Rig {
             capacity: 10_000,
             refused: vec![],
         };
-        let store = &self.store.inner.open();
-        block_on(directory::record_heartbeat(
-            &Patience,
-            store,
-            self.now_ms(),
-            &heartbeat,
-        ))
-        .unwrap();
+        self.beat(&heartbeat);
     }
 
     pub fn send(&self, request: Request) -> Response {
@@ -213,62 +193,14 @@ pub fn rules(teams: u32, size: u32, more: Value) -> Value {
     json!({ "version": 2, "modes": [mode] })
 }
 
-pub fn signing_key() -> SigningKey {
-    SigningKey::new([1; 32])
-}
-
-pub fn secret() -> FleetSecret {
-    FleetSecret::from_base64(SECRET).unwrap()
-}
-
-pub fn claims(player: &str, role: Option<Role>) -> Claims {
-    Claims {
-        sub: player.parse().unwrap(),
-        aud: "lifeverse-voice".into(),
-        exp: u64::MAX / 1000,
-        nbf: None,
-        iat: None,
-        name: Some(format!("Name of {player}")),
-        profile: Profile::default(),
-        role,
-        grants: vec![],
-    }
-}
-
 pub fn request(claims: &Claims, method: &str, path: &str, body: Value) -> Request {
     calls::request(calls::bearer(claims, &signing_key()), method, path, &body)
 }
 
-impl Storage for Rig {
-    type Store = FaultyStore;
+impl Deref for Rig {
+    type Target = Host;
 
-    fn store(&self) -> &FaultyStore {
-        &self.store
-    }
-}
-
-impl Clock for Rig {
-    fn now_ms(&self) -> u64 {
-        self.now_ms.load(Ordering::Relaxed)
-    }
-}
-
-impl Timer for Rig {
-    /// Time passes for everybody.
-    async fn sleep(&self, ms: u64) {
-        yield_now().await;
-        self.now_ms.fetch_add(ms, Ordering::Relaxed);
-    }
-}
-
-impl Entropy for Rig {
-    fn fill(&self, bytes: &mut [u8]) {
-        bytes.fill_with(|| self.store.chance.next() as u8);
-    }
-}
-
-impl Variables for Rig {
-    async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault> {
-        self.variables.variable(name).await
+    fn deref(&self) -> &Host {
+        &self.0
     }
 }

@@ -3,58 +3,33 @@
 
 #![allow(unreachable_pub, reason = "each module of tests uses its part")]
 
-use std::sync::Mutex;
+use std::ops::{Deref, DerefMut};
 
-use edge::directory;
 use edge::http::{Request, Response};
-use edge::ports::{
-    Clock, Entropy, RelayLink, Storage, Timer, Unreachable, VariableFault, Variables,
-};
-use edge::testing::schedule::{block_on, yield_now};
-use edge::testing::{CountingEntropy, FixedVariables, MemoryStore, Patience, calls};
-use edge::token::SigningKey;
+use edge::testing::calls;
+use edge::testing::host::{self, Host};
+use edge::testing::schedule::block_on;
+use wire::BootId;
 use wire::claims::{Claims, Grant, Permission};
 use wire::fleet::{Candidate, Heartbeat, Load, ShardState, Transport};
-use wire::keys::{FleetSecret, ShardKeys};
+use wire::keys::ShardKeys;
 use wire::problem::Problem;
 use wire::ticket::TICKET_VERSION;
-use wire::{BootId, ShardId};
 
 pub use edge::testing::calls::share;
+pub use edge::testing::host::{NOW_MS, secret, signing_key};
 
-pub const NOW_MS: u64 = 1_700_000_000_000;
 pub const NOW_S: u64 = NOW_MS / 1000;
 pub const BOOT: BootId = BootId([7; 8]);
 pub const FINGERPRINT: &str = "sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:\
                                10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F";
-const SECRET: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
 
-pub struct Rig {
-    pub store: MemoryStore,
-    pub variables: FixedVariables,
-    pub posts: Mutex<Vec<(String, ShardId, String)>>,
-    pub relay_answers: Result<u16, Unreachable>,
-    pub now_ms: u64,
-    entropy: CountingEntropy,
-}
+pub struct Rig(Host);
 
 impl Rig {
     /// A function with its settings and no relay.
     pub fn without_relay() -> Self {
-        let keys = signing_key().key_set_json("dev");
-        let variables = [
-            ("fleet_secret", SECRET),
-            ("token_keys", keys.as_str()),
-            ("region", "eu-1"),
-        ];
-        Self {
-            store: MemoryStore::of("signalling"),
-            variables: FixedVariables::new(&variables),
-            posts: Mutex::default(),
-            relay_answers: Ok(204),
-            now_ms: NOW_MS,
-            entropy: CountingEntropy::default(),
-        }
+        Self(Host::counting("signalling"))
     }
 
     /// With one live shard.
@@ -65,11 +40,7 @@ impl Rig {
     /// With the shard of this heartbeat.
     pub fn with_shard(heartbeat: &Heartbeat) -> Self {
         let rig = Self::without_relay();
-        let store = &rig.store.open();
-        block_on(directory::record_heartbeat(
-            &Patience, store, NOW_MS, heartbeat,
-        ))
-        .unwrap();
+        rig.beat(heartbeat);
         rig
     }
 
@@ -112,18 +83,10 @@ pub fn heartbeat() -> Heartbeat {
     }
 }
 
-pub fn secret() -> FleetSecret {
-    FleetSecret::from_base64(SECRET).unwrap()
-}
-
 pub fn shard_keys() -> ShardKeys {
     secret()
         .shard_key(&heartbeat().shard, heartbeat().epoch)
         .subkeys()
-}
-
-pub fn signing_key() -> SigningKey {
-    SigningKey::new([1; 32])
 }
 
 pub fn claims() -> Claims {
@@ -133,18 +96,13 @@ pub fn claims() -> Claims {
         permissions: permissions.to_vec(),
     };
     Claims {
-        sub: "player-1".parse().unwrap(),
-        aud: "lifeverse-voice".into(),
         exp: NOW_S + 60,
-        nbf: None,
-        iat: None,
         name: Some("Ann".into()),
-        profile: wire::claims::Profile::default(),
-        role: None,
         grants: vec![
             grant("main", &[Permission::Speak, Permission::Listen]),
             grant("team-*", &[Permission::Listen]),
         ],
+        ..host::claims("player-1", None)
     }
 }
 
@@ -180,44 +138,16 @@ pub fn problem(response: &Response) -> Problem {
     serde_json::from_slice(&response.body).unwrap()
 }
 
-impl Storage for Rig {
-    type Store = MemoryStore;
+impl Deref for Rig {
+    type Target = Host;
 
-    fn store(&self) -> &MemoryStore {
-        &self.store
+    fn deref(&self) -> &Host {
+        &self.0
     }
 }
 
-impl Clock for Rig {
-    fn now_ms(&self) -> u64 {
-        self.now_ms
-    }
-}
-
-impl Timer for Rig {
-    async fn sleep(&self, _ms: u64) {
-        yield_now().await;
-    }
-}
-
-impl Entropy for Rig {
-    fn fill(&self, bytes: &mut [u8]) {
-        self.entropy.fill(bytes);
-    }
-}
-
-impl Variables for Rig {
-    async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault> {
-        self.variables.variable(name).await
-    }
-}
-
-impl RelayLink for Rig {
-    async fn post(&self, url: &str, shard: &ShardId, sealed: String) -> Result<u16, Unreachable> {
-        self.posts
-            .lock()
-            .unwrap()
-            .push((url.to_owned(), shard.clone(), sealed));
-        self.relay_answers
+impl DerefMut for Rig {
+    fn deref_mut(&mut self) -> &mut Host {
+        &mut self.0
     }
 }

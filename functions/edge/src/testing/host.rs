@@ -1,0 +1,225 @@
+//! A host that a test controls: the ports of every function.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use wire::ShardId;
+use wire::claims::{Claims, Profile, Role};
+use wire::fleet::Heartbeat;
+use wire::keys::FleetSecret;
+
+use super::schedule::{block_on, yield_now};
+use super::sts::FakeSts;
+use super::{CountingEntropy, FaultyStore, FixedVariables, MemoryStore, Patience};
+use crate::directory;
+use crate::ports::{
+    Clock, Entropy, IdentityLink, IdentityReply, RelayLink, Storage, Timer, Unreachable,
+    VariableFault, Variables,
+};
+use crate::token::SigningKey;
+
+/// When tests begin, Unix milliseconds.
+pub const NOW_MS: u64 = 1_700_000_000_000;
+const SECRET: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
+
+/// What the ports of every function are made of. Whatever dereferences to it has them, so a crate's
+/// tests wrap it and put beside it what they say of their function.
+#[derive(Debug)]
+pub struct Host {
+    /// It gives up the turn before each call, and fails by its seed when told to.
+    pub store: FaultyStore,
+    /// The function's settings.
+    pub variables: FixedVariables,
+    /// Unix milliseconds. Waits let it pass for everybody.
+    pub now_ms: AtomicU64,
+    /// What was posted to relays: where, to which shard, and what was sealed for it.
+    pub posts: Mutex<Vec<(String, ShardId, String)>>,
+    /// What relays answer.
+    pub relay_answers: Mutex<Result<u16, Unreachable>>,
+    /// What was asked of identity services.
+    pub asked: Mutex<Vec<String>>,
+    services: Mutex<BTreeMap<String, Service>>,
+    counting: Option<CountingEntropy>,
+}
+
+/// What is at an address.
+#[derive(Debug, Clone)]
+pub enum Service {
+    /// One that judges signatures.
+    Sts(FakeSts),
+    /// The same status and body for everybody.
+    Fixed(u16, String),
+    /// No answer.
+    Silent,
+}
+
+impl Host {
+    /// Of a function, whose entropy and faults come from a seed.
+    pub fn new(function: &str, seed: u64) -> Self {
+        let keys = signing_key().key_set_json("dev");
+        let variables = [
+            ("fleet_secret", SECRET),
+            ("token_keys", keys.as_str()),
+            ("region", "eu-1"),
+        ];
+        Self {
+            store: FaultyStore::new(MemoryStore::of(function), seed, 0),
+            variables: FixedVariables::new(&variables),
+            now_ms: AtomicU64::new(NOW_MS),
+            posts: Mutex::default(),
+            relay_answers: Mutex::new(Ok(202)),
+            asked: Mutex::default(),
+            services: Mutex::default(),
+            counting: None,
+        }
+    }
+
+    /// Of a function whose ids count, so that replies can be compared.
+    pub fn counting(function: &str) -> Self {
+        Self {
+            counting: Some(CountingEntropy::default()),
+            ..Self::new(function, 0)
+        }
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, ms: u64) {
+        self.now_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// Sets a variable of the function.
+    pub fn set(&mut self, variable: &str, value: &str) {
+        self.variables.0.insert(variable.into(), value.into());
+    }
+
+    /// Takes a relay's heartbeat as the fleet function does.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[track_caller]
+    pub fn beat(&self, heartbeat: &Heartbeat) {
+        let store = &self.store.inner.open();
+        let now_ms = self.now_ms.load(Ordering::Relaxed);
+        let beat = directory::record_heartbeat(&Patience, store, now_ms, heartbeat);
+        block_on(beat).expect("the heartbeat is taken");
+    }
+
+    /// What was posted to relays since it was last taken.
+    pub fn take_posts(&self) -> Vec<(String, ShardId, String)> {
+        std::mem::take(&mut locked(&self.posts))
+    }
+
+    /// Puts a service at an address.
+    pub fn serve(&self, host: &str, service: Service) {
+        locked(&self.services).insert(host.into(), service);
+    }
+}
+
+/// The key that signs tokens.
+pub fn signing_key() -> SigningKey {
+    SigningKey::new([1; 32])
+}
+
+/// The fleet secret.
+///
+/// # Panics
+/// Never.
+pub fn secret() -> FleetSecret {
+    FleetSecret::from_base64(SECRET).expect("32 bytes in base64")
+}
+
+/// The claims of somebody who is granted nothing.
+///
+/// # Panics
+/// When his name is none.
+pub fn claims(player: &str, role: Option<Role>) -> Claims {
+    Claims {
+        sub: player.parse().expect("a name"),
+        aud: "lifeverse-voice".into(),
+        exp: u64::MAX / 1000,
+        nbf: None,
+        iat: None,
+        name: Some(format!("Name of {player}")),
+        profile: Profile::default(),
+        role,
+        grants: vec![],
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .expect("no test panics while it holds the lock")
+}
+
+impl<T: Deref<Target = Host>> Storage for T {
+    type Store = FaultyStore;
+
+    fn store(&self) -> &FaultyStore {
+        &self.deref().store
+    }
+}
+
+impl<T: Deref<Target = Host>> Clock for T {
+    fn now_ms(&self) -> u64 {
+        self.deref().now_ms.load(Ordering::Relaxed)
+    }
+}
+
+impl<T: Deref<Target = Host>> Timer for T {
+    /// Time passes for everybody.
+    async fn sleep(&self, ms: u64) {
+        yield_now().await;
+        self.pass(ms);
+    }
+}
+
+impl<T: Deref<Target = Host>> Entropy for T {
+    fn fill(&self, bytes: &mut [u8]) {
+        match &self.counting {
+            Some(counting) => counting.fill(bytes),
+            None => bytes.fill_with(|| self.deref().store.chance.next() as u8),
+        }
+    }
+}
+
+impl<T: Deref<Target = Host>> Variables for T {
+    async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault> {
+        self.variables.variable(name).await
+    }
+}
+
+impl<T: Deref<Target = Host>> RelayLink for T {
+    async fn post(&self, url: &str, shard: &ShardId, sealed: String) -> Result<u16, Unreachable> {
+        locked(&self.posts).push((url.to_owned(), shard.clone(), sealed));
+        *locked(&self.relay_answers)
+    }
+}
+
+impl<T: Deref<Target = Host>> IdentityLink for T {
+    async fn ask(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+    ) -> Result<IdentityReply, Unreachable> {
+        yield_now().await;
+        locked(&self.asked).push(url.to_owned());
+        let rest = url.strip_prefix("https://").expect("it is asked by TLS");
+        let (host, target) = rest.split_at(rest.find('/').expect("it has a path"));
+        let mut sent = vec![("host".to_owned(), host.to_owned())];
+        let headers = headers.iter();
+        sent.extend(headers.map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let service = locked(&self.services).get(host).cloned();
+        let (status, body) = match service {
+            Some(Service::Sts(sts)) => sts.answer(self.now_ms() / 1000, "GET", target, &sent),
+            Some(Service::Fixed(status, body)) => (status, body),
+            Some(Service::Silent) | None => return Err(Unreachable),
+        };
+        Ok(IdentityReply {
+            status,
+            body: body.into_bytes(),
+        })
+    }
+}

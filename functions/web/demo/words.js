@@ -39,6 +39,10 @@ const KNOWN = {
     title: "You were removed from the room",
     advice: "Ask a moderator before you come back.",
   },
+  banned: {
+    title: "You are kept out of this room",
+    advice: "Choose another room, or ask a moderator.",
+  },
   replaced: {
     title: "You joined from somewhere else",
     advice: "The voice moved to your other tab or device. Join again to bring it back here.",
@@ -46,11 +50,15 @@ const KNOWN = {
 };
 
 /**
- * @param {{ problem: string, message: string, status: number, title?: string }} error
+ * @param {{ problem: string, message: string, status: number, title?: string,
+ *   retryAfterMs?: number | null }} error
  * @returns {Explanation}
  */
 export function explain(error) {
   const known = KNOWN[error.problem];
+  if (error.problem === "banned" && known && error.retryAfterMs) {
+    return { ...known, detail: `It is open to you again in ${timeWords(error.retryAfterMs)}.` };
+  }
   if (known) return { ...known, detail: error.message };
   const detail = error.message;
   const title = error.title ?? "";
@@ -102,6 +110,18 @@ function patience(retryInMs) {
 export function qualityWords({ quality, rtt }) {
   const word = { good: "Good", fair: "Fair", poor: "Poor", lost: "No connection" }[quality];
   return rtt === null || quality === "lost" ? word : `${word}, ${Math.round(rtt)} ms`;
+}
+
+/**
+ * A time in the largest unit of which there are two, rounded up.
+ *
+ * @param {number} ms
+ */
+function timeWords(ms) {
+  const minutes = Math.ceil(ms / 60_000);
+  if (minutes >= 2 * 24 * 60) return `${Math.ceil(minutes / (24 * 60))} days`;
+  if (minutes >= 2 * 60) return `${Math.ceil(minutes / 60)} hours`;
+  return minutes === 1 ? "1 minute" : `${minutes} minutes`;
 }
 
 /**

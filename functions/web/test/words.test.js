@@ -135,3 +135,20 @@ test("quality is a word with a number when there is one", () => {
   assert.equal(qualityWords({ quality: "fair", rtt: null, ...none }), "Fair");
   assert.equal(qualityWords({ quality: "lost", rtt: 5, ...none }), "No connection");
 });
+
+test("who is kept out is told for how long", () => {
+  const MINUTE = 60_000;
+  const rows = /** @type {[number, string][]} */ ([
+    [1, "1 minute"],
+    [90 * 1000, "2 minutes"],
+    [90 * MINUTE, "90 minutes"],
+    [24 * 60 * MINUTE, "24 hours"],
+    [7 * 24 * 60 * MINUTE, "7 days"],
+  ]);
+  for (const [retryAfterMs, words] of rows) {
+    const refusal = new VoiceError("banned", "Join another.", { status: 403, retryAfterMs });
+    const { title, detail } = explain(refusal);
+    assert.equal(title, "You are kept out of this room");
+    assert.equal(detail, `It is open to you again in ${words}.`);
+  }
+});

@@ -45,7 +45,7 @@ scenarios! {
     rooms::joins_converge = "joins at the same time meet on one shard";
     rooms::a_drained_shard = "a room leaves a shard that drains";
     rooms::no_relay = "without a live relay a join says so";
-    sanctions::act_at_once_and_at_the_next_join = "a mute and a ban act at once and at the next join";
+    sanctions::act = "a mute and a ban act at once and at the next join";
     refusals::tokens = "a token that is missing, forged, expired or for others is refused";
     refusals::addresses = "addresses, methods and names that do not exist are refused";
     refusals::bodies = "bodies that are too large, of another type or malformed are refused";

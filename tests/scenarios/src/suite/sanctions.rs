@@ -29,7 +29,7 @@ async fn join(target: &Target, shard: &Shard) -> Result<Option<u64>> {
     Ok(hello.muted_until_ms)
 }
 
-pub(super) async fn act_at_once_and_at_the_next_join(target: &Target) -> Result<()> {
+pub(super) async fn act(target: &Target) -> Result<()> {
     let shard = Shard::start(target, "sanction-0", "sanctions").await?;
     let moderator = target.secrets.moderator_token("sanction-mod", ROOM);
     let ask = |method: Method, path: &'static str, body: Value| {

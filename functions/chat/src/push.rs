@@ -5,12 +5,13 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use edge::directory;
+use edge::relays::{self, Address, Outcome};
 use edge::store::Store;
 use wire::channel::RelayMessage;
 use wire::chat::{ChatChannel, ChatEvent};
-use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, PushTarget};
+use wire::control::{ControlCommand, PushTarget};
 use wire::limits::MAX_MESSAGE_BYTES;
-use wire::{ChannelKey, RoomKey, SessionId, TopicKey};
+use wire::{ChannelKey, RoomKey, TopicKey};
 
 use crate::Ports;
 use crate::access::{Chat, Place};
@@ -134,25 +135,21 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
 
     /// Whether the relay took it.
     async fn send(&self, route: &Route, to: PushTarget, message: &str) -> bool {
-        let keys = self
-            .secret
-            .shard_key(&route.shard, route.epoch & 0x0f)
-            .subkeys();
-        let message = ControlMessage {
-            at_ms: self.host.now_ms(),
-            nonce: SessionId(self.nonce()),
-            command: ControlCommand::Push {
-                to,
-                message: message.to_owned(),
-            },
+        let address = Address {
+            shard: &route.shard,
+            boot: route.boot,
+            epoch: route.epoch,
+            url: &route.url,
         };
-        let url = format!("{}{CONTROL_PATH}", route.url.trim_end_matches('/'));
-        let sealed = message.seal(&keys, route.boot);
-        let mut post = pin!(self.host.post(&url, &route.shard, sealed));
+        let command = ControlCommand::Push {
+            to,
+            message: message.to_owned(),
+        };
+        let mut sent = pin!(relays::send(self.host, &self.secret, address, command));
         let mut timeout = pin!(self.host.sleep(PUSH_MS));
         std::future::poll_fn(|context| {
-            if let Poll::Ready(status) = post.as_mut().poll(context) {
-                return Poll::Ready(status.is_ok_and(|status| status < 300));
+            if let Poll::Ready(outcome) = sent.as_mut().poll(context) {
+                return Poll::Ready(outcome == Outcome::Taken);
             }
             timeout.as_mut().poll(context).map(|()| false)
         })

@@ -1,11 +1,35 @@
 //! A command on its way to a relay: sealed, posted, and what came of it.
 
-use wire::SessionId;
 use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage};
 use wire::fleet::Heartbeat;
 use wire::keys::FleetSecret;
+use wire::{BootId, SessionId, ShardId};
 
 use crate::ports::{Clock, Entropy, RelayLink};
+
+/// Where a shard takes commands, and with which key.
+#[derive(Debug, Clone, Copy)]
+pub struct Address<'a> {
+    /// The shard.
+    pub shard: &'a ShardId,
+    /// The run of it.
+    pub boot: BootId,
+    /// Key epoch, 0 to 15.
+    pub epoch: u8,
+    /// Base URL of its control endpoint.
+    pub url: &'a str,
+}
+
+impl<'a> From<&'a Heartbeat> for Address<'a> {
+    fn from(heartbeat: &'a Heartbeat) -> Self {
+        Self {
+            shard: &heartbeat.shard,
+            boot: heartbeat.boot,
+            epoch: heartbeat.epoch,
+            url: &heartbeat.control_url,
+        }
+    }
+}
 
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,16 +53,14 @@ impl Outcome {
     }
 }
 
-/// Tells the relay of `heartbeat` to do something.
+/// Tells a shard to do something.
 pub async fn send<H: Clock + Entropy + RelayLink>(
     host: &H,
     secret: &FleetSecret,
-    heartbeat: &Heartbeat,
+    to: Address<'_>,
     command: ControlCommand,
 ) -> Outcome {
-    let keys = secret
-        .shard_key(&heartbeat.shard, heartbeat.epoch)
-        .subkeys();
+    let keys = secret.shard_key(to.shard, to.epoch & 0x0f).subkeys();
     let mut nonce = SessionId([0; 8]);
     host.fill(&mut nonce.0);
     let message = ControlMessage {
@@ -46,10 +68,9 @@ pub async fn send<H: Clock + Entropy + RelayLink>(
         nonce,
         command,
     };
-    let base = heartbeat.control_url.trim_end_matches('/');
-    let url = format!("{base}{CONTROL_PATH}");
-    let sealed = message.seal(&keys, heartbeat.boot);
-    match host.post(&url, &heartbeat.shard, sealed).await {
+    let url = format!("{}{CONTROL_PATH}", to.url.trim_end_matches('/'));
+    let sealed = message.seal(&keys, to.boot);
+    match host.post(&url, to.shard, sealed).await {
         Ok(status) if status < 300 => Outcome::Taken,
         Ok(_) => Outcome::Refused,
         Err(_) => Outcome::Silent,

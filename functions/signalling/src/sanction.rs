@@ -4,7 +4,6 @@
 
 use edge::http::{Call, Response};
 use edge::ports::{Clock, Entropy, RelayLink, Timer, Variables};
-use edge::relays::Outcome;
 use edge::sanctions::{Sanction, sanction};
 use edge::store::Store;
 use edge::{Metered, Refusal, config, directory, relays};
@@ -119,7 +118,8 @@ where
         return Ok(response);
     };
     let secret = config::fleet_secret(host).await?;
-    let outcome: Outcome = relays::send(host, &secret, &seat.shard.heartbeat, command).await;
+    let to = (&seat.shard.heartbeat).into();
+    let outcome = relays::send(host, &secret, to, command).await;
     response.outcome = outcome.label();
     Ok(response)
 }

@@ -38,10 +38,7 @@ impl<F> Room<F> {
 
     /// A hello says until when the ticket of `member` silences him; without it, all the session.
     pub(crate) fn limit_mute(&mut self, member: usize, until: Option<Instant>) {
-        // He may be gone: a hello may be that of another session of his.
-        let Some(participant) = self.members.get_mut(member) else {
-            return;
-        };
+        let participant = &mut self.members[member];
         if let (Some(held), Some(until)) = (participant.muted_until, until) {
             participant.muted_until = Some(held.min(until));
             self.note_mute_end(Some(until));

@@ -127,9 +127,8 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
                 room: RoomKey::of(route.room.as_ref()?),
                 player: self.secret.player_key(other),
             },
-            ChatChannel::World(region) => PushTarget::Topic {
-                topic: TopicKey::world(region),
-            },
+            // Told to every shard of a region, and no route leads there.
+            ChatChannel::World(_) => return None,
         })
     }
 

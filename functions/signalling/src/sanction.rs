@@ -8,9 +8,10 @@ use edge::sanctions::{Sanction, sanction};
 use edge::store::Store;
 use edge::{Metered, Refusal, config, directory, relays};
 use wire::control::ControlCommand;
+use wire::keys::FleetSecret;
 use wire::moderation::{MAX_SANCTION_S, SanctionRequest};
 use wire::problem::ProblemKind;
-use wire::{PlayerId, RoomKey, RoomName};
+use wire::{PlayerId, PlayerKey, RoomKey, RoomName};
 
 use crate::authenticate;
 
@@ -39,18 +40,19 @@ where
     };
     let of = (kind, &about.player);
     sanction(host, store, now_ms, &about.room, of, until_ms).await?;
-    let (room, player) = about.keys(host).await?;
+    let secret = config::fleet_secret(host).await?;
+    let (room, player) = about.keys(&secret);
     let command = match (kind, until_ms) {
-        (Sanction::Mute, until_ms) => Some(ControlCommand::Mute {
+        (Sanction::Mute, until_ms) => ControlCommand::Mute {
             room,
             player,
             until_ms,
-        }),
-        (Sanction::Ban, Some(_)) => Some(ControlCommand::Kick { room, player }),
+        },
+        (Sanction::Ban, Some(_)) => ControlCommand::Kick { room, player },
         // Nobody is there who could be let in.
-        (Sanction::Ban, None) => None,
+        (Sanction::Ban, None) => return Ok(Response::empty(call.route.status)),
     };
-    tell(host, store, call, (&about, command)).await
+    tell(host, store, call, (&about.room, &secret, command)).await
 }
 
 /// `DELETE /v1/rooms/{room}/players/{player}`.
@@ -64,9 +66,10 @@ where
     S: Store,
 {
     let about = About::read(call)?;
-    let (room, player) = about.keys(host).await?;
+    let secret = config::fleet_secret(host).await?;
+    let (room, player) = about.keys(&secret);
     let command = ControlCommand::Kick { room, player };
-    tell(host, store, call, (&about, Some(command))).await
+    tell(host, store, call, (&about.room, &secret, command)).await
 }
 
 impl About {
@@ -81,9 +84,8 @@ impl About {
     }
 
     /// As relays know them.
-    async fn keys<H: Variables>(&self, host: &H) -> Result<(RoomKey, wire::PlayerKey), Refusal> {
-        let secret = config::fleet_secret(host).await?;
-        Ok((RoomKey::of(&self.room), secret.player_key(&self.player)))
+    fn keys(&self, secret: &FleetSecret) -> (RoomKey, PlayerKey) {
+        (RoomKey::of(&self.room), secret.player_key(&self.player))
     }
 }
 
@@ -102,24 +104,19 @@ async fn tell<H, S>(
     host: &H,
     store: &Metered<'_, S>,
     call: &Call<'_>,
-    (about, command): (&About, Option<ControlCommand>),
+    (room, secret, command): (&RoomName, &FleetSecret, ControlCommand),
 ) -> Result<Response, Refusal>
 where
     H: Clock + Entropy + Variables + RelayLink,
     S: Store,
 {
     let mut response = Response::empty(call.route.status);
-    let Some(command) = command else {
-        return Ok(response);
-    };
-    let seat = directory::seat(store, host.now_ms(), &about.room).await?;
-    let Some(seat) = seat else {
+    let Some(seat) = directory::seat(store, host.now_ms(), room).await? else {
         response.outcome = "relay-unknown";
         return Ok(response);
     };
-    let secret = config::fleet_secret(host).await?;
     let to = (&seat.shard.heartbeat).into();
-    let outcome = relays::send(host, &secret, to, command).await;
+    let outcome = relays::send(host, secret, to, command).await;
     response.outcome = outcome.label();
     Ok(response)
 }

@@ -18,8 +18,8 @@
 mod config;
 mod ended;
 mod idents;
-mod kicks;
 mod link;
+mod orders;
 mod path;
 mod protocol;
 mod room;

@@ -19,8 +19,8 @@ use slab::Slab;
 use crate::config::{Config, WallClock};
 use crate::ended::Ended;
 use crate::idents::{ChannelKey, PlayerKey, RoomKey, SessionId, TopicKey};
-use crate::kicks::Kicks;
 use crate::link::{Link, TappedCrypto};
+use crate::orders::Orders;
 use crate::path::Path;
 use crate::protocol::Protocol;
 use crate::room::Room;
@@ -154,6 +154,8 @@ pub enum Event {
     },
 }
 
+/// Most removals from rooms that are remembered.
+const MAX_KICKS: usize = 4096;
 /// Longer than any session.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -183,7 +185,7 @@ pub struct Sfu<P: Protocol> {
     by_room: HashMap<RoomKey, usize, FixedState>,
     ended: Ended,
     /// Players who were removed from rooms a moment ago.
-    kicks: Kicks,
+    kicks: Orders<(RoomKey, PlayerKey), ()>,
     timers: Timers,
     /// Links that have something to send, each once.
     dirty: VecDeque<usize>,
@@ -218,7 +220,7 @@ impl<P: Protocol> Sfu<P> {
             by_session: HashMap::with_hasher(state.clone()),
             by_room: HashMap::with_hasher(state),
             ended: Ended::default(),
-            kicks: Kicks::default(),
+            kicks: Orders::new(MAX_KICKS),
             timers: Timers::new(now),
             dirty: VecDeque::new(),
             talking: VecDeque::new(),

@@ -21,8 +21,9 @@ const WARM_UP: Duration = Duration::from_secs(1);
 const AFTERMATH: Duration = Duration::from_millis(400);
 /// Time of the profile.
 const PROFILED: Duration = Duration::from_secs(2);
-/// Time after joining until everybody was told of everybody.
-const SETTLED: Duration = Duration::from_secs(12);
+/// Time after joining until everybody was told of everybody, and participants that do nothing have
+/// done everything once.
+pub const SETTLED: Duration = Duration::from_secs(12);
 /// Longer than the relay keeps figures to itself.
 const PUBLISHED: Duration = Duration::from_millis(450);
 /// Fewest slots of a client, as in the SDK.

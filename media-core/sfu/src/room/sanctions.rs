@@ -2,21 +2,19 @@
 //! does, whose ticket and hello were made before it: then it holds for him when he comes. Of two
 //! orders of one thing the later one counts, whichever comes first.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::participant::{Entry, Participant};
 use crate::idents::PlayerKey;
+use crate::orders::Orders;
 
-/// Longer than a ticket or a hello waits to be used, differing clocks included.
-const KEPT_MS: u64 = 2 * 60_000;
 /// How long a ticket silences whose hello does not say it, or does not come: all the session.
 const SESSION_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Most orders of one kind that a room remembers; the oldest are forgotten first.
 const MAX_ORDERS: usize = 1024;
 
 /// Orders that are younger than some ticket or hello may be.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sanctions {
     /// Until when a player is silenced; none when he is not.
     mutes: Orders<PlayerKey, Option<Instant>>,
@@ -24,47 +22,12 @@ pub(crate) struct Sanctions {
     blocks: Orders<(PlayerKey, PlayerKey), bool>,
 }
 
-/// Orders of one kind, each of another thing.
-#[derive(Debug)]
-struct Orders<T, V>(VecDeque<Order<T, V>>);
-
-#[derive(Debug)]
-struct Order<T, V> {
-    of: T,
-    says: V,
-    at_ms: u64,
-}
-
-impl<T, V> Default for Orders<T, V> {
+impl Default for Sanctions {
     fn default() -> Self {
-        Self(VecDeque::new())
-    }
-}
-
-impl<T: PartialEq, V: Copy> Orders<T, V> {
-    /// False when a later order of the same thing came before.
-    fn note(&mut self, of: T, says: V, at_ms: u64) -> bool {
-        let known = self.0.iter().position(|order| order.of == of);
-        if let Some(known) = known {
-            if self.0[known].at_ms > at_ms {
-                return false;
-            }
-            self.0.remove(known);
+        Self {
+            mutes: Orders::new(MAX_ORDERS),
+            blocks: Orders::new(MAX_ORDERS),
         }
-        while let Some(oldest) = self.0.front()
-            && (oldest.at_ms + KEPT_MS < at_ms || self.0.len() >= MAX_ORDERS)
-        {
-            self.0.pop_front();
-        }
-        self.0.push_back(Order { of, says, at_ms });
-        debug_assert!(self.0.len() <= MAX_ORDERS, "within bounds");
-        true
-    }
-
-    /// What was ordered since `issued_at_ms`.
-    fn since(&self, issued_at_ms: u64) -> impl Iterator<Item = (&T, V)> {
-        let newer = self.0.iter().filter(move |one| one.at_ms >= issued_at_ms);
-        newer.map(|order| (&order.of, order.says))
     }
 }
 
@@ -166,16 +129,5 @@ mod tests {
         assert_eq!(known.blocked(ANN, vec![CYD], 50), [BOB]);
         assert_eq!(known.blocked(ANN, vec![CYD, BOB, CYD], 150), [BOB, CYD]);
         assert!(known.blocked(BOB, Vec::new(), 50).is_empty());
-    }
-
-    #[test]
-    fn orders_are_forgotten_when_no_ticket_is_as_old_and_when_there_are_too_many() {
-        let mut known = Sanctions::default();
-        for n in 0..3 * MAX_ORDERS as u128 {
-            known.note_mute(PlayerKey(n.to_be_bytes()), None, 7);
-        }
-        assert_eq!(known.mutes.0.len(), MAX_ORDERS);
-        known.note_mute(ANN, None, 8 + KEPT_MS);
-        assert_eq!(known.mutes.0.len(), 1);
     }
 }

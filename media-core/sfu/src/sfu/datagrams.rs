@@ -125,8 +125,9 @@ impl<P: Protocol> Sfu<P> {
         if self.ended.may_contain(session, expires_at) {
             return Err(RejectReason::TicketUsed);
         }
-        let (player, issued_at_ms) = (admission.player, admission.issued_at_ms);
-        if self.kicks.bar(admission.room, player, issued_at_ms) {
+        let of = (admission.room, admission.player);
+        let mut kicked = self.kicks.since(admission.issued_at_ms);
+        if kicked.any(|(known, ())| *known == of) {
             return Err(RejectReason::Kicked);
         }
         if self.stopping {

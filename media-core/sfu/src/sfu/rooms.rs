@@ -76,7 +76,7 @@ impl<P: Protocol> Sfu<P> {
 
     /// Ends what sessions a player has in a room, those included that are about to come.
     pub(super) fn kick(&mut self, room: RoomKey, player: PlayerKey, at_ms: u64) {
-        self.kicks.note(room, player, at_ms);
+        self.kicks.note((room, player), (), at_ms);
         let Some(&room) = self.by_room.get(&room) else {
             return;
         };

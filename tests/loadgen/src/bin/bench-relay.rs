@@ -11,7 +11,7 @@ use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use loadgen::now;
 use loadgen::peer::Voice;
-use loadgen::scenario::{Outcome, Scenario, quantile};
+use loadgen::scenario::{Outcome, SETTLED, Scenario, quantile};
 use loadgen::swarm::{TalkPattern, pause};
 
 /// CPU per forwarded packet of a large room, microseconds.
@@ -35,8 +35,6 @@ const LOADS: [f64; 2] = [0.7, 0.8];
 /// Packets that a room of the loaded rows gets forwarded in a second: 5 speakers, 100 listeners.
 const LOADED_ROOM_PER_S: f64 = 5.0 * 50.0 * 100.0;
 
-/// Time after joining until participants that do nothing have done everything once.
-const SETTLED: Duration = Duration::from_secs(12);
 /// Attempts to find the load.
 const STEPS_MAX: usize = 4;
 /// Length of an attempt.

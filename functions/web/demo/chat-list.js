@@ -3,11 +3,10 @@
 
 /** @import { ChatMessage } from "/sdk/index.js" */
 
-import { byId, icon, make, say } from "./dom.js";
+import { byId, make, moreButton, say } from "./dom.js";
 import { authorOf, contentOf, deliveryWords, snippet, timeWords } from "./chat-words.js";
 import { hueOf, initials } from "./words.js";
 
-const MORE = "M6 12h.01M12 12h.01M18 12h.01";
 /** Messages of one author within this time stand together. */
 const TOGETHER_MS = 5 * 60_000;
 
@@ -224,10 +223,8 @@ export class ChatList {
 
   /** @param {ChatMessage} message */
   #more(message) {
-    const more = button("more", "");
-    more.append(icon(MORE));
-    more.setAttribute("aria-haspopup", "menu");
-    more.setAttribute("aria-expanded", "false");
+    const more = moreButton("more");
+    more.tabIndex = -1;
     const whose = message.self ? "your message" : `the message of ${authorOf(message)}`;
     more.setAttribute("aria-label", `Actions for ${whose}`);
     more.addEventListener("click", () => this.#actions.menu(message, more));

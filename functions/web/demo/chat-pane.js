@@ -2,12 +2,12 @@
 
 /** @import { Chat, ChatChannel, ChatMessage, Participant, VoiceRoom } from "/sdk/index.js" */
 
-import { problemText, VoiceError } from "/sdk/index.js";
 import { announce } from "./announcer.js";
 import { ChatList } from "./chat-list.js";
 import * as words from "./chat-words.js";
 import { Composer } from "./composer.js";
 import { byId, say } from "./dom.js";
+import { faultWords } from "./faults.js";
 import { theMenu } from "./menu.js";
 import { Moderation } from "./moderation.js";
 
@@ -298,8 +298,7 @@ export class ChatPane {
       this.#composer.fault("");
       await action();
     } catch (error) {
-      const problem = error instanceof VoiceError ? error : { problem: "" };
-      const sentence = problemText(problem, this.#languages);
+      const sentence = faultWords(error, this.#languages);
       this.#composer.fault(sentence);
       announce(sentence);
     }

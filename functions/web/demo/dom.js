@@ -42,6 +42,22 @@ export function icon(path) {
   return svg;
 }
 
+const MORE = "M6 12h.01M12 12h.01M18 12h.01";
+
+/**
+ * A button that opens a menu.
+ *
+ * @param {string} className
+ */
+export function moreButton(className) {
+  const more = make("button", className);
+  more.append(icon(MORE));
+  more.setAttribute("type", "button");
+  more.setAttribute("aria-haspopup", "menu");
+  more.setAttribute("aria-expanded", "false");
+  return more;
+}
+
 /**
  * Sets the text only when it differs, so that live regions speak once.
  *

@@ -5,6 +5,7 @@
 import { Matchmaker, VoiceError, problemText } from "/sdk/index.js";
 import { announce } from "./announcer.js";
 import { byId, make, say } from "./dom.js";
+import { faultWords } from "./faults.js";
 import { fetchToken, playerId } from "./token.js";
 import * as words from "./match-words.js";
 
@@ -349,8 +350,7 @@ export class MatchPane {
       this.#fault("");
       await action();
     } catch (error) {
-      const problem = error instanceof VoiceError ? error : { problem: "" };
-      this.#fault(problemText(problem, this.#languages));
+      this.#fault(faultWords(error, this.#languages));
     }
   }
 

@@ -3,10 +3,10 @@
 
 /** @import { ChatChannel, ChatMessage } from "/sdk/index.js" */
 
-import { problemText, VoiceError } from "/sdk/index.js";
 import { announce } from "./announcer.js";
 import { authorOf, contentOf, snippet } from "./chat-words.js";
 import { byId, make, say, showFault } from "./dom.js";
+import { faultWords } from "./faults.js";
 
 export class Moderation {
   #report = byId("report", HTMLDialogElement);
@@ -97,8 +97,7 @@ export class Moderation {
 
   /** @param {unknown} error */
   #words(error) {
-    const problem = error instanceof VoiceError ? error : { problem: "" };
-    return problemText(problem, this.#languages);
+    return faultWords(error, this.#languages);
   }
 
   close() {

@@ -2,14 +2,13 @@
 
 /** @import { Participant } from "/sdk/index.js" */
 
-import { byId, icon, make, say } from "./dom.js";
+import { byId, icon, make, moreButton, say } from "./dom.js";
 import { andMore, doing, hueOf, initials } from "./words.js";
 
 const MUTED =
   "M4 4l16 16M9 9v2a3 3 0 0 0 4.5 2.6M15 11V6a3 3 0 0 0-5.9-.7" +
   "M12 18v3M5.5 11.5a6.5 6.5 0 0 0 10 5.5";
 const DEAFENED = "M4 4l16 16M4 14v-2a8 8 0 0 1 2-5.3M9.5 4.4A8 8 0 0 1 20 12v2M4 14v5h3v-5z";
-const MORE = "M5 12h.01M12 12h.01M19 12h.01";
 const LOUDSPEAKER = "M4 10v4h3l4.5 4V6L7 10zM15.5 9a4 4 0 0 1 0 6M18 6.5a8 8 0 0 1 0 11";
 
 /**
@@ -99,11 +98,7 @@ export class People {
 
   /** @param {Tile} tile */
   #addMenu(tile) {
-    const more = make("button", "person-more");
-    more.append(icon(MORE));
-    more.setAttribute("type", "button");
-    more.setAttribute("aria-haspopup", "menu");
-    more.setAttribute("aria-expanded", "false");
+    const more = moreButton("person-more");
     more.addEventListener("click", () => this.#options.menu?.(tile.person, more));
     tile.tile.append(more);
     tile.more = more;

@@ -2,8 +2,9 @@
 
 /** @import { Participant } from "/sdk/index.js" */
 
-import { problemText, RoomModeration, VoiceError } from "/sdk/index.js";
+import { RoomModeration } from "/sdk/index.js";
 import { announce } from "./announcer.js";
+import { faultWords } from "./faults.js";
 import { theMenu } from "./menu.js";
 
 const MINUTES_S = 60;
@@ -58,8 +59,7 @@ export class PersonMenu {
       await act();
       announce(done);
     } catch (error) {
-      const problem = error instanceof VoiceError ? error : { problem: "" };
-      announce(problemText(problem, this.#languages));
+      announce(faultWords(error, this.#languages));
     }
   }
 }

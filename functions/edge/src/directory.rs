@@ -3,7 +3,7 @@
 //!
 //! | partition | sort | holds | written |
 //! |---|---|---|---|
-//! | `region#R` | `S#shard` | the last heartbeat of shard S | each heartbeat |
+//! | `region#R` | `S#shard` | last heartbeat of S, what S has yet to be told | each heartbeat |
 //! | `region#R` | `S#placed` | counter of rooms ever placed on S | each placement |
 //! | `shard#S` | `region` | the region of S, for requests that know only S | once per month |
 //! | `shard#S` | `registration` | what S may be, when its relay enrolled | at enrolment |
@@ -18,8 +18,10 @@ mod registration;
 mod shard;
 
 pub use home::{HOME_TTL_MS, Seat, home, home_for, home_of, seat};
+pub(crate) use home::{last_seen, with_sanctions};
 pub use registration::{Registration, register, registration, unregister};
+pub(crate) use shard::keep_pending;
 pub use shard::{
-    INDEX_TTL_MS, MAX_REGION_SHARDS, SHARD_TTL_MS, is_live, record_heartbeat, set_draining, shard,
-    shards, shards_everywhere,
+    INDEX_TTL_MS, MAX_REGION_SHARDS, Orders, SHARD_TTL_MS, is_live, record_heartbeat, set_draining,
+    shard, shards, shards_everywhere,
 };

@@ -1,11 +1,15 @@
-//! A command on its way to a relay: sealed, posted, and what came of it.
+//! A command on its way to a relay: sealed, posted, and what came of it. What must arrive is kept
+//! until it has: the reply to the shard's next heartbeat hands it over.
 
-use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage};
-use wire::fleet::Heartbeat;
+use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, PendingCommand};
+use wire::fleet::{Heartbeat, Home};
 use wire::keys::FleetSecret;
-use wire::{BootId, SessionId, ShardId};
+use wire::{BootId, RegionName, RoomName, SessionId, ShardId};
 
-use crate::ports::{Clock, Entropy, RelayLink};
+use crate::Refusal;
+use crate::directory::{self, is_live};
+use crate::ports::{Clock, Entropy, RelayLink, Timer};
+use crate::store::Store;
 
 /// Where a shard takes commands, and with which key.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +44,8 @@ pub enum Outcome {
     Refused,
     /// The relay did not answer.
     Silent,
+    /// No relay carries the room.
+    Unknown,
 }
 
 impl Outcome {
@@ -49,6 +55,7 @@ impl Outcome {
             Self::Taken => "ok",
             Self::Refused => "relay-refused",
             Self::Silent => "relay-silent",
+            Self::Unknown => "relay-unknown",
         }
     }
 }
@@ -60,14 +67,101 @@ pub async fn send<H: Clock + Entropy + RelayLink>(
     to: Address<'_>,
     command: ControlCommand,
 ) -> Outcome {
-    let keys = secret.shard_key(to.shard, to.epoch & 0x0f).subkeys();
+    let message = message(host, host.now_ms(), command);
+    post(host, secret, to, &message).await
+}
+
+/// Tells the relay of a room to do something, and keeps it for that relay unless it has it for
+/// certain.
+///
+/// # Errors
+/// `overloaded` when too much is kept for that relay; `conflict`; `store-unavailable`.
+pub async fn tell<H, S>(
+    host: &H,
+    store: &S,
+    secret: &FleetSecret,
+    room: &RoomName,
+    command: ControlCommand,
+) -> Result<Outcome, Refusal>
+where
+    H: Clock + Entropy + RelayLink + Timer,
+    S: Store,
+{
+    let at_ms = host.now_ms();
+    match directory::home(store, at_ms, room).await? {
+        Some(home) => deliver(host, store, secret, &home, (at_ms, command)).await,
+        None => Ok(Outcome::Unknown),
+    }
+}
+
+/// As [`tell`], to the relay of a home, and to those that the room has left a short while ago: one
+/// that was cut off may still carry some of its participants, and is told as soon as it is heard
+/// of.
+pub(crate) async fn deliver<H, S>(
+    host: &H,
+    store: &S,
+    secret: &FleetSecret,
+    home: &Home,
+    (at_ms, command): (u64, ControlCommand),
+) -> Result<Outcome, Refusal>
+where
+    H: Clock + Entropy + RelayLink + Timer,
+    S: Store,
+{
+    let message = message(host, at_ms, command);
+    for left in &home.left {
+        let shard = (&left.region, &left.shard);
+        deliver_to(host, store, secret, shard, &message).await?;
+    }
+    let shard = (&home.region, &home.shard);
+    deliver_to(host, store, secret, shard, &message).await
+}
+
+async fn deliver_to<H, S>(
+    host: &H,
+    store: &S,
+    secret: &FleetSecret,
+    shard: (&RegionName, &ShardId),
+    message: &ControlMessage,
+) -> Result<Outcome, Refusal>
+where
+    H: Clock + Entropy + RelayLink + Timer,
+    S: Store,
+{
+    let now_ms = host.now_ms();
+    let Some(shard) = directory::last_seen(store, now_ms, shard).await? else {
+        return Ok(Outcome::Unknown);
+    };
+    let to = &shard.heartbeat;
+    let outcome = match is_live(&shard, now_ms) {
+        true => post(host, secret, to.into(), message).await,
+        false => Outcome::Silent,
+    };
+    if outcome != Outcome::Taken {
+        let run = (&to.region, &to.shard, to.boot);
+        let pending = PendingCommand::from(message);
+        directory::keep_pending(host, store, host.now_ms(), run, &pending).await?;
+    }
+    Ok(outcome)
+}
+
+fn message<H: Entropy>(host: &H, at_ms: u64, command: ControlCommand) -> ControlMessage {
     let mut nonce = SessionId([0; 8]);
     host.fill(&mut nonce.0);
-    let message = ControlMessage {
-        at_ms: host.now_ms(),
+    ControlMessage {
+        at_ms,
         nonce,
         command,
-    };
+    }
+}
+
+async fn post<H: RelayLink>(
+    host: &H,
+    secret: &FleetSecret,
+    to: Address<'_>,
+    message: &ControlMessage,
+) -> Outcome {
+    let keys = secret.shard_key(to.shard, to.epoch & 0x0f).subkeys();
     let url = format!("{}{CONTROL_PATH}", to.url.trim_end_matches('/'));
     let sealed = message.seal(&keys, to.boot);
     match host.post(&url, to.shard, sealed).await {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use edge::directory::{self, Seat};
+use edge::directory::{self, Orders, Seat};
 use edge::homes::{HomeRegions, HomedStore};
 use edge::store::{Condition, Key, Put, Store};
 use edge::testing::schedule::{Chance, block_on, interleave};
@@ -46,6 +46,7 @@ fn heartbeat(shard: &str, sent_at_ms: u64) -> Heartbeat {
         load: Load::default(),
         capacity: 100,
         refused: Vec::new(),
+        taken: Vec::new(),
     }
 }
 
@@ -54,6 +55,12 @@ fn beat(store: &MemoryStore, now: u64, heartbeat: &Heartbeat) {
         &Patience, store, now, heartbeat,
     ))
     .unwrap();
+}
+
+/// What a shard is told to which nothing else has to be said.
+fn orders(draining: bool) -> Orders {
+    let pending = Vec::new();
+    Orders { draining, pending }
 }
 
 fn home_of(store: &impl Store, now: u64, room: &str) -> Result<Seat, ProblemKind> {
@@ -436,7 +443,7 @@ fn draining_moves_rooms_and_is_remembered() {
             NOW + 1,
             &next
         )),
-        Ok(true)
+        Ok(orders(true))
     );
     assert_eq!(
         home_of(&store, NOW + 1, "lobby").unwrap().home,
@@ -459,7 +466,7 @@ fn draining_moves_rooms_and_is_remembered() {
             NOW + 2,
             &next
         )),
-        Ok(false)
+        Ok(orders(false))
     );
     let nobody = block_on(directory::set_draining(
         &Patience,

@@ -80,6 +80,7 @@ fn heartbeat() -> Heartbeat {
         load: Load::default(),
         capacity: 100,
         refused: Vec::new(),
+        taken: Vec::new(),
     }
 }
 
@@ -112,7 +113,8 @@ fn a_heartbeat_is_taken_and_listed() {
         reply,
         HeartbeatReply {
             draining: false,
-            now_ms: NOW_MS
+            now_ms: NOW_MS,
+            commands: None,
         }
     );
     for path in ["/v1/relays", "/v1/relays?region=eu-1"] {
@@ -241,6 +243,10 @@ fn settings_that_clients_could_not_use_are_refused() {
         },
         Heartbeat {
             refused: vec![refused; 65],
+            ..beat()
+        },
+        Heartbeat {
+            taken: vec![wire::SessionId([1; 8]); 49],
             ..beat()
         },
         Heartbeat {

@@ -1,17 +1,18 @@
 //! Sanctions: written down first, so that they hold for whoever joins, and then told to the relay,
-//! so that they hold at once. A relay that does not hear of it learns it with the player's next
-//! join; the record's outcome tells the difference.
+//! so that they hold at once. A relay that does not answer is told with its next heartbeat
+//! ([`edge::relays`]), and learns it with the player's next join; the record's outcome tells the
+//! difference.
 
 use edge::http::{Call, Response};
 use edge::ports::{Clock, Entropy, RelayLink, Timer, Variables};
-use edge::sanctions::{Sanction, sanction};
+use edge::relays::{self, Outcome};
+use edge::sanctions::{self, Sanction};
 use edge::store::Store;
-use edge::{Metered, Refusal, config, directory, relays};
+use edge::{Metered, Refusal, config};
 use wire::control::ControlCommand;
-use wire::keys::FleetSecret;
 use wire::moderation::{MAX_SANCTION_S, SanctionRequest};
 use wire::problem::ProblemKind;
-use wire::{PlayerId, PlayerKey, RoomKey, RoomName};
+use wire::{PlayerId, RoomKey, RoomName};
 
 use crate::authenticate;
 
@@ -39,20 +40,10 @@ where
         None => None,
     };
     let of = (kind, &about.player);
-    sanction(host, store, now_ms, &about.room, of, until_ms).await?;
+    sanctions::sanction(host, store, now_ms, &about.room, of, until_ms).await?;
     let secret = config::fleet_secret(host).await?;
-    let (room, player) = about.keys(&secret);
-    let command = match (kind, until_ms) {
-        (Sanction::Mute, until_ms) => ControlCommand::Mute {
-            room,
-            player,
-            until_ms,
-        },
-        (Sanction::Ban, Some(_)) => ControlCommand::Kick { room, player },
-        // Nobody is there who could be let in.
-        (Sanction::Ban, None) => return Ok(Response::empty(call.route.status)),
-    };
-    tell(host, store, call, (&about.room, &secret, command)).await
+    let outcome = sanctions::enforce(host, store, &secret, &about.room, of).await?;
+    Ok(reply(call, outcome))
 }
 
 /// `DELETE /v1/rooms/{room}/players/{player}`.
@@ -62,14 +53,17 @@ pub(crate) async fn kick<H, S>(
     call: &Call<'_>,
 ) -> Result<Response, Refusal>
 where
-    H: Clock + Entropy + Variables + RelayLink,
+    H: Clock + Entropy + Timer + Variables + RelayLink,
     S: Store,
 {
     let about = About::read(call)?;
     let secret = config::fleet_secret(host).await?;
-    let (room, player) = about.keys(&secret);
-    let command = ControlCommand::Kick { room, player };
-    tell(host, store, call, (&about.room, &secret, command)).await
+    let command = ControlCommand::Kick {
+        room: RoomKey::of(&about.room),
+        player: secret.player_key(&about.player),
+    };
+    let outcome = relays::tell(host, store, &secret, &about.room, command).await?;
+    Ok(reply(call, outcome))
 }
 
 impl About {
@@ -81,11 +75,6 @@ impl About {
             return Err(Refusal::new(ProblemKind::NotModerator, detail));
         }
         Ok(Self { room, player })
-    }
-
-    /// As relays know them.
-    fn keys(&self, secret: &FleetSecret) -> (RoomKey, PlayerKey) {
-        (RoomKey::of(&self.room), secret.player_key(&self.player))
     }
 }
 
@@ -99,24 +88,9 @@ fn seconds(call: &Call<'_>) -> Result<u32, Refusal> {
     Ok(request.seconds)
 }
 
-/// Tells the room's relay, if there is one.
-async fn tell<H, S>(
-    host: &H,
-    store: &Metered<'_, S>,
-    call: &Call<'_>,
-    (room, secret, command): (&RoomName, &FleetSecret, ControlCommand),
-) -> Result<Response, Refusal>
-where
-    H: Clock + Entropy + Variables + RelayLink,
-    S: Store,
-{
+/// That it is done, and what came of it at the relay.
+fn reply(call: &Call<'_>, outcome: Outcome) -> Response {
     let mut response = Response::empty(call.route.status);
-    let Some(seat) = directory::seat(store, host.now_ms(), room).await? else {
-        response.outcome = "relay-unknown";
-        return Ok(response);
-    };
-    let to = (&seat.shard.heartbeat).into();
-    let outcome = relays::send(host, secret, to, command).await;
     response.outcome = outcome.label();
-    Ok(response)
+    response
 }

@@ -23,8 +23,8 @@ use wire::enrolment::{
     ProofKind, Secret, TokenList, TokenRecord, TokenReply, TokenRequest,
 };
 use wire::fleet::{
-    Candidate, DrainRequest, Heartbeat, HeartbeatReply, Home, ListedShard, Load, RefusedRoom,
-    ShardList, ShardRecord, ShardState, Transport,
+    Candidate, DrainRequest, Heartbeat, HeartbeatReply, Home, LeftShard, ListedShard, Load,
+    RefusedRoom, ShardList, ShardRecord, ShardState, Transport,
 };
 use wire::hello::{ChannelGrant, Hello};
 use wire::ids::{AwsSignature, EnrolmentNonce, InvocationId};
@@ -123,6 +123,7 @@ fn heartbeat() -> Heartbeat {
         },
         capacity: 500,
         refused: Vec::new(),
+        taken: Vec::new(),
     }
 }
 
@@ -301,11 +302,26 @@ fn fleet_messages(golden: &mut Golden) {
             ..heartbeat()
         },
     );
+    golden.check(
+        "heartbeat-taken",
+        &Heartbeat {
+            taken: vec![SessionId([1; 8])],
+            ..heartbeat()
+        },
+    );
     let reply = HeartbeatReply {
         draining: false,
         now_ms: 1_700_000_000_010,
+        commands: None,
     };
     golden.check("heartbeat-reply", &reply);
+    golden.check(
+        "heartbeat-reply-commands",
+        &HeartbeatReply {
+            commands: Some("c2VhbGVk".into()),
+            ..reply
+        },
+    );
     golden.check("drain-request", &DrainRequest { draining: true });
     golden.check("shard-record", &record());
     let relays = vec![ListedShard {
@@ -318,8 +334,15 @@ fn fleet_messages(golden: &mut Golden) {
         region: "eu-1".parse().expect("a name"),
         shard: "eu-1-a".parse().expect("an id"),
         epoch: 2,
+        left: Vec::new(),
     };
     golden.check("home", &home);
+    let left = vec![LeftShard {
+        region: "eu-1".parse().expect("a name"),
+        shard: "eu-1-b".parse().expect("an id"),
+        at_ms: 1_700_000_000_000,
+    }];
+    golden.check("home-left", &Home { left, ..home });
 }
 
 #[expect(clippy::too_many_lines, reason = "a list of messages")]

@@ -100,8 +100,8 @@ struct Member {
     player: u64,
     grants: BTreeMap<u64, Permissions>,
     introduced: bool,
-    /// Number of his last hello.
-    hello: u64,
+    /// When his last hello was made, or his ticket.
+    as_of_ms: u64,
     server_muted: bool,
     blocked: BTreeSet<u64>,
     muted: bool,
@@ -302,7 +302,7 @@ impl World {
         }
         self.mutes.insert(player, (muted, at_ms));
         for (link, member) in &mut self.members {
-            if member.player == player {
+            if member.player == player && member.as_of_ms <= at_ms {
                 member.server_muted = muted;
                 if muted {
                     member.last_voice = None;
@@ -322,7 +322,8 @@ impl World {
             return;
         }
         self.blocks.insert(of, (blocked, at_ms));
-        for member in self.members.values_mut() {
+        let members = self.members.values_mut();
+        for member in members.filter(|member| member.as_of_ms <= at_ms) {
             if member.player == player && blocked {
                 member.blocked.insert(other);
             } else if member.player == player {
@@ -428,7 +429,7 @@ impl World {
                 player,
                 grants: BTreeMap::from([(first, permissions)]),
                 introduced: false,
-                hello: 0,
+                as_of_ms: issued_at_ms,
                 server_muted: match self.mutes.get(&player) {
                     Some((muted, at_ms)) if *at_ms >= issued_at_ms => *muted,
                     _ => server_muted,
@@ -481,10 +482,10 @@ impl World {
         let done = self
             .room
             .introduce(now, protocol, member.index, hello, &mut self.stats);
-        let is_old = member.introduced && number <= member.hello;
+        let is_old = member.introduced && number <= member.as_of_ms;
         assert_eq!(done.is_err(), is_old, "a hello counts once");
         if done.is_ok() {
-            (member.introduced, member.hello) = (true, number);
+            (member.introduced, member.as_of_ms) = (true, number);
             member.blocked = wanted;
             member.grants = grants;
             let player = member.player;

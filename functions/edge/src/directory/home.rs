@@ -1,11 +1,13 @@
 use std::cmp::Reverse;
 
 use sha2::{Digest, Sha256};
-use wire::fleet::{Home, RefusedRoom, ShardRecord, ShardState};
+use wire::fleet::{Home, LeftShard, RefusedRoom, ShardRecord, ShardState};
 use wire::problem::ProblemKind;
 use wire::{RegionName, RoomKey, RoomName, ShardId};
 
-use super::shard::{Candidate, candidates, count_placement, is_live, keeps_rooms, read};
+use super::shard::{
+    Candidate, SHARD_TTL_MS, candidates, count_placement, is_live, keeps_rooms, read,
+};
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};
@@ -17,6 +19,8 @@ use crate::store::{Key, Store, StoreError};
 /// that.
 pub const HOME_TTL_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
+/// Most shards of [`Home::left`].
+const MAX_LEFT: usize = 4;
 /// Participants that a room is expected to bring, until the shard's next heartbeat tells.
 const EXPECTED_PARTICIPANTS: u64 = 4;
 
@@ -56,15 +60,38 @@ pub async fn seat<S: Store>(
     let Some(home) = home(store, now_ms, room).await? else {
         return Ok(None);
     };
-    let stored = read(store, now_ms, &home.region, &home.shard).await?;
-    Ok(stored
-        .map(|held| held.value.record)
+    let shard = last_seen(store, now_ms, (&home.region, &home.shard)).await?;
+    Ok(shard
         .filter(|record| is_live(record, now_ms))
         .map(|shard| Seat {
             home,
             shard,
             sanctions: Sanctions::default(),
         }))
+}
+
+/// The shards that a room has left a short while ago when it leaves `home` now.
+fn left(home: &Home, now_ms: u64) -> Vec<LeftShard> {
+    let last = LeftShard {
+        region: home.region.clone(),
+        shard: home.shard.clone(),
+        at_ms: now_ms,
+    };
+    let may_carry =
+        |left: &&LeftShard| left.at_ms + SHARD_TTL_MS > now_ms && left.shard != home.shard;
+    let before = home.left.iter().filter(may_carry).cloned();
+    std::iter::once(last).chain(before).take(MAX_LEFT).collect()
+}
+
+/// What is known of a shard of a room, which may not have been heard of for a while and still
+/// carry some of its participants. None when it is forgotten.
+pub(crate) async fn last_seen<S: Store>(
+    store: &S,
+    now_ms: u64,
+    (region, shard): (&RegionName, &ShardId),
+) -> Result<Option<ShardRecord>, Refusal> {
+    let stored = read(store, now_ms, region, shard).await?;
+    Ok(stored.map(|held| held.value.record))
 }
 
 /// The home of a room for a new session. A room without a home, or whose shard is not live or
@@ -120,6 +147,7 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
             region: shard.heartbeat.region.clone(),
             shard: shard.heartbeat.shard.clone(),
             epoch: old.map_or(0, |home| home.epoch) + 1,
+            left: old.map_or_else(Vec::new, |home| left(home, now_ms)),
         };
         let over = Over::read(known.as_ref());
         if unless_lost(put(store, now_ms, &home, over).await)?.is_none() {
@@ -128,6 +156,9 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
         // A count that is lost makes the next placement a little worse, nothing else.
         let rooms = u64::from(players).div_ceil(EXPECTED_PARTICIPANTS).max(1);
         let _ = count_placement(store, now_ms, &shard, rooms).await;
+        // Whoever sanctions a player writes that down and then looks where the room is. We wrote
+        // where it is, and look again what is written down: one of us sees the other.
+        let (_, sanctions) = with_sanctions(store, now_ms, room).await?;
         Ok(Some(Seat {
             home,
             shard,
@@ -189,7 +220,7 @@ async fn stored<S: Store>(
 }
 
 /// The home of a room and what holds against players there, in one query.
-async fn with_sanctions<S: Store>(
+pub(crate) async fn with_sanctions<S: Store>(
     store: &S,
     now_ms: u64,
     room: &RoomName,

@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
+use wire::control::PendingCommand;
 use wire::fleet::{Heartbeat, ListedShard, ShardRecord, ShardState};
-use wire::limits::{MAX_CLOCK_SKEW_MS, SHARD_LIVE_S};
+use wire::limits::{MAX_CLOCK_SKEW_MS, MAX_PENDING_COMMANDS, SHARD_LIVE_S};
 use wire::problem::ProblemKind;
-use wire::{RegionName, ShardId};
+use wire::{BootId, RegionName, ShardId};
 
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
@@ -28,6 +29,30 @@ pub(super) struct StoredShard {
     placed_before: i64,
     /// When the index entries expire.
     indexed_until_ms: u64,
+    /// What this run of the shard has yet to be told, oldest first, at most
+    /// [`MAX_PENDING_COMMANDS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pending: Vec<PendingCommand>,
+}
+
+impl StoredShard {
+    /// What is left to tell the shard that sent `heartbeat`: another run of it has nobody whom a
+    /// command could be about, and whoever comes brings what holds against him along.
+    fn pending_after(self, heartbeat: &Heartbeat) -> Vec<PendingCommand> {
+        let mut pending = self.pending;
+        let is_same = self.record.heartbeat.boot == heartbeat.boot;
+        pending.retain(|command| is_same && !heartbeat.taken.contains(&command.nonce));
+        pending
+    }
+}
+
+/// What a shard is told in reply to its heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orders {
+    /// Whether it should drain.
+    pub draining: bool,
+    /// Commands that it may not have, oldest first.
+    pub pending: Vec<PendingCommand>,
 }
 
 /// A shard with what was placed on it since its last heartbeat.
@@ -68,9 +93,8 @@ fn body_invalid(detail: &'static str) -> Refusal {
     Refusal::new(ProblemKind::BodyInvalid, detail)
 }
 
-/// Takes a heartbeat whose signature was checked, and returns whether the shard should drain.
-/// One that is not newer than the last is ignored, so a captured one changes nothing when it is
-/// sent again.
+/// Takes a heartbeat whose signature was checked, and returns what the shard is to do. One that is
+/// not newer than the last is ignored, so a captured one changes nothing when it is sent again.
 ///
 /// # Errors
 /// `body-invalid` when its clock is off by more than [`MAX_CLOCK_SKEW_MS`], `conflict`, or
@@ -80,7 +104,7 @@ pub async fn record_heartbeat<H: Entropy + Timer, S: Store>(
     store: &S,
     now_ms: u64,
     heartbeat: &Heartbeat,
-) -> Result<bool, Refusal> {
+) -> Result<Orders, Refusal> {
     if heartbeat.sent_at_ms.abs_diff(now_ms) > MAX_CLOCK_SKEW_MS {
         return Err(body_invalid(
             "Set the relay's clock: sent_at_ms is more than 30 seconds from the edge's clock.",
@@ -100,9 +124,11 @@ pub async fn record_heartbeat<H: Entropy + Timer, S: Store>(
             .as_ref()
             .is_some_and(|old| old.record.heartbeat.sent_at_ms >= heartbeat.sent_at_ms)
         {
-            return Ok(Some(draining));
+            let pending = Vec::new();
+            return Ok(Some(Orders { draining, pending }));
         }
-        let indexed_until_ms = old.map_or(0, |old| old.indexed_until_ms);
+        let indexed_until_ms = old.as_ref().map_or(0, |old| old.indexed_until_ms);
+        let pending = old.map_or_else(Vec::new, |old| old.pending_after(heartbeat));
         let mut new = StoredShard {
             record: ShardRecord {
                 heartbeat: heartbeat.clone(),
@@ -111,6 +137,7 @@ pub async fn record_heartbeat<H: Entropy + Timer, S: Store>(
             },
             placed_before,
             indexed_until_ms,
+            pending,
         };
         if indexed_until_ms < now_ms + INDEX_TTL_MS / 2 {
             new.indexed_until_ms = now_ms + INDEX_TTL_MS;
@@ -118,7 +145,46 @@ pub async fn record_heartbeat<H: Entropy + Timer, S: Store>(
             write_index(store, now_ms, &new).await?;
         }
         let written = unless_lost(write(store, now_ms, &new, over).await)?;
-        Ok(written.map(|()| draining))
+        let pending = new.pending;
+        Ok(written.map(|()| Orders { draining, pending }))
+    })
+    .await
+}
+
+/// Keeps a command for a run of a shard that may not have it, to be handed over in the replies to
+/// its heartbeats until one says that it is taken. Nothing is kept for a run that is over.
+///
+/// # Errors
+/// `overloaded` when too many wait already; `conflict`; `store-unavailable`.
+pub(crate) async fn keep_pending<H: Entropy + Timer, S: Store>(
+    host: &H,
+    store: &S,
+    now_ms: u64,
+    (region, shard, boot): (&RegionName, &ShardId, BootId),
+    command: &PendingCommand,
+) -> Result<(), Refusal> {
+    until_done(host, || async {
+        let held = read(store, now_ms, region, shard).await?;
+        let of_run = held.filter(|held| held.value.record.heartbeat.boot == boot);
+        let Some(mut held) = of_run else {
+            return Ok(Some(()));
+        };
+        let pending = &mut held.value.pending;
+        if pending.iter().any(|known| known.nonce == command.nonce) {
+            return Ok(Some(()));
+        }
+        if pending.len() >= MAX_PENDING_COMMANDS {
+            return Err(Refusal::new(
+                ProblemKind::Overloaded,
+                "It is written down and holds from the next join on. The room's relay does not \
+                 answer; send the request again in a few seconds.",
+            )
+            .retry_after(2));
+        }
+        pending.push(command.clone());
+        Ok(unless_lost(
+            write(store, now_ms, &held.value, held.over()).await,
+        )?)
     })
     .await
 }

@@ -39,8 +39,9 @@ pub(crate) struct Participant<F> {
     pub(crate) number: u32,
     /// Once he has introduced himself: before, he is told nothing.
     pub(crate) profile: Option<F>,
-    /// When his last hello was made, Unix milliseconds.
-    pub(crate) hello_at_ms: u64,
+    /// When his last hello was made, or his ticket where there is none yet, Unix milliseconds: an
+    /// order from before says nothing that the edge did not know then.
+    pub(crate) as_of_ms: u64,
     pub(crate) grants: Grants,
     pub(crate) muted: bool,
     pub(crate) deafened: bool,
@@ -74,7 +75,7 @@ impl<F> Participant<F> {
             player: entry.player,
             number,
             profile: None,
-            hello_at_ms: 0,
+            as_of_ms: entry.issued_at_ms,
             grants,
             muted: false,
             deafened: false,

@@ -80,6 +80,7 @@ impl Rig {
             load: Load::default(),
             capacity: 100,
             refused: vec![],
+            taken: vec![],
         };
         self.beat(&heartbeat);
     }

@@ -17,7 +17,7 @@ mod home;
 mod registration;
 mod shard;
 
-pub use home::{HOME_TTL_MS, Seat, home, home_for, home_of, seat};
+pub use home::{HOME_TTL_MS, Joinable, Placement, home, home_for, home_of, placement};
 pub use registration::{Registration, register, registration, unregister};
 pub use shard::{
     INDEX_TTL_MS, MAX_REGION_SHARDS, SHARD_TTL_MS, is_live, record_heartbeat, set_draining, shard,

@@ -33,7 +33,7 @@ impl<'a> From<&'a Heartbeat> for Address<'a> {
 
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Delivery {
     /// The relay has it.
     Taken,
     /// The relay is there and did not take it.
@@ -42,7 +42,7 @@ pub enum Outcome {
     Silent,
 }
 
-impl Outcome {
+impl Delivery {
     /// Its name in a record.
     pub fn label(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ pub async fn send<H: Clock + Entropy + RelayLink>(
     secret: &FleetSecret,
     to: Address<'_>,
     command: ControlCommand,
-) -> Outcome {
+) -> Delivery {
     let keys = secret.shard_key(to.shard, to.epoch & 0x0f).subkeys();
     let mut nonce = SessionId([0; 8]);
     host.fill(&mut nonce.0);
@@ -71,8 +71,8 @@ pub async fn send<H: Clock + Entropy + RelayLink>(
     let url = format!("{}{CONTROL_PATH}", to.url.trim_end_matches('/'));
     let sealed = message.seal(&keys, to.boot);
     match host.post(&url, to.shard, sealed).await {
-        Ok(status) if status < 300 => Outcome::Taken,
-        Ok(_) => Outcome::Refused,
-        Err(_) => Outcome::Silent,
+        Ok(status) if status < 300 => Delivery::Taken,
+        Ok(_) => Delivery::Refused,
+        Err(_) => Delivery::Silent,
     }
 }

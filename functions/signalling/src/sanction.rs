@@ -111,12 +111,12 @@ where
     S: Store,
 {
     let mut response = Response::empty(call.route.status);
-    let Some(seat) = directory::seat(store, host.now_ms(), room).await? else {
+    let Some(placement) = directory::placement(store, host.now_ms(), room).await? else {
         response.outcome = "relay-unknown";
         return Ok(response);
     };
-    let to = (&seat.shard.heartbeat).into();
-    let outcome = relays::send(host, secret, to, command).await;
-    response.outcome = outcome.label();
+    let to = (&placement.shard.heartbeat).into();
+    let delivery = relays::send(host, secret, to, command).await;
+    response.outcome = delivery.label();
     Ok(response)
 }

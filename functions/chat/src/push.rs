@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use edge::directory;
-use edge::relays::{self, Address, Outcome};
+use edge::relays::{self, Address, Delivery};
 use edge::store::Store;
 use wire::channel::RelayMessage;
 use wire::chat::{ChatChannel, ChatEvent};
@@ -50,10 +50,14 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
             }
             ChatChannel::World(_) => return None,
         };
-        let seat = directory::seat(self.store, self.now_ms, &room)
+        let placement = directory::placement(self.store, self.now_ms, &room)
             .await
             .ok()??;
-        Some(Route::to(&seat.shard, of_other, self.now_ms + ROUTE_MS))
+        Some(Route::to(
+            &placement.shard,
+            of_other,
+            self.now_ms + ROUTE_MS,
+        ))
     }
 
     /// Pushes `event` to the other members of the channel.
@@ -147,8 +151,8 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
         let mut sent = pin!(relays::send(self.host, &self.secret, address, command));
         let mut timeout = pin!(self.host.sleep(PUSH_MS));
         std::future::poll_fn(|context| {
-            if let Poll::Ready(outcome) = sent.as_mut().poll(context) {
-                return Poll::Ready(outcome == Outcome::Taken);
+            if let Poll::Ready(delivery) = sent.as_mut().poll(context) {
+                return Poll::Ready(delivery == Delivery::Taken);
             }
             timeout.as_mut().poll(context).map(|()| false)
         })

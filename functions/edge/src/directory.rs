@@ -17,7 +17,7 @@ mod home;
 mod registration;
 mod shard;
 
-pub use home::{HOME_TTL_MS, Seat, home, home_for, home_of, seat};
+pub use home::{HOME_TTL_MS, Joinable, Placement, home, home_for, home_of, placement};
 pub(crate) use home::{last_seen, with_sanctions};
 pub use registration::{Registration, register, registration, unregister};
 pub(crate) use shard::keep_pending;

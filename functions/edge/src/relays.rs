@@ -37,7 +37,7 @@ impl<'a> From<&'a Heartbeat> for Address<'a> {
 
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Delivery {
     /// The relay has it.
     Taken,
     /// The relay is there and did not take it.
@@ -48,7 +48,7 @@ pub enum Outcome {
     Unknown,
 }
 
-impl Outcome {
+impl Delivery {
     /// Its name in a record.
     pub fn label(self) -> &'static str {
         match self {
@@ -66,7 +66,7 @@ pub async fn send<H: Clock + Entropy + RelayLink>(
     secret: &FleetSecret,
     to: Address<'_>,
     command: ControlCommand,
-) -> Outcome {
+) -> Delivery {
     let message = message(host, host.now_ms(), command);
     post(host, secret, to, &message).await
 }
@@ -82,7 +82,7 @@ pub async fn tell<H, S>(
     secret: &FleetSecret,
     room: &RoomName,
     command: ControlCommand,
-) -> Result<Outcome, Refusal>
+) -> Result<Delivery, Refusal>
 where
     H: Clock + Entropy + RelayLink + Timer,
     S: Store,
@@ -90,7 +90,7 @@ where
     let at_ms = host.now_ms();
     match directory::home(store, at_ms, room).await? {
         Some(home) => deliver(host, store, secret, &home, (at_ms, command)).await,
-        None => Ok(Outcome::Unknown),
+        None => Ok(Delivery::Unknown),
     }
 }
 
@@ -103,7 +103,7 @@ pub(crate) async fn deliver<H, S>(
     secret: &FleetSecret,
     home: &Home,
     (at_ms, command): (u64, ControlCommand),
-) -> Result<Outcome, Refusal>
+) -> Result<Delivery, Refusal>
 where
     H: Clock + Entropy + RelayLink + Timer,
     S: Store,
@@ -123,21 +123,21 @@ async fn deliver_to<H, S>(
     secret: &FleetSecret,
     shard: (&RegionName, &ShardId),
     message: &ControlMessage,
-) -> Result<Outcome, Refusal>
+) -> Result<Delivery, Refusal>
 where
     H: Clock + Entropy + RelayLink + Timer,
     S: Store,
 {
     let now_ms = host.now_ms();
     let Some(shard) = directory::last_seen(store, now_ms, shard).await? else {
-        return Ok(Outcome::Unknown);
+        return Ok(Delivery::Unknown);
     };
     let to = &shard.heartbeat;
     let outcome = match is_live(&shard, now_ms) {
         true => post(host, secret, to.into(), message).await,
-        false => Outcome::Silent,
+        false => Delivery::Silent,
     };
-    if outcome != Outcome::Taken {
+    if outcome != Delivery::Taken {
         let run = (&to.region, &to.shard, to.boot);
         let pending = PendingCommand::from(message);
         directory::keep_pending(host, store, host.now_ms(), run, &pending).await?;
@@ -160,13 +160,13 @@ async fn post<H: RelayLink>(
     secret: &FleetSecret,
     to: Address<'_>,
     message: &ControlMessage,
-) -> Outcome {
+) -> Delivery {
     let keys = secret.shard_key(to.shard, to.epoch & 0x0f).subkeys();
     let url = format!("{}{CONTROL_PATH}", to.url.trim_end_matches('/'));
     let sealed = message.seal(&keys, to.boot);
     match host.post(&url, to.shard, sealed).await {
-        Ok(status) if status < 300 => Outcome::Taken,
-        Ok(_) => Outcome::Refused,
-        Err(_) => Outcome::Silent,
+        Ok(status) if status < 300 => Delivery::Taken,
+        Ok(_) => Delivery::Refused,
+        Err(_) => Delivery::Silent,
     }
 }

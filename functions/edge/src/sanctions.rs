@@ -15,7 +15,7 @@ use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held};
 use crate::ports::{Clock, Entropy, RelayLink, Timer};
-use crate::relays::Outcome;
+use crate::relays::Delivery;
 use crate::store::{Key, Store};
 use crate::{directory, relays};
 
@@ -141,7 +141,7 @@ pub async fn enforce<H, S>(
     secret: &FleetSecret,
     room: &RoomName,
     (sanction, player): (Sanction, &PlayerId),
-) -> Result<Outcome, Refusal>
+) -> Result<Delivery, Refusal>
 where
     H: Clock + Entropy + RelayLink + Timer,
     S: Store,
@@ -158,11 +158,11 @@ where
             until_ms,
         },
         (Sanction::Ban, Some(_)) => ControlCommand::Kick { room, player },
-        (Sanction::Ban, None) => return Ok(Outcome::Taken),
+        (Sanction::Ban, None) => return Ok(Delivery::Taken),
     };
     match home {
         Some(home) => relays::deliver(host, store, secret, &home.value, (at_ms, command)).await,
-        None => Ok(Outcome::Unknown),
+        None => Ok(Delivery::Unknown),
     }
 }
 

@@ -378,10 +378,10 @@ impl World {
     async fn join(&self, player: &PlayerId) {
         let (now_ms, region) = (self.now_ms(), "eu-1".parse().unwrap());
         let home = directory::home_of(self, &self.store, now_ms, &room(), &region).await;
-        let Ok(seat) = home else {
+        let Ok(joinable) = home else {
             return;
         };
-        let until_ms = |kind| seat.sanctions.until_ms(now_ms, kind, player);
+        let until_ms = |kind| joinable.sanctions.until_ms(now_ms, kind, player);
         if until_ms(Sanction::Ban).is_some() {
             return;
         }
@@ -390,11 +390,11 @@ impl World {
             muted_until_ms: until_ms(Sanction::Mute),
         };
         self.pause(1_000).await;
-        let shard = shard_number(&seat.home.shard);
+        let shard = shard_number(&joinable.placement.home.shard);
         let mut relays = self.relays();
         let relay = &mut relays[shard];
         let is_good = self.now_ms() < now_ms + TICKET_LIFETIME_S * 1000;
-        if relay.lives && relay.boot() == seat.shard.heartbeat.boot && is_good {
+        if relay.lives && relay.boot() == joinable.placement.shard.heartbeat.boot && is_good {
             relay.admit(self.secret.player_key(player), ticket, self.sabotage);
         }
     }

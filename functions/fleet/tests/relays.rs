@@ -310,13 +310,13 @@ fn a_room_s_home_is_shown() {
     let none = rig.operator("GET", "/v1/homes/lobby", "");
     assert_eq!((none.status, none.outcome), (404, "unknown-room"));
     let (room, region) = ("lobby".parse().unwrap(), "eu-1".parse().unwrap());
-    let seat = block_on(directory::home_of(
+    let room = block_on(directory::home_of(
         &Patience, &rig.store, NOW_MS, &room, &region,
     ))
     .unwrap();
     assert_eq!(
         read::<Home>(&rig.operator("GET", "/v1/homes/lobby", "")),
-        seat.home
+        room.placement.home
     );
 }
 

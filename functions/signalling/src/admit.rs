@@ -1,10 +1,10 @@
 //! Admission: what join and WHIP share, and what each replies.
 
-use edge::directory::{self, Seat};
+use edge::directory::{self, Joinable, Placement};
 use edge::http::{Call, Response};
 use edge::policy::WorldRight;
 use edge::ports::{Clock, Entropy, Timer, Variables};
-use edge::sanctions::Sanction;
+use edge::sanctions::{Sanction, Sanctions};
 use edge::store::Store;
 use edge::{Metered, Refusal, config};
 use wire::chat::WORLD_ROOM;
@@ -170,14 +170,17 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             None => config::region(self.host).await?,
         };
         let now_ms = self.host.now_ms();
-        let seat = directory::home_of(self.host, store, now_ms, &self.room, &wanted).await?;
-        self.check_ban(now_ms, &seat)?;
+        let Joinable {
+            placement,
+            sanctions,
+        } = directory::home_of(self.host, store, now_ms, &self.room, &wanted).await?;
+        self.check_ban(now_ms, &sanctions)?;
         let mut session = SessionId([0; 8]);
         self.host.fill(&mut session.0);
         let expires_at = now_ms / 1000 + TICKET_LIFETIME_S;
-        let reads_world = self.reads_world(&seat).await?;
+        let reads_world = self.reads_world(&placement).await?;
         let topics = match reads_world {
-            true => vec![TopicKey::world(&seat.home.region)],
+            true => vec![TopicKey::world(&placement.home.region)],
             false => Vec::new(),
         };
         let hello = Hello {
@@ -186,22 +189,20 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             name: self.display_name(),
             room: self.room.clone(),
             channels: self.grants.clone(),
-            world: reads_world && seat.shard.heartbeat.ticket_version < 2,
+            world: reads_world && placement.shard.heartbeat.ticket_version < 2,
             topics,
-            muted_until_ms: seat
-                .sanctions
-                .until_ms(now_ms, Sanction::Mute, &self.claims.sub),
+            muted_until_ms: sanctions.until_ms(now_ms, Sanction::Mute, &self.claims.sub),
             blocked: Vec::new(),
             issued_at_ms: now_ms,
         };
-        let (answer, hello) = self.answer(&secret, &seat, expires_at, &hello);
-        let shard = seat.home.shard;
+        let (answer, hello) = self.answer(&secret, &placement, expires_at, &hello);
+        let shard = placement.home.shard;
         let session = SessionRef {
             shard: shard.clone(),
             session,
         };
         let location = format!("/v1/rooms/{}/sessions/{session}", self.room);
-        let region = seat.home.region;
+        let region = placement.home.region;
         let reply = JoinReply {
             session,
             answer,
@@ -213,9 +214,9 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
         Ok((reply, location))
     }
 
-    fn check_ban(&self, now_ms: u64, seat: &Seat) -> Result<(), Refusal> {
+    fn check_ban(&self, now_ms: u64, sanctions: &Sanctions) -> Result<(), Refusal> {
         let player = &self.claims.sub;
-        let Some(until_ms) = seat.sanctions.until_ms(now_ms, Sanction::Ban, player) else {
+        let Some(until_ms) = sanctions.until_ms(now_ms, Sanction::Ban, player) else {
             return Ok(());
         };
         let left_s = until_ms.saturating_sub(now_ms).div_ceil(1000);
@@ -230,8 +231,8 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
     }
 
     /// Whether the relay may hand the world channel of its region to the player.
-    async fn reads_world(&self, seat: &Seat) -> Result<bool, Refusal> {
-        let region = seat.home.region.as_str();
+    async fn reads_world(&self, placement: &Placement) -> Result<bool, Refusal> {
+        let region = placement.home.region.as_str();
         if self.claims.permissions_in(WORLD_ROOM, region) == Permissions::default() {
             return Ok(false);
         }
@@ -244,11 +245,11 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
     fn answer(
         &self,
         secret: &FleetSecret,
-        seat: &Seat,
+        placement: &Placement,
         expires_at: u64,
         hello: &Hello,
     ) -> (String, String) {
-        let (heartbeat, session) = (&seat.shard.heartbeat, hello.session);
+        let (heartbeat, session) = (&placement.shard.heartbeat, hello.session);
         let keys = secret
             .shard_key(&heartbeat.shard, heartbeat.epoch)
             .subkeys();
@@ -268,7 +269,7 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             channel_kind: ChannelKind::Group,
             server_muted: hello.muted_until_ms.is_some(),
             recorded: false,
-            home_epoch: seat.home.epoch as u8,
+            home_epoch: placement.home.epoch as u8,
             hello_version: TICKET_VERSION,
         };
         let ufrag = ticket.seal(heartbeat.ticket_version, &keys, heartbeat.boot);

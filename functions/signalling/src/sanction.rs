@@ -5,7 +5,7 @@
 
 use edge::http::{Call, Response};
 use edge::ports::{Clock, Entropy, RelayLink, Timer, Variables};
-use edge::relays::{self, Outcome};
+use edge::relays::{self, Delivery};
 use edge::sanctions::{self, Sanction};
 use edge::store::Store;
 use edge::{Metered, Refusal, config};
@@ -89,7 +89,7 @@ fn seconds(call: &Call<'_>) -> Result<u32, Refusal> {
 }
 
 /// That it is done, and what came of it at the relay.
-fn reply(call: &Call<'_>, outcome: Outcome) -> Response {
+fn reply(call: &Call<'_>, outcome: Delivery) -> Response {
     let mut response = Response::empty(call.route.status);
     response.outcome = outcome.label();
     response

@@ -5,9 +5,7 @@ use wire::fleet::{Home, LeftShard, RefusedRoom, ShardRecord, ShardState};
 use wire::problem::ProblemKind;
 use wire::{RegionName, RoomKey, RoomName, ShardId};
 
-use super::shard::{
-    Candidate, SHARD_TTL_MS, candidates, count_placement, is_live, keeps_rooms, read,
-};
+use super::shard::{SHARD_TTL_MS, ShardLoad, count_placement, is_live, keeps_rooms, loads, read};
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};
@@ -26,11 +24,18 @@ const EXPECTED_PARTICIPANTS: u64 = 4;
 
 /// A room's home and the shard that it is on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seat {
+pub struct Placement {
     /// Where the room lives.
     pub home: Home,
     /// The shard as of its last heartbeat.
     pub shard: ShardRecord,
+}
+
+/// A room that can be joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joinable {
+    /// Where it is.
+    pub placement: Placement,
     /// What holds against players there.
     pub sanctions: Sanctions,
 }
@@ -47,27 +52,23 @@ pub async fn home<S: Store>(
     Ok(stored(store, now_ms, room).await?.map(|held| held.value))
 }
 
-/// Where a room's participants are now, without what holds against them; none when it has no home
-/// or its shard is not live. Reads two items and changes nothing.
+/// Where a room's participants are now; none when it has no home or its shard is not live. Reads
+/// two items and changes nothing.
 ///
 /// # Errors
 /// `store-unavailable`.
-pub async fn seat<S: Store>(
+pub async fn placement<S: Store>(
     store: &S,
     now_ms: u64,
     room: &RoomName,
-) -> Result<Option<Seat>, Refusal> {
+) -> Result<Option<Placement>, Refusal> {
     let Some(home) = home(store, now_ms, room).await? else {
         return Ok(None);
     };
     let shard = last_seen(store, now_ms, (&home.region, &home.shard)).await?;
     Ok(shard
         .filter(|record| is_live(record, now_ms))
-        .map(|shard| Seat {
-            home,
-            shard,
-            sanctions: Sanctions::default(),
-        }))
+        .map(|shard| Placement { home, shard }))
 }
 
 /// The shards that a room has left a short while ago when it leaves `home` now.
@@ -110,7 +111,7 @@ pub async fn home_of<H: Entropy + Timer, S: Store>(
     now_ms: u64,
     room: &RoomName,
     wanted: &RegionName,
-) -> Result<Seat, Refusal> {
+) -> Result<Joinable, Refusal> {
     home_for(host, store, now_ms, room, wanted, 1).await
 }
 
@@ -126,7 +127,7 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
     room: &RoomName,
     wanted: &RegionName,
     players: u32,
-) -> Result<Seat, Refusal> {
+) -> Result<Joinable, Refusal> {
     until_done(host, || async {
         let (known, sanctions) = with_sanctions(store, now_ms, room).await?;
         if let Some(known) = &known
@@ -134,9 +135,9 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
         {
             renew(store, now_ms, known).await?;
             let home = known.value.clone();
-            return Ok(Some(Seat {
-                home,
-                shard,
+            let placement = Placement { home, shard };
+            return Ok(Some(Joinable {
+                placement,
                 sanctions,
             }));
         }
@@ -159,9 +160,9 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
         // Whoever sanctions a player writes that down and then looks where the room is. We wrote
         // where it is, and look again what is written down: one of us sees the other.
         let (_, sanctions) = with_sanctions(store, now_ms, room).await?;
-        Ok(Some(Seat {
-            home,
-            shard,
+        let placement = Placement { home, shard };
+        Ok(Some(Joinable {
+            placement,
             sanctions,
         }))
     })
@@ -266,11 +267,11 @@ async fn choose<S: Store>(
     wanted: &RegionName,
 ) -> Result<ShardRecord, Refusal> {
     let first = old.map_or(wanted, |home| &home.region);
-    if let Some(shard) = least_loaded(&candidates(store, now_ms, first).await?, now_ms, room) {
+    if let Some(shard) = least_loaded(&loads(store, now_ms, first).await?, now_ms, room) {
         return Ok(shard);
     }
     if first != wanted
-        && let Some(shard) = least_loaded(&candidates(store, now_ms, wanted).await?, now_ms, room)
+        && let Some(shard) = least_loaded(&loads(store, now_ms, wanted).await?, now_ms, room)
     {
         return Ok(shard);
     }
@@ -283,34 +284,34 @@ async fn choose<S: Store>(
 /// equal ones are ordered by a hash of shard and room, so that callers who see the same agree and
 /// rooms spread.
 fn least_loaded(
-    candidates: &[Candidate],
+    loads: &[ShardLoad],
     now_ms: u64,
     (room, players): (&RoomName, u32),
 ) -> Option<ShardRecord> {
     let of_those_that_take = |players: u32| {
-        candidates
+        loads
             .iter()
-            .filter(|candidate| {
-                let heartbeat = &candidate.record.heartbeat;
-                let expected = expected_load(candidate) + u64::from(players);
-                keeps_rooms(&candidate.record, now_ms)
+            .filter(|load| {
+                let heartbeat = &load.record.heartbeat;
+                let expected = expected_load(load) + u64::from(players);
+                keeps_rooms(&load.record, now_ms)
                     && heartbeat.state == ShardState::Open
                     && expected <= u64::from(heartbeat.capacity)
             })
-            .min_by_key(|candidate| {
-                let heartbeat = &candidate.record.heartbeat;
+            .min_by_key(|load| {
+                let heartbeat = &load.record.heartbeat;
                 // Thousandths of the capacity, which the filter keeps above zero.
-                let share = expected_load(candidate) * 1000 / u64::from(heartbeat.capacity);
+                let share = expected_load(load) * 1000 / u64::from(heartbeat.capacity);
                 (share, Reverse(rank(room, &heartbeat.shard)))
             })
     };
     let found = of_those_that_take(players.max(1)).or_else(|| of_those_that_take(1));
-    found.map(|candidate| candidate.record.clone())
+    found.map(|load| load.record.clone())
 }
 
-fn expected_load(candidate: &Candidate) -> u64 {
-    u64::from(candidate.record.heartbeat.load.participants)
-        + u64::from(candidate.placed_since) * EXPECTED_PARTICIPANTS
+fn expected_load(load: &ShardLoad) -> u64 {
+    u64::from(load.record.heartbeat.load.participants)
+        + u64::from(load.placed_since) * EXPECTED_PARTICIPANTS
 }
 
 fn rank(room: &RoomName, shard: &ShardId) -> [u8; 32] {

@@ -57,7 +57,7 @@ pub struct Orders {
 
 /// A shard with what was placed on it since its last heartbeat.
 #[derive(Debug, Clone)]
-pub(super) struct Candidate {
+pub(super) struct ShardLoad {
     pub(super) record: ShardRecord,
     pub(super) placed_since: u32,
 }
@@ -246,12 +246,12 @@ pub async fn shards<S: Store>(
     now_ms: u64,
     region: &RegionName,
 ) -> Result<Vec<ListedShard>, Refusal> {
-    let candidates = candidates(store, now_ms, region).await?;
-    Ok(candidates
+    let loads = loads(store, now_ms, region).await?;
+    Ok(loads
         .into_iter()
-        .map(|candidate| ListedShard {
-            live: is_live(&candidate.record, now_ms),
-            record: candidate.record,
+        .map(|load| ListedShard {
+            live: is_live(&load.record, now_ms),
+            record: load.record,
         })
         .collect())
 }
@@ -280,17 +280,17 @@ const REGIONS: &str = "regions";
 const REGION_SORT: &str = "region";
 
 /// The shards of a region that can be read, live or not, in order of their ids.
-pub(super) async fn candidates<S: Store>(
+pub(super) async fn loads<S: Store>(
     store: &S,
     now_ms: u64,
     region: &RegionName,
-) -> Result<Vec<Candidate>, StoreError> {
+) -> Result<Vec<ShardLoad>, StoreError> {
     let partition = region_partition(region);
     let items = store
         .query(now_ms, Query::all(&partition, MAX_QUERY_ITEMS))
         .await?;
     let mut placed = ("", 0);
-    let mut candidates = Vec::with_capacity(items.len());
+    let mut loads = Vec::with_capacity(items.len());
     for item in &items {
         // `S#placed` sorts directly before `S#shard`.
         match item.sort.split_once('#') {
@@ -302,7 +302,7 @@ pub(super) async fn candidates<S: Store>(
                 };
                 let now = if placed.0 == shard { placed.1 } else { 0 };
                 let since = now.saturating_sub(stored.placed_before).max(0);
-                candidates.push(Candidate {
+                loads.push(ShardLoad {
                     record: stored.record,
                     placed_since: u32::try_from(since).unwrap_or(u32::MAX),
                 });
@@ -310,7 +310,7 @@ pub(super) async fn candidates<S: Store>(
             _ => {}
         }
     }
-    Ok(candidates)
+    Ok(loads)
 }
 
 /// Notes that a room was placed on the shard, or one as large as so many.

@@ -1,33 +1,27 @@
 //! Who asks, for which channel, and what he may do there.
 
+use edge::Refusal;
 use edge::http::Call;
 use edge::policy::{Policy, Rights, TextRight, WorldRight};
-use edge::store::Store;
-use edge::{Metered, Refusal, config};
+use edge::ports::Variables;
 use serde::de::DeserializeOwned;
 use wire::PlayerId;
-use wire::chat::{ChatChannel, DIRECT_ROOM, PARTY_CHANNEL, WORLD_ROOM};
+use wire::chat::{ChatChannel, DIRECT_ROOM, MAX_ASKED, PARTY_CHANNEL, WORLD_ROOM};
 use wire::claims::Claims;
-use wire::keys::FleetSecret;
 use wire::problem::ProblemKind;
 use wire::ticket::Permissions;
 
-use crate::Ports;
-use crate::tail::{MAX_SEQ, TailKey};
+use crate::log::MAX_SEQ;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// One request of somebody whose token is good.
-pub(crate) struct Chat<'a, H, S> {
-    pub(crate) host: &'a H,
-    pub(crate) store: &'a Metered<'a, S>,
-    pub(crate) call: &'a Call<'a>,
-    pub(crate) now_ms: u64,
+/// Who asks, and what the policy lets him do.
+pub(crate) struct Access<'a> {
     pub(crate) claims: &'a Claims,
+    /// When the request began, Unix milliseconds.
+    pub(crate) now_ms: u64,
     pub(crate) policy: Policy,
     pub(crate) rights: Rights,
-    pub(crate) secret: FleetSecret,
-    pub(crate) tails: TailKey,
 }
 
 /// What a request wants to do in a channel.
@@ -56,40 +50,26 @@ impl Place {
     }
 }
 
-impl<'a, H: Ports, S: Store> Chat<'a, H, S> {
-    pub(crate) async fn enter(
-        host: &'a H,
-        store: &'a Metered<'a, S>,
-        call: &'a Call<'a>,
-    ) -> Result<Self, Refusal> {
+impl<'a> Access<'a> {
+    /// Of the caller of `call`.
+    pub(crate) async fn of<H: Variables>(host: &H, call: &'a Call<'_>) -> Result<Self, Refusal> {
         let caller = call.caller()?;
         let (policy, rights) = caller.rights(host).await?;
-        let secret = config::fleet_secret(host).await?;
         Ok(Self {
-            host,
-            store,
-            call,
-            now_ms: caller.now_ms,
             claims: &caller.claims,
-            rights,
-            tails: TailKey::new(&secret),
+            now_ms: caller.now_ms,
             policy,
-            secret,
+            rights,
         })
     }
 
     /// The caller.
-    pub(crate) fn me(&self) -> &PlayerId {
+    pub(crate) fn me(&self) -> &'a PlayerId {
         &self.claims.sub
     }
 
-    /// The channel of the path, if the caller may do what he wants there.
-    pub(crate) fn place(&self, intent: Intent) -> Result<Place, Refusal> {
-        let channel = self.call.parameter(0)?;
-        self.place_of(channel, intent)
-    }
-
-    pub(crate) fn place_of(&self, channel: ChatChannel, intent: Intent) -> Result<Place, Refusal> {
+    /// A channel, if the caller may do what he wants there.
+    pub(crate) fn place(&self, channel: ChatChannel, intent: Intent) -> Result<Place, Refusal> {
         let kept = self.policy.retention_days;
         let (permissions, days) = match &channel {
             ChatChannel::Room(room, name) => (self.claims.permissions(room, name), kept.room),
@@ -109,7 +89,7 @@ impl<'a, H: Ports, S: Store> Chat<'a, H, S> {
         let place = Place {
             key: self.key_of(&channel)?,
             channel,
-            retention_ms: u64::from(days) * DAY_MS,
+            retention_ms: days_ms(days),
             permissions,
         };
         self.check(&place, intent)?;
@@ -162,32 +142,11 @@ impl<'a, H: Ports, S: Store> Chat<'a, H, S> {
             Intent::Write => Ok(()),
         }
     }
+}
 
-    /// The JSON body.
-    pub(crate) fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
-        if std::str::from_utf8(&self.call.request.body).is_err() {
-            let detail = "Send the body in UTF-8.";
-            return Err(Refusal::new(ProblemKind::TextInvalid, detail));
-        }
-        self.call.body()
-    }
-
-    /// The number of the path's second parameter.
-    pub(crate) fn seq(&self) -> Result<u64, Refusal> {
-        number(&self.call.parameters[1])
-    }
-
-    /// The player of a parameter of the path.
-    pub(crate) fn player(&self, at: usize) -> Result<PlayerId, Refusal> {
-        self.call.parameter(at)
-    }
-
-    /// Random hex digits.
-    pub(crate) fn nonce(&self) -> [u8; 8] {
-        let mut bytes = [0; 8];
-        self.host.fill(&mut bytes);
-        bytes
-    }
+/// So many days in milliseconds.
+pub(crate) fn days_ms(days: u32) -> u64 {
+    u64::from(days) * DAY_MS
 }
 
 /// The key of the direct channel of two players, the same for both.
@@ -200,6 +159,20 @@ pub(crate) fn direct_key(one: &PlayerId, other: &PlayerId) -> String {
     format!("direct~{first}~{second}")
 }
 
+/// The JSON body of a request.
+pub(crate) fn body<T: DeserializeOwned>(call: &Call<'_>) -> Result<T, Refusal> {
+    if std::str::from_utf8(&call.request.body).is_err() {
+        let detail = "Send the body in UTF-8.";
+        return Err(Refusal::new(ProblemKind::TextInvalid, detail));
+    }
+    call.body()
+}
+
+/// The number of a message in the path's second parameter.
+pub(crate) fn seq(call: &Call<'_>) -> Result<u64, Refusal> {
+    number(&call.parameters[1])
+}
+
 /// A number in a path or query; not above what a sort key can hold.
 pub(crate) fn number(text: &str) -> Result<u64, Refusal> {
     let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -210,6 +183,16 @@ pub(crate) fn number(text: &str) -> Result<u64, Refusal> {
             "Give the position as a decimal number that a reply has named.",
         )
     })
+}
+
+/// The names of a list by commas, 1 to [`MAX_ASKED`].
+pub(crate) fn listed(asked: &str) -> Result<Vec<&str>, Refusal> {
+    let names: Vec<&str> = asked.split(',').collect();
+    if asked.is_empty() || names.len() > MAX_ASKED {
+        let detail = format!("Ask about 1 to {MAX_ASKED} at a time.");
+        return Err(Refusal::new(ProblemKind::CursorInvalid, detail));
+    }
+    Ok(names)
 }
 
 pub(crate) fn body_invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {

@@ -3,8 +3,8 @@
 
 use edge::Refusal;
 use edge::blocks::player_partition;
-use edge::change::{unless_lost, until_done};
 use edge::items::{self, Held};
+use edge::policy::Rights;
 use edge::store::{Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -12,9 +12,8 @@ use wire::chat::ChannelSettings;
 use wire::problem::ProblemKind;
 use wire::{MessageKey, PlayerId};
 
-use crate::Ports;
-use crate::access::{Chat, Place};
-use crate::route::Route;
+use crate::access::Place;
+use crate::way::Way;
 
 /// Keys that are remembered; older ones count as new.
 const MAX_KEYS: usize = 16;
@@ -51,10 +50,10 @@ pub(crate) struct Author {
     #[serde(default, rename = "z", skip_serializing_if = "is_false")]
     pub(crate) is_blocked: bool,
     #[serde(default, rename = "r", skip_serializing_if = "Option::is_none")]
-    pub(crate) route: Option<Route>,
+    pub(crate) way: Option<Way>,
     /// Nobody is there to push to; looked for again from then on, Unix milliseconds.
     #[serde(default, rename = "n", skip_serializing_if = "is_zero")]
-    pub(crate) no_route_until_ms: u64,
+    pub(crate) no_way_until_ms: u64,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -78,42 +77,46 @@ pub(crate) fn key_hash(player: &PlayerId, key: &MessageKey) -> String {
     data_encoding::HEXLOWER.encode(&hash[..8])
 }
 
-impl<H: Ports, S: Store> Chat<'_, H, S> {
-    /// Reads the caller as an author.
-    pub(crate) async fn author(&self, place: &Place) -> Result<Held<Author>, StoreError> {
-        self.author_of(place, self.me()).await
+/// The authors of a channel.
+pub(crate) struct Authors<'a, S> {
+    pub(crate) store: &'a S,
+    /// When the request began, Unix milliseconds.
+    pub(crate) now_ms: u64,
+    /// The channel's key.
+    pub(crate) place: &'a str,
+    /// How long its messages are kept, in milliseconds.
+    pub(crate) retention_ms: u64,
+}
+
+impl<'a, S: Store> Authors<'a, S> {
+    /// Of a channel.
+    pub(crate) fn of(store: &'a S, now_ms: u64, place: &'a Place) -> Self {
+        Self {
+            store,
+            now_ms,
+            place: &place.key,
+            retention_ms: place.retention_ms,
+        }
     }
 
-    pub(crate) async fn author_of(
-        &self,
-        place: &Place,
-        player: &PlayerId,
-    ) -> Result<Held<Author>, StoreError> {
-        let (partition, sort) = (player_partition(player), format!("{IN}{}", place.key));
+    /// Reads a player as an author.
+    pub(crate) async fn read(&self, player: &PlayerId) -> Result<Held<Author>, StoreError> {
+        let (partition, sort) = self.address(player);
         let key = Key::new(&partition, &sort);
         let known = items::get(self.store, self.now_ms, key).await?;
         Ok(known.unwrap_or_default())
     }
 
-    /// Writes the caller as an author. `ConditionFailed`: read him again.
+    /// Writes a player as an author. `ConditionFailed`: read him again.
     pub(crate) async fn keep(
         &self,
-        place: &Place,
-        held: &mut Held<Author>,
-    ) -> Result<(), StoreError> {
-        self.keep_of(place, self.me(), held).await
-    }
-
-    pub(crate) async fn keep_of(
-        &self,
-        place: &Place,
         player: &PlayerId,
         held: &mut Held<Author>,
     ) -> Result<(), StoreError> {
-        let (partition, sort) = (player_partition(player), format!("{IN}{}", place.key));
+        let (partition, sort) = self.address(player);
         let key = Key::new(&partition, &sort);
         let author = &held.value;
-        let until = self.now_ms.max(author.muted_until_ms) + place.retention_ms + SLACK_MS;
+        let until = self.now_ms.max(author.muted_until_ms) + self.retention_ms + SLACK_MS;
         // A block lasts until it is taken back.
         let expires = (!author.blocks && !author.is_blocked).then_some(until);
         let over = held.over();
@@ -121,78 +124,63 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
         Ok(())
     }
 
-    /// Whether a moderator or a block keeps the caller from writing.
-    pub(crate) fn check_author(&self, author: &Author) -> Result<(), Refusal> {
-        if author.blocks {
+    fn address(&self, player: &PlayerId) -> (String, String) {
+        (player_partition(player), format!("{IN}{}", self.place))
+    }
+}
+
+impl Author {
+    /// Whether a moderator or a block keeps him from writing.
+    pub(crate) fn check(&self, now_ms: u64) -> Result<(), Refusal> {
+        if self.blocks {
             let detail = "Take your block of the player back first.";
             return Err(Refusal::new(ProblemKind::Blocked, detail));
         }
-        if author.is_blocked {
+        if self.is_blocked {
             let detail = "The player does not take messages of this one.";
             return Err(Refusal::new(ProblemKind::Blocked, detail));
         }
-        if author.muted_until_ms > self.now_ms {
-            let left_s = (author.muted_until_ms - self.now_ms).div_ceil(1000);
+        if self.muted_until_ms > now_ms {
+            let left_s = (self.muted_until_ms - now_ms).div_ceil(1000);
             let detail = format!("A moderator muted the player for {left_s} more seconds.");
             return Err(Refusal::new(ProblemKind::Muted, detail).retry_after(left_s));
         }
         Ok(())
     }
 
-    /// Whether the channel's settings keep the caller from writing now.
+    /// Whether the channel's settings keep him, who has `rights`, from writing now.
     pub(crate) fn check_settings(
         &self,
-        place: &Place,
+        now_ms: u64,
+        (place, rights): (&Place, &Rights),
         settings: ChannelSettings,
-        author: &Author,
     ) -> Result<(), Refusal> {
-        if place.may_moderate() && self.rights.ignore_slow_mode {
+        if place.may_moderate() && rights.ignore_slow_mode {
             return Ok(());
         }
         if settings.locked && !place.may_moderate() {
             let detail = "Wait until a moderator unlocks the channel.";
             return Err(Refusal::new(ProblemKind::ChannelLocked, detail));
         }
-        let next_ms = author.last_ms + u64::from(settings.slow_s) * 1000;
-        if settings.slow_s > 0 && next_ms > self.now_ms {
-            return Err(too_fast(next_ms - self.now_ms));
+        let next_ms = self.last_ms + u64::from(settings.slow_s) * 1000;
+        if settings.slow_s > 0 && next_ms > now_ms {
+            return Err(too_fast(next_ms - now_ms));
         }
         Ok(())
     }
 
-    /// Takes one message from the author's bucket.
-    pub(crate) fn charge(&self, author: &mut Author) -> Result<(), Refusal> {
-        let interval_ms = MINUTE_MS / u64::from(self.rights.per_minute);
-        let room_ms = interval_ms * u64::from(self.rights.burst.saturating_sub(1));
-        let full_at_ms = author.full_at_ms.max(self.now_ms);
-        if full_at_ms - self.now_ms > room_ms {
-            return Err(too_fast(full_at_ms - self.now_ms - room_ms));
+    /// Takes one message from his bucket.
+    pub(crate) fn charge(&mut self, now_ms: u64, rights: &Rights) -> Result<(), Refusal> {
+        let interval_ms = MINUTE_MS / u64::from(rights.per_minute);
+        let room_ms = interval_ms * u64::from(rights.burst.saturating_sub(1));
+        let full_at_ms = self.full_at_ms.max(now_ms);
+        if full_at_ms - now_ms > room_ms {
+            return Err(too_fast(full_at_ms - now_ms - room_ms));
         }
-        author.full_at_ms = full_at_ms + interval_ms;
+        self.full_at_ms = full_at_ms + interval_ms;
         Ok(())
     }
 
-    /// The caller as an author, checked and charged for something that is not a message.
-    pub(crate) async fn charged(&self, place: &Place) -> Result<Held<Author>, Refusal> {
-        until_done(self.host, || async {
-            let mut held = self.author(place).await?;
-            self.check_author(&held.value)?;
-            self.charge(&mut held.value)?;
-            self.refresh_route(place, &mut held.value).await;
-            let kept = unless_lost(self.keep(place, &mut held).await)?;
-            Ok(kept.map(|()| held))
-        })
-        .await
-    }
-}
-
-fn too_fast(wait_ms: u64) -> Refusal {
-    let seconds = wait_ms.div_ceil(1000).max(1);
-    let detail = format!("Send the next message in {seconds} seconds.");
-    Refusal::new(ProblemKind::TooFast, detail).retry_after(seconds)
-}
-
-impl Author {
     /// The number that the key was last tried with.
     pub(crate) fn tried(&self, key: &str) -> Option<u64> {
         let found = self.tries.iter().find(|(known, _)| known == key);
@@ -226,4 +214,10 @@ impl Author {
         self.typed_ms = now_ms;
         Ok(())
     }
+}
+
+fn too_fast(wait_ms: u64) -> Refusal {
+    let seconds = wait_ms.div_ceil(1000).max(1);
+    let detail = format!("Send the next message in {seconds} seconds.");
+    Refusal::new(ProblemKind::TooFast, detail).retry_after(seconds)
 }

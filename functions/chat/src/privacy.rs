@@ -7,24 +7,23 @@
 use data_encoding::BASE64URL_NOPAD;
 use edge::Refusal;
 use edge::blocks::{BLOCK_PREFIX, player_partition};
-use edge::http::Response;
+use edge::http::{Call, Response};
 use edge::items::Over;
 use edge::store::{Delete, Direction, Item, Key, Query, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use wire::PlayerId;
-use wire::chat::{AuditAction, ChatChannel, Deletion, EraseReply, ExportReply, ExportedItem};
+use wire::chat::{AuditAction, Deletion, EraseReply, ExportReply, ExportedItem};
 use wire::problem::ProblemKind;
 use wire::routes::{ERASE, EXPORT};
-use wire::ticket::Permissions;
 
 use crate::Ports;
-use crate::access::{Chat, Place};
+use crate::access::Access;
+use crate::audit::{Act, Trail};
 use crate::author::IN;
 use crate::blocks::BLOCKED_BY;
-use crate::change::tombstone;
-use crate::log::{Stored, message_sort};
+use crate::log::{Log, MAX_SEQ, Stored, message_sort};
+use crate::message::tombstone;
 use crate::react::reactions_partition;
-use crate::tail::MAX_SEQ;
 
 /// Items of a channel that one step looks at.
 const STEP_ITEMS: usize = 500;
@@ -45,8 +44,12 @@ struct Cursor {
 }
 
 /// `GET /v1/chat/players/{player}/data`.
-pub(crate) async fn export<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Response, Refusal> {
-    let mut walk = Walk::begin(chat, false).await?;
+pub(crate) async fn export<H: Ports, S: Store>(
+    host: &H,
+    store: &S,
+    call: &Call<'_>,
+) -> Result<Response, Refusal> {
+    let mut walk = Walk::begin(host, store, call, false).await?;
     let next = walk.step().await?;
     let reply = ExportReply {
         items: walk.items,
@@ -56,8 +59,12 @@ pub(crate) async fn export<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<
 }
 
 /// `DELETE /v1/chat/players/{player}/data`.
-pub(crate) async fn erase<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Response, Refusal> {
-    let mut walk = Walk::begin(chat, true).await?;
+pub(crate) async fn erase<H: Ports, S: Store>(
+    host: &H,
+    store: &S,
+    call: &Call<'_>,
+) -> Result<Response, Refusal> {
+    let mut walk = Walk::begin(host, store, call, true).await?;
     let next = walk.step().await?;
     let reply = EraseReply {
         erased: walk.erased,
@@ -67,7 +74,9 @@ pub(crate) async fn erase<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<R
 }
 
 struct Walk<'a, H, S> {
-    chat: &'a Chat<'a, H, S>,
+    host: &'a H,
+    store: &'a S,
+    now_ms: u64,
     player: PlayerId,
     cursor: Cursor,
     erases: bool,
@@ -76,9 +85,15 @@ struct Walk<'a, H, S> {
 }
 
 impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
-    async fn begin(chat: &'a Chat<'a, H, S>, erases: bool) -> Result<Self, Refusal> {
-        let player = chat.player(0)?;
-        let cursor = match chat.call.request.query_value("next") {
+    async fn begin(
+        host: &'a H,
+        store: &'a S,
+        call: &Call<'_>,
+        erases: bool,
+    ) -> Result<Self, Refusal> {
+        let access = Access::of(host, call).await?;
+        let player = call.parameter(0)?;
+        let cursor = match call.request.query_value("next") {
             Some(text) => Cursor::decode(&text)?,
             None => {
                 let action = if erases {
@@ -87,12 +102,15 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
                     AuditAction::Export
                 };
                 // Not whose: an erased player's id must not stay.
-                chat.audit_in(TRAIL, action, None, None, "").await?;
+                let trail = Trail::of(host, store, &access);
+                trail.note(TRAIL, Act::new(action)).await?;
                 Cursor::default()
             }
         };
         Ok(Self {
-            chat,
+            host,
+            store,
+            now_ms: access.now_ms,
             player,
             cursor,
             erases,
@@ -111,7 +129,7 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
             limit: OWN_ITEMS,
             direction: Direction::Forward,
         };
-        let items = self.chat.store.query(self.chat.now_ms, query).await?;
+        let items = self.store.query(self.now_ms, query).await?;
         let is_last = items.len() < OWN_ITEMS;
         for item in &items {
             if self.cursor.at != item.sort {
@@ -161,10 +179,8 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
     async fn walk_channel(&mut self, place: &str) -> Result<bool, Refusal> {
         if self.cursor.reaction.is_none() {
             let range = (self.cursor.seq, MAX_SEQ);
-            let found = self
-                .chat
-                .messages(place, range, STEP_ITEMS, Direction::Forward)
-                .await?;
+            let log = self.log(place);
+            let found = log.messages(range, STEP_ITEMS, Direction::Forward).await?;
             let is_last = found.len() < STEP_ITEMS;
             for stored in found {
                 let seq = stored.message.seq;
@@ -189,7 +205,7 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
             limit: STEP_ITEMS,
             direction: Direction::Forward,
         };
-        let items = self.chat.store.query(self.chat.now_ms, query).await?;
+        let items = self.store.query(self.now_ms, query).await?;
         for item in &items {
             let is_his = item
                 .sort
@@ -232,9 +248,18 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
         }
         // Lost to an edit at the same moment: refused as a conflict, and the step done again.
         let over = Over::version(version);
-        self.chat.write(&place_of(place), &stored, over).await?;
+        self.log(place).write(&stored, over).await?;
         self.erased += 1;
         Ok(())
+    }
+
+    fn log<'p>(&'p self, place: &'p str) -> Log<'p, H, S> {
+        Log {
+            host: self.host,
+            store: self.store,
+            now_ms: self.now_ms,
+            place,
+        }
     }
 
     fn export(&mut self, what: &str, place: &str, value: serde_json::Value) {
@@ -250,17 +275,7 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
             key: Key::new(partition, sort),
             version: None,
         };
-        self.chat.store.delete(self.chat.now_ms, delete).await
-    }
-}
-
-/// A place to write into; who the caller is there does not matter.
-fn place_of(key: &str) -> Place {
-    Place {
-        channel: ChatChannel::World("none".parse().expect("a name")),
-        key: key.to_owned(),
-        retention_ms: 0,
-        permissions: Permissions::default(),
+        self.store.delete(self.now_ms, delete).await
     }
 }
 

@@ -1,15 +1,12 @@
 //! Which texts are taken.
 
 use edge::Refusal;
-use edge::policy::FilterAction;
-use edge::store::Store;
+use edge::policy::{FilterAction, Policy, Rights};
 use unicode_normalization::UnicodeNormalization;
 use wire::chat::MAX_REASON_CHARS;
 use wire::problem::ProblemKind;
 
-use crate::Ports;
-use crate::access::Chat;
-use crate::filter::Filter;
+use crate::filter::{Filter, is_invisible};
 
 /// Top-level domains that make a word with a dot a link even without a scheme. A short list: a
 /// missing space after a full stop must not be a link.
@@ -18,28 +15,30 @@ const LINK_ENDINGS: [&str; 24] = [
     "link", "site", "online", "shop", "top", "club", "ly", "to", "de", "uk",
 ];
 
-impl<H: Ports, S: Store> Chat<'_, H, S> {
-    /// The text as it is kept, or why it is not.
-    pub(crate) fn clean_text(&self, text: String) -> Result<String, Refusal> {
-        check_plain(&text, usize::from(self.rights.max_chars))?;
-        if !self.rights.links && has_link(&text) {
-            let detail = "Send the text without its link.";
-            return Err(Refusal::new(ProblemKind::LinkRefused, detail));
-        }
-        if self.rights.filter == FilterAction::Off {
-            return Ok(text);
-        }
-        let filter = Filter::new(&self.policy.filter_locales, &self.policy.extra_words);
-        let found = filter.find(&text);
-        if found.is_empty() {
-            return Ok(text);
-        }
-        if self.rights.filter == FilterAction::Refuse {
-            let detail = "Say it in other words.";
-            return Err(Refusal::new(ProblemKind::WordRefused, detail));
-        }
-        Ok(Filter::mask(&text, &found))
+/// The text as it is kept, or why it is not.
+pub(crate) fn clean_text(
+    policy: &Policy,
+    rights: &Rights,
+    text: String,
+) -> Result<String, Refusal> {
+    check_plain(&text, usize::from(rights.max_chars))?;
+    if !rights.links && has_link(&text) {
+        let detail = "Send the text without its link.";
+        return Err(Refusal::new(ProblemKind::LinkRefused, detail));
     }
+    if rights.filter == FilterAction::Off {
+        return Ok(text);
+    }
+    let filter = Filter::new(&policy.filter_locales, &policy.extra_words);
+    let found = filter.find(&text);
+    if found.is_empty() {
+        return Ok(text);
+    }
+    if rights.filter == FilterAction::Refuse {
+        let detail = "Say it in other words.";
+        return Err(Refusal::new(ProblemKind::WordRefused, detail));
+    }
+    Ok(Filter::mask(&text, &found))
 }
 
 /// A reason that a player or moderator gives.
@@ -104,14 +103,6 @@ fn is_domain_like(word: &str) -> bool {
     LINK_ENDINGS.contains(&ending)
         && name.chars().all(is_name)
         && name.chars().any(char::is_alphanumeric)
-}
-
-/// Characters that change what a text looks like without being seen themselves.
-pub(crate) fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
-        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-        | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use wire::{BootId, RoomName, ShardId};
 
 /// Where the members of a room are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Route {
+pub(crate) struct Way {
     #[serde(rename = "s")]
     pub(crate) shard: ShardId,
     #[serde(rename = "b")]
@@ -23,7 +23,7 @@ pub(crate) struct Route {
     pub(crate) until_ms: u64,
 }
 
-impl Route {
+impl Way {
     /// To a shard, until then.
     pub(crate) fn to(record: &ShardRecord, room: Option<RoomName>, until_ms: u64) -> Self {
         let heartbeat = &record.heartbeat;

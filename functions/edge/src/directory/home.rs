@@ -1,11 +1,13 @@
 use std::cmp::Reverse;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wire::fleet::{Home, RefusedRoom, ShardRecord, ShardState};
 use wire::problem::ProblemKind;
 use wire::{RegionName, RoomKey, RoomName, ShardId};
 
-use super::shard::{Candidate, candidates, count_placement, is_live, keeps_rooms, read};
+use super::bucket::{buckets, drawn, find};
+use super::shard::{Candidate, candidates, count_placement, is_live, keeps_rooms};
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};
@@ -40,7 +42,7 @@ pub async fn home<S: Store>(
     now_ms: u64,
     room: &RoomName,
 ) -> Result<Option<Home>, Refusal> {
-    Ok(stored(store, now_ms, room).await?.map(|held| held.value))
+    Ok(stored(store, now_ms, room).await?.map(|stored| stored.home))
 }
 
 /// Where a room's participants are now, without what holds against them; none when it has no home
@@ -53,12 +55,12 @@ pub async fn seat<S: Store>(
     now_ms: u64,
     room: &RoomName,
 ) -> Result<Option<Seat>, Refusal> {
-    let Some(home) = home(store, now_ms, room).await? else {
+    let Some(StoredHome { home, bucket }) = stored(store, now_ms, room).await? else {
         return Ok(None);
     };
-    let stored = read(store, now_ms, &home.region, &home.shard).await?;
-    Ok(stored
-        .map(|held| held.value.record)
+    let found = find(store, now_ms, &home.region, &home.shard, bucket).await?;
+    Ok(found
+        .map(|found| found.held.value.record)
         .filter(|record| is_live(record, now_ms))
         .map(|shard| Seat {
             home,
@@ -103,18 +105,19 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
     until_done(host, || async {
         let (known, sanctions) = with_sanctions(store, now_ms, room).await?;
         if let Some(known) = &known
-            && let Some(shard) = stays_on(store, now_ms, &known.value).await?
+            && let Some((shard, bucket)) = stays_on(store, now_ms, &known.value).await?
         {
-            renew(store, now_ms, known).await?;
-            let home = known.value.clone();
+            renew(store, now_ms, known, bucket).await?;
+            let home = known.value.home.clone();
             return Ok(Some(Seat {
                 home,
                 shard,
                 sanctions,
             }));
         }
-        let old = known.as_ref().map(|held| &held.value);
-        let shard = choose(store, now_ms, (room, players), old, wanted).await?;
+        let old = known.as_ref().map(|held| &held.value.home);
+        let chosen = choose(host, store, now_ms, (room, players), old, wanted).await?;
+        let shard = &chosen.record;
         let home = Home {
             room: room.clone(),
             region: shard.heartbeat.region.clone(),
@@ -122,37 +125,42 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
             epoch: old.map_or(0, |home| home.epoch) + 1,
         };
         let over = Over::read(known.as_ref());
-        if unless_lost(put(store, now_ms, &home, over).await)?.is_none() {
+        let stored = StoredHome {
+            home,
+            bucket: chosen.bucket,
+        };
+        if unless_lost(put(store, now_ms, &stored, over).await)?.is_none() {
             return Ok(None);
         }
         // A count that is lost makes the next placement a little worse, nothing else.
         let rooms = u64::from(players).div_ceil(EXPECTED_PARTICIPANTS).max(1);
-        let _ = count_placement(store, now_ms, &shard, rooms).await;
+        let _ = count_placement(store, now_ms, &chosen, rooms).await;
         Ok(Some(Seat {
-            home,
-            shard,
+            home: stored.home,
+            shard: chosen.record,
             sanctions,
         }))
     })
     .await
 }
 
-/// The shard of a home, if the room stays there.
+/// The shard of a home, if the room stays there, and its bucket.
 async fn stays_on<S: Store>(
     store: &S,
     now_ms: u64,
-    home: &Home,
-) -> Result<Option<ShardRecord>, Refusal> {
-    let Some(stored) = read(store, now_ms, &home.region, &home.shard).await? else {
+    StoredHome { home, bucket }: &StoredHome,
+) -> Result<Option<(ShardRecord, u32)>, Refusal> {
+    let found = find(store, now_ms, &home.region, &home.shard, *bucket).await?;
+    let Some(found) = found else {
         return Ok(None);
     };
-    let record = stored.value.record;
+    let record = found.held.value.record;
     if !keeps_rooms(&record, now_ms) {
         return Ok(None);
     }
     match refused(&record, &home.room) {
         // A shard that is full says so to the client, and of the room to us.
-        None => Ok(Some(record)),
+        None => Ok(Some((record, found.bucket))),
         Some(RefusedRoom { occupied: true, .. }) => Err(no_live_relay(
             "The room's relay is full; try again in a moment.",
         )),
@@ -174,6 +182,22 @@ fn refused(record: &ShardRecord, room: &RoomName) -> Option<RefusedRoom> {
     refused.find(|refused| refused.room == key)
 }
 
+/// A home as the store keeps it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct StoredHome {
+    #[serde(flatten)]
+    home: Home,
+    /// The bucket in which its shard was ([`super::bucket`]). A release from before buckets writes
+    /// none, and reads what it knows.
+    #[serde(rename = "b", default, skip_serializing_if = "is_first")]
+    bucket: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_first(bucket: &u32) -> bool {
+    *bucket == 0
+}
+
 const SORT: &str = "home";
 
 fn partition(room: &RoomName) -> String {
@@ -184,8 +208,9 @@ async fn stored<S: Store>(
     store: &S,
     now_ms: u64,
     room: &RoomName,
-) -> Result<Option<Held<Home>>, StoreError> {
-    items::get(store, now_ms, Key::new(&partition(room), SORT)).await
+) -> Result<Option<StoredHome>, StoreError> {
+    let held = items::get(store, now_ms, Key::new(&partition(room), SORT)).await?;
+    Ok(held.map(|held| held.value))
 }
 
 /// The home of a room and what holds against players there, in one query.
@@ -193,7 +218,7 @@ async fn with_sanctions<S: Store>(
     store: &S,
     now_ms: u64,
     room: &RoomName,
-) -> Result<(Option<Held<Home>>, Sanctions), StoreError> {
+) -> Result<(Option<Held<StoredHome>>, Sanctions), StoreError> {
     let partition = partition(room);
     let between = (SORT, sanctions::SORT);
     let found = items::range(store, now_ms, &partition, between, 2).await?;
@@ -208,38 +233,54 @@ async fn with_sanctions<S: Store>(
     Ok((home, held))
 }
 
-async fn put<S: Store>(store: &S, now_ms: u64, home: &Home, over: Over) -> Result<(), StoreError> {
-    let partition = partition(&home.room);
+async fn put<S: Store>(
+    store: &S,
+    now_ms: u64,
+    stored: &StoredHome,
+    over: Over,
+) -> Result<(), StoreError> {
+    let partition = partition(&stored.home.room);
     let (key, expires) = (Key::new(&partition, SORT), Some(now_ms + HOME_TTL_MS));
-    items::put(store, now_ms, key, home, expires, over).await?;
+    items::put(store, now_ms, key, stored, expires, over).await?;
     Ok(())
 }
 
-/// Writes the home again when half of its time is over. Losing a race is fine: somebody else
-/// wrote it.
-async fn renew<S: Store>(store: &S, now_ms: u64, held: &Held<Home>) -> Result<(), StoreError> {
+/// Writes the home again when half of its time is over, or its shard was in another bucket. Losing
+/// a race is fine: somebody else wrote it.
+async fn renew<S: Store>(
+    store: &S,
+    now_ms: u64,
+    held: &Held<StoredHome>,
+    bucket: u32,
+) -> Result<(), StoreError> {
     let left_ms = held.expires_at_ms.map(|at| at.saturating_sub(now_ms));
-    if left_ms.is_none_or(|left_ms| left_ms > HOME_TTL_MS / 2) {
+    let is_young = left_ms.is_none_or(|left_ms| left_ms > HOME_TTL_MS / 2);
+    if is_young && held.value.bucket == bucket {
         return Ok(());
     }
-    unless_lost(put(store, now_ms, &held.value, held.over()).await)?;
+    let stored = StoredHome {
+        bucket,
+        ..held.value.clone()
+    };
+    unless_lost(put(store, now_ms, &stored, held.over()).await)?;
     Ok(())
 }
 
 /// The shard for a room that has `old` as its home or none.
-async fn choose<S: Store>(
+async fn choose<H: Entropy, S: Store>(
+    host: &H,
     store: &S,
     now_ms: u64,
     room: (&RoomName, u32),
     old: Option<&Home>,
     wanted: &RegionName,
-) -> Result<ShardRecord, Refusal> {
+) -> Result<Candidate, Refusal> {
     let first = old.map_or(wanted, |home| &home.region);
-    if let Some(shard) = least_loaded(&candidates(store, now_ms, first).await?, now_ms, room) {
+    if let Some(shard) = choose_in(host, store, now_ms, room, first).await? {
         return Ok(shard);
     }
     if first != wanted
-        && let Some(shard) = least_loaded(&candidates(store, now_ms, wanted).await?, now_ms, room)
+        && let Some(shard) = choose_in(host, store, now_ms, room, wanted).await?
     {
         return Ok(shard);
     }
@@ -248,33 +289,55 @@ async fn choose<S: Store>(
     ))
 }
 
-/// The least loaded of the shards that take rooms, and all the players of this one if any does;
-/// equal ones are ordered by a hash of shard and room, so that callers who see the same agree and
-/// rooms spread.
+/// The least loaded of the shards in two buckets that are drawn: nearly as good as of all, since a
+/// choice is all it takes, and nobody reads more however large the region is. Where no shard in
+/// them takes all the players, as many again are read, up to [`super::bucket::MAX_DRAWN`].
+async fn choose_in<H: Entropy, S: Store>(
+    host: &H,
+    store: &S,
+    now_ms: u64,
+    (room, players): (&RoomName, u32),
+    region: &RegionName,
+) -> Result<Option<Candidate>, Refusal> {
+    let count = buckets(store, now_ms, region).await?.value.at(now_ms);
+    let mut seen = Vec::new();
+    for (at, bucket) in drawn(host, count).into_iter().enumerate() {
+        seen.extend(candidates(store, now_ms, region, bucket).await?);
+        // After 2, 4, 8 and 16.
+        let read = at + 1;
+        if read.is_power_of_two()
+            && read > 1
+            && let Some(found) = least_loaded(&seen, now_ms, room, players.max(1))
+        {
+            return Ok(Some(found));
+        }
+    }
+    let found = least_loaded(&seen, now_ms, room, players.max(1));
+    Ok(found.or_else(|| least_loaded(&seen, now_ms, room, 1)))
+}
+
+/// The least loaded of the shards that take rooms and so many players more; equal ones are ordered
+/// by a hash of shard and room, so that callers who see the same agree and rooms spread.
 fn least_loaded(
     candidates: &[Candidate],
     now_ms: u64,
-    (room, players): (&RoomName, u32),
-) -> Option<ShardRecord> {
-    let of_those_that_take = |players: u32| {
-        candidates
-            .iter()
-            .filter(|candidate| {
-                let heartbeat = &candidate.record.heartbeat;
-                let expected = expected_load(candidate) + u64::from(players);
-                keeps_rooms(&candidate.record, now_ms)
-                    && heartbeat.state == ShardState::Open
-                    && expected <= u64::from(heartbeat.capacity)
-            })
-            .min_by_key(|candidate| {
-                let heartbeat = &candidate.record.heartbeat;
-                // Thousandths of the capacity, which the filter keeps above zero.
-                let share = expected_load(candidate) * 1000 / u64::from(heartbeat.capacity);
-                (share, Reverse(rank(room, &heartbeat.shard)))
-            })
+    room: &RoomName,
+    players: u32,
+) -> Option<Candidate> {
+    let takes = |candidate: &&Candidate| {
+        let heartbeat = &candidate.record.heartbeat;
+        let expected = expected_load(candidate) + u64::from(players);
+        keeps_rooms(&candidate.record, now_ms)
+            && heartbeat.state == ShardState::Open
+            && expected <= u64::from(heartbeat.capacity)
     };
-    let found = of_those_that_take(players.max(1)).or_else(|| of_those_that_take(1));
-    found.map(|candidate| candidate.record.clone())
+    let found = candidates.iter().filter(takes).min_by_key(|candidate| {
+        let heartbeat = &candidate.record.heartbeat;
+        // Thousandths of the capacity, which the filter keeps above zero.
+        let share = expected_load(candidate) * 1000 / u64::from(heartbeat.capacity);
+        (share, Reverse(rank(room, &heartbeat.shard)))
+    });
+    found.cloned()
 }
 
 fn expected_load(candidate: &Candidate) -> u64 {

@@ -3,9 +3,10 @@
 //!
 //! | partition | sort | holds | written |
 //! |---|---|---|---|
-//! | `region#R` | `S#shard` | last heartbeat of S, what S has yet to be told | each heartbeat |
-//! | `region#R` | `S#placed` | counter of rooms ever placed on S | each placement |
-//! | `shard#S` | `region` | the region of S, for requests that know only S | once per month |
+//! | `region#R`, `region#R#BUCKET` | `S#shard` | last heartbeat of S, what S has yet to be told | each heartbeat |
+//! | the same | `S#placed` | counter of rooms ever placed on S | each placement |
+//! | `region#R#buckets` | `count` | how many buckets R has ([`bucket`]) | when it grows |
+//! | `shard#S` | `region` | region and bucket of S, for requests that know only S | once per month |
 //! | `shard#S` | `registration` | what S may be, when its relay enrolled | at enrolment |
 //! | `regions` | `R` | that R has shards | once per month |
 //! | `home#ROOM` | `home` | the room's shard, by compare-and-swap | when it moves |
@@ -13,15 +14,17 @@
 //!
 //! A join into a room that has a home reads two items and writes none.
 
+mod bucket;
 mod home;
 mod registration;
 mod shard;
 
+pub use bucket::{GROWS_AFTER_MS, MAX_BUCKET_SHARDS, MAX_BUCKETS, MAX_DRAWN};
 pub use home::{HOME_TTL_MS, Joinable, Placement, home, home_for, home_of, placement};
-pub(crate) use home::{last_seen, with_sanctions};
+pub(crate) use home::{StoredHome, stored as stored_home, with_sanctions};
 pub use registration::{Registration, register, registration, unregister};
-pub(crate) use shard::keep_pending;
 pub use shard::{
-    INDEX_TTL_MS, MAX_REGION_SHARDS, Orders, SHARD_TTL_MS, is_live, record_heartbeat, set_draining,
+    INDEX_TTL_MS, MAX_LISTED_SHARDS, Orders, SHARD_TTL_MS, is_live, record_heartbeat, set_draining,
     shard, shards, shards_everywhere,
 };
+pub(crate) use shard::{ShardAt, keep_pending, last_seen};

@@ -156,8 +156,7 @@ impl HomeRegions {
             Rule::Everywhere => Home::Everywhere,
             Rule::Fleet => Home::In(self.region_of(FLEET, gone)),
             Rule::Shards => Home::WrittenIn(self.region_of(FLEET, gone)),
-            Rule::Relays => Home::In(self.region_of(rest, gone)),
-            Rule::Name => {
+            Rule::Name | Rule::Relays => {
                 let name = rest.split('#').next().unwrap_or(rest);
                 Home::In(self.region_of(name, gone))
             }

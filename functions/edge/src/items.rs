@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::store::{
-    Condition, Direction, Item, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError,
+    Condition, Delete, Direction, Item, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write,
 };
 
 /// A value as read. The default is what is read where nothing is.
@@ -171,6 +171,35 @@ pub async fn put<S: Store, T: Serialize>(
         condition,
     };
     store.put(now_ms, put).await
+}
+
+/// Writes a value where nothing is, and removes the item that it takes the place of: both or
+/// neither.
+///
+/// # Errors
+/// [`StoreError::ConditionFailed`] when the item has another version, or something is there;
+/// [`StoreError::Unavailable`] or [`StoreError::TooLarge`].
+pub async fn shift<S: Store, T: Serialize>(
+    store: &S,
+    now_ms: u64,
+    (from, version): (Key<'_>, u64),
+    to: Key<'_>,
+    value: &T,
+    expires_at_ms: Option<u64>,
+) -> Result<(), StoreError> {
+    let value = serde_json::to_vec(value).expect("our values have string keys only");
+    let delete = Delete {
+        key: from,
+        version: Some(version),
+    };
+    let put = Put {
+        key: to,
+        value: &value,
+        expires_at_ms,
+        condition: Condition::Absent,
+    };
+    let writes = [Write::Delete(delete), Write::Put(put)];
+    store.commit(now_ms, &writes).await
 }
 
 /// What cannot be read, and where in it. Of the key only what comes before the first `#` of either

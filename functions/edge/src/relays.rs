@@ -2,12 +2,12 @@
 //! until it has: the reply to the shard's next heartbeat hands it over.
 
 use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, PendingCommand};
-use wire::fleet::{Heartbeat, Home};
+use wire::fleet::Heartbeat;
 use wire::keys::FleetSecret;
-use wire::{BootId, RegionName, RoomName, SessionId, ShardId};
+use wire::{BootId, RoomName, SessionId, ShardId};
 
 use crate::Refusal;
-use crate::directory::{self, is_live};
+use crate::directory::{self, ShardAt, StoredHome, is_live};
 use crate::ports::{Clock, Entropy, RelayLink, Timer};
 use crate::store::Store;
 
@@ -88,7 +88,7 @@ where
     S: Store,
 {
     let at_ms = host.now_ms();
-    match directory::home(store, at_ms, room).await? {
+    match directory::stored_home(store, at_ms, room).await? {
         Some(home) => deliver(host, store, secret, &home, (at_ms, command)).await,
         None => Ok(Delivery::Unknown),
     }
@@ -96,12 +96,12 @@ where
 
 /// As [`tell`], to the relay of a home, and to those that the room has left a short while ago: one
 /// that was cut off may still carry some of its participants, and is told as soon as it is heard
-/// of.
+/// of. What became of it is said of the first.
 pub(crate) async fn deliver<H, S>(
     host: &H,
     store: &S,
     secret: &FleetSecret,
-    home: &Home,
+    home: &StoredHome,
     (at_ms, command): (u64, ControlCommand),
 ) -> Result<Delivery, Refusal>
 where
@@ -109,19 +109,19 @@ where
     S: Store,
 {
     let message = message(host, at_ms, command);
-    for left in &home.left {
-        let shard = (&left.region, &left.shard);
-        deliver_to(host, store, secret, shard, &message).await?;
+    let mut first = None;
+    for shard in home.carriers() {
+        let delivery = deliver_to(host, store, secret, shard, &message).await?;
+        first.get_or_insert(delivery);
     }
-    let shard = (&home.region, &home.shard);
-    deliver_to(host, store, secret, shard, &message).await
+    Ok(first.unwrap_or(Delivery::Unknown))
 }
 
 async fn deliver_to<H, S>(
     host: &H,
     store: &S,
     secret: &FleetSecret,
-    shard: (&RegionName, &ShardId),
+    at: ShardAt<'_>,
     message: &ControlMessage,
 ) -> Result<Delivery, Refusal>
 where
@@ -129,20 +129,19 @@ where
     S: Store,
 {
     let now_ms = host.now_ms();
-    let Some(shard) = directory::last_seen(store, now_ms, shard).await? else {
+    let Some(shard) = directory::last_seen(store, now_ms, at).await? else {
         return Ok(Delivery::Unknown);
     };
     let to = &shard.heartbeat;
-    let outcome = match is_live(&shard, now_ms) {
+    let delivery = match is_live(&shard, now_ms) {
         true => post(host, secret, to.into(), message).await,
         false => Delivery::Silent,
     };
-    if outcome != Delivery::Taken {
-        let run = (&to.region, &to.shard, to.boot);
+    if delivery != Delivery::Taken {
         let pending = PendingCommand::from(message);
-        directory::keep_pending(host, store, host.now_ms(), run, &pending).await?;
+        directory::keep_pending(host, store, host.now_ms(), (at, to.boot), &pending).await?;
     }
-    Ok(outcome)
+    Ok(delivery)
 }
 
 fn message<H: Entropy>(host: &H, at_ms: u64, command: ControlCommand) -> ControlMessage {

@@ -63,8 +63,8 @@ struct Relay {
     mutes: BTreeMap<PlayerKey, (u64, Option<u64>)>,
     kicks: BTreeMap<PlayerKey, u64>,
     taken: Vec<SessionId>,
-    /// When a reply to a heartbeat last arrived.
-    heard_ms: u64,
+    /// When the last heartbeat was sent whose reply arrived.
+    answered_ms: u64,
 }
 
 impl Relay {
@@ -130,7 +130,7 @@ struct World {
     relays: Mutex<[Relay; 2]>,
     /// Tasks that make trouble and are not done.
     busy: AtomicUsize,
-    /// Sanctions of a player that began.
+    /// How often it was tried to change what holds against a player.
     begun: Mutex<BTreeMap<usize, u64>>,
     /// What does not hold.
     faults: Mutex<Vec<String>>,
@@ -333,7 +333,7 @@ impl World {
         }
         let pending = open_pending(&sealed, &keys, boot, sent_at_ms).unwrap();
         relay.taken = pending.iter().map(|one| one.nonce).collect();
-        relay.heard_ms = self.now_ms();
+        relay.answered_ms = sent_at_ms;
         if self.sabotage != Sabotage::IgnoresWhatIsHandedOver {
             for pending in pending {
                 relay.carry_out(&pending.message().unwrap(), self.sabotage);
@@ -409,14 +409,10 @@ impl World {
                 false => Sanction::Ban,
             };
             let seconds = self.percent(60).then(|| 1 + self.chance.below(40));
-            let begun = {
-                let mut all = self.begun.lock().unwrap();
-                let count = all.entry(of).or_default();
-                *count += 1;
-                *count
-            };
+            let mut begun = self.begin(of);
             while !self.sanction(of, kind, seconds).await {
                 self.pause(500).await;
+                begun = self.begin(of);
             }
             self.sleep(LATE_MS).await;
             if self.begun.lock().unwrap()[&of] == begun {
@@ -424,6 +420,14 @@ impl World {
             }
         }
         self.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Counts what is tried against a player.
+    fn begin(&self, of: usize) -> u64 {
+        let mut all = self.begun.lock().unwrap();
+        let count = all.entry(of).or_default();
+        *count += 1;
+        *count
     }
 
     async fn sanction(&self, of: usize, kind: Sanction, seconds: Option<u64>) -> bool {
@@ -452,10 +456,9 @@ impl World {
         let now_ms = self.now_ms.load(Ordering::Relaxed);
         let (player, key) = (player(of), self.secret.player_key(&player(of)));
         let relays = self.relays();
-        // The last reply to a heartbeat is one that was asked for when it was written.
         let live = relays
             .iter()
-            .filter(|relay| relay.lives && relay.heard_ms > since_ms + RETRY_MS);
+            .filter(|relay| relay.lives && relay.answered_ms > since_ms);
         for session in live.filter_map(|relay| relay.sessions.get(&key)) {
             self.looked_at.fetch_add(1, Ordering::Relaxed);
             let banned = truth.until_ms(now_ms, Sanction::Ban, &player);

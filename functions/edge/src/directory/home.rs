@@ -1,11 +1,15 @@
 use std::cmp::Reverse;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wire::fleet::{Home, LeftShard, RefusedRoom, ShardRecord, ShardState};
 use wire::problem::ProblemKind;
 use wire::{RegionName, RoomKey, RoomName, ShardId};
 
-use super::shard::{SHARD_TTL_MS, ShardLoad, count_placement, is_live, keeps_rooms, loads, read};
+use super::bucket::{buckets, drawn, find};
+use super::shard::{
+    SHARD_TTL_MS, ShardAt, ShardLoad, count_placement, is_live, keeps_rooms, last_seen, loads,
+};
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};
@@ -49,7 +53,7 @@ pub async fn home<S: Store>(
     now_ms: u64,
     room: &RoomName,
 ) -> Result<Option<Home>, Refusal> {
-    Ok(stored(store, now_ms, room).await?.map(|held| held.value))
+    Ok(stored(store, now_ms, room).await?.map(|stored| stored.home))
 }
 
 /// Where a room's participants are now; none when it has no home or its shard is not live. Reads
@@ -62,37 +66,15 @@ pub async fn placement<S: Store>(
     now_ms: u64,
     room: &RoomName,
 ) -> Result<Option<Placement>, Refusal> {
-    let Some(home) = home(store, now_ms, room).await? else {
+    let Some(stored) = stored(store, now_ms, room).await? else {
         return Ok(None);
     };
-    let shard = last_seen(store, now_ms, (&home.region, &home.shard)).await?;
-    Ok(shard
-        .filter(|record| is_live(record, now_ms))
-        .map(|shard| Placement { home, shard }))
-}
-
-/// The shards that a room has left a short while ago when it leaves `home` now.
-fn left(home: &Home, now_ms: u64) -> Vec<LeftShard> {
-    let last = LeftShard {
-        region: home.region.clone(),
-        shard: home.shard.clone(),
-        at_ms: now_ms,
-    };
-    let may_carry =
-        |left: &&LeftShard| left.at_ms + SHARD_TTL_MS > now_ms && left.shard != home.shard;
-    let before = home.left.iter().filter(may_carry).cloned();
-    std::iter::once(last).chain(before).take(MAX_LEFT).collect()
-}
-
-/// What is known of a shard of a room, which may not have been heard of for a while and still
-/// carry some of its participants. None when it is forgotten.
-pub(crate) async fn last_seen<S: Store>(
-    store: &S,
-    now_ms: u64,
-    (region, shard): (&RegionName, &ShardId),
-) -> Result<Option<ShardRecord>, Refusal> {
-    let stored = read(store, now_ms, region, shard).await?;
-    Ok(stored.map(|held| held.value.record))
+    let shard = last_seen(store, now_ms, stored.at()).await?;
+    let live = shard.filter(|record| is_live(record, now_ms));
+    Ok(live.map(|shard| Placement {
+        home: stored.home,
+        shard,
+    }))
 }
 
 /// The home of a room for a new session. A room without a home, or whose shard is not live or
@@ -131,18 +113,19 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
     until_done(host, || async {
         let (known, sanctions) = with_sanctions(store, now_ms, room).await?;
         if let Some(known) = &known
-            && let Some(shard) = stays_on(store, now_ms, &known.value).await?
+            && let Some((shard, bucket)) = stays_on(store, now_ms, &known.value).await?
         {
-            renew(store, now_ms, known).await?;
-            let home = known.value.clone();
+            renew(store, now_ms, known, bucket).await?;
+            let home = known.value.home.clone();
             let placement = Placement { home, shard };
             return Ok(Some(Joinable {
                 placement,
                 sanctions,
             }));
         }
-        let old = known.as_ref().map(|held| &held.value);
-        let shard = choose(store, now_ms, (room, players), old, wanted).await?;
+        let old = known.as_ref().map(|held| &held.value.home);
+        let chosen = choose(host, store, now_ms, (room, players), old, wanted).await?;
+        let shard = &chosen.record;
         let home = Home {
             room: room.clone(),
             region: shard.heartbeat.region.clone(),
@@ -151,16 +134,23 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
             left: old.map_or_else(Vec::new, |home| left(home, now_ms)),
         };
         let over = Over::read(known.as_ref());
-        if unless_lost(put(store, now_ms, &home, over).await)?.is_none() {
+        let stored = StoredHome {
+            home,
+            bucket: chosen.bucket,
+        };
+        if unless_lost(put(store, now_ms, &stored, over).await)?.is_none() {
             return Ok(None);
         }
         // A count that is lost makes the next placement a little worse, nothing else.
         let rooms = u64::from(players).div_ceil(EXPECTED_PARTICIPANTS).max(1);
-        let _ = count_placement(store, now_ms, &shard, rooms).await;
+        let _ = count_placement(store, now_ms, &chosen, rooms).await;
         // Whoever sanctions a player writes that down and then looks where the room is. We wrote
         // where it is, and look again what is written down: one of us sees the other.
         let (_, sanctions) = with_sanctions(store, now_ms, room).await?;
-        let placement = Placement { home, shard };
+        let placement = Placement {
+            home: stored.home,
+            shard: chosen.record,
+        };
         Ok(Some(Joinable {
             placement,
             sanctions,
@@ -169,22 +159,23 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
     .await
 }
 
-/// The shard of a home, if the room stays there.
+/// The shard of a home, if the room stays there, and its bucket.
 async fn stays_on<S: Store>(
     store: &S,
     now_ms: u64,
-    home: &Home,
-) -> Result<Option<ShardRecord>, Refusal> {
-    let Some(stored) = read(store, now_ms, &home.region, &home.shard).await? else {
+    StoredHome { home, bucket }: &StoredHome,
+) -> Result<Option<(ShardRecord, u32)>, Refusal> {
+    let found = find(store, now_ms, &home.region, &home.shard, *bucket).await?;
+    let Some(found) = found else {
         return Ok(None);
     };
-    let record = stored.value.record;
+    let record = found.held.value.record;
     if !keeps_rooms(&record, now_ms) {
         return Ok(None);
     }
     match refused(&record, &home.room) {
         // A shard that is full says so to the client, and of the room to us.
-        None => Ok(Some(record)),
+        None => Ok(Some((record, found.bucket))),
         Some(RefusedRoom { occupied: true, .. }) => Err(no_live_relay(
             "The room's relay is full; try again in a moment.",
         )),
@@ -206,18 +197,70 @@ fn refused(record: &ShardRecord, room: &RoomName) -> Option<RefusedRoom> {
     refused.find(|refused| refused.room == key)
 }
 
+/// A home as the store keeps it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct StoredHome {
+    #[serde(flatten)]
+    home: Home,
+    /// The bucket in which its shard was ([`super::bucket`]). A release from before buckets writes
+    /// none, and reads what it knows.
+    #[serde(rename = "b", default, skip_serializing_if = "is_first")]
+    bucket: u32,
+}
+
+impl StoredHome {
+    /// Its shard.
+    fn at(&self) -> ShardAt<'_> {
+        ShardAt {
+            region: &self.home.region,
+            shard: &self.home.shard,
+            bucket: self.bucket,
+        }
+    }
+
+    /// Every shard that may carry participants of the room: its own, and those that it left a short
+    /// while ago.
+    pub(crate) fn carriers(&self) -> impl Iterator<Item = ShardAt<'_>> {
+        let left = self.home.left.iter().map(|left| ShardAt {
+            region: &left.region,
+            shard: &left.shard,
+            bucket: 0,
+        });
+        std::iter::once(self.at()).chain(left)
+    }
+}
+
+/// The shards that a room has left a short while ago when it leaves `home` now.
+fn left(home: &Home, now_ms: u64) -> Vec<LeftShard> {
+    let last = LeftShard {
+        region: home.region.clone(),
+        shard: home.shard.clone(),
+        at_ms: now_ms,
+    };
+    let may_carry =
+        |left: &&LeftShard| left.at_ms + SHARD_TTL_MS > now_ms && left.shard != home.shard;
+    let before = home.left.iter().filter(may_carry).cloned();
+    std::iter::once(last).chain(before).take(MAX_LEFT).collect()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_first(bucket: &u32) -> bool {
+    *bucket == 0
+}
+
 const SORT: &str = "home";
 
 fn partition(room: &RoomName) -> String {
     format!("home#{room}")
 }
 
-async fn stored<S: Store>(
+pub(crate) async fn stored<S: Store>(
     store: &S,
     now_ms: u64,
     room: &RoomName,
-) -> Result<Option<Held<Home>>, StoreError> {
-    items::get(store, now_ms, Key::new(&partition(room), SORT)).await
+) -> Result<Option<StoredHome>, StoreError> {
+    let held = items::get(store, now_ms, Key::new(&partition(room), SORT)).await?;
+    Ok(held.map(|held| held.value))
 }
 
 /// The home of a room and what holds against players there, in one query.
@@ -225,7 +268,7 @@ pub(crate) async fn with_sanctions<S: Store>(
     store: &S,
     now_ms: u64,
     room: &RoomName,
-) -> Result<(Option<Held<Home>>, Sanctions), StoreError> {
+) -> Result<(Option<Held<StoredHome>>, Sanctions), StoreError> {
     let partition = partition(room);
     let between = (SORT, sanctions::SORT);
     let found = items::range(store, now_ms, &partition, between, 2).await?;
@@ -240,38 +283,54 @@ pub(crate) async fn with_sanctions<S: Store>(
     Ok((home, held))
 }
 
-async fn put<S: Store>(store: &S, now_ms: u64, home: &Home, over: Over) -> Result<(), StoreError> {
-    let partition = partition(&home.room);
+async fn put<S: Store>(
+    store: &S,
+    now_ms: u64,
+    stored: &StoredHome,
+    over: Over,
+) -> Result<(), StoreError> {
+    let partition = partition(&stored.home.room);
     let (key, expires) = (Key::new(&partition, SORT), Some(now_ms + HOME_TTL_MS));
-    items::put(store, now_ms, key, home, expires, over).await?;
+    items::put(store, now_ms, key, stored, expires, over).await?;
     Ok(())
 }
 
-/// Writes the home again when half of its time is over. Losing a race is fine: somebody else
-/// wrote it.
-async fn renew<S: Store>(store: &S, now_ms: u64, held: &Held<Home>) -> Result<(), StoreError> {
+/// Writes the home again when half of its time is over, or its shard was in another bucket. Losing
+/// a race is fine: somebody else wrote it.
+async fn renew<S: Store>(
+    store: &S,
+    now_ms: u64,
+    held: &Held<StoredHome>,
+    bucket: u32,
+) -> Result<(), StoreError> {
     let left_ms = held.expires_at_ms.map(|at| at.saturating_sub(now_ms));
-    if left_ms.is_none_or(|left_ms| left_ms > HOME_TTL_MS / 2) {
+    let is_young = left_ms.is_none_or(|left_ms| left_ms > HOME_TTL_MS / 2);
+    if is_young && held.value.bucket == bucket {
         return Ok(());
     }
-    unless_lost(put(store, now_ms, &held.value, held.over()).await)?;
+    let stored = StoredHome {
+        bucket,
+        ..held.value.clone()
+    };
+    unless_lost(put(store, now_ms, &stored, held.over()).await)?;
     Ok(())
 }
 
 /// The shard for a room that has `old` as its home or none.
-async fn choose<S: Store>(
+async fn choose<H: Entropy, S: Store>(
+    host: &H,
     store: &S,
     now_ms: u64,
     room: (&RoomName, u32),
     old: Option<&Home>,
     wanted: &RegionName,
-) -> Result<ShardRecord, Refusal> {
+) -> Result<ShardLoad, Refusal> {
     let first = old.map_or(wanted, |home| &home.region);
-    if let Some(shard) = least_loaded(&loads(store, now_ms, first).await?, now_ms, room) {
+    if let Some(shard) = choose_in(host, store, now_ms, room, first).await? {
         return Ok(shard);
     }
     if first != wanted
-        && let Some(shard) = least_loaded(&loads(store, now_ms, wanted).await?, now_ms, room)
+        && let Some(shard) = choose_in(host, store, now_ms, room, wanted).await?
     {
         return Ok(shard);
     }
@@ -280,33 +339,55 @@ async fn choose<S: Store>(
     ))
 }
 
-/// The least loaded of the shards that take rooms, and all the players of this one if any does;
-/// equal ones are ordered by a hash of shard and room, so that callers who see the same agree and
-/// rooms spread.
+/// The least loaded of the shards in two buckets that are drawn: nearly as good as of all, since a
+/// choice is all it takes, and nobody reads more however large the region is. Where no shard in
+/// them takes all the players, as many again are read, up to [`super::bucket::MAX_DRAWN`].
+async fn choose_in<H: Entropy, S: Store>(
+    host: &H,
+    store: &S,
+    now_ms: u64,
+    (room, players): (&RoomName, u32),
+    region: &RegionName,
+) -> Result<Option<ShardLoad>, Refusal> {
+    let count = buckets(store, now_ms, region).await?.value.at(now_ms);
+    let mut seen = Vec::new();
+    for (at, bucket) in drawn(host, count).into_iter().enumerate() {
+        seen.extend(loads(store, now_ms, region, bucket).await?);
+        // After 2, 4, 8 and 16.
+        let read = at + 1;
+        if read.is_power_of_two()
+            && read > 1
+            && let Some(found) = least_loaded(&seen, now_ms, room, players.max(1))
+        {
+            return Ok(Some(found));
+        }
+    }
+    let found = least_loaded(&seen, now_ms, room, players.max(1));
+    Ok(found.or_else(|| least_loaded(&seen, now_ms, room, 1)))
+}
+
+/// The least loaded of the shards that take rooms and so many players more; equal ones are ordered
+/// by a hash of shard and room, so that callers who see the same agree and rooms spread.
 fn least_loaded(
     loads: &[ShardLoad],
     now_ms: u64,
-    (room, players): (&RoomName, u32),
-) -> Option<ShardRecord> {
-    let of_those_that_take = |players: u32| {
-        loads
-            .iter()
-            .filter(|load| {
-                let heartbeat = &load.record.heartbeat;
-                let expected = expected_load(load) + u64::from(players);
-                keeps_rooms(&load.record, now_ms)
-                    && heartbeat.state == ShardState::Open
-                    && expected <= u64::from(heartbeat.capacity)
-            })
-            .min_by_key(|load| {
-                let heartbeat = &load.record.heartbeat;
-                // Thousandths of the capacity, which the filter keeps above zero.
-                let share = expected_load(load) * 1000 / u64::from(heartbeat.capacity);
-                (share, Reverse(rank(room, &heartbeat.shard)))
-            })
+    room: &RoomName,
+    players: u32,
+) -> Option<ShardLoad> {
+    let takes = |load: &&ShardLoad| {
+        let heartbeat = &load.record.heartbeat;
+        let expected = expected_load(load) + u64::from(players);
+        keeps_rooms(&load.record, now_ms)
+            && heartbeat.state == ShardState::Open
+            && expected <= u64::from(heartbeat.capacity)
     };
-    let found = of_those_that_take(players.max(1)).or_else(|| of_those_that_take(1));
-    found.map(|load| load.record.clone())
+    let found = loads.iter().filter(takes).min_by_key(|load| {
+        let heartbeat = &load.record.heartbeat;
+        // Thousandths of the capacity, which the filter keeps above zero.
+        let share = expected_load(load) * 1000 / u64::from(heartbeat.capacity);
+        (share, Reverse(rank(room, &heartbeat.shard)))
+    });
+    found.cloned()
 }
 
 fn expected_load(load: &ShardLoad) -> u64 {

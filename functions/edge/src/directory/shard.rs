@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use wire::control::PendingCommand;
 use wire::fleet::{Heartbeat, ListedShard, ShardRecord, ShardState};
@@ -5,6 +7,10 @@ use wire::limits::{MAX_CLOCK_SKEW_MS, MAX_PENDING_COMMANDS, SHARD_LIVE_S};
 use wire::problem::ProblemKind;
 use wire::{BootId, RegionName, ShardId};
 
+use super::bucket::{
+    Buckets, Found, address, bucket_of, bucket_partition, buckets, find, grow, later, of_address,
+    read,
+};
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};
@@ -15,8 +21,8 @@ use crate::store::{Condition, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreErro
 pub const SHARD_TTL_MS: u64 = 10 * 60 * 1000;
 /// How long the index entries of a shard live; they are renewed after half of that.
 pub const INDEX_TTL_MS: u64 = 30 * 24 * 60 * 60 * 1000;
-/// Most shards of one region that are looked at; each has two items.
-pub const MAX_REGION_SHARDS: usize = MAX_QUERY_ITEMS / 2;
+/// Most shards of one bucket that are looked at; each has two items.
+pub const MAX_LISTED_SHARDS: usize = MAX_QUERY_ITEMS / 2;
 /// Most regions that are listed.
 const MAX_REGIONS: usize = 100;
 
@@ -24,8 +30,8 @@ const MAX_REGIONS: usize = 100;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct StoredShard {
     pub(super) record: ShardRecord,
-    /// The placement counter at the last heartbeat: what was placed since then is not yet in the
-    /// heartbeat's load.
+    /// The placement counter of its bucket at the last heartbeat: what was placed since then is
+    /// not yet in the heartbeat's load.
     placed_before: i64,
     /// When the index entries expire.
     indexed_until_ms: u64,
@@ -38,11 +44,11 @@ pub(super) struct StoredShard {
 impl StoredShard {
     /// What is left to tell the shard that sent `heartbeat`: another run of it has nobody whom a
     /// command could be about, and whoever comes brings what holds against him along.
-    fn pending_after(self, heartbeat: &Heartbeat) -> Vec<PendingCommand> {
-        let mut pending = self.pending;
+    fn pending_after(&self, heartbeat: &Heartbeat) -> Vec<PendingCommand> {
         let is_same = self.record.heartbeat.boot == heartbeat.boot;
-        pending.retain(|command| is_same && !heartbeat.taken.contains(&command.nonce));
-        pending
+        let waits =
+            |command: &&PendingCommand| is_same && !heartbeat.taken.contains(&command.nonce);
+        self.pending.iter().filter(waits).cloned().collect()
     }
 }
 
@@ -55,22 +61,27 @@ pub struct Orders {
     pub pending: Vec<PendingCommand>,
 }
 
+/// Which shard, and the bucket in which it was ([`super::bucket`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShardAt<'a> {
+    pub(crate) region: &'a RegionName,
+    pub(crate) shard: &'a ShardId,
+    pub(crate) bucket: u32,
+}
+
 /// A shard with what was placed on it since its last heartbeat.
 #[derive(Debug, Clone)]
 pub(super) struct ShardLoad {
     pub(super) record: ShardRecord,
+    pub(super) bucket: u32,
     pub(super) placed_since: u32,
-}
-
-pub(super) fn region_partition(region: &RegionName) -> String {
-    format!("region#{region}")
 }
 
 pub(super) fn shard_partition(shard: &ShardId) -> String {
     format!("shard#{shard}")
 }
 
-fn record_sort(shard: &ShardId) -> String {
+pub(super) fn record_sort(shard: &ShardId) -> String {
     format!("{shard}#shard")
 }
 
@@ -110,24 +121,17 @@ pub async fn record_heartbeat<H: Entropy + Timer, S: Store>(
             "Set the relay's clock: sent_at_ms is more than 30 seconds from the edge's clock.",
         ));
     }
-    let partition = region_partition(&heartbeat.region);
-    let placed = store
-        .get(now_ms, Key::new(&partition, &placed_sort(&heartbeat.shard)))
-        .await?;
-    let placed_before = placed.map_or(0, |item| counter_value(&item.value));
-    until_done(host, || async {
-        let old = read(store, now_ms, &heartbeat.region, &heartbeat.shard).await?;
-        let over = Over::read(old.as_ref());
-        let old = old.map(|held| held.value);
-        let draining = old.as_ref().is_some_and(|old| old.record.draining);
-        if old
-            .as_ref()
-            .is_some_and(|old| old.record.heartbeat.sent_at_ms >= heartbeat.sent_at_ms)
-        {
+    let region_buckets = buckets(store, now_ms, &heartbeat.region).await?;
+    let (orders, is_new) = until_done(host, || async {
+        let known = known(store, now_ms, heartbeat, region_buckets.value).await?;
+        let old = known.old.as_ref().map(|found| &found.held.value);
+        let draining = old.is_some_and(|old| old.record.draining);
+        if old.is_some_and(|old| old.record.heartbeat.sent_at_ms >= heartbeat.sent_at_ms) {
             let pending = Vec::new();
-            return Ok(Some(Orders { draining, pending }));
+            return Ok(Some((Orders { draining, pending }, false)));
         }
-        let indexed_until_ms = old.as_ref().map_or(0, |old| old.indexed_until_ms);
+        let is_new = old.is_none();
+        let indexed_until_ms = old.map_or(0, |old| old.indexed_until_ms);
         let pending = old.map_or_else(Vec::new, |old| old.pending_after(heartbeat));
         let mut new = StoredShard {
             record: ShardRecord {
@@ -135,20 +139,25 @@ pub async fn record_heartbeat<H: Entropy + Timer, S: Store>(
                 seen_at_ms: now_ms,
                 draining,
             },
-            placed_before,
+            placed_before: known.placed,
             indexed_until_ms,
             pending,
         };
-        if indexed_until_ms < now_ms + INDEX_TTL_MS / 2 {
+        if known.moves() || indexed_until_ms < now_ms + INDEX_TTL_MS / 2 {
             new.indexed_until_ms = now_ms + INDEX_TTL_MS;
             // The index first: it may be without a record, and a record says that it is there.
-            write_index(store, now_ms, &new).await?;
+            write_index(store, now_ms, &new, known.bucket).await?;
         }
-        let written = unless_lost(write(store, now_ms, &new, over).await)?;
+        let written = unless_lost(known.replace(store, now_ms, &new).await)?;
         let pending = new.pending;
-        Ok(written.map(|()| Orders { draining, pending }))
+        Ok(written.map(|()| (Orders { draining, pending }, is_new)))
     })
-    .await
+    .await?;
+    if is_new {
+        // The heartbeat is taken, whatever comes of this; the next new shard tries again.
+        let _ = grow_around(store, now_ms, heartbeat, &region_buckets).await;
+    }
+    Ok(orders)
 }
 
 /// Keeps a command for a run of a shard that may not have it, to be handed over in the replies to
@@ -160,16 +169,16 @@ pub(crate) async fn keep_pending<H: Entropy + Timer, S: Store>(
     host: &H,
     store: &S,
     now_ms: u64,
-    (region, shard, boot): (&RegionName, &ShardId, BootId),
+    (of, boot): (ShardAt<'_>, BootId),
     command: &PendingCommand,
 ) -> Result<(), Refusal> {
     until_done(host, || async {
-        let held = read(store, now_ms, region, shard).await?;
-        let of_run = held.filter(|held| held.value.record.heartbeat.boot == boot);
-        let Some(mut held) = of_run else {
+        let found = find(store, now_ms, of.region, of.shard, of.bucket).await?;
+        let of_run = found.filter(|found| found.held.value.record.heartbeat.boot == boot);
+        let Some(mut found) = of_run else {
             return Ok(Some(()));
         };
-        let pending = &mut held.value.pending;
+        let pending = &mut found.held.value.pending;
         if pending.iter().any(|known| known.nonce == command.nonce) {
             return Ok(Some(()));
         }
@@ -182,11 +191,130 @@ pub(crate) async fn keep_pending<H: Entropy + Timer, S: Store>(
             .retry_after(2));
         }
         pending.push(command.clone());
-        Ok(unless_lost(
-            write(store, now_ms, &held.value, held.over()).await,
-        )?)
+        Ok(unless_lost(rewrite(store, now_ms, &found).await)?)
     })
     .await
+}
+
+/// Writes a changed record where it was found. Its heartbeat is as old as before, so it lives no
+/// longer.
+async fn rewrite<S: Store>(
+    store: &S,
+    now_ms: u64,
+    Found { held, bucket }: &Found,
+) -> Result<(), StoreError> {
+    let heartbeat = &held.value.record.heartbeat;
+    let partition = bucket_partition(&heartbeat.region, *bucket);
+    let sort = record_sort(&heartbeat.shard);
+    let (key, expires) = (Key::new(&partition, &sort), held.expires_at_ms);
+    let written = items::put(store, now_ms, key, &held.value, expires, held.over()).await;
+    written.map(drop)
+}
+
+/// What a heartbeat finds of its shard.
+struct Known {
+    /// Where its record belongs.
+    bucket: u32,
+    /// The placement counter there.
+    placed: i64,
+    /// Its record, which may be in another bucket.
+    old: Option<Found>,
+}
+
+async fn known<S: Store>(
+    store: &S,
+    now_ms: u64,
+    heartbeat: &Heartbeat,
+    buckets: Buckets,
+) -> Result<Known, StoreError> {
+    let (region, shard) = (&heartbeat.region, &heartbeat.shard);
+    let bucket = bucket_of(shard, buckets.at(now_ms));
+    let partition = bucket_partition(region, bucket);
+    let (placed, record) = (placed_sort(shard), record_sort(shard));
+    let mut known = Known {
+        bucket,
+        placed: 0,
+        old: None,
+    };
+    // Nothing sorts between the two.
+    for item in items::range(store, now_ms, &partition, (&placed, &record), 2).await? {
+        if item.sort == placed {
+            known.placed = counter_value(&item.value);
+        } else if item.sort == record {
+            let held = Held::read(&partition, &item)?;
+            known.old = Some(Found { held, bucket });
+        }
+    }
+    if known.old.is_none() {
+        for other in buckets.of(shard) {
+            if other != bucket {
+                let found = read(store, now_ms, region, shard, other).await?;
+                known.old = later(known.old, found);
+            }
+        }
+        // By another clock it has moved already, and does not move back.
+        if let Some(old) = &known.old
+            && old.bucket == buckets.newest(shard)
+        {
+            (known.bucket, known.placed) = (old.bucket, old.held.value.placed_before);
+        }
+    }
+    Ok(known)
+}
+
+impl Known {
+    fn moves(&self) -> bool {
+        let mut old = self.old.iter();
+        old.any(|old| old.bucket != self.bucket)
+    }
+
+    /// Puts the record where it belongs, in place of the one that was found.
+    async fn replace<S: Store>(
+        &self,
+        store: &S,
+        now_ms: u64,
+        new: &StoredShard,
+    ) -> Result<(), StoreError> {
+        let region = &new.record.heartbeat.region;
+        let sort = record_sort(&new.record.heartbeat.shard);
+        let partition = bucket_partition(region, self.bucket);
+        let (key, expires) = (Key::new(&partition, &sort), Some(now_ms + SHARD_TTL_MS));
+        match &self.old {
+            Some(old) if old.bucket != self.bucket => {
+                let partition = bucket_partition(region, old.bucket);
+                let from = (Key::new(&partition, &sort), old.held.version);
+                items::shift(store, now_ms, from, key, new, expires).await
+            }
+            old => {
+                let over = Over::read(old.as_ref().map(|old| &old.held));
+                let written = items::put(store, now_ms, key, new, expires, over).await;
+                written.map(drop)
+            }
+        }
+    }
+}
+
+/// What is known of a shard, which may not have been heard of for a while. None when it is
+/// forgotten.
+pub(crate) async fn last_seen<S: Store>(
+    store: &S,
+    now_ms: u64,
+    at: ShardAt<'_>,
+) -> Result<Option<ShardRecord>, Refusal> {
+    let found = find(store, now_ms, at.region, at.shard, at.bucket).await?;
+    Ok(found.map(|found| found.held.value.record))
+}
+
+/// Has the region get more buckets when that of a new shard is crowded.
+async fn grow_around<S: Store>(
+    store: &S,
+    now_ms: u64,
+    heartbeat: &Heartbeat,
+    buckets: &Held<Buckets>,
+) -> Result<(), StoreError> {
+    let bucket = bucket_of(&heartbeat.shard, buckets.value.at(now_ms));
+    let around = loads(store, now_ms, &heartbeat.region, bucket).await?;
+    grow(store, now_ms, &heartbeat.region, buckets, around.len()).await
 }
 
 /// Sets the operator's drain flag of a shard; it stays until it is set again or the shard is
@@ -207,16 +335,19 @@ pub async fn set_draining<H: Entropy + Timer, S: Store>(
             "No relay shard of this name has reported within ten minutes; see GET /v1/relays.",
         )
     };
-    let region = region_of(store, now_ms, shard).await?.ok_or_else(unknown)?;
+    let (region, hint) = address_of(store, now_ms, shard)
+        .await?
+        .ok_or_else(unknown)?;
     until_done(host, || async {
-        let held = read(store, now_ms, &region, shard).await?;
-        let mut held = held.ok_or_else(unknown)?;
-        if held.value.record.draining == draining {
-            return Ok(Some(held.value.record));
+        let found = find(store, now_ms, &region, shard, hint).await?;
+        let mut found = found.ok_or_else(unknown)?;
+        if found.held.value.record.draining != draining {
+            found.held.value.record.draining = draining;
+            if unless_lost(rewrite(store, now_ms, &found).await)?.is_none() {
+                return Ok(None);
+            }
         }
-        held.value.record.draining = draining;
-        let written = unless_lost(write(store, now_ms, &held.value, held.over()).await)?;
-        Ok(written.map(|()| held.value.record))
+        Ok(Some(found.held.value.record))
     })
     .await
 }
@@ -230,14 +361,14 @@ pub async fn shard<S: Store>(
     now_ms: u64,
     shard: &ShardId,
 ) -> Result<Option<ShardRecord>, Refusal> {
-    let Some(region) = region_of(store, now_ms, shard).await? else {
+    let Some((region, hint)) = address_of(store, now_ms, shard).await? else {
         return Ok(None);
     };
-    let stored = read(store, now_ms, &region, shard).await?;
-    Ok(stored.map(|held| held.value.record))
+    let found = find(store, now_ms, &region, shard, hint).await?;
+    Ok(found.map(|found| found.held.value.record))
 }
 
-/// The shards of one region, by id; at most [`MAX_REGION_SHARDS`].
+/// The shards of one region, by id; of each bucket at most [`MAX_LISTED_SHARDS`]. Reads all of it.
 ///
 /// # Errors
 /// `store-unavailable`.
@@ -246,14 +377,20 @@ pub async fn shards<S: Store>(
     now_ms: u64,
     region: &RegionName,
 ) -> Result<Vec<ListedShard>, Refusal> {
-    let loads = loads(store, now_ms, region).await?;
-    Ok(loads
-        .into_iter()
-        .map(|load| ListedShard {
-            live: is_live(&load.record, now_ms),
-            record: load.record,
-        })
-        .collect())
+    let mut listed = BTreeMap::<ShardId, ListedShard>::new();
+    for bucket in buckets(store, now_ms, region).await?.value.all() {
+        for ShardLoad { record, .. } in loads(store, now_ms, region, bucket).await? {
+            let live = is_live(&record, now_ms);
+            let shard = ListedShard { record, live };
+            // Two where releases run side by side; the later counts.
+            let seen_at_ms = shard.record.seen_at_ms;
+            let known = listed.get(&shard.record.heartbeat.shard);
+            if known.is_none_or(|known| known.record.seen_at_ms < seen_at_ms) {
+                listed.insert(shard.record.heartbeat.shard.clone(), shard);
+            }
+        }
+    }
+    Ok(listed.into_values().collect())
 }
 
 /// The shards of all regions, by region and id.
@@ -279,13 +416,14 @@ pub async fn shards_everywhere<S: Store>(
 const REGIONS: &str = "regions";
 const REGION_SORT: &str = "region";
 
-/// The shards of a region that can be read, live or not, in order of their ids.
+/// The shards of a bucket that can be read, live or not, in order of their ids.
 pub(super) async fn loads<S: Store>(
     store: &S,
     now_ms: u64,
     region: &RegionName,
+    bucket: u32,
 ) -> Result<Vec<ShardLoad>, StoreError> {
-    let partition = region_partition(region);
+    let partition = bucket_partition(region, bucket);
     let items = store
         .query(now_ms, Query::all(&partition, MAX_QUERY_ITEMS))
         .await?;
@@ -304,6 +442,7 @@ pub(super) async fn loads<S: Store>(
                 let since = now.saturating_sub(stored.placed_before).max(0);
                 loads.push(ShardLoad {
                     record: stored.record,
+                    bucket,
                     placed_since: u32::try_from(since).unwrap_or(u32::MAX),
                 });
             }
@@ -317,11 +456,12 @@ pub(super) async fn loads<S: Store>(
 pub(super) async fn count_placement<S: Store>(
     store: &S,
     now_ms: u64,
-    record: &ShardRecord,
+    load: &ShardLoad,
     rooms: u64,
 ) -> Result<(), StoreError> {
-    let partition = region_partition(&record.heartbeat.region);
-    let sort = placed_sort(&record.heartbeat.shard);
+    let heartbeat = &load.record.heartbeat;
+    let partition = bucket_partition(&heartbeat.region, load.bucket);
+    let sort = placed_sort(&heartbeat.shard);
     // Lives longer than the shard's record, or it would start again below `placed_before`.
     let expires = now_ms + 2 * SHARD_TTL_MS + MAX_CLOCK_SKEW_MS;
     store
@@ -335,40 +475,16 @@ pub(super) async fn count_placement<S: Store>(
     Ok(())
 }
 
-pub(super) async fn read<S: Store>(
-    store: &S,
-    now_ms: u64,
-    region: &RegionName,
-    shard: &ShardId,
-) -> Result<Option<Held<StoredShard>>, StoreError> {
-    let (partition, sort) = (region_partition(region), record_sort(shard));
-    items::get(store, now_ms, Key::new(&partition, &sort)).await
-}
-
-async fn region_of<S: Store>(
+/// Where a shard's record was when its index was written.
+async fn address_of<S: Store>(
     store: &S,
     now_ms: u64,
     shard: &ShardId,
-) -> Result<Option<RegionName>, StoreError> {
+) -> Result<Option<(RegionName, u32)>, StoreError> {
     let partition = shard_partition(shard);
     let item = store.get(now_ms, Key::new(&partition, REGION_SORT)).await?;
-    Ok(item.and_then(|item| RegionName::new(String::from_utf8(item.value).ok()?).ok()))
-}
-
-async fn write<S: Store>(
-    store: &S,
-    now_ms: u64,
-    stored: &StoredShard,
-    over: Over,
-) -> Result<(), StoreError> {
-    let heartbeat = &stored.record.heartbeat;
-    let (partition, sort) = (
-        region_partition(&heartbeat.region),
-        record_sort(&heartbeat.shard),
-    );
-    let (key, expires) = (Key::new(&partition, &sort), Some(now_ms + SHARD_TTL_MS));
-    items::put(store, now_ms, key, stored, expires, over).await?;
-    Ok(())
+    let text = item.and_then(|item| String::from_utf8(item.value).ok());
+    Ok(text.and_then(|text| of_address(&text)))
 }
 
 /// Apart from the record: they may be written in different regions ([`crate::homes`]), and so not
@@ -377,8 +493,10 @@ async fn write_index<S: Store>(
     store: &S,
     now_ms: u64,
     stored: &StoredShard,
+    bucket: u32,
 ) -> Result<(), StoreError> {
-    let region = stored.record.heartbeat.region.as_str();
+    let region = &stored.record.heartbeat.region;
+    let address = address(region, bucket);
     let partition = shard_partition(&stored.record.heartbeat.shard);
     let index = |key, value| {
         Write::Put(Put {
@@ -389,8 +507,8 @@ async fn write_index<S: Store>(
         })
     };
     let writes = [
-        index(Key::new(&partition, REGION_SORT), region.as_bytes()),
-        index(Key::new(REGIONS, region), b""),
+        index(Key::new(&partition, REGION_SORT), address.as_bytes()),
+        index(Key::new(REGIONS, region.as_str()), b""),
     ];
     store.commit(now_ms, &writes).await
 }

@@ -99,7 +99,10 @@ fn names_of_a_place_are_at_home_there_and_what_goes_together_stays_together() {
         assert!(homes.iter().all(|home| *home == homes[0]), "{name}");
     }
     assert_eq!(all.home("regions", &none), Home::Everywhere);
-    assert_eq!(all.home("region#eu", &none), Home::In("eu-west-1"));
+    // A shard's record moves between these in one commit.
+    for partition in ["region#eu", "region#eu#7", "region#eu#buckets"] {
+        assert_eq!(all.home(partition, &none), Home::In("eu-west-1"));
+    }
     assert!(matches!(all.home("shard#eu-1", &none), Home::WrittenIn(_)));
     let fleet = ["relay#a", "enrolment-tokens"].map(|partition| all.home(partition, &none));
     assert_eq!(fleet[0], fleet[1]);

@@ -3,7 +3,7 @@
 //!
 //! | partition | sort | holds | written |
 //! |---|---|---|---|
-//! | `region#R`, `region#R#BUCKET` | `S#shard` | last heartbeat of S, what S has yet to be told | each heartbeat |
+//! | `region#R`, `region#R#BUCKET` | `S#shard` | heartbeat of S, what S has yet to hear | each beat |
 //! | the same | `S#placed` | counter of rooms ever placed on S | each placement |
 //! | `region#R#buckets` | `count` | how many buckets R has ([`bucket`]) | when it grows |
 //! | `shard#S` | `region` | region and bucket of S, for requests that know only S | once per month |
@@ -12,7 +12,7 @@
 //! | `home#ROOM` | `home` | the room's shard, by compare-and-swap | when it moves |
 //! | `home#ROOM` | `sanctions` | sanctions ([`crate::sanctions`]) | when it changes |
 //!
-//! A join into a room that has a home reads two items and writes none.
+//! A join into a room that has a home reads two of these items, and writes none.
 
 mod bucket;
 mod home;

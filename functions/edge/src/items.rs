@@ -173,12 +173,37 @@ pub async fn put<S: Store, T: Serialize>(
     store.put(now_ms, put).await
 }
 
+/// Writes one item and does other writes: all or nothing.
+///
+/// # Errors
+/// [`StoreError::ConditionFailed`] when something else is there than it goes over, or a condition
+/// of the others does not hold; [`StoreError::Unavailable`] or [`StoreError::TooLarge`].
+pub async fn put_with<S: Store, T: Serialize>(
+    store: &S,
+    now_ms: u64,
+    (key, Over(condition)): (Key<'_>, Over),
+    value: &T,
+    expires_at_ms: Option<u64>,
+    others: &[Write<'_>],
+) -> Result<(), StoreError> {
+    let value = serde_json::to_vec(value).expect("our values have string keys only");
+    let put = Put {
+        key,
+        value: &value,
+        expires_at_ms,
+        condition,
+    };
+    let writes: Vec<Write<'_>> = std::iter::once(Write::Put(put))
+        .chain(others.iter().copied())
+        .collect();
+    store.commit(now_ms, &writes).await
+}
+
 /// Writes a value where nothing is, and removes the item that it takes the place of: both or
 /// neither.
 ///
 /// # Errors
-/// [`StoreError::ConditionFailed`] when the item has another version, or something is there;
-/// [`StoreError::Unavailable`] or [`StoreError::TooLarge`].
+/// As [`put_with`].
 pub async fn shift<S: Store, T: Serialize>(
     store: &S,
     now_ms: u64,
@@ -187,19 +212,12 @@ pub async fn shift<S: Store, T: Serialize>(
     value: &T,
     expires_at_ms: Option<u64>,
 ) -> Result<(), StoreError> {
-    let value = serde_json::to_vec(value).expect("our values have string keys only");
-    let delete = Delete {
+    let delete = Write::Delete(Delete {
         key: from,
         version: Some(version),
-    };
-    let put = Put {
-        key: to,
-        value: &value,
-        expires_at_ms,
-        condition: Condition::Absent,
-    };
-    let writes = [Write::Delete(delete), Write::Put(put)];
-    store.commit(now_ms, &writes).await
+    });
+    let to = (to, Over::NOTHING);
+    put_with(store, now_ms, to, value, expires_at_ms, &[delete]).await
 }
 
 /// What cannot be read, and where in it. Of the key only what comes before the first `#` of either

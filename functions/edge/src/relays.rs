@@ -87,7 +87,21 @@ where
     H: Clock + Entropy + RelayLink + Timer,
     S: Store,
 {
-    let at_ms = host.now_ms();
+    tell_of(host, store, secret, room, (host.now_ms(), command)).await
+}
+
+/// As [`tell`], of a moment.
+pub(crate) async fn tell_of<H, S>(
+    host: &H,
+    store: &S,
+    secret: &FleetSecret,
+    room: &RoomName,
+    (at_ms, command): (u64, ControlCommand),
+) -> Result<Delivery, Refusal>
+where
+    H: Clock + Entropy + RelayLink + Timer,
+    S: Store,
+{
     match directory::stored_home(store, at_ms, room).await? {
         Some(home) => deliver(host, store, secret, &home, (at_ms, command)).await,
         None => Ok(Delivery::Unknown),

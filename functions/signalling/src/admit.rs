@@ -2,11 +2,11 @@
 
 use edge::directory::{self, Joinable, Placement};
 use edge::http::{Call, Response};
-use edge::policy::WorldRight;
+use edge::policy::{Rights, VoiceRight, WorldRight};
 use edge::ports::{Clock, Entropy, Timer, Variables};
 use edge::sanctions::{Sanction, Sanctions};
 use edge::store::Store;
-use edge::{Metered, Refusal, config};
+use edge::{Metered, Refusal, blocks, both, config};
 use wire::chat::WORLD_ROOM;
 use wire::claims::Claims;
 use wire::hello::{ChannelGrant, Hello};
@@ -41,11 +41,13 @@ where
     let request: JoinRequest = wire::json::read(&call.request.body)
         .map_err(|error| body_invalid(format!("The body is not a join request: {error}.")))?;
     let channels = channel_names(request.channels)?;
-    let grants = grants(claims, &room, channels)?;
+    let (_, rights) = call.caller()?.rights(host).await?;
+    let grants = grants(claims, &room, channels, rights.voice)?;
     let offer = offer::read(&request.offer)?;
     let admitted = Admit {
         host,
         claims,
+        rights,
         room,
         grants,
         offer,
@@ -72,13 +74,15 @@ where
     if !call.request.has_content_type(SDP) {
         return Err(media_type(SDP));
     }
-    let grants = grants(claims, &room, channel_names(None)?)?;
+    let (_, rights) = call.caller()?.rights(host).await?;
+    let grants = grants(claims, &room, channel_names(None)?, rights.voice)?;
     let text = std::str::from_utf8(&call.request.body)
         .map_err(|_| Refusal::new(ProblemKind::OfferInvalid, "Send the offer in UTF-8."))?;
     let offer = offer::read(text)?;
     let admitted = Admit {
         host,
         claims,
+        rights,
         room,
         grants,
         offer,
@@ -128,12 +132,19 @@ fn channel_names(wanted: Option<Vec<ChannelName>>) -> Result<Vec<ChannelName>, R
     Ok(channels)
 }
 
-/// What the token allows in each channel; a channel in which it allows nothing is refused.
+/// What token and policy allow in each channel; a channel in which that is nothing is refused.
 fn grants(
     claims: &Claims,
     room: &RoomName,
     channels: Vec<ChannelName>,
+    voice: VoiceRight,
 ) -> Result<Vec<ChannelGrant>, Refusal> {
+    let left_out = |detail: &'static str| Refusal::new(ProblemKind::PolicyRefused, detail);
+    if voice == VoiceRight::Off {
+        return Err(left_out(
+            "Voice is off for the player by the game's policy; only the game can change that.",
+        ));
+    }
     let grant = |channel: ChannelName| {
         let permissions = claims.permissions(room, &channel);
         if permissions == Permissions::default() {
@@ -141,6 +152,14 @@ fn grants(
                 "Get a token from the game that grants the channel {channel}, or do not ask for it."
             );
             return Err(Refusal::new(ProblemKind::ChannelNotGranted, detail));
+        }
+        let permissions = match voice {
+            VoiceRight::Speak => permissions,
+            _ => permissions.without(Permissions::SPEAK),
+        };
+        if permissions == Permissions::default() {
+            let detail = "The player may listen and not speak; get a token that lets him listen.";
+            return Err(left_out(detail));
         }
         Ok(ChannelGrant {
             channel,
@@ -154,6 +173,7 @@ fn grants(
 struct Admit<'a, H> {
     host: &'a H,
     claims: &'a Claims,
+    rights: Rights,
     room: RoomName,
     grants: Vec<ChannelGrant>,
     offer: Offer,
@@ -170,15 +190,18 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             None => config::region(self.host).await?,
         };
         let now_ms = self.host.now_ms();
+        let home = directory::home_of(self.host, store, now_ms, &self.room, &wanted);
+        let blocked = blocks::newest(store, now_ms, &self.claims.sub);
+        let (home, blocked) = both(home, blocked).await;
         let Joinable {
             placement,
             sanctions,
-        } = directory::home_of(self.host, store, now_ms, &self.room, &wanted).await?;
+        } = home?;
         self.check_ban(now_ms, &sanctions)?;
         let mut session = SessionId([0; 8]);
         self.host.fill(&mut session.0);
         let expires_at = now_ms / 1000 + TICKET_LIFETIME_S;
-        let reads_world = self.reads_world(&placement).await?;
+        let reads_world = self.reads_world(&placement);
         let topics = match reads_world {
             true => vec![TopicKey::world(&placement.home.region)],
             false => Vec::new(),
@@ -192,7 +215,12 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             world: reads_world && placement.shard.heartbeat.ticket_version < 2,
             topics,
             muted_until_ms: sanctions.until_ms(now_ms, Sanction::Mute, &self.claims.sub),
-            blocked: Vec::new(),
+            blocked: blocked?
+                .iter()
+                .map(|other| secret.player_key(other))
+                .collect(),
+            platform: self.rights.platform.name().to_owned(),
+            one_platform: !self.rights.cross_play,
             issued_at_ms: now_ms,
         };
         let (answer, hello) = self.answer(&secret, &placement, expires_at, &hello);
@@ -231,15 +259,10 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
     }
 
     /// Whether the relay may hand the world channel of its region to the player.
-    async fn reads_world(&self, placement: &Placement) -> Result<bool, Refusal> {
+    fn reads_world(&self, placement: &Placement) -> bool {
         let region = placement.home.region.as_str();
-        if self.claims.permissions_in(WORLD_ROOM, region) == Permissions::default() {
-            return Ok(false);
-        }
-        let rights = config::policy(self.host)
-            .await?
-            .rights(&self.claims.profile);
-        Ok(rights.world != WorldRight::Off)
+        let granted = self.claims.permissions_in(WORLD_ROOM, region);
+        granted != Permissions::default() && self.rights.world != WorldRight::Off
     }
 
     fn answer(

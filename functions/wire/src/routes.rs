@@ -128,6 +128,7 @@ const JOIN_PROBLEMS: &[&[ProblemKind]] = &[
         ProblemKind::OfferNoAudio,
         ProblemKind::OfferNoOpus,
         ProblemKind::OfferTooManySlots,
+        ProblemKind::PolicyRefused,
         ProblemKind::NoLiveRelay,
         ProblemKind::Conflict,
     ],

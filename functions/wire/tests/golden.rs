@@ -809,9 +809,19 @@ fn sealed_messages(golden: &mut Golden) {
         topics: vec![TopicKey::world(&"eu-1".parse().expect("a name"))],
         muted_until_ms: None,
         blocked: vec![PlayerKey([6; 16])],
+        platform: String::new(),
+        one_platform: false,
         issued_at_ms: 1_700_000_000_000,
     };
     golden.check("hello", &hello);
+    golden.check(
+        "hello-one-platform",
+        &Hello {
+            platform: Platform::Console.name().into(),
+            one_platform: true,
+            ..hello.clone()
+        },
+    );
     golden.check(
         "hello-v1",
         &Hello {
@@ -819,6 +829,8 @@ fn sealed_messages(golden: &mut Golden) {
             topics: Vec::new(),
             muted_until_ms: None,
             blocked: Vec::new(),
+            platform: String::new(),
+            one_platform: false,
             issued_at_ms: 0,
             ..hello
         },

@@ -246,6 +246,7 @@ impl<F> Room<F> {
         participant.profile = Some(hello.profile);
         participant.as_of_ms = hello.issued_at_ms;
         participant.topics = hello.topics;
+        participant.crossing = hello.crossing;
         let (player, at_ms) = (participant.player, hello.issued_at_ms);
         participant.blocked = self.sanctions.blocked(player, hello.blocked, at_ms);
         self.roster.note_changed(participant, member);

@@ -11,4 +11,5 @@ mod answers;
 mod joins;
 mod properties;
 mod refusals;
+mod rights;
 mod sanctions;

@@ -168,6 +168,8 @@ async fn a_grant_is_a_hello_that_the_edge_brings() {
         topics: Vec::new(),
         muted_until_ms: None,
         blocked: Vec::new(),
+        platform: String::new(),
+        one_platform: false,
         issued_at_ms,
     };
     let seal = |hello: Hello, boot| hello.seal(&key().subkeys(), boot);

@@ -8,6 +8,7 @@ use super::select::Claim;
 use super::slot::Slot;
 use super::voice::{PayloadTypes, Voice};
 use crate::idents::{ChannelKey, Permissions, PlayerKey, TopicKey};
+use crate::protocol::Crossing;
 
 /// What a room must know of somebody who enters it: the ticket's content.
 #[derive(Debug, Clone)]
@@ -49,6 +50,8 @@ pub(crate) struct Participant<F> {
     pub(crate) muted_until: Option<Instant>,
     /// Those whom he has blocked, in order.
     pub(crate) blocked: Vec<PlayerKey>,
+    /// What he plays on, once he has said it.
+    pub(crate) crossing: Crossing,
     /// He gets what is pushed to them.
     pub(crate) topics: Vec<TopicKey>,
     pub(crate) voice: Voice,
@@ -81,6 +84,7 @@ impl<F> Participant<F> {
             deafened: false,
             muted_until: None,
             blocked: Vec::new(),
+            crossing: Crossing::default(),
             topics: Vec::new(),
             voice: Voice::new(entry.payload_types, entry.level_id),
             slots,

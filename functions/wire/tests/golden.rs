@@ -752,7 +752,7 @@ fn match_messages(golden: &mut Golden) {
     let mode = serde_json::json!({ "mode": "duel" });
     let rules = QueueRules {
         version: 3,
-        shards: 2,
+        lanes: 2,
         modes: vec![mode.as_object().expect("written as one").clone()],
         regions: BTreeMap::from([
             ("eu-1".parse().expect("a name"), probe(near)),

@@ -1,54 +1,60 @@
-//! Why a ticket waits, worked out when somebody asks.
+//! A ticket: what became of it, and why it waits, worked out when somebody asks.
 
 use edge::Refusal;
-use edge::http::Response;
+use edge::http::{Call, Response};
 use edge::store::Store;
 use wire::matching::{CandidatesLeft, Explanation, ModeExplanation};
-use wire::routes::EXPLAIN;
+use wire::routes::{EXPLAIN, TICKET_STATE};
 use wire::{ModeName, TicketId};
 
-use super::Ports;
-use super::caller::Caller;
-use super::details::known;
-use super::pass::{players, wanting, world};
-use super::pool::group;
-use super::ticket::State;
 use crate::matcher::{Outcome, Waiting, form};
+use crate::shell::details::known;
+use crate::shell::lane::{self, group};
+use crate::shell::look::look;
+use crate::shell::ports::Ports;
+use crate::shell::queue;
+use crate::shell::scene::{self, players, wanting, world};
+use crate::shell::ticket::{self, State, TicketRef};
 
-/// Most tickets that an explanation goes by, the oldest of the ticket's own shard first: any player
+/// Most tickets that an explanation goes by, the oldest of the ticket's own lane first: any player
 /// may ask for one, and a large pool is hundreds of times as much as a poll reads.
 const MAX_LOOKED_AT: usize = 2_000;
 
-/// `GET /v1/match/queues/{queue}/tickets/{ticket}/explanation`.
-pub(super) async fn explain<H: Ports, S: Store>(
-    caller: &Caller<'_, H, S>,
+/// `GET /v1/match/queues/{queue}/tickets/{ticket}`.
+pub(super) async fn show(
+    host: &impl Ports,
+    store: &impl Store,
+    call: &Call<'_>,
 ) -> Result<Response, Refusal> {
-    let at = caller.ticket_of_path()?;
-    let queue = caller.queue(&at.queue).await?;
-    let held = caller.ticket_of_party(&at).await?;
+    let at = TicketRef::of_path(call)?;
+    let look = look(host, store, call.caller()?, &at, None).await?;
+    Ok(look.response(TICKET_STATE.status))
+}
+
+/// `GET /v1/match/queues/{queue}/tickets/{ticket}/explanation`.
+pub(super) async fn explain(store: &impl Store, call: &Call<'_>) -> Result<Response, Refusal> {
+    let caller = call.caller()?;
+    let now_ms = caller.now_ms;
+    let at = TicketRef::of_path(call)?;
+    let queue = queue::get(store, now_ms, &at.queue).await?;
+    let held = ticket::of_party(store, caller, &at).await?;
     let mut explanation = Explanation { modes: Vec::new() };
     if held.value.state == State::Waiting {
-        let lease = caller.lease(&at.queue, at.shard).await?;
+        let lease = lane::lease(store, now_ms, &at.queue, at.lane).await?;
         let lease = lease.map(|held| held.value).unwrap_or_default();
-        let shards = group(&queue, at.shard, u64::from(queue.shards));
-        let of = (shards.as_slice(), lease.oldest.as_str());
-        let mut scene = caller
-            .scene(&at.queue, of, MAX_LOOKED_AT, caller.now_ms)
-            .await?;
+        let lanes = group(&queue, at.lane, u64::from(queue.lanes));
+        let of = (lanes.as_slice(), lease.oldest.as_str());
+        let mut scene = scene::read(store, now_ms, &at.queue, of, MAX_LOOKED_AT, now_ms).await?;
         // It may be younger than those.
         scene.free.insert(at.id(), (at.clone(), held.clone()));
         let known = known(players(&scene.free));
-        for rules in queue
-            .modes
-            .iter()
-            .filter(|rules| held.value.modes.contains(&rules.mode))
-        {
+        let modes = queue.modes.iter();
+        for rules in modes.filter(|rules| held.value.modes.contains(&rules.mode)) {
             let tickets = wanting(&scene.free, &rules.mode, &known);
             let world = world(&scene.regions, &lease);
-            let outcome = form(&tickets, rules, &world, caller.now_ms, lease.passes);
-            explanation
-                .modes
-                .push(of_mode(&rules.mode, &at.id(), outcome));
+            let outcome = form(&tickets, rules, &world, now_ms, lease.passes);
+            let of_mode = of_mode(&rules.mode, &at.id(), outcome);
+            explanation.modes.push(of_mode);
         }
     }
     Ok(Response::json(EXPLAIN.status, &explanation))

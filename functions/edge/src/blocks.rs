@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `chat-player#P` | `block#Q` | P has blocked Q |
 //! | `chat-player#P` | `blocked-by#Q` | Q has blocked P |
-//! | `chat-player#P` | `blocked-newest` | whom P has blocked last, for the hello of each of his joins |
+//! | `chat-player#P` | `blocked-newest` | whom P has blocked last, for his hellos |
 
 use std::collections::VecDeque;
 

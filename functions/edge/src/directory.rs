@@ -3,10 +3,10 @@
 //!
 //! | partition | sort | holds | written |
 //! |---|---|---|---|
-//! | `region#R`, `region#R#BUCKET` | `S#shard` | heartbeat of S, what S has yet to hear | each beat |
+//! | `region#R`, `region#R#BUCKET` | `S#shard` | heartbeat, and what S has yet to hear | each beat |
 //! | the same | `S#placed` | counter of rooms ever placed on S | each placement |
 //! | `region#R#buckets` | `count` | how many buckets R has ([`bucket`]) | when it grows |
-//! | `shard#S` | `region` | region and bucket of S, for requests that know only S | once per month |
+//! | `shard#S` | `region` | region and bucket of S, for who knows only S | once per month |
 //! | `shard#S` | `registration` | what S may be, when its relay enrolled | at enrolment |
 //! | `regions` | `R` | that R has shards | once per month |
 //! | `home#ROOM` | `home` | the room's shard, by compare-and-swap | when it moves |

@@ -46,9 +46,8 @@ pub(crate) async fn edit<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Re
     message.text = Some(text);
     message.edited_at_ms = Some(chat.now_ms);
     message.version += 1;
-    let written = chat
-        .write(&place, &stored, Over::version(request.version))
-        .await;
+    let over = std::mem::take(&mut stored.over);
+    let written = chat.write(&place, &stored, over).await;
     unless_lost(written)?.ok_or_else(stale)?;
     let message = stored.message;
     let event = ChatEvent::Changed {
@@ -111,6 +110,7 @@ async fn try_delete<H: Ports, S: Store>(
         chat.audit(place, AuditAction::Delete, author, Some(seq), "")
             .await?;
     }
+    // Of what is deleted nothing stays, whichever release has written it.
     let over = Over::version(stored.message.version);
     let by = if is_own {
         Deletion::Author

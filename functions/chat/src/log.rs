@@ -36,7 +36,12 @@ pub(crate) struct Stored {
     pub(crate) one_platform: bool,
     #[serde(skip)]
     pub(crate) expires_at_ms: u64,
+    /// What an edit goes over.
+    #[serde(skip)]
+    pub(crate) over: Over,
 }
+
+edge::stored!(message: Stored);
 
 fn is_default(settings: &ChannelSettings) -> bool {
     *settings == ChannelSettings::default()
@@ -49,6 +54,8 @@ struct Floor {
     #[serde(default)]
     settings: ChannelSettings,
 }
+
+edge::stored!(floor: Floor);
 
 /// A message on its way into the log.
 pub(crate) struct Draft {
@@ -98,7 +105,9 @@ fn stored(partition: &str, item: &Item) -> Result<Stored, StoreError> {
 }
 
 fn of_held(held: Held<Stored>) -> Stored {
+    let over = held.over();
     let mut stored = held.value;
+    stored.over = over;
     stored.message.version = held.version;
     stored.expires_at_ms = held.expires_at_ms.unwrap_or(u64::MAX);
     stored
@@ -327,6 +336,7 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
             settings: draft.settings.unwrap_or(tail.settings),
             one_platform: !self.rights.cross_play,
             expires_at_ms: self.now_ms + place.retention_ms,
+            over: Over::NOTHING,
         };
         let written = unless_lost(self.write(place, &stored, Over::NOTHING).await)?;
         Ok(written.map(|_| stored))

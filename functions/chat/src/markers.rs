@@ -6,6 +6,7 @@ use edge::change::{unless_lost, until_done};
 use edge::http::Response;
 use edge::items::{self, Held, Over};
 use edge::store::{Key, Store, StoreError};
+use serde::{Deserialize, Serialize};
 use wire::chat::{ChatChannel, MAX_ASKED, ReadMarker, Unread, UnreadReply};
 use wire::problem::ProblemKind;
 use wire::routes::{MARK_READ, UNREAD};
@@ -13,6 +14,12 @@ use wire::routes::{MARK_READ, UNREAD};
 use crate::Ports;
 use crate::access::{Chat, Intent, Place, body_invalid};
 use crate::tail::MAX_SEQ;
+
+/// Up to which message a player has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Marker(u64);
+
+edge::stored!(marker: Marker);
 
 /// Prefix of the sort keys of markers; the channel's key follows.
 pub(crate) const READ: &str = "read#";
@@ -33,11 +40,12 @@ pub(crate) async fn mark_read<H: Ports, S: Store>(
     let expires = Some(chat.now_ms + KEPT_MS);
     let seq = until_done(chat.host, || async {
         let old = marker(chat, &place).await?;
-        if let Some(held) = old.as_ref().filter(|held| held.value >= wanted.seq) {
-            return Ok(Some(held.value));
+        if let Some(held) = old.as_ref().filter(|held| held.value.0 >= wanted.seq) {
+            return Ok(Some(held.value.0));
         }
         let over = Over::read(old.as_ref());
-        let written = items::put(chat.store, chat.now_ms, key, &wanted.seq, expires, over).await;
+        let marker = Marker(wanted.seq);
+        let written = items::put(chat.store, chat.now_ms, key, &marker, expires, over).await;
         Ok(unless_lost(written)?.map(|_| wanted.seq))
     });
     let seq = seq.await?;
@@ -57,7 +65,7 @@ pub(crate) async fn unread<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<
     let markers = markers(chat, keys).await?;
     let mut channels = Vec::new();
     for ((channel, key), marker) in places.into_iter().zip(markers) {
-        let read = marker.map_or(0, |held| held.value);
+        let read = marker.map_or(0, |held| held.value.0);
         let last = chat.last(&key).await?;
         let last = last.map_or(0, |stored| stored.message.seq);
         channels.push(Unread {
@@ -83,7 +91,7 @@ pub(crate) fn listed(asked: &str) -> Result<Vec<&str>, Refusal> {
 async fn marker<H: Ports, S: Store>(
     chat: &Chat<'_, H, S>,
     place: &Place,
-) -> Result<Option<Held<u64>>, StoreError> {
+) -> Result<Option<Held<Marker>>, StoreError> {
     let mut markers = markers(chat, std::iter::once(place.key.as_str())).await?;
     Ok(markers.pop().flatten())
 }
@@ -92,7 +100,7 @@ async fn marker<H: Ports, S: Store>(
 async fn markers<'p, H: Ports, S: Store>(
     chat: &Chat<'_, H, S>,
     places: impl Iterator<Item = &'p str>,
-) -> Result<Vec<Option<Held<u64>>>, StoreError> {
+) -> Result<Vec<Option<Held<Marker>>>, StoreError> {
     let partition = player_partition(chat.me());
     let sorts: Vec<String> = places.map(|place| format!("{READ}{place}")).collect();
     let keys: Vec<Key<'_>> = sorts

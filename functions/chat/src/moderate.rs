@@ -3,10 +3,8 @@
 use edge::Refusal;
 use edge::change::{unless_lost, until_done};
 use edge::http::Response;
-use edge::items::{self, Held, Over};
+use edge::items::{self, Held, Over, Stored};
 use edge::store::{Direction, Key, Query, Store, StoreError};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use wire::PlayerId;
 use wire::chat::{
@@ -18,7 +16,7 @@ use wire::routes::{AUDIT, MUTE, REPORT, REPORTS, SET_SETTINGS};
 use crate::Ports;
 use crate::access::{Chat, Intent, Place, body_invalid};
 use crate::change::existing;
-use crate::log::{Draft, Stored};
+use crate::log::{self, Draft};
 use crate::post::empty;
 use crate::text::check_reason;
 
@@ -124,7 +122,7 @@ pub(crate) async fn report<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<
         reason: request.reason,
         messages: around
             .into_iter()
-            .map(|stored: Stored| stored.message)
+            .map(|stored: log::Stored| stored.message)
             .collect(),
     };
     let days = chat.policy.report_days;
@@ -202,7 +200,7 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
             .await
     }
 
-    async fn record<T: Serialize>(
+    async fn record<T: Stored>(
         &self,
         partition: &str,
         sort: &str,
@@ -216,7 +214,7 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
         Ok(())
     }
 
-    async fn records<T: DeserializeOwned>(
+    async fn records<T: Stored>(
         &self,
         partition: &str,
         limit: usize,

@@ -7,6 +7,7 @@ use edge::change::{unless_lost, until_done};
 use edge::http::Response;
 use edge::items::{self, Held};
 use edge::store::{Direction, Item, Key, MAX_QUERY_ITEMS, Query, Store, StoreError};
+use serde::{Deserialize, Serialize};
 use wire::chat::{ChatEvent, MAX_REACTION_BYTES, Message, ReactionCount};
 use wire::problem::ProblemKind;
 use wire::routes::REACT;
@@ -15,6 +16,12 @@ use crate::Ports;
 use crate::access::{Chat, Intent, Place};
 use crate::change::existing;
 use crate::log::{Stored, message_sort};
+
+/// How a player reacts to a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Reactions(Vec<String>);
+
+edge::stored!(reactions: Reactions);
 
 /// Most ways in which one player reacts to one message.
 const MAX_OWN: usize = 5;
@@ -71,9 +78,9 @@ async fn change<H: Ports, S: Store>(
     let (key, expires) = (Key::new(&partition, &sort), Some(stored.expires_at_ms));
     until_done(chat.host, || async {
         let read = items::get(chat.store, chat.now_ms, key).await?;
-        let mut held: Held<Vec<String>> = read.unwrap_or_default();
+        let mut held: Held<Reactions> = read.unwrap_or_default();
         let (is_there, over) = (held.is_there(), held.over());
-        let own = &mut held.value;
+        let own = &mut held.value.0;
         if own.iter().any(|known| known == reaction) == adds {
             return Ok(Some(false));
         }
@@ -86,7 +93,7 @@ async fn change<H: Ports, S: Store>(
             let detail = "Take another reaction back, or react to another message.";
             return Err(Refusal::new(ProblemKind::LimitReached, detail));
         }
-        let written = items::put(chat.store, chat.now_ms, key, own, expires, over).await;
+        let written = items::put(chat.store, chat.now_ms, key, &held.value, expires, over).await;
         Ok(unless_lost(written)?.map(|_| true))
     })
     .await
@@ -143,7 +150,7 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
                     continue;
                 };
                 let counts = counts.entry(seq.parse().unwrap_or_default()).or_default();
-                let reactions = Held::read(&partition, item)?.value;
+                let Reactions(reactions) = Held::read(&partition, item)?.value;
                 add(counts, reactions, player == self.me().as_str());
             }
             // The next query begins behind the last item: nothing sorts between it and this.

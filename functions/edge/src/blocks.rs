@@ -2,7 +2,8 @@
 
 use wire::PlayerId;
 
-use crate::store::{Direction, MAX_QUERY_ITEMS, Query, Store, StoreError};
+use crate::items;
+use crate::store::{Direction, Item, Key, MAX_QUERY_ITEMS, Query, Store, StoreError};
 
 /// Prefix of the sort key of a block; the blocked player's id follows.
 pub const BLOCK_PREFIX: &str = "block#";
@@ -15,7 +16,7 @@ pub fn player_partition(player: &PlayerId) -> String {
 /// The players whom `player` has blocked.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`].
+/// [`StoreError::Unavailable`] or [`StoreError::Unreadable`].
 pub async fn blocked_by<S: Store>(
     store: &S,
     now_ms: u64,
@@ -28,7 +29,7 @@ pub async fn blocked_by<S: Store>(
 /// The players whom sort keys between two name, after a `#`.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`].
+/// [`StoreError::Unavailable`] or [`StoreError::Unreadable`].
 pub async fn listed<S: Store>(
     store: &S,
     now_ms: u64,
@@ -44,6 +45,9 @@ pub async fn listed<S: Store>(
         direction: Direction::Forward,
     };
     let items = store.query(now_ms, query).await?;
-    let player = |sort: &str| PlayerId::new(sort.split_once('#')?.1).ok();
-    Ok(items.iter().filter_map(|item| player(&item.sort)).collect())
+    let player = |item: &Item| {
+        let (_, player) = item.sort.split_once('#').unwrap_or_default();
+        items::name(Key::new(&partition, &item.sort), player)
+    };
+    items.iter().map(player).collect()
 }

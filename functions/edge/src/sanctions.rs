@@ -14,6 +14,7 @@ use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held};
 use crate::ports::{Entropy, Timer};
 use crate::store::{Key, Store};
+use crate::stored;
 
 /// Sort key beside `home`.
 pub const SORT: &str = "sanctions";
@@ -30,6 +31,8 @@ pub struct Sanctions {
     #[serde(default, rename = "b", skip_serializing_if = "BTreeMap::is_empty")]
     banned: BTreeMap<PlayerId, u64>,
 }
+
+stored!(sanctions: Sanctions);
 
 /// A kind of sanction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

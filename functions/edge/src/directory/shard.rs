@@ -8,7 +8,8 @@ use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};
 use crate::ports::{Entropy, Timer};
-use crate::store::{Condition, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write};
+use crate::store::{Condition, Item, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write};
+use crate::stored;
 
 /// How long a shard is remembered after its last heartbeat, in milliseconds.
 pub const SHARD_TTL_MS: u64 = 10 * 60 * 1000;
@@ -29,6 +30,8 @@ pub(super) struct StoredShard {
     /// When the index entries expire.
     indexed_until_ms: u64,
 }
+
+stored!(shard: StoredShard);
 
 /// A shard with what was placed on it since its last heartbeat.
 #[derive(Debug, Clone)]
@@ -203,9 +206,8 @@ pub async fn shards_everywhere<S: Store>(
         .query(now_ms, Query::all(REGIONS, MAX_REGIONS))
         .await?
     {
-        if let Ok(region) = RegionName::new(region.sort) {
-            all.extend(shards(store, now_ms, &region).await?);
-        }
+        let region = items::name(Key::new(REGIONS, &region.sort), &region.sort)?;
+        all.extend(shards(store, now_ms, &region).await?);
     }
     Ok(all)
 }
@@ -230,6 +232,8 @@ pub(super) async fn candidates<S: Store>(
         match item.sort.split_once('#') {
             Some((shard, "placed")) => placed = (shard, counter_value(&item.value)),
             Some((shard, "shard")) => {
+                // A shard of which we cannot tell whether it takes anybody gets nobody, and keeps
+                // what is there: whoever would change it, or has a room on it, is refused.
                 let Ok(Held { value: stored, .. }) = Held::<StoredShard>::read(&partition, item)
                 else {
                     continue;
@@ -285,8 +289,10 @@ async fn region_of<S: Store>(
     shard: &ShardId,
 ) -> Result<Option<RegionName>, StoreError> {
     let partition = shard_partition(shard);
-    let item = store.get(now_ms, Key::new(&partition, REGION_SORT)).await?;
-    Ok(item.and_then(|item| RegionName::new(String::from_utf8(item.value).ok()?).ok()))
+    let key = Key::new(&partition, REGION_SORT);
+    let item = store.get(now_ms, key).await?;
+    let name = |item: Item| items::name(key, &String::from_utf8_lossy(&item.value));
+    item.map(name).transpose()
 }
 
 async fn write<S: Store>(

@@ -13,7 +13,7 @@ use wire::routes::{ACCEPT, MATCH_STATE};
 
 use super::Ports;
 use super::caller::{Caller, conflict};
-use super::formed::{Formed, Phase};
+use super::formed::{Accepts, Formed, Phase};
 
 /// `GET /v1/match/matches/{match}`.
 pub(super) async fn show<H: Ports, S: Store>(
@@ -122,7 +122,10 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             true => Over::NOTHING,
             false => Over::ANYTHING,
         };
-        unless_lost(self.keep_of_match(&formed.id, &sort, &accepts, over).await)?;
+        unless_lost(
+            self.keep_of_match(&formed.id, &sort, &Accepts(accepts), over)
+                .await,
+        )?;
         Ok(())
     }
 }

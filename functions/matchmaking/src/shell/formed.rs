@@ -18,7 +18,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use edge::Refusal;
 use edge::change::{unless_lost, until_done_from};
-use edge::items::{self, Held, Over};
+use edge::items::{self, Held, Over, Stored};
 use edge::store::{Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use wire::matching::{MatchQuality, ROOM_PREFIX, RatingChange};
@@ -62,6 +62,28 @@ pub(super) struct Body {
     #[serde(rename = "y")]
     pub(super) quality: MatchQuality,
 }
+
+edge::stored!(match_body: Body);
+edge::stored!(match_phase: Phase);
+edge::stored!(match_result: Outcome);
+
+/// Whether a player accepts the match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Accepts(pub(super) bool);
+
+edge::stored!(match_accept: Accepts);
+
+/// Players who left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Absent(pub(super) BTreeSet<PlayerId>);
+
+edge::stored!(match_absent: Absent);
+
+/// That something is so: its key says what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Noted;
+
+edge::stored!(match_note: Noted);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Team {
@@ -109,8 +131,8 @@ pub(super) struct Formed {
     pub(super) bodies: BTreeMap<u32, Body>,
     pub(super) phases: BTreeMap<u32, Held<Phase>>,
     pub(super) accepts: BTreeMap<PlayerId, bool>,
-    pub(super) left: Option<Held<BTreeSet<PlayerId>>>,
-    pub(super) quit: Option<Held<BTreeSet<PlayerId>>>,
+    pub(super) left: Option<Held<Absent>>,
+    pub(super) quit: Option<Held<Absent>>,
     pub(super) outcome: Option<Outcome>,
     /// Whether the outcome is in all ratings.
     pub(super) is_rated: bool,
@@ -155,9 +177,9 @@ impl Formed {
     }
 
     pub(super) fn has_left(&self, player: &PlayerId) -> bool {
-        let of = |held: &Option<Held<BTreeSet<PlayerId>>>| {
+        let of = |held: &Option<Held<Absent>>| {
             held.as_ref()
-                .is_some_and(|held| held.value.contains(player))
+                .is_some_and(|held| held.value.0.contains(player))
         };
         of(&self.left) || of(&self.quit)
     }
@@ -170,7 +192,7 @@ impl Formed {
 
     /// The teams as the result counts for them: who left on his own does not escape it.
     pub(super) fn rated_teams(&self) -> Vec<(String, Vec<&Member>)> {
-        let excused = self.left.as_ref().map(|held| &held.value);
+        let excused = self.left.as_ref().map(|held| &held.value.0);
         self.teams_of(|player| excused.is_none_or(|left| !left.contains(player)))
     }
 
@@ -279,9 +301,8 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
                 "rated" => formed.is_rated = true,
                 "accept" => {
                     if let Ok(player) = PlayerId::new(rest) {
-                        formed
-                            .accepts
-                            .insert(player, Held::read(&partition, item)?.value);
+                        let Accepts(accepts) = Held::read(&partition, item)?.value;
+                        formed.accepts.insert(player, accepts);
                     }
                 }
                 "watch" => formed.watchers.extend(PlayerId::new(rest).ok()),
@@ -325,14 +346,14 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         };
         let mut all = held
             .as_ref()
-            .map_or(BTreeSet::new(), |held| held.value.clone());
+            .map_or_else(Absent::default, |held| held.value.clone());
         let here = |player: &&PlayerId| {
             let mut members = teams.iter().flat_map(|(_, members)| members);
             members.any(|member| member.id == **player)
         };
-        let known = all.len();
-        all.extend(players.iter().filter(here).cloned());
-        if all.len() == known {
+        let known = all.0.len();
+        all.0.extend(players.iter().filter(here).cloned());
+        if all.0.len() == known {
             return Ok(Break(formed));
         }
         let over = Over::read(held.as_ref());
@@ -341,7 +362,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
     }
 
     /// Writes an item of a match.
-    pub(super) async fn keep_of_match<T: Serialize>(
+    pub(super) async fn keep_of_match<T: Stored>(
         &self,
         id: &MatchId,
         sort: &str,

@@ -98,7 +98,7 @@ async fn try_join<H: Ports, S: Store>(
     let rated = known.as_ref().map(|held| held.value.rating(&queue.name));
     let rated = rated.unwrap_or(NEWCOMER);
     let details = caller.details(caller.me(), asked, rated).await?;
-    let (over, mut ticket) = (held.over(), held.value);
+    let (over, kept, mut ticket) = (held.over(), held.kept, held.value);
     for member in &mut ticket.players {
         if member.id == *caller.me() {
             member.details = Some(details.clone());
@@ -110,7 +110,11 @@ async fn try_join<H: Ports, S: Store>(
         return Err(ended());
     }
     let written = unless_lost(caller.keep_ticket(at, &ticket, over).await)?;
-    Ok(written.map(|version| Some(Held::written(ticket, version))))
+    let written = written.map(|version| Held {
+        kept,
+        ..Held::written(ticket, version)
+    });
+    Ok(written.map(Some))
 }
 
 /// Begins the wait if all have joined and the party can be matched at all.

@@ -75,9 +75,9 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         for party in body.teams.iter().flat_map(|team| &team.tickets) {
             tickets.extend(free.remove(&party.ticket));
         }
-        let absent = Over::NOTHING;
-        let written = self.keep_of_match(id, &body_sort(part), body, absent).await;
-        if unless_lost(written)?.is_none() {
+        let sort = body_sort(part);
+        let written = self.keep_of_match(id, &sort, body, Over::NOTHING);
+        if unless_lost(written.await)?.is_none() {
             // Another pass gives the match players.
             return Ok(false);
         }
@@ -111,7 +111,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         }
         if claimed {
             match self
-                .keep_of_match(id, &phase_sort(part), &phase, absent)
+                .keep_of_match(id, &phase_sort(part), &phase, Over::NOTHING)
                 .await
             {
                 Ok(_) => return Ok(true),

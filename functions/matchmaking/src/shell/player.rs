@@ -53,6 +53,8 @@ pub(super) struct Player {
     rated: Vec<MatchId>,
 }
 
+edge::stored!(player: Player);
+
 /// The ticket that a player waits with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Seat {

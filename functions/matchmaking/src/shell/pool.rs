@@ -58,6 +58,8 @@ pub(super) struct Lease {
     tickets: u64,
 }
 
+edge::stored!(lease: Lease);
+
 impl Lease {
     pub(super) fn typical_wait_s(&self) -> Option<u32> {
         let mut waits = self.waits_s.clone();
@@ -87,7 +89,7 @@ pub(super) struct Turn {
     pub(super) lease: Lease,
     /// When the pass before it began, Unix milliseconds.
     pub(super) before_ms: u64,
-    version: u64,
+    over: Over,
 }
 
 /// Whether passes read a ticket.
@@ -127,11 +129,11 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
         lease.next_ms = self.now_ms + interval_ms;
         lease.last_ms = self.now_ms;
         lease.passes += 1;
-        let kept = unless_lost(self.keep_lease(queue, shard, &lease, over).await)?;
-        Ok(kept.map(|version| Turn {
+        let kept = self.keep_lease(queue, shard, &lease, over.clone());
+        Ok(unless_lost(kept.await)?.map(|version| Turn {
             lease,
             before_ms,
-            version,
+            over: over.written(version),
         }))
     }
 
@@ -172,7 +174,7 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
 
     /// Keeps what a pass saw. If the next one has begun, that does without.
     pub(super) async fn end_turn(&self, queue: &QueueName, shard: u32, turn: &Turn) {
-        let over = Over::version(turn.version);
+        let over = turn.over.clone();
         let _ = self.keep_lease(queue, shard, &turn.lease, over).await;
     }
 

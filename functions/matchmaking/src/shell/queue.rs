@@ -41,6 +41,8 @@ struct Stored {
     shards_ever: u32,
 }
 
+edge::stored!(queue: Stored);
+
 impl Queue {
     pub(super) fn mode(&self, name: &ModeName) -> Option<&RuleSet> {
         self.modes.iter().find(|rules| rules.mode == *name)

@@ -14,7 +14,7 @@ use wire::routes::{RATING, RESULT};
 
 use super::Ports;
 use super::caller::{Caller, body_invalid};
-use super::formed::{Body, Formed, Outcome};
+use super::formed::{Body, Formed, Noted, Outcome};
 use super::player::{Player, Rated};
 use super::spectate::not_running;
 use super::ticket::{Member, TicketRef};
@@ -49,7 +49,7 @@ pub(super) async fn report<H: Ports, S: Store>(
     if !formed.is_rated {
         caller.conclude(&formed, changes).await?;
         caller
-            .keep_of_match(&formed.id, "rated", &(), Over::ANYTHING)
+            .keep_of_match(&formed.id, "rated", &Noted, Over::ANYTHING)
             .await?;
     }
     let reply = ResultReply {

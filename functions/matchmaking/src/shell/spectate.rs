@@ -13,7 +13,7 @@ use wire::ticket::Permissions;
 
 use super::Ports;
 use super::caller::Caller;
-use super::formed::room_of;
+use super::formed::{Noted, room_of};
 
 /// `POST /v1/match/matches/{match}/spectators`. Two who come in the same moment may both get the
 /// last seat.
@@ -39,7 +39,7 @@ pub(super) async fn spectate<H: Ports, S: Store>(
         }
         let sort = format!("watch#{}", caller.me());
         caller
-            .keep_of_match(&formed.id, &sort, &(), Over::ANYTHING)
+            .keep_of_match(&formed.id, &sort, &Noted, Over::ANYTHING)
             .await?;
         formed.watchers.insert(caller.me().clone());
     }

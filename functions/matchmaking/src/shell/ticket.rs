@@ -42,6 +42,8 @@ pub(super) struct Ticket {
     pub(super) state: State,
 }
 
+edge::stored!(ticket: Ticket);
+
 /// One of a party.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Member {

@@ -29,6 +29,8 @@ struct Summary {
     room: BTreeMap<RegionName, (u32, u32)>,
 }
 
+edge::stored!(world: Summary);
+
 impl<H: Ports, S: Store> Caller<'_, H, S> {
     pub(super) async fn regions(&self) -> Result<Vec<Region>, Refusal> {
         let held = items::get::<_, Summary>(self.store, self.now_ms, KEY).await?;

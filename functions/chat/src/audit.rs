@@ -1,11 +1,9 @@
 //! The trail of acts of moderation, and how long what moderators read is kept.
 
-use edge::items::{self, Held, Over};
+use edge::items::{self, Held, Over, Stored};
 use edge::policy::Policy;
 use edge::ports::Entropy;
 use edge::store::{Direction, Key, Query, Store, StoreError};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use wire::PlayerId;
 use wire::chat::{AuditAction, AuditEntry};
 
@@ -83,7 +81,7 @@ pub(crate) fn nonce<H: Entropy>(host: &H) -> String {
 }
 
 /// Keeps an entry for so many days.
-pub(crate) async fn record<S: Store, T: Serialize>(
+pub(crate) async fn record<S: Store, T: Stored>(
     store: &S,
     now_ms: u64,
     (partition, sort): (String, String),
@@ -97,7 +95,7 @@ pub(crate) async fn record<S: Store, T: Serialize>(
 }
 
 /// The newest entries of a partition, newest first.
-pub(crate) async fn records<S: Store, T: DeserializeOwned>(
+pub(crate) async fn records<S: Store, T: Stored>(
     store: &S,
     now_ms: u64,
     partition: &str,

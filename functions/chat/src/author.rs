@@ -6,6 +6,7 @@ use edge::blocks::player_partition;
 use edge::items::{self, Held};
 use edge::policy::Rights;
 use edge::store::{Key, Store, StoreError};
+use edge::stored;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wire::chat::ChannelSettings;
@@ -55,6 +56,8 @@ pub(crate) struct Author {
     #[serde(default, rename = "n", skip_serializing_if = "is_zero")]
     pub(crate) no_way_until_ms: u64,
 }
+
+stored!(author: Author);
 
 fn is_zero(number: &u64) -> bool {
     *number == 0

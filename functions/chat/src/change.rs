@@ -61,7 +61,7 @@ pub(crate) async fn edit<H: Ports, S: Store>(
     message.text = Some(text);
     message.edited_at_ms = Some(access.now_ms);
     message.version += 1;
-    let over = Over::version(request.version);
+    let over = std::mem::take(&mut stored.over);
     let written = writer.log().write(&stored, over).await;
     unless_lost(written)?.ok_or_else(stale)?;
     let message = stored.message;
@@ -144,6 +144,7 @@ async fn try_delete<H: Ports, S: Store>(
         let trail = Trail::of(writer.host, writer.store, access);
         trail.note(&place.key, act).await?;
     }
+    // Of what is deleted nothing stays, whichever release has written it.
     let over = Over::version(stored.message.version);
     let by = if is_own {
         Deletion::Author

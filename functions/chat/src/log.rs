@@ -35,7 +35,12 @@ pub(crate) struct Stored {
     pub(crate) one_platform: bool,
     #[serde(skip)]
     pub(crate) expires_at_ms: u64,
+    /// What an edit goes over.
+    #[serde(skip)]
+    pub(crate) over: Over,
 }
+
+edge::stored!(message: Stored);
 
 fn is_default(settings: &ChannelSettings) -> bool {
     *settings == ChannelSettings::default()
@@ -48,6 +53,8 @@ struct Floor {
     #[serde(default)]
     settings: ChannelSettings,
 }
+
+edge::stored!(floor: Floor);
 
 /// The last message of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +96,9 @@ fn stored(partition: &str, item: &Item) -> Result<Stored, StoreError> {
 }
 
 fn of_held(held: Held<Stored>) -> Stored {
+    let over = held.over();
     let mut stored = held.value;
+    stored.over = over;
     stored.message.version = held.version;
     stored.expires_at_ms = held.expires_at_ms.unwrap_or(u64::MAX);
     stored

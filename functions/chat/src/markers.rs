@@ -6,6 +6,7 @@ use edge::change::{unless_lost, until_done};
 use edge::http::{Call, Response};
 use edge::items::{self, Held, Over};
 use edge::store::{Key, Store, StoreError};
+use serde::{Deserialize, Serialize};
 use wire::PlayerId;
 use wire::chat::{ChatChannel, ReadMarker, Unread, UnreadReply};
 use wire::routes::{MARK_READ, UNREAD};
@@ -13,6 +14,12 @@ use wire::routes::{MARK_READ, UNREAD};
 use crate::Ports;
 use crate::access::{Access, Intent, body, body_invalid, listed};
 use crate::log::{Log, MAX_SEQ};
+
+/// Up to which message a player has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Marker(u64);
+
+edge::stored!(marker: Marker);
 
 /// Prefix of the sort keys of markers; the channel's key follows.
 pub(crate) const READ: &str = "read#";
@@ -37,11 +44,12 @@ pub(crate) async fn mark_read<H: Ports, S: Store>(
     let expires = Some(now_ms + KEPT_MS);
     let seq = until_done(host, || async {
         let old = marker(store, now_ms, me, &place.key).await?;
-        if let Some(held) = old.as_ref().filter(|held| held.value >= wanted.seq) {
-            return Ok(Some(held.value));
+        if let Some(held) = old.as_ref().filter(|held| held.value.0 >= wanted.seq) {
+            return Ok(Some(held.value.0));
         }
         let over = Over::read(old.as_ref());
-        let written = items::put(store, now_ms, key, &wanted.seq, expires, over).await;
+        let marker = Marker(wanted.seq);
+        let written = items::put(store, now_ms, key, &marker, expires, over).await;
         Ok(unless_lost(written)?.map(|_| wanted.seq))
     });
     let seq = seq.await?;
@@ -67,7 +75,7 @@ pub(crate) async fn unread<H: Ports, S: Store>(
     let markers = markers(store, now_ms, me, keys).await?;
     let mut channels = Vec::new();
     for ((channel, key), marker) in places.into_iter().zip(markers) {
-        let read = marker.map_or(0, |held| held.value);
+        let read = marker.map_or(0, |held| held.value.0);
         let log = Log {
             host,
             store,
@@ -91,7 +99,7 @@ async fn marker<S: Store>(
     now_ms: u64,
     player: &PlayerId,
     place: &str,
-) -> Result<Option<Held<u64>>, StoreError> {
+) -> Result<Option<Held<Marker>>, StoreError> {
     let mut markers = markers(store, now_ms, player, std::iter::once(place)).await?;
     Ok(markers.pop().flatten())
 }
@@ -102,7 +110,7 @@ async fn markers<'p, S: Store>(
     now_ms: u64,
     player: &PlayerId,
     places: impl Iterator<Item = &'p str>,
-) -> Result<Vec<Option<Held<u64>>>, StoreError> {
+) -> Result<Vec<Option<Held<Marker>>>, StoreError> {
     let partition = player_partition(player);
     let sorts: Vec<String> = places.map(|place| format!("{READ}{place}")).collect();
     let keys: Vec<Key<'_>> = sorts

@@ -158,7 +158,7 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
         if !self.erases {
             let (what, place) = item.sort.split_once('#').unwrap_or((&item.sort, ""));
             let what = if what == "in" { "author" } else { what };
-            let value = serde_json::from_slice(&item.value).unwrap_or_default();
+            let value = exported(&item.value);
             self.export(what, place, value);
             return Ok(());
         }
@@ -215,7 +215,7 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
                 self.delete(&partition, &item.sort).await?;
                 self.erased += 1;
             } else if is_his {
-                let value = serde_json::from_slice(&item.value).unwrap_or_default();
+                let value = exported(&item.value);
                 self.export("reactions", place, value);
             }
             self.cursor.reaction = Some(format!("{}!", item.sort));
@@ -237,17 +237,19 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
             return Ok(());
         }
         let version = stored.message.version;
-        if is_his {
+        let over = if is_his {
             stored.message = tombstone(&stored.message, Deletion::Erasure);
             stored.key.clear();
+            // Of what is erased nothing stays, whichever release has written it.
+            Over::version(version)
         } else {
             stored
                 .message
                 .mentions
                 .retain(|player| *player != self.player);
-        }
+            std::mem::take(&mut stored.over)
+        };
         // Lost to an edit at the same moment: refused as a conflict, and the step done again.
-        let over = Over::version(version);
         self.log(place).write(&stored, over).await?;
         self.erased += 1;
         Ok(())
@@ -276,6 +278,15 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
             version: None,
         };
         self.store.delete(self.now_ms, delete).await
+    }
+}
+
+/// An item as its player gets it, whichever release has written it: JSON, or a bare text.
+fn exported(value: &[u8]) -> serde_json::Value {
+    let text = || String::from_utf8_lossy(value).into_owned().into();
+    match value {
+        [] => serde_json::Value::Null,
+        _ => serde_json::from_slice(value).unwrap_or_else(|_| text()),
     }
 }
 

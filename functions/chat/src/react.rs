@@ -7,6 +7,7 @@ use edge::http::{Call, Response};
 use edge::items::{self, Held};
 use edge::store::{Direction, Item, Key, MAX_QUERY_ITEMS, Query, Store, StoreError};
 use edge::{Refusal, config};
+use serde::{Deserialize, Serialize};
 use wire::PlayerId;
 use wire::chat::{ChatEvent, MAX_REACTION_BYTES, Message, ReactionCount};
 use wire::problem::ProblemKind;
@@ -19,6 +20,12 @@ use crate::message::existing;
 use crate::pusher::Pusher;
 use crate::text::has_link;
 use crate::writer::Writer;
+
+/// How a player reacts to a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Reactions(Vec<String>);
+
+edge::stored!(reactions: Reactions);
 
 /// Most ways in which one player reacts to one message.
 const MAX_OWN: usize = 5;
@@ -90,9 +97,9 @@ async fn change<H: Ports, S: Store>(
     let (key, expires) = (Key::new(&partition, &sort), Some(stored.expires_at_ms));
     until_done(writer.host, || async {
         let read = items::get(store, now_ms, key).await?;
-        let mut held: Held<Vec<String>> = read.unwrap_or_default();
+        let mut held: Held<Reactions> = read.unwrap_or_default();
         let (is_there, over) = (held.is_there(), held.over());
-        let own = &mut held.value;
+        let own = &mut held.value.0;
         if own.iter().any(|known| known == reaction) == adds {
             return Ok(Some(false));
         }
@@ -105,7 +112,7 @@ async fn change<H: Ports, S: Store>(
             let detail = "Take another reaction back, or react to another message.";
             return Err(Refusal::new(ProblemKind::LimitReached, detail));
         }
-        let written = items::put(store, now_ms, key, own, expires, over).await;
+        let written = items::put(store, now_ms, key, &held.value, expires, over).await;
         Ok(unless_lost(written)?.map(|_| true))
     })
     .await
@@ -163,7 +170,7 @@ pub(crate) async fn count_reactions<S: Store>(
                 continue;
             };
             let counts = counts.entry(seq.parse().unwrap_or_default()).or_default();
-            let reactions = Held::read(&partition, item)?.value;
+            let Reactions(reactions) = Held::read(&partition, item)?.value;
             add(counts, reactions, player == reader.as_str());
         }
         // The next query begins behind the last item: nothing sorts between it and this.

@@ -200,6 +200,7 @@ impl<H: Ports, S: Store> Writer<'_, H, S> {
             settings: draft.settings.unwrap_or(tail.settings),
             one_platform: !self.access.rights.cross_play,
             expires_at_ms: self.access.now_ms + self.place.retention_ms,
+            over: Over::NOTHING,
         };
         let written = unless_lost(self.log().write(&stored, Over::NOTHING).await)?;
         Ok(written.map(|_| stored))

@@ -21,8 +21,9 @@ use crate::items::{self, Held};
 use crate::ports::{Clock, Entropy, RelayLink, Timer};
 use crate::relays::{self, Delivery};
 use crate::store::{
-    Condition, Delete, Direction, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write,
+    Condition, Delete, Direction, Item, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write,
 };
+use crate::stored;
 
 /// Prefix of the sort key of a block; the blocked player's id follows.
 pub const BLOCK_PREFIX: &str = "block#";
@@ -40,6 +41,8 @@ struct Newest {
     #[serde(rename = "n", default)]
     players: VecDeque<PlayerId>,
 }
+
+stored!(blocked_newest: Newest);
 
 impl Newest {
     fn set(&mut self, other: &PlayerId, blocks: bool) {
@@ -61,7 +64,7 @@ pub fn player_partition(player: &PlayerId) -> String {
 /// The players whom `player` has blocked.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`].
+/// [`StoreError::Unavailable`] or [`StoreError::Unreadable`].
 pub async fn blocked_by<S: Store>(
     store: &S,
     now_ms: u64,
@@ -160,7 +163,7 @@ where
 /// The players whom sort keys between two name, after a `#`.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`].
+/// [`StoreError::Unavailable`] or [`StoreError::Unreadable`].
 pub async fn listed<S: Store>(
     store: &S,
     now_ms: u64,
@@ -175,9 +178,12 @@ pub async fn listed<S: Store>(
         limit: MAX_QUERY_ITEMS,
         direction: Direction::Forward,
     };
-    let items = store.query(now_ms, query).await?;
-    let player = |sort: &str| PlayerId::new(sort.split_once('#')?.1).ok();
-    Ok(items.iter().filter_map(|item| player(&item.sort)).collect())
+    let found = store.query(now_ms, query).await?;
+    let player = |item: &Item| {
+        let (_, player) = item.sort.split_once('#').unwrap_or_default();
+        items::name(Key::new(&partition, &item.sort), player)
+    };
+    found.iter().map(player).collect()
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod refusal;
 pub mod relays;
 pub mod sanctions;
 pub mod store;
+mod stored;
 pub mod token;
 
 #[cfg(any(test, feature = "testing"))]

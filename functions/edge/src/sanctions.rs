@@ -17,7 +17,7 @@ use crate::items::{self, Held};
 use crate::ports::{Clock, Entropy, RelayLink, Timer};
 use crate::relays::Delivery;
 use crate::store::{Key, Store};
-use crate::{directory, relays};
+use crate::{directory, relays, stored};
 
 /// Sort key beside `home`.
 pub const SORT: &str = "sanctions";
@@ -34,6 +34,8 @@ pub struct Sanctions {
     #[serde(default, rename = "b", skip_serializing_if = "BTreeMap::is_empty")]
     banned: BTreeMap<PlayerId, u64>,
 }
+
+stored!(sanctions: Sanctions);
 
 /// A kind of sanction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

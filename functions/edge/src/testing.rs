@@ -11,6 +11,7 @@ pub mod imds;
 mod memory;
 mod replicas;
 pub mod schedule;
+pub mod stored;
 pub mod sts;
 
 pub use faults::FaultyStore;

@@ -208,6 +208,8 @@ pub(crate) struct StoredHome {
     bucket: u32,
 }
 
+crate::stored!(home: StoredHome);
+
 impl StoredHome {
     /// Its shard.
     fn at(&self) -> ShardAt<'_> {

@@ -8,14 +8,14 @@ use wire::problem::ProblemKind;
 use wire::{BootId, RegionName, ShardId};
 
 use super::bucket::{
-    Buckets, Found, address, bucket_of, bucket_partition, buckets, find, grow, later, of_address,
-    read,
+    Address, Buckets, Found, address, bucket_of, bucket_partition, buckets, find, grow, later, read,
 };
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};
 use crate::ports::{Entropy, Timer};
-use crate::store::{Condition, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write};
+use crate::store::{Condition, Item, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write};
+use crate::stored;
 
 /// How long a shard is remembered after its last heartbeat, in milliseconds.
 pub const SHARD_TTL_MS: u64 = 10 * 60 * 1000;
@@ -40,6 +40,8 @@ pub(super) struct StoredShard {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pending: Vec<PendingCommand>,
 }
+
+stored!(shard: StoredShard);
 
 impl StoredShard {
     /// What is left to tell the shard that sent `heartbeat`: another run of it has nobody whom a
@@ -282,7 +284,7 @@ impl Known {
         match &self.old {
             Some(old) if old.bucket != self.bucket => {
                 let partition = bucket_partition(region, old.bucket);
-                let from = (Key::new(&partition, &sort), old.held.version);
+                let from = (Key::new(&partition, &sort), &old.held);
                 items::shift(store, now_ms, from, key, new, expires).await
             }
             old => {
@@ -406,9 +408,8 @@ pub async fn shards_everywhere<S: Store>(
         .query(now_ms, Query::all(REGIONS, MAX_REGIONS))
         .await?
     {
-        if let Ok(region) = RegionName::new(region.sort) {
-            all.extend(shards(store, now_ms, &region).await?);
-        }
+        let region = items::name(Key::new(REGIONS, &region.sort), &region.sort)?;
+        all.extend(shards(store, now_ms, &region).await?);
     }
     Ok(all)
 }
@@ -434,6 +435,8 @@ pub(super) async fn loads<S: Store>(
         match item.sort.split_once('#') {
             Some((shard, "placed")) => placed = (shard, counter_value(&item.value)),
             Some((shard, "shard")) => {
+                // A shard of which we cannot tell whether it takes anybody gets nobody, and keeps
+                // what is there: whoever would change it, or has a room on it, is refused.
                 let Ok(Held { value: stored, .. }) = Held::<StoredShard>::read(&partition, item)
                 else {
                     continue;
@@ -482,9 +485,13 @@ async fn address_of<S: Store>(
     shard: &ShardId,
 ) -> Result<Option<(RegionName, u32)>, StoreError> {
     let partition = shard_partition(shard);
-    let item = store.get(now_ms, Key::new(&partition, REGION_SORT)).await?;
-    let text = item.and_then(|item| String::from_utf8(item.value).ok());
-    Ok(text.and_then(|text| of_address(&text)))
+    let key = Key::new(&partition, REGION_SORT);
+    let item = store.get(now_ms, key).await?;
+    let address = |item: Item| {
+        let text = String::from_utf8_lossy(&item.value);
+        items::name::<Address>(key, &text).map(|Address(address)| address)
+    };
+    item.map(address).transpose()
 }
 
 /// Apart from the record: they may be written in different regions ([`crate::homes`]), and so not

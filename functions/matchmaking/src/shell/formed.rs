@@ -19,7 +19,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use edge::Refusal;
 use edge::change::{unless_lost, until_done_from};
 use edge::http::Call;
-use edge::items::{self, Held, Over};
+use edge::items::{self, Held, Over, Stored};
 use edge::ports::{Entropy, Timer};
 use edge::store::{Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -102,6 +102,28 @@ pub(super) struct MatchResult {
     pub(super) changes: Vec<RatingChange>,
 }
 
+edge::stored!(match_body: Body);
+edge::stored!(match_phase: Phase);
+edge::stored!(match_result: MatchResult);
+
+/// Whether a player accepts the match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Accepts(pub(super) bool);
+
+edge::stored!(match_accept: Accepts);
+
+/// Players who left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Absent(pub(super) BTreeSet<PlayerId>);
+
+edge::stored!(match_absent: Absent);
+
+/// That something is so: its key says what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Noted;
+
+edge::stored!(match_note: Noted);
+
 /// Everything that is kept of a match.
 #[derive(Debug, Clone)]
 pub(super) struct Formed {
@@ -109,8 +131,8 @@ pub(super) struct Formed {
     pub(super) bodies: BTreeMap<u32, Body>,
     pub(super) phases: BTreeMap<u32, Held<Phase>>,
     pub(super) accepts: BTreeMap<PlayerId, bool>,
-    pub(super) left: Option<Held<BTreeSet<PlayerId>>>,
-    pub(super) quit: Option<Held<BTreeSet<PlayerId>>>,
+    pub(super) left: Option<Held<Absent>>,
+    pub(super) quit: Option<Held<Absent>>,
     pub(super) result: Option<MatchResult>,
     /// Whether the result is in all ratings.
     pub(super) is_rated: bool,
@@ -161,9 +183,9 @@ impl Formed {
     }
 
     pub(super) fn has_left(&self, player: &PlayerId) -> bool {
-        let of = |held: &Option<Held<BTreeSet<PlayerId>>>| {
+        let of = |held: &Option<Held<Absent>>| {
             held.as_ref()
-                .is_some_and(|held| held.value.contains(player))
+                .is_some_and(|held| held.value.0.contains(player))
         };
         of(&self.left) || of(&self.quit)
     }
@@ -176,7 +198,7 @@ impl Formed {
 
     /// The teams as the result counts for them: who left on his own does not escape it.
     pub(super) fn rated_teams(&self) -> Vec<(String, Vec<&Member>)> {
-        let excused = self.left.as_ref().map(|held| &held.value);
+        let excused = self.left.as_ref().map(|held| &held.value.0);
         self.teams_of(|player| excused.is_none_or(|left| !left.contains(player)))
     }
 
@@ -291,8 +313,8 @@ pub(super) async fn get(
             "rated" => formed.is_rated = true,
             "accept" => {
                 if let Ok(player) = PlayerId::new(rest) {
-                    let accepted = Held::read(&partition, &item)?.value;
-                    formed.accepts.insert(player, accepted);
+                    let Accepts(accepts) = Held::read(&partition, &item)?.value;
+                    formed.accepts.insert(player, accepts);
                 }
             }
             "watch" => formed.watchers.extend(PlayerId::new(rest).ok()),
@@ -318,7 +340,7 @@ pub(super) async fn of_path(
 }
 
 /// Writes an item of a match.
-pub(super) async fn keep<T: Serialize>(
+pub(super) async fn keep<T: Stored>(
     store: &impl Store,
     now_ms: u64,
     id: &MatchId,
@@ -362,7 +384,7 @@ pub(super) async fn answer(
         false => Over::ANYTHING,
     };
     let sort = format!("accept#{player}");
-    unless_lost(keep(store, now_ms, id, &sort, &accepts, over).await)?;
+    unless_lost(keep(store, now_ms, id, &sort, &Accepts(accepts), over).await)?;
     Ok(())
 }
 
@@ -395,14 +417,14 @@ async fn try_note_gone(
     };
     let mut all = held
         .as_ref()
-        .map_or(BTreeSet::new(), |held| held.value.clone());
+        .map_or_else(Absent::default, |held| held.value.clone());
     let here = |player: &&PlayerId| {
         let mut members = teams.iter().flat_map(|(_, members)| members);
         members.any(|member| member.id == **player)
     };
-    let known = all.len();
-    all.extend(players.iter().filter(here).cloned());
-    if all.len() == known {
+    let known = all.0.len();
+    all.0.extend(players.iter().filter(here).cloned());
+    if all.0.len() == known {
         return Ok(Break(formed));
     }
     let over = Over::read(held.as_ref());

@@ -55,6 +55,8 @@ pub(super) struct Lease {
     tickets: u64,
 }
 
+edge::stored!(lease: Lease);
+
 impl Lease {
     pub(super) fn typical_wait_s(&self) -> Option<u32> {
         let mut waits = self.waits_s.clone();
@@ -84,7 +86,7 @@ pub(super) struct Turn {
     pub(super) lease: Lease,
     /// When the pass before it began, Unix milliseconds.
     pub(super) before_ms: u64,
-    version: u64,
+    over: Over,
 }
 
 /// Whether passes read a ticket.
@@ -137,11 +139,11 @@ pub(super) async fn take_turn(
     lease.next_ms = now_ms + interval_ms;
     lease.last_ms = now_ms;
     lease.passes += 1;
-    let kept = unless_lost(keep_lease(store, now_ms, (queue, lane), &lease, over).await)?;
-    Ok(kept.map(|version| Turn {
+    let kept = keep_lease(store, now_ms, (queue, lane), &lease, over.clone());
+    Ok(unless_lost(kept.await)?.map(|version| Turn {
         lease,
         before_ms,
-        version,
+        over: over.written(version),
     }))
 }
 
@@ -153,7 +155,7 @@ pub(super) async fn end_turn(
     lane: u32,
     turn: &Turn,
 ) {
-    let over = Over::version(turn.version);
+    let over = turn.over.clone();
     let _ = keep_lease(store, now_ms, (queue, lane), &turn.lease, over).await;
 }
 

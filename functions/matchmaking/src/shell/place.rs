@@ -78,8 +78,8 @@ pub(super) async fn write_part(
     for party in body.parties() {
         tickets.extend(free.remove(&party.ticket));
     }
-    let (absent, sort) = (Over::NOTHING, body_sort(part));
-    let written = formed::keep(store, now_ms, id, &sort, body, absent).await;
+    let sort = body_sort(part);
+    let written = formed::keep(store, now_ms, id, &sort, body, Over::NOTHING).await;
     if unless_lost(written)?.is_none() {
         // Another pass gives the match players.
         return Ok(false);
@@ -111,7 +111,7 @@ pub(super) async fn write_part(
     }
     if claimed {
         let sort = phase_sort(part);
-        match formed::keep(store, now_ms, id, &sort, &phase, absent).await {
+        match formed::keep(store, now_ms, id, &sort, &phase, Over::NOTHING).await {
             Ok(_) => return Ok(true),
             // It may have happened; whoever looks will know.
             Err(StoreError::Unavailable(_)) => return Ok(false),

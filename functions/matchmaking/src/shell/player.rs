@@ -36,6 +36,8 @@ pub(super) struct StoredPlayer {
     rated: Vec<MatchId>,
 }
 
+edge::stored!(player: StoredPlayer);
+
 /// The ticket that a player waits with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Seat {

@@ -39,6 +39,8 @@ struct Stored {
     lanes_ever: u32,
 }
 
+edge::stored!(queue: Stored);
+
 impl Queue {
     pub(super) fn mode(&self, name: &ModeName) -> Option<&RuleSet> {
         self.modes.iter().find(|rules| rules.mode == *name)

@@ -27,6 +27,8 @@ struct Summary {
     room: BTreeMap<RegionName, (u32, u32)>,
 }
 
+edge::stored!(world: Summary);
+
 /// The regions that take players, as of some seconds ago at most.
 pub(super) async fn open(store: &impl Store, now_ms: u64) -> Result<Vec<Region>, Refusal> {
     let held = items::get::<_, Summary>(store, now_ms, KEY).await?;

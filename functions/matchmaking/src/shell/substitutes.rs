@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use edge::items::{self, Held, Over};
 use edge::store::{Key, Store, StoreError};
+use serde::{Deserialize, Serialize};
 use wire::{MatchId, PlayerId};
 
 use super::details::Details;
@@ -20,6 +21,12 @@ const MAX_ITEMS: usize = 1_000;
 /// What is known of players.
 pub(super) type DetailsOfMatch = HashMap<PlayerId, Details>;
 
+/// Some of the players of a part, with what is known of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Known(Vec<Member>);
+
+edge::stored!(match_details: Known);
+
 fn partition(id: &MatchId) -> String {
     format!("match-details#{id}")
 }
@@ -32,12 +39,13 @@ pub(super) async fn keep(
     tickets: &[(TicketRef, Held<StoredTicket>)],
 ) -> Result<(), StoreError> {
     let players = tickets.iter().flat_map(|(_, held)| &held.value.players);
-    let all: Vec<&Member> = players.collect();
+    let all: Vec<Member> = players.cloned().collect();
     let partition = partition(id);
     for (number, players) in all.chunks(PLAYERS_PER_ITEM).enumerate() {
         let sort = format!("{part:02}.{number:02}");
         let (key, expires) = (Key::new(&partition, &sort), Some(now_ms + MATCH_TTL_MS));
-        items::put(store, now_ms, key, &players, expires, Over::ANYTHING).await?;
+        let known = Known(players.to_vec());
+        items::put(store, now_ms, key, &known, expires, Over::ANYTHING).await?;
     }
     Ok(())
 }
@@ -52,7 +60,7 @@ pub(super) async fn get(
     let partition = partition(id);
     let all = ("0", "~");
     for item in items::range(store, now_ms, &partition, all, MAX_ITEMS).await? {
-        let players = Held::<Vec<Member>>::read(&partition, &item)?.value;
+        let Known(players) = Held::read(&partition, &item)?.value;
         let pairs = players.into_iter();
         found.extend(pairs.filter_map(|member| Some((member.id, member.details?))));
     }

@@ -43,6 +43,8 @@ pub(super) struct StoredTicket {
     pub(super) state: State,
 }
 
+edge::stored!(ticket: StoredTicket);
+
 /// One of a party.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Member {

@@ -17,7 +17,7 @@ use wire::problem::ProblemKind;
 use wire::routes::{ACCEPT, BACKFILL, END_BACKFILL, MATCH_STATE, SPECTATE};
 use wire::ticket::Permissions;
 
-use crate::shell::formed::{self, Formed, Gone, Phase, room_of};
+use crate::shell::formed::{self, Formed, Gone, Noted, Phase, room_of};
 use crate::shell::place::open_room;
 use crate::shell::refusals::{body_invalid, conflict, not_in_match, not_running};
 use crate::shell::{backfill, queue, reply, seat, settle};
@@ -152,7 +152,7 @@ pub(super) async fn spectate(
             return Err(Refusal::new(ProblemKind::LimitReached, detail));
         }
         let (sort, always) = (format!("watch#{me}"), Over::ANYTHING);
-        formed::keep(store, now_ms, &formed.id, &sort, &(), always).await?;
+        formed::keep(store, now_ms, &formed.id, &sort, &Noted, always).await?;
         formed.watchers.insert(me.clone());
     }
     let reply = reply::of_match(host, caller, &formed).await?;

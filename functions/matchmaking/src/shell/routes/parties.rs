@@ -166,7 +166,7 @@ async fn try_join(
     let rated = known.as_ref().map(|held| held.value.rating(&queue.name));
     let of = (me, rated.unwrap_or(NEWCOMER).into());
     let details = details::of(host, store, caller, of, asked).await?;
-    let (over, mut ticket) = (held.over(), held.value);
+    let (over, kept, mut ticket) = (held.over(), held.kept, held.value);
     for member in &mut ticket.players {
         if member.id == *me {
             member.details = Some(details.clone());
@@ -178,7 +178,11 @@ async fn try_join(
         return Err(ended());
     }
     let written = unless_lost(ticket::keep(store, now_ms, at, &ticket, over).await)?;
-    Ok(written.map(|version| Some(Held::written(ticket, version))))
+    let written = written.map(|version| Held {
+        kept,
+        ..Held::written(ticket, version)
+    });
+    Ok(written.map(Some))
 }
 
 /// `DELETE` of a ticket, or of the caller's place in it.

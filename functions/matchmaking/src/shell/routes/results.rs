@@ -13,7 +13,7 @@ use wire::matching::{Rating, RatingChange, ResultReply, ResultRequest};
 use wire::routes::RESULT;
 
 use crate::ratings::{TeamResult, after};
-use crate::shell::formed::{self, Body, Formed, MatchResult};
+use crate::shell::formed::{self, Body, Formed, MatchResult, Noted};
 use crate::shell::player::{self, Rated, StoredPlayer};
 use crate::shell::refusals::{body_invalid, not_running};
 use crate::shell::ticket::{Member, TicketRef};
@@ -50,7 +50,7 @@ pub(super) async fn report(
     if !formed.is_rated {
         conclude(host, store, now_ms, &formed, changes).await?;
         let always = Over::ANYTHING;
-        formed::keep(store, now_ms, &formed.id, "rated", &(), always).await?;
+        formed::keep(store, now_ms, &formed.id, "rated", &Noted, always).await?;
     }
     let reply = ResultReply {
         ratings: changes.to_vec(),

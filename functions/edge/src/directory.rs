@@ -3,7 +3,7 @@
 //!
 //! | partition | sort | holds | written |
 //! |---|---|---|---|
-//! | `region#R`, `region#R#BUCKET` | `S#shard` | heartbeat, and what S has yet to hear | each beat |
+//! | `region#R`, `region#R#BUCKET` | `S#shard` | what S says, and has yet to hear | each beat |
 //! | the same | `S#placed` | counter of rooms ever placed on S | each placement |
 //! | `region#R#buckets` | `count` | how many buckets R has ([`bucket`]) | when it grows |
 //! | `shard#S` | `region` | region and bucket of S, for who knows only S | once per month |
@@ -16,15 +16,17 @@
 
 mod bucket;
 mod home;
+mod record;
 mod registration;
 mod shard;
 
 pub use bucket::{GROWS_AFTER_MS, MAX_BUCKET_SHARDS, MAX_BUCKETS, MAX_DRAWN};
 pub use home::{HOME_TTL_MS, Joinable, Placement, home, home_for, home_of, placement};
 pub(crate) use home::{StoredHome, stored as stored_home, with_sanctions};
+pub use record::is_live;
 pub use registration::{Registration, register, registration, unregister};
 pub use shard::{
-    INDEX_TTL_MS, MAX_LISTED_SHARDS, Orders, SHARD_TTL_MS, is_live, record_heartbeat, set_draining,
-    shard, shards, shards_everywhere,
+    INDEX_TTL_MS, MAX_LISTED_SHARDS, Orders, SHARD_TTL_MS, record_heartbeat, set_draining, shard,
+    shards, shards_everywhere,
 };
 pub(crate) use shard::{ShardAt, keep_pending, last_seen};

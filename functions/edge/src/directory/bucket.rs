@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wire::{RegionName, ShardId};
 
-use super::shard::{StoredShard, is_live, record_sort};
+use super::record::{StoredShard, is_live, record_sort};
 use crate::change::unless_lost;
 use crate::items::{self, Held};
 use crate::ports::Entropy;

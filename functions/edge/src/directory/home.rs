@@ -7,8 +7,9 @@ use wire::problem::ProblemKind;
 use wire::{RegionName, RoomKey, RoomName, ShardId};
 
 use super::bucket::{buckets, drawn, find};
+use super::record::is_live;
 use super::shard::{
-    SHARD_TTL_MS, ShardAt, ShardLoad, count_placement, is_live, keeps_rooms, last_seen, loads,
+    SHARD_TTL_MS, ShardAt, ShardLoad, count_placement, keeps_rooms, last_seen, loads,
 };
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};

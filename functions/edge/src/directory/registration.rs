@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use wire::problem::ProblemKind;
 use wire::{RegionName, ShardId};
 
-use super::shard::shard_partition;
+use super::record::shard_partition;
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};

@@ -1,21 +1,20 @@
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use wire::control::PendingCommand;
 use wire::fleet::{Heartbeat, ListedShard, ShardRecord, ShardState};
-use wire::limits::{MAX_CLOCK_SKEW_MS, MAX_PENDING_COMMANDS, SHARD_LIVE_S};
+use wire::limits::{MAX_CLOCK_SKEW_MS, MAX_PENDING_COMMANDS};
 use wire::problem::ProblemKind;
 use wire::{BootId, RegionName, ShardId};
 
 use super::bucket::{
     Address, Buckets, Found, address, bucket_of, bucket_partition, buckets, find, grow, later, read,
 };
+use super::record::{StoredShard, is_live, record_sort, shard_partition};
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};
 use crate::ports::{Entropy, Timer};
 use crate::store::{Condition, Item, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write};
-use crate::stored;
 
 /// How long a shard is remembered after its last heartbeat, in milliseconds.
 pub const SHARD_TTL_MS: u64 = 10 * 60 * 1000;
@@ -25,34 +24,6 @@ pub const INDEX_TTL_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 pub const MAX_LISTED_SHARDS: usize = MAX_QUERY_ITEMS / 2;
 /// Most regions that are listed.
 const MAX_REGIONS: usize = 100;
-
-/// A shard as the store keeps it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct StoredShard {
-    pub(super) record: ShardRecord,
-    /// The placement counter of its bucket at the last heartbeat: what was placed since then is
-    /// not yet in the heartbeat's load.
-    placed_before: i64,
-    /// When the index entries expire.
-    indexed_until_ms: u64,
-    /// What this run of the shard has yet to be told, oldest first, at most
-    /// [`MAX_PENDING_COMMANDS`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pending: Vec<PendingCommand>,
-}
-
-stored!(shard: StoredShard);
-
-impl StoredShard {
-    /// What is left to tell the shard that sent `heartbeat`: another run of it has nobody whom a
-    /// command could be about, and whoever comes brings what holds against him along.
-    fn pending_after(&self, heartbeat: &Heartbeat) -> Vec<PendingCommand> {
-        let is_same = self.record.heartbeat.boot == heartbeat.boot;
-        let waits =
-            |command: &&PendingCommand| is_same && !heartbeat.taken.contains(&command.nonce);
-        self.pending.iter().filter(waits).cloned().collect()
-    }
-}
 
 /// What a shard is told in reply to its heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,22 +50,8 @@ pub(super) struct ShardLoad {
     pub(super) placed_since: u32,
 }
 
-pub(super) fn shard_partition(shard: &ShardId) -> String {
-    format!("shard#{shard}")
-}
-
-pub(super) fn record_sort(shard: &ShardId) -> String {
-    format!("{shard}#shard")
-}
-
 fn placed_sort(shard: &ShardId) -> String {
     format!("{shard}#placed")
-}
-
-/// Whether the shard's last heartbeat is younger than ten seconds and it is not stopping.
-pub fn is_live(record: &ShardRecord, now_ms: u64) -> bool {
-    now_ms.saturating_sub(record.seen_at_ms) < SHARD_LIVE_S * 1000
-        && record.heartbeat.state != ShardState::Stopping
 }
 
 /// Whether rooms may stay on the shard.

@@ -11,4 +11,3 @@ mod answers;
 mod joins;
 mod properties;
 mod refusals;
-mod sanctions;

@@ -1,6 +1,6 @@
-//! Sanctions: written down first, so that they hold for whoever joins, and then told to the relay,
-//! so that they hold at once. A relay that does not hear of it learns it with the player's next
-//! join; the record's outcome tells the difference.
+//! Sanctions in a room: written down first, so that they hold for whoever joins, and then told to
+//! the relay, so that they hold at once. A relay that does not hear of it learns it with the
+//! player's next join; the record's outcome tells the difference.
 
 use edge::http::{Call, Response};
 use edge::ports::{Clock, Entropy, RelayLink, Timer, Variables};
@@ -12,8 +12,6 @@ use wire::keys::FleetSecret;
 use wire::moderation::{MAX_SANCTION_S, SanctionRequest};
 use wire::problem::ProblemKind;
 use wire::{PlayerId, PlayerKey, RoomKey, RoomName};
-
-use crate::authenticate;
 
 /// A moderator's request about a player of a room.
 struct About {
@@ -74,8 +72,8 @@ where
 
 impl About {
     fn read(call: &Call<'_>) -> Result<Self, Refusal> {
-        let (claims, room) = authenticate(call)?;
-        let player = call.parameter(1)?;
+        let claims = &call.caller()?.claims;
+        let (room, player) = (call.parameter(0)?, call.parameter(1)?);
         if !claims.moderates(&room) {
             let detail = "Get a token from the game that grants moderate in all channels of it.";
             return Err(Refusal::new(ProblemKind::NotModerator, detail));

@@ -1,23 +1,19 @@
 //! Block lists, both ways: neither player writes to the other or sees him in a channel's history.
 
-use std::collections::BTreeSet;
-
+use chat_channel::access::{Access, days_ms, direct_key};
+use chat_channel::author::Authors;
 use edge::Refusal;
-use edge::blocks::{BLOCK_PREFIX, blocked_by, listed, player_partition};
+use edge::blocks::{BLOCK_PREFIX, BLOCKED_BY_PREFIX, blocked_by, player_partition};
 use edge::change::{unless_lost, until_done};
 use edge::http::{Call, Response};
-use edge::store::{Condition, Delete, Key, Put, Store, StoreError, Write};
+use edge::store::{Condition, Delete, Key, Put, Store, Write};
 use wire::PlayerId;
 use wire::chat::BlockList;
 use wire::problem::ProblemKind;
 use wire::routes::{BLOCK, BLOCKS};
 
 use crate::Ports;
-use crate::access::{Access, days_ms, direct_key};
-use crate::author::Authors;
 
-/// Prefix of a sort key as [`BLOCK_PREFIX`]. Nothing else of a player sorts between.
-pub(crate) const BLOCKED_BY: &str = "blocked-by#";
 /// Most players whom one player blocks.
 const MAX_BLOCKS: usize = 500;
 
@@ -60,7 +56,7 @@ pub(crate) async fn set<H: Ports, S: Store>(
     let (mine, his) = (player_partition(me), player_partition(&other));
     let (my_sort, his_sort) = (
         format!("{BLOCK_PREFIX}{other}"),
-        format!("{BLOCKED_BY}{me}"),
+        format!("{BLOCKED_BY_PREFIX}{me}"),
     );
     let write = |key| match blocks {
         true => Write::Put(Put {
@@ -99,15 +95,4 @@ async fn mark<H: Ports, S: Store>(
         Ok(unless_lost(authors.keep(player, &mut held).await)?)
     })
     .await
-}
-
-/// Players whom a player blocked or who blocked him.
-pub(crate) async fn blocked_players<S: Store>(
-    store: &S,
-    now_ms: u64,
-    player: &PlayerId,
-) -> Result<BTreeSet<PlayerId>, StoreError> {
-    let both = (BLOCK_PREFIX, format!("{BLOCKED_BY}~"));
-    let listed = listed(store, now_ms, player, (both.0, &both.1)).await?;
-    Ok(listed.into_iter().collect())
 }

@@ -2,6 +2,10 @@
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
+use chat_channel::access::{Access, Intent, body, not_moderator, policy_refused, seq};
+use chat_channel::audit::{Act, Trail};
+use chat_channel::author::Author;
+use chat_channel::message::{existing, tombstone, unknown};
 use edge::change::{unless_lost, until_done_from};
 use edge::http::{Call, Response};
 use edge::items::Over;
@@ -13,10 +17,6 @@ use wire::problem::ProblemKind;
 use wire::routes::{DELETE_MESSAGE, EDIT};
 
 use crate::Ports;
-use crate::access::{Access, Intent, body, not_moderator, policy_refused, seq};
-use crate::audit::{Act, Trail};
-use crate::author::Author;
-use crate::message::{existing, tombstone, unknown};
 use crate::pusher::Pusher;
 use crate::text::clean_text;
 use crate::writer::Writer;
@@ -35,12 +35,7 @@ pub(crate) async fn edit<H: Ports, S: Store>(
         return Err(policy_refused("The player may send phrases only."));
     }
     let text = clean_text(&access.policy, &access.rights, request.text)?;
-    let writer = Writer {
-        host,
-        store,
-        access,
-        place,
-    };
+    let writer = Writer::of(host, store, access, place);
     let mut stored = existing(writer.log().message(seq).await?)?;
     let message = &mut stored.message;
     if message.author.as_ref() != Some(access.me()) || message.text.is_none() {
@@ -83,12 +78,7 @@ pub(crate) async fn delete<H: Ports, S: Store>(
     let access = &Access::of(host, call).await?;
     let place = &access.place(call.parameter(0)?, Intent::Read)?;
     let seq = seq(call)?;
-    let writer = &Writer {
-        host,
-        store,
-        access,
-        place,
-    };
+    let writer = &Writer::of(host, store, access, place);
     let deleted = until_done_from(host, false, |is_audited| {
         try_delete(writer, seq, is_audited)
     });

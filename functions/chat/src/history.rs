@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use chat_channel::access::{Access, Intent, Place, number};
+use chat_channel::log::{Log, MAX_SEQ, Stored};
+use edge::blocks::blocked_either_way;
 use edge::http::{Call, Response};
 use edge::ports::Clock;
 use edge::store::{Direction, Store, StoreError};
@@ -12,9 +15,6 @@ use wire::problem::ProblemKind;
 use wire::routes::HISTORY;
 
 use crate::Ports;
-use crate::access::{Access, Intent, Place, number};
-use crate::blocks::blocked_players;
-use crate::log::{Log, MAX_SEQ, Stored};
 use crate::react::count_reactions;
 use crate::tail::TailKey;
 
@@ -40,12 +40,7 @@ pub(crate) async fn history<H: Ports, S: Store>(
     let access = Access::of(host, call).await?;
     let place = access.place(call.parameter(0)?, Intent::Read)?;
     let page = Page::read(call)?;
-    let log = Log {
-        host,
-        store,
-        now_ms: access.now_ms,
-        place: &place.key,
-    };
+    let log = Log::of(host, store, access.now_ms, &place.key);
     let mut found = page.look(&log).await?;
     let until_ms = access.now_ms + page.wait_ms;
     while found.is_empty() && page.wait_ms > 0 {
@@ -126,7 +121,7 @@ async fn visible<S: Store>(
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    let hidden = blocked_players(store, access.now_ms, access.me()).await?;
+    let hidden = blocked_either_way(store, access.now_ms, access.me()).await?;
     let mut messages: Vec<Message> = found
         .into_iter()
         .filter(|stored| sees(access, stored, &hidden))

@@ -1,23 +1,16 @@
 //! Text chat as a pure function of its ports: channels whose messages are numbered without gaps,
-//! edits, reactions, read markers, presence, moderation, export and erasure. How the store is
-//! used: `infra/decisions/0010-chat-the-log-is-the-state.md`.
+//! edits, reactions, read markers, presence, settings of channels, export and erasure. How the
+//! store is used: `infra/decisions/0010-chat-the-log-is-the-state.md`.
 
 #![allow(
     async_fn_in_trait,
     reason = "generic over ports, see Send in the crate edge"
 )]
 
-mod access;
-mod audit;
-mod author;
-mod blocks;
 mod change;
 mod filter;
 mod history;
-mod log;
 mod markers;
-mod message;
-mod moderate;
 mod post;
 mod presence;
 mod privacy;
@@ -25,12 +18,10 @@ mod push;
 mod pusher;
 mod reach;
 mod react;
-mod report;
 mod settings;
 mod tail;
 mod text;
 mod typing;
-mod way;
 mod world;
 mod writer;
 
@@ -70,20 +61,12 @@ async fn dispatch<H: Ports, S: Store>(
         ChatRoute::DeleteMessage => change::delete(host, store, call).await,
         ChatRoute::React => react::react(host, store, call, true).await,
         ChatRoute::Unreact => react::react(host, store, call, false).await,
-        ChatRoute::Report => report::report(host, store, call).await,
         ChatRoute::MarkRead => markers::mark_read(host, store, call).await,
         ChatRoute::Unread => markers::unread(host, store, call).await,
         ChatRoute::Typing => typing::typing(host, store, call).await,
         ChatRoute::SetPresence => presence::set(store, call).await,
         ChatRoute::Presence => presence::show(store, call).await,
-        ChatRoute::Blocks => blocks::list(store, call).await,
-        ChatRoute::Block => blocks::set(host, store, call, true).await,
-        ChatRoute::Unblock => blocks::set(host, store, call, false).await,
         ChatRoute::SetSettings => settings::settings(host, store, call).await,
-        ChatRoute::Mute => moderate::mute(host, store, call, true).await,
-        ChatRoute::Unmute => moderate::mute(host, store, call, false).await,
-        ChatRoute::Audit => moderate::audit(host, store, call).await,
-        ChatRoute::Reports => report::reports(host, store, call).await,
         ChatRoute::Export => privacy::export(host, store, call).await,
         ChatRoute::Erase => privacy::erase(host, store, call).await,
     }

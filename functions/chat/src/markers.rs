@@ -1,5 +1,7 @@
 //! Read markers and unread counts.
 
+use chat_channel::access::{Access, Intent, body, body_invalid};
+use chat_channel::log::{Log, MAX_SEQ};
 use edge::Refusal;
 use edge::blocks::player_partition;
 use edge::change::{unless_lost, until_done};
@@ -8,12 +10,11 @@ use edge::items::{self, Held, Over};
 use edge::store::{Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use wire::PlayerId;
-use wire::chat::{ChatChannel, ReadMarker, Unread, UnreadReply};
+use wire::chat::{ChatChannel, MAX_ASKED, ReadMarker, Unread, UnreadReply};
+use wire::problem::ProblemKind;
 use wire::routes::{MARK_READ, UNREAD};
 
 use crate::Ports;
-use crate::access::{Access, Intent, body, body_invalid, listed};
-use crate::log::{Log, MAX_SEQ};
 
 /// Up to which message a player has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,12 +77,7 @@ pub(crate) async fn unread<H: Ports, S: Store>(
     let mut channels = Vec::new();
     for ((channel, key), marker) in places.into_iter().zip(markers) {
         let read = marker.map_or(0, |held| held.value.0);
-        let log = Log {
-            host,
-            store,
-            now_ms,
-            place: &key,
-        };
+        let log = Log::of(host, store, now_ms, &key);
         let last = log.last().await?;
         let last = last.map_or(0, |stored| stored.message.seq);
         channels.push(Unread {
@@ -92,6 +88,16 @@ pub(crate) async fn unread<H: Ports, S: Store>(
         });
     }
     Ok(Response::json(UNREAD.status, &UnreadReply { channels }))
+}
+
+/// The names of a list by commas, 1 to [`MAX_ASKED`].
+pub(crate) fn listed(asked: &str) -> Result<Vec<&str>, Refusal> {
+    let names: Vec<&str> = asked.split(',').collect();
+    if asked.is_empty() || names.len() > MAX_ASKED {
+        let detail = format!("Ask about 1 to {MAX_ASKED} at a time.");
+        return Err(Refusal::new(ProblemKind::CursorInvalid, detail));
+    }
+    Ok(names)
 }
 
 async fn marker<S: Store>(

@@ -1,5 +1,11 @@
 //! Sending a message.
 
+use chat_channel::access::{
+    Access, Intent, Place, body, body_invalid, not_moderator, policy_refused,
+};
+use chat_channel::author::key_hash;
+use chat_channel::log::Tail;
+use chat_channel::message::empty;
 use edge::http::{Call, Response};
 use edge::policy::TextRight;
 use edge::store::Store;
@@ -11,10 +17,6 @@ use wire::keys::FleetSecret;
 use wire::routes::POST;
 
 use crate::Ports;
-use crate::access::{Access, Intent, Place, body, body_invalid, not_moderator, policy_refused};
-use crate::author::key_hash;
-use crate::log::Tail;
-use crate::message::empty;
 use crate::pusher::Pusher;
 use crate::tail::TailKey;
 use crate::text::clean_text;
@@ -40,12 +42,7 @@ pub(crate) async fn post<H: Ports, S: Store>(
         message: compose(access, place, request)?,
         settings: None,
     };
-    let writer = Writer {
-        host,
-        store,
-        access,
-        place,
-    };
+    let writer = Writer::of(host, store, access, place);
     let reply = publish(&writer, &secret, &draft, known).await?;
     Ok(Response::json(POST.status, &reply))
 }

@@ -1,7 +1,8 @@
 //! Who is here.
 
+use chat_channel::access::body;
 use edge::Refusal;
-use edge::blocks::player_partition;
+use edge::blocks::{blocked_either_way, player_partition};
 use edge::http::{Call, Response};
 use edge::items::{self, Held, Over};
 use edge::store::{Item, Key, Store, StoreError};
@@ -10,8 +11,7 @@ use wire::problem::ProblemKind;
 use wire::routes::{PRESENCE, SET_PRESENCE};
 use wire::{PlayerId, RoomName};
 
-use crate::access::{body, listed};
-use crate::blocks::blocked_players;
+use crate::markers::listed;
 
 /// How long a presence holds, in milliseconds.
 const HELD_MS: u64 = 90_000;
@@ -41,7 +41,7 @@ pub(crate) async fn set<S: Store>(store: &S, call: &Call<'_>) -> Result<Response
 pub(crate) async fn show<S: Store>(store: &S, call: &Call<'_>) -> Result<Response, Refusal> {
     let caller = call.caller()?;
     let asked = call.request.query_value("players").unwrap_or_default();
-    let hidden = blocked_players(store, caller.now_ms, caller.me()).await?;
+    let hidden = blocked_either_way(store, caller.now_ms, caller.me()).await?;
     let names = listed(&asked)?.into_iter().map(PlayerId::new);
     let names: Vec<PlayerId> = names.collect::<Result<_, _>>()?;
     let known = presences_of(store, caller.now_ms, &names).await?;

@@ -4,10 +4,16 @@
 //! first message to its last, and the item that names it goes last, so that a step that fails is
 //! done again.
 
+use chat_channel::access::Access;
+use chat_channel::audit::{Act, Trail};
+use chat_channel::author::IN;
+use chat_channel::log::{Log, MAX_SEQ, Stored, message_sort};
+use chat_channel::message::tombstone;
 use data_encoding::BASE64URL_NOPAD;
 use edge::Refusal;
-use edge::blocks::{BLOCK_PREFIX, player_partition};
+use edge::blocks::{self, BLOCK_PREFIX, BLOCKED_BY_PREFIX, player_partition};
 use edge::http::{Call, Response};
+use edge::items;
 use edge::items::Over;
 use edge::store::{Delete, Direction, Item, Key, Query, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -17,12 +23,6 @@ use wire::problem::ProblemKind;
 use wire::routes::{ERASE, EXPORT};
 
 use crate::Ports;
-use crate::access::Access;
-use crate::audit::{Act, Trail};
-use crate::author::IN;
-use crate::blocks::BLOCKED_BY;
-use crate::log::{Log, MAX_SEQ, Stored, message_sort};
-use crate::message::tombstone;
 use crate::react::reactions_partition;
 
 /// Items of a channel that one step looks at.
@@ -163,12 +163,13 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
             return Ok(());
         }
         let me = self.player.clone();
-        let mirror = [(BLOCK_PREFIX, BLOCKED_BY), (BLOCKED_BY, BLOCK_PREFIX)]
-            .into_iter()
-            .find_map(|(own, mirrored)| Some((item.sort.strip_prefix(own)?, mirrored)));
-        if let Some((other, prefix)) = mirror {
+        if let Some(other) = item.sort.strip_prefix(BLOCK_PREFIX) {
             let partition = format!("chat-player#{other}");
-            self.delete(&partition, &format!("{prefix}{me}")).await?;
+            let sort = format!("{BLOCKED_BY_PREFIX}{me}");
+            self.delete(&partition, &sort).await?;
+        } else if let Some(other) = item.sort.strip_prefix(BLOCKED_BY_PREFIX) {
+            let other = items::name(Key::new(partition, &item.sort), other)?;
+            blocks::set(self.host, self.store, self.now_ms, (&other, &me), false).await?;
         }
         self.delete(partition, &item.sort).await?;
         self.erased += 1;
@@ -256,12 +257,7 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
     }
 
     fn log<'p>(&'p self, place: &'p str) -> Log<'p, H, S> {
-        Log {
-            host: self.host,
-            store: self.store,
-            now_ms: self.now_ms,
-            place,
-        }
+        Log::of(self.host, self.store, self.now_ms, place)
     }
 
     fn export(&mut self, what: &str, place: &str, value: serde_json::Value) {

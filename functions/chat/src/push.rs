@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::task::Poll;
 
+use chat_channel::way::Way;
 use edge::relays::{self, Address, Delivery};
 use wire::channel::RelayMessage;
 use wire::chat::{ChatChannel, ChatEvent};
@@ -11,7 +12,6 @@ use wire::keys::FleetSecret;
 use wire::limits::MAX_MESSAGE_BYTES;
 
 use crate::Ports;
-use crate::way::Way;
 
 /// Longest time that a push may take of a request, in milliseconds.
 const PUSH_MS: u64 = 500;
@@ -72,7 +72,7 @@ pub(crate) fn push_text(channel: &ChatChannel, event: ChatEvent) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::empty;
+    use chat_channel::message::empty;
 
     #[test]
     fn what_would_not_fit_into_a_control_message_is_to_be_fetched() {

@@ -1,6 +1,8 @@
 //! Telling the members of a channel over their relay. Whatever goes wrong here loses nothing: the
 //! message is in the store and has a number.
 
+use chat_channel::author::Author;
+use chat_channel::way::Way;
 use edge::store::Store;
 use wire::chat::{ChatChannel, ChatEvent};
 use wire::control::PushTarget;
@@ -8,10 +10,8 @@ use wire::keys::FleetSecret;
 use wire::{ChannelKey, PlayerId, RoomKey};
 
 use crate::Ports;
-use crate::author::Author;
 use crate::push::{push_text, send};
 use crate::reach::find_way;
-use crate::way::Way;
 use crate::world;
 use crate::writer::Writer;
 

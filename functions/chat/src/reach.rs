@@ -1,12 +1,12 @@
 //! Where the members of a channel are reached, as far as an author's item does not say it.
 
+use chat_channel::author::Author;
+use chat_channel::way::Way;
 use edge::directory;
 use edge::store::Store;
 use wire::chat::ChatChannel;
 
-use crate::author::Author;
 use crate::presence;
-use crate::way::Way;
 
 /// How long a way is used without being looked up again, in milliseconds. After a room has moved, a
 /// push may miss it for so long.

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use chat_channel::access::{Access, Intent, seq};
+use chat_channel::log::{Stored, message_sort};
+use chat_channel::message::existing;
 use edge::change::{unless_lost, until_done};
 use edge::http::{Call, Response};
 use edge::items::{self, Held};
@@ -14,9 +17,6 @@ use wire::problem::ProblemKind;
 use wire::routes::REACT;
 
 use crate::Ports;
-use crate::access::{Access, Intent, seq};
-use crate::log::{Stored, message_sort};
-use crate::message::existing;
 use crate::pusher::Pusher;
 use crate::text::has_link;
 use crate::writer::Writer;
@@ -58,12 +58,7 @@ pub(crate) async fn react<H: Ports, S: Store>(
             "React without a link.",
         ));
     }
-    let writer = &Writer {
-        host,
-        store,
-        access,
-        place,
-    };
+    let writer = &Writer::of(host, store, access, place);
     let stored = existing(writer.log().message(seq).await?)?;
     let mut held = writer.charged().await?;
     if change(writer, &stored, &reaction, adds).await? {

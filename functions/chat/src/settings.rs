@@ -1,5 +1,8 @@
 //! Settings of a channel: a system message whose settings hold from it on.
 
+use chat_channel::access::{Access, Intent, body, body_invalid};
+use chat_channel::audit::{Act, Trail, nonce};
+use chat_channel::message::empty;
 use edge::http::{Call, Response};
 use edge::store::Store;
 use edge::{Refusal, config};
@@ -7,9 +10,6 @@ use wire::chat::{AuditAction, ChannelSettings, Message, MessageReply, SystemEven
 use wire::routes::SET_SETTINGS;
 
 use crate::Ports;
-use crate::access::{Access, Intent, body, body_invalid};
-use crate::audit::{Act, Trail, nonce};
-use crate::message::empty;
 use crate::post::publish;
 use crate::writer::{Draft, Writer};
 
@@ -28,12 +28,7 @@ pub(crate) async fn settings<H: Ports, S: Store>(
     if settings.slow_s > MAX_SLOW_S {
         return Err(body_invalid(format!("Set slow_s to at most {MAX_SLOW_S}.")));
     }
-    let writer = Writer {
-        host,
-        store,
-        access,
-        place,
-    };
+    let writer = Writer::of(host, store, access, place);
     let last = writer.log().last().await?;
     if let Some(last) = last.filter(|last| last.settings == settings) {
         // They hold already: a retry, or two moderators of one mind.

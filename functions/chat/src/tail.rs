@@ -1,13 +1,12 @@
 //! The tail of a channel: its last message's number and the settings as of it, as a sealed word
 //! that a client carries from one reply to its next post, so that the post need not read it again.
 
+use chat_channel::log::{EXPIRY_MARGIN_MS, Tail};
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use wire::chat::ChannelSettings;
 use wire::keys::FleetSecret;
-
-use crate::log::{EXPIRY_MARGIN_MS, Tail};
 
 const PLAIN_BYTES: usize = 19;
 const MAC_BYTES: usize = 8;

@@ -1,9 +1,9 @@
 //! Which texts are taken.
 
+use chat_channel::plain::check_plain;
 use edge::Refusal;
 use edge::policy::{FilterAction, Policy, Rights};
 use unicode_normalization::UnicodeNormalization;
-use wire::chat::MAX_REASON_CHARS;
 use wire::problem::ProblemKind;
 
 use crate::filter::{Filter, is_invisible};
@@ -39,32 +39,6 @@ pub(crate) fn clean_text(
         return Err(Refusal::new(ProblemKind::WordRefused, detail));
     }
     Ok(Filter::mask(&text, &found))
-}
-
-/// A reason that a player or moderator gives.
-pub(crate) fn check_reason(reason: &str) -> Result<(), Refusal> {
-    if reason.is_empty() {
-        return Ok(());
-    }
-    check_plain(reason, MAX_REASON_CHARS)
-}
-
-fn check_plain(text: &str, max_chars: usize) -> Result<(), Refusal> {
-    let invalid = |detail: &'static str| Err(Refusal::new(ProblemKind::TextInvalid, detail));
-    if text.chars().count() > max_chars {
-        let detail = format!("Send at most {max_chars} characters.");
-        return Err(Refusal::new(ProblemKind::TextTooLong, detail));
-    }
-    if text.chars().all(char::is_whitespace) {
-        return invalid("Send a text that is not empty.");
-    }
-    if text
-        .chars()
-        .any(|c| c.is_control() && c != '\n' && c != '\t')
-    {
-        return invalid("Send the text without control characters.");
-    }
-    Ok(())
 }
 
 /// Whether the text holds what a reader could follow: a scheme, `www.`, or a word that ends like a
@@ -140,26 +114,5 @@ mod tests {
         ] {
             assert!(!has_link(text), "{text}");
         }
-    }
-
-    #[test]
-    fn control_characters_are_refused_and_everything_else_is_not() {
-        let kind = |text: &str| check_plain(text, 10).err().map(|refusal| refusal.kind);
-        for text in ["a\0b", "\u{7}", "\u{1b}[31m", "\u{85}", "\r\n"] {
-            assert_eq!(kind(text), Some(ProblemKind::TextInvalid), "{text:?}");
-        }
-        for text in ["", " \n\t ", "\u{3000}"] {
-            assert_eq!(kind(text), Some(ProblemKind::TextInvalid), "{text:?}");
-        }
-        for text in [
-            "a\nb\tc",
-            "\u{1f468}\u{200d}\u{1f469}",
-            "שלום",
-            "\u{fffd}\u{10ffff}",
-        ] {
-            assert_eq!(kind(text), None, "{text:?}");
-        }
-        assert_eq!(kind("12345678901"), Some(ProblemKind::TextTooLong));
-        assert_eq!(kind("éééééééééé"), None, "characters, not bytes");
     }
 }

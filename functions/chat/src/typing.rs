@@ -1,5 +1,6 @@
 //! Who types.
 
+use chat_channel::access::{Access, Intent};
 use edge::http::{Call, Response};
 use edge::store::Store;
 use edge::{Refusal, config};
@@ -7,7 +8,6 @@ use wire::chat::ChatEvent;
 use wire::routes::TYPING;
 
 use crate::Ports;
-use crate::access::{Access, Intent};
 use crate::pusher::Pusher;
 use crate::writer::Writer;
 
@@ -20,12 +20,7 @@ pub(crate) async fn typing<H: Ports, S: Store>(
 ) -> Result<Response, Refusal> {
     let access = &Access::of(host, call).await?;
     let place = &access.place(call.parameter(0)?, Intent::Write)?;
-    let writer = Writer {
-        host,
-        store,
-        access,
-        place,
-    };
+    let writer = Writer::of(host, store, access, place);
     let mut held = writer.author().await?;
     held.value.check(access.now_ms)?;
     held.value.type_now(access.now_ms)?;

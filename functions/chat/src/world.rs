@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::task::Poll;
 
+use chat_channel::way::Way;
 use edge::directory;
 use edge::store::Store;
 use wire::chat::{ChatChannel, ChatEvent};
@@ -12,7 +13,6 @@ use wire::{RegionName, TopicKey};
 
 use crate::Ports;
 use crate::push::{push_text, send};
-use crate::way::Way;
 
 /// Pushes `event` to every live shard of the region.
 pub(crate) async fn push<H: Ports, S: Store>(

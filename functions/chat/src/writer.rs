@@ -4,6 +4,9 @@
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
+use chat_channel::access::{Access, Place};
+use chat_channel::author::{Author, Authors};
+use chat_channel::log::{Log, Stored, Tail};
 use edge::Refusal;
 use edge::change::{unless_lost, until_done, until_done_from};
 use edge::items::{Held, Over};
@@ -11,9 +14,6 @@ use edge::store::{Store, StoreError};
 use wire::chat::{ChannelSettings, Message};
 
 use crate::Ports;
-use crate::access::{Access, Place};
-use crate::author::{Author, Authors};
-use crate::log::{Log, Stored, Tail};
 use crate::reach::refresh_way;
 
 /// The caller as one who writes in a channel.
@@ -43,14 +43,18 @@ pub(crate) struct Appended {
     pub(crate) author: Author,
 }
 
-impl<H: Ports, S: Store> Writer<'_, H, S> {
-    pub(crate) fn log(&self) -> Log<'_, H, S> {
-        Log {
-            host: self.host,
-            store: self.store,
-            now_ms: self.access.now_ms,
-            place: &self.place.key,
+impl<'a, H: Ports, S: Store> Writer<'a, H, S> {
+    pub(crate) fn of(host: &'a H, store: &'a S, access: &'a Access<'a>, place: &'a Place) -> Self {
+        Self {
+            host,
+            store,
+            access,
+            place,
         }
+    }
+
+    pub(crate) fn log(&self) -> Log<'_, H, S> {
+        Log::of(self.host, self.store, self.access.now_ms, &self.place.key)
     }
 
     /// Reads the caller as an author.

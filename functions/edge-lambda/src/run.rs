@@ -145,7 +145,7 @@ where
         match event.payload.into_request(&host).await {
             Ok(request) => {
                 method.clone_from(&request.method);
-                route = request.route().unwrap_or(route);
+                route = request.route().map_or(route, |route| route.name);
                 bytes_in = request.body.len() as u64;
                 handler(&host, request).await
             }

@@ -1,4 +1,4 @@
-//! Whom players have blocked: whoever brings players together reads it.
+//! Whom players have blocked: safety writes it, and whoever brings players together reads it.
 //!
 //! | partition | sort | holds |
 //! |---|---|---|
@@ -6,7 +6,7 @@
 //! | `chat-player#P` | `blocked-by#Q` | Q has blocked P |
 //! | `chat-player#P` | `blocked-newest` | whom P has blocked last, for his hellos |
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use wire::control::ControlCommand;
@@ -160,11 +160,22 @@ where
     relays::tell_of(host, store, secret, room, (at_ms, command)).await
 }
 
-/// The players whom sort keys between two name, after a `#`.
+/// The players whom `player` has blocked or who have blocked him.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] or [`StoreError::Unreadable`].
-pub async fn listed<S: Store>(
+pub async fn blocked_either_way<S: Store>(
+    store: &S,
+    now_ms: u64,
+    player: &PlayerId,
+) -> Result<BTreeSet<PlayerId>, StoreError> {
+    let to = format!("{BLOCKED_BY_PREFIX}~");
+    let listed = listed(store, now_ms, player, (BLOCK_PREFIX, &to)).await?;
+    Ok(listed.into_iter().collect())
+}
+
+/// The players whom sort keys between two name, after a `#`.
+async fn listed<S: Store>(
     store: &S,
     now_ms: u64,
     player: &PlayerId,

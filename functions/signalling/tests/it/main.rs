@@ -12,4 +12,3 @@ mod joins;
 mod properties;
 mod refusals;
 mod rights;
-mod sanctions;

@@ -1,4 +1,4 @@
-//! The trail of acts of moderation, and how long what moderators read is kept.
+//! The trail of acts of moderation: one place writes it, whoever acts.
 
 use edge::items::{self, Held, Over, Stored};
 use edge::policy::Policy;
@@ -9,8 +9,9 @@ use wire::chat::{AuditAction, AuditEntry};
 
 use crate::access::{Access, days_ms};
 
-/// Where acts of one actor are noted.
-pub(crate) struct Trail<'a, H, S> {
+/// Where the acts of one actor are noted.
+#[derive(Debug)]
+pub struct Trail<'a, H, S> {
     host: &'a H,
     store: &'a S,
     now_ms: u64,
@@ -20,16 +21,20 @@ pub(crate) struct Trail<'a, H, S> {
 
 /// What is noted of an act besides who did it and when.
 #[derive(Debug, Clone)]
-pub(crate) struct Act {
-    pub(crate) action: AuditAction,
-    pub(crate) player: Option<PlayerId>,
-    pub(crate) seq: Option<u64>,
-    pub(crate) reason: String,
+pub struct Act {
+    /// The act.
+    pub action: AuditAction,
+    /// Whom it was done to.
+    pub player: Option<PlayerId>,
+    /// The number of the message that it was done to.
+    pub seq: Option<u64>,
+    /// Why, as the actor says.
+    pub reason: String,
 }
 
 impl Act {
     /// One of which there is no more to say.
-    pub(crate) fn new(action: AuditAction) -> Self {
+    pub fn new(action: AuditAction) -> Self {
         Self {
             action,
             player: None,
@@ -41,7 +46,7 @@ impl Act {
 
 impl<'a, H: Entropy, S: Store> Trail<'a, H, S> {
     /// For the acts of who asks.
-    pub(crate) fn of(host: &'a H, store: &'a S, access: &'a Access<'_>) -> Self {
+    pub fn of(host: &'a H, store: &'a S, access: &'a Access<'_>) -> Self {
         Self {
             host,
             store,
@@ -53,7 +58,10 @@ impl<'a, H: Entropy, S: Store> Trail<'a, H, S> {
 
     /// Notes an act, before it is done: what is done is in the trail for certain. `place` is the
     /// channel's key.
-    pub(crate) async fn note(&self, place: &str, act: Act) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn note(&self, place: &str, act: Act) -> Result<(), StoreError> {
         let entry = AuditEntry {
             at_ms: self.now_ms,
             actor: self.actor.clone(),
@@ -69,19 +77,22 @@ impl<'a, H: Entropy, S: Store> Trail<'a, H, S> {
 }
 
 /// The partition of a channel's trail.
-pub(crate) fn audit_partition(place: &str) -> String {
+pub fn audit_partition(place: &str) -> String {
     format!("chat-audit#{place}")
 }
 
-/// Random hex digits.
-pub(crate) fn nonce<H: Entropy>(host: &H) -> String {
+/// Sixteen random hex digits.
+pub fn nonce<H: Entropy>(host: &H) -> String {
     let mut bytes = [0; 8];
     host.fill(&mut bytes);
     data_encoding::HEXLOWER.encode(&bytes)
 }
 
-/// Keeps an entry for so many days.
-pub(crate) async fn record<S: Store, T: Stored>(
+/// Keeps an entry for so many days; one that is there already is replaced.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn record<S: Store, T: Stored>(
     store: &S,
     now_ms: u64,
     (partition, sort): (String, String),
@@ -95,7 +106,10 @@ pub(crate) async fn record<S: Store, T: Stored>(
 }
 
 /// The newest entries of a partition, newest first.
-pub(crate) async fn records<S: Store, T: Stored>(
+///
+/// # Errors
+/// [`StoreError::Unavailable`] or [`StoreError::Unreadable`].
+pub async fn records<S: Store, T: Stored>(
     store: &S,
     now_ms: u64,
     partition: &str,

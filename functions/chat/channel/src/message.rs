@@ -7,7 +7,7 @@ use wire::problem::ProblemKind;
 use crate::log::Stored;
 
 /// A message that says nothing yet.
-pub(crate) fn empty() -> Message {
+pub fn empty() -> Message {
     Message {
         seq: 0,
         at_ms: 0,
@@ -28,7 +28,7 @@ pub(crate) fn empty() -> Message {
 }
 
 /// What is left of a message: number, time and whose it was, but for an erased player.
-pub(crate) fn tombstone(message: &Message, by: Deletion) -> Message {
+pub fn tombstone(message: &Message, by: Deletion) -> Message {
     Message {
         seq: message.seq,
         at_ms: message.at_ms,
@@ -40,13 +40,17 @@ pub(crate) fn tombstone(message: &Message, by: Deletion) -> Message {
 }
 
 /// The message, when it is there and not deleted.
-pub(crate) fn existing(stored: Option<Stored>) -> Result<Stored, Refusal> {
+///
+/// # Errors
+/// `unknown-message`.
+pub fn existing(stored: Option<Stored>) -> Result<Stored, Refusal> {
     stored
         .filter(|stored| stored.message.deleted.is_none())
         .ok_or_else(unknown)
 }
 
-pub(crate) fn unknown() -> Refusal {
+/// An `unknown-message`.
+pub fn unknown() -> Refusal {
     let detail = "Name a message that is there; it may have been deleted or have expired.";
     Refusal::new(ProblemKind::UnknownMessage, detail)
 }

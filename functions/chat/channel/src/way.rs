@@ -6,26 +6,30 @@ use wire::{BootId, RoomName, ShardId};
 
 /// Where the members of a room are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Way {
+pub struct Way {
+    /// The shard.
     #[serde(rename = "s")]
-    pub(crate) shard: ShardId,
+    pub shard: ShardId,
+    /// The run of it.
     #[serde(rename = "b")]
-    pub(crate) boot: BootId,
+    pub boot: BootId,
+    /// Key epoch, 0 to 15.
     #[serde(rename = "e")]
-    pub(crate) epoch: u8,
+    pub epoch: u8,
+    /// Base URL of its control endpoint.
     #[serde(rename = "u")]
-    pub(crate) url: String,
-    /// Of the other player of a direct channel.
+    pub url: String,
+    /// The room of the other player of a direct channel.
     #[serde(default, rename = "r", skip_serializing_if = "Option::is_none")]
-    pub(crate) room: Option<RoomName>,
-    /// Unix milliseconds.
+    pub room: Option<RoomName>,
+    /// How long it is taken to lead there, Unix milliseconds.
     #[serde(rename = "t")]
-    pub(crate) until_ms: u64,
+    pub until_ms: u64,
 }
 
 impl Way {
     /// To a shard, until then.
-    pub(crate) fn to(record: &ShardRecord, room: Option<RoomName>, until_ms: u64) -> Self {
+    pub fn to(record: &ShardRecord, room: Option<RoomName>, until_ms: u64) -> Self {
         let heartbeat = &record.heartbeat;
         Self {
             shard: heartbeat.shard.clone(),

@@ -1,23 +1,21 @@
-//! Mutes in a channel, and its audit trail.
+//! Who may not write in a channel, and until when.
 
+use chat_channel::access::{Access, Intent, body, body_invalid};
+use chat_channel::audit::{Act, Trail};
+use chat_channel::author::Authors;
+use chat_channel::plain::check_reason;
 use edge::Refusal;
 use edge::change::{unless_lost, until_done};
 use edge::http::{Call, Response};
 use edge::store::Store;
 use wire::PlayerId;
-use wire::chat::{AuditAction, AuditReply, MuteRequest};
-use wire::routes::{AUDIT, MUTE};
+use wire::chat::{AuditAction, MuteRequest};
+use wire::routes::MUTE;
 
 use crate::Ports;
-use crate::access::{Access, Intent, body, body_invalid};
-use crate::audit::{Act, Trail, audit_partition, records};
-use crate::author::Authors;
-use crate::text::check_reason;
 
 /// Longest mute, in seconds.
 const MAX_MUTE_S: u32 = 365 * 24 * 60 * 60;
-/// Entries of an audit reply.
-const AUDIT_ENTRIES: usize = 100;
 
 /// `PUT` and `DELETE /v1/chat/channels/{channel}/mutes/{player}`.
 pub(crate) async fn mute<H: Ports, S: Store>(
@@ -49,17 +47,4 @@ pub(crate) async fn mute<H: Ports, S: Store>(
     });
     muted.await?;
     Ok(Response::empty(MUTE.status))
-}
-
-/// `GET /v1/chat/channels/{channel}/audit`.
-pub(crate) async fn audit<H: Ports, S: Store>(
-    host: &H,
-    store: &S,
-    call: &Call<'_>,
-) -> Result<Response, Refusal> {
-    let access = Access::of(host, call).await?;
-    let place = access.place(call.parameter(0)?, Intent::Moderate)?;
-    let partition = audit_partition(&place.key);
-    let entries = records(store, access.now_ms, &partition, AUDIT_ENTRIES).await?;
-    Ok(Response::json(AUDIT.status, &AuditReply { entries }))
 }

@@ -1,25 +1,23 @@
-//! Block lists, both ways: neither player writes to the other or sees him in a channel's history.
+//! Block lists, both ways: neither player writes to the other, sees him in a channel's history, or
+//! hears him.
 
-use std::collections::BTreeSet;
-
-use edge::Refusal;
-use edge::blocks::{BLOCK_PREFIX, blocked_by, listed, player_partition};
+use chat_channel::access::{Access, days_ms, direct_key};
+use chat_channel::author::Authors;
+use edge::blocks::{self, blocked_by};
 use edge::change::{unless_lost, until_done};
 use edge::http::{Call, Response};
-use edge::store::{Condition, Delete, Key, Put, Store, StoreError, Write};
-use wire::PlayerId;
+use edge::store::Store;
+use edge::{Refusal, config};
 use wire::chat::BlockList;
+use wire::claims::Claims;
 use wire::problem::ProblemKind;
-use wire::routes::{BLOCK, BLOCKS};
+use wire::routes::BLOCKS;
+use wire::{PlayerId, RoomName};
 
 use crate::Ports;
-use crate::access::{Access, days_ms, direct_key};
-use crate::author::Authors;
 
-/// Prefix of a sort key as [`BLOCK_PREFIX`]. Nothing else of a player sorts between.
-pub(crate) const BLOCKED_BY: &str = "blocked-by#";
-/// Most players whom one player blocks.
-const MAX_BLOCKS: usize = 500;
+/// Most rooms that one request names.
+const MAX_ROOMS: usize = 4;
 
 /// `GET /v1/chat/blocks`.
 pub(crate) async fn list<S: Store>(store: &S, call: &Call<'_>) -> Result<Response, Refusal> {
@@ -33,7 +31,7 @@ pub(crate) async fn set<H: Ports, S: Store>(
     host: &H,
     store: &S,
     call: &Call<'_>,
-    blocks: bool,
+    is_blocked: bool,
 ) -> Result<Response, Refusal> {
     let access = Access::of(host, call).await?;
     let (now_ms, me) = (access.now_ms, access.me());
@@ -42,10 +40,7 @@ pub(crate) async fn set<H: Ports, S: Store>(
         let detail = "Name another player: nobody blocks himself.";
         return Err(Refusal::new(ProblemKind::NameInvalid, detail));
     }
-    if blocks && blocked_by(store, now_ms, me).await?.len() >= MAX_BLOCKS {
-        let detail = format!("Block at most {MAX_BLOCKS} players.");
-        return Err(Refusal::new(ProblemKind::LimitReached, detail));
-    }
+    let rooms = rooms_of(call, access.claims)?;
     // The direct channel first: once it says blocked, nothing is written any more. Each step can
     // be done again, so whoever hears of a failure repeats the whole.
     let authors = Authors {
@@ -55,28 +50,39 @@ pub(crate) async fn set<H: Ports, S: Store>(
         retention_ms: days_ms(access.policy.retention_days.direct),
     };
     for (player, is_mine) in [(me, true), (&other, false)] {
-        mark(host, &authors, player, is_mine, blocks).await?;
+        mark(host, &authors, player, is_mine, is_blocked).await?;
     }
-    let (mine, his) = (player_partition(me), player_partition(&other));
-    let (my_sort, his_sort) = (
-        format!("{BLOCK_PREFIX}{other}"),
-        format!("{BLOCKED_BY}{me}"),
-    );
-    let write = |key| match blocks {
-        true => Write::Put(Put {
-            key,
-            value: b"",
-            expires_at_ms: None,
-            condition: Condition::Always,
-        }),
-        false => Write::Delete(Delete { key, version: None }),
+    let pair = (me, &other);
+    blocks::set(host, store, now_ms, pair, is_blocked).await?;
+    let mut response = Response::empty(call.route.status);
+    if !rooms.is_empty() {
+        let secret = config::fleet_secret(host).await?;
+        for room in &rooms {
+            let delivery = blocks::enforce(host, store, &secret, room, pair).await?;
+            response.outcome = delivery.label();
+        }
+    }
+    Ok(response)
+}
+
+/// The voice rooms that the caller says to be in: their relays are told at once. In others it holds
+/// from his next join on.
+fn rooms_of(call: &Call<'_>, claims: &Claims) -> Result<Vec<RoomName>, Refusal> {
+    let Some(asked) = call.request.query_value("in") else {
+        return Ok(Vec::new());
     };
-    let writes = [
-        write(Key::new(&mine, &my_sort)),
-        write(Key::new(&his, &his_sort)),
-    ];
-    store.commit(now_ms, &writes).await?;
-    Ok(Response::empty(BLOCK.status))
+    let rooms: Vec<RoomName> = asked.split(',').map(str::parse).collect::<Result<_, _>>()?;
+    if rooms.len() > MAX_ROOMS {
+        let detail = format!("Name at most {MAX_ROOMS} rooms.");
+        return Err(Refusal::new(ProblemKind::NameInvalid, detail));
+    }
+    match rooms.iter().find(|room| !claims.grants_room(room)) {
+        None => Ok(rooms),
+        Some(room) => {
+            let detail = format!("Get a token from the game that grants the room {room}.");
+            Err(Refusal::new(ProblemKind::RoomNotGranted, detail))
+        }
+    }
 }
 
 /// Marks one of the two as an author of their direct channel.
@@ -99,15 +105,4 @@ async fn mark<H: Ports, S: Store>(
         Ok(unless_lost(authors.keep(player, &mut held).await)?)
     })
     .await
-}
-
-/// Players whom a player blocked or who blocked him.
-pub(crate) async fn blocked_players<S: Store>(
-    store: &S,
-    now_ms: u64,
-    player: &PlayerId,
-) -> Result<BTreeSet<PlayerId>, StoreError> {
-    let both = (BLOCK_PREFIX, format!("{BLOCKED_BY}~"));
-    let listed = listed(store, now_ms, player, (both.0, &both.1)).await?;
-    Ok(listed.into_iter().collect())
 }

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use wire::chat::{ChannelSettings, Message};
 
 /// Highest number of a message: what 16 digits hold, and JavaScript counts exactly up to.
-pub(crate) const MAX_SEQ: u64 = (1 << 53) - 1;
+pub const MAX_SEQ: u64 = (1 << 53) - 1;
 /// A tail that expires within this time counts as expired, so that two functions whose clocks
 /// differ agree on it. Longer than any request lives.
-pub(crate) const EXPIRY_MARGIN_MS: u64 = 60_000;
+pub const EXPIRY_MARGIN_MS: u64 = 60_000;
 /// Every so many messages the floor is written.
 const FLOOR_STEP: u64 = 64;
 /// How far behind the last message the floor may be, failures of many writers included.
@@ -21,23 +21,25 @@ const FLOOR_LAG: u64 = 1024;
 
 /// A message as kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Stored {
+pub struct Stored {
     #[serde(rename = "m")]
-    pub(crate) message: Message,
+    /// It.
+    pub message: Message,
     /// See [`crate::author::key_hash`].
     #[serde(default, rename = "k", skip_serializing_if = "String::is_empty")]
-    pub(crate) key: String,
+    pub key: String,
     /// The channel's settings after this message.
     #[serde(default, rename = "s", skip_serializing_if = "is_default")]
-    pub(crate) settings: ChannelSettings,
+    pub settings: ChannelSettings,
     /// The author does not talk with other platforms.
     #[serde(default, rename = "p", skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) one_platform: bool,
+    pub one_platform: bool,
+    /// When it expires, Unix milliseconds.
     #[serde(skip)]
-    pub(crate) expires_at_ms: u64,
+    pub expires_at_ms: u64,
     /// What an edit goes over.
     #[serde(skip)]
-    pub(crate) over: Over,
+    pub over: Over,
 }
 
 edge::stored!(message: Stored);
@@ -58,17 +60,18 @@ edge::stored!(floor: Floor);
 
 /// The last message of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tail {
+pub struct Tail {
     /// Its number; 0 before the first.
-    pub(crate) seq: u64,
+    pub seq: u64,
     /// The channel's settings as of it.
-    pub(crate) settings: ChannelSettings,
-    /// When it expires.
-    pub(crate) expires_at_ms: u64,
+    pub settings: ChannelSettings,
+    /// When it expires, Unix milliseconds.
+    pub expires_at_ms: u64,
 }
 
 impl Stored {
-    pub(crate) fn tail(&self) -> Tail {
+    /// It as the last message.
+    pub fn tail(&self) -> Tail {
         Tail {
             seq: self.message.seq,
             settings: self.settings,
@@ -77,11 +80,13 @@ impl Stored {
     }
 }
 
-pub(crate) fn messages_partition(place: &str) -> String {
+/// The partition of the messages of a channel.
+pub fn messages_partition(place: &str) -> String {
     format!("chat#{place}")
 }
 
-pub(crate) fn message_sort(seq: u64) -> String {
+/// The sort key of a message, and how the sort key of what belongs to it begins.
+pub fn message_sort(seq: u64) -> String {
     format!("{seq:016}")
 }
 
@@ -105,18 +110,32 @@ fn of_held(held: Held<Stored>) -> Stored {
 }
 
 /// The log of a channel.
-pub(crate) struct Log<'a, H, S> {
-    pub(crate) host: &'a H,
-    pub(crate) store: &'a S,
+#[derive(Debug)]
+pub struct Log<'a, H, S> {
+    host: &'a H,
+    store: &'a S,
     /// When the request began, Unix milliseconds.
-    pub(crate) now_ms: u64,
+    now_ms: u64,
     /// The channel's key.
-    pub(crate) place: &'a str,
+    place: &'a str,
 }
 
-impl<H: Clock, S: Store> Log<'_, H, S> {
+impl<'a, H: Clock, S: Store> Log<'a, H, S> {
+    /// Of the channel with this key, for a request that began then.
+    pub fn of(host: &'a H, store: &'a S, now_ms: u64, place: &'a str) -> Self {
+        Self {
+            host,
+            store,
+            now_ms,
+            place,
+        }
+    }
+
     /// Reads one message, a tombstone too.
-    pub(crate) async fn message(&self, seq: u64) -> Result<Option<Stored>, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Unreadable`].
+    pub async fn message(&self, seq: u64) -> Result<Option<Stored>, StoreError> {
         let (partition, sort) = (messages_partition(self.place), message_sort(seq));
         let key = Key::new(&partition, &sort);
         let held = items::get(self.store, self.now_ms, key).await?;
@@ -124,7 +143,10 @@ impl<H: Clock, S: Store> Log<'_, H, S> {
     }
 
     /// Reads messages with numbers from `from` to `to`.
-    pub(crate) async fn messages(
+    ///
+    /// # Errors
+    /// As [`Self::message`].
+    pub async fn messages(
         &self,
         (from, to): (u64, u64),
         limit: usize,
@@ -145,13 +167,19 @@ impl<H: Clock, S: Store> Log<'_, H, S> {
     }
 
     /// The last message, as far as it has not expired.
-    pub(crate) async fn last(&self) -> Result<Option<Stored>, StoreError> {
+    ///
+    /// # Errors
+    /// As [`Self::message`].
+    pub async fn last(&self) -> Result<Option<Stored>, StoreError> {
         let all = (0, MAX_SEQ);
         Ok(self.messages(all, 1, Direction::Backward).await?.pop())
     }
 
     /// What the next message follows.
-    pub(crate) async fn tail(&self) -> Result<Tail, StoreError> {
+    ///
+    /// # Errors
+    /// As [`Self::message`].
+    pub async fn tail(&self) -> Result<Tail, StoreError> {
         if let Some(tail) = self.lasting_tail().await? {
             return Ok(tail);
         }
@@ -181,7 +209,10 @@ impl<H: Clock, S: Store> Log<'_, H, S> {
     }
 
     /// Writes a message; its expiry stays what it says.
-    pub(crate) async fn write(&self, stored: &Stored, over: Over) -> Result<u64, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::ConditionFailed`] or [`StoreError::Unavailable`].
+    pub async fn write(&self, stored: &Stored, over: Over) -> Result<u64, StoreError> {
         let (partition, sort) = (
             messages_partition(self.place),
             message_sort(stored.message.seq),
@@ -194,7 +225,10 @@ impl<H: Clock, S: Store> Log<'_, H, S> {
 impl<H: Clock + Entropy + Timer, S: Store> Log<'_, H, S> {
     /// Raises the floor to `stored` where one is due. Done before the message is acknowledged, so
     /// that whoever retries does it again.
-    pub(crate) async fn raise_floor(&self, stored: &Stored) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// `conflict` or `store-unavailable`.
+    pub async fn raise_floor(&self, stored: &Stored) -> Result<(), Refusal> {
         let seq = stored.message.seq;
         let is_due = seq.is_multiple_of(FLOOR_STEP)
             || seq.is_power_of_two()

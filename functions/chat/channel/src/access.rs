@@ -6,7 +6,7 @@ use edge::policy::{Policy, Rights, TextRight, WorldRight};
 use edge::ports::Variables;
 use serde::de::DeserializeOwned;
 use wire::PlayerId;
-use wire::chat::{ChatChannel, DIRECT_ROOM, MAX_ASKED, PARTY_CHANNEL, WORLD_ROOM};
+use wire::chat::{ChatChannel, DIRECT_ROOM, PARTY_CHANNEL, WORLD_ROOM};
 use wire::claims::Claims;
 use wire::problem::ProblemKind;
 use wire::ticket::Permissions;
@@ -16,43 +16,55 @@ use crate::log::MAX_SEQ;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Who asks, and what the policy lets him do.
-pub(crate) struct Access<'a> {
-    pub(crate) claims: &'a Claims,
+#[derive(Debug)]
+pub struct Access<'a> {
+    /// What his token says.
+    pub claims: &'a Claims,
     /// When the request began, Unix milliseconds.
-    pub(crate) now_ms: u64,
-    pub(crate) policy: Policy,
-    pub(crate) rights: Rights,
+    pub now_ms: u64,
+    /// The policy.
+    pub policy: Policy,
+    /// What it lets him do.
+    pub rights: Rights,
 }
 
 /// What a request wants to do in a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Intent {
+pub enum Intent {
+    /// Read it.
     Read,
+    /// Write into it.
     Write,
+    /// Act as a moderator.
     Moderate,
 }
 
 /// A channel, and what the caller may do there.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub struct Place {
     /// As the caller addresses it.
-    pub(crate) channel: ChatChannel,
+    pub channel: ChatChannel,
     /// As the store names it, the same for all of its members.
-    pub(crate) key: String,
+    pub key: String,
     /// How long its messages are kept, in milliseconds.
-    pub(crate) retention_ms: u64,
-    pub(crate) permissions: Permissions,
+    pub retention_ms: u64,
+    /// What his token grants there.
+    pub permissions: Permissions,
 }
 
 impl Place {
-    pub(crate) fn may_moderate(&self) -> bool {
+    /// Whether the caller may moderate it.
+    pub fn may_moderate(&self) -> bool {
         self.permissions.contains(Permissions::MODERATE)
     }
 }
 
 impl<'a> Access<'a> {
     /// Of the caller of `call`.
-    pub(crate) async fn of<H: Variables>(host: &H, call: &'a Call<'_>) -> Result<Self, Refusal> {
+    ///
+    /// # Errors
+    /// `misconfigured`; `internal` where the route wants no token.
+    pub async fn of<H: Variables>(host: &H, call: &'a Call<'_>) -> Result<Self, Refusal> {
         let caller = call.caller()?;
         let (policy, rights) = caller.rights(host).await?;
         Ok(Self {
@@ -64,12 +76,15 @@ impl<'a> Access<'a> {
     }
 
     /// The caller.
-    pub(crate) fn me(&self) -> &'a PlayerId {
+    pub fn me(&self) -> &'a PlayerId {
         &self.claims.sub
     }
 
     /// A channel, if the caller may do what he wants there.
-    pub(crate) fn place(&self, channel: ChatChannel, intent: Intent) -> Result<Place, Refusal> {
+    ///
+    /// # Errors
+    /// `name-invalid`, `channel-not-granted`, `policy-refused` or `not-moderator`.
+    pub fn place(&self, channel: ChatChannel, intent: Intent) -> Result<Place, Refusal> {
         let kept = self.policy.retention_days;
         let (permissions, days) = match &channel {
             ChatChannel::Room(room, name) => (self.claims.permissions(room, name), kept.room),
@@ -145,12 +160,12 @@ impl<'a> Access<'a> {
 }
 
 /// So many days in milliseconds.
-pub(crate) fn days_ms(days: u32) -> u64 {
+pub fn days_ms(days: u32) -> u64 {
     u64::from(days) * DAY_MS
 }
 
 /// The key of the direct channel of two players, the same for both.
-pub(crate) fn direct_key(one: &PlayerId, other: &PlayerId) -> String {
+pub fn direct_key(one: &PlayerId, other: &PlayerId) -> String {
     let (first, second) = if one < other {
         (one, other)
     } else {
@@ -160,7 +175,10 @@ pub(crate) fn direct_key(one: &PlayerId, other: &PlayerId) -> String {
 }
 
 /// The JSON body of a request.
-pub(crate) fn body<T: DeserializeOwned>(call: &Call<'_>) -> Result<T, Refusal> {
+///
+/// # Errors
+/// `text-invalid` where it is not UTF-8; `body-invalid`.
+pub fn body<T: DeserializeOwned>(call: &Call<'_>) -> Result<T, Refusal> {
     if std::str::from_utf8(&call.request.body).is_err() {
         let detail = "Send the body in UTF-8.";
         return Err(Refusal::new(ProblemKind::TextInvalid, detail));
@@ -169,12 +187,18 @@ pub(crate) fn body<T: DeserializeOwned>(call: &Call<'_>) -> Result<T, Refusal> {
 }
 
 /// The number of a message in the path's second parameter.
-pub(crate) fn seq(call: &Call<'_>) -> Result<u64, Refusal> {
+///
+/// # Errors
+/// `cursor-invalid`.
+pub fn seq(call: &Call<'_>) -> Result<u64, Refusal> {
     number(&call.parameters[1])
 }
 
 /// A number in a path or query; not above what a sort key can hold.
-pub(crate) fn number(text: &str) -> Result<u64, Refusal> {
+///
+/// # Errors
+/// `cursor-invalid`.
+pub fn number(text: &str) -> Result<u64, Refusal> {
     let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| is_plain);
     number.filter(|number| *number <= MAX_SEQ).ok_or_else(|| {
@@ -185,24 +209,17 @@ pub(crate) fn number(text: &str) -> Result<u64, Refusal> {
     })
 }
 
-/// The names of a list by commas, 1 to [`MAX_ASKED`].
-pub(crate) fn listed(asked: &str) -> Result<Vec<&str>, Refusal> {
-    let names: Vec<&str> = asked.split(',').collect();
-    if asked.is_empty() || names.len() > MAX_ASKED {
-        let detail = format!("Ask about 1 to {MAX_ASKED} at a time.");
-        return Err(Refusal::new(ProblemKind::CursorInvalid, detail));
-    }
-    Ok(names)
-}
-
-pub(crate) fn body_invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
+/// A `body-invalid`.
+pub fn body_invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
     Refusal::new(ProblemKind::BodyInvalid, detail)
 }
 
-pub(crate) fn policy_refused(detail: &'static str) -> Refusal {
+/// A `policy-refused`.
+pub fn policy_refused(detail: &'static str) -> Refusal {
     Refusal::new(ProblemKind::PolicyRefused, detail)
 }
 
-pub(crate) fn not_moderator(detail: &'static str) -> Refusal {
+/// A `not-moderator`.
+pub fn not_moderator(detail: &'static str) -> Refusal {
     Refusal::new(ProblemKind::NotModerator, detail)
 }

@@ -1,5 +1,11 @@
 //! Reports: a message with those around it, kept for the moderators whatever becomes of them.
 
+use chat_channel::access::{Access, Intent, body, seq};
+use chat_channel::audit::{Act, Trail, record, records};
+use chat_channel::author::Authors;
+use chat_channel::log::{Log, Stored};
+use chat_channel::message::existing;
+use chat_channel::plain::check_reason;
 use edge::Refusal;
 use edge::http::{Call, Response};
 use edge::store::{Direction, Store};
@@ -8,12 +14,6 @@ use wire::chat::{AuditAction, Report, ReportRequest, ReportsReply};
 use wire::routes::{REPORT, REPORTS};
 
 use crate::Ports;
-use crate::access::{Access, Intent, body, seq};
-use crate::audit::{Act, Trail, record, records};
-use crate::author::Authors;
-use crate::log::{Log, Stored};
-use crate::message::existing;
-use crate::text::check_reason;
 
 /// Messages before and after a reported one that go with the report.
 const AROUND: u64 = 5;
@@ -32,12 +32,7 @@ pub(crate) async fn report<H: Ports, S: Store>(
     let request: ReportRequest = body(call)?;
     check_reason(&request.reason)?;
     let (now_ms, me) = (access.now_ms, access.me());
-    let log = Log {
-        host,
-        store,
-        now_ms,
-        place: &place.key,
-    };
+    let log = Log::of(host, store, now_ms, &place.key);
     existing(log.message(seq).await?)?;
     let authors = Authors::of(store, now_ms, &place);
     let mut held = authors.read(me).await?;

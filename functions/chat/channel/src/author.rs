@@ -26,7 +26,7 @@ const MINUTE_MS: u64 = 60_000;
 
 /// The item. Names are short because a write unit is a kilobyte.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Author {
+pub struct Author {
     /// Token bucket (GCRA): when it will be full again, Unix milliseconds.
     #[serde(default, rename = "b")]
     full_at_ms: u64,
@@ -41,20 +41,21 @@ pub(crate) struct Author {
     /// Key hash and the number that it was last tried with, oldest first.
     #[serde(default, rename = "k", skip_serializing_if = "Vec::is_empty")]
     tries: Vec<(String, u64)>,
-    /// Unix milliseconds.
+    /// Until when a moderator keeps him from writing, Unix milliseconds.
     #[serde(default, rename = "m", skip_serializing_if = "is_zero")]
-    pub(crate) muted_until_ms: u64,
+    pub muted_until_ms: u64,
     /// In a direct channel: this player blocked the other.
     #[serde(default, rename = "x", skip_serializing_if = "is_false")]
-    pub(crate) blocks: bool,
+    pub blocks: bool,
     /// In a direct channel: the other blocked this player.
     #[serde(default, rename = "z", skip_serializing_if = "is_false")]
-    pub(crate) is_blocked: bool,
+    pub is_blocked: bool,
+    /// The way to the others, as far as it is known.
     #[serde(default, rename = "r", skip_serializing_if = "Option::is_none")]
-    pub(crate) way: Option<Way>,
+    pub way: Option<Way>,
     /// Nobody is there to push to; looked for again from then on, Unix milliseconds.
     #[serde(default, rename = "n", skip_serializing_if = "is_zero")]
-    pub(crate) no_way_until_ms: u64,
+    pub no_way_until_ms: u64,
 }
 
 stored!(author: Author);
@@ -68,10 +69,10 @@ fn is_false(flag: &bool) -> bool {
 }
 
 /// Prefix of the sort keys of [`Author`] items; the channel's key follows.
-pub(crate) const IN: &str = "in#";
+pub const IN: &str = "in#";
 
 /// What a key is remembered as.
-pub(crate) fn key_hash(player: &PlayerId, key: &MessageKey) -> String {
+pub fn key_hash(player: &PlayerId, key: &MessageKey) -> String {
     let hash = Sha256::new()
         .chain_update(player.as_str())
         .chain_update([0])
@@ -81,19 +82,21 @@ pub(crate) fn key_hash(player: &PlayerId, key: &MessageKey) -> String {
 }
 
 /// The authors of a channel.
-pub(crate) struct Authors<'a, S> {
-    pub(crate) store: &'a S,
+#[derive(Debug)]
+pub struct Authors<'a, S> {
+    /// Where they are kept.
+    pub store: &'a S,
     /// When the request began, Unix milliseconds.
-    pub(crate) now_ms: u64,
+    pub now_ms: u64,
     /// The channel's key.
-    pub(crate) place: &'a str,
+    pub place: &'a str,
     /// How long its messages are kept, in milliseconds.
-    pub(crate) retention_ms: u64,
+    pub retention_ms: u64,
 }
 
 impl<'a, S: Store> Authors<'a, S> {
     /// Of a channel.
-    pub(crate) fn of(store: &'a S, now_ms: u64, place: &'a Place) -> Self {
+    pub fn of(store: &'a S, now_ms: u64, place: &'a Place) -> Self {
         Self {
             store,
             now_ms,
@@ -103,19 +106,21 @@ impl<'a, S: Store> Authors<'a, S> {
     }
 
     /// Reads a player as an author.
-    pub(crate) async fn read(&self, player: &PlayerId) -> Result<Held<Author>, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Unreadable`].
+    pub async fn read(&self, player: &PlayerId) -> Result<Held<Author>, StoreError> {
         let (partition, sort) = self.address(player);
         let key = Key::new(&partition, &sort);
         let known = items::get(self.store, self.now_ms, key).await?;
         Ok(known.unwrap_or_default())
     }
 
-    /// Writes a player as an author. `ConditionFailed`: read him again.
-    pub(crate) async fn keep(
-        &self,
-        player: &PlayerId,
-        held: &mut Held<Author>,
-    ) -> Result<(), StoreError> {
+    /// Writes a player as an author.
+    ///
+    /// # Errors
+    /// [`StoreError::ConditionFailed`]: read him again; [`StoreError::Unavailable`].
+    pub async fn keep(&self, player: &PlayerId, held: &mut Held<Author>) -> Result<(), StoreError> {
         let (partition, sort) = self.address(player);
         let key = Key::new(&partition, &sort);
         let author = &held.value;
@@ -134,7 +139,10 @@ impl<'a, S: Store> Authors<'a, S> {
 
 impl Author {
     /// Whether a moderator or a block keeps him from writing.
-    pub(crate) fn check(&self, now_ms: u64) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// `blocked` or `muted`.
+    pub fn check(&self, now_ms: u64) -> Result<(), Refusal> {
         if self.blocks {
             let detail = "Take your block of the player back first.";
             return Err(Refusal::new(ProblemKind::Blocked, detail));
@@ -151,8 +159,11 @@ impl Author {
         Ok(())
     }
 
-    /// Whether the channel's settings keep him, who has `rights`, from writing now.
-    pub(crate) fn check_settings(
+    /// Whether the channel's settings keep him, who has these rights, from writing now.
+    ///
+    /// # Errors
+    /// `channel-locked` or `too-fast`.
+    pub fn check_settings(
         &self,
         now_ms: u64,
         (place, rights): (&Place, &Rights),
@@ -173,7 +184,10 @@ impl Author {
     }
 
     /// Takes one message from his bucket.
-    pub(crate) fn charge(&mut self, now_ms: u64, rights: &Rights) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// `too-fast`.
+    pub fn charge(&mut self, now_ms: u64, rights: &Rights) -> Result<(), Refusal> {
         let interval_ms = MINUTE_MS / u64::from(rights.per_minute);
         let room_ms = interval_ms * u64::from(rights.burst.saturating_sub(1));
         let full_at_ms = self.full_at_ms.max(now_ms);
@@ -185,13 +199,13 @@ impl Author {
     }
 
     /// The number that the key was last tried with.
-    pub(crate) fn tried(&self, key: &str) -> Option<u64> {
+    pub fn tried(&self, key: &str) -> Option<u64> {
         let found = self.tries.iter().find(|(known, _)| known == key);
         found.map(|(_, seq)| *seq)
     }
 
     /// Notes that the key is about to be tried with `seq`.
-    pub(crate) fn note(&mut self, key: &str, seq: u64, now_ms: u64) {
+    pub fn note(&mut self, key: &str, seq: u64, now_ms: u64) {
         if let Some(found) = self.tries.iter_mut().find(|(known, _)| known == key) {
             found.1 = seq;
             return;
@@ -204,12 +218,15 @@ impl Author {
     }
 
     /// Takes his last message out of account: it is the one that is to follow, at another number.
-    pub(crate) fn forget_last(&mut self) {
+    pub fn forget_last(&mut self) {
         self.last_ms = self.before_last_ms;
     }
 
     /// Whether he may say that he types, which he then has.
-    pub(crate) fn type_now(&mut self, now_ms: u64) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// `too-fast`.
+    pub fn type_now(&mut self, now_ms: u64) -> Result<(), Refusal> {
         let next_ms = self.typed_ms + TYPING_INTERVAL_MS;
         if next_ms > now_ms {
             return Err(too_fast(next_ms - now_ms));

@@ -14,8 +14,6 @@ use wire::moderation::{MAX_SANCTION_S, SanctionRequest};
 use wire::problem::ProblemKind;
 use wire::{PlayerId, RoomKey, RoomName};
 
-use crate::authenticate;
-
 /// A moderator's request about a player of a room.
 struct About {
     room: RoomName,
@@ -68,8 +66,8 @@ where
 
 impl About {
     fn read(call: &Call<'_>) -> Result<Self, Refusal> {
-        let (claims, room) = authenticate(call)?;
-        let player = call.parameter(1)?;
+        let claims = &call.caller()?.claims;
+        let (room, player) = (call.parameter(0)?, call.parameter(1)?);
         if !claims.moderates(&room) {
             let detail = "Get a token from the game that grants moderate in all channels of it.";
             return Err(Refusal::new(ProblemKind::NotModerator, detail));

@@ -141,6 +141,18 @@ const ROWS: &[Row] = &[
         tests_use: &["fleet", "relay", "signalling", "tokio"],
     },
     row("matchbench", &["bench-report", "matchmaking", "wire"]),
+    row(
+        "partitions",
+        &[
+            "bench-report",
+            "chat",
+            "edge",
+            "fleet",
+            "matchmaking",
+            "signalling",
+            "wire",
+        ],
+    ),
     row("scenarios", &["bench-report", "edge", "process", "wire"]),
 ];
 

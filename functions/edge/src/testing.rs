@@ -1,6 +1,6 @@
-//! For tests of this and other crates: the in-memory store, one with the limits of DynamoDB, the suite that every store passes,
-//! a scheduler that interleaves tasks by a seed, a host with the ports of every function, ports
-//! with fixed answers, and calls.
+//! For tests of this and other crates: the in-memory store, one with the limits of DynamoDB, the
+//! suite that every store passes, a scheduler that interleaves tasks by a seed, a host with the
+//! ports of every function, ports with fixed answers, and calls.
 
 pub mod calls;
 pub mod conformance;

@@ -9,7 +9,7 @@ use edge::ports::{
 };
 use edge::testing::host::{self, NOW_MS, secret, signing_key};
 use edge::testing::schedule::{Chance, block_on};
-use edge::testing::{FixedVariables, LimitedStore, MemoryStore, calls};
+use edge::testing::{FaultyStore, FixedVariables, LimitedStore, MemoryStore, calls};
 use serde_json::{Value, json};
 use wire::claims::{Claims, Grant, Permission, Role};
 use wire::fleet::{Candidate, Heartbeat, Load, ShardState, Transport, sign_heartbeat};
@@ -29,7 +29,7 @@ pub const MODERATOR: &str = "moderator";
 #[derive(Debug)]
 pub struct Game {
     /// What everybody keeps.
-    pub store: LimitedStore,
+    pub store: LimitedStore<FaultyStore>,
     now_ms: Cell<u64>,
     chance: Chance,
     variables: FixedVariables,
@@ -52,7 +52,9 @@ pub enum Function {
 impl Game {
     /// With a store that only tells what is used of each partition.
     pub fn new(seed: u64) -> Self {
-        Self::on(LimitedStore::unlimited(MemoryStore::default()), seed)
+        // It gives up the turn before each call, and fails none.
+        let store = FaultyStore::new(MemoryStore::default(), seed, 0);
+        Self::on(LimitedStore::unlimited(store), seed)
     }
 
     /// The same game from here on, on a store that refuses what is over the limits of a partition.
@@ -64,7 +66,7 @@ impl Game {
         }
     }
 
-    fn on(store: LimitedStore, seed: u64) -> Self {
+    fn on(store: LimitedStore<FaultyStore>, seed: u64) -> Self {
         let keys = signing_key().key_set_json("dev");
         // Authors who write more than the policy lets one write.
         let policy = include_str!("../../../functions/edge/policy.json")
@@ -119,8 +121,13 @@ impl Game {
         path: &str,
         body: &Value,
     ) -> Response {
+        self.send(function, self.request(player, method, path, body))
+    }
+
+    /// The same, not sent yet.
+    pub fn request(&self, player: &str, method: &str, path: &str, body: &Value) -> Request {
         let bearer = calls::bearer(&claims(player), &signing_key());
-        self.send(function, calls::request(bearer, method, path, body))
+        calls::request(bearer, method, path, body)
     }
 
     /// A request of an operator.
@@ -236,9 +243,9 @@ fn claims(player: &str) -> Claims {
 }
 
 impl Storage for Game {
-    type Store = LimitedStore;
+    type Store = LimitedStore<FaultyStore>;
 
-    fn store(&self) -> &LimitedStore {
+    fn store(&self) -> &Self::Store {
         &self.store
     }
 }

@@ -346,7 +346,7 @@ fn measure_matches(game: &Game, note: &mut Note<'_>) {
 /// Buckets of the region, and shards of the fullest.
 fn buckets(game: &Game) -> (usize, usize) {
     let mut shards = BTreeMap::<String, usize>::new();
-    for (partition, item) in game.store.inner.everything() {
+    for (partition, item) in game.store.inner.inner.everything() {
         let is_there = item.expires_at_ms.is_none_or(|at| at > game.now_ms());
         if is_there && item.sort.ends_with("#shard") {
             *shards.entry(partition).or_default() += 1;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use edge::http::Response;
+use edge::testing::schedule::interleave;
 use partitions::balance::spread;
 use partitions::load;
-use partitions::measure::{KINDS, grown, just_begun, kind, measure};
+use partitions::measure::{KINDS, grown, just_begun, kind, measure, set_queue};
 use partitions::table::{FILE, file, path, table};
 
 #[test]
@@ -60,6 +62,36 @@ fn a_large_region_breaks_as_one_partition_and_holds_in_buckets() {
         assert!(answers.done > 100 && answers.refused == 0, "{after:?}");
     }
     assert_eq!(after.hottest.refused, 0);
+}
+
+#[test]
+fn of_many_passes_at_once_one_looks_at_the_fleet() {
+    for seed in 0..20 {
+        let game = grown(seed);
+        set_queue(&game, "many", 16, true);
+        let tick = |player: usize| {
+            let player = format!("player-{player}");
+            let body = serde_json::json!({
+                "key": "k", "players": [{ "player": player, "details": {} }],
+            });
+            let path = "/v1/match/queues/many/tickets";
+            game.request(&player, "POST", path, &body)
+        };
+        let answers = |players: std::ops::Range<usize>| {
+            let tasks = players
+                .map(|player| Box::pin(matchmaking::handle(&game, tick(player))) as _)
+                .collect();
+            interleave::<Response>(seed, tasks)
+        };
+        assert!(answers(0..1).iter().all(|reply| reply.status == 201));
+        // The summary is old, and the lanes of sixty tickets are due.
+        game.pass(4_000);
+        game.store.take_used();
+        assert!(answers(1..61).iter().all(|reply| reply.status == 201));
+        let used = game.store.take_used();
+        assert!(used["match-world"].reads > 5, "seed {seed}: {used:?}");
+        assert_eq!(used["regions"].reads, 1, "seed {seed}");
+    }
 }
 
 #[test]

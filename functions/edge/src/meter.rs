@@ -21,13 +21,13 @@ pub struct Metered<'a, S> {
 /// Bytes that a store keeps of an item besides keys and value: names and numbers.
 const ITEM_BYTES: usize = 64;
 
-fn read_units(items: &[Item], partition: &str) -> usize {
+pub(crate) fn read_units(items: &[Item], partition: &str) -> usize {
     let bytes = |item: &Item| partition.len() + item.sort.len() + item.value.len() + ITEM_BYTES;
     let sum: usize = items.iter().map(bytes).sum();
     sum.div_ceil(4096).max(1)
 }
 
-fn write_units(write: &Write<'_>) -> usize {
+pub(crate) fn write_units(write: &Write<'_>) -> usize {
     let value = match write {
         Write::Put(put) => put.value.len(),
         Write::Delete(_) => 0,

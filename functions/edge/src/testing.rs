@@ -1,6 +1,6 @@
-//! For tests of this and other crates: the in-memory store, the suite that every store passes,
-//! a scheduler that interleaves tasks by a seed, a host with the ports of every function, ports
-//! with fixed answers, and calls.
+//! For tests of this and other crates: the in-memory store, one with the limits of DynamoDB, the
+//! suite that every store passes, a scheduler that interleaves tasks by a seed, a host with the
+//! ports of every function, ports with fixed answers, and calls.
 
 pub mod calls;
 pub mod conformance;
@@ -8,6 +8,7 @@ mod faults;
 mod fixed;
 pub mod host;
 pub mod imds;
+mod limited;
 mod memory;
 mod replicas;
 pub mod schedule;
@@ -16,5 +17,6 @@ pub mod sts;
 
 pub use faults::FaultyStore;
 pub use fixed::{CountingEntropy, FixedVariables, Patience};
+pub use limited::{LimitedStore, READS_PER_S, Units, WRITES_PER_S};
 pub use memory::MemoryStore;
 pub use replicas::{Replica, Replicas};

@@ -18,7 +18,7 @@ struct Bench {
     serves: bool,
 }
 
-const BENCHES: [Bench; 8] = [
+const BENCHES: [Bench; 9] = [
     Bench {
         name: "join",
         starts: &[],
@@ -51,6 +51,11 @@ const BENCHES: [Bench; 8] = [
     },
     Bench {
         name: "finops",
+        starts: &[],
+        serves: false,
+    },
+    Bench {
+        name: "partitions",
         starts: &[],
         serves: false,
     },

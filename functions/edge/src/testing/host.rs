@@ -22,7 +22,8 @@ use crate::token::SigningKey;
 
 /// When tests begin, Unix milliseconds.
 pub const NOW_MS: u64 = 1_700_000_000_000;
-const SECRET: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
+/// The fleet secret, as its variable has it.
+pub const SECRET: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
 
 /// What the ports of every function are made of. Whatever dereferences to it has them, so a crate's
 /// tests wrap it and put beside it what they say of their function.

@@ -1,12 +1,13 @@
-//! Regions that take players: a summary of the fleet, made anew every few seconds by whoever needs
-//! it, so that a pass reads one item instead of every shard of every region.
+//! Regions that take players: a summary of the fleet, made anew every few seconds by one of those
+//! who need it, so that a pass reads one item instead of every shard of every region.
 
 use std::collections::BTreeMap;
 
 use edge::Refusal;
+use edge::change::unless_lost;
 use edge::directory::shards_everywhere;
-use edge::items::{self, Over};
-use edge::store::{Key, Store};
+use edge::items::{self, Held, Over};
+use edge::store::{Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use wire::RegionName;
 use wire::fleet::ShardState;
@@ -15,6 +16,8 @@ use crate::matcher::Region;
 
 /// How long a summary is good, in milliseconds.
 const FRESH_MS: u64 = 3_000;
+/// How long it is kept when nobody makes a new one, in milliseconds.
+const KEPT_MS: u64 = 60_000;
 const KEY: Key<'static> = Key {
     partition: "match-world",
     sort: "regions",
@@ -32,14 +35,11 @@ edge::stored!(world: Summary);
 /// The regions that take players, as of some seconds ago at most.
 pub(super) async fn open(store: &impl Store, now_ms: u64) -> Result<Vec<Region>, Refusal> {
     let held = items::get::<_, Summary>(store, now_ms, KEY).await?;
-    let fresh = held.filter(|held| now_ms < held.value.at_ms + FRESH_MS);
-    let summary = match fresh {
-        Some(held) => held.value,
-        None => {
+    let summary = match held {
+        Some(held) if !is_to_renew(store, now_ms, &held).await? => held.value,
+        _ => {
             let summary = summary(store, now_ms).await?;
-            let expires = Some(now_ms + 60_000);
-            let always = Over::ANYTHING;
-            items::put(store, now_ms, KEY, &summary, expires, always).await?;
+            keep(store, now_ms, &summary, Over::ANYTHING).await?;
             summary
         }
     };
@@ -49,6 +49,34 @@ pub(super) async fn open(store: &impl Store, now_ms: u64) -> Result<Vec<Region>,
         room_of_one,
     };
     Ok(summary.room.into_iter().map(region).collect())
+}
+
+/// Whether the caller is to make a new one. While he does, others go by the old one, as they would
+/// have a moment ago: many passes find it old at once, and each would read the fleet.
+async fn is_to_renew(
+    store: &impl Store,
+    now_ms: u64,
+    held: &Held<Summary>,
+) -> Result<bool, Refusal> {
+    if now_ms < held.value.at_ms + FRESH_MS {
+        return Ok(false);
+    }
+    let claimed = Summary {
+        at_ms: now_ms,
+        room: held.value.room.clone(),
+    };
+    let kept = unless_lost(keep(store, now_ms, &claimed, held.over()).await)?;
+    Ok(kept.is_some())
+}
+
+async fn keep(
+    store: &impl Store,
+    now_ms: u64,
+    summary: &Summary,
+    over: Over,
+) -> Result<u64, StoreError> {
+    let expires = Some(now_ms + KEPT_MS);
+    items::put(store, now_ms, KEY, summary, expires, over).await
 }
 
 async fn summary(store: &impl Store, now_ms: u64) -> Result<Summary, Refusal> {

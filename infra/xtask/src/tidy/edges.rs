@@ -158,6 +158,19 @@ const ROWS: &[Row] = &[
         tests_use: &["fleet", "relay", "signalling", "tokio"],
     },
     row("matchbench", &["bench-report", "matchmaking", "wire"]),
+    row(
+        "partitions",
+        &[
+            "bench-report",
+            "chat",
+            "edge",
+            "fleet",
+            "matchmaking",
+            "safety",
+            "signalling",
+            "wire",
+        ],
+    ),
     row("scenarios", &["bench-report", "edge", "process", "wire"]),
 ];
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Page, Part, Table, is_number, printable};
+use super::part::{Page, Part, Table, is_number, printable};
 
 const STYLE: &str = include_str!("page.css");
 

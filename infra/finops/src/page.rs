@@ -3,13 +3,15 @@
 mod bars;
 mod html;
 mod part;
+mod text;
 
 use std::fmt::Write as _;
 
 pub use bars::{Bar, Bars};
 pub use part::{Page, Part, Table};
 
-use part::{is_number, printable};
+use part::is_number;
+use text::printable;
 
 impl Page {
     /// Of a title, and no part yet.

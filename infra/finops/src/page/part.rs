@@ -49,10 +49,3 @@ impl Table {
 pub(super) fn is_number(cell: &str) -> bool {
     cell == "-" || cell.starts_with(|c: char| c.is_ascii_digit() || c == '-')
 }
-
-/// Names come from records: no control character reaches a terminal.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}

@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use data_encoding::BASE64;
 use serde_json::Value;
 
-use super::super::count::Count;
 use super::report::{Report, note};
+use crate::check::count::Count;
 use crate::workspace::{list, text};
 use crate::{install, process};
 

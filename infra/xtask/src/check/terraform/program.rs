@@ -5,9 +5,9 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::super::count::Count;
 use super::provider::StandIn;
 use super::report::Report;
+use crate::check::count::Count;
 use crate::process;
 
 /// The program, and the provider or what stands for it.

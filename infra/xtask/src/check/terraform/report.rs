@@ -1,6 +1,6 @@
 //! What a part of the step found.
 
-use super::super::count::Count;
+use crate::check::count::Count;
 
 /// What one part of the step found; parts go on beside each other.
 #[derive(Default)]

@@ -7,13 +7,13 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::super::count::Count;
 use super::emulator::{ACCOUNT, BUCKET, Emulator, REGION};
 use super::files::{ARTEFACTS, BUDGETS, PLAN, READ_BY_MODULES, read_json};
 use super::machine;
 use super::policies::{self, Plan, RULES};
 use super::program::Terraform;
 use super::report::{Report, note};
+use crate::check::count::Count;
 use crate::process;
 use crate::workspace::{Workspace, list, text};
 

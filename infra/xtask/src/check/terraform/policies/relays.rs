@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::super::machine::files;
 use super::plan::{Plan, TAGS, fault, texts};
+use crate::check::terraform::machine::files;
 use crate::workspace::{list, text};
 
 const EVERYBODY: [&str; 2] = ["0.0.0.0/0", "::/0"];

@@ -84,6 +84,16 @@ impl<'a> DynamoStore<'a> {
         )))
     }
 
+    async fn run<T>(
+        &self,
+        actions: &[TableAction],
+        repeat: Repeat,
+        attempt: impl AsyncFn() -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        let within = (self.table.actions.as_slice(), self.deadline);
+        repeat::run(within, actions, repeat, attempt).await
+    }
+
     async fn update(&self, repeat: Repeat, change: &Change) -> Result<Attributes, StoreError> {
         self.run(&[TableAction::UpdateItem], repeat, async || {
             let sent = self.table.client.update_item();

@@ -11,6 +11,7 @@
 //! may be done twice. So a relay whose reply was lost asks again, with the same claim, and whoever
 //! else asks is refused.
 
+mod admission;
 mod identity;
 mod relays;
 mod tokens;
@@ -19,31 +20,15 @@ use edge::http::{Call, Response};
 use edge::ports::{Clock, Entropy, IdentityLink, Timer, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, config};
-use wire::enrolment::{
-    EnrolledShard, Enrolment, EnrolmentReply, EnrolmentRequest, Proof, ProofKind, Secret,
-};
+use wire::enrolment::{EnrolledShard, EnrolmentReply, EnrolmentRequest, Proof, Secret};
 use wire::fleet::shard_ids;
 use wire::limits::MAX_SHARDS;
 use wire::problem::ProblemKind;
 use wire::routes::{ENROL, ENROLMENT};
-use wire::{RegionName, ShardId};
 
 pub(crate) use tokens::{list, make, revoke};
 
 use crate::body_invalid;
-
-/// Epoch of the keys that relays are given. Others come with secrets that follow one another.
-const EPOCH: u8 = 0;
-
-/// What a proof allows.
-struct Admission {
-    /// Name of the relay.
-    relay: ShardId,
-    region: RegionName,
-    /// Most participants of all its shards together.
-    capacity: u64,
-    by: ProofKind,
-}
 
 /// `POST /v1/relays/enrolment`.
 pub(crate) async fn enrol<H, S: Store>(
@@ -105,38 +90,6 @@ where
         edge,
     };
     Ok(Response::json(ENROL.status, &reply).with("cache-control", "no-store"))
-}
-
-impl Admission {
-    /// Whether it is for what is asked.
-    fn check(&self, request: &EnrolmentRequest) -> Result<(), Refusal> {
-        let refused = |detail: String| Err(Refusal::new(ProblemKind::EnrolmentRefused, detail));
-        if request.region.as_ref().is_some_and(|r| *r != self.region) {
-            let allowed = &self.region;
-            return refused(format!("The proof is for a relay in the region {allowed}."));
-        }
-        let asked = u64::from(request.shards) * u64::from(request.capacity);
-        if asked > self.capacity {
-            let allowed = self.capacity;
-            return refused(format!(
-                "The proof is for a relay of {allowed} participants, and its shards have {asked} \
-                 together; start it with fewer, --max-participants times --shards."
-            ));
-        }
-        Ok(())
-    }
-
-    fn enrolment(&self, request: &EnrolmentRequest, now_ms: u64) -> Enrolment {
-        Enrolment {
-            relay: self.relay.clone(),
-            region: self.region.clone(),
-            shards: request.shards,
-            capacity: request.capacity,
-            epoch: EPOCH,
-            by: self.by,
-            enrolled_at_ms: now_ms,
-        }
-    }
 }
 
 /// `GET /v1/relays/{shard}/enrolment`.

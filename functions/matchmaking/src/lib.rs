@@ -10,6 +10,7 @@
     reason = "generic over ports, see Send in the crate edge"
 )]
 
+pub mod attribute;
 pub mod flexmatch;
 pub mod matcher;
 pub mod ratings;
@@ -17,7 +18,9 @@ pub mod rules;
 mod shell;
 pub mod ticket;
 
+pub use attribute::AttributeValue;
 pub use matcher::{Match, Outcome, Region, Waiting, World, form};
+pub use ratings::Rating;
 pub use rules::{Fault, RuleSet};
 pub use shell::{Ports, handle};
-pub use ticket::{AttributeValue, Player, QueueTicket, Rating};
+pub use ticket::{Player, QueueTicket};

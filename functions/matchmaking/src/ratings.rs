@@ -6,7 +6,14 @@ use std::fmt;
 use skillratings::MultiTeamOutcome;
 use skillratings::weng_lin::{WengLinConfig, WengLinRating, weng_lin_multi_team};
 
-use crate::ticket::Rating;
+/// A belief about skill: a normal distribution, on whatever scale the game uses.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rating {
+    /// Mean.
+    pub mu: f64,
+    /// Standard deviation, above 0.
+    pub sigma: f64,
+}
 
 /// The rating of somebody of whom nothing is known, on the default scale.
 pub const NEWCOMER: Rating = Rating {

@@ -1,11 +1,13 @@
 //! Tickets: what a party asks for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use wire::{ModeName, PlayerId, RegionName, TicketId};
 
-use crate::rules::{AttributeKind, RuleSet};
+use crate::attribute::AttributeValue;
+use crate::ratings::Rating;
+use crate::rules::RuleSet;
 
 /// A party that waits for a match. Its players are matched together, on one team.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,36 +41,6 @@ pub struct Player {
     pub languages: Vec<String>,
     /// Whom he never wants to meet.
     pub blocks: Vec<PlayerId>,
-}
-
-/// A belief about skill: a normal distribution, on whatever scale the game uses.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rating {
-    /// Mean.
-    pub mu: f64,
-    /// Standard deviation, above 0.
-    pub sigma: f64,
-}
-
-/// The value of an attribute.
-#[derive(Debug, Clone, PartialEq)]
-pub enum AttributeValue {
-    /// A finite number.
-    Number(f64),
-    /// A text, compared as it is.
-    Text(String),
-    /// A set of texts.
-    Set(BTreeSet<String>),
-}
-
-impl AttributeValue {
-    fn kind(&self) -> AttributeKind {
-        match self {
-            Self::Number(_) => AttributeKind::Number,
-            Self::Text(_) => AttributeKind::Text,
-            Self::Set(_) => AttributeKind::Set,
-        }
-    }
 }
 
 /// Why a ticket can never be matched under a rule set, however long it waits.

@@ -9,16 +9,13 @@ use wire::limits::MAX_SLOTS;
 use wire::problem::ProblemKind;
 
 pub(crate) use section::AUDIO_LEVEL;
-use section::{Direction, bundle_only, direction, is_data, is_voice};
+pub use section::{MAX_MID_CHARS, SCTP_PORT};
+
+use section::{Direction, bundle_only, direction, invalid, is_data, is_voice};
 use syntax::{Description, Media};
 
 /// Most m-lines of an offer.
 pub const MAX_SECTIONS: usize = 64;
-/// Longest mid, in characters: it is echoed once per m-line and in the BUNDLE group.
-pub const MAX_MID_CHARS: usize = 16;
-/// The SCTP port of both sides (RFC 8841); the relay knows no other.
-pub const SCTP_PORT: u16 = 5000;
-
 /// An offer that can be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
@@ -78,10 +75,6 @@ pub enum Role {
     Data,
     /// Nothing; answered with port 0.
     Refused,
-}
-
-fn invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
-    Refusal::new(ProblemKind::OfferInvalid, detail)
 }
 
 /// Reads an offer.

@@ -1,12 +1,15 @@
 //! Messages by which a relay joins the fleet: it shows a proof and gets its name and keys.
 
 pub mod aws;
+mod secret;
 
 use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use secret::Secret;
 
 use aws::AwsProof;
 
@@ -21,18 +24,6 @@ const TOKEN_BYTES: usize = 8 + SECRET_BYTES;
 
 /// The secret bytes of an enrolment token.
 const SECRET_BYTES: usize = 24;
-
-/// A text that does not print.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(transparent)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
 
 /// 32 random bytes that a relay makes once and keeps. A proof works once, but as often as it
 /// takes for the relay that used it first: a reply may be lost. The claim says that it is that one.

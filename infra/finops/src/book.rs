@@ -109,19 +109,6 @@ impl Price {
 }
 
 impl Book {
-    /// The book of this repository, which was checked when it was built into the program.
-    ///
-    /// # Panics
-    /// Never: a test reads it.
-    pub fn built_in() -> Self {
-        let mut book = Self::default();
-        for (file, text) in read::FILES {
-            book.add(file, text)
-                .expect("the book of the repository is read by a test");
-        }
-        book
-    }
-
     /// The price of an item of a provider in a region, or everywhere.
     ///
     /// # Errors

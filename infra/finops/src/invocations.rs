@@ -15,8 +15,8 @@ use crate::cost::{Cost, Rates, Used};
 use crate::lambda::Functions;
 use crate::money::Money;
 
-use outlier::Dearest;
 pub use outlier::Outlier;
+use outlier::{Dearest, Together};
 
 /// Groups that are told apart; what comes after goes into one that is called so. Names come from
 /// records, which anybody may have written.
@@ -202,7 +202,12 @@ impl Group {
 
     /// The single ones that cost far more than the mean, dearest first, with the reason.
     pub fn outliers(&self) -> Vec<Outlier> {
-        self.dearest.outliers(self)
+        self.dearest.outliers(&Together {
+            count: self.count,
+            used: self.used,
+            cost: self.cost,
+            median_us: self.durations_us.value_at_quantile(0.5),
+        })
     }
 }
 

@@ -2,53 +2,16 @@
 
 mod bars;
 mod html;
+mod part;
+mod text;
 
 use std::fmt::Write as _;
 
 pub use bars::{Bar, Bars};
+pub use part::{Page, Part, Table};
 
-/// A report: its parts in order.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    /// What it is about.
-    pub title: String,
-    /// Its parts.
-    pub parts: Vec<Part>,
-}
-
-/// A part of a report.
-#[derive(Debug, Clone)]
-pub enum Part {
-    /// A heading.
-    Heading(String),
-    /// A paragraph.
-    Text(String),
-    /// Something that the reader must not overlook.
-    Warning(String),
-    /// A table.
-    Table(Table),
-    /// A chart. Where there are no pictures, the table that goes with it says the same.
-    Bars(Bars),
-}
-
-/// A table; the first column names its rows, and what looks like a number is set like one.
-#[derive(Debug, Clone, Default)]
-pub struct Table {
-    /// Names of the columns, with their units.
-    pub heads: Vec<String>,
-    /// Its cells.
-    pub rows: Vec<Vec<String>>,
-}
-
-impl Table {
-    /// With these columns, and no row yet.
-    pub fn new(heads: &[&str]) -> Self {
-        Self {
-            heads: heads.iter().map(|head| (*head).to_owned()).collect(),
-            rows: Vec::new(),
-        }
-    }
-}
+use part::is_number;
+use text::printable;
 
 impl Page {
     /// Of a title, and no part yet.
@@ -127,11 +90,6 @@ impl Page {
     }
 }
 
-/// Whether a cell is set like a number.
-fn is_number(cell: &str) -> bool {
-    cell == "-" || cell.starts_with(|c: char| c.is_ascii_digit() || c == '-')
-}
-
 fn markdown_table(table: &Table, out: &mut String) {
     let line = |cells: &[String]| {
         let cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
@@ -173,13 +131,6 @@ fn plain_table(table: &Table, out: &mut String) {
         out.push_str(cells.join("  ").trim_end());
         out.push('\n');
     }
-}
-
-/// Names come from records: no control character reaches a terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 /// Nor does a name change what a Markdown page says.

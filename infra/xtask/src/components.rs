@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::install::{self, WASM_TARGET};
+use crate::install;
 use crate::process;
-use crate::workspace::{Workspace, list, text};
+use crate::workspace::{WASM_TARGET, Workspace, list, text};
 
 /// A built component.
 pub(crate) struct Component {

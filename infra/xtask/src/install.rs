@@ -8,10 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::process;
-use crate::workspace::Workspace;
-
-/// The target that components are built for.
-pub(crate) const WASM_TARGET: &str = "wasm32-wasip2";
+use crate::workspace::{WASM_TARGET, Workspace};
 
 /// Oldest Node.js whose test runner and modules the tests use.
 const NODE_MAJOR_MIN: u32 = 20;

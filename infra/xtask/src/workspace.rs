@@ -6,8 +6,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::install::WASM_TARGET;
 use crate::process;
+
+/// The target that components are built for.
+pub(crate) const WASM_TARGET: &str = "wasm32-wasip2";
 
 /// The workspace's folders.
 pub(crate) struct Workspace {

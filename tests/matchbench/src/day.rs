@@ -67,7 +67,7 @@ pub struct Made {
 
 /// What came out in a day.
 #[derive(Debug, Clone, Default)]
-pub struct Outcome {
+pub struct DayOutcome {
     /// Parties that arrived, hour by hour.
     pub arrived: Vec<usize>,
     /// Players who arrived in all.
@@ -91,14 +91,14 @@ const RECENT: usize = 200;
 
 /// Simulates a day in which the population queues for modes with these rule sets, in the order
 /// of [`MODES`].
-pub fn simulate(day: &Day, rules: &[RuleSet]) -> Outcome {
+pub fn simulate(day: &Day, rules: &[RuleSet]) -> DayOutcome {
     let mut run = Run {
         day,
         population: Population::new(day.seed),
         worlds: Vec::new(),
         waiting: Vec::new(),
         estimated: BTreeMap::new(),
-        out: Outcome::default(),
+        out: DayOutcome::default(),
     };
     run.worlds = vec![run.population.world(day.room); rules.len()];
     let end_s = day.hours as u64 * 3600;
@@ -127,7 +127,7 @@ struct Run<'a> {
     waiting: Vec<QueueTicket>,
     /// Of those who waited: the whole wait, as it was first estimated.
     estimated: BTreeMap<TicketId, f64>,
-    out: Outcome,
+    out: DayOutcome,
 }
 
 impl Run<'_> {
@@ -229,7 +229,7 @@ impl Made {
     }
 }
 
-impl Outcome {
+impl DayOutcome {
     /// A value of each party that `wanted` picks.
     pub fn of_parties(
         &self,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::charts::{Chart, Series, short};
-use crate::day::{Made, Outcome, Party};
+use crate::day::{DayOutcome, Made, Party};
 use crate::population::MODES;
 use bench_report::quantile;
 
@@ -29,7 +29,7 @@ pub fn quantile_or_zero(values: &[f64], share: f64) -> f64 {
 }
 
 /// The day hour by hour, mode by mode, and by the strength of the parties.
-pub fn tables(outcome: &Outcome) -> [Table; 4] {
+pub fn tables(outcome: &DayOutcome) -> [Table; 4] {
     let hours = (0..outcome.arrived.len()).map(|hour| {
         let mut row = vec![hour.to_string(), outcome.arrived[hour].to_string()];
         row.extend(cells(outcome, |at, _| at == hour));
@@ -72,7 +72,7 @@ pub fn tables(outcome: &Outcome) -> [Table; 4] {
 }
 
 /// Cells of the parties and matches of some hours and modes.
-fn cells(outcome: &Outcome, wanted: impl Fn(usize, usize) -> bool) -> Vec<String> {
+fn cells(outcome: &DayOutcome, wanted: impl Fn(usize, usize) -> bool) -> Vec<String> {
     let party = |party: &Party| wanted(party.hour, party.mode);
     let made = |made: &Made| wanted(made.hour, made.mode);
     let waits = outcome.of_parties(party, |party| party.wait_s);
@@ -100,7 +100,7 @@ fn told(values: &[f64], share: f64) -> String {
     short(quantile_or_zero(values, share))
 }
 
-fn deciles(outcome: &Outcome) -> Table {
+fn deciles(outcome: &DayOutcome) -> Table {
     let rows = outcome.deciles().into_iter().enumerate();
     let row = |(index, parties): (usize, Vec<&Party>)| {
         let ratings = parties.iter().map(|party| party.rating);
@@ -128,7 +128,7 @@ fn deciles(outcome: &Outcome) -> Table {
     }
 }
 
-fn crossing(outcome: &Outcome) -> Table {
+fn crossing(outcome: &DayOutcome) -> Table {
     let row = |(name, crosses): (&str, bool)| {
         let waits = outcome.of_parties(|party| party.crosses == crosses, |party| party.wait_s);
         let mut cells = vec![name.to_owned(), waits.len().to_string()];
@@ -143,7 +143,7 @@ fn crossing(outcome: &Outcome) -> Table {
 }
 
 /// The page.
-pub fn page(outcome: &Outcome, about: &str) -> String {
+pub fn page(outcome: &DayOutcome, about: &str) -> String {
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\">\
@@ -172,7 +172,7 @@ pub fn page(outcome: &Outcome, about: &str) -> String {
 
 const ALL: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
 
-fn charts(outcome: &Outcome) -> Vec<Chart> {
+fn charts(outcome: &DayOutcome) -> Vec<Chart> {
     let by_hour = |title, series| hourly(outcome, title, 0.0, series);
     let waits = |hour: usize| outcome.of_parties(|p| p.hour == hour, |p| p.wait_s);
     let spreads = |hour: usize| outcome.of_made(|m| m.hour == hour, |m| Some(m.spread));
@@ -222,7 +222,7 @@ fn charts(outcome: &Outcome) -> Vec<Chart> {
 /// The index of the mode with more than two teams in [`MODES`].
 const ROYALE: usize = 2;
 
-fn hourly(outcome: &Outcome, title: &'static str, base: f64, series: Vec<Series>) -> Chart {
+fn hourly(outcome: &DayOutcome, title: &'static str, base: f64, series: Vec<Series>) -> Chart {
     Chart {
         title,
         axis: "hour of the day",
@@ -236,7 +236,7 @@ fn hourly(outcome: &Outcome, title: &'static str, base: f64, series: Vec<Series>
 
 /// Quantiles of something, hour by hour.
 fn lines(
-    outcome: &Outcome,
+    outcome: &DayOutcome,
     shares: &[(&'static str, f64)],
     of: impl Fn(usize) -> Vec<f64>,
 ) -> Vec<Series> {
@@ -248,7 +248,7 @@ fn lines(
         .collect()
 }
 
-fn counts(outcome: &Outcome) -> Vec<Series> {
+fn counts(outcome: &DayOutcome) -> Vec<Series> {
     let of = |counts: &[usize]| counts.iter().map(|count| *count as f64).collect();
     let hours = 0..outcome.arrived.len();
     let matched = |hour: usize| outcome.parties.iter().filter(|p| p.hour == hour).count() as f64;
@@ -259,7 +259,7 @@ fn counts(outcome: &Outcome) -> Vec<Series> {
     ]
 }
 
-fn waits_by_mode(outcome: &Outcome) -> Vec<Series> {
+fn waits_by_mode(outcome: &DayOutcome) -> Vec<Series> {
     let wait = |hour: usize, mode: usize| {
         let waits = outcome.of_parties(|p| (p.hour, p.mode) == (hour, mode), |p| p.wait_s);
         quantile_or_zero(&waits, 0.95)
@@ -270,7 +270,7 @@ fn waits_by_mode(outcome: &Outcome) -> Vec<Series> {
     modes.map(|(mode, (name, _))| (*name, line(mode))).collect()
 }
 
-fn shared(outcome: &Outcome) -> Vec<f64> {
+fn shared(outcome: &DayOutcome) -> Vec<f64> {
     let share = |hour: usize| {
         let all: Vec<&Made> = outcome.made.iter().filter(|m| m.hour == hour).collect();
         let shared = all.iter().filter(|made| made.shares_language).count();
@@ -279,7 +279,7 @@ fn shared(outcome: &Outcome) -> Vec<f64> {
     (0..outcome.arrived.len()).map(share).collect()
 }
 
-fn charts_of_deciles(outcome: &Outcome) -> [Chart; 2] {
+fn charts_of_deciles(outcome: &DayOutcome) -> [Chart; 2] {
     let deciles = outcome.deciles();
     let series = |shares: &[(&'static str, f64)], of: &dyn Fn(&Party) -> Option<f64>| {
         let values = |parties: &Vec<&Party>| -> Vec<f64> {

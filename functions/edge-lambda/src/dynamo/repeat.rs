@@ -8,8 +8,8 @@ use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use edge::store::StoreError;
+use tokio::time::Instant;
 
-use super::DynamoStore;
 use crate::log;
 use crate::permissions::TableAction;
 
@@ -132,62 +132,59 @@ fn pause(failed: u32, chance: u64) -> Duration {
     Duration::from_micros(chance % (most_us + 1))
 }
 
-impl DynamoStore<'_> {
-    /// Attempts a request until it succeeds, fails for good, or the time is over.
-    pub(super) async fn run<T>(
-        &self,
-        actions: &[TableAction],
-        repeat: Repeat,
-        attempt: impl AsyncFn() -> Result<T, Fault>,
-    ) -> Result<T, StoreError> {
-        let is_allowed = |action| self.table.actions.contains(action);
-        if !actions.iter().all(is_allowed) {
-            return Err(unavailable(actions, "not among the function's permissions"));
-        }
-        let attempts = self.attempts(actions, repeat, attempt);
-        match tokio::time::timeout_at(self.deadline, attempts).await {
-            Ok(result) => result,
-            Err(_) => Err(unavailable(actions, "the invocation's time is over")),
-        }
+/// Attempts a request until it succeeds, fails for good, or the time is over. All of its actions
+/// must be among the `allowed` ones.
+pub(super) async fn run<T>(
+    (allowed, deadline): (&[TableAction], Instant),
+    actions: &[TableAction],
+    repeat: Repeat,
+    attempt: impl AsyncFn() -> Result<T, Fault>,
+) -> Result<T, StoreError> {
+    if !actions.iter().all(|action| allowed.contains(action)) {
+        return Err(unavailable(actions, "not among the function's permissions"));
     }
+    let attempts = attempts(actions, repeat, attempt);
+    match tokio::time::timeout_at(deadline, attempts).await {
+        Ok(result) => result,
+        Err(_) => Err(unavailable(actions, "the invocation's time is over")),
+    }
+}
 
-    async fn attempts<T>(
-        &self,
-        actions: &[TableAction],
-        repeat: Repeat,
-        attempt: impl AsyncFn() -> Result<T, Fault>,
-    ) -> Result<T, StoreError> {
-        let mut is_unclear = false;
-        for failed in 1.. {
-            // In a box and without its type, which is too deep for the compiler once a function is
-            // around it.
-            let sent: Pin<Box<dyn Future<Output = _> + '_>> = Box::pin(attempt());
-            let why = match sent.await {
-                Ok(value) => return Ok(value),
-                Err(Fault::Condition) if is_unclear => {
-                    return Err(unavailable(actions, "a condition failed after no answer"));
-                }
-                Err(Fault::Condition) => return Err(StoreError::ConditionFailed),
-                Err(Fault::TooLarge) => return Err(StoreError::TooLarge),
-                Err(Fault::Final(why)) => return Err(unavailable(actions, &why)),
-                Err(Fault::Unclear(why)) if repeat == Repeat::UnlessUnclear => {
-                    return Err(unavailable(actions, &why));
-                }
-                Err(Fault::Unclear(why)) => {
-                    is_unclear = true;
-                    why
-                }
-                Err(Fault::Busy(why)) => why,
-            };
-            if failed == MAX_ATTEMPTS {
+async fn attempts<T>(
+    actions: &[TableAction],
+    repeat: Repeat,
+    attempt: impl AsyncFn() -> Result<T, Fault>,
+) -> Result<T, StoreError> {
+    let mut is_unclear = false;
+    for failed in 1.. {
+        // In a box and without its type, which is too deep for the compiler once a function is
+        // around it.
+        let sent: Pin<Box<dyn Future<Output = _> + '_>> = Box::pin(attempt());
+        let why = match sent.await {
+            Ok(value) => return Ok(value),
+            Err(Fault::Condition) if is_unclear => {
+                return Err(unavailable(actions, "a condition failed after no answer"));
+            }
+            Err(Fault::Condition) => return Err(StoreError::ConditionFailed),
+            Err(Fault::TooLarge) => return Err(StoreError::TooLarge),
+            Err(Fault::Final(why)) => return Err(unavailable(actions, &why)),
+            Err(Fault::Unclear(why)) if repeat == Repeat::UnlessUnclear => {
                 return Err(unavailable(actions, &why));
             }
-            let mut chance = [0; 8];
-            fill(&mut chance)?;
-            tokio::time::sleep(pause(failed, u64::from_le_bytes(chance))).await;
+            Err(Fault::Unclear(why)) => {
+                is_unclear = true;
+                why
+            }
+            Err(Fault::Busy(why)) => why,
+        };
+        if failed == MAX_ATTEMPTS {
+            return Err(unavailable(actions, &why));
         }
-        unreachable!("the loop ends with the last attempt")
+        let mut chance = [0; 8];
+        fill(&mut chance)?;
+        tokio::time::sleep(pause(failed, u64::from_le_bytes(chance))).await;
     }
+    unreachable!("the loop ends with the last attempt")
 }
 
 fn unavailable(actions: &[TableAction], why: &str) -> StoreError {

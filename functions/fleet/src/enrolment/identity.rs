@@ -18,7 +18,7 @@ use wire::limits::{MAX_CLOCK_SKEW_MS, MAX_PROOF_AGE_S};
 use wire::problem::ProblemKind;
 use wire::{RegionName, ShardId};
 
-use super::Admission;
+use super::admission::Admission;
 
 /// Most roles that may be allowed.
 const MAX_RULES: usize = 256;

@@ -16,7 +16,7 @@ use wire::problem::ProblemKind;
 use wire::routes::{ENROLMENT_TOKENS, MAKE_ENROLMENT_TOKEN};
 use wire::{EnrolmentId, ShardId};
 
-use super::Admission;
+use super::admission::Admission;
 use crate::body_invalid;
 
 /// Where tokens are.

@@ -10,7 +10,7 @@ use super::balance;
 use super::group::Group;
 use super::place::is_near;
 use super::pool::Pool;
-use super::{Region, World};
+use super::world::{Region, World};
 use crate::rules::{Limits, PartyLimits, RuleSet, Scope};
 use crate::ticket::{Player, QueueTicket};
 

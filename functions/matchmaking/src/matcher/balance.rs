@@ -4,10 +4,11 @@
 //! 49 and 51. Exchanges between teams are chosen by how they change each team's mean and standard
 //! deviation; the verdict compares whole distributions.
 
+use super::fact::Fact;
+use super::group::is_team;
 use super::pool::Pool;
-use super::search::is_team;
+use crate::ratings::Rating;
 use crate::rules::{Limits, Requirement, Scope};
-use crate::ticket::Rating;
 
 /// Rounds of looking for exchanges.
 const ROUNDS_MAX: usize = 8;
@@ -172,7 +173,7 @@ fn averages(pool: &Pool, limits: &Limits, teams: &[Vec<u32>]) -> Result<(), Unfi
         };
         let mean = |tickets: &mut dyn Iterator<Item = &u32>| {
             let facts = tickets.map(|&ticket| &pool.entries[ticket as usize].facts[index]);
-            let none = super::group::Fact::Nothing;
+            let none = Fact::Nothing;
             facts.fold(none, |sum, fact| sum.with(fact)).middle()
         };
         let whole = mean(&mut teams.iter().flatten());

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::group::{Crossing, Group};
+use super::fact::Crossing;
+use super::group::Group;
+use super::outcome::{EXACT, NextExpansion, Remaining, Waiting};
+use super::pass::Pass;
+use super::place;
 use super::pool::{Entry, Pool};
 use super::search::Failure;
-use super::{EXACT, NextExpansion, Pass, Remaining, Waiting, World, place};
+use super::world::World;
 use crate::rules::{Limits, RuleSet, Scope};
 
 /// Checks before the requirements, in their order, with the paths that they are told by.

@@ -6,7 +6,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use super::group::{Crossing, Fact, Group};
+use super::fact::{Crossing, Fact};
+use super::group::Group;
 use super::pool::{Entry, Pool, UNKNOWN_MS};
 use super::search::Failure;
 use crate::rules::{Limits, Requirement, RuleSet, Scope};

@@ -2,8 +2,9 @@
 
 use std::cmp::Reverse;
 
+use super::balance;
+use super::outcome::{Match, MatchTeam, Quality};
 use super::pool::{Pool, UNKNOWN_MS};
-use super::{Match, MatchTeam, Quality, balance};
 use crate::rules::Limits;
 
 /// What a round-trip time that nobody measured counts for when regions are compared.

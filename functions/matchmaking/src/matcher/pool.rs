@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use wire::RegionName;
 
-use super::group::{Crossing, Fact};
-use super::{MAX_REGIONS, Region, World};
-use crate::rules::{Rule, RuleSet};
+use super::fact::{Crossing, Fact};
+use super::world::{MAX_REGIONS, Region, World};
+use crate::rules::{Requirement, Rule, RuleSet};
 use crate::ticket::{QueueTicket, TicketFault};
 
 /// Stands for a round-trip time that was not measured.
@@ -224,8 +224,7 @@ impl<'a> Interner<'a> {
         let first = &rules.stages()[0].limits;
         // The first stage has all rules: soft ones are only dropped later.
         let list: Vec<&Rule> = first.rules.iter().flatten().collect();
-        let is_difference =
-            |rule: &&Rule| matches!(rule.requirement, crate::rules::Requirement::Difference(_));
+        let is_difference = |rule: &&Rule| matches!(rule.requirement, Requirement::Difference(_));
         let key_rule = list
             .iter()
             .position(is_difference)

@@ -6,7 +6,7 @@
 //! tries every team for a ticket, so that in a small pool it visits every possible match.
 
 use super::balance::{self, Unfit};
-use super::group::{Group, Refused};
+use super::group::Group;
 use super::pool::{Entry, Pool};
 use crate::rules::{Limits, Requirement, Rule, Scope, Team};
 
@@ -401,14 +401,4 @@ impl Search<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether tickets can be a team, sizes apart; what balancing asks before it exchanges some.
-pub(super) fn is_team(pool: &Pool, limits: &Limits, tickets: &[u32]) -> bool {
-    let joined: Result<Group, Refused> = tickets
-        .iter()
-        .try_fold(Group::empty(limits), |group, &ticket| {
-            group.with(&pool.entries[ticket as usize], limits, Scope::Team)
-        });
-    joined.is_ok_and(|group| group.lacking(limits, Scope::Team) == 0)
 }

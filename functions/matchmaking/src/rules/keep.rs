@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::node::Reader;
-use super::{Limits, PartyLimits, Requirement, Rule, Scope, Team};
+use super::rule_set::{Limits, PartyLimits, Requirement, Rule, Scope, Team};
 
 /// Adds a fault for each limit that cannot be kept together with those before it.
 pub(super) fn check(reader: &mut Reader, limits: &Limits) {

@@ -1,15 +1,31 @@
 //! A JSON value that knows its path, and the list of faults that reading it leaves.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
-
-use super::Fault;
 
 /// Most faults that one reading reports.
 const MAX_FAULTS: usize = 50;
 /// Longest name or text in a rule set, bytes.
 const MAX_TEXT: usize = 64;
+
+/// One mistake in a rule set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where: `teams[1].players`.
+    pub path: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
 
 pub(super) fn fault(path: impl Into<String>, message: impl Into<String>) -> Fault {
     Fault {

@@ -8,12 +8,12 @@ use wire::matching::MAX_PARTY;
 
 use super::keep;
 use super::node::{Node, Reader, join};
-use super::{
-    Attribute, AttributeKind, Balance, LatencyCap, Limits, MAX_ATTRIBUTES, MAX_PLAYERS, MAX_RULES,
-    PartyLimits, Requirement, Rule, Scope, Team,
+use super::rule_set::{
+    Balance, LatencyCap, Limits, MAX_ATTRIBUTES, MAX_PLAYERS, MAX_RULES, PartyLimits, Requirement,
+    Rule, Scope, Team,
 };
+use crate::attribute::{Attribute, AttributeKind, AttributeValue};
 use crate::ratings::DEFAULT_BETA;
-use crate::ticket::AttributeValue;
 
 /// Largest number of a rule.
 const MAX_NUMBER: f64 = 1e9;

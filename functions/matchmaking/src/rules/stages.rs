@@ -6,9 +6,9 @@ use serde_json::Value;
 use wire::ModeName;
 
 use super::keep;
-use super::node::{Node, Reader};
+use super::node::{Fault, Node, Reader};
 use super::read::{self, is_number};
-use super::{Fault, Limits, MAX_EXPANSIONS, MAX_SECONDS, RuleSet, Stage};
+use super::rule_set::{Limits, MAX_EXPANSIONS, MAX_SECONDS, RuleSet, Stage};
 
 const FIELDS: [&str; 12] = [
     "mode",

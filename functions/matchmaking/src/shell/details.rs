@@ -17,6 +17,7 @@ use wire::problem::ProblemKind;
 use wire::{PlayerId, RegionName};
 
 use super::refusals::body_invalid;
+use crate::attribute;
 use crate::ticket as core;
 
 /// A player's details as the store keeps them.
@@ -153,14 +154,14 @@ fn player_hash(player: &PlayerId) -> String {
 /// A player as the matcher takes him. Blocks of players who are not in the pool are left out.
 pub(super) fn core_player(id: &PlayerId, details: &Details, known: &Known) -> core::Player {
     let value = |value: &AttributeValue| match value {
-        AttributeValue::Number(number) => core::AttributeValue::Number(*number),
-        AttributeValue::Text(text) => core::AttributeValue::Text(text.clone()),
-        AttributeValue::Set(set) => core::AttributeValue::Set(set.iter().cloned().collect()),
+        AttributeValue::Number(number) => attribute::AttributeValue::Number(*number),
+        AttributeValue::Text(text) => attribute::AttributeValue::Text(text.clone()),
+        AttributeValue::Set(set) => attribute::AttributeValue::Set(set.iter().cloned().collect()),
     };
     let blocks = details.blocks.as_bytes().chunks(HASH_CHARS);
     core::Player {
         id: id.clone(),
-        rating: core::Rating {
+        rating: crate::ratings::Rating {
             mu: details.mu,
             sigma: details.sigma,
         },

@@ -1,14 +1,25 @@
 //! What the attributes of one m-line say.
 
+use std::borrow::Cow;
+
 use edge::Refusal;
+use wire::problem::ProblemKind;
 
 use super::syntax::{Attribute, Description, Media};
-use super::{MAX_MID_CHARS, SCTP_PORT, invalid};
+
+/// Longest mid, in characters: it is echoed once per m-line and in the BUNDLE group.
+pub const MAX_MID_CHARS: usize = 16;
+/// The SCTP port of both sides (RFC 8841); the relay knows no other.
+pub const SCTP_PORT: u16 = 5000;
 
 /// Protocols that are DTLS-SRTP with feedback (RFC 8829, section 5.1.2).
 const VOICE_PROTOCOLS: [&str; 3] = ["UDP/TLS/RTP/SAVPF", "TCP/TLS/RTP/SAVPF", "RTP/SAVPF"];
 /// RFC 6464.
 pub(crate) const AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
+
+pub(super) fn invalid(detail: impl Into<Cow<'static, str>>) -> Refusal {
+    Refusal::new(ProblemKind::OfferInvalid, detail)
+}
 
 /// Whether media flows, from the client's point of view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Secret;
+use super::secret::Secret;
 use crate::ids::{AccessKeyId, AwsRegion, AwsSignature, EnrolmentNonce};
 use crate::limits::{MAX_PROOF_AGE_S, MAX_SESSION_TOKEN_CHARS};
 

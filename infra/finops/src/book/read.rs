@@ -6,7 +6,7 @@ use super::{Book, Price, Tier, Unit};
 use crate::money::Money;
 
 /// The book of this repository.
-pub(super) const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 2] = [
     ("aws.toml", include_str!("../../prices/aws.toml")),
     ("others.toml", include_str!("../../prices/others.toml")),
 ];
@@ -49,6 +49,19 @@ struct TierRow {
 }
 
 impl Book {
+    /// The book of this repository, which was checked when it was built into the program.
+    ///
+    /// # Panics
+    /// Never: a test reads it.
+    pub fn built_in() -> Self {
+        let mut book = Self::default();
+        for (file, text) in FILES {
+            book.add(file, text)
+                .expect("the book of the repository is read by a test");
+        }
+        book
+    }
+
     /// Adds the prices of a file's text.
     ///
     /// # Errors

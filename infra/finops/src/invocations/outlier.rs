@@ -3,7 +3,6 @@
 use wire::ids::InvocationId;
 use wire::record::InvocationRecord;
 
-use super::Group;
 use crate::cost::{Cost, Used};
 use crate::money::Money;
 
@@ -38,6 +37,15 @@ struct Kept {
     cost: Cost,
 }
 
+/// What the invocations of a group came to together.
+pub(super) struct Together {
+    pub(super) count: u64,
+    pub(super) used: Used,
+    pub(super) cost: Cost,
+    /// Half of them took longer, microseconds.
+    pub(super) median_us: u64,
+}
+
 /// The dearest few of a group, whatever the order in which they come.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Dearest(Vec<Kept>);
@@ -63,7 +71,7 @@ impl Dearest {
         self.0.truncate(KEPT);
     }
 
-    pub(super) fn outliers(&self, group: &Group) -> Vec<Outlier> {
+    pub(super) fn outliers(&self, group: &Together) -> Vec<Outlier> {
         let count = i128::from(group.count.max(1));
         let mean = Money(group.cost.total().0 / count);
         let stands_out = |kept: &&Kept| group.count > 1 && kept.cost.total().0 > TIMES * mean.0;
@@ -79,7 +87,7 @@ impl Dearest {
 }
 
 /// The part of the cost that is most above the mean's, and what it was spent on.
-fn reason(kept: &Kept, group: &Group) -> String {
+fn reason(kept: &Kept, group: &Together) -> String {
     let count = u128::from(group.count.max(1));
     let above = |at: usize| kept.cost.parts()[at].0 - group.cost.parts()[at].0 / count as i128;
     let most = (0..Cost::PARTS.len())
@@ -100,7 +108,7 @@ fn reason(kept: &Kept, group: &Group) -> String {
         "compute" => format!(
             "it took {:.1} ms; half take {:.1}",
             kept.duration_us as f64 / 1e3,
-            group.durations_us.value_at_quantile(0.5) as f64 / 1e3,
+            group.median_us as f64 / 1e3,
         ),
         "logs" => format!(
             "{} bytes of logs; the mean is {}",

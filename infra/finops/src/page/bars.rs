@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::html::text as html_text;
+use super::text::html as html_text;
 
 /// A chart of bars, each the sum of its parts.
 #[derive(Debug, Clone, Default)]

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Page, Part, Table, is_number, printable};
+use super::part::{Page, Part, Table, is_number};
+use super::text::html as text;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -67,19 +68,4 @@ fn table(table: &Table, caption: &str, out: &mut String) {
         out.push_str("</tr>\n");
     }
     out.push_str("</tbody>\n</table></div>\n");
-}
-
-/// Text that is nothing but text, in elements and in quoted attributes.
-pub(super) fn text(words: &str) -> String {
-    let mut out = String::with_capacity(words.len());
-    for c in printable(words).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c => out.push(c),
-        }
-    }
-    out
 }

@@ -1,8 +1,10 @@
 //! `cargo xtask test`: every check and test, one step after another. A failed step does not hide
 //! what comes after it; the last line counts.
 
+mod built;
 mod count;
 mod image;
+mod outcome;
 mod package;
 mod programs;
 mod rig;
@@ -12,7 +14,6 @@ mod terraform;
 
 use std::process::ExitCode;
 use std::thread::{Scope, ScopedJoinHandle};
-use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
@@ -23,6 +24,7 @@ use crate::install;
 use crate::progress::{self, Progress};
 use crate::workspace::Workspace;
 use count::Count;
+use outcome::Outcome;
 use steps::{STEPS, Step};
 
 /// Which steps.
@@ -41,14 +43,6 @@ pub(crate) struct Flags {
     /// Leave out the browser tests, and say so
     #[arg(long)]
     no_browser: bool,
-}
-
-/// What came of one step.
-struct Outcome {
-    step: &'static str,
-    count: Count,
-    error: Option<String>,
-    took: Duration,
 }
 
 /// Runs the chosen steps and prints `N passed, N failed` last.
@@ -71,7 +65,7 @@ pub(crate) fn run(workspace: &Workspace, flags: &Flags) -> Result<ExitCode> {
         let mut ahead = Ahead::of(&steps);
         for step in &steps {
             println!();
-            if step.waits && steps::is_built() {
+            if step.waits && built::is_built() {
                 ahead.start(scope, workspace);
             }
             let what = format!("{}: {}", step.name, step.what);

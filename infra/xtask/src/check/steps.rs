@@ -2,17 +2,17 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 
+use super::built::build_all;
 use super::count::Count;
 use super::package;
 use super::programs::{self, Times};
 use super::rig::Rig;
 use super::terraform;
-use crate::install::{self, WASM_TARGET};
-use crate::workspace::Workspace;
+use crate::install;
+use crate::workspace::{WASM_TARGET, Workspace};
 use crate::{components, openapi, process, tidy};
 
 /// Folders of what is not Rust.
@@ -301,28 +301,6 @@ fn aiortc(workspace: &Workspace, count: &mut Count) -> Result<()> {
     command.arg(folder.join("interops.py")).current_dir(&folder);
     rig.prepare(&mut command);
     counted(&mut command, Count::of_last_line, count)
-}
-
-/// Components and every Rust target, in one set of features: a second build of a part of the
-/// workspace would compile its dependencies again with others.
-///
-/// Once in a run: all of its steps test the same build, and none waits for the locks of another.
-pub(super) fn build_all(workspace: &Workspace) -> Result<()> {
-    if is_built() {
-        return Ok(());
-    }
-    components::build(workspace)?;
-    install::cmake(workspace)?;
-    process::run(&mut workspace.cargo(&["build", "--workspace", "--all-targets"]))?;
-    BUILT.store(true, Ordering::Relaxed);
-    Ok(())
-}
-
-static BUILT: AtomicBool = AtomicBool::new(false);
-
-/// Whether this run has built the whole workspace.
-pub(super) fn is_built() -> bool {
-    BUILT.load(Ordering::Relaxed)
 }
 
 fn npm(args: &[&str]) -> Command {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::Outcome;
 use super::count::Count;
+use super::outcome::Outcome;
 use crate::progress::Weight;
 use crate::workspace::Workspace;
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::files::{fresh, make_folder, open_folders, place, write};
-use super::{Packing, Program, Stamp};
+use super::packing::{Packing, Program, Stamp};
 use crate::process;
 
 /// Settings and secrets of both programs; secrets are files that only root reads.
@@ -84,7 +84,7 @@ fn control_file(program: &Program, stamp: &Stamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::PROGRAMS;
+    use super::super::packing::PROGRAMS;
     use super::*;
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::files::{fresh, make_folder, open_folders, place, set_mode, tar};
 use super::manifest::sum_of;
-use super::{Packing, Program, said_by};
+use super::packing::{Packing, Program, said_by};
 use crate::process;
 
 /// How the names of image archives end.
@@ -203,7 +203,7 @@ fn config(program: &Program, version: &str, commit: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::PROGRAMS;
+    use super::super::packing::PROGRAMS;
     use super::*;
 
     #[test]

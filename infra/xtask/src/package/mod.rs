@@ -6,18 +6,20 @@ mod debian;
 mod files;
 mod image;
 mod manifest;
+mod packing;
 mod sbom;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::workspace::Workspace;
 use crate::{components, install, process};
-use files::{fresh, place};
+use files::fresh;
+use packing::{PROGRAMS, Packing, Stamp, target};
 
 pub(crate) use image::ARCHIVE_END as IMAGE_END;
 pub(crate) use manifest::{PublicKey, public_pem, verify};
@@ -46,52 +48,6 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE", requires = "verify")]
     key: Option<PathBuf>,
 }
-
-/// A program that is packaged.
-struct Program {
-    /// The binary that cargo builds.
-    binary: &'static str,
-    /// What it and its package are called on a machine where other things are called relay too.
-    name: &'static str,
-    /// `relay` or `edge`: the end of the names of its files under infra/deploy.
-    short: &'static str,
-    summary: &'static str,
-    readme: &'static str,
-    /// Packages of the workspace that are in it besides: the components that it serves.
-    serves: &'static [&'static str],
-}
-
-const PROGRAMS: [Program; 2] = [
-    Program {
-        binary: "relay",
-        name: "lifeverse-relay",
-        short: "relay",
-        summary: "carries voice between the players of a room",
-        readme: "media-core/relay/README.md",
-        serves: &[],
-    },
-    Program {
-        binary: "edge-host",
-        name: "lifeverse-edge",
-        short: "edge",
-        summary: "signalling, chat and matchmaking on one machine",
-        readme: "infra/edge-host/README.md",
-        serves: &[
-            "signalling-spin",
-            "fleet-spin",
-            "chat-spin",
-            "matchmaking-spin",
-            "safety-spin",
-            "web-spin",
-        ],
-    },
-];
-
-/// Files that every package has.
-const LICENCES: [&str; 3] = ["LICENSE", "LICENSE-APACHE", "LICENSE-MIT"];
-
-/// Where functions/spin.toml looks for components, and where the packages have them.
-const SOURCES: (&str, &str) = ("../target/wasm32-wasip2/wasm/", "components/");
 
 /// Does what the flags say; prints what was made.
 ///
@@ -149,10 +105,6 @@ pub(crate) fn pack(workspace: &Workspace, profile: &str, output: &Path) -> Resul
     }
     sdk(workspace, output)?;
     sbom::of_sdk(&packing)
-}
-
-fn target() -> String {
-    format!("{}-unknown-linux-musl", std::env::consts::ARCH)
 }
 
 /// How a long build gets on with what else runs.
@@ -213,131 +165,6 @@ pub(crate) fn build(workspace: &Workspace, profile: &str, manner: Manner) -> Res
     }
 }
 
-/// What makes two runs give the same bytes.
-struct Stamp {
-    version: String,
-    commit: String,
-    /// Time of the commit, seconds since 1970: that of every file.
-    epoch: String,
-    /// As Debian and OCI call this processor.
-    architecture: String,
-}
-
-impl Stamp {
-    fn read(workspace: &Workspace) -> Result<Self> {
-        let git =
-            |format: &str| said_by(Command::new("git").args(["log", "-1", format]), workspace);
-        Ok(Self {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            commit: git("--format=%H")?,
-            epoch: git("--format=%ct")?,
-            architecture: said_by(Command::new("dpkg").arg("--print-architecture"), workspace)?,
-        })
-    }
-}
-
-/// One run: from where to where.
-struct Packing<'a> {
-    workspace: &'a Workspace,
-    /// The folder of the binaries.
-    built: PathBuf,
-    output: &'a Path,
-    stamp: Stamp,
-}
-
-impl Packing<'_> {
-    /// The name of a program's artefacts, without their ends.
-    fn stem(&self, program: &Program) -> String {
-        let Stamp {
-            version,
-            architecture,
-            ..
-        } = &self.stamp;
-        format!("{}-{version}-{architecture}", program.name)
-    }
-
-    /// A file of the repository.
-    fn source(&self, path: &str) -> PathBuf {
-        self.workspace.root.join(path)
-    }
-
-    /// A file of infra/deploy.
-    fn deploy(&self, path: &str) -> PathBuf {
-        self.source("infra/deploy").join(path)
-    }
-
-    fn place_binary(&self, program: &Program, to: &Path) -> Result<()> {
-        place(&self.built.join(program.binary), to, 0o755)
-    }
-
-    fn tarball(&self, program: &Program, tree: &Path) -> Result<()> {
-        let name = self.stem(program);
-        let parent = fresh(tree)?;
-        let folder = parent.join(&name);
-        self.place_binary(program, &folder.join(program.name))?;
-        for (from, to) in [
-            (self.source(program.readme), "README.md".to_owned()),
-            (
-                self.source("infra/deploy/README.md"),
-                "DEPLOY.md".to_owned(),
-            ),
-            (self.unit(program), format!("{}.service", program.name)),
-            (self.settings(program), format!("{}.env", program.short)),
-        ] {
-            place(&from, &folder.join(to), 0o644)?;
-        }
-        for licence in LICENCES {
-            place(&self.source(licence), &folder.join(licence), 0o644)?;
-        }
-        if !program.serves.is_empty() {
-            self.place_functions(&folder)?;
-        }
-        let mut tar = files::tar(
-            &self.stamp.epoch,
-            &self.output.join(format!("{name}.tar.gz")),
-        );
-        // -n: no time of its own in the header.
-        tar.args(["--use-compress-program", "gzip -6n", "--create"])
-            .arg("--directory")
-            .arg(&parent)
-            .arg(&name);
-        process::run(&mut tar)
-    }
-
-    fn unit(&self, program: &Program) -> PathBuf {
-        self.deploy(&format!("systemd/{}.service", program.name))
-    }
-
-    /// An example of its settings.
-    fn settings(&self, program: &Program) -> PathBuf {
-        self.deploy(&format!("systemd/{}.env", program.short))
-    }
-
-    /// The manifest and the components that it names, beside each other.
-    fn place_functions(&self, folder: &Path) -> Result<()> {
-        let manifest = self.source("functions/spin.toml");
-        let text =
-            fs::read_to_string(&manifest).with_context(|| format!("{}", manifest.display()))?;
-        let (text, components) = with_components_beside(&text);
-        for component in components {
-            let from = self.workspace.served_components().join(&component);
-            place(&from, &folder.join(SOURCES.1).join(&component), 0o644)?;
-        }
-        files::write(&folder.join("spin.toml"), &text, 0o644)
-    }
-}
-
-/// A manifest whose components are in a folder beside it, and their files.
-fn with_components_beside(manifest: &str) -> (String, Vec<String>) {
-    let (from, to) = SOURCES;
-    let file = |line: &str| {
-        let source = line.trim().strip_prefix("source = \"")?.strip_suffix('"')?;
-        Some(source.strip_prefix(from)?.to_owned())
-    };
-    let files = manifest.lines().filter_map(file).collect();
-    (manifest.replace(from, to), files)
-}
-
 /// The browser SDK as npm packs it.
 fn sdk(workspace: &Workspace, output: &Path) -> Result<()> {
     install::node()?;
@@ -357,37 +184,4 @@ fn sums(output: &Path) -> Result<()> {
         .map(|(name, sum)| format!("{sum}  {name}\n"))
         .collect();
     files::write(&output.join(manifest::SUMS), &lines.concat(), 0o644)
-}
-
-fn said_by(command: &mut Command, workspace: &Workspace) -> Result<String> {
-    let output = command
-        .current_dir(&workspace.root)
-        .output()
-        .with_context(|| format!("`{}` does not start", process::line(command)))?;
-    if !output.status.success() {
-        bail!("`{}` failed ({})", process::line(command), output.status);
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_packaged_manifest_finds_its_components_beside_it() {
-        let manifest = include_str!("../../../../functions/spin.toml");
-        let (text, files) = with_components_beside(manifest);
-        assert!(!text.contains("../target"), "{text}");
-        assert!(
-            files.contains(&"signalling_spin.wasm".to_owned()),
-            "{files:?}"
-        );
-        let sources = text.matches("source = \"components/").count();
-        assert_eq!(sources, files.len());
-        // What is listed as part of the edge's package is what it serves.
-        let served = PROGRAMS[1].serves.iter();
-        let served: Vec<String> = served.map(|it| it.replace('-', "_") + ".wasm").collect();
-        assert_eq!(files, served);
-    }
 }

@@ -8,9 +8,8 @@ use serde_json::{Value, json};
 use toml::Table;
 
 use super::files::write;
-use super::{Packing, Program, target};
-use crate::install::WASM_TARGET;
-use crate::workspace::{Workspace, list, text};
+use super::packing::{Packing, Program, target};
+use crate::workspace::{WASM_TARGET, Workspace, list, text};
 
 /// How the names of these files end.
 const END: &str = ".cdx.json";

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::violation::Violation;
 use crate::components::{ComponentPackage, component_packages};
-use crate::install::WASM_TARGET;
 use crate::spin_manifest::{self, Manifest};
+use crate::workspace::WASM_TARGET;
 use crate::workspace::Workspace;
 
 /// The manifest, from the root.

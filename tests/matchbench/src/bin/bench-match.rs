@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use bench_report::{Aim, Report};
 use clap::Parser;
-use matchbench::day::{Day, Outcome, simulate};
+use matchbench::day::{Day, DayOutcome, simulate};
 use matchbench::page::{page, quantile_or_zero, tables};
 use matchbench::population::Population;
 use matchbench::{cpu_s, rules};
@@ -191,7 +191,7 @@ fn none_fits(
 }
 
 #[expect(clippy::print_stdout, reason = "the tables are a benchmark's output")]
-fn tell_day(report: &mut Report, day: &Day, outcome: &Outcome, seconds: f64) -> Result<()> {
+fn tell_day(report: &mut Report, day: &Day, outcome: &DayOutcome, seconds: f64) -> Result<()> {
     for table in tables(outcome) {
         println!("{}", table.title);
         let width = |head: &str| head.len().max(7) + 2;
@@ -247,7 +247,7 @@ fn tell_day(report: &mut Report, day: &Day, outcome: &Outcome, seconds: f64) -> 
     Ok(())
 }
 
-fn about(day: &Day, outcome: &Outcome, each_ms: f64) -> String {
+fn about(day: &Day, outcome: &DayOutcome, each_ms: f64) -> String {
     let arrived: usize = outcome.arrived.iter().sum();
     format!(
         "{} hours, seed {}: {arrived} parties of {} players in six regions, {} a minute at 5 h and \

@@ -12,12 +12,11 @@ use wire::PlayerId;
 use wire::matching::{Rating, RatingChange, ResultReply, ResultRequest};
 use wire::routes::RESULT;
 
-use crate::ratings::{TeamResult, after};
+use crate::ratings::{self, TeamResult, after};
 use crate::shell::formed::{self, Body, Formed, MatchResult, Noted};
 use crate::shell::player::{self, Rated, StoredPlayer};
 use crate::shell::refusals::{body_invalid, not_running};
 use crate::shell::ticket::{Member, TicketRef};
-use crate::ticket as core;
 
 /// `POST /v1/match/matches/{match}/result`. The first report counts; the same again finishes what
 /// it left half done.
@@ -153,8 +152,8 @@ fn rate(player: &mut StoredPlayer, formed: &Formed, body: &Body, change: &Rating
     true
 }
 
-fn core_rating(rated: Rated) -> core::Rating {
-    core::Rating {
+fn core_rating(rated: Rated) -> ratings::Rating {
+    ratings::Rating {
         mu: rated.mu,
         sigma: rated.sigma,
     }

@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use data_encoding::BASE64;
 use serde_json::Value;
 
-use super::{Report, note};
+use super::report::{Report, note};
+use crate::check::count::Count;
 use crate::workspace::{list, text};
 use crate::{install, process};
 
@@ -77,7 +78,7 @@ pub(super) fn check(
     );
     let mut test = Command::new("python3");
     let (said, ok) = process::said(test.arg(root.join(TEST)).arg(&folder))?;
-    report.ran(&said, super::Count::of_last_line(&said));
+    report.ran(&said, Count::of_last_line(&said));
     if !ok {
         note(report, "machines do what they are for", vec![said]);
     }

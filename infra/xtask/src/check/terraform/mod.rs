@@ -1,9 +1,12 @@
 //! The step `terraform`: modules are tested with mocks, and dev is applied on the emulator.
 
 mod emulator;
+mod files;
 mod machine;
 mod policies;
+mod program;
 mod provider;
+mod report;
 mod roots;
 
 use std::collections::BTreeSet;
@@ -11,52 +14,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use anyhow::{Context, Result};
 
+use super::built::build_all;
 use super::count::Count;
 use crate::workspace::Workspace;
 use crate::{install, process};
 use emulator::Emulator;
+use files::{READ_BY_MODULES, read_json};
+use program::Terraform;
 use provider::StandIn;
+use report::{Report, note};
 
-/// The plan of dev as JSON, for other steps.
-pub(crate) const PLAN: &str = "target/bench/plan.json";
-/// Files outside terraform/ that modules and roots read.
-const READ_BY_MODULES: [&str; 4] = [
-    "functions/permissions.json",
-    "functions/wire/openapi.json",
-    "infra/deploy/verify.sh",
-    BUDGETS,
-];
-/// What a month of each environment may cost.
-const BUDGETS: &str = "infra/ops/budgets.json";
+pub(super) use files::PLAN;
+
 /// The version of checkov and what it needs.
 const CHECKOV: &str = "terraform/requirements.txt";
 /// The regions of production, and the workflow that plans them each night.
 const REGIONS: &str = "terraform/environments/prod/regions.json";
 const DRIFT: &str = ".github/workflows/drift.yml";
-/// Addresses that the emulator never settles.
-const ARTEFACTS: &str = "terraform/artefacts.txt";
-
-/// What one part of the step found; parts go on beside each other.
-#[derive(Default)]
-struct Report {
-    count: Count,
-}
-
-impl Report {
-    fn say(&self, line: &str) {
-        println!("{line}");
-    }
-
-    /// Of a program that ran tests: what it said, and how many there were.
-    fn ran(&mut self, said: &str, count: Count) {
-        println!("{}", said.trim());
-        self.count.add(count);
-    }
-}
-
 pub(super) fn run(workspace: &Workspace, count: &mut Count) -> Result<()> {
     let mut report = Report::default();
     let ran = all(workspace, &mut report);
@@ -92,7 +68,7 @@ fn all(workspace: &Workspace, report: &mut Report) -> Result<()> {
         modules(&stand_in, &scratch.join("terraform/modules"), report)?;
         return checkov(workspace, &scratch, report);
     };
-    super::steps::build_all(workspace)?;
+    build_all(workspace)?;
     packages(workspace, &scratch)?;
     let terraform = Terraform::of_plugins(program, plugins);
     // Elsewhere it is all there is, so it is tried here too.
@@ -154,26 +130,6 @@ fn modules(terraform: &Terraform, folder: &Path, report: &mut Report) -> Result<
         terraform.test(&module, report)?;
     }
     Ok(())
-}
-
-/// Counts what was checked, and prints what is wrong with it.
-fn note(report: &mut Report, what: &str, faults: Vec<String>) {
-    let mut lines = vec![match faults.is_empty() {
-        true => format!("ok     {what}"),
-        false => format!("FAILED {what}"),
-    }];
-    lines.extend(faults.iter().map(|fault| format!("  {fault}")));
-    // At once: others print too.
-    println!("{}", lines.join("\n"));
-    report.count.add(Count {
-        passed: u32::from(faults.is_empty()),
-        failed: u32::from(!faults.is_empty()),
-    });
-}
-
-fn read_json(path: &Path) -> Result<Value> {
-    let text = fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{}", path.display()))
 }
 
 /// Functions of which only one of permissions.json and the OpenAPI document knows.
@@ -288,92 +244,3 @@ fn packages(workspace: &Workspace, scratch: &Path) -> Result<()> {
 
 /// The end of a zip's directory, with nothing in it.
 const EMPTY_ZIP: &[u8] = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
-
-/// The program, and the provider or what stands for it.
-struct Terraform {
-    program: PathBuf,
-    plugins: Option<PathBuf>,
-    stand_in: Option<StandIn>,
-}
-
-impl Terraform {
-    fn of_plugins(program: PathBuf, plugins: PathBuf) -> Self {
-        Self {
-            program,
-            plugins: Some(plugins),
-            stand_in: None,
-        }
-    }
-
-    fn of_schema(program: PathBuf, stand_in: StandIn) -> Self {
-        Self {
-            program,
-            plugins: None,
-            stand_in: Some(stand_in),
-        }
-    }
-
-    fn command(&self, folder: &Path) -> Command {
-        let mut command = Command::new(&self.program);
-        command
-            .current_dir(folder)
-            .env("TF_IN_AUTOMATION", "1")
-            // A configuration file of the machine could look for the provider elsewhere.
-            .env_remove("TF_CLI_CONFIG_FILE")
-            .env("CHECKPOINT_DISABLE", "1");
-        if let Some(stand_in) = &self.stand_in {
-            command.env("TF_REATTACH_PROVIDERS", stand_in.reattach.trim());
-        }
-        command
-    }
-
-    /// Prepares a folder, with further arguments of `init`.
-    fn init(&self, command: &mut Command, args: &[&str]) -> Result<()> {
-        command
-            .args(["init", "-input=false", "-no-color"])
-            .args(args);
-        if let Some(plugins) = &self.plugins {
-            command.arg(format!("-plugin-dir={}", plugins.display()));
-        }
-        process::run_quietly(command)
-    }
-
-    /// Validates a module and runs its tests.
-    fn test(&self, module: &Path, report: &mut Report) -> Result<()> {
-        self.init(&mut self.command(module), &["-backend=false"])?;
-        // Tests validate it before they run, with the providers that they hand on.
-        let mut command = self.command(module);
-        let (said, ok) = process::said(command.args(["test", "-no-color"]))?;
-        let found = of_terraform(&said);
-        let name = module.file_name().unwrap_or_default().to_string_lossy();
-        report.ran(&format!("module {name}:\n{}", said.trim()), found);
-        if !ok || found == Count::default() {
-            bail!("module {name}: `terraform test` failed or ran nothing");
-        }
-        Ok(())
-    }
-}
-
-/// Reads `Success! 3 passed, 0 failed.`, after which it may say how many were skipped.
-fn of_terraform(output: &str) -> Count {
-    let total = |line: &str| {
-        let (_, total) = line.split_once("! ")?;
-        let parts: Vec<&str> = total.trim_end_matches('.').splitn(3, ", ").collect();
-        Some(parts.get(..2)?.join(", "))
-    };
-    let totals: Vec<String> = output.lines().filter_map(total).collect();
-    Count::of_last_line(&totals.join("\n"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_terraform_counts_is_read() {
-        let count = of_terraform("x... pass\n\nSuccess! 3 passed, 1 failed.\n");
-        assert_eq!((count.passed, count.failed), (3, 1));
-        let count = of_terraform("\nFailure! 3 passed, 2 failed, 4 skipped.\n");
-        assert_eq!((count.passed, count.failed), (3, 2));
-    }
-}

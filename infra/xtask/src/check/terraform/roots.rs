@@ -8,8 +8,12 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::emulator::{ACCOUNT, BUCKET, Emulator, REGION};
+use super::files::{ARTEFACTS, BUDGETS, PLAN, READ_BY_MODULES, read_json};
+use super::machine;
 use super::policies::{self, Plan, RULES};
-use super::{ARTEFACTS, BUDGETS, PLAN, Report, Terraform, machine, note, read_json};
+use super::program::Terraform;
+use super::report::{Report, note};
+use crate::check::count::Count;
 use crate::process;
 use crate::workspace::{Workspace, list, text};
 
@@ -167,7 +171,7 @@ pub(super) fn dev(
         backend("use_path_style=true".to_owned()),
     ];
     terraform.init(&mut dev.command(), &backend.each_ref().map(String::as_str))?;
-    let permissions = read_json(&workspace.root.join(super::READ_BY_MODULES[0]))?;
+    let permissions = read_json(&workspace.root.join(READ_BY_MODULES[0]))?;
     // With all that it may have. The emulator knows no budgets, so they are not applied.
     let whole = dev.plan("whole", &[BUDGET])?;
     judge("dev", &whole, &permissions, report);
@@ -226,7 +230,7 @@ fn scenarios(workspace: &Workspace, emulator: &Emulator, report: &mut Report) ->
         .env("SCENARIOS_AWS_URL", &emulator.url)
         .env("SCENARIOS_TABLE", "lifeverse-dev");
     let (said, ok) = process::said(&mut command)?;
-    report.ran(&said, super::Count::of_last_line(&said));
+    report.ran(&said, Count::of_last_line(&said));
     if !ok {
         bail!("scenarios fail against the table that Terraform made");
     }
@@ -264,7 +268,7 @@ pub(super) fn prod(
     url: &str,
     report: &mut Report,
 ) -> Result<()> {
-    let permissions = read_json(&workspace.root.join(super::READ_BY_MODULES[0]))?;
+    let permissions = read_json(&workspace.root.join(READ_BY_MODULES[0]))?;
     let folder = scratch.join("terraform/environments/prod");
     let mut regions = read_json(&folder.join("regions.json"))?;
     regions[THIRD] = json!({ "voice_region": "ap", "cidr": "10.22.0.0/16", "zones": ["a", "b"] });

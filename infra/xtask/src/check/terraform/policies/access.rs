@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Plan, fault, texts};
+use super::plan::{Plan, fault, texts};
 use crate::workspace::text;
 
 /// The name of the policies that are made from functions/permissions.json.

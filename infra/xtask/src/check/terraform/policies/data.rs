@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Plan, fault};
+use super::plan::{Plan, fault};
 use crate::workspace::{list, text};
 
 /// What holds data, or people who talk.

@@ -4,23 +4,15 @@
 mod access;
 mod data;
 mod edge;
+mod plan;
 mod relays;
-
-use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use crate::workspace::{list, text};
+use plan::{TAGS, collect, fault, texts};
 
-/// Tags by which costs are told apart and somebody is found.
-const TAGS: [&str; 6] = [
-    "Project",
-    "Env",
-    "Component",
-    "Owner",
-    "CostCentre",
-    "ManagedBy",
-];
+pub(super) use plan::Plan;
 
 /// What a plan does against a rule.
 type Rule = fn(&Plan<'_>) -> Vec<String>;
@@ -72,50 +64,6 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ),
     ("groups end no machine that carries people", relays::groups),
 ];
-
-/// What a plan makes, and what functions may touch.
-pub(super) struct Plan<'a> {
-    resources: Vec<&'a Value>,
-    changes: &'a [Value],
-    permissions: &'a Value,
-}
-
-impl<'a> Plan<'a> {
-    /// Of `terraform show -json` and `functions/permissions.json`.
-    pub(super) fn new(plan: &'a Value, permissions: &'a Value) -> Self {
-        let mut resources = Vec::new();
-        collect(&plan["planned_values"]["root_module"], &mut resources);
-        Self {
-            resources,
-            changes: list(plan, "resource_changes"),
-            permissions,
-        }
-    }
-
-    fn of(&self, kind: &str) -> impl Iterator<Item = &'a Value> {
-        let chosen = self.resources.iter().copied();
-        let kind = kind.to_owned();
-        chosen.filter(move |resource| resource["type"] == kind.as_str())
-    }
-
-    /// Statements of the policies of roles, with the resource that has them.
-    fn statements(&self) -> Vec<(&'a Value, Value)> {
-        let of = |policy: &'a Value| {
-            let document = text(&policy["values"], "policy");
-            let document: Value = serde_json::from_str(document).unwrap_or_default();
-            let statements = list(&document, "Statement").to_vec();
-            statements.into_iter().map(move |it| (policy, it))
-        };
-        self.of("aws_iam_role_policy").flat_map(of).collect()
-    }
-}
-
-fn collect<'a>(module: &'a Value, found: &mut Vec<&'a Value>) {
-    found.extend(list(module, "resources"));
-    for child in list(module, "child_modules") {
-        collect(child, found);
-    }
-}
 
 /// What a second plan would do though nothing was changed. An update of one of `artefacts` is the
 /// emulator's; nothing excuses that something is made or destroyed.
@@ -213,10 +161,6 @@ fn holds(more: &Value, less: &Value) -> bool {
     }
 }
 
-fn fault(resource: &Value, what: &str) -> String {
-    format!("{}: {what}", text(resource, "address"))
-}
-
 fn tags(plan: &Plan<'_>) -> Vec<String> {
     let tagged = plan.resources.iter();
     let tagged = tagged.filter(|resource| !resource["values"]["tags_all"].is_null());
@@ -230,13 +174,6 @@ fn tags(plan: &Plan<'_>) -> Vec<String> {
         (!missing.is_empty()).then(|| fault(resource, &what))
     };
     tagged.filter_map(|resource| missing(&resource)).collect()
-}
-
-fn texts(value: &Value) -> BTreeSet<String> {
-    let one = value.as_str().map(str::to_owned);
-    let many = value.as_array().into_iter().flatten();
-    let many = many.filter_map(Value::as_str).map(str::to_owned);
-    one.into_iter().chain(many).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Plan, TAGS, fault, texts};
+use super::plan::{Plan, TAGS, fault, texts};
+use crate::check::terraform::machine::files;
 use crate::workspace::{list, text};
 
 const EVERYBODY: [&str; 2] = ["0.0.0.0/0", "::/0"];
@@ -121,7 +122,7 @@ pub(super) fn reached(plan: &Plan<'_>) -> Vec<String> {
         }
     }
     for template in plan.of("aws_launch_template") {
-        let files = super::super::machine::files(template);
+        let files = files(template);
         let tells = format!("--control-url http://$public:{CONTROL}");
         let is_told = |files: &Vec<(String, String)>| {
             files.iter().any(|(_, content)| content.contains(&tells))

@@ -2,34 +2,43 @@
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
-use edge::Refusal;
+use chat_channel::access::{Access, Intent, body, not_moderator, policy_refused, seq};
+use chat_channel::audit::{Act, Trail};
+use chat_channel::author::Author;
+use chat_channel::message::{existing, tombstone, unknown};
 use edge::change::{unless_lost, until_done_from};
-use edge::http::Response;
+use edge::http::{Call, Response};
 use edge::items::Over;
 use edge::policy::TextRight;
 use edge::store::Store;
+use edge::{Refusal, config};
 use wire::chat::{AuditAction, ChatEvent, Deletion, EditRequest, Message, MessageReply};
 use wire::problem::ProblemKind;
 use wire::routes::{DELETE_MESSAGE, EDIT};
 
 use crate::Ports;
-use crate::access::{Chat, Intent, Place, not_moderator, policy_refused};
-use crate::author::Author;
-use crate::log::Stored;
-use crate::post::empty;
+use crate::pusher::Pusher;
+use crate::text::clean_text;
+use crate::writer::Writer;
 
 /// `PATCH /v1/chat/channels/{channel}/messages/{seq}`.
-pub(crate) async fn edit<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Response, Refusal> {
-    let place = chat.place(Intent::Write)?;
-    let seq = chat.seq()?;
-    let request: EditRequest = chat.body()?;
-    if chat.rights.text != TextRight::Full {
+pub(crate) async fn edit<H: Ports, S: Store>(
+    host: &H,
+    store: &S,
+    call: &Call<'_>,
+) -> Result<Response, Refusal> {
+    let access = &Access::of(host, call).await?;
+    let place = &access.place(call.parameter(0)?, Intent::Write)?;
+    let seq = seq(call)?;
+    let request: EditRequest = body(call)?;
+    if access.rights.text != TextRight::Full {
         return Err(policy_refused("The player may send phrases only."));
     }
-    let text = chat.clean_text(request.text)?;
-    let mut stored = existing(chat.message(&place.key, seq).await?)?;
+    let text = clean_text(&access.policy, &access.rights, request.text)?;
+    let writer = Writer::of(host, store, access, place);
+    let mut stored = existing(writer.log().message(seq).await?)?;
     let message = &mut stored.message;
-    if message.author.as_ref() != Some(chat.me()) || message.text.is_none() {
+    if message.author.as_ref() != Some(access.me()) || message.text.is_none() {
         return Err(not_moderator("Edit texts that the player wrote himself."));
     }
     if message.version == request.version + 1 && message.text.as_ref() == Some(&text) {
@@ -40,39 +49,49 @@ pub(crate) async fn edit<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Re
         return Err(stale());
     }
     // An edit must not say what a locked channel or a mute forbids.
-    let settings = chat.tail(&place.key).await?.settings;
-    chat.check_settings(&place, settings, &Author::default())?;
-    let mut held = chat.charged(&place).await?;
+    let settings = writer.log().tail().await?.settings;
+    let who = (place, &access.rights);
+    Author::default().check_settings(access.now_ms, who, settings)?;
+    let mut held = writer.charged().await?;
     message.text = Some(text);
-    message.edited_at_ms = Some(chat.now_ms);
+    message.edited_at_ms = Some(access.now_ms);
     message.version += 1;
-    let written = chat
-        .write(&place, &stored, Over::version(request.version))
-        .await;
+    let over = std::mem::take(&mut stored.over);
+    let written = writer.log().write(&stored, over).await;
     unless_lost(written)?.ok_or_else(stale)?;
     let message = stored.message;
     let event = ChatEvent::Changed {
         message: message.clone(),
     };
-    chat.push(&place, &mut held.value, event).await;
+    let secret = config::fleet_secret(host).await?;
+    let pusher = Pusher::of(&writer, &secret);
+    pusher.push(&place.channel, &mut held.value, event).await;
     Ok(reply(EDIT.status, message))
 }
 
 /// `DELETE /v1/chat/channels/{channel}/messages/{seq}`.
-pub(crate) async fn delete<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Response, Refusal> {
-    let place = chat.place(Intent::Read)?;
-    let seq = chat.seq()?;
-    let deleted = until_done_from(chat.host, false, |is_audited| {
-        try_delete(chat, &place, seq, is_audited)
+pub(crate) async fn delete<H: Ports, S: Store>(
+    host: &H,
+    store: &S,
+    call: &Call<'_>,
+) -> Result<Response, Refusal> {
+    let access = &Access::of(host, call).await?;
+    let place = &access.place(call.parameter(0)?, Intent::Read)?;
+    let seq = seq(call)?;
+    let writer = &Writer::of(host, store, access, place);
+    let deleted = until_done_from(host, false, |is_audited| {
+        try_delete(writer, seq, is_audited)
     });
     let Deleted { message, is_new } = deleted.await?;
     if is_new {
         let mut author = Author::default();
-        chat.refresh_route(&place, &mut author).await;
+        writer.refresh_way(&mut author).await;
         let event = ChatEvent::Changed {
             message: message.clone(),
         };
-        chat.push(&place, &mut author, event).await;
+        let secret = config::fleet_secret(host).await?;
+        let pusher = Pusher::of(writer, &secret);
+        pusher.push(&place.channel, &mut author, event).await;
     }
     Ok(reply(DELETE_MESSAGE.status, message))
 }
@@ -86,12 +105,12 @@ struct Deleted {
 
 /// Goes on with whether the act is in the audit trail.
 async fn try_delete<H: Ports, S: Store>(
-    chat: &Chat<'_, H, S>,
-    place: &Place,
+    writer: &Writer<'_, H, S>,
     seq: u64,
     is_audited: bool,
 ) -> Result<ControlFlow<Deleted, bool>, Refusal> {
-    let Some(mut stored) = chat.message(&place.key, seq).await? else {
+    let (access, place, log) = (writer.access, writer.place, writer.log());
+    let Some(mut stored) = log.message(seq).await? else {
         return Err(unknown());
     };
     if stored.message.deleted.is_some() {
@@ -100,17 +119,22 @@ async fn try_delete<H: Ports, S: Store>(
             is_new: false,
         }));
     }
-    let is_own = stored.message.author.as_ref() == Some(chat.me());
+    let is_own = stored.message.author.as_ref() == Some(access.me());
     if !is_own && !place.may_moderate() {
         return Err(not_moderator(
             "Delete messages that the player wrote himself.",
         ));
     }
     if !is_own && !is_audited {
-        let author = stored.message.author.clone();
-        chat.audit(place, AuditAction::Delete, author, Some(seq), "")
-            .await?;
+        let act = Act {
+            player: stored.message.author.clone(),
+            seq: Some(seq),
+            ..Act::new(AuditAction::Delete)
+        };
+        let trail = Trail::of(writer.host, writer.store, access);
+        trail.note(&place.key, act).await?;
     }
+    // Of what is deleted nothing stays, whichever release has written it.
     let over = Over::version(stored.message.version);
     let by = if is_own {
         Deletion::Author
@@ -118,7 +142,7 @@ async fn try_delete<H: Ports, S: Store>(
         Deletion::Moderator
     };
     stored.message = tombstone(&stored.message, by);
-    let written = unless_lost(chat.write(place, &stored, over).await)?;
+    let written = unless_lost(log.write(&stored, over).await)?;
     Ok(match written {
         Some(_) => Break(Deleted {
             message: stored.message,
@@ -126,25 +150,6 @@ async fn try_delete<H: Ports, S: Store>(
         }),
         None => Continue(!is_own),
     })
-}
-
-/// What is left of a message: number, time and whose it was, but for an erased player.
-pub(crate) fn tombstone(message: &Message, by: Deletion) -> Message {
-    Message {
-        seq: message.seq,
-        at_ms: message.at_ms,
-        version: message.version + 1,
-        author: message.author.clone().filter(|_| by != Deletion::Erasure),
-        deleted: Some(by),
-        ..empty()
-    }
-}
-
-/// The message, when it is there and not deleted.
-pub(crate) fn existing(stored: Option<Stored>) -> Result<Stored, Refusal> {
-    stored
-        .filter(|stored| stored.message.deleted.is_none())
-        .ok_or_else(unknown)
 }
 
 fn reply(status: u16, message: Message) -> Response {
@@ -155,11 +160,6 @@ fn reply(status: u16, message: Message) -> Response {
             tail: None,
         },
     )
-}
-
-fn unknown() -> Refusal {
-    let detail = "Name a message that is there; it may have been deleted or have expired.";
-    Refusal::new(ProblemKind::UnknownMessage, detail)
 }
 
 fn stale() -> Refusal {

@@ -11,8 +11,6 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_security::confusable_detection::skeleton;
 
-use crate::text::is_invisible;
-
 /// Shortest run of single letters that is read as one word.
 const MIN_SPELLED: usize = 3;
 
@@ -248,6 +246,14 @@ fn words(folded: &[Folded]) -> Vec<Vec<Folded>> {
     words.extend(spelled.into_iter().filter(|run| run.len() >= MIN_SPELLED));
     words.sort_by_key(|word| word[0].from.start);
     words
+}
+
+/// Characters that change what a text looks like without being seen themselves.
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

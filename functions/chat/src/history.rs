@@ -2,18 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use edge::Refusal;
-use edge::http::Response;
-use edge::store::{Direction, Store};
+use chat_channel::access::{Access, Intent, Place, number};
+use chat_channel::log::{Log, MAX_SEQ, Stored};
+use edge::blocks::blocked_either_way;
+use edge::http::{Call, Response};
+use edge::ports::Clock;
+use edge::store::{Direction, Store, StoreError};
+use edge::{Refusal, config};
 use wire::PlayerId;
 use wire::chat::{HistoryReply, MAX_HISTORY, MAX_WAIT_S, Message};
 use wire::problem::ProblemKind;
 use wire::routes::HISTORY;
 
 use crate::Ports;
-use crate::access::{Chat, Intent, Place, number};
-use crate::log::Stored;
-use crate::tail::MAX_SEQ;
+use crate::react::count_reactions;
+use crate::tail::TailKey;
 
 /// Messages of a page when the client does not say.
 const DEFAULT_LIMIT: usize = 50;
@@ -30,19 +33,23 @@ struct Page {
 
 /// `GET /v1/chat/channels/{channel}/messages`.
 pub(crate) async fn history<H: Ports, S: Store>(
-    chat: &Chat<'_, H, S>,
+    host: &H,
+    store: &S,
+    call: &Call<'_>,
 ) -> Result<Response, Refusal> {
-    let place = chat.place(Intent::Read)?;
-    let page = Page::read(chat)?;
-    let mut found = look(chat, &place, &page).await?;
-    let until_ms = chat.now_ms + page.wait_ms;
+    let access = Access::of(host, call).await?;
+    let place = access.place(call.parameter(0)?, Intent::Read)?;
+    let page = Page::read(call)?;
+    let log = Log::of(host, store, access.now_ms, &place.key);
+    let mut found = page.look(&log).await?;
+    let until_ms = access.now_ms + page.wait_ms;
     while found.is_empty() && page.wait_ms > 0 {
-        let left_ms = until_ms.saturating_sub(chat.host.now_ms());
+        let left_ms = until_ms.saturating_sub(host.now_ms());
         if left_ms == 0 {
             break;
         }
-        chat.host.sleep(left_ms.min(LOOK_MS)).await;
-        found = look(chat, &place, &page).await?;
+        host.sleep(left_ms.min(LOOK_MS)).await;
+        found = page.look(&log).await?;
     }
     let more = found.len() == page.limit;
     let next = found.last().map(|stored| stored.message.seq);
@@ -54,30 +61,28 @@ pub(crate) async fn history<H: Ports, S: Store>(
         Direction::Backward => page.to == MAX_SEQ,
     };
     let last = found.last().filter(|_| holds_last);
+    let tails = TailKey::new(&config::fleet_secret(host).await?);
     let reply = HistoryReply {
         next,
         more,
         settings: last.map(|stored| stored.settings),
-        tail: last.map(|stored| chat.tails.seal(&place.key, &stored.tail())),
-        messages: chat.visible(&place, found).await?,
+        tail: last.map(|stored| tails.seal(&place.key, &stored.tail())),
+        messages: visible(store, &access, &place, found).await?,
     };
     Ok(Response::json(HISTORY.status, &reply).with("cache-control", "no-store"))
 }
 
-async fn look<H: Ports, S: Store>(
-    chat: &Chat<'_, H, S>,
-    place: &Place,
-    page: &Page,
-) -> Result<Vec<Stored>, Refusal> {
-    let range = (page.from, page.to);
-    Ok(chat
-        .messages(&place.key, range, page.limit, page.direction)
-        .await?)
-}
-
 impl Page {
-    fn read<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Self, Refusal> {
-        let value = |name: &str| chat.call.request.query_value(name);
+    async fn look<H: Clock, S: Store>(
+        &self,
+        log: &Log<'_, H, S>,
+    ) -> Result<Vec<Stored>, StoreError> {
+        let range = (self.from, self.to);
+        log.messages(range, self.limit, self.direction).await
+    }
+
+    fn read(call: &Call<'_>) -> Result<Self, Refusal> {
+        let value = |name: &str| call.request.query_value(name);
         let asked = |name: &str| value(name).map(|text| number(&text)).transpose();
         let (after, before) = (asked("after")?, asked("before")?);
         let limit = asked("limit")?.unwrap_or(DEFAULT_LIMIT as u64);
@@ -106,35 +111,39 @@ impl Page {
     }
 }
 
-impl<H: Ports, S: Store> Chat<'_, H, S> {
-    /// Messages as the caller sees them, with their reactions.
-    async fn visible(&self, place: &Place, found: Vec<Stored>) -> Result<Vec<Message>, Refusal> {
-        if found.is_empty() {
-            return Ok(Vec::new());
-        }
-        let hidden = self.blocked_players().await?;
-        let mut messages: Vec<Message> = found
-            .into_iter()
-            .filter(|stored| self.sees(stored, &hidden))
-            .map(|stored| stored.message)
-            .collect();
-        self.count_reactions(place, &mut messages).await?;
-        Ok(messages)
+/// Messages as the caller sees them, with their reactions.
+async fn visible<S: Store>(
+    store: &S,
+    access: &Access<'_>,
+    place: &Place,
+    found: Vec<Stored>,
+) -> Result<Vec<Message>, Refusal> {
+    if found.is_empty() {
+        return Ok(Vec::new());
     }
+    let hidden = blocked_either_way(store, access.now_ms, access.me()).await?;
+    let mut messages: Vec<Message> = found
+        .into_iter()
+        .filter(|stored| sees(access, stored, &hidden))
+        .map(|stored| stored.message)
+        .collect();
+    let reader = (access.now_ms, access.me());
+    count_reactions(store, reader, &place.key, &mut messages).await?;
+    Ok(messages)
+}
 
-    fn sees(&self, stored: &Stored, hidden: &BTreeSet<PlayerId>) -> bool {
-        let message = &stored.message;
-        let Some(author) = message
-            .author
-            .as_ref()
-            .filter(|author| *author != self.me())
-        else {
-            return true;
-        };
-        let is_near = message
-            .platform
-            .is_none_or(|platform| platform == self.rights.platform)
-            || (self.rights.cross_play && !stored.one_platform);
-        is_near && !hidden.contains(author)
-    }
+fn sees(access: &Access<'_>, stored: &Stored, hidden: &BTreeSet<PlayerId>) -> bool {
+    let message = &stored.message;
+    let Some(author) = message
+        .author
+        .as_ref()
+        .filter(|author| *author != access.me())
+    else {
+        return true;
+    };
+    let is_near = message
+        .platform
+        .is_none_or(|platform| platform == access.rights.platform)
+        || (access.rights.cross_play && !stored.one_platform);
+    is_near && !hidden.contains(author)
 }

@@ -1,37 +1,34 @@
 //! Text chat as a pure function of its ports: channels whose messages are numbered without gaps,
-//! edits, reactions, read markers, presence, moderation, export and erasure. How the store is
-//! used: `infra/decisions/0010-chat-the-log-is-the-state.md`.
+//! edits, reactions, read markers, presence, settings of channels, export and erasure. How the
+//! store is used: `infra/decisions/0010-chat-the-log-is-the-state.md`.
 
 #![allow(
     async_fn_in_trait,
     reason = "generic over ports, see Send in the crate edge"
 )]
 
-mod access;
-mod author;
-mod blocks;
 mod change;
 mod filter;
 mod history;
-mod log;
 mod markers;
-mod moderate;
 mod post;
 mod presence;
 mod privacy;
 mod push;
+mod pusher;
+mod reach;
 mod react;
-mod route;
+mod settings;
 mod tail;
 mod text;
+mod typing;
+mod world;
+mod writer;
 
-use edge::Metered;
 use edge::http::{Call, Request, Response, serve};
 use edge::ports::{Clock, Entropy, RelayLink, Storage, Timer, Variables};
 use edge::store::Store;
 use wire::routes::ChatRoute;
-
-use access::Chat;
 
 pub use filter::{Filter, Found};
 
@@ -54,32 +51,23 @@ where
 async fn dispatch<H: Ports, S: Store>(
     host: &H,
     route: ChatRoute,
-    store: &Metered<'_, S>,
+    store: &S,
     call: &Call<'_>,
 ) -> Result<Response, edge::Refusal> {
-    let chat = Chat::enter(host, store, call).await?;
     match route {
-        ChatRoute::Post => post::post(&chat).await,
-        ChatRoute::History => history::history(&chat).await,
-        ChatRoute::Edit => change::edit(&chat).await,
-        ChatRoute::DeleteMessage => change::delete(&chat).await,
-        ChatRoute::React => react::react(&chat, true).await,
-        ChatRoute::Unreact => react::react(&chat, false).await,
-        ChatRoute::Report => moderate::report(&chat).await,
-        ChatRoute::MarkRead => markers::mark_read(&chat).await,
-        ChatRoute::Unread => markers::unread(&chat).await,
-        ChatRoute::Typing => presence::typing(&chat).await,
-        ChatRoute::SetPresence => presence::set(&chat).await,
-        ChatRoute::Presence => presence::show(&chat).await,
-        ChatRoute::Blocks => blocks::list(&chat).await,
-        ChatRoute::Block => blocks::set(&chat, true).await,
-        ChatRoute::Unblock => blocks::set(&chat, false).await,
-        ChatRoute::SetSettings => moderate::settings(&chat).await,
-        ChatRoute::Mute => moderate::mute(&chat, true).await,
-        ChatRoute::Unmute => moderate::mute(&chat, false).await,
-        ChatRoute::Audit => moderate::audit(&chat).await,
-        ChatRoute::Reports => moderate::reports(&chat).await,
-        ChatRoute::Export => privacy::export(&chat).await,
-        ChatRoute::Erase => privacy::erase(&chat).await,
+        ChatRoute::Post => post::post(host, store, call).await,
+        ChatRoute::History => history::history(host, store, call).await,
+        ChatRoute::Edit => change::edit(host, store, call).await,
+        ChatRoute::DeleteMessage => change::delete(host, store, call).await,
+        ChatRoute::React => react::react(host, store, call, true).await,
+        ChatRoute::Unreact => react::react(host, store, call, false).await,
+        ChatRoute::MarkRead => markers::mark_read(host, store, call).await,
+        ChatRoute::Unread => markers::unread(host, store, call).await,
+        ChatRoute::Typing => typing::typing(host, store, call).await,
+        ChatRoute::SetPresence => presence::set(store, call).await,
+        ChatRoute::Presence => presence::show(store, call).await,
+        ChatRoute::SetSettings => settings::settings(host, store, call).await,
+        ChatRoute::Export => privacy::export(host, store, call).await,
+        ChatRoute::Erase => privacy::erase(host, store, call).await,
     }
 }

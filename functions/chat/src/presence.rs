@@ -1,17 +1,16 @@
-//! Who is here and who types.
+//! Who is here.
 
+use chat_channel::access::body;
 use edge::Refusal;
-use edge::blocks::player_partition;
-use edge::http::Response;
+use edge::blocks::{blocked_either_way, player_partition};
+use edge::http::{Call, Response};
 use edge::items::{self, Held, Over};
 use edge::store::{Item, Key, Store, StoreError};
-use wire::chat::{ChatEvent, Presence, PresenceReply, PresenceRequest, Status};
+use wire::chat::{Presence, PresenceReply, PresenceRequest, Status};
 use wire::problem::ProblemKind;
-use wire::routes::{PRESENCE, SET_PRESENCE, TYPING};
+use wire::routes::{PRESENCE, SET_PRESENCE};
 use wire::{PlayerId, RoomName};
 
-use crate::Ports;
-use crate::access::{Chat, Intent};
 use crate::markers::listed;
 
 /// How long a presence holds, in milliseconds.
@@ -19,31 +18,33 @@ const HELD_MS: u64 = 90_000;
 pub(crate) const PRESENCE_SORT: &str = "presence";
 
 /// `PUT /v1/chat/presence`.
-pub(crate) async fn set<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Response, Refusal> {
-    let request: PresenceRequest = chat.body()?;
+pub(crate) async fn set<S: Store>(store: &S, call: &Call<'_>) -> Result<Response, Refusal> {
+    let caller = call.caller()?;
+    let request: PresenceRequest = body(call)?;
     if let Some(room) = request
         .room
         .as_ref()
-        .filter(|room| !chat.claims.grants_room(room))
+        .filter(|room| !caller.claims.grants_room(room))
     {
         let detail = format!("Get a token from the game that grants the room {room}.");
         return Err(Refusal::new(ProblemKind::RoomNotGranted, detail));
     }
-    let partition = player_partition(chat.me());
+    let partition = player_partition(caller.me());
     let key = Key::new(&partition, PRESENCE_SORT);
-    let expires = Some(chat.now_ms + HELD_MS);
+    let expires = Some(caller.now_ms + HELD_MS);
     let over = Over::ANYTHING;
-    items::put(chat.store, chat.now_ms, key, &request, expires, over).await?;
+    items::put(store, caller.now_ms, key, &request, expires, over).await?;
     Ok(Response::empty(SET_PRESENCE.status))
 }
 
 /// `GET /v1/chat/presence`.
-pub(crate) async fn show<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Response, Refusal> {
-    let asked = chat.call.request.query_value("players").unwrap_or_default();
-    let hidden = chat.blocked_players().await?;
+pub(crate) async fn show<S: Store>(store: &S, call: &Call<'_>) -> Result<Response, Refusal> {
+    let caller = call.caller()?;
+    let asked = call.request.query_value("players").unwrap_or_default();
+    let hidden = blocked_either_way(store, caller.now_ms, caller.me()).await?;
     let names = listed(&asked)?.into_iter().map(PlayerId::new);
     let names: Vec<PlayerId> = names.collect::<Result<_, _>>()?;
-    let known = presences_of(chat, &names).await?;
+    let known = presences_of(store, caller.now_ms, &names).await?;
     let players = names.into_iter().zip(known).map(|(player, known)| {
         let shown = known.filter(|_| !hidden.contains(&player));
         Presence {
@@ -55,32 +56,17 @@ pub(crate) async fn show<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Re
     Ok(Response::json(PRESENCE.status, &PresenceReply { players }))
 }
 
-/// `POST /v1/chat/channels/{channel}/typing`: tells the others, and keeps only that he may not say
-/// so again at once.
-pub(crate) async fn typing<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Response, Refusal> {
-    let place = chat.place(Intent::Write)?;
-    let mut held = chat.author(&place).await?;
-    chat.check_author(&held.value)?;
-    held.value.type_now(chat.now_ms)?;
-    chat.refresh_route(&place, &mut held.value).await;
-    chat.keep(&place, &mut held).await?;
-    let event = ChatEvent::Typing {
-        player: chat.me().clone(),
-    };
-    chat.push(&place, &mut held.value, event).await;
-    Ok(Response::empty(TYPING.status))
-}
-
 /// What each of them says. One who says what this version cannot read is shown as offline: nothing
 /// is written over that, and it is said anew in a moment.
-async fn presences_of<H: Ports, S: Store>(
-    chat: &Chat<'_, H, S>,
+async fn presences_of<S: Store>(
+    store: &S,
+    now_ms: u64,
     players: &[PlayerId],
 ) -> Result<Vec<Option<PresenceRequest>>, StoreError> {
     let partitions: Vec<String> = players.iter().map(player_partition).collect();
     let key = |partition| Key::new(partition, PRESENCE_SORT);
     let keys: Vec<Key<'_>> = partitions.iter().map(|one| key(one)).collect();
-    let items = chat.store.get_many(chat.now_ms, &keys).await?;
+    let items = store.get_many(now_ms, &keys).await?;
     let read = |(partition, item): (&String, Option<Item>)| {
         let held = Held::read(partition, &item?).ok()?;
         Some(held.value)
@@ -89,10 +75,11 @@ async fn presences_of<H: Ports, S: Store>(
 }
 
 /// The voice room that the player is in, as he says.
-pub(crate) async fn room_of<H: Ports, S: Store>(
-    chat: &Chat<'_, H, S>,
+pub(crate) async fn room_of<S: Store>(
+    store: &S,
+    now_ms: u64,
     player: &PlayerId,
 ) -> Option<RoomName> {
-    let known = presences_of(chat, std::slice::from_ref(player)).await;
+    let known = presences_of(store, now_ms, std::slice::from_ref(player)).await;
     known.ok()?.pop()??.room
 }

@@ -4,27 +4,26 @@
 //! first message to its last, and the item that names it goes last, so that a step that fails is
 //! done again.
 
+use chat_channel::access::Access;
+use chat_channel::audit::{Act, Trail};
+use chat_channel::author::IN;
+use chat_channel::log::{Log, MAX_SEQ, Stored, message_sort};
+use chat_channel::message::tombstone;
 use data_encoding::BASE64URL_NOPAD;
 use edge::Refusal;
-use edge::blocks::{BLOCK_PREFIX, player_partition};
-use edge::http::Response;
+use edge::blocks::{self, BLOCK_PREFIX, BLOCKED_BY_PREFIX, player_partition};
+use edge::http::{Call, Response};
+use edge::items;
 use edge::items::Over;
 use edge::store::{Delete, Direction, Item, Key, Query, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use wire::PlayerId;
-use wire::chat::{AuditAction, ChatChannel, Deletion, EraseReply, ExportReply, ExportedItem};
+use wire::chat::{AuditAction, Deletion, EraseReply, ExportReply, ExportedItem};
 use wire::problem::ProblemKind;
 use wire::routes::{ERASE, EXPORT};
-use wire::ticket::Permissions;
 
 use crate::Ports;
-use crate::access::{Chat, Place};
-use crate::author::IN;
-use crate::blocks::BLOCKED_BY;
-use crate::change::tombstone;
-use crate::log::{Stored, message_sort};
 use crate::react::reactions_partition;
-use crate::tail::MAX_SEQ;
 
 /// Items of a channel that one step looks at.
 const STEP_ITEMS: usize = 500;
@@ -45,8 +44,12 @@ struct Cursor {
 }
 
 /// `GET /v1/chat/players/{player}/data`.
-pub(crate) async fn export<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Response, Refusal> {
-    let mut walk = Walk::begin(chat, false).await?;
+pub(crate) async fn export<H: Ports, S: Store>(
+    host: &H,
+    store: &S,
+    call: &Call<'_>,
+) -> Result<Response, Refusal> {
+    let mut walk = Walk::begin(host, store, call, false).await?;
     let next = walk.step().await?;
     let reply = ExportReply {
         items: walk.items,
@@ -56,8 +59,12 @@ pub(crate) async fn export<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<
 }
 
 /// `DELETE /v1/chat/players/{player}/data`.
-pub(crate) async fn erase<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<Response, Refusal> {
-    let mut walk = Walk::begin(chat, true).await?;
+pub(crate) async fn erase<H: Ports, S: Store>(
+    host: &H,
+    store: &S,
+    call: &Call<'_>,
+) -> Result<Response, Refusal> {
+    let mut walk = Walk::begin(host, store, call, true).await?;
     let next = walk.step().await?;
     let reply = EraseReply {
         erased: walk.erased,
@@ -67,7 +74,9 @@ pub(crate) async fn erase<H: Ports, S: Store>(chat: &Chat<'_, H, S>) -> Result<R
 }
 
 struct Walk<'a, H, S> {
-    chat: &'a Chat<'a, H, S>,
+    host: &'a H,
+    store: &'a S,
+    now_ms: u64,
     player: PlayerId,
     cursor: Cursor,
     erases: bool,
@@ -76,9 +85,15 @@ struct Walk<'a, H, S> {
 }
 
 impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
-    async fn begin(chat: &'a Chat<'a, H, S>, erases: bool) -> Result<Self, Refusal> {
-        let player = chat.player(0)?;
-        let cursor = match chat.call.request.query_value("next") {
+    async fn begin(
+        host: &'a H,
+        store: &'a S,
+        call: &Call<'_>,
+        erases: bool,
+    ) -> Result<Self, Refusal> {
+        let access = Access::of(host, call).await?;
+        let player = call.parameter(0)?;
+        let cursor = match call.request.query_value("next") {
             Some(text) => Cursor::decode(&text)?,
             None => {
                 let action = if erases {
@@ -87,12 +102,15 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
                     AuditAction::Export
                 };
                 // Not whose: an erased player's id must not stay.
-                chat.audit_in(TRAIL, action, None, None, "").await?;
+                let trail = Trail::of(host, store, &access);
+                trail.note(TRAIL, Act::new(action)).await?;
                 Cursor::default()
             }
         };
         Ok(Self {
-            chat,
+            host,
+            store,
+            now_ms: access.now_ms,
             player,
             cursor,
             erases,
@@ -111,7 +129,7 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
             limit: OWN_ITEMS,
             direction: Direction::Forward,
         };
-        let items = self.chat.store.query(self.chat.now_ms, query).await?;
+        let items = self.store.query(self.now_ms, query).await?;
         let is_last = items.len() < OWN_ITEMS;
         for item in &items {
             if self.cursor.at != item.sort {
@@ -140,17 +158,18 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
         if !self.erases {
             let (what, place) = item.sort.split_once('#').unwrap_or((&item.sort, ""));
             let what = if what == "in" { "author" } else { what };
-            let value = serde_json::from_slice(&item.value).unwrap_or_default();
+            let value = exported(&item.value);
             self.export(what, place, value);
             return Ok(());
         }
         let me = self.player.clone();
-        let mirror = [(BLOCK_PREFIX, BLOCKED_BY), (BLOCKED_BY, BLOCK_PREFIX)]
-            .into_iter()
-            .find_map(|(own, mirrored)| Some((item.sort.strip_prefix(own)?, mirrored)));
-        if let Some((other, prefix)) = mirror {
+        if let Some(other) = item.sort.strip_prefix(BLOCK_PREFIX) {
             let partition = format!("chat-player#{other}");
-            self.delete(&partition, &format!("{prefix}{me}")).await?;
+            let sort = format!("{BLOCKED_BY_PREFIX}{me}");
+            self.delete(&partition, &sort).await?;
+        } else if let Some(other) = item.sort.strip_prefix(BLOCKED_BY_PREFIX) {
+            let other = items::name(Key::new(partition, &item.sort), other)?;
+            blocks::set(self.host, self.store, self.now_ms, (&other, &me), false).await?;
         }
         self.delete(partition, &item.sort).await?;
         self.erased += 1;
@@ -161,10 +180,8 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
     async fn walk_channel(&mut self, place: &str) -> Result<bool, Refusal> {
         if self.cursor.reaction.is_none() {
             let range = (self.cursor.seq, MAX_SEQ);
-            let found = self
-                .chat
-                .messages(place, range, STEP_ITEMS, Direction::Forward)
-                .await?;
+            let log = self.log(place);
+            let found = log.messages(range, STEP_ITEMS, Direction::Forward).await?;
             let is_last = found.len() < STEP_ITEMS;
             for stored in found {
                 let seq = stored.message.seq;
@@ -189,7 +206,7 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
             limit: STEP_ITEMS,
             direction: Direction::Forward,
         };
-        let items = self.chat.store.query(self.chat.now_ms, query).await?;
+        let items = self.store.query(self.now_ms, query).await?;
         for item in &items {
             let is_his = item
                 .sort
@@ -199,7 +216,7 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
                 self.delete(&partition, &item.sort).await?;
                 self.erased += 1;
             } else if is_his {
-                let value = serde_json::from_slice(&item.value).unwrap_or_default();
+                let value = exported(&item.value);
                 self.export("reactions", place, value);
             }
             self.cursor.reaction = Some(format!("{}!", item.sort));
@@ -221,20 +238,26 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
             return Ok(());
         }
         let version = stored.message.version;
-        if is_his {
+        let over = if is_his {
             stored.message = tombstone(&stored.message, Deletion::Erasure);
             stored.key.clear();
+            // Of what is erased nothing stays, whichever release has written it.
+            Over::version(version)
         } else {
             stored
                 .message
                 .mentions
                 .retain(|player| *player != self.player);
-        }
+            std::mem::take(&mut stored.over)
+        };
         // Lost to an edit at the same moment: refused as a conflict, and the step done again.
-        let over = Over::version(version);
-        self.chat.write(&place_of(place), &stored, over).await?;
+        self.log(place).write(&stored, over).await?;
         self.erased += 1;
         Ok(())
+    }
+
+    fn log<'p>(&'p self, place: &'p str) -> Log<'p, H, S> {
+        Log::of(self.host, self.store, self.now_ms, place)
     }
 
     fn export(&mut self, what: &str, place: &str, value: serde_json::Value) {
@@ -250,17 +273,16 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
             key: Key::new(partition, sort),
             version: None,
         };
-        self.chat.store.delete(self.chat.now_ms, delete).await
+        self.store.delete(self.now_ms, delete).await
     }
 }
 
-/// A place to write into; who the caller is there does not matter.
-fn place_of(key: &str) -> Place {
-    Place {
-        channel: ChatChannel::World("none".parse().expect("a name")),
-        key: key.to_owned(),
-        retention_ms: 0,
-        permissions: Permissions::default(),
+/// An item as its player gets it, whichever release has written it: JSON, or a bare text.
+fn exported(value: &[u8]) -> serde_json::Value {
+    let text = || String::from_utf8_lossy(value).into_owned().into();
+    match value {
+        [] => serde_json::Value::Null,
+        _ => serde_json::from_slice(value).unwrap_or_else(|_| text()),
     }
 }
 

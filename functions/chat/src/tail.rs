@@ -1,31 +1,15 @@
 //! The tail of a channel: its last message's number and the settings as of it, as a sealed word
 //! that a client carries from one reply to its next post, so that the post need not read it again.
 
+use chat_channel::log::{EXPIRY_MARGIN_MS, Tail};
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use wire::chat::ChannelSettings;
 use wire::keys::FleetSecret;
 
-/// Highest number of a message: what 16 digits hold, and JavaScript counts exactly up to.
-pub(crate) const MAX_SEQ: u64 = (1 << 53) - 1;
-/// A tail that expires within this time counts as expired, so that two functions whose clocks
-/// differ agree on it. Longer than any request lives.
-pub(crate) const EXPIRY_MARGIN_MS: u64 = 60_000;
-
 const PLAIN_BYTES: usize = 19;
 const MAC_BYTES: usize = 8;
-
-/// The last message of a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tail {
-    /// Its number; 0 before the first.
-    pub(crate) seq: u64,
-    /// The channel's settings as of it.
-    pub(crate) settings: ChannelSettings,
-    /// When it expires.
-    pub(crate) expires_at_ms: u64,
-}
 
 /// Seals tails.
 pub(crate) struct TailKey([u8; 32]);

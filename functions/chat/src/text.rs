@@ -1,15 +1,12 @@
 //! Which texts are taken.
 
+use chat_channel::plain::check_plain;
 use edge::Refusal;
-use edge::policy::FilterAction;
-use edge::store::Store;
+use edge::policy::{FilterAction, Policy, Rights};
 use unicode_normalization::UnicodeNormalization;
-use wire::chat::MAX_REASON_CHARS;
 use wire::problem::ProblemKind;
 
-use crate::Ports;
-use crate::access::Chat;
-use crate::filter::Filter;
+use crate::filter::{Filter, is_invisible};
 
 /// Top-level domains that make a word with a dot a link even without a scheme. A short list: a
 /// missing space after a full stop must not be a link.
@@ -18,54 +15,30 @@ const LINK_ENDINGS: [&str; 24] = [
     "link", "site", "online", "shop", "top", "club", "ly", "to", "de", "uk",
 ];
 
-impl<H: Ports, S: Store> Chat<'_, H, S> {
-    /// The text as it is kept, or why it is not.
-    pub(crate) fn clean_text(&self, text: String) -> Result<String, Refusal> {
-        check_plain(&text, usize::from(self.rights.max_chars))?;
-        if !self.rights.links && has_link(&text) {
-            let detail = "Send the text without its link.";
-            return Err(Refusal::new(ProblemKind::LinkRefused, detail));
-        }
-        if self.rights.filter == FilterAction::Off {
-            return Ok(text);
-        }
-        let filter = Filter::new(&self.policy.filter_locales, &self.policy.extra_words);
-        let found = filter.find(&text);
-        if found.is_empty() {
-            return Ok(text);
-        }
-        if self.rights.filter == FilterAction::Refuse {
-            let detail = "Say it in other words.";
-            return Err(Refusal::new(ProblemKind::WordRefused, detail));
-        }
-        Ok(Filter::mask(&text, &found))
+/// The text as it is kept, or why it is not.
+pub(crate) fn clean_text(
+    policy: &Policy,
+    rights: &Rights,
+    text: String,
+) -> Result<String, Refusal> {
+    check_plain(&text, usize::from(rights.max_chars))?;
+    if !rights.links && has_link(&text) {
+        let detail = "Send the text without its link.";
+        return Err(Refusal::new(ProblemKind::LinkRefused, detail));
     }
-}
-
-/// A reason that a player or moderator gives.
-pub(crate) fn check_reason(reason: &str) -> Result<(), Refusal> {
-    if reason.is_empty() {
-        return Ok(());
+    if rights.filter == FilterAction::Off {
+        return Ok(text);
     }
-    check_plain(reason, MAX_REASON_CHARS)
-}
-
-fn check_plain(text: &str, max_chars: usize) -> Result<(), Refusal> {
-    let invalid = |detail: &'static str| Err(Refusal::new(ProblemKind::TextInvalid, detail));
-    if text.chars().count() > max_chars {
-        let detail = format!("Send at most {max_chars} characters.");
-        return Err(Refusal::new(ProblemKind::TextTooLong, detail));
+    let filter = Filter::new(&policy.filter_locales, &policy.extra_words);
+    let found = filter.find(&text);
+    if found.is_empty() {
+        return Ok(text);
     }
-    if text.chars().all(char::is_whitespace) {
-        return invalid("Send a text that is not empty.");
+    if rights.filter == FilterAction::Refuse {
+        let detail = "Say it in other words.";
+        return Err(Refusal::new(ProblemKind::WordRefused, detail));
     }
-    if text
-        .chars()
-        .any(|c| c.is_control() && c != '\n' && c != '\t')
-    {
-        return invalid("Send the text without control characters.");
-    }
-    Ok(())
+    Ok(Filter::mask(&text, &found))
 }
 
 /// Whether the text holds what a reader could follow: a scheme, `www.`, or a word that ends like a
@@ -106,14 +79,6 @@ fn is_domain_like(word: &str) -> bool {
         && name.chars().any(char::is_alphanumeric)
 }
 
-/// Characters that change what a text looks like without being seen themselves.
-pub(crate) fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
-        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-        | '\u{e0000}'..='\u{e0fff}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,26 +114,5 @@ mod tests {
         ] {
             assert!(!has_link(text), "{text}");
         }
-    }
-
-    #[test]
-    fn control_characters_are_refused_and_everything_else_is_not() {
-        let kind = |text: &str| check_plain(text, 10).err().map(|refusal| refusal.kind);
-        for text in ["a\0b", "\u{7}", "\u{1b}[31m", "\u{85}", "\r\n"] {
-            assert_eq!(kind(text), Some(ProblemKind::TextInvalid), "{text:?}");
-        }
-        for text in ["", " \n\t ", "\u{3000}"] {
-            assert_eq!(kind(text), Some(ProblemKind::TextInvalid), "{text:?}");
-        }
-        for text in [
-            "a\nb\tc",
-            "\u{1f468}\u{200d}\u{1f469}",
-            "שלום",
-            "\u{fffd}\u{10ffff}",
-        ] {
-            assert_eq!(kind(text), None, "{text:?}");
-        }
-        assert_eq!(kind("12345678901"), Some(ProblemKind::TextTooLong));
-        assert_eq!(kind("éééééééééé"), None, "characters, not bytes");
     }
 }

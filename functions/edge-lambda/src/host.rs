@@ -14,7 +14,7 @@ use wire::ShardId;
 use crate::dynamo::Table;
 use crate::identity::Identity;
 use crate::parameter_store::ParameterStore;
-use crate::permissions::Permissions;
+use crate::permissions::FunctionPermissions;
 use crate::relays::Relays;
 use crate::tables::{HOME_REGIONS, Stores, Tables};
 use crate::variables::Parameters;
@@ -57,7 +57,7 @@ impl Environment {
     /// # Errors
     /// A sentence that names the variable that is missing or wrong.
     pub async fn load(
-        permissions: &Permissions,
+        permissions: &FunctionPermissions,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {
         let required = |name: &str| environment(name).ok_or(format!("{name} is not set"));

@@ -10,7 +10,7 @@ use serde::Deserialize;
 /// What one function may touch and use.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Permissions {
+pub struct FunctionPermissions {
     /// Actions on the table.
     pub table: Vec<TableAction>,
     /// Partitions of the table: whole names, or beginnings followed by `*` (see
@@ -70,7 +70,7 @@ impl TableAction {
     }
 }
 
-impl Permissions {
+impl FunctionPermissions {
     /// The permissions of every function by its name.
     ///
     /// # Panics
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_file_lists_every_function_once_and_nothing_twice() {
-        let all = Permissions::all();
+        let all = FunctionPermissions::all();
         assert!(all.contains_key("signalling"));
         for (name, permissions) in all {
             let variables: Vec<&String> = permissions
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn lambda_does_not_end_a_request_that_still_has_time() {
-        for (name, permissions) in Permissions::all() {
+        for (name, permissions) in FunctionPermissions::all() {
             let given = std::time::Duration::from_secs(permissions.timeout_s);
             assert!(
                 given >= crate::run::REQUEST_LIMIT + crate::run::REPLY_MARGIN,

@@ -18,7 +18,7 @@ use wire::record::{FunctionShare, InvocationKind, InvocationRecord, RECORD_FORM,
 
 use crate::event::{self, Event};
 use crate::host::{Environment, LambdaHost, now, unix_ms};
-use crate::permissions::Permissions;
+use crate::permissions::FunctionPermissions;
 use crate::{log, record};
 
 /// Before Lambda ends an invocation, this is left to say that the time is over.
@@ -46,7 +46,8 @@ where
     std::panic::set_hook(Box::new(log::panicked));
     runtime.block_on(async {
         let began = now();
-        let permissions = Permissions::of(function).ok_or("the function has no permissions")?;
+        let permissions =
+            FunctionPermissions::of(function).ok_or("the function has no permissions")?;
         let environment = Environment::load(&permissions, |name| std::env::var(name).ok()).await?;
         environment.warm().await;
         let process = Process {
@@ -144,7 +145,7 @@ where
         match event.payload.into_request(&host).await {
             Ok(request) => {
                 method.clone_from(&request.method);
-                route = request.route().unwrap_or(route);
+                route = request.route().map_or(route, |route| route.name);
                 bytes_in = request.body.len() as u64;
                 handler(&host, request).await
             }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::log;
 use crate::parameter_store::{Fault, ParameterStore};
-use crate::permissions::Permissions;
+use crate::permissions::FunctionPermissions;
 
 /// What comes before the upper-case name of a setting in the environment, as in
 /// `LIFEVERSE_REGION`.
@@ -71,7 +71,7 @@ impl Parameters {
     pub(crate) fn new(
         store: ParameterStore,
         path: &str,
-        permissions: &Permissions,
+        permissions: &FunctionPermissions,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Self {
         let setting = |name: &String| {

@@ -30,7 +30,7 @@ impl Rig {
             .timeout_config(timeouts)
             .load()
             .await;
-        let permissions = Permissions {
+        let permissions = FunctionPermissions {
             table: Vec::new(),
             partitions: Vec::new(),
             secrets: vec!["fleet_secret".to_owned(), "token_keys".to_owned()],

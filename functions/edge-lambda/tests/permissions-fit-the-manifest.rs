@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use edge_lambda::permissions::Permissions;
+use edge_lambda::permissions::FunctionPermissions;
 use toml::{Table, Value};
 
 fn strings(value: Option<&Value>) -> Vec<String> {
@@ -17,7 +17,7 @@ fn strings(value: Option<&Value>) -> Vec<String> {
 fn variables_and_outbound_hosts_are_those_of_spin_toml() {
     let manifest: Table = include_str!("../../spin.toml").parse().unwrap();
     let components = manifest["component"].as_table().unwrap();
-    let all = Permissions::all();
+    let all = FunctionPermissions::all();
     for (name, permissions) in &all {
         let component = &components[name];
         let table = component["variables"].as_table().unwrap();
@@ -64,7 +64,7 @@ fn sources(folder: &Path) -> String {
 fn no_partition_is_listed_that_the_code_does_not_name() {
     let functions = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let shared = sources(&functions.join("edge/src"));
-    for (name, permissions) in Permissions::all() {
+    for (name, permissions) in FunctionPermissions::all() {
         let text = sources(&functions.join(&name).join("src")) + &shared;
         for partition in permissions.partitions {
             let beginning = partition.trim_end_matches('*');

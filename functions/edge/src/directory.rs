@@ -3,26 +3,30 @@
 //!
 //! | partition | sort | holds | written |
 //! |---|---|---|---|
-//! | `region#R`, `region#R#BUCKET` | `S#shard` | the last heartbeat of shard S | each heartbeat |
+//! | `region#R`, `region#R#BUCKET` | `S#shard` | what S says, and has yet to hear | each beat |
 //! | the same | `S#placed` | counter of rooms ever placed on S | each placement |
 //! | `region#R#buckets` | `count` | how many buckets R has ([`bucket`]) | when it grows |
-//! | `shard#S` | `region` | region and bucket of S, for requests that know only S | once per month |
+//! | `shard#S` | `region` | region and bucket of S, for who knows only S | once per month |
 //! | `shard#S` | `registration` | what S may be, when its relay enrolled | at enrolment |
 //! | `regions` | `R` | that R has shards | once per month |
 //! | `home#ROOM` | `home` | the room's shard, by compare-and-swap | when it moves |
 //! | `home#ROOM` | `sanctions` | sanctions ([`crate::sanctions`]) | when it changes |
 //!
-//! A join into a room that has a home reads two items and writes none.
+//! A join into a room that has a home reads two of these items, and writes none.
 
 mod bucket;
 mod home;
+mod record;
 mod registration;
 mod shard;
 
 pub use bucket::{GROWS_AFTER_MS, MAX_BUCKET_SHARDS, MAX_BUCKETS, MAX_DRAWN};
-pub use home::{HOME_TTL_MS, Seat, home, home_for, home_of, seat};
+pub use home::{HOME_TTL_MS, Joinable, Placement, home, home_for, home_of, placement};
+pub(crate) use home::{StoredHome, stored as stored_home, with_sanctions};
+pub use record::is_live;
 pub use registration::{Registration, register, registration, unregister};
 pub use shard::{
-    INDEX_TTL_MS, MAX_LISTED_SHARDS, SHARD_TTL_MS, is_live, record_heartbeat, set_draining, shard,
+    INDEX_TTL_MS, MAX_LISTED_SHARDS, Orders, SHARD_TTL_MS, record_heartbeat, set_draining, shard,
     shards, shards_everywhere,
 };
+pub(crate) use shard::{ShardAt, keep_pending, last_seen};

@@ -73,11 +73,11 @@ impl Request {
         })
     }
 
-    /// The name of the route that takes it, of whatever function.
-    pub fn route(&self) -> Option<&'static str> {
+    /// The route that takes it, of whatever function.
+    pub fn route(&self) -> Option<&'static Route> {
         let takes =
             |route: &&Route| route.method == self.method && parameters(route.path, self).is_some();
-        ROUTES.iter().find(takes).map(|route| route.name)
+        ROUTES.iter().find(takes)
     }
 
     fn segments(&self) -> impl Iterator<Item = &str> {

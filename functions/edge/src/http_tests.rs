@@ -89,11 +89,12 @@ fn a_request_is_of_a_route_by_method_and_address() {
             path: path.into(),
             ..Request::default()
         };
-        request.route()
+        request.route().map(|route| route.name)
     };
     assert_eq!(of("POST", "/v1/rooms/lobby/sessions"), Some("join"));
     assert_eq!(of("GET", "/v1/rooms/lobby/sessions"), None);
     assert_eq!(of("GET", "/v1/chat/presence"), Some("chat-presence"));
+    assert_eq!(of("PUT", "/v1/rooms/lobby/bans/ann"), Some("room-ban"));
     assert_eq!(of("GET", "/v2"), None);
 }
 
@@ -277,5 +278,6 @@ fn a_handler_sees_only_whom_its_route_lets_in() {
     of_set::<FleetRoute>(roles, &mut count);
     of_set::<wire::routes::ChatRoute>(roles, &mut count);
     of_set::<wire::routes::MatchmakingRoute>(roles, &mut count);
+    of_set::<wire::routes::SafetyRoute>(roles, &mut count);
     assert_eq!(count, ROUTES.len() - 2, "all but heartbeat and enrolment");
 }

@@ -2,17 +2,32 @@
 //!
 //! All reading and writing of values goes through here, so what a version makes of the items of
 //! another one is decided in one place. What cannot be read is never taken for absent: whoever did
-//! would give away a name that is taken, or write over what a newer version keeps.
+//! would give away a name that is taken, or write over what a newer version keeps. And what this
+//! version does not know of an item that it changes stays in it ([`Kept`]).
+
+mod kept;
+
+use std::fmt;
+use std::str::FromStr;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub use kept::Kept;
 
 use crate::store::{
     Condition, Delete, Direction, Item, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write,
 };
 
+/// A value that items hold. [`crate::stored!`] makes a type one, and has a test read what earlier
+/// releases have written of it.
+pub trait Stored: Serialize + DeserializeOwned {
+    /// Its name, unlike all others: that of its files of examples.
+    const FORM: &'static str;
+}
+
 /// A value as read. The default is what is read where nothing is.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Held<T> {
     /// The value.
     pub value: T,
@@ -20,29 +35,72 @@ pub struct Held<T> {
     pub version: u64,
     /// When it expires, Unix milliseconds.
     pub expires_at_ms: Option<u64>,
+    /// What this version does not know of it.
+    pub kept: Kept,
 }
 
-/// What a write goes over: it happens only if nothing else is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Over(Condition);
+/// By what this version knows of them.
+impl<T: PartialEq> PartialEq for Held<T> {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            value,
+            version,
+            expires_at_ms,
+            kept: _,
+        } = self;
+        (value, version, expires_at_ms) == (&other.value, &other.version, &other.expires_at_ms)
+    }
+}
+
+/// What a write goes over: it happens only if nothing else is there, and takes along what this
+/// version does not know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Over {
+    condition: Condition,
+    kept: Kept,
+}
 
 impl Over {
-    /// Whatever is there.
-    pub const ANYTHING: Self = Self(Condition::Always);
+    /// Whatever is there, of which nothing is left: for values of which each is the whole of what
+    /// its writer says, and that nobody changes.
+    pub const ANYTHING: Self = Self::of(Condition::Always);
     /// Nothing.
-    pub const NOTHING: Self = Self(Condition::Absent);
+    pub const NOTHING: Self = Self::of(Condition::Absent);
+
+    const fn of(condition: Condition) -> Self {
+        Self {
+            condition,
+            kept: Kept::NOTHING,
+        }
+    }
 
     /// What was read, which may be nothing.
     pub fn read<T>(held: Option<&Held<T>>) -> Self {
         held.map_or(Self::NOTHING, Held::over)
     }
 
-    /// The version that must be there.
+    /// Itself, once it is written as this version.
+    #[must_use]
+    pub fn written(self, version: u64) -> Self {
+        Self {
+            kept: self.kept,
+            ..Self::version(version)
+        }
+    }
+
+    /// The version that must be there, of which nothing is left.
     pub fn version(version: u64) -> Self {
         match version {
             0 => Self::NOTHING,
-            version => Self(Condition::Version(version)),
+            version => Self::of(Condition::Version(version)),
         }
+    }
+}
+
+/// Over what is not there.
+impl Default for Over {
+    fn default() -> Self {
+        Self::NOTHING
     }
 }
 
@@ -53,6 +111,7 @@ impl<T> Held<T> {
             value,
             version,
             expires_at_ms: None,
+            kept: Kept::NOTHING,
         }
     }
 
@@ -63,22 +122,28 @@ impl<T> Held<T> {
 
     /// It, for what takes its place.
     pub fn over(&self) -> Over {
-        Over::version(self.version)
+        Over {
+            kept: self.kept.clone(),
+            ..Over::version(self.version)
+        }
     }
 }
 
-impl<T: DeserializeOwned> Held<T> {
+impl<T: Stored> Held<T> {
     /// The value of an item of `partition`.
     ///
     /// # Errors
     /// [`StoreError::Unreadable`].
     pub fn read(partition: &str, item: &Item) -> Result<Self, StoreError> {
-        let value = serde_json::from_slice(&item.value)
-            .map_err(|fault| unreadable(Key::new(partition, &item.sort), &fault))?;
+        let value = serde_json::from_slice(&item.value).map_err(|fault: serde_json::Error| {
+            let at = format_args!("at column {}", fault.column());
+            unreadable(Key::new(partition, &item.sort), at)
+        })?;
         Ok(Self {
             value,
             version: item.version,
             expires_at_ms: item.expires_at_ms,
+            kept: Kept::of(&item.value),
         })
     }
 }
@@ -87,7 +152,7 @@ impl<T: DeserializeOwned> Held<T> {
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] or [`StoreError::Unreadable`].
-pub async fn get<S: Store, T: DeserializeOwned>(
+pub async fn get<S: Store, T: Stored>(
     store: &S,
     now_ms: u64,
     key: Key<'_>,
@@ -102,7 +167,7 @@ pub async fn get<S: Store, T: DeserializeOwned>(
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Unreadable`], or [`StoreError::TooLarge`] for too
 /// many keys.
-pub async fn get_many<S: Store, T: DeserializeOwned>(
+pub async fn get_many<S: Store, T: Stored>(
     store: &S,
     now_ms: u64,
     keys: &[Key<'_>],
@@ -155,15 +220,15 @@ pub async fn range<S: Store>(
 /// # Errors
 /// [`StoreError::ConditionFailed`] when something else is there than it goes over,
 /// [`StoreError::Unavailable`] or [`StoreError::TooLarge`].
-pub async fn put<S: Store, T: Serialize>(
+pub async fn put<S: Store, T: Stored>(
     store: &S,
     now_ms: u64,
     key: Key<'_>,
     value: &T,
     expires_at_ms: Option<u64>,
-    Over(condition): Over,
+    Over { condition, kept }: Over,
 ) -> Result<u64, StoreError> {
-    let value = serde_json::to_vec(value).expect("our values have string keys only");
+    let value = kept.with(value);
     let put = Put {
         key,
         value: &value,
@@ -173,47 +238,84 @@ pub async fn put<S: Store, T: Serialize>(
     store.put(now_ms, put).await
 }
 
-/// Writes a value where nothing is, and removes the item that it takes the place of: both or
-/// neither.
+/// Writes one item and does other writes: all or nothing.
 ///
 /// # Errors
-/// [`StoreError::ConditionFailed`] when the item has another version, or something is there;
-/// [`StoreError::Unavailable`] or [`StoreError::TooLarge`].
-pub async fn shift<S: Store, T: Serialize>(
+/// [`StoreError::ConditionFailed`] when something else is there than it goes over, or a condition
+/// of the others does not hold; [`StoreError::Unavailable`] or [`StoreError::TooLarge`].
+pub async fn put_with<S: Store, T: Stored>(
     store: &S,
     now_ms: u64,
-    (from, version): (Key<'_>, u64),
+    (key, Over { condition, kept }): (Key<'_>, Over),
+    value: &T,
+    expires_at_ms: Option<u64>,
+    others: &[Write<'_>],
+) -> Result<(), StoreError> {
+    let value = kept.with(value);
+    let put = Put {
+        key,
+        value: &value,
+        expires_at_ms,
+        condition,
+    };
+    let writes: Vec<Write<'_>> = std::iter::once(Write::Put(put))
+        .chain(others.iter().copied())
+        .collect();
+    store.commit(now_ms, &writes).await
+}
+
+/// Writes a value where nothing is, and removes the item that it takes the place of, with what this
+/// version does not know of that: both or neither.
+///
+/// # Errors
+/// As [`put_with`].
+pub async fn shift<S: Store, T: Stored>(
+    store: &S,
+    now_ms: u64,
+    (from, held): (Key<'_>, &Held<T>),
     to: Key<'_>,
     value: &T,
     expires_at_ms: Option<u64>,
 ) -> Result<(), StoreError> {
-    let value = serde_json::to_vec(value).expect("our values have string keys only");
-    let delete = Delete {
+    let delete = Write::Delete(Delete {
         key: from,
-        version: Some(version),
+        version: Some(held.version),
+    });
+    let nothing = Over {
+        kept: held.kept.clone(),
+        ..Over::NOTHING
     };
-    let put = Put {
-        key: to,
-        value: &value,
+    put_with(
+        store,
+        now_ms,
+        (to, nothing),
+        value,
         expires_at_ms,
-        condition: Condition::Absent,
-    };
-    let writes = [Write::Delete(delete), Write::Put(put)];
-    store.commit(now_ms, &writes).await
+        &[delete],
+    )
+    .await
+}
+
+/// A name that a key has in it, or an item that holds a bare text.
+///
+/// # Errors
+/// [`StoreError::Unreadable`].
+pub fn name<T: FromStr>(key: Key<'_>, text: &str) -> Result<T, StoreError> {
+    let name = text.parse();
+    name.map_err(|_| unreadable(key, format_args!("in a name")))
 }
 
 /// What cannot be read, and where in it. Of the key only what comes before the first `#` of either
 /// part: the rest may name a player, and the value is nobody's to see.
-fn unreadable(key: Key<'_>, fault: &serde_json::Error) -> StoreError {
+fn unreadable(key: Key<'_>, place: fmt::Arguments<'_>) -> StoreError {
     let kind = |part: &str| match part.split_once('#') {
         Some((kind, _)) => format!("{kind}#.."),
         None => part.to_owned(),
     };
     StoreError::Unreadable(format!(
-        "{} {} is not what this version writes, at column {}",
+        "{} {} is not what this version writes, {place}",
         kind(key.partition),
         kind(key.sort),
-        fault.column()
     ))
 }
 
@@ -222,6 +324,14 @@ mod tests {
     use super::*;
     use crate::testing::MemoryStore;
     use crate::testing::schedule::block_on;
+
+    impl Stored for u32 {
+        const FORM: &'static str = "number";
+    }
+
+    impl Stored for String {
+        const FORM: &'static str = "text";
+    }
 
     const KEY: Key<'static> = Key {
         partition: "chat-player#ann",
@@ -242,6 +352,7 @@ mod tests {
                 value: 1,
                 version: 1,
                 expires_at_ms: Some(9),
+                kept: Kept::NOTHING,
             };
             assert_eq!(held, wanted);
             put(&store, 1, KEY, &2, Some(9), held.over()).await?;
@@ -263,7 +374,7 @@ mod tests {
     fn what_cannot_be_read_is_not_absent_and_its_fault_names_no_player() {
         let store = MemoryStore::default();
         block_on(async {
-            put(&store, 1, KEY, &"ann", None, Over::NOTHING).await?;
+            put(&store, 1, KEY, &"ann".to_owned(), None, Over::NOTHING).await?;
             let read = get::<_, u32>(&store, 1, KEY).await;
             let many = get_many::<_, u32>(&store, 1, &[KEY]).await;
             let wanted = "chat-player#.. in#.. is not what this version writes, at column 5";
@@ -280,18 +391,18 @@ mod tests {
         let store = MemoryStore::default();
         let all = MAX_QUERY_ITEMS + 1;
         block_on(async {
-            for number in 0..all {
+            for number in 0..all as u32 {
                 let sort = format!("{number:05}");
                 let key = Key::new("p", &sort);
                 put(&store, 1, key, &number, None, Over::ANYTHING).await?;
             }
             for (most, found) in [(1, 1), (all - 1, all - 1), (all + 9, all)] {
                 let items = range(&store, 1, "p", ("0", "~"), most).await?;
-                let numbers: Vec<usize> = items
+                let numbers: Vec<u32> = items
                     .iter()
                     .map(|item| Ok(Held::read("p", item)?.value))
                     .collect::<Result<_, StoreError>>()?;
-                assert!(numbers.into_iter().eq(0..found), "{most}");
+                assert!(numbers.into_iter().eq(0..found as u32), "{most}");
             }
             let inner = range(&store, 1, "p", ("00003", "00005"), 9).await?;
             assert_eq!(inner.len(), 3);

@@ -16,6 +16,7 @@
 
 pub mod allowed_hosts;
 pub mod blocks;
+mod both;
 mod caller;
 pub mod change;
 pub mod config;
@@ -30,11 +31,13 @@ mod refusal;
 pub mod relays;
 pub mod sanctions;
 pub mod store;
+mod stored;
 pub mod token;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use both::both;
 pub use caller::Caller;
 pub use meter::Metered;
 pub use refusal::Refusal;

@@ -70,6 +70,7 @@ struct When {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Set {
+    voice: Option<VoiceRight>,
     text: Option<TextRight>,
     direct: Option<bool>,
     world: Option<WorldRight>,
@@ -92,6 +93,18 @@ pub enum TextRight {
     Phrases,
     /// Phrases and text.
     Full,
+}
+
+/// What a player may do with voice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VoiceRight {
+    /// Nothing: he joins no room.
+    Off,
+    /// Hear others.
+    Listen,
+    /// Hear others and be heard.
+    Speak,
 }
 
 /// What a player may do in world channels.
@@ -121,6 +134,8 @@ pub enum FilterAction {
 /// What one player may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rights {
+    /// Hear and be heard.
+    pub voice: VoiceRight,
     /// Write.
     pub text: TextRight,
     /// Write direct messages.
@@ -249,6 +264,8 @@ impl Set {
     /// The rights when nothing is left open; platform and cross-play are the player's own.
     fn complete(&self) -> Option<Rights> {
         Some(Rights {
+            // Tables from before there was this right allow it.
+            voice: self.voice.unwrap_or(VoiceRight::Speak),
             text: self.text?,
             direct: self.direct?,
             world: self.world?,
@@ -268,6 +285,7 @@ impl Set {
         fn set<T: Copy>(right: &mut T, wanted: Option<T>) {
             *right = wanted.unwrap_or(*right);
         }
+        set(&mut rights.voice, self.voice);
         set(&mut rights.text, self.text);
         set(&mut rights.direct, self.direct);
         set(&mut rights.world, self.world);

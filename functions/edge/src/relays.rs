@@ -1,11 +1,15 @@
-//! A command on its way to a relay: sealed, posted, and what came of it.
+//! A command on its way to a relay: sealed, posted, and what came of it. What must arrive is kept
+//! until it has: the reply to the shard's next heartbeat hands it over.
 
-use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage};
+use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, PendingCommand};
 use wire::fleet::Heartbeat;
 use wire::keys::FleetSecret;
-use wire::{BootId, SessionId, ShardId};
+use wire::{BootId, RoomName, SessionId, ShardId};
 
-use crate::ports::{Clock, Entropy, RelayLink};
+use crate::Refusal;
+use crate::directory::{self, ShardAt, StoredHome, is_live};
+use crate::ports::{Clock, Entropy, RelayLink, Timer};
+use crate::store::Store;
 
 /// Where a shard takes commands, and with which key.
 #[derive(Debug, Clone, Copy)]
@@ -33,22 +37,25 @@ impl<'a> From<&'a Heartbeat> for Address<'a> {
 
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Delivery {
     /// The relay has it.
     Taken,
     /// The relay is there and did not take it.
     Refused,
     /// The relay did not answer.
     Silent,
+    /// No relay carries the room.
+    Unknown,
 }
 
-impl Outcome {
+impl Delivery {
     /// Its name in a record.
     pub fn label(self) -> &'static str {
         match self {
             Self::Taken => "ok",
             Self::Refused => "relay-refused",
             Self::Silent => "relay-silent",
+            Self::Unknown => "relay-unknown",
         }
     }
 }
@@ -59,20 +66,120 @@ pub async fn send<H: Clock + Entropy + RelayLink>(
     secret: &FleetSecret,
     to: Address<'_>,
     command: ControlCommand,
-) -> Outcome {
-    let keys = secret.shard_key(to.shard, to.epoch & 0x0f).subkeys();
+) -> Delivery {
+    let message = message(host, host.now_ms(), command);
+    post(host, secret, to, &message).await
+}
+
+/// Tells the relay of a room to do something, and keeps it for that relay unless it has it for
+/// certain.
+///
+/// # Errors
+/// `overloaded` when too much is kept for that relay; `conflict`; `store-unavailable`.
+pub async fn tell<H, S>(
+    host: &H,
+    store: &S,
+    secret: &FleetSecret,
+    room: &RoomName,
+    command: ControlCommand,
+) -> Result<Delivery, Refusal>
+where
+    H: Clock + Entropy + RelayLink + Timer,
+    S: Store,
+{
+    tell_of(host, store, secret, room, (host.now_ms(), command)).await
+}
+
+/// As [`tell`], of a moment.
+pub(crate) async fn tell_of<H, S>(
+    host: &H,
+    store: &S,
+    secret: &FleetSecret,
+    room: &RoomName,
+    (at_ms, command): (u64, ControlCommand),
+) -> Result<Delivery, Refusal>
+where
+    H: Clock + Entropy + RelayLink + Timer,
+    S: Store,
+{
+    match directory::stored_home(store, at_ms, room).await? {
+        Some(home) => deliver(host, store, secret, &home, (at_ms, command)).await,
+        None => Ok(Delivery::Unknown),
+    }
+}
+
+/// As [`tell`], to the relay of a home, and to those that the room has left a short while ago: one
+/// that was cut off may still carry some of its participants, and is told as soon as it is heard
+/// of. What became of it is said of the first.
+pub(crate) async fn deliver<H, S>(
+    host: &H,
+    store: &S,
+    secret: &FleetSecret,
+    home: &StoredHome,
+    (at_ms, command): (u64, ControlCommand),
+) -> Result<Delivery, Refusal>
+where
+    H: Clock + Entropy + RelayLink + Timer,
+    S: Store,
+{
+    let message = message(host, at_ms, command);
+    let mut first = None;
+    for shard in home.carriers() {
+        let delivery = deliver_to(host, store, secret, shard, &message).await?;
+        first.get_or_insert(delivery);
+    }
+    Ok(first.unwrap_or(Delivery::Unknown))
+}
+
+async fn deliver_to<H, S>(
+    host: &H,
+    store: &S,
+    secret: &FleetSecret,
+    at: ShardAt<'_>,
+    message: &ControlMessage,
+) -> Result<Delivery, Refusal>
+where
+    H: Clock + Entropy + RelayLink + Timer,
+    S: Store,
+{
+    let now_ms = host.now_ms();
+    let Some(shard) = directory::last_seen(store, now_ms, at).await? else {
+        return Ok(Delivery::Unknown);
+    };
+    let to = &shard.heartbeat;
+    let delivery = match is_live(&shard, now_ms) {
+        true => post(host, secret, to.into(), message).await,
+        false => Delivery::Silent,
+    };
+    if delivery != Delivery::Taken {
+        let pending = PendingCommand::from(message);
+        directory::keep_pending(host, store, host.now_ms(), (at, to.boot), &pending).await?;
+    }
+    Ok(delivery)
+}
+
+fn message<H: Entropy>(host: &H, at_ms: u64, command: ControlCommand) -> ControlMessage {
     let mut nonce = SessionId([0; 8]);
     host.fill(&mut nonce.0);
-    let message = ControlMessage {
-        at_ms: host.now_ms(),
+    ControlMessage {
+        at_ms,
         nonce,
         command,
-    };
+    }
+}
+
+async fn post<H: RelayLink>(
+    host: &H,
+    secret: &FleetSecret,
+    to: Address<'_>,
+    message: &ControlMessage,
+) -> Delivery {
+    let keys = secret.shard_key(to.shard, to.epoch & 0x0f).subkeys();
     let url = format!("{}{CONTROL_PATH}", to.url.trim_end_matches('/'));
     let sealed = message.seal(&keys, to.boot);
     match host.post(&url, to.shard, sealed).await {
-        Ok(status) if status < 300 => Outcome::Taken,
-        Ok(_) => Outcome::Refused,
-        Err(_) => Outcome::Silent,
+        Ok(status) if status < 300 => Delivery::Taken,
+        Ok(_) => Delivery::Refused,
+        Err(_) => Delivery::Silent,
     }
 }

@@ -6,14 +6,18 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use wire::control::ControlCommand;
+use wire::keys::FleetSecret;
 use wire::problem::ProblemKind;
-use wire::{PlayerId, RoomName};
+use wire::{PlayerId, RoomKey, RoomName};
 
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held};
-use crate::ports::{Entropy, Timer};
+use crate::ports::{Clock, Entropy, RelayLink, Timer};
+use crate::relays::Delivery;
 use crate::store::{Key, Store};
+use crate::{directory, relays, stored};
 
 /// Sort key beside `home`.
 pub const SORT: &str = "sanctions";
@@ -30,6 +34,8 @@ pub struct Sanctions {
     #[serde(default, rename = "b", skip_serializing_if = "BTreeMap::is_empty")]
     banned: BTreeMap<PlayerId, u64>,
 }
+
+stored!(sanctions: Sanctions);
 
 /// A kind of sanction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +129,43 @@ pub async fn sanction<H: Entropy + Timer, S: Store>(
         Ok(unless_lost(put)?.map(drop))
     });
     changed.await
+}
+
+/// Has the room's relay enforce what is written down of a sanction against a player: whatever that
+/// is by now, so that the last of several who changed it at once tells the truth. A ban that holds
+/// removes him; one that does not changes nothing for a relay.
+///
+/// # Errors
+/// `overloaded` when too much is kept for that relay; `conflict`; `store-unavailable`.
+pub async fn enforce<H, S>(
+    host: &H,
+    store: &S,
+    secret: &FleetSecret,
+    room: &RoomName,
+    (sanction, player): (Sanction, &PlayerId),
+) -> Result<Delivery, Refusal>
+where
+    H: Clock + Entropy + RelayLink + Timer,
+    S: Store,
+{
+    // The time first: a command of a later time was read later, and counts.
+    let at_ms = host.now_ms();
+    let (home, held) = directory::with_sanctions(store, at_ms, room).await?;
+    let until_ms = held.until_ms(at_ms, sanction, player);
+    let (room, player) = (RoomKey::of(room), secret.player_key(player));
+    let command = match (sanction, until_ms) {
+        (Sanction::Mute, until_ms) => ControlCommand::Mute {
+            room,
+            player,
+            until_ms,
+        },
+        (Sanction::Ban, Some(_)) => ControlCommand::Kick { room, player },
+        (Sanction::Ban, None) => return Ok(Delivery::Taken),
+    };
+    match home {
+        Some(home) => relays::deliver(host, store, secret, &home.value, (at_ms, command)).await,
+        None => Ok(Delivery::Unknown),
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod limited;
 mod memory;
 mod replicas;
 pub mod schedule;
+pub mod stored;
 pub mod sts;
 
 pub use faults::FaultyStore;

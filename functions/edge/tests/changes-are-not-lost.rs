@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use edge::Refusal;
 use edge::change::{MAX_ATTEMPTS, unless_lost, until_done};
-use edge::items::{self, Held, Over};
+use edge::items::{self, Held, Over, Stored};
 use edge::ports::{Entropy, Timer};
 use edge::store::{Key, StoreError};
 use edge::testing::schedule::{Chance, block_on, interleave, yield_now};
@@ -60,19 +60,27 @@ impl Timer for Writer {
     }
 }
 
+/// What an item holds.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+struct List(Vec<u64>);
+
+impl Stored for List {
+    const FORM: &'static str = "list";
+}
+
 /// Adds a number to a list that is an item.
 async fn add(
     writer: &Writer,
     store: &FaultyStore,
     key: Key<'_>,
     number: u64,
-    over: impl Fn(&Held<Vec<u64>>) -> Over,
+    over: impl Fn(&Held<List>) -> Over,
 ) -> Result<(), Refusal> {
     until_done(writer, || async {
         let read = items::get(store, NOW, key).await?;
-        let mut held: Held<Vec<u64>> = read.unwrap_or_default();
+        let mut held: Held<List> = read.unwrap_or_default();
         let over = over(&held);
-        held.value.push(number);
+        held.value.0.push(number);
         let written = items::put(store, NOW, key, &held.value, None, over).await;
         Ok(unless_lost(written)?.map(drop))
     })
@@ -87,7 +95,7 @@ struct Run {
 }
 
 /// Some writers, of whom each makes changes one after the other, of items that chance picks.
-fn run(seed: u64, faults_per_thousand: u64, over: fn(&Held<Vec<u64>>) -> Over) -> Run {
+fn run(seed: u64, faults_per_thousand: u64, over: fn(&Held<List>) -> Over) -> Run {
     let memory = MemoryStore::default();
     let store = FaultyStore::new(memory.clone(), seed, faults_per_thousand);
     let writers: Vec<Writer> = (0..WRITERS).map(|n| Writer::new(seed ^ n << 32)).collect();
@@ -105,8 +113,8 @@ fn run(seed: u64, faults_per_thousand: u64, over: fn(&Held<Vec<u64>>) -> Over) -
     let tasks = (0..WRITERS).map(|n| Box::pin(write(n)) as _).collect();
     let told = interleave(seed, tasks).into_iter().flatten().collect();
     let list = |key| {
-        let read: Option<Held<Vec<u64>>> = block_on(items::get(&memory, NOW, key)).unwrap();
-        read.unwrap_or_default().value
+        let read: Option<Held<List>> = block_on(items::get(&memory, NOW, key)).unwrap();
+        read.unwrap_or_default().value.0
     };
     Run {
         told,

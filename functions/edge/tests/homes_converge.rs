@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use edge::directory::{self, Seat};
+use edge::directory::{self, Joinable, Orders, Placement};
 use edge::homes::{HomeRegions, HomedStore};
 use edge::store::{Condition, Key, Put, Store};
 use edge::testing::schedule::{Chance, block_on, interleave};
@@ -46,6 +46,7 @@ fn heartbeat(shard: &str, sent_at_ms: u64) -> Heartbeat {
         load: Load::default(),
         capacity: 100,
         refused: Vec::new(),
+        taken: Vec::new(),
     }
 }
 
@@ -56,7 +57,13 @@ fn beat(store: &MemoryStore, now: u64, heartbeat: &Heartbeat) {
     .unwrap();
 }
 
-fn home_of(store: &impl Store, now: u64, room: &str) -> Result<Seat, ProblemKind> {
+/// What a shard is told to which nothing else has to be said.
+fn orders(draining: bool) -> Orders {
+    let pending = Vec::new();
+    Orders { draining, pending }
+}
+
+fn home_of(store: &impl Store, now: u64, room: &str) -> Result<Placement, ProblemKind> {
     let room = room.parse().unwrap();
     block_on(directory::home_of(
         &Patience,
@@ -65,6 +72,7 @@ fn home_of(store: &impl Store, now: u64, room: &str) -> Result<Seat, ProblemKind
         &room,
         &region("eu-1"),
     ))
+    .map(|room| room.placement)
     .map_err(|r| r.kind)
 }
 
@@ -74,13 +82,15 @@ fn join_storm(
     now: u64,
     seed: u64,
     faults_per_thousand: u64,
-) -> Vec<Result<Seat, Refusal>> {
+) -> Vec<Result<Placement, Refusal>> {
     let faulty = FaultyStore::new(store.clone(), seed, faults_per_thousand);
     let (room, region) = (room(), region("eu-1"));
     let tasks = (0..12)
         .map(|_| Box::pin(directory::home_of(&Patience, &faulty, now, &room, &region)) as _)
         .collect();
-    interleave(seed, tasks)
+    let joins: Vec<Result<Joinable, Refusal>> = interleave(seed, tasks);
+    let placements = joins.into_iter().map(|join| Ok(join?.placement));
+    placements.collect()
 }
 
 #[test]
@@ -90,11 +100,11 @@ fn concurrent_joiners_agree_on_one_home() {
         ["a", "b", "c"]
             .into_iter()
             .for_each(|shard| beat(&store, NOW, &heartbeat(shard, NOW)));
-        let seats = join_storm(&store, NOW, seed, 0);
-        let first = seats[0].as_ref().unwrap().home.clone();
+        let placements = join_storm(&store, NOW, seed, 0);
+        let first = placements[0].as_ref().unwrap().home.clone();
         assert_eq!(first.epoch, 1, "seed {seed}");
-        for seat in seats {
-            assert_eq!(seat.unwrap().home, first, "seed {seed}");
+        for placement in placements {
+            assert_eq!(placement.unwrap().home, first, "seed {seed}");
         }
     }
 }
@@ -115,9 +125,9 @@ fn shards_of<S: Store>(seed: u64, stores: [S; 2]) -> usize {
     let stores = stores.map(|store| FaultyStore::new(store, seed, 0));
     let (room, region) = (room(), region("eu-1"));
     let join = |n: usize| directory::home_of(&Patience, &stores[n % 2], NOW, &room, &region);
-    let seats = interleave(seed, (0..8).map(|n| Box::pin(join(n)) as _).collect());
-    let seats = seats.into_iter().map(Result::<Seat, Refusal>::unwrap);
-    let shards = seats.map(|seat| seat.home.shard);
+    let rooms = interleave(seed, (0..8).map(|n| Box::pin(join(n)) as _).collect());
+    let rooms = rooms.into_iter().map(Result::<Joinable, Refusal>::unwrap);
+    let shards = rooms.map(|room| room.placement.home.shard);
     shards.collect::<BTreeSet<_>>().len()
 }
 
@@ -154,13 +164,13 @@ fn with_faults_whoever_is_answered_gets_the_one_home() {
         ["a", "b", "c"]
             .into_iter()
             .for_each(|shard| beat(&store, NOW, &heartbeat(shard, NOW)));
-        let seats = join_storm(&store, NOW, seed, 100);
+        let placements = join_storm(&store, NOW, seed, 100);
         let home = block_on(directory::home(&store, NOW, &room())).unwrap();
-        for seat in seats {
-            match seat {
-                Ok(seat) => {
+        for placement in placements {
+            match placement {
+                Ok(placement) => {
                     answered += 1;
-                    assert_eq!(Some(seat.home), home, "seed {seed}");
+                    assert_eq!(Some(placement.home), home, "seed {seed}");
                 }
                 Err(refusal) => {
                     assert_eq!(refusal.kind, ProblemKind::StoreUnavailable, "seed {seed}");
@@ -187,17 +197,17 @@ fn a_dead_home_moves_exactly_once() {
         ["b", "c"]
             .into_iter()
             .for_each(|shard| beat(&store, later, &heartbeat(shard, later)));
-        let seats = join_storm(&store, later, seed, if seed % 2 == 0 { 0 } else { 50 });
+        let placements = join_storm(&store, later, seed, if seed % 2 == 0 { 0 } else { 50 });
         let home = block_on(directory::home(&store, later, &room()))
             .unwrap()
             .unwrap();
         assert!(
-            home.epoch == 2 || seats.iter().all(Result::is_err),
+            home.epoch == 2 || placements.iter().all(Result::is_err),
             "seed {seed}: {home:?}"
         );
-        for seat in seats.into_iter().flatten() {
-            assert_eq!(seat.home, home, "seed {seed}");
-            assert_ne!(seat.home.shard.as_str(), "a", "seed {seed}");
+        for placement in placements.into_iter().flatten() {
+            assert_eq!(placement.home, home, "seed {seed}");
+            assert_ne!(placement.home.shard.as_str(), "a", "seed {seed}");
         }
     }
 }
@@ -228,11 +238,15 @@ fn the_epoch_only_grows_while_shards_come_and_go() {
                 }
             }
             match home_of(&store, now, "lobby") {
-                Ok(seat) => {
-                    let moved = seat.home.shard.as_str() != shard;
-                    assert_eq!(seat.home.epoch, epoch + u64::from(moved), "seed {seed}");
-                    epoch = seat.home.epoch;
-                    shard = seat.home.shard.to_string();
+                Ok(placement) => {
+                    let moved = placement.home.shard.as_str() != shard;
+                    assert_eq!(
+                        placement.home.epoch,
+                        epoch + u64::from(moved),
+                        "seed {seed}"
+                    );
+                    epoch = placement.home.epoch;
+                    shard = placement.home.shard.to_string();
                 }
                 Err(kind) => assert_eq!(kind, ProblemKind::NoLiveRelay, "seed {seed}"),
             }
@@ -282,7 +296,7 @@ fn a_room_for_many_goes_where_all_of_them_fit_and_counts_as_many() {
     let place = |room: &str, players| {
         let (room, region) = (room.parse().unwrap(), region("eu-1"));
         let placed = directory::home_for(&Patience, &store, NOW, &room, &region, players);
-        block_on(placed).map(|seat| seat.home.shard.to_string())
+        block_on(placed).map(|room| room.placement.home.shard.to_string())
     };
     assert_eq!(place("few", 2).unwrap(), "small");
     assert_eq!(place("many", 30).unwrap(), "large");
@@ -325,8 +339,8 @@ fn a_burst_of_new_rooms_spreads_over_the_shards() {
         .for_each(|shard| beat(&store, NOW, &heartbeat(shard, NOW)));
     let mut rooms = std::collections::BTreeMap::<String, u32>::new();
     for i in 0..40 {
-        let seat = home_of(&store, NOW, &format!("room-{i}")).unwrap();
-        *rooms.entry(seat.home.shard.to_string()).or_default() += 1;
+        let placement = home_of(&store, NOW, &format!("room-{i}")).unwrap();
+        *rooms.entry(placement.home.shard.to_string()).or_default() += 1;
     }
     assert_eq!(
         rooms.values().copied().collect::<Vec<_>>(),
@@ -436,7 +450,7 @@ fn draining_moves_rooms_and_is_remembered() {
             NOW + 1,
             &next
         )),
-        Ok(true)
+        Ok(orders(true))
     );
     assert_eq!(
         home_of(&store, NOW + 1, "lobby").unwrap().home,
@@ -459,7 +473,7 @@ fn draining_moves_rooms_and_is_remembered() {
             NOW + 2,
             &next
         )),
-        Ok(false)
+        Ok(orders(false))
     );
     let nobody = block_on(directory::set_draining(
         &Patience,
@@ -535,7 +549,7 @@ fn a_room_stays_in_its_region_while_that_has_relays() {
             &room(),
             &region(wanted),
         ))
-        .map(|seat| seat.home)
+        .map(|room| room.placement.home)
     };
     assert_eq!(join(NOW, "us-1").unwrap().shard.as_str(), "a");
     let later = NOW + 10_000;

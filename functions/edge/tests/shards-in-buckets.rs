@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use edge::Metered;
-use edge::directory::{self, GROWS_AFTER_MS, MAX_BUCKET_SHARDS, MAX_DRAWN, Seat};
+use edge::directory::{self, GROWS_AFTER_MS, MAX_BUCKET_SHARDS, MAX_DRAWN, Placement};
 use edge::ports::{Entropy, Timer};
 use edge::store::{Condition, Key, Put, Store};
 use edge::testing::schedule::{Chance, block_on, interleave, yield_now};
@@ -61,6 +61,7 @@ fn heartbeat(shard: usize, sent_at_ms: u64) -> Heartbeat {
         load: Load::default(),
         capacity: 100,
         refused: Vec::new(),
+        taken: Vec::new(),
     }
 }
 
@@ -96,6 +97,7 @@ impl Region {
             heartbeat,
         ))
         .unwrap()
+        .draining
     }
 
     fn beat_all(&self, shards: usize, now: u64) {
@@ -104,14 +106,15 @@ impl Region {
         });
     }
 
-    fn join(&self, now: u64, room: &str) -> Result<Seat, ProblemKind> {
+    fn join(&self, now: u64, room: &str) -> Result<Placement, ProblemKind> {
         self.join_on(&self.store, now, room)
     }
 
-    fn join_on(&self, store: &impl Store, now: u64, room: &str) -> Result<Seat, ProblemKind> {
+    fn join_on(&self, store: &impl Store, now: u64, room: &str) -> Result<Placement, ProblemKind> {
         let (room, region) = (room.parse().unwrap(), region());
         let joined = directory::home_of(&self.host, store, now, &room, &region);
-        block_on(joined).map_err(|refusal| refusal.kind)
+        let joined = block_on(joined).map_err(|refusal| refusal.kind);
+        joined.map(|joinable| joinable.placement)
     }
 
     /// Partitions that hold records of shards, and how many each.
@@ -139,8 +142,9 @@ fn a_small_region_has_one_bucket_and_nothing_of_it_is_missed() {
     assert_eq!(shards.len(), MAX_BUCKET_SHARDS);
     let meter = Metered::new(&region.store);
     region.join_on(&meter, later, "one-more").unwrap();
-    // The home, the count of buckets, and the bucket; then the home and the count of placements.
-    assert_eq!((meter.calls(), meter.writes()), (5, 2));
+    // The home, the count of buckets, and the bucket; then the home, the count of placements, and
+    // again what holds against players.
+    assert_eq!((meter.calls(), meter.writes()), (6, 2));
 }
 
 #[test]
@@ -148,7 +152,7 @@ fn rooms_stay_where_they_are_while_shards_move_into_more_buckets() {
     let region = Region::new(LARGE);
     assert_eq!(region.buckets().len(), 1, "it grows a day later");
     let rooms: Vec<String> = (0..LARGE).map(|room| format!("room-{room}")).collect();
-    let homes: Vec<Seat> = rooms
+    let homes: Vec<Placement> = rooms
         .iter()
         .map(|room| region.join(NOW, room).unwrap())
         .collect();
@@ -220,7 +224,7 @@ fn a_drain_is_not_lost_while_its_shard_moves() {
                 }),
                 Box::pin(async {
                     let beat = directory::record_heartbeat(host, &store, later, &beat).await;
-                    beat.unwrap()
+                    beat.unwrap().draining
                 }),
             ],
         );
@@ -248,7 +252,7 @@ fn a_room_does_not_move_because_its_shard_s_record_does() {
             .map(|_| {
                 Box::pin(async {
                     let joined = directory::home_of(host, &store, later, &room, &wanted).await;
-                    assert_eq!(joined.unwrap().home, before, "seed {seed}");
+                    assert_eq!(joined.unwrap().placement.home, before, "seed {seed}");
                 }) as _
             })
             .collect();
@@ -347,7 +351,7 @@ fn a_placement_goes_on_until_it_finds_a_shard_and_not_for_ever() {
     region.beat_all(LARGE, now + 2_000);
     let meter = Metered::new(&region.store);
     region.join_on(&meter, now + 2_000, "anywhere").unwrap();
-    assert_eq!(meter.calls(), 2 + 2 + 2);
+    assert_eq!(meter.calls(), 2 + 2 + 3);
     assert!(meter.read_units() < 30, "{}", meter.read_units());
     // A match for which no shard of two buckets has room is placed where one has.
     (0..LARGE).for_each(|shard| {
@@ -362,5 +366,5 @@ fn a_placement_goes_on_until_it_finds_a_shard_and_not_for_ever() {
     });
     let (room, wanted) = ("match".parse().unwrap(), self::region());
     let placed = directory::home_for(&region.host, &region.store, now + 3_000, &room, &wanted, 60);
-    assert_eq!(block_on(placed).unwrap().home.shard, name(5));
+    assert_eq!(block_on(placed).unwrap().placement.home.shard, name(5));
 }

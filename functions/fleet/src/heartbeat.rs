@@ -3,9 +3,10 @@ use edge::ports::{Clock, Entropy, Timer, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, config, directory};
 use wire::ShardId;
+use wire::control::seal_pending;
 use wire::fleet::{Heartbeat, HeartbeatReply, Transport, verify_heartbeat};
 use wire::keys::EPOCHS;
-use wire::limits::{MAX_CANDIDATES, MAX_REFUSED_ROOMS};
+use wire::limits::{MAX_CANDIDATES, MAX_PENDING_COMMANDS, MAX_REFUSED_ROOMS};
 use wire::problem::ProblemKind;
 use wire::routes::HEARTBEAT;
 
@@ -43,11 +44,20 @@ pub(crate) async fn heartbeat<H: Clock + Entropy + Timer + Variables, S: Store>(
     }
     check(&heartbeat)?;
     let now_ms = host.now_ms();
-    let draining = directory::record_heartbeat(host, store, now_ms, &heartbeat).await?;
-    Ok(Response::json(
-        HEARTBEAT.status,
-        &HeartbeatReply { draining, now_ms },
-    ))
+    let orders = directory::record_heartbeat(host, store, now_ms, &heartbeat).await?;
+    let commands = match orders.pending.as_slice() {
+        [] => None,
+        pending => {
+            let sent_at_ms = heartbeat.sent_at_ms;
+            Some(seal_pending(pending, &keys, heartbeat.boot, sent_at_ms))
+        }
+    };
+    let reply = HeartbeatReply {
+        draining: orders.draining,
+        now_ms,
+        commands,
+    };
+    Ok(Response::json(HEARTBEAT.status, &reply))
 }
 
 /// What functions rely on when they put a heartbeat's content into answers and requests. The relay
@@ -83,6 +93,9 @@ fn check(heartbeat: &Heartbeat) -> Result<(), Refusal> {
     }
     if heartbeat.refused.len() > MAX_REFUSED_ROOMS {
         return Err(body_invalid("Name at most 64 refused rooms."));
+    }
+    if heartbeat.taken.len() > MAX_PENDING_COMMANDS {
+        return Err(body_invalid("Name at most 48 commands that are taken."));
     }
     if heartbeat.capacity == 0 {
         return Err(body_invalid(

@@ -80,6 +80,7 @@ fn heartbeat() -> Heartbeat {
         load: Load::default(),
         capacity: 100,
         refused: Vec::new(),
+        taken: Vec::new(),
     }
 }
 
@@ -112,7 +113,8 @@ fn a_heartbeat_is_taken_and_listed() {
         reply,
         HeartbeatReply {
             draining: false,
-            now_ms: NOW_MS
+            now_ms: NOW_MS,
+            commands: None,
         }
     );
     for path in ["/v1/relays", "/v1/relays?region=eu-1"] {
@@ -244,6 +246,10 @@ fn settings_that_clients_could_not_use_are_refused() {
             ..beat()
         },
         Heartbeat {
+            taken: vec![wire::SessionId([1; 8]); 49],
+            ..beat()
+        },
+        Heartbeat {
             epoch: 16,
             ..beat()
         },
@@ -304,13 +310,13 @@ fn a_room_s_home_is_shown() {
     let none = rig.operator("GET", "/v1/homes/lobby", "");
     assert_eq!((none.status, none.outcome), (404, "unknown-room"));
     let (room, region) = ("lobby".parse().unwrap(), "eu-1".parse().unwrap());
-    let seat = block_on(directory::home_of(
+    let room = block_on(directory::home_of(
         &Patience, &rig.store, NOW_MS, &room, &region,
     ))
     .unwrap();
     assert_eq!(
         read::<Home>(&rig.operator("GET", "/v1/homes/lobby", "")),
-        seat.home
+        room.placement.home
     );
 }
 

@@ -20,4 +20,4 @@ pub mod ticket;
 pub use matcher::{Match, Outcome, Region, Waiting, World, form};
 pub use rules::{Fault, RuleSet};
 pub use shell::{Ports, handle};
-pub use ticket::{AttributeValue, Player, Rating, Ticket};
+pub use ticket::{AttributeValue, Player, QueueTicket, Rating};

@@ -32,7 +32,7 @@ mod search;
 use wire::{PlayerId, RegionName, TicketId};
 
 use crate::rules::RuleSet;
-use crate::ticket::{Ticket, TicketFault};
+use crate::ticket::{QueueTicket, TicketFault};
 
 pub use backfill::{Running, Substitute, backfill};
 
@@ -185,7 +185,13 @@ pub struct NextExpansion {
 ///
 /// `tickets` may come in any order and hold tickets of other modes, which are left out. `now_ms`
 /// is Unix time. `seed` decides who goes first among tickets of the same millisecond.
-pub fn form(tickets: &[Ticket], rules: &RuleSet, world: &World, now_ms: u64, seed: u64) -> Outcome {
+pub fn form(
+    tickets: &[QueueTicket],
+    rules: &RuleSet,
+    world: &World,
+    now_ms: u64,
+    seed: u64,
+) -> Outcome {
     let pool = Pool::new(tickets, rules, world, now_ms, seed);
     let mut pass = Pass::new(&pool, rules, world.work);
     pass.take_turns(seed);
@@ -346,7 +352,7 @@ mod tests {
         "rules": [{ "type": "overlap", "attribute": "maps", "min": 1 }]
     }"#;
 
-    fn ticket(number: u64, map: &str) -> Ticket {
+    fn ticket(number: u64, map: &str) -> QueueTicket {
         let maps = AttributeValue::Set([map.to_owned()].into());
         let player = Player {
             id: format!("p{number}").parse().unwrap(),
@@ -361,7 +367,7 @@ mod tests {
             languages: Vec::new(),
             blocks: Vec::new(),
         };
-        Ticket {
+        QueueTicket {
             id: format!("t{number}").parse().unwrap(),
             players: vec![player],
             modes: vec![ModeName::new("m").unwrap()],
@@ -373,7 +379,7 @@ mod tests {
     fn young_tickets_get_a_turn_although_old_ones_use_up_the_work() {
         let rules = RuleSet::from_json(RULES).unwrap();
         // Each of the old ones likes its own map alone; the two youngest share one.
-        let mut tickets: Vec<Ticket> = (0..500).map(|n| ticket(n, &format!("m{n}"))).collect();
+        let mut tickets: Vec<QueueTicket> = (0..500).map(|n| ticket(n, &format!("m{n}"))).collect();
         tickets.extend([ticket(500, "ours"), ticket(501, "ours")]);
         let region = Region::of_one_shard("east".parse().unwrap(), 10);
         let world = World {

@@ -9,7 +9,7 @@ use crate::rules::{AttributeKind, RuleSet};
 
 /// A party that waits for a match. Its players are matched together, on one team.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ticket {
+pub struct QueueTicket {
     /// Unique in the pool.
     pub id: TicketId,
     /// The party, one player or more.
@@ -109,7 +109,7 @@ impl fmt::Display for TicketFault {
 
 impl std::error::Error for TicketFault {}
 
-impl Ticket {
+impl QueueTicket {
     /// Whether the ticket by itself can be matched under `rules`; a shell refuses it when not.
     ///
     /// # Errors

@@ -1,12 +1,12 @@
 //! Admission: what join and WHIP share, and what each replies.
 
-use edge::directory::{self, Seat};
+use edge::directory::{self, Joinable, Placement};
 use edge::http::{Call, Response};
-use edge::policy::WorldRight;
+use edge::policy::{Rights, VoiceRight, WorldRight};
 use edge::ports::{Clock, Entropy, Timer, Variables};
-use edge::sanctions::Sanction;
+use edge::sanctions::{Sanction, Sanctions};
 use edge::store::Store;
-use edge::{Metered, Refusal, config};
+use edge::{Metered, Refusal, blocks, both, config};
 use wire::chat::WORLD_ROOM;
 use wire::claims::Claims;
 use wire::hello::{ChannelGrant, Hello};
@@ -41,11 +41,13 @@ where
     let request: JoinRequest = wire::json::read(&call.request.body)
         .map_err(|error| body_invalid(format!("The body is not a join request: {error}.")))?;
     let channels = channel_names(request.channels)?;
-    let grants = grants(claims, &room, channels)?;
+    let (_, rights) = call.caller()?.rights(host).await?;
+    let grants = grants(claims, &room, channels, rights.voice)?;
     let offer = offer::read(&request.offer)?;
     let admitted = Admit {
         host,
         claims,
+        rights,
         room,
         grants,
         offer,
@@ -72,13 +74,15 @@ where
     if !call.request.has_content_type(SDP) {
         return Err(media_type(SDP));
     }
-    let grants = grants(claims, &room, channel_names(None)?)?;
+    let (_, rights) = call.caller()?.rights(host).await?;
+    let grants = grants(claims, &room, channel_names(None)?, rights.voice)?;
     let text = std::str::from_utf8(&call.request.body)
         .map_err(|_| Refusal::new(ProblemKind::OfferInvalid, "Send the offer in UTF-8."))?;
     let offer = offer::read(text)?;
     let admitted = Admit {
         host,
         claims,
+        rights,
         room,
         grants,
         offer,
@@ -128,12 +132,19 @@ fn channel_names(wanted: Option<Vec<ChannelName>>) -> Result<Vec<ChannelName>, R
     Ok(channels)
 }
 
-/// What the token allows in each channel; a channel in which it allows nothing is refused.
+/// What token and policy allow in each channel; a channel in which that is nothing is refused.
 fn grants(
     claims: &Claims,
     room: &RoomName,
     channels: Vec<ChannelName>,
+    voice: VoiceRight,
 ) -> Result<Vec<ChannelGrant>, Refusal> {
+    let left_out = |detail: &'static str| Refusal::new(ProblemKind::PolicyRefused, detail);
+    if voice == VoiceRight::Off {
+        return Err(left_out(
+            "Voice is off for the player by the game's policy; only the game can change that.",
+        ));
+    }
     let grant = |channel: ChannelName| {
         let permissions = claims.permissions(room, &channel);
         if permissions == Permissions::default() {
@@ -141,6 +152,14 @@ fn grants(
                 "Get a token from the game that grants the channel {channel}, or do not ask for it."
             );
             return Err(Refusal::new(ProblemKind::ChannelNotGranted, detail));
+        }
+        let permissions = match voice {
+            VoiceRight::Speak => permissions,
+            _ => permissions.without(Permissions::SPEAK),
+        };
+        if permissions == Permissions::default() {
+            let detail = "The player may listen and not speak; get a token that lets him listen.";
+            return Err(left_out(detail));
         }
         Ok(ChannelGrant {
             channel,
@@ -154,6 +173,7 @@ fn grants(
 struct Admit<'a, H> {
     host: &'a H,
     claims: &'a Claims,
+    rights: Rights,
     room: RoomName,
     grants: Vec<ChannelGrant>,
     offer: Offer,
@@ -170,14 +190,20 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             None => config::region(self.host).await?,
         };
         let now_ms = self.host.now_ms();
-        let seat = directory::home_of(self.host, store, now_ms, &self.room, &wanted).await?;
-        self.check_ban(now_ms, &seat)?;
+        let home = directory::home_of(self.host, store, now_ms, &self.room, &wanted);
+        let blocked = blocks::newest(store, now_ms, &self.claims.sub);
+        let (home, blocked) = both(home, blocked).await;
+        let Joinable {
+            placement,
+            sanctions,
+        } = home?;
+        self.check_ban(now_ms, &sanctions)?;
         let mut session = SessionId([0; 8]);
         self.host.fill(&mut session.0);
         let expires_at = now_ms / 1000 + TICKET_LIFETIME_S;
-        let reads_world = self.reads_world(&seat).await?;
+        let reads_world = self.reads_world(&placement);
         let topics = match reads_world {
-            true => vec![TopicKey::world(&seat.home.region)],
+            true => vec![TopicKey::world(&placement.home.region)],
             false => Vec::new(),
         };
         let hello = Hello {
@@ -186,22 +212,25 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             name: self.display_name(),
             room: self.room.clone(),
             channels: self.grants.clone(),
-            world: reads_world && seat.shard.heartbeat.ticket_version < 2,
+            world: reads_world && placement.shard.heartbeat.ticket_version < 2,
             topics,
-            muted_until_ms: seat
-                .sanctions
-                .until_ms(now_ms, Sanction::Mute, &self.claims.sub),
-            blocked: Vec::new(),
+            muted_until_ms: sanctions.until_ms(now_ms, Sanction::Mute, &self.claims.sub),
+            blocked: blocked?
+                .iter()
+                .map(|other| secret.player_key(other))
+                .collect(),
+            platform: self.rights.platform.name().to_owned(),
+            one_platform: !self.rights.cross_play,
             issued_at_ms: now_ms,
         };
-        let (answer, hello) = self.answer(&secret, &seat, expires_at, &hello);
-        let shard = seat.home.shard;
+        let (answer, hello) = self.answer(&secret, &placement, expires_at, &hello);
+        let shard = placement.home.shard;
         let session = SessionRef {
             shard: shard.clone(),
             session,
         };
         let location = format!("/v1/rooms/{}/sessions/{session}", self.room);
-        let region = seat.home.region;
+        let region = placement.home.region;
         let reply = JoinReply {
             session,
             answer,
@@ -213,9 +242,9 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
         Ok((reply, location))
     }
 
-    fn check_ban(&self, now_ms: u64, seat: &Seat) -> Result<(), Refusal> {
+    fn check_ban(&self, now_ms: u64, sanctions: &Sanctions) -> Result<(), Refusal> {
         let player = &self.claims.sub;
-        let Some(until_ms) = seat.sanctions.until_ms(now_ms, Sanction::Ban, player) else {
+        let Some(until_ms) = sanctions.until_ms(now_ms, Sanction::Ban, player) else {
             return Ok(());
         };
         let left_s = until_ms.saturating_sub(now_ms).div_ceil(1000);
@@ -230,25 +259,20 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
     }
 
     /// Whether the relay may hand the world channel of its region to the player.
-    async fn reads_world(&self, seat: &Seat) -> Result<bool, Refusal> {
-        let region = seat.home.region.as_str();
-        if self.claims.permissions_in(WORLD_ROOM, region) == Permissions::default() {
-            return Ok(false);
-        }
-        let rights = config::policy(self.host)
-            .await?
-            .rights(&self.claims.profile);
-        Ok(rights.world != WorldRight::Off)
+    fn reads_world(&self, placement: &Placement) -> bool {
+        let region = placement.home.region.as_str();
+        let granted = self.claims.permissions_in(WORLD_ROOM, region);
+        granted != Permissions::default() && self.rights.world != WorldRight::Off
     }
 
     fn answer(
         &self,
         secret: &FleetSecret,
-        seat: &Seat,
+        placement: &Placement,
         expires_at: u64,
         hello: &Hello,
     ) -> (String, String) {
-        let (heartbeat, session) = (&seat.shard.heartbeat, hello.session);
+        let (heartbeat, session) = (&placement.shard.heartbeat, hello.session);
         let keys = secret
             .shard_key(&heartbeat.shard, heartbeat.epoch)
             .subkeys();
@@ -268,7 +292,7 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             channel_kind: ChannelKind::Group,
             server_muted: hello.muted_until_ms.is_some(),
             recorded: false,
-            home_epoch: seat.home.epoch as u8,
+            home_epoch: placement.home.epoch as u8,
             hello_version: TICKET_VERSION,
         };
         let ufrag = ticket.seal(heartbeat.ticket_version, &keys, heartbeat.boot);

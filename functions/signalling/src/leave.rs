@@ -36,7 +36,7 @@ where
         player: secret.player_key(&claims.sub),
         reason: EndReason::Left,
     };
-    let outcome = relays::send(host, &secret, (&record.heartbeat).into(), command).await;
-    response.outcome = outcome.label();
+    let delivery = relays::send(host, &secret, (&record.heartbeat).into(), command).await;
+    response.outcome = delivery.label();
     Ok(response)
 }

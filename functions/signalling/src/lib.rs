@@ -12,12 +12,10 @@ mod admit;
 pub mod answer;
 mod leave;
 pub mod offer;
-mod sanction;
 
 use edge::Refusal;
 use edge::http::{Call, Request, Response, serve};
 use edge::ports::{Clock, Entropy, RelayLink, Storage, Timer, Variables};
-use edge::sanctions::Sanction;
 use wire::RoomName;
 use wire::claims::Claims;
 use wire::routes::SignallingRoute;
@@ -31,13 +29,6 @@ where
         SignallingRoute::Join => admit::join(host, store, call).await,
         SignallingRoute::Whip => admit::whip(host, store, call).await,
         SignallingRoute::Leave => leave::leave(host, store, call).await,
-        SignallingRoute::Mute | SignallingRoute::Unmute => {
-            sanction::change(host, store, call, Sanction::Mute).await
-        }
-        SignallingRoute::Ban | SignallingRoute::Unban => {
-            sanction::change(host, store, call, Sanction::Ban).await
-        }
-        SignallingRoute::Kick => sanction::kick(host, store, call).await,
     })
     .await
 }

@@ -126,19 +126,26 @@ export class Chat extends Emitter {
   // ---- blocking ---------------------------------------------------------------------------
 
   /**
-   * Neither sees the other's messages any more.
+   * Neither sees the other's messages or hears the other any more: at once in the attached room, and
+   * in each that this player joins. On voice the newest hundred count.
    *
    * @param {string} player
    */
   async block(player) {
-    await this.#api.repeat("PUT", blockPath(player));
+    await this.#api.repeat("PUT", this.#blockPath(player));
     this.#setBlocks([...this.#blocked, player]);
   }
 
   /** @param {string} player */
   async unblock(player) {
-    await this.#api.repeat("DELETE", blockPath(player));
+    await this.#api.repeat("DELETE", this.#blockPath(player));
     this.#setBlocks([...this.#blocked].filter((one) => one !== player));
+  }
+
+  /** @param {string} player */
+  #blockPath(player) {
+    const path = `/v1/chat/blocks/${encodeURIComponent(player)}`;
+    return this.#room ? `${path}?in=${encodeURIComponent(this.#room.room)}` : path;
   }
 
   async #loadBlocks() {
@@ -263,11 +270,6 @@ export class Chat extends Emitter {
  */
 export function roomChannel(room, channel = "main") {
   return `room~${room}~${channel}`;
-}
-
-/** @param {string} player */
-function blockPath(player) {
-  return `/v1/chat/blocks/${encodeURIComponent(player)}`;
 }
 
 /**

@@ -117,6 +117,19 @@ pub enum Platform {
     Web,
 }
 
+impl Platform {
+    /// As tokens spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pc => "pc",
+            Self::Console => "console",
+            Self::Mobile => "mobile",
+            Self::Vr => "vr",
+            Self::Web => "web",
+        }
+    }
+}
+
 /// What a player may do in the rooms that a pattern names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::channel::EndReason;
 use crate::ids::{BootId, ChannelKey, PlayerKey, RoomKey, SessionId, TopicKey};
 use crate::keys::ShardKeys;
-use crate::seal::{NotSealedForUs, seal, unseal};
+use crate::limits::MAX_PENDING_COMMANDS;
+use crate::seal::{NotSealedForUs, open, seal, unseal};
 
 /// Path of the control endpoint on a relay; the request body is the sealed text.
 pub const CONTROL_PATH: &str = "/v1/control";
@@ -139,6 +140,75 @@ impl ControlMessage {
     }
 }
 
+/// A command of which the edge does not know that it arrived, as it is kept and handed over in the
+/// reply to a heartbeat: of any release, so whoever keeps it does not read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingCommand {
+    /// When it was first sealed, Unix milliseconds. It stays, so that a late command is known as
+    /// one.
+    pub at_ms: u64,
+    /// That of the message that did not arrive; a heartbeat names it when the shard has it.
+    pub nonce: SessionId,
+    /// A [`ControlCommand`].
+    pub command: serde_json::Value,
+}
+
+impl PendingCommand {
+    /// The message as it was posted.
+    ///
+    /// # Errors
+    /// [`NotTaken::Unknown`] when it says what this version does not know.
+    pub fn message(&self) -> Result<ControlMessage, NotTaken> {
+        let command = ControlCommand::deserialize(&self.command);
+        Ok(ControlMessage {
+            at_ms: self.at_ms,
+            nonce: self.nonce,
+            command: command.map_err(|_| NotTaken::Unknown)?,
+        })
+    }
+}
+
+impl From<&ControlMessage> for PendingCommand {
+    fn from(message: &ControlMessage) -> Self {
+        let command = serde_json::to_value(&message.command);
+        Self {
+            at_ms: message.at_ms,
+            nonce: message.nonce,
+            command: command.expect("our messages have string keys only"),
+        }
+    }
+}
+
+/// Seals the commands that a reply to the heartbeat of `sent_at_ms` hands over.
+pub fn seal_pending(
+    pending: &[PendingCommand],
+    keys: &ShardKeys,
+    boot: BootId,
+    sent_at_ms: u64,
+) -> String {
+    assert!(
+        pending.len() <= MAX_PENDING_COMMANDS,
+        "no more are kept, and more would not open"
+    );
+    let heartbeat = sent_at_ms.to_be_bytes();
+    seal(&keys.control, &[b"pending", &boot.0, &heartbeat], &pending)
+}
+
+/// Opens what the reply to the heartbeat of `sent_at_ms` hands over, and to no other: nobody can
+/// hand it over again.
+///
+/// # Errors
+/// [`NotSealedForUs`] when it was made for another shard, boot or heartbeat, or changed.
+pub fn open_pending(
+    sealed: &str,
+    keys: &ShardKeys,
+    boot: BootId,
+    sent_at_ms: u64,
+) -> Result<Vec<PendingCommand>, NotSealedForUs> {
+    let heartbeat = sent_at_ms.to_be_bytes();
+    open(&keys.control, &[b"pending", &boot.0, &heartbeat], sealed)
+}
+
 /// Seals any JSON as a control message is sealed: what an edge of another release may send, for
 /// tests of those who must cope with it.
 pub fn seal_json(message: &serde_json::Value, keys: &ShardKeys, boot: BootId) -> String {
@@ -158,6 +228,46 @@ pub enum NotTaken {
 mod tests {
     use super::*;
     use crate::keys::ShardKey;
+
+    #[test]
+    fn as_many_as_are_kept_fit_into_a_reply_and_open_for_its_heartbeat_only() {
+        let keys = ShardKey::new(0, [1; 32]).subkeys();
+        let boot = BootId([2; 8]);
+        let message = |n: u8| ControlMessage {
+            at_ms: u64::MAX,
+            nonce: SessionId([n; 8]),
+            command: ControlCommand::Block {
+                room: RoomKey([n; 8]),
+                player: PlayerKey([n; 16]),
+                other: PlayerKey([n; 16]),
+                blocked: false,
+            },
+        };
+        let pending: Vec<PendingCommand> = (0..MAX_PENDING_COMMANDS as u8)
+            .map(|n| PendingCommand::from(&message(n)))
+            .collect();
+        let sealed = seal_pending(&pending, &keys, boot, 7);
+        let opened = open_pending(&sealed, &keys, boot, 7).unwrap();
+        assert_eq!(opened[5].message(), Ok(message(5)));
+        assert_eq!(opened, pending);
+        assert_eq!(open_pending(&sealed, &keys, boot, 8), Err(NotSealedForUs));
+        assert_eq!(
+            open_pending(&sealed, &keys, BootId([3; 8]), 7),
+            Err(NotSealedForUs)
+        );
+        let posted = message(1).seal(&keys, boot);
+        assert_eq!(open_pending(&posted, &keys, boot, 7), Err(NotSealedForUs));
+    }
+
+    #[test]
+    fn one_that_is_not_known_does_not_hide_the_others() {
+        let novel = PendingCommand {
+            at_ms: 5,
+            nonce: SessionId([1; 8]),
+            command: serde_json::json!({ "do": "levitate" }),
+        };
+        assert_eq!(novel.message(), Err(NotTaken::Unknown));
+    }
 
     #[test]
     fn what_is_genuine_and_not_known_is_told_from_a_wrong_seal() {

@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::ids::{BadId, BootId, RegionName, RoomKey, RoomName, ShardId};
+use crate::ids::{BadId, BootId, RegionName, RoomKey, RoomName, SessionId, ShardId};
 use crate::keys::ShardKeys;
 
 /// Scheme of the `authorization` header of a heartbeat: `Shard BASE64URL(HMAC-SHA-256(body))`.
@@ -49,6 +49,10 @@ pub struct Heartbeat {
     /// once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedRoom>,
+    /// Nonces of the commands of the last reply, which it has: they need not come again. At most
+    /// [`crate::limits::MAX_PENDING_COMMANDS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<SessionId>,
 }
 
 /// What relays read that do not say it.
@@ -116,13 +120,18 @@ pub struct Load {
 }
 
 /// Reply to a heartbeat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeartbeatReply {
     /// Whether an operator wants the shard to drain.
     pub draining: bool,
     /// The edge's clock, Unix milliseconds.
     pub now_ms: u64,
+    /// Commands that did not arrive when they were posted, sealed for this heartbeat
+    /// ([`crate::control::open_pending`]). They come again until a heartbeat says that they are
+    /// taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<String>,
 }
 
 /// Body of a drain request.
@@ -219,6 +228,22 @@ pub struct Home {
     pub shard: ShardId,
     /// Counts the moves, from 1.
     pub epoch: u64,
+    /// Shards that it left a short while ago, the last one first: one that was cut off may still
+    /// carry some of its participants.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<LeftShard>,
+}
+
+/// A shard that a room has left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LeftShard {
+    /// Region of the shard.
+    pub region: RegionName,
+    /// The shard.
+    pub shard: ShardId,
+    /// When the room left it, Unix milliseconds.
+    pub at_ms: u64,
 }
 
 /// The shards of a relay: one has the relay's name, several are called `NAME-0`, `NAME-1`..

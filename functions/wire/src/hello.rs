@@ -37,6 +37,13 @@ pub struct Hello {
     /// Neither hears the other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocked: Vec<PlayerKey>,
+    /// What he plays on, as tokens spell it; relays compare it and nothing else, so that a new one
+    /// needs no new relay. Empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub platform: String,
+    /// He talks with players of his own platform alone, and they with him.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_platform: bool,
     /// When it was sealed, Unix milliseconds: of two hellos of a session the later one counts, and
     /// none twice. 0 in version 1, whose sessions have one.
     #[serde(default)]

@@ -31,6 +31,8 @@ pub const MAX_PROOF_AGE_S: u64 = 60;
 pub const MAX_SESSION_TOKEN_CHARS: usize = 4 * 1024;
 /// Most rooms whose joins a full shard names in a heartbeat.
 pub const MAX_REFUSED_ROOMS: usize = 64;
+/// Most commands that are kept for one shard until it has them: as many as fit into one reply.
+pub const MAX_PENDING_COMMANDS: usize = 48;
 /// Seconds after its last heartbeat during which a shard counts as live.
 pub const SHARD_LIVE_S: u64 = 10;
 /// Largest difference between the clocks of a shard and of the edge, in milliseconds.

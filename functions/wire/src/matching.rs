@@ -12,8 +12,8 @@ use crate::ids::{
 
 /// Most modes of one queue.
 pub const MAX_MODES: usize = 8;
-/// Most shards of a queue's pool.
-pub const MAX_POOL_SHARDS: u32 = 64;
+/// Most lanes of a queue's pool.
+pub const MAX_POOL_LANES: u32 = 64;
 /// Most bytes of one player's details as JSON.
 pub const MAX_DETAILS_BYTES: usize = 4 * 1024;
 /// Most spectators of one match.
@@ -43,10 +43,11 @@ pub const ROOM_PREFIX: &str = "match-";
 pub struct QueueRules {
     /// Grows with every change.
     pub version: u32,
-    /// Shards of the pool, a power of two up to [`MAX_POOL_SHARDS`]: one for each hundred
+    /// Lanes of the pool, a power of two up to [`MAX_POOL_LANES`]: one for each hundred
     /// tickets per second.
     #[serde(default = "one")]
-    pub shards: u32,
+    #[serde(rename = "shards")]
+    pub lanes: u32,
     /// A rule set for each mode, 1 to [`MAX_MODES`]; `functions/matchmaking/RULES.md` describes
     /// them.
     pub modes: Vec<serde_json::Map<String, serde_json::Value>>,

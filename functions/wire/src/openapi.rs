@@ -188,6 +188,9 @@ fn query_parameters(generator: &mut SchemaGenerator, route: &Route) -> Vec<Value
             ("wait", number()),
         ],
         name if name == routes::UNREAD.name => vec![("in", text())],
+        name if [routes::BLOCK.name, routes::UNBLOCK.name].contains(&name) => {
+            vec![("in", text())]
+        }
         name if name == routes::PRESENCE.name => vec![("players", text())],
         name if name == routes::EXPORT.name || name == routes::ERASE.name => {
             vec![("next", text())]
@@ -305,7 +308,7 @@ fn success(generator: &mut SchemaGenerator, route: &Route) -> Value {
         name if route.function == Function::Matchmaking && route.status != 204 => {
             matching::reply(generator, name)
         }
-        _ if route.status == 204 || route.function == Function::Chat => {
+        _ if route.status == 204 || matches!(route.function, Function::Chat | Function::Safety) => {
             return json!({ "description": "Done" });
         }
         other => panic!("the reply of {other} has no type"),
@@ -323,7 +326,7 @@ fn is_of_regions(name: &str) -> bool {
     routes.iter().any(|route| route.name == name)
 }
 
-/// The reply of a chat route that has one.
+/// The reply of a route of chat or safety that has one.
 fn chat_reply(generator: &mut SchemaGenerator, route: &Route) -> Option<Value> {
     let name = route.name;
     let is = |wanted: &[&Route]| wanted.iter().any(|route| route.name == name);

@@ -6,14 +6,13 @@ use crate::problem::ProblemKind;
 mod chat;
 mod enrolment;
 mod matching;
-mod moderation;
 mod regions;
+mod safety;
 mod sets;
 
 pub use chat::{
-    AUDIT, BLOCK, BLOCKS, DELETE_MESSAGE, EDIT, ERASE, EXPORT, HISTORY, MARK_READ, MUTE, POST,
-    PRESENCE, REACT, REPORT, REPORTS, SET_PRESENCE, SET_SETTINGS, TYPING, UNBLOCK, UNMUTE, UNREACT,
-    UNREAD,
+    DELETE_MESSAGE, EDIT, ERASE, EXPORT, HISTORY, MARK_READ, POST, PRESENCE, REACT, SET_PRESENCE,
+    SET_SETTINGS, TYPING, UNREACT, UNREAD,
 };
 pub use enrolment::{
     ENROL, ENROLMENT, ENROLMENT_TOKENS, FORGET_ENROLMENT, MAKE_ENROLMENT_TOKEN,
@@ -23,9 +22,14 @@ pub use matching::{
     ACCEPT, BACKFILL, CANCEL, END_BACKFILL, EXPLAIN, JOIN_PARTY, LEAVE_PARTY, MATCH_STATE,
     QUEUE_RULES, QUEUE_UP, RATING, RESULT, RULES, SEAT, SPECTATE, TICK, TICKET_STATE,
 };
-pub use moderation::{KICK, ROOM_BAN, ROOM_MUTE, ROOM_UNBAN, ROOM_UNMUTE};
 pub use regions::{END_EVACUATION, EVACUATE, REGIONS};
-pub use sets::{ChatRoute, FleetRoute, MatchmakingRoute, ROUTES, RouteSet, SignallingRoute};
+pub use safety::{
+    AUDIT, BLOCK, BLOCKS, KICK, MUTE, REPORT, REPORTS, ROOM_BAN, ROOM_MUTE, ROOM_UNBAN,
+    ROOM_UNMUTE, UNBLOCK, UNMUTE,
+};
+pub use sets::{
+    ChatRoute, FleetRoute, MatchmakingRoute, ROUTES, RouteSet, SafetyRoute, SignallingRoute,
+};
 
 /// One method of one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +65,8 @@ pub enum Function {
     Chat,
     /// Queues, tickets and matches.
     Matchmaking,
+    /// Blocks, mutes, bans, removals, reports and their trail.
+    Safety,
 }
 
 impl Function {
@@ -71,6 +77,7 @@ impl Function {
             Self::Fleet => "fleet",
             Self::Chat => "chat",
             Self::Matchmaking => "matchmaking",
+            Self::Safety => "safety",
         }
     }
 }
@@ -128,6 +135,7 @@ const JOIN_PROBLEMS: &[&[ProblemKind]] = &[
         ProblemKind::OfferNoAudio,
         ProblemKind::OfferNoOpus,
         ProblemKind::OfferTooManySlots,
+        ProblemKind::PolicyRefused,
         ProblemKind::NoLiveRelay,
         ProblemKind::Conflict,
     ],

@@ -53,6 +53,12 @@ impl Permissions {
         self.0 & other.0 == other.0
     }
 
+    /// What is left without the bits of `other`.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// The union of both.
     #[must_use]
     pub fn with(self, other: Self) -> Self {

@@ -23,8 +23,8 @@ use wire::enrolment::{
     ProofKind, Secret, TokenList, TokenRecord, TokenReply, TokenRequest,
 };
 use wire::fleet::{
-    Candidate, DrainRequest, Heartbeat, HeartbeatReply, Home, ListedShard, Load, RefusedRoom,
-    ShardList, ShardRecord, ShardState, Transport,
+    Candidate, DrainRequest, Heartbeat, HeartbeatReply, Home, LeftShard, ListedShard, Load,
+    RefusedRoom, ShardList, ShardRecord, ShardState, Transport,
 };
 use wire::hello::{ChannelGrant, Hello};
 use wire::ids::{AwsSignature, EnrolmentNonce, InvocationId};
@@ -123,6 +123,7 @@ fn heartbeat() -> Heartbeat {
         },
         capacity: 500,
         refused: Vec::new(),
+        taken: Vec::new(),
     }
 }
 
@@ -301,11 +302,26 @@ fn fleet_messages(golden: &mut Golden) {
             ..heartbeat()
         },
     );
+    golden.check(
+        "heartbeat-taken",
+        &Heartbeat {
+            taken: vec![SessionId([1; 8])],
+            ..heartbeat()
+        },
+    );
     let reply = HeartbeatReply {
         draining: false,
         now_ms: 1_700_000_000_010,
+        commands: None,
     };
     golden.check("heartbeat-reply", &reply);
+    golden.check(
+        "heartbeat-reply-commands",
+        &HeartbeatReply {
+            commands: Some("c2VhbGVk".into()),
+            ..reply
+        },
+    );
     golden.check("drain-request", &DrainRequest { draining: true });
     golden.check("shard-record", &record());
     let relays = vec![ListedShard {
@@ -318,8 +334,15 @@ fn fleet_messages(golden: &mut Golden) {
         region: "eu-1".parse().expect("a name"),
         shard: "eu-1-a".parse().expect("an id"),
         epoch: 2,
+        left: Vec::new(),
     };
     golden.check("home", &home);
+    let left = vec![LeftShard {
+        region: "eu-1".parse().expect("a name"),
+        shard: "eu-1-b".parse().expect("an id"),
+        at_ms: 1_700_000_000_000,
+    }];
+    golden.check("home-left", &Home { left, ..home });
 }
 
 #[expect(clippy::too_many_lines, reason = "a list of messages")]
@@ -729,7 +752,7 @@ fn match_messages(golden: &mut Golden) {
     let mode = serde_json::json!({ "mode": "duel" });
     let rules = QueueRules {
         version: 3,
-        shards: 2,
+        lanes: 2,
         modes: vec![mode.as_object().expect("written as one").clone()],
         regions: BTreeMap::from([
             ("eu-1".parse().expect("a name"), probe(near)),
@@ -786,9 +809,19 @@ fn sealed_messages(golden: &mut Golden) {
         topics: vec![TopicKey::world(&"eu-1".parse().expect("a name"))],
         muted_until_ms: None,
         blocked: vec![PlayerKey([6; 16])],
+        platform: String::new(),
+        one_platform: false,
         issued_at_ms: 1_700_000_000_000,
     };
     golden.check("hello", &hello);
+    golden.check(
+        "hello-one-platform",
+        &Hello {
+            platform: Platform::Console.name().into(),
+            one_platform: true,
+            ..hello.clone()
+        },
+    );
     golden.check(
         "hello-v1",
         &Hello {
@@ -796,6 +829,8 @@ fn sealed_messages(golden: &mut Golden) {
             topics: Vec::new(),
             muted_until_ms: None,
             blocked: Vec::new(),
+            platform: String::new(),
+            one_platform: false,
             issued_at_ms: 0,
             ..hello
         },

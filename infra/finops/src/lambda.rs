@@ -30,7 +30,7 @@ pub struct Functions {
 }
 
 #[derive(Deserialize)]
-struct Permissions {
+struct FunctionPermissions {
     memory_mb: u32,
 }
 
@@ -41,7 +41,7 @@ impl Functions {
     /// Never: a test reads it.
     pub fn built_in() -> Self {
         let text = include_str!("../../../functions/permissions.json");
-        let read: BTreeMap<String, Permissions> =
+        let read: BTreeMap<String, FunctionPermissions> =
             serde_json::from_str(text).expect("the repository's file is read by a test");
         let memory = read
             .into_iter()

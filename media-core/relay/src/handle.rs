@@ -88,6 +88,8 @@ pub(crate) struct ShardHandle {
     pub(crate) skew_ms: AtomicI64,
     pub(crate) heartbeats_accepted: AtomicU64,
     pub(crate) heartbeats_failed: AtomicU64,
+    /// Commands that came in replies to heartbeats.
+    pub(crate) commands_handed_over: AtomicU64,
     fullness: Mutex<Fullness>,
     /// The next heartbeat has something that cannot wait.
     urgent: Notify,
@@ -121,6 +123,7 @@ impl ShardHandle {
             skew_ms: AtomicI64::new(0),
             heartbeats_accepted: AtomicU64::new(0),
             heartbeats_failed: AtomicU64::new(0),
+            commands_handed_over: AtomicU64::new(0),
             fullness: Mutex::default(),
             urgent: Notify::new(),
             started: watch::Sender::new(false),

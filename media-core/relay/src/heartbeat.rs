@@ -17,14 +17,16 @@ use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use wire::control::open_pending;
 use wire::fleet::{Candidate, Heartbeat, HeartbeatReply, ShardState, sign_heartbeat};
 use wire::keys::ShardKeys;
 use wire::limits::MAX_BODY_BYTES;
 use wire::problem::{Problem, TYPE_BASE};
 use wire::ticket::TICKET_VERSION;
-use wire::{BootId, RegionName};
+use wire::{BootId, RegionName, SessionId};
 
 use crate::clock;
+use crate::command::command;
 use crate::config::{EdgeUrl, StartError};
 use crate::handle::{CpuMeter, ShardHandle};
 
@@ -97,6 +99,14 @@ pub(crate) struct Pulse {
     pub(crate) client: EdgeClient,
 }
 
+/// What one heartbeat leaves for the next.
+#[derive(Debug, Default)]
+struct Last {
+    cpu: CpuMeter,
+    /// Nonces of the commands that the last reply brought and that need not come again.
+    taken: Vec<SessionId>,
+}
+
 /// Why a heartbeat was not accepted. Holds no address, since it goes to the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Failure {
@@ -133,7 +143,7 @@ impl Failure {
 impl Pulse {
     /// Beats until `stopping` becomes true, then once more as `stopping`, and ends.
     pub(crate) async fn run(self, mut stopping: watch::Receiver<bool>) {
-        let mut cpu = CpuMeter::default();
+        let mut left = Last::default();
         let mut retry = RETRY_MIN;
         let mut last: Option<Failure> = None;
         let mut accepted = false;
@@ -143,7 +153,7 @@ impl Pulse {
         }
         while !*stopping.borrow() {
             let outcome = tokio::select! {
-                outcome = self.beat(self.state(), &mut cpu, REPLY_MAX) => outcome,
+                outcome = self.beat(self.state(), &mut left, REPLY_MAX) => outcome,
                 _ = stopping.changed() => break,
             };
             let pause = match &outcome {
@@ -168,7 +178,7 @@ impl Pulse {
             }
         }
         let _ = self
-            .beat(ShardState::Stopping, &mut cpu, LAST_REPLY_MAX)
+            .beat(ShardState::Stopping, &mut left, LAST_REPLY_MAX)
             .await;
     }
 
@@ -186,13 +196,16 @@ impl Pulse {
     async fn beat(
         &self,
         state: ShardState,
-        cpu: &mut CpuMeter,
+        left: &mut Last,
         reply_max: Duration,
     ) -> Result<bool, Failure> {
         if self.shard.is_stuck(clock::now()) {
             return Err(Failure::LoopStuck);
         }
-        let body = self.body(state, cpu);
+        let heartbeat = self.heartbeat(state, left);
+        let sent_at_ms = heartbeat.sent_at_ms;
+        let body = serde_json::to_vec(&heartbeat).expect("a heartbeat has string keys only");
+        let body = body.into();
         let result = timeout(reply_max, self.exchange(body))
             .await
             .unwrap_or(Err(Failure::Timeout));
@@ -204,12 +217,42 @@ impl Pulse {
             Err(_) => self.shard.note_heartbeat(false, clock::now()),
         }
         let reply = result?;
+        left.taken = match &reply.commands {
+            Some(sealed) => self.carry_out(sealed, sent_at_ms),
+            None => Vec::new(),
+        };
         Ok(state != ShardState::Stopping && self.shard.set_draining(reply.draining))
     }
 
-    fn body(&self, state: ShardState, cpu: &mut CpuMeter) -> Bytes {
+    /// Carries out what did not arrive when it was posted, and names what need not come again.
+    fn carry_out(&self, sealed: &str, sent_at_ms: u64) -> Vec<SessionId> {
+        let Identity {
+            keys, boot, region, ..
+        } = &self.identity;
+        let Ok(pending) = open_pending(sealed, keys, *boot, sent_at_ms) else {
+            let shard = &self.shard.id;
+            tracing::warn!(%shard, "the reply to a heartbeat has commands that we cannot open");
+            return Vec::new();
+        };
+        let mut taken = Vec::with_capacity(pending.len());
+        for pending in pending {
+            // One of another release is not better known the next time.
+            let is_taken = match pending.message() {
+                Ok(message) => self.shard.command(command(message, region)).is_ok(),
+                Err(_) => true,
+            };
+            taken.extend(is_taken.then_some(pending.nonce));
+        }
+        let count = taken.len() as u64;
+        self.shard
+            .commands_handed_over
+            .fetch_add(count, Ordering::Relaxed);
+        taken
+    }
+
+    fn heartbeat(&self, state: ShardState, left: &mut Last) -> Heartbeat {
         let snapshot = self.shard.snapshot();
-        let heartbeat = Heartbeat {
+        Heartbeat {
             shard: self.shard.id.clone(),
             region: self.identity.region.clone(),
             boot: self.identity.boot,
@@ -223,14 +266,12 @@ impl Pulse {
             load: wire::fleet::Load {
                 participants: snapshot.participants,
                 rooms: snapshot.rooms,
-                cpu_permille: cpu.permille(snapshot.cpu, clock::now()),
+                cpu_permille: left.cpu.permille(snapshot.cpu, clock::now()),
             },
             capacity: self.identity.capacity,
             refused: self.shard.fullness().refused,
-        };
-        serde_json::to_vec(&heartbeat)
-            .expect("a heartbeat has string keys only")
-            .into()
+            taken: left.taken.clone(),
+        }
     }
 
     async fn exchange(&self, body: Bytes) -> Result<HeartbeatReply, Failure> {

@@ -349,6 +349,13 @@ fn heartbeats(text: &mut Exposition, rows: &[Row<'_>]) {
             family.sample(&labels, count.load(Ordering::Relaxed));
         }
     }
+    let handed_over = (
+        "relay_commands_handed_over_total",
+        "Commands that came in replies to heartbeats, since they did not arrive when posted.",
+    );
+    per_shard(text, rows, Kind::Counter, handed_over, |row| {
+        row.shard.commands_handed_over.load(Ordering::Relaxed) as f64
+    });
     let skew = (
         "relay_clock_skew_seconds",
         "Our clock minus the edge's at the last heartbeat, network delay included.",

@@ -4,8 +4,8 @@
 //! this module too.
 
 use sfu::{
-    Admission, BadMessage, BadTicket, ChannelGrant, DataChannel, Notice, Permissions, Protocol,
-    Request, RosterEntry, SlotChange, Source,
+    Admission, BadMessage, BadTicket, ChannelGrant, Crossing, DataChannel, Notice, Permissions,
+    Protocol, Request, RosterEntry, SlotChange, Source,
 };
 use wire::channel::{
     ClientMessage, EndReason, LABEL, POSITIONS_LABEL, Participant, RelayMessage, SlotState,
@@ -185,8 +185,20 @@ impl SealedProtocol {
                 .iter()
                 .map(|other| sfu::PlayerKey(other.0))
                 .collect(),
+            crossing: Crossing {
+                platform: platform(&hello.platform),
+                one_platform: hello.one_platform,
+            },
         }))
     }
+}
+
+/// A platform's name as the core compares it.
+fn platform(name: &str) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    let length = name.len().min(bytes.len());
+    bytes[..length].copy_from_slice(&name.as_bytes()[..length]);
+    bytes
 }
 
 fn bad_ticket(bad: ticket::BadTicket) -> BadTicket {

@@ -54,6 +54,8 @@ fn hello() -> Hello {
         topics: vec![wire::TopicKey([6; 8])],
         muted_until_ms: None,
         blocked: vec![wire::PlayerKey([9; 16])],
+        platform: "console".to_owned(),
+        one_platform: true,
         issued_at_ms: 7,
     }
 }
@@ -130,12 +132,18 @@ fn a_hello_counts_only_on_its_own_session() {
         Request::Hello(sfu::Hello {
             issued_at_ms,
             muted_until_ms: _,
+            crossing,
             profile,
             channels,
             topics,
             blocked,
         }) => {
             assert_eq!(blocked, [sfu::PlayerKey([9; 16])]);
+            let wanted = sfu::Crossing {
+                platform: *b"console\0",
+                one_platform: true,
+            };
+            assert_eq!(crossing, wanted);
             let world = wire::TopicKey::world(&region());
             assert_eq!(topics, [sfu::TopicKey(world.0), sfu::TopicKey([6; 8])]);
             assert_eq!(issued_at_ms, 7);

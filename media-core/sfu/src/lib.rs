@@ -32,8 +32,8 @@ pub use config::{Config, WallClock};
 pub use idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId, TopicKey};
 pub use path::{Path, Transport};
 pub use protocol::{
-    Admission, BadMessage, BadTicket, Carried, ChannelGrant, DataChannel, Hello, Notice, Protocol,
-    Request, RosterEntry, SlotChange, Source,
+    Admission, BadMessage, BadTicket, Carried, ChannelGrant, Crossing, DataChannel, Hello, Notice,
+    Protocol, Request, RosterEntry, SlotChange, Source,
 };
 pub use room::SpeakingConfig;
 pub use sfu::{Audience, Command, Event, Sfu, Transmit, ticket_of};

@@ -127,6 +127,25 @@ pub struct Hello<Profile> {
     pub muted_until_ms: Option<u64>,
     /// Those whom he has blocked: neither hears the other.
     pub blocked: Vec<PlayerKey>,
+    /// With whom he may talk by what they play on.
+    pub crossing: Crossing,
+}
+
+/// What a participant plays on, and whether he keeps to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Crossing {
+    /// Any bytes that are the same for all who play on it; all zero where it is not known.
+    pub platform: [u8; 8],
+    /// He and players of other platforms do not hear each other.
+    pub one_platform: bool,
+}
+
+impl Crossing {
+    /// Whether two hear each other as far as that goes.
+    pub fn meets(self, other: Self) -> bool {
+        let is_same = self.platform == other.platform && self.platform != [0; 8];
+        is_same || !self.one_platform && !other.one_platform
+    }
 }
 
 /// One channel of a hello.

@@ -238,14 +238,15 @@ impl<F> Room<F> {
         stats: &mut Stats,
     ) -> Result<(), DropReason> {
         let participant = &self.members[member];
-        if participant.is_introduced() && hello.issued_at_ms <= participant.hello_at_ms {
+        if participant.is_introduced() && hello.issued_at_ms <= participant.as_of_ms {
             return Err(DropReason::BadMessage);
         }
         self.note_sizes(member);
         let participant = &mut self.members[member];
         participant.profile = Some(hello.profile);
-        participant.hello_at_ms = hello.issued_at_ms;
+        participant.as_of_ms = hello.issued_at_ms;
         participant.topics = hello.topics;
+        participant.crossing = hello.crossing;
         let (player, at_ms) = (participant.player, hello.issued_at_ms);
         participant.blocked = self.sanctions.blocked(player, hello.blocked, at_ms);
         self.roster.note_changed(participant, member);

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rtc_rtp::Header;
 
 use super::*;
+use crate::Crossing;
 use crate::idents::{Permissions, PlayerKey, SessionId};
 use crate::protocol::{
     Admission, BadMessage, BadTicket, Carried, ChannelGrant, DataChannel, Request, RosterEntry,
@@ -100,10 +101,11 @@ struct Member {
     player: u64,
     grants: BTreeMap<u64, Permissions>,
     introduced: bool,
-    /// Number of his last hello.
-    hello: u64,
+    /// When his last hello was made, or his ticket.
+    as_of_ms: u64,
     server_muted: bool,
     blocked: BTreeSet<u64>,
+    crossing: Crossing,
     muted: bool,
     deafened: bool,
     number: u32,
@@ -128,6 +130,10 @@ impl Member {
 
     fn may_hear(&self, speaker: &Self) -> bool {
         if self.blocked.contains(&speaker.player) || speaker.blocked.contains(&self.player) {
+            return false;
+        }
+        let (a, b) = (self.crossing, speaker.crossing);
+        if (a.one_platform || b.one_platform) && (a.platform != b.platform || a.platform[0] == 0) {
             return false;
         }
         let mut speaks = speaker.grants.iter().filter(|(_, grant)| grant.speak);
@@ -302,7 +308,7 @@ impl World {
         }
         self.mutes.insert(player, (muted, at_ms));
         for (link, member) in &mut self.members {
-            if member.player == player {
+            if member.player == player && member.as_of_ms <= at_ms {
                 member.server_muted = muted;
                 if muted {
                     member.last_voice = None;
@@ -322,7 +328,8 @@ impl World {
             return;
         }
         self.blocks.insert(of, (blocked, at_ms));
-        for member in self.members.values_mut() {
+        let members = self.members.values_mut();
+        for member in members.filter(|member| member.as_of_ms <= at_ms) {
             if member.player == player && blocked {
                 member.blocked.insert(other);
             } else if member.player == player {
@@ -428,12 +435,13 @@ impl World {
                 player,
                 grants: BTreeMap::from([(first, permissions)]),
                 introduced: false,
-                hello: 0,
+                as_of_ms: issued_at_ms,
                 server_muted: match self.mutes.get(&player) {
                     Some((muted, at_ms)) if *at_ms >= issued_at_ms => *muted,
                     _ => server_muted,
                 },
                 blocked: self.blocked(player, BTreeSet::new(), issued_at_ms),
+                crossing: Crossing::default(),
                 muted: false,
                 deafened: false,
                 number: self.next_link as u32,
@@ -468,6 +476,10 @@ impl World {
         let blocked: BTreeSet<u64> = (0..self.below(3)).map(|_| self.below(12)).collect();
         let player = self.members[&link].player;
         let wanted = self.blocked(player, blocked.clone(), number);
+        let crossing = Crossing {
+            platform: [self.below(3) as u8; 8],
+            one_platform: self.percent(10),
+        };
         let member = self.members.get_mut(&link).expect("a member");
         let hello = Hello {
             issued_at_ms: number,
@@ -476,16 +488,18 @@ impl World {
             topics: Vec::new(),
             muted_until_ms: None,
             blocked: blocked.into_iter().map(player_key).collect(),
+            crossing,
         };
         let (now, protocol) = (self.now, &self.protocol);
         let done = self
             .room
             .introduce(now, protocol, member.index, hello, &mut self.stats);
-        let is_old = member.introduced && number <= member.hello;
+        let is_old = member.introduced && number <= member.as_of_ms;
         assert_eq!(done.is_err(), is_old, "a hello counts once");
         if done.is_ok() {
-            (member.introduced, member.hello) = (true, number);
+            (member.introduced, member.as_of_ms) = (true, number);
             member.blocked = wanted;
+            member.crossing = crossing;
             member.grants = grants;
             let player = member.player;
             let other = |(of, m): (&usize, &Member)| *of != link && m.player == player;
@@ -878,6 +892,7 @@ fn seventy_duos_hear_each_other() {
                 topics: Vec::new(),
                 muted_until_ms: None,
                 blocked: Vec::new(),
+                crossing: Crossing::default(),
             };
             let (now, stats) = (world.now, &mut world.stats);
             world
@@ -933,6 +948,7 @@ fn five_thousand_are_told_of_each_other_within_their_outboxes_and_a_share_of_a_c
             topics: Vec::new(),
             muted_until_ms: None,
             blocked: Vec::new(),
+            crossing: Crossing::default(),
         };
         let (now, stats) = (world.now, &mut world.stats);
         let done = world

@@ -51,7 +51,8 @@ pub enum Command {
         /// When the edge said so, Unix milliseconds.
         at_ms: u64,
     },
-    /// Remove a player from a room; a ticket of before does not bring him back.
+    /// Remove a player from a room whose ticket is not younger; one of before does not bring him
+    /// back.
     Kick {
         /// The room.
         room: RoomKey,

@@ -1,6 +1,6 @@
 locals {
   name      = "lifeverse-dev"
-  functions = ["chat", "fleet", "matchmaking", "signalling"]
+  functions = ["chat", "fleet", "matchmaking", "safety", "signalling"]
   # What a group starts has no default tags.
   tags = { Project = "lifeverse", Env = "dev", Owner = var.owner, CostCentre = var.cost_centre, ManagedBy = "terraform" }
 

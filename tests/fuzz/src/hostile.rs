@@ -133,6 +133,8 @@ impl Spec {
             topics: Vec::new(),
             muted_until_ms: None,
             blocked: Vec::new(),
+            platform: String::new(),
+            one_platform: false,
             issued_at_ms: 0,
         })
     }

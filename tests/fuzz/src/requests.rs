@@ -52,6 +52,8 @@ pub fn run(data: &[u8]) {
         check(Function::Chat, &asked, &response, &host);
         let response = block_on(matchmaking::handle(&host, asked.request.clone()));
         check(Function::Matchmaking, &asked, &response, &host);
+        let response = block_on(safety::handle(&host, asked.request.clone()));
+        check(Function::Safety, &asked, &response, &host);
     }
 }
 

@@ -190,6 +190,8 @@ impl Common {
             topics: Vec::new(),
             muted_until_ms: None,
             blocked: Vec::new(),
+            platform: String::new(),
+            one_platform: false,
             issued_at_ms: 0,
         };
         let boot = heartbeat.boot;

@@ -84,8 +84,11 @@ fn serve(stream: &TcpStream, sender: &Sender<Heartbeat>) -> Result<()> {
         reader.read_exact(&mut body)?;
         let heartbeat: Heartbeat = serde_json::from_slice(&body)?;
         let now_ms = heartbeat.sent_at_ms;
-        let draining = false;
-        let reply = serde_json::to_string(&HeartbeatReply { draining, now_ms })?;
+        let reply = serde_json::to_string(&HeartbeatReply {
+            draining: false,
+            now_ms,
+            commands: None,
+        })?;
         // Nobody may be interested any more.
         let _ = sender.send(heartbeat);
         write!(

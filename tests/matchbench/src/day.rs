@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::f64::consts::TAU;
 
-use matchmaking::{Match, RuleSet, Ticket, World, form};
+use matchmaking::{Match, QueueTicket, RuleSet, World, form};
 use wire::TicketId;
 
 use crate::population::{MODES, Population};
@@ -124,7 +124,7 @@ struct Run<'a> {
     population: Population,
     /// What the matcher is told of each mode.
     worlds: Vec<World>,
-    waiting: Vec<Ticket>,
+    waiting: Vec<QueueTicket>,
     /// Of those who waited: the whole wait, as it was first estimated.
     estimated: BTreeMap<TicketId, f64>,
     out: Outcome,
@@ -195,7 +195,7 @@ impl Day {
 }
 
 impl Party {
-    fn of(ticket: &Ticket, made: &Match, mode: usize, hour: usize, now_ms: u64) -> Self {
+    fn of(ticket: &QueueTicket, made: &Match, mode: usize, hour: usize, now_ms: u64) -> Self {
         let mus = ticket.players.iter().map(|player| player.rating.mu);
         let detour = |player: &matchmaking::Player| {
             let best = player.latency_ms.values().min()?;

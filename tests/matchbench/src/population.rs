@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use matchmaking::{AttributeValue, Player, Rating, Region, Ticket, World};
+use matchmaking::{AttributeValue, Player, QueueTicket, Rating, Region, World};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use wire::{ModeName, PlayerId, RegionName, TicketId};
@@ -86,7 +86,7 @@ impl Population {
     }
 
     /// The next party.
-    pub fn ticket(&mut self, since_ms: u64) -> Ticket {
+    pub fn ticket(&mut self, since_ms: u64) -> QueueTicket {
         let size = 1 + self.choose(&PARTIES);
         let home = self.choose(&REGIONS.map(|region| region.1));
         let (mean, deviation) = RATINGS;
@@ -100,7 +100,7 @@ impl Population {
         };
         self.tickets += 1;
         let roles = self.roles(size);
-        Ticket {
+        QueueTicket {
             id: TicketId::new(format!("t{}", self.tickets)).expect("it is a valid id"),
             players: roles
                 .into_iter()

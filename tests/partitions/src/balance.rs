@@ -66,7 +66,11 @@ pub fn spread(seed: u64, rooms: u64, sees_all: bool) -> Spread {
         }
         let name = format!("room-{room}").parse().expect("a name");
         let placed = directory::home_of(&host, &store, now_ms, &name, &region);
-        let shard = block_on(placed).expect("there is room").home.shard;
+        let shard = block_on(placed)
+            .expect("there is room")
+            .placement
+            .home
+            .shard;
         let number: usize = shard.as_str()[REGION.len() + 1..]
             .parse()
             .expect("shards are numbered");

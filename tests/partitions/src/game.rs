@@ -1,4 +1,4 @@
-//! The four functions on one store, and the requests that players and relays make.
+//! The functions on one store, and the requests that players and relays make.
 
 use std::cell::Cell;
 
@@ -47,6 +47,8 @@ pub enum Function {
     Chat,
     /// Tickets.
     Matchmaking,
+    /// Reports.
+    Safety,
 }
 
 impl Game {
@@ -109,6 +111,7 @@ impl Game {
             Function::Fleet => block_on(fleet::handle(self, request)),
             Function::Chat => block_on(chat::handle(self, request)),
             Function::Matchmaking => block_on(matchmaking::handle(self, request)),
+            Function::Safety => block_on(safety::handle(self, request)),
         }
     }
 
@@ -223,6 +226,7 @@ pub fn heartbeat(number: usize, sent_at_ms: u64, participants: u32) -> Heartbeat
         },
         capacity: CAPACITY,
         refused: Vec::new(),
+        taken: Vec::new(),
     }
 }
 

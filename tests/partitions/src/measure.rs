@@ -287,10 +287,10 @@ fn measure_chat(game: &Game, note: &mut Note<'_>) {
     let react = format!("{message}/reactions/wave");
     note(Operation::React, &bob("PUT", &react, Value::Null));
     let report = format!("{message}/report");
-    note(
-        Operation::Report,
-        &bob("POST", &report, json!({ "reason": "rude" })),
-    );
+    let reason = json!({ "reason": "rude" });
+    note(Operation::Report, &|game| {
+        game.player(Function::Safety, "bob", "POST", &report, &reason)
+    });
     note(
         Operation::Moderate,
         &chat(MODERATOR, "DELETE", &message, Value::Null),

@@ -14,7 +14,7 @@ use hyper::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
-use wire::routes::ROUTES;
+use wire::routes::{ROUTES, Route};
 
 use crate::hosts::functions;
 use crate::http::serve;
@@ -186,15 +186,12 @@ impl Gateway {
 }
 
 fn queue_of(path: &str) -> Option<&'static str> {
-    let prefix = |path: &str| {
-        path.split('/')
-            .take(3)
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
+    let fits = |(wanted, got): (&str, &str)| wanted.starts_with('{') || wanted == got;
+    let serves = |route: &&Route| {
+        let (wanted, got) = (route.path.split('/'), path.split('/'));
+        wanted.clone().count() == got.clone().count() && wanted.zip(got).all(fits)
     };
-    let route = ROUTES
-        .iter()
-        .find(|route| prefix(route.path) == prefix(path))?;
+    let route = ROUTES.iter().find(serves)?;
     let found = functions()
         .into_iter()
         .find(|(function, _)| *function == route.function);

@@ -70,12 +70,13 @@ impl Host {
 }
 
 /// Functions that have a build for Lambda.
-pub fn functions() -> [(Function, &'static str); 4] {
+pub fn functions() -> [(Function, &'static str); 5] {
     [
         (Function::Signalling, "signalling"),
         (Function::Fleet, "fleet"),
         (Function::Chat, "chat"),
         (Function::Matchmaking, "matchmaking"),
+        (Function::Safety, "safety"),
     ]
 }
 

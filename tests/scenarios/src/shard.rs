@@ -1,6 +1,6 @@
 //! A relay shard as the edge sees one: heartbeats, and a control endpoint that opens what it gets.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::{Context, Result, ensure};
 use http_body_util::{BodyExt, Full};
@@ -9,7 +9,9 @@ use hyper::{Method, Request, Response};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use wire::BootId;
-use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, SHARD_HEADER};
+use wire::control::{
+    CONTROL_PATH, ControlCommand, ControlMessage, PendingCommand, SHARD_HEADER, open_pending,
+};
 use wire::fleet::{
     Candidate, Heartbeat, HeartbeatReply, Load, ShardState, Transport, sign_heartbeat,
 };
@@ -25,8 +27,16 @@ pub struct Shard {
     /// What its next heartbeat says, apart from the time.
     pub heartbeat: Heartbeat,
     keys: ShardKeys,
-    commands: Arc<Mutex<Vec<ControlCommand>>>,
+    inbox: Arc<Mutex<Inbox>>,
     server: JoinHandle<()>,
+}
+
+/// What the edge has told a shard.
+#[derive(Debug, Default)]
+struct Inbox {
+    commands: Vec<ControlCommand>,
+    /// It takes none of them.
+    is_full: bool,
 }
 
 impl Shard {
@@ -53,6 +63,7 @@ impl Shard {
             load: Load::default(),
             capacity: 1000,
             refused: Vec::new(),
+            taken: Vec::new(),
         };
         let keys = || {
             target
@@ -61,18 +72,13 @@ impl Shard {
                 .shard_key(&heartbeat.shard, 0)
                 .subkeys()
         };
-        let commands = Arc::default();
-        let server = tokio::spawn(listen(
-            listener,
-            keys(),
-            heartbeat.boot,
-            Arc::clone(&commands),
-        ));
+        let inbox = Arc::default();
+        let server = tokio::spawn(listen(listener, keys(), heartbeat.boot, Arc::clone(&inbox)));
         let keys = keys();
         let shard = Self {
             heartbeat,
             keys,
-            commands,
+            inbox,
             server,
         };
         shard.beat(target).await?;
@@ -84,16 +90,46 @@ impl Shard {
     /// # Errors
     /// When the edge does not take it.
     pub async fn beat(&self, target: &Target) -> Result<HeartbeatReply> {
-        let reply = self.send(target, |_| {}).await?;
+        let (reply, _) = self.send(target, |_| {}).await?;
         ensure!(reply.status == 200, "heartbeat: {reply:?}");
         reply.json()
     }
 
-    /// Sends a heartbeat whose signature `spoil` may change.
+    /// Sends a heartbeat, and opens what its reply hands over. The next one says that it is taken.
+    ///
+    /// # Errors
+    /// When the edge does not take it, or the commands are not sealed for it.
+    pub async fn handed_over(&mut self, target: &Target) -> Result<Vec<ControlCommand>> {
+        let (reply, sent_at_ms) = self.send(target, |_| {}).await?;
+        let reply: HeartbeatReply = reply.json()?;
+        let pending = match &reply.commands {
+            Some(sealed) => open_pending(sealed, &self.keys, self.heartbeat.boot, sent_at_ms)?,
+            None => Vec::new(),
+        };
+        self.heartbeat.taken = pending.iter().map(|one| one.nonce).collect();
+        let command = |one: &PendingCommand| Ok(one.message().ok().context("known")?.command);
+        pending.iter().map(command).collect()
+    }
+
+    /// Whether it takes no command that is posted.
+    pub fn set_full(&self, is_full: bool) {
+        self.inbox().is_full = is_full;
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().expect("no holder of this lock panics")
+    }
+
+    /// Sends a heartbeat whose signature `spoil` may change, and says when it was sent, Unix
+    /// milliseconds.
     ///
     /// # Errors
     /// When there is no reply.
-    pub async fn send(&self, target: &Target, spoil: impl FnOnce(&mut String)) -> Result<Reply> {
+    pub async fn send(
+        &self,
+        target: &Target,
+        spoil: impl FnOnce(&mut String),
+    ) -> Result<(Reply, u64)> {
         let heartbeat = Heartbeat {
             sent_at_ms: unix_ms(),
             ..self.heartbeat.clone()
@@ -108,15 +144,13 @@ impl Shard {
             .header("authorization", signature)
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(body)))?;
-        target.http.request(request).await
+        let reply = target.http.request(request).await?;
+        Ok((reply, heartbeat.sent_at_ms))
     }
 
     /// What the edge has told it so far.
     pub fn commands(&self) -> Vec<ControlCommand> {
-        self.commands
-            .lock()
-            .expect("no holder of this lock panics")
-            .clone()
+        self.inbox().commands.clone()
     }
 }
 
@@ -126,20 +160,21 @@ impl Drop for Shard {
     }
 }
 
-async fn listen(
-    listener: TcpListener,
-    keys: ShardKeys,
-    boot: BootId,
-    commands: Arc<Mutex<Vec<ControlCommand>>>,
-) {
+async fn listen(listener: TcpListener, keys: ShardKeys, boot: BootId, inbox: Arc<Mutex<Inbox>>) {
     let keys = Arc::new(keys);
     let answer = move |request| {
-        let (keys, commands) = (Arc::clone(&keys), Arc::clone(&commands));
+        let (keys, inbox) = (Arc::clone(&keys), Arc::clone(&inbox));
         async move {
             let told = told(request, &keys, boot).await;
-            let status = if told.is_ok() { 204 } else { 403 };
-            let mut commands = commands.lock().expect("no holder of this lock panics");
-            commands.extend(told);
+            let mut inbox = inbox.lock().expect("no holder of this lock panics");
+            let status = match told {
+                Ok(_) if inbox.is_full => 503,
+                Ok(command) => {
+                    inbox.commands.push(command);
+                    202
+                }
+                Err(_) => 403,
+            };
             Response::builder()
                 .status(status)
                 .body(Full::new(Bytes::new()))

@@ -161,7 +161,7 @@ fn requests(secrets: &Secrets, key: &str) -> Vec<(&'static str, Method, String, 
 
 #[tokio::test]
 async fn a_busy_or_silent_table_is_a_documented_problem_and_then_all_happens_once() {
-    let mut rig = Rig::start(&["signalling", "fleet", "chat", "matchmaking"]).await;
+    let mut rig = Rig::start(&["signalling", "fleet", "chat", "matchmaking", "safety"]).await;
     // An instance serves one request at a time, and chat gets two.
     rig.start_functions();
     let shard = Shard::start(&rig.target, "faults-0", "dev").await.unwrap();
@@ -337,7 +337,7 @@ async fn a_schedule_that_fails_is_an_error_of_the_invocation() {
 
 #[tokio::test]
 async fn what_functions_print_names_nobody_and_shows_no_secret() {
-    let rig = Rig::start(&["signalling", "fleet", "chat", "matchmaking"]).await;
+    let rig = Rig::start(&["signalling", "fleet", "chat", "matchmaking", "safety"]).await;
     let _shard = Shard::start(&rig.target, "faults-0", "dev").await.unwrap();
     let secrets = &rig.target.secrets;
     for fates in [

@@ -64,6 +64,8 @@ pub(crate) fn hello(plan: &Plan, session: SessionId) -> Hello {
         topics: Vec::new(),
         muted_until_ms: None,
         blocked: Vec::new(),
+        platform: String::new(),
+        one_platform: false,
         issued_at_ms: 0,
     }
 }

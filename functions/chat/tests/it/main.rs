@@ -11,9 +11,9 @@ mod rig;
 mod against_a_model;
 #[path = "any-text.rs"]
 mod any_text;
+mod limits;
 mod messages;
 #[path = "one-log-for-all.rs"]
 mod one_log_for_all;
 mod privacy;
 mod pushes;
-mod safety;

@@ -15,11 +15,13 @@
 //! was decided, when that release is gone. A record that it writes after that is still found, in
 //! bucket 0, and of two the later counts.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wire::{RegionName, ShardId};
 
-use super::shard::{StoredShard, is_live, record_sort};
+use super::record::{StoredShard, is_live, record_sort};
 use crate::change::unless_lost;
 use crate::items::{self, Held};
 use crate::ports::Entropy;
@@ -51,6 +53,8 @@ pub(super) struct Buckets {
     /// From when `count` holds, Unix milliseconds.
     from_ms: u64,
 }
+
+crate::stored!(buckets: Buckets);
 
 impl Default for Buckets {
     fn default() -> Self {
@@ -149,13 +153,25 @@ pub(super) fn address(region: &RegionName, bucket: u32) -> String {
     }
 }
 
-/// The other way; none when it is no address.
-pub(super) fn of_address(text: &str) -> Option<(RegionName, u32)> {
-    let (region, bucket) = match text.split_once('#') {
-        Some((region, bucket)) => (region, bucket.parse().ok()?),
-        None => (text, 0),
-    };
-    Some((RegionName::new(region).ok()?, bucket))
+/// An [`address`], read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Address(pub(super) (RegionName, u32));
+
+/// The text is no address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BadAddress;
+
+impl FromStr for Address {
+    type Err = BadAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        let (region, bucket) = match text.split_once('#') {
+            Some((region, bucket)) => (region, bucket.parse().map_err(|_| BadAddress)?),
+            None => (text, 0),
+        };
+        let region = RegionName::new(region).map_err(|_| BadAddress)?;
+        Ok(Self((region, bucket)))
+    }
 }
 
 /// Apart from the buckets, since every heartbeat and every placement reads it.
@@ -287,10 +303,10 @@ mod tests {
                 format!("region#{address}"),
                 bucket_partition(&region, bucket)
             );
-            assert_eq!(of_address(&address), Some((region.clone(), bucket)));
+            assert_eq!(address.parse(), Ok(Address((region.clone(), bucket))));
         }
         for wrong in ["", "a b", "eu#", "eu#x", "eu#1#2"] {
-            assert_eq!(of_address(wrong), None, "{wrong}");
+            assert_eq!(wrong.parse::<Address>(), Err(BadAddress), "{wrong}");
         }
     }
 

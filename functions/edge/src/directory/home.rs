@@ -2,12 +2,15 @@ use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use wire::fleet::{Home, RefusedRoom, ShardRecord, ShardState};
+use wire::fleet::{Home, LeftShard, RefusedRoom, ShardRecord, ShardState};
 use wire::problem::ProblemKind;
 use wire::{RegionName, RoomKey, RoomName, ShardId};
 
 use super::bucket::{buckets, drawn, find};
-use super::shard::{Candidate, candidates, count_placement, is_live, keeps_rooms};
+use super::record::is_live;
+use super::shard::{
+    SHARD_TTL_MS, ShardAt, ShardLoad, count_placement, keeps_rooms, last_seen, loads,
+};
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};
@@ -19,16 +22,25 @@ use crate::store::{Key, Store, StoreError};
 /// that.
 pub const HOME_TTL_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
+/// Most shards of [`Home::left`].
+const MAX_LEFT: usize = 4;
 /// Participants that a room is expected to bring, until the shard's next heartbeat tells.
 const EXPECTED_PARTICIPANTS: u64 = 4;
 
 /// A room's home and the shard that it is on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seat {
+pub struct Placement {
     /// Where the room lives.
     pub home: Home,
     /// The shard as of its last heartbeat.
     pub shard: ShardRecord,
+}
+
+/// A room that can be joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joinable {
+    /// Where it is.
+    pub placement: Placement,
     /// What holds against players there.
     pub sanctions: Sanctions,
 }
@@ -45,28 +57,25 @@ pub async fn home<S: Store>(
     Ok(stored(store, now_ms, room).await?.map(|stored| stored.home))
 }
 
-/// Where a room's participants are now, without what holds against them; none when it has no home
-/// or its shard is not live. Reads two items and changes nothing.
+/// Where a room's participants are now; none when it has no home or its shard is not live. Reads
+/// two items and changes nothing.
 ///
 /// # Errors
 /// `store-unavailable`.
-pub async fn seat<S: Store>(
+pub async fn placement<S: Store>(
     store: &S,
     now_ms: u64,
     room: &RoomName,
-) -> Result<Option<Seat>, Refusal> {
-    let Some(StoredHome { home, bucket }) = stored(store, now_ms, room).await? else {
+) -> Result<Option<Placement>, Refusal> {
+    let Some(stored) = stored(store, now_ms, room).await? else {
         return Ok(None);
     };
-    let found = find(store, now_ms, &home.region, &home.shard, bucket).await?;
-    Ok(found
-        .map(|found| found.held.value.record)
-        .filter(|record| is_live(record, now_ms))
-        .map(|shard| Seat {
-            home,
-            shard,
-            sanctions: Sanctions::default(),
-        }))
+    let shard = last_seen(store, now_ms, stored.at()).await?;
+    let live = shard.filter(|record| is_live(record, now_ms));
+    Ok(live.map(|shard| Placement {
+        home: stored.home,
+        shard,
+    }))
 }
 
 /// The home of a room for a new session. A room without a home, or whose shard is not live or
@@ -85,7 +94,7 @@ pub async fn home_of<H: Entropy + Timer, S: Store>(
     now_ms: u64,
     room: &RoomName,
     wanted: &RegionName,
-) -> Result<Seat, Refusal> {
+) -> Result<Joinable, Refusal> {
     home_for(host, store, now_ms, room, wanted, 1).await
 }
 
@@ -101,7 +110,7 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
     room: &RoomName,
     wanted: &RegionName,
     players: u32,
-) -> Result<Seat, Refusal> {
+) -> Result<Joinable, Refusal> {
     until_done(host, || async {
         let (known, sanctions) = with_sanctions(store, now_ms, room).await?;
         if let Some(known) = &known
@@ -109,9 +118,9 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
         {
             renew(store, now_ms, known, bucket).await?;
             let home = known.value.home.clone();
-            return Ok(Some(Seat {
-                home,
-                shard,
+            let placement = Placement { home, shard };
+            return Ok(Some(Joinable {
+                placement,
                 sanctions,
             }));
         }
@@ -123,6 +132,7 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
             region: shard.heartbeat.region.clone(),
             shard: shard.heartbeat.shard.clone(),
             epoch: old.map_or(0, |home| home.epoch) + 1,
+            left: old.map_or_else(Vec::new, |home| left(home, now_ms)),
         };
         let over = Over::read(known.as_ref());
         let stored = StoredHome {
@@ -135,9 +145,15 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
         // A count that is lost makes the next placement a little worse, nothing else.
         let rooms = u64::from(players).div_ceil(EXPECTED_PARTICIPANTS).max(1);
         let _ = count_placement(store, now_ms, &chosen, rooms).await;
-        Ok(Some(Seat {
+        // Whoever sanctions a player writes that down and then looks where the room is. We wrote
+        // where it is, and look again what is written down: one of us sees the other.
+        let (_, sanctions) = with_sanctions(store, now_ms, room).await?;
+        let placement = Placement {
             home: stored.home,
             shard: chosen.record,
+        };
+        Ok(Some(Joinable {
+            placement,
             sanctions,
         }))
     })
@@ -184,13 +200,50 @@ fn refused(record: &ShardRecord, room: &RoomName) -> Option<RefusedRoom> {
 
 /// A home as the store keeps it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct StoredHome {
+pub(crate) struct StoredHome {
     #[serde(flatten)]
     home: Home,
     /// The bucket in which its shard was ([`super::bucket`]). A release from before buckets writes
     /// none, and reads what it knows.
     #[serde(rename = "b", default, skip_serializing_if = "is_first")]
     bucket: u32,
+}
+
+crate::stored!(home: StoredHome);
+
+impl StoredHome {
+    /// Its shard.
+    fn at(&self) -> ShardAt<'_> {
+        ShardAt {
+            region: &self.home.region,
+            shard: &self.home.shard,
+            bucket: self.bucket,
+        }
+    }
+
+    /// Every shard that may carry participants of the room: its own, and those that it left a short
+    /// while ago.
+    pub(crate) fn carriers(&self) -> impl Iterator<Item = ShardAt<'_>> {
+        let left = self.home.left.iter().map(|left| ShardAt {
+            region: &left.region,
+            shard: &left.shard,
+            bucket: 0,
+        });
+        std::iter::once(self.at()).chain(left)
+    }
+}
+
+/// The shards that a room has left a short while ago when it leaves `home` now.
+fn left(home: &Home, now_ms: u64) -> Vec<LeftShard> {
+    let last = LeftShard {
+        region: home.region.clone(),
+        shard: home.shard.clone(),
+        at_ms: now_ms,
+    };
+    let may_carry =
+        |left: &&LeftShard| left.at_ms + SHARD_TTL_MS > now_ms && left.shard != home.shard;
+    let before = home.left.iter().filter(may_carry).cloned();
+    std::iter::once(last).chain(before).take(MAX_LEFT).collect()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -204,7 +257,7 @@ fn partition(room: &RoomName) -> String {
     format!("home#{room}")
 }
 
-async fn stored<S: Store>(
+pub(crate) async fn stored<S: Store>(
     store: &S,
     now_ms: u64,
     room: &RoomName,
@@ -214,7 +267,7 @@ async fn stored<S: Store>(
 }
 
 /// The home of a room and what holds against players there, in one query.
-async fn with_sanctions<S: Store>(
+pub(crate) async fn with_sanctions<S: Store>(
     store: &S,
     now_ms: u64,
     room: &RoomName,
@@ -274,7 +327,7 @@ async fn choose<H: Entropy, S: Store>(
     room: (&RoomName, u32),
     old: Option<&Home>,
     wanted: &RegionName,
-) -> Result<Candidate, Refusal> {
+) -> Result<ShardLoad, Refusal> {
     let first = old.map_or(wanted, |home| &home.region);
     if let Some(shard) = choose_in(host, store, now_ms, room, first).await? {
         return Ok(shard);
@@ -298,11 +351,11 @@ async fn choose_in<H: Entropy, S: Store>(
     now_ms: u64,
     (room, players): (&RoomName, u32),
     region: &RegionName,
-) -> Result<Option<Candidate>, Refusal> {
+) -> Result<Option<ShardLoad>, Refusal> {
     let count = buckets(store, now_ms, region).await?.value.at(now_ms);
     let mut seen = Vec::new();
     for (at, bucket) in drawn(host, count).into_iter().enumerate() {
-        seen.extend(candidates(store, now_ms, region, bucket).await?);
+        seen.extend(loads(store, now_ms, region, bucket).await?);
         // After 2, 4, 8 and 16.
         let read = at + 1;
         if read.is_power_of_two()
@@ -319,30 +372,30 @@ async fn choose_in<H: Entropy, S: Store>(
 /// The least loaded of the shards that take rooms and so many players more; equal ones are ordered
 /// by a hash of shard and room, so that callers who see the same agree and rooms spread.
 fn least_loaded(
-    candidates: &[Candidate],
+    loads: &[ShardLoad],
     now_ms: u64,
     room: &RoomName,
     players: u32,
-) -> Option<Candidate> {
-    let takes = |candidate: &&Candidate| {
-        let heartbeat = &candidate.record.heartbeat;
-        let expected = expected_load(candidate) + u64::from(players);
-        keeps_rooms(&candidate.record, now_ms)
+) -> Option<ShardLoad> {
+    let takes = |load: &&ShardLoad| {
+        let heartbeat = &load.record.heartbeat;
+        let expected = expected_load(load) + u64::from(players);
+        keeps_rooms(&load.record, now_ms)
             && heartbeat.state == ShardState::Open
             && expected <= u64::from(heartbeat.capacity)
     };
-    let found = candidates.iter().filter(takes).min_by_key(|candidate| {
-        let heartbeat = &candidate.record.heartbeat;
+    let found = loads.iter().filter(takes).min_by_key(|load| {
+        let heartbeat = &load.record.heartbeat;
         // Thousandths of the capacity, which the filter keeps above zero.
-        let share = expected_load(candidate) * 1000 / u64::from(heartbeat.capacity);
+        let share = expected_load(load) * 1000 / u64::from(heartbeat.capacity);
         (share, Reverse(rank(room, &heartbeat.shard)))
     });
     found.cloned()
 }
 
-fn expected_load(candidate: &Candidate) -> u64 {
-    u64::from(candidate.record.heartbeat.load.participants)
-        + u64::from(candidate.placed_since) * EXPECTED_PARTICIPANTS
+fn expected_load(load: &ShardLoad) -> u64 {
+    u64::from(load.record.heartbeat.load.participants)
+        + u64::from(load.placed_since) * EXPECTED_PARTICIPANTS
 }
 
 fn rank(room: &RoomName, shard: &ShardId) -> [u8; 32] {

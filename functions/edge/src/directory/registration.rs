@@ -2,12 +2,13 @@ use serde::{Deserialize, Serialize};
 use wire::problem::ProblemKind;
 use wire::{RegionName, ShardId};
 
-use super::shard::shard_partition;
+use super::record::shard_partition;
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};
 use crate::ports::{Entropy, Timer};
 use crate::store::{Delete, Key, Store, StoreError};
+use crate::stored;
 
 const REGISTRATION_SORT: &str = "registration";
 
@@ -24,6 +25,8 @@ pub struct Registration {
     /// What is kept of its relay's claim: the relay that shows it may register again.
     pub owner: String,
 }
+
+stored!(registration: Registration);
 
 /// Registers a shard, or registers it anew for the relay that it is of.
 ///

@@ -1,20 +1,20 @@
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use wire::control::PendingCommand;
 use wire::fleet::{Heartbeat, ListedShard, ShardRecord, ShardState};
-use wire::limits::{MAX_CLOCK_SKEW_MS, SHARD_LIVE_S};
+use wire::limits::{MAX_CLOCK_SKEW_MS, MAX_PENDING_COMMANDS};
 use wire::problem::ProblemKind;
-use wire::{RegionName, ShardId};
+use wire::{BootId, RegionName, ShardId};
 
 use super::bucket::{
-    Buckets, Found, address, bucket_of, bucket_partition, buckets, find, grow, later, of_address,
-    read,
+    Address, Buckets, Found, address, bucket_of, bucket_partition, buckets, find, grow, later, read,
 };
+use super::record::{StoredShard, is_live, record_sort, shard_partition};
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};
 use crate::ports::{Entropy, Timer};
-use crate::store::{Condition, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write};
+use crate::store::{Condition, Item, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write};
 
 /// How long a shard is remembered after its last heartbeat, in milliseconds.
 pub const SHARD_TTL_MS: u64 = 10 * 60 * 1000;
@@ -25,41 +25,33 @@ pub const MAX_LISTED_SHARDS: usize = MAX_QUERY_ITEMS / 2;
 /// Most regions that are listed.
 const MAX_REGIONS: usize = 100;
 
-/// A shard as the store keeps it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct StoredShard {
-    pub(super) record: ShardRecord,
-    /// The placement counter of its bucket at the last heartbeat: what was placed since then is
-    /// not yet in the heartbeat's load.
-    placed_before: i64,
-    /// When the index entries expire.
-    indexed_until_ms: u64,
+/// What a shard is told in reply to its heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orders {
+    /// Whether it should drain.
+    pub draining: bool,
+    /// Commands that it may not have, oldest first.
+    pub pending: Vec<PendingCommand>,
+}
+
+/// Which shard, and the bucket in which it was ([`super::bucket`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShardAt<'a> {
+    pub(crate) region: &'a RegionName,
+    pub(crate) shard: &'a ShardId,
+    pub(crate) bucket: u32,
 }
 
 /// A shard with what was placed on it since its last heartbeat.
 #[derive(Debug, Clone)]
-pub(super) struct Candidate {
+pub(super) struct ShardLoad {
     pub(super) record: ShardRecord,
     pub(super) bucket: u32,
     pub(super) placed_since: u32,
 }
 
-pub(super) fn shard_partition(shard: &ShardId) -> String {
-    format!("shard#{shard}")
-}
-
-pub(super) fn record_sort(shard: &ShardId) -> String {
-    format!("{shard}#shard")
-}
-
 fn placed_sort(shard: &ShardId) -> String {
     format!("{shard}#placed")
-}
-
-/// Whether the shard's last heartbeat is younger than ten seconds and it is not stopping.
-pub fn is_live(record: &ShardRecord, now_ms: u64) -> bool {
-    now_ms.saturating_sub(record.seen_at_ms) < SHARD_LIVE_S * 1000
-        && record.heartbeat.state != ShardState::Stopping
 }
 
 /// Whether rooms may stay on the shard.
@@ -71,9 +63,8 @@ fn body_invalid(detail: &'static str) -> Refusal {
     Refusal::new(ProblemKind::BodyInvalid, detail)
 }
 
-/// Takes a heartbeat whose signature was checked, and returns whether the shard should drain.
-/// One that is not newer than the last is ignored, so a captured one changes nothing when it is
-/// sent again.
+/// Takes a heartbeat whose signature was checked, and returns what the shard is to do. One that is
+/// not newer than the last is ignored, so a captured one changes nothing when it is sent again.
 ///
 /// # Errors
 /// `body-invalid` when its clock is off by more than [`MAX_CLOCK_SKEW_MS`], `conflict`, or
@@ -83,22 +74,24 @@ pub async fn record_heartbeat<H: Entropy + Timer, S: Store>(
     store: &S,
     now_ms: u64,
     heartbeat: &Heartbeat,
-) -> Result<bool, Refusal> {
+) -> Result<Orders, Refusal> {
     if heartbeat.sent_at_ms.abs_diff(now_ms) > MAX_CLOCK_SKEW_MS {
         return Err(body_invalid(
             "Set the relay's clock: sent_at_ms is more than 30 seconds from the edge's clock.",
         ));
     }
     let region_buckets = buckets(store, now_ms, &heartbeat.region).await?;
-    let (draining, is_new) = until_done(host, || async {
+    let (orders, is_new) = until_done(host, || async {
         let known = known(store, now_ms, heartbeat, region_buckets.value).await?;
         let old = known.old.as_ref().map(|found| &found.held.value);
         let draining = old.is_some_and(|old| old.record.draining);
         if old.is_some_and(|old| old.record.heartbeat.sent_at_ms >= heartbeat.sent_at_ms) {
-            return Ok(Some((draining, false)));
+            let pending = Vec::new();
+            return Ok(Some((Orders { draining, pending }, false)));
         }
         let is_new = old.is_none();
         let indexed_until_ms = old.map_or(0, |old| old.indexed_until_ms);
+        let pending = old.map_or_else(Vec::new, |old| old.pending_after(heartbeat));
         let mut new = StoredShard {
             record: ShardRecord {
                 heartbeat: heartbeat.clone(),
@@ -107,6 +100,7 @@ pub async fn record_heartbeat<H: Entropy + Timer, S: Store>(
             },
             placed_before: known.placed,
             indexed_until_ms,
+            pending,
         };
         if known.moves() || indexed_until_ms < now_ms + INDEX_TTL_MS / 2 {
             new.indexed_until_ms = now_ms + INDEX_TTL_MS;
@@ -114,14 +108,66 @@ pub async fn record_heartbeat<H: Entropy + Timer, S: Store>(
             write_index(store, now_ms, &new, known.bucket).await?;
         }
         let written = unless_lost(known.replace(store, now_ms, &new).await)?;
-        Ok(written.map(|()| (draining, is_new)))
+        let pending = new.pending;
+        Ok(written.map(|()| (Orders { draining, pending }, is_new)))
     })
     .await?;
     if is_new {
         // The heartbeat is taken, whatever comes of this; the next new shard tries again.
         let _ = grow_around(store, now_ms, heartbeat, &region_buckets).await;
     }
-    Ok(draining)
+    Ok(orders)
+}
+
+/// Keeps a command for a run of a shard that may not have it, to be handed over in the replies to
+/// its heartbeats until one says that it is taken. Nothing is kept for a run that is over.
+///
+/// # Errors
+/// `overloaded` when too many wait already; `conflict`; `store-unavailable`.
+pub(crate) async fn keep_pending<H: Entropy + Timer, S: Store>(
+    host: &H,
+    store: &S,
+    now_ms: u64,
+    (of, boot): (ShardAt<'_>, BootId),
+    command: &PendingCommand,
+) -> Result<(), Refusal> {
+    until_done(host, || async {
+        let found = find(store, now_ms, of.region, of.shard, of.bucket).await?;
+        let of_run = found.filter(|found| found.held.value.record.heartbeat.boot == boot);
+        let Some(mut found) = of_run else {
+            return Ok(Some(()));
+        };
+        let pending = &mut found.held.value.pending;
+        if pending.iter().any(|known| known.nonce == command.nonce) {
+            return Ok(Some(()));
+        }
+        if pending.len() >= MAX_PENDING_COMMANDS {
+            return Err(Refusal::new(
+                ProblemKind::Overloaded,
+                "It is written down and holds from the next join on. The room's relay does not \
+                 answer; send the request again in a few seconds.",
+            )
+            .retry_after(2));
+        }
+        pending.push(command.clone());
+        Ok(unless_lost(rewrite(store, now_ms, &found).await)?)
+    })
+    .await
+}
+
+/// Writes a changed record where it was found. Its heartbeat is as old as before, so it lives no
+/// longer.
+async fn rewrite<S: Store>(
+    store: &S,
+    now_ms: u64,
+    Found { held, bucket }: &Found,
+) -> Result<(), StoreError> {
+    let heartbeat = &held.value.record.heartbeat;
+    let partition = bucket_partition(&heartbeat.region, *bucket);
+    let sort = record_sort(&heartbeat.shard);
+    let (key, expires) = (Key::new(&partition, &sort), held.expires_at_ms);
+    let written = items::put(store, now_ms, key, &held.value, expires, held.over()).await;
+    written.map(drop)
 }
 
 /// What a heartbeat finds of its shard.
@@ -195,7 +241,7 @@ impl Known {
         match &self.old {
             Some(old) if old.bucket != self.bucket => {
                 let partition = bucket_partition(region, old.bucket);
-                let from = (Key::new(&partition, &sort), old.held.version);
+                let from = (Key::new(&partition, &sort), &old.held);
                 items::shift(store, now_ms, from, key, new, expires).await
             }
             old => {
@@ -207,6 +253,17 @@ impl Known {
     }
 }
 
+/// What is known of a shard, which may not have been heard of for a while. None when it is
+/// forgotten.
+pub(crate) async fn last_seen<S: Store>(
+    store: &S,
+    now_ms: u64,
+    at: ShardAt<'_>,
+) -> Result<Option<ShardRecord>, Refusal> {
+    let found = find(store, now_ms, at.region, at.shard, at.bucket).await?;
+    Ok(found.map(|found| found.held.value.record))
+}
+
 /// Has the region get more buckets when that of a new shard is crowded.
 async fn grow_around<S: Store>(
     store: &S,
@@ -215,7 +272,7 @@ async fn grow_around<S: Store>(
     buckets: &Held<Buckets>,
 ) -> Result<(), StoreError> {
     let bucket = bucket_of(&heartbeat.shard, buckets.value.at(now_ms));
-    let around = candidates(store, now_ms, &heartbeat.region, bucket).await?;
+    let around = loads(store, now_ms, &heartbeat.region, bucket).await?;
     grow(store, now_ms, &heartbeat.region, buckets, around.len()).await
 }
 
@@ -242,15 +299,14 @@ pub async fn set_draining<H: Entropy + Timer, S: Store>(
         .ok_or_else(unknown)?;
     until_done(host, || async {
         let found = find(store, now_ms, &region, shard, hint).await?;
-        let Found { mut held, bucket } = found.ok_or_else(unknown)?;
-        if held.value.record.draining == draining {
-            return Ok(Some(held.value.record));
+        let mut found = found.ok_or_else(unknown)?;
+        if found.held.value.record.draining != draining {
+            found.held.value.record.draining = draining;
+            if unless_lost(rewrite(store, now_ms, &found).await)?.is_none() {
+                return Ok(None);
+            }
         }
-        held.value.record.draining = draining;
-        let (partition, sort) = (bucket_partition(&region, bucket), record_sort(shard));
-        let (key, expires) = (Key::new(&partition, &sort), Some(now_ms + SHARD_TTL_MS));
-        let written = items::put(store, now_ms, key, &held.value, expires, held.over()).await;
-        Ok(unless_lost(written)?.map(|_| held.value.record))
+        Ok(Some(found.held.value.record))
     })
     .await
 }
@@ -282,7 +338,7 @@ pub async fn shards<S: Store>(
 ) -> Result<Vec<ListedShard>, Refusal> {
     let mut listed = BTreeMap::<ShardId, ListedShard>::new();
     for bucket in buckets(store, now_ms, region).await?.value.all() {
-        for Candidate { record, .. } in candidates(store, now_ms, region, bucket).await? {
+        for ShardLoad { record, .. } in loads(store, now_ms, region, bucket).await? {
             let live = is_live(&record, now_ms);
             let shard = ListedShard { record, live };
             // Two where releases run side by side; the later counts.
@@ -309,9 +365,8 @@ pub async fn shards_everywhere<S: Store>(
         .query(now_ms, Query::all(REGIONS, MAX_REGIONS))
         .await?
     {
-        if let Ok(region) = RegionName::new(region.sort) {
-            all.extend(shards(store, now_ms, &region).await?);
-        }
+        let region = items::name(Key::new(REGIONS, &region.sort), &region.sort)?;
+        all.extend(shards(store, now_ms, &region).await?);
     }
     Ok(all)
 }
@@ -320,30 +375,32 @@ const REGIONS: &str = "regions";
 const REGION_SORT: &str = "region";
 
 /// The shards of a bucket that can be read, live or not, in order of their ids.
-pub(super) async fn candidates<S: Store>(
+pub(super) async fn loads<S: Store>(
     store: &S,
     now_ms: u64,
     region: &RegionName,
     bucket: u32,
-) -> Result<Vec<Candidate>, StoreError> {
+) -> Result<Vec<ShardLoad>, StoreError> {
     let partition = bucket_partition(region, bucket);
     let items = store
         .query(now_ms, Query::all(&partition, MAX_QUERY_ITEMS))
         .await?;
     let mut placed = ("", 0);
-    let mut candidates = Vec::with_capacity(items.len());
+    let mut loads = Vec::with_capacity(items.len());
     for item in &items {
         // `S#placed` sorts directly before `S#shard`.
         match item.sort.split_once('#') {
             Some((shard, "placed")) => placed = (shard, counter_value(&item.value)),
             Some((shard, "shard")) => {
+                // A shard of which we cannot tell whether it takes anybody gets nobody, and keeps
+                // what is there: whoever would change it, or has a room on it, is refused.
                 let Ok(Held { value: stored, .. }) = Held::<StoredShard>::read(&partition, item)
                 else {
                     continue;
                 };
                 let now = if placed.0 == shard { placed.1 } else { 0 };
                 let since = now.saturating_sub(stored.placed_before).max(0);
-                candidates.push(Candidate {
+                loads.push(ShardLoad {
                     record: stored.record,
                     bucket,
                     placed_since: u32::try_from(since).unwrap_or(u32::MAX),
@@ -352,18 +409,18 @@ pub(super) async fn candidates<S: Store>(
             _ => {}
         }
     }
-    Ok(candidates)
+    Ok(loads)
 }
 
 /// Notes that a room was placed on the shard, or one as large as so many.
 pub(super) async fn count_placement<S: Store>(
     store: &S,
     now_ms: u64,
-    candidate: &Candidate,
+    load: &ShardLoad,
     rooms: u64,
 ) -> Result<(), StoreError> {
-    let heartbeat = &candidate.record.heartbeat;
-    let partition = bucket_partition(&heartbeat.region, candidate.bucket);
+    let heartbeat = &load.record.heartbeat;
+    let partition = bucket_partition(&heartbeat.region, load.bucket);
     let sort = placed_sort(&heartbeat.shard);
     // Lives longer than the shard's record, or it would start again below `placed_before`.
     let expires = now_ms + 2 * SHARD_TTL_MS + MAX_CLOCK_SKEW_MS;
@@ -385,9 +442,13 @@ async fn address_of<S: Store>(
     shard: &ShardId,
 ) -> Result<Option<(RegionName, u32)>, StoreError> {
     let partition = shard_partition(shard);
-    let item = store.get(now_ms, Key::new(&partition, REGION_SORT)).await?;
-    let text = item.and_then(|item| String::from_utf8(item.value).ok());
-    Ok(text.and_then(|text| of_address(&text)))
+    let key = Key::new(&partition, REGION_SORT);
+    let item = store.get(now_ms, key).await?;
+    let address = |item: Item| {
+        let text = String::from_utf8_lossy(&item.value);
+        items::name::<Address>(key, &text).map(|Address(address)| address)
+    };
+    item.map(address).transpose()
 }
 
 /// Apart from the record: they may be written in different regions ([`crate::homes`]), and so not

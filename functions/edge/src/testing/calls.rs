@@ -5,6 +5,7 @@ use serde_json::Value;
 use wire::claims::Claims;
 use wire::problem::{MEDIA_TYPE, Problem, TYPE_BASE};
 use wire::record::{FunctionShare, SHARE_HEADER};
+use wire::routes::Route;
 
 use crate::http::{Request, Response};
 use crate::token::{SigningKey, sign};
@@ -29,6 +30,41 @@ pub fn request(authorization: String, method: &str, path: &str, body: &Value) ->
         content_type: body.is_some().then(|| "application/json".into()),
         body: body.unwrap_or_default(),
     }
+}
+
+/// Requests of a route whose parameters or body are none; at best the channel is a good one.
+pub fn garbage(authorization: &str, route: &Route, channel: &str) -> Vec<Request> {
+    let parameters = [
+        (channel, "ann", "1"),
+        ("x", "\u{e9}", "x"),
+        ("%00", "%ff", "-1"),
+    ];
+    let bodies = [
+        &b""[..],
+        b"\xff",
+        b"null",
+        b"[]",
+        b"{}",
+        b"{\"seq\":-1,\"seconds\":-1}",
+        b"\"\\ud800\"",
+    ];
+    let of = |((channel, player, seq), body): ((&str, &str, &str), &[u8])| {
+        let path = route
+            .path
+            .replace("{channel}", channel)
+            .replace("{room}", channel)
+            .replace("{player}", player)
+            .replace("{seq}", seq)
+            .replace("{reaction}", "%00");
+        Request {
+            body: body.to_vec(),
+            query: Some("in=&players=%ff&next=x&after=x".into()),
+            content_type: Some("application/json".into()),
+            ..request(authorization.into(), route.method, &path, &Value::Null)
+        }
+    };
+    let with = |body| parameters.map(|parameters| of((parameters, body)));
+    bodies.into_iter().flat_map(with).collect()
 }
 
 /// The reply's body as text.

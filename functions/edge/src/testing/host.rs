@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use wire::ShardId;
 use wire::claims::{Claims, Profile, Role};
@@ -34,14 +34,14 @@ pub struct Host {
     /// The function's settings.
     pub variables: FixedVariables,
     /// Unix milliseconds. Waits let it pass for everybody.
-    pub now_ms: AtomicU64,
+    pub now_ms: Arc<AtomicU64>,
     /// What was posted to relays: where, to which shard, and what was sealed for it.
-    pub posts: Mutex<Vec<(String, ShardId, String)>>,
+    pub posts: Arc<Mutex<Vec<(String, ShardId, String)>>>,
     /// What relays answer.
-    pub relay_answers: Mutex<Result<u16, Unreachable>>,
+    pub relay_answers: Arc<Mutex<Result<u16, Unreachable>>>,
     /// What was asked of identity services.
-    pub asked: Mutex<Vec<String>>,
-    services: Mutex<BTreeMap<String, Service>>,
+    pub asked: Arc<Mutex<Vec<String>>>,
+    services: Arc<Mutex<BTreeMap<String, Service>>>,
     counting: Option<CountingEntropy>,
 }
 
@@ -68,11 +68,11 @@ impl Host {
         Self {
             store: FaultyStore::new(MemoryStore::of(function), seed, 0),
             variables: FixedVariables::new(&variables),
-            now_ms: AtomicU64::new(NOW_MS),
-            posts: Mutex::default(),
-            relay_answers: Mutex::new(Ok(202)),
-            asked: Mutex::default(),
-            services: Mutex::default(),
+            now_ms: Arc::new(AtomicU64::new(NOW_MS)),
+            posts: Arc::default(),
+            relay_answers: Arc::new(Mutex::new(Ok(202))),
+            asked: Arc::default(),
+            services: Arc::default(),
             counting: None,
         }
     }
@@ -82,6 +82,23 @@ impl Host {
         Self {
             counting: Some(CountingEntropy::default()),
             ..Self::new(function, 0)
+        }
+    }
+
+    /// Another function beside it: of the same items those that it lists, the same settings and
+    /// time, the same relays and services.
+    pub fn beside(&self, function: &str) -> Self {
+        let faults = self.store.faults_per_thousand.load(Ordering::Relaxed);
+        let store = self.store.inner.as_of(function);
+        Self {
+            store: FaultyStore::new(store, self.store.chance.next(), faults),
+            variables: self.variables.clone(),
+            now_ms: Arc::clone(&self.now_ms),
+            posts: Arc::clone(&self.posts),
+            relay_answers: Arc::clone(&self.relay_answers),
+            asked: Arc::clone(&self.asked),
+            services: Arc::clone(&self.services),
+            counting: None,
         }
     }
 

@@ -33,6 +33,17 @@ impl MemoryStore {
         }
     }
 
+    /// The same items, of which those may be touched that the file lists for `function`.
+    ///
+    /// # Panics
+    /// As [`Self::of`].
+    pub fn as_of(&self, function: &str) -> Self {
+        Self {
+            items: Arc::clone(&self.items),
+            ..Self::of(function)
+        }
+    }
+
     /// The same items, any of which may be touched: for what other functions do.
     pub fn open(&self) -> Self {
         Self {

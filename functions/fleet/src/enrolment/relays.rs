@@ -5,6 +5,7 @@ use edge::directory::{self, Registration};
 use edge::items::{self, Held, Over};
 use edge::ports::{Entropy, Timer};
 use edge::store::{Delete, Key, Store, StoreError};
+use edge::stored;
 use serde::{Deserialize, Serialize};
 use wire::ShardId;
 use wire::enrolment::Enrolment;
@@ -20,6 +21,8 @@ pub(super) struct Stored {
     /// Of its claim.
     owner: String,
 }
+
+stored!(enrolment: Stored);
 
 impl Stored {
     /// Their names; none where they could not be numbered, which was refused.

@@ -5,7 +5,7 @@ use edge::http::{Call, Response};
 use edge::items::{self, Held, Over};
 use edge::ports::Entropy;
 use edge::store::{Delete, Key, Query, Store, StoreError};
-use edge::{Metered, Refusal};
+use edge::{Metered, Refusal, stored};
 use serde::{Deserialize, Serialize};
 use wire::enrolment::{
     EnrolmentToken, ProofKind, Secret, TokenList, TokenRecord, TokenReply, TokenRequest,
@@ -36,6 +36,8 @@ pub(super) struct StoredToken {
     #[serde(default)]
     used_by: Option<String>,
 }
+
+stored!(enrolment_token: StoredToken);
 
 /// A token that holds, not yet used up.
 pub(super) struct Checked(Held<StoredToken>);
@@ -179,13 +181,9 @@ pub(crate) async fn list<S: Store>(
     let items = store
         .query(call.caller()?.now_ms, Query::all(PARTITION, MAX_TOKENS))
         .await?;
-    let tokens = items
-        .iter()
-        .filter_map(|item| Held::<StoredToken>::read(PARTITION, item).ok())
-        .map(|held| held.value.record);
-    let list = TokenList {
-        tokens: tokens.collect(),
-    };
+    let record = |item| Ok(Held::<StoredToken>::read(PARTITION, item)?.value.record);
+    let tokens: Result<_, StoreError> = items.iter().map(record).collect();
+    let list = TokenList { tokens: tokens? };
     Ok(Response::json(ENROLMENT_TOKENS.status, &list))
 }
 

@@ -244,6 +244,7 @@ fn a_name_under_which_a_relay_runs_is_not_given_away() {
         load: Load::default(),
         capacity: 100,
         refused: Vec::new(),
+        taken: Vec::new(),
     };
     block_on(edge::directory::record_heartbeat(
         &Patience, &rig.store, NOW_MS, &running,

@@ -12,7 +12,7 @@ use super::place::is_near;
 use super::pool::Pool;
 use super::{Region, World};
 use crate::rules::{Limits, PartyLimits, RuleSet, Scope};
-use crate::ticket::{Player, Ticket};
+use crate::ticket::{Player, QueueTicket};
 
 /// A match that is being played.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +38,7 @@ pub struct Substitute {
 /// match with them; the limits of parties do not look at who plays already. `seed` as in
 /// [`super::form`].
 pub fn backfill(
-    tickets: &[Ticket],
+    tickets: &[QueueTicket],
     rules: &RuleSet,
     world: &World,
     running: &Running,
@@ -46,12 +46,12 @@ pub fn backfill(
     seed: u64,
 ) -> Vec<Substitute> {
     let rules = &without_party_limits(rules);
-    let mut all: Vec<Ticket> = tickets.to_vec();
+    let mut all: Vec<QueueTicket> = tickets.to_vec();
     let mut seats: Vec<Vec<TicketId>> = Vec::new();
     for (team, players) in running.teams.iter().enumerate() {
         let seated = players.iter().enumerate();
         let seated = seated.map(|(at, player)| seated_ticket(&rules.mode, team, at, player));
-        let seated: Vec<Ticket> = seated.collect();
+        let seated: Vec<QueueTicket> = seated.collect();
         seats.push(seated.iter().map(|ticket| ticket.id.clone()).collect());
         all.extend(seated);
     }
@@ -98,8 +98,8 @@ fn without_party_limits(rules: &RuleSet) -> RuleSet {
 }
 
 /// Somebody who plays already as a ticket of the oldest age, so that he is admitted first.
-fn seated_ticket(mode: &ModeName, team: usize, at: usize, player: &Player) -> Ticket {
-    Ticket {
+fn seated_ticket(mode: &ModeName, team: usize, at: usize, player: &Player) -> QueueTicket {
+    QueueTicket {
         id: TicketId::new(format!("seat.{team}.{at}")).expect("of its alphabet"),
         players: vec![player.clone()],
         modes: vec![mode.clone()],

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::pool::Entry;
 use crate::rules::{Limits, Requirement, Rule, RuleSet, Scope};
-use crate::ticket::{AttributeValue, Ticket};
+use crate::ticket::{AttributeValue, QueueTicket};
 
 /// What a rule sees of a party or of a group: enough to decide whether the two may be together.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +30,7 @@ impl Fact {
     pub(super) fn of<'a>(
         rule: &Rule,
         rules: &'a RuleSet,
-        ticket: &'a Ticket,
+        ticket: &'a QueueTicket,
         id: &mut impl FnMut(&'a str) -> u32,
     ) -> Self {
         let default = rules.attributes[&rule.attribute].default.as_ref();

@@ -8,7 +8,7 @@ use wire::RegionName;
 use super::group::{Crossing, Fact};
 use super::{MAX_REGIONS, Region, World};
 use crate::rules::{Rule, RuleSet};
-use crate::ticket::{Ticket, TicketFault};
+use crate::ticket::{QueueTicket, TicketFault};
 
 /// Stands for a round-trip time that was not measured.
 pub(super) const UNKNOWN_MS: u32 = u32::MAX;
@@ -17,7 +17,7 @@ const MAX_LANGUAGES: usize = 64;
 
 /// A ticket that can be matched.
 pub(super) struct Entry<'a> {
-    pub(super) ticket: &'a Ticket,
+    pub(super) ticket: &'a QueueTicket,
     pub(super) size: u32,
     pub(super) waited_s: u64,
     /// Mean mu of the party: what `rating.spread` compares.
@@ -40,7 +40,7 @@ pub(super) struct Pool<'a> {
     /// Oldest first.
     pub(super) entries: Vec<Entry<'a>>,
     /// Tickets that cannot be matched, with their waiting time.
-    pub(super) refused: Vec<(&'a Ticket, u64, TicketFault)>,
+    pub(super) refused: Vec<(&'a QueueTicket, u64, TicketFault)>,
     /// By name.
     pub(super) regions: Vec<&'a Region>,
     /// Of entry `e` in region `r` at `e * regions + r`: worst of the party, and sum.
@@ -61,7 +61,7 @@ impl<'a> Names<'a> {
 
 impl<'a> Pool<'a> {
     pub(super) fn new(
-        tickets: &'a [Ticket],
+        tickets: &'a [QueueTicket],
         rules: &'a RuleSet,
         world: &'a World,
         now_ms: u64,
@@ -103,18 +103,21 @@ impl<'a> Pool<'a> {
     }
 }
 
-type Admitted<'a> = (Vec<&'a Ticket>, Vec<(&'a Ticket, u64, TicketFault)>);
+type Admitted<'a> = (
+    Vec<&'a QueueTicket>,
+    Vec<(&'a QueueTicket, u64, TicketFault)>,
+);
 
 /// The tickets of the mode, oldest first, and apart from them those that cannot be matched.
-fn admit<'a>(tickets: &'a [Ticket], rules: &RuleSet, now_ms: u64, seed: u64) -> Admitted<'a> {
-    let mut ordered: Vec<(u64, u64, &Ticket)> = tickets
+fn admit<'a>(tickets: &'a [QueueTicket], rules: &RuleSet, now_ms: u64, seed: u64) -> Admitted<'a> {
+    let mut ordered: Vec<(u64, u64, &QueueTicket)> = tickets
         .iter()
         .filter(|ticket| ticket.modes.contains(&rules.mode))
         .map(|ticket| (ticket.since_ms, draw(seed, ticket.id.as_str()), ticket))
         .collect();
     // Of two tickets with one id only one is taken, which one must not depend on their order.
     ordered.sort_by(|a, b| {
-        let players = |t: &'a Ticket| t.players.iter().map(|player| &player.id);
+        let players = |t: &'a QueueTicket| t.players.iter().map(|player| &player.id);
         (a.0, a.1, &a.2.id)
             .cmp(&(b.0, b.1, &b.2.id))
             .then_with(|| players(a.2).cmp(players(b.2)))
@@ -160,7 +163,7 @@ pub(super) fn draw(seed: u64, id: &str) -> u64 {
 }
 
 /// For each ticket those that it may not meet, in both directions.
-fn blocks(tickets: &[&Ticket]) -> Vec<Vec<u32>> {
+fn blocks(tickets: &[&QueueTicket]) -> Vec<Vec<u32>> {
     let mut of_player = HashMap::with_capacity_and_hasher(tickets.len(), RandomState::default());
     for (index, ticket) in tickets.iter().enumerate() {
         of_player.extend(
@@ -188,7 +191,7 @@ fn blocks(tickets: &[&Ticket]) -> Vec<Vec<u32>> {
 
 /// Worst and sum of a party's round-trip times, region by region.
 fn latencies<'t>(
-    ticket: &'t Ticket,
+    ticket: &'t QueueTicket,
     regions: &'t [&Region],
 ) -> impl Iterator<Item = (u32, u64)> + 't {
     let mut found = vec![(0_u32, 0_u64); regions.len()];
@@ -239,7 +242,7 @@ impl<'a> Interner<'a> {
 
     fn entry(
         &mut self,
-        ticket: &'a Ticket,
+        ticket: &'a QueueTicket,
         rules: &'a RuleSet,
         now_ms: u64,
         blocked: Vec<u32>,

@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use edge::Refusal;
+use data_encoding::BASE64URL_NOPAD;
 use edge::blocks::blocked_by;
+use edge::ports::Variables;
 use edge::store::Store;
+use edge::{Caller, Refusal};
 use serde::{Deserialize, Serialize};
-use wire::matching::{AttributeValue, MAX_DETAILS_BYTES, MAX_NAMED, MAX_TEXT_BYTES, PlayerDetails};
+use sha2::{Digest, Sha256};
+use wire::claims::Role;
+use wire::matching::{
+    AttributeValue, MAX_DETAILS_BYTES, MAX_NAMED, MAX_TEXT_BYTES, PlayerDetails, Rating,
+};
 use wire::problem::ProblemKind;
 use wire::{PlayerId, RegionName};
 
-use super::Ports;
-use super::caller::{Caller, body_invalid};
-use super::player::Rated;
-use super::ticket::{Member, Ticket, TicketRef, player_hash};
+use super::refusals::body_invalid;
 use crate::ticket as core;
 
 /// A player's details as the store keeps them.
@@ -87,42 +90,41 @@ fn check(details: &PlayerDetails) -> Result<(), Refusal> {
     Ok(())
 }
 
-impl<H: Ports, S: Store> Caller<'_, H, S> {
-    /// What is known of `player`, who has this rating.
-    pub(super) async fn details(
-        &self,
-        player: &PlayerId,
-        asked: &PlayerDetails,
-        rated: Rated,
-    ) -> Result<Details, Refusal> {
-        check(asked)?;
-        let trusted = self.is_game_server();
-        let claims_more =
-            asked.rating.is_some() || asked.platform.is_some() || asked.cross_play.is_some();
-        if claims_more && !trusted {
-            return Err(Refusal::new(
-                ProblemKind::GameServerOnly,
-                "Leave out rating, platform and cross_play: only a game server may give them.",
-            ));
-        }
-        let (_, rights) = self.call.caller()?.rights(self.host).await?;
-        let platform = asked.platform.unwrap_or(rights.platform);
-        let mut blocks = asked.blocks.clone();
-        blocks.extend(blocked_by(self.store, self.now_ms, player).await?);
-        blocks.sort();
-        blocks.dedup();
-        let rating = asked.rating.unwrap_or(rated.into());
-        Ok(Details {
-            mu: rating.mu,
-            sigma: rating.sigma,
-            attributes: asked.attributes.clone(),
-            latency_ms: asked.latency_ms.clone(),
-            platform: text_of(&platform),
-            cross_play: asked.cross_play.unwrap_or(rights.cross_play),
-            languages: asked.languages.clone(),
-            blocks: blocks.iter().map(player_hash).collect(),
-        })
+/// What is known of `player`, who has this rating. A game server may say more of him than he may
+/// himself.
+pub(super) async fn of(
+    host: &impl Variables,
+    store: &impl Store,
+    caller: &Caller,
+    (player, rating): (&PlayerId, Rating),
+    asked: &PlayerDetails,
+) -> Result<Details, Refusal> {
+    check(asked)?;
+    let claims_more =
+        asked.rating.is_some() || asked.platform.is_some() || asked.cross_play.is_some();
+    if claims_more && !caller.is(Role::GameServer) {
+        return Err(Refusal::new(
+            ProblemKind::GameServerOnly,
+            "Leave out rating, platform and cross_play: only a game server may give them.",
+        ));
     }
+    let (_, rights) = caller.rights(host).await?;
+    let platform = asked.platform.unwrap_or(rights.platform);
+    let mut blocks = asked.blocks.clone();
+    blocks.extend(blocked_by(store, caller.now_ms, player).await?);
+    blocks.sort();
+    blocks.dedup();
+    let rating = asked.rating.unwrap_or(rating);
+    Ok(Details {
+        mu: rating.mu,
+        sigma: rating.sigma,
+        attributes: asked.attributes.clone(),
+        latency_ms: asked.latency_ms.clone(),
+        platform: text_of(&platform),
+        cross_play: asked.cross_play.unwrap_or(rights.cross_play),
+        languages: asked.languages.clone(),
+        blocks: blocks.iter().map(player_hash).collect(),
+    })
 }
 
 /// A value that serializes as a text, as that text.
@@ -136,34 +138,19 @@ fn text_of(value: &impl Serialize) -> String {
 pub(super) type Known = HashMap<String, PlayerId>;
 
 /// These players.
-pub(super) fn known<'a>(players: impl Iterator<Item = &'a Member>) -> Known {
+pub(super) fn known<'a>(players: impl Iterator<Item = &'a PlayerId>) -> Known {
     players
-        .map(|member| (player_hash(&member.id), member.id.clone()))
+        .map(|player| (player_hash(player), player.clone()))
         .collect()
 }
 
-/// A ticket as the matcher takes it. Blocks of players who are not in the pool are left out.
-pub(super) fn core_ticket(at: &TicketRef, ticket: &Ticket, known: &Known) -> core::Ticket {
-    core::Ticket {
-        id: at.id(),
-        players: ticket
-            .players
-            .iter()
-            .map(|member| {
-                let details = member.details.as_ref();
-                core_player(
-                    &member.id,
-                    details.expect("a waiting party has joined"),
-                    known,
-                )
-            })
-            .collect(),
-        modes: ticket.modes.clone(),
-        since_ms: ticket.since_ms,
-    }
+/// Eight bytes that stand for a player in lists of blocks.
+fn player_hash(player: &PlayerId) -> String {
+    let hash = Sha256::digest(player.as_str().as_bytes());
+    BASE64URL_NOPAD.encode(&hash[..8])
 }
 
-/// A player as the matcher takes him.
+/// A player as the matcher takes him. Blocks of players who are not in the pool are left out.
 pub(super) fn core_player(id: &PlayerId, details: &Details, known: &Known) -> core::Player {
     let value = |value: &AttributeValue| match value {
         AttributeValue::Number(number) => core::AttributeValue::Number(*number),

@@ -18,15 +18,15 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use edge::Refusal;
 use edge::change::{unless_lost, until_done_from};
-use edge::items::{self, Held, Over};
+use edge::http::Call;
+use edge::items::{self, Held, Over, Stored};
+use edge::ports::{Entropy, Timer};
 use edge::store::{Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use wire::matching::{MatchQuality, ROOM_PREFIX, RatingChange};
 use wire::problem::ProblemKind;
 use wire::{ChannelName, MatchId, ModeName, PlayerId, QueueName, RegionName, RoomName, TicketId};
 
-use super::Ports;
-use super::caller::Caller;
 use super::ticket::Member;
 
 /// How long a match is remembered, in milliseconds.
@@ -98,9 +98,31 @@ pub(super) enum Phase {
 
 /// The result as it was first reported.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Outcome {
+pub(super) struct MatchResult {
     pub(super) changes: Vec<RatingChange>,
 }
+
+edge::stored!(match_body: Body);
+edge::stored!(match_phase: Phase);
+edge::stored!(match_result: MatchResult);
+
+/// Whether a player accepts the match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Accepts(pub(super) bool);
+
+edge::stored!(match_accept: Accepts);
+
+/// Players who left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Absent(pub(super) BTreeSet<PlayerId>);
+
+edge::stored!(match_absent: Absent);
+
+/// That something is so: its key says what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Noted;
+
+edge::stored!(match_note: Noted);
 
 /// Everything that is kept of a match.
 #[derive(Debug, Clone)]
@@ -109,12 +131,18 @@ pub(super) struct Formed {
     pub(super) bodies: BTreeMap<u32, Body>,
     pub(super) phases: BTreeMap<u32, Held<Phase>>,
     pub(super) accepts: BTreeMap<PlayerId, bool>,
-    pub(super) left: Option<Held<BTreeSet<PlayerId>>>,
-    pub(super) quit: Option<Held<BTreeSet<PlayerId>>>,
-    pub(super) outcome: Option<Outcome>,
-    /// Whether the outcome is in all ratings.
+    pub(super) left: Option<Held<Absent>>,
+    pub(super) quit: Option<Held<Absent>>,
+    pub(super) result: Option<MatchResult>,
+    /// Whether the result is in all ratings.
     pub(super) is_rated: bool,
     pub(super) watchers: BTreeSet<PlayerId>,
+}
+
+impl Body {
+    pub(super) fn parties(&self) -> impl Iterator<Item = &Party> {
+        self.teams.iter().flat_map(|team| &team.tickets)
+    }
 }
 
 impl Formed {
@@ -151,13 +179,13 @@ impl Formed {
     }
 
     pub(super) fn is_running(&self) -> bool {
-        self.phase(0) == Some(Phase::Ready) && self.outcome.is_none()
+        self.phase(0) == Some(Phase::Ready) && self.result.is_none()
     }
 
     pub(super) fn has_left(&self, player: &PlayerId) -> bool {
-        let of = |held: &Option<Held<BTreeSet<PlayerId>>>| {
+        let of = |held: &Option<Held<Absent>>| {
             held.as_ref()
-                .is_some_and(|held| held.value.contains(player))
+                .is_some_and(|held| held.value.0.contains(player))
         };
         of(&self.left) || of(&self.quit)
     }
@@ -170,7 +198,7 @@ impl Formed {
 
     /// The teams as the result counts for them: who left on his own does not escape it.
     pub(super) fn rated_teams(&self) -> Vec<(String, Vec<&Member>)> {
-        let excused = self.left.as_ref().map(|held| &held.value);
+        let excused = self.left.as_ref().map(|held| &held.value.0);
         self.teams_of(|player| excused.is_none_or(|left| !left.contains(player)))
     }
 
@@ -198,6 +226,11 @@ impl Formed {
         let mut teams = self.teams().into_iter();
         let team = teams.find(|(_, members)| members.iter().any(|member| member.id == *player));
         team.map(|(name, _)| name)
+    }
+
+    /// Whether a player belongs to it, playing or watching.
+    pub(super) fn has(&self, player: &PlayerId) -> bool {
+        self.team_of(player).is_some() || self.watchers.contains(player)
     }
 
     /// Whether a party of an abandoned match goes on waiting: nobody of it declined, and nobody of
@@ -243,115 +276,160 @@ fn partition(id: &MatchId) -> String {
     format!("match#{id}")
 }
 
-impl<H: Ports, S: Store> Caller<'_, H, S> {
-    /// Everything that is kept of a match; empty when nothing is.
-    pub(super) async fn formed(&self, id: &MatchId) -> Result<Formed, StoreError> {
-        let mut formed = Formed {
-            id: id.clone(),
-            bodies: BTreeMap::new(),
-            phases: BTreeMap::new(),
-            accepts: BTreeMap::new(),
-            left: None,
-            quit: None,
-            outcome: None,
-            is_rated: false,
-            watchers: BTreeSet::new(),
-        };
-        let partition = partition(id);
-        let all = ("a", "~");
-        let items = items::range(self.store, self.now_ms, &partition, all, MAX_ITEMS).await?;
-        for item in &items {
-            let (kind, rest) = item.sort.split_once('#').unwrap_or((&item.sort, ""));
-            match kind {
-                "body" => {
-                    let body = Held::read(&partition, item)?.value;
-                    formed.bodies.insert(rest.parse().unwrap_or(u32::MAX), body);
-                }
-                "phase" => {
-                    let phase = Held::read(&partition, item)?;
-                    formed
-                        .phases
-                        .insert(rest.parse().unwrap_or(u32::MAX), phase);
-                }
-                "left" => formed.left = Some(Held::read(&partition, item)?),
-                "quit" => formed.quit = Some(Held::read(&partition, item)?),
-                "result" => formed.outcome = Some(Held::read(&partition, item)?.value),
-                "rated" => formed.is_rated = true,
-                "accept" => {
-                    if let Ok(player) = PlayerId::new(rest) {
-                        formed
-                            .accepts
-                            .insert(player, Held::read(&partition, item)?.value);
-                    }
-                }
-                "watch" => formed.watchers.extend(PlayerId::new(rest).ok()),
-                _ => {}
+/// Everything that is kept of a match; empty when nothing is.
+pub(super) async fn get(
+    store: &impl Store,
+    now_ms: u64,
+    id: &MatchId,
+) -> Result<Formed, StoreError> {
+    let mut formed = Formed {
+        id: id.clone(),
+        bodies: BTreeMap::new(),
+        phases: BTreeMap::new(),
+        accepts: BTreeMap::new(),
+        left: None,
+        quit: None,
+        result: None,
+        is_rated: false,
+        watchers: BTreeSet::new(),
+    };
+    let partition = partition(id);
+    let all = ("a", "~");
+    for item in items::range(store, now_ms, &partition, all, MAX_ITEMS).await? {
+        let (kind, rest) = item.sort.split_once('#').unwrap_or((&item.sort, ""));
+        let part = || rest.parse().unwrap_or(u32::MAX);
+        match kind {
+            "body" => {
+                let body = Held::read(&partition, &item)?.value;
+                formed.bodies.insert(part(), body);
             }
+            "phase" => {
+                let phase = Held::read(&partition, &item)?;
+                formed.phases.insert(part(), phase);
+            }
+            "left" => formed.left = Some(Held::read(&partition, &item)?),
+            "quit" => formed.quit = Some(Held::read(&partition, &item)?),
+            "result" => formed.result = Some(Held::read(&partition, &item)?.value),
+            "rated" => formed.is_rated = true,
+            "accept" => {
+                if let Ok(player) = PlayerId::new(rest) {
+                    let Accepts(accepts) = Held::read(&partition, &item)?.value;
+                    formed.accepts.insert(player, accepts);
+                }
+            }
+            "watch" => formed.watchers.extend(PlayerId::new(rest).ok()),
+            _ => {}
         }
-        Ok(formed)
     }
+    Ok(formed)
+}
 
-    /// The match of the path.
-    pub(super) async fn formed_of_path(&self) -> Result<Formed, Refusal> {
-        let id: MatchId = self.call.parameter(0)?;
-        let formed = self.formed(&id).await?;
-        formed.first()?;
-        Ok(formed)
-    }
+/// The match of the path.
+///
+/// # Errors
+/// `unknown-match`.
+pub(super) async fn of_path(
+    store: &impl Store,
+    now_ms: u64,
+    call: &Call<'_>,
+) -> Result<Formed, Refusal> {
+    let id: MatchId = call.parameter(0)?;
+    let formed = get(store, now_ms, &id).await?;
+    formed.first()?;
+    Ok(formed)
+}
 
-    /// Notes that players are gone, those who are there; the match as it is then.
-    pub(super) async fn note_gone(
-        &self,
-        formed: Formed,
-        how: Gone,
-        players: &[PlayerId],
-    ) -> Result<Formed, Refusal> {
-        until_done_from(self.host, formed, |formed| {
-            self.try_note_gone(formed, how, players)
-        })
-        .await
-    }
+/// Writes an item of a match.
+pub(super) async fn keep<T: Stored>(
+    store: &impl Store,
+    now_ms: u64,
+    id: &MatchId,
+    sort: &str,
+    value: &T,
+    over: Over,
+) -> Result<u64, StoreError> {
+    let partition = partition(id);
+    let (key, expires) = (Key::new(&partition, sort), Some(now_ms + MATCH_TTL_MS));
+    items::put(store, now_ms, key, value, expires, over).await
+}
 
-    async fn try_note_gone(
-        &self,
-        formed: Formed,
-        how: Gone,
-        players: &[PlayerId],
-    ) -> Result<ControlFlow<Formed, Formed>, Refusal> {
-        let (sort, held, teams) = match how {
-            // One who left on his own may be excused afterwards.
-            Gone::Left => ("left", &formed.left, formed.rated_teams()),
-            Gone::Quit => ("quit", &formed.quit, formed.teams()),
-        };
-        let mut all = held
-            .as_ref()
-            .map_or(BTreeSet::new(), |held| held.value.clone());
-        let here = |player: &&PlayerId| {
-            let mut members = teams.iter().flat_map(|(_, members)| members);
-            members.any(|member| member.id == **player)
-        };
-        let known = all.len();
-        all.extend(players.iter().filter(here).cloned());
-        if all.len() == known {
-            return Ok(Break(formed));
-        }
-        let over = Over::read(held.as_ref());
-        unless_lost(self.keep_of_match(&formed.id, sort, &all, over).await)?;
-        Ok(Continue(self.formed(&formed.id).await?))
+/// Moves a part of a match on from the phase in `formed`. Whether it was still in that. What is
+/// ready or abandoned stays so.
+pub(super) async fn decide(
+    store: &impl Store,
+    now_ms: u64,
+    formed: &Formed,
+    part: u32,
+    phase: Phase,
+) -> Result<bool, StoreError> {
+    let before = formed.phases.get(&part);
+    if before.is_some_and(|held| !matches!(held.value, Phase::Proposed(_))) {
+        return Ok(false);
     }
+    let (sort, over) = (phase_sort(part), Over::read(before));
+    let written = keep(store, now_ms, &formed.id, &sort, &phase, over).await;
+    Ok(unless_lost(written)?.is_some())
+}
 
-    /// Writes an item of a match.
-    pub(super) async fn keep_of_match<T: Serialize>(
-        &self,
-        id: &MatchId,
-        sort: &str,
-        value: &T,
-        over: Over,
-    ) -> Result<u64, StoreError> {
-        let partition = partition(id);
-        let (key, expires) = (Key::new(&partition, sort), Some(self.now_ms + MATCH_TTL_MS));
-        items::put(self.store, self.now_ms, key, value, expires, over).await
+/// Notes a player's answer. The first one counts, unless it was yes and becomes no.
+pub(super) async fn answer(
+    store: &impl Store,
+    now_ms: u64,
+    id: &MatchId,
+    player: &PlayerId,
+    accepts: bool,
+) -> Result<(), StoreError> {
+    let over = match accepts {
+        true => Over::NOTHING,
+        false => Over::ANYTHING,
+    };
+    let sort = format!("accept#{player}");
+    unless_lost(keep(store, now_ms, id, &sort, &Accepts(accepts), over).await)?;
+    Ok(())
+}
+
+/// Notes that players are gone, those who are there; the match as it is then.
+pub(super) async fn note_gone(
+    host: &(impl Entropy + Timer),
+    store: &impl Store,
+    now_ms: u64,
+    formed: Formed,
+    how: Gone,
+    players: &[PlayerId],
+) -> Result<Formed, Refusal> {
+    until_done_from(host, formed, |formed| {
+        try_note_gone(store, now_ms, formed, how, players)
+    })
+    .await
+}
+
+async fn try_note_gone(
+    store: &impl Store,
+    now_ms: u64,
+    formed: Formed,
+    how: Gone,
+    players: &[PlayerId],
+) -> Result<ControlFlow<Formed, Formed>, Refusal> {
+    let (sort, held, teams) = match how {
+        // One who left on his own may be excused afterwards.
+        Gone::Left => ("left", &formed.left, formed.rated_teams()),
+        Gone::Quit => ("quit", &formed.quit, formed.teams()),
+    };
+    let mut all = held
+        .as_ref()
+        .map_or_else(Absent::default, |held| held.value.clone());
+    let here = |player: &&PlayerId| {
+        let mut members = teams.iter().flat_map(|(_, members)| members);
+        members.any(|member| member.id == **player)
+    };
+    let known = all.0.len();
+    all.0.extend(players.iter().filter(here).cloned());
+    if all.0.len() == known {
+        return Ok(Break(formed));
     }
+    let over = Over::read(held.as_ref());
+    unless_lost(keep(store, now_ms, &formed.id, sort, &all, over).await)?;
+    Ok(Continue(get(store, now_ms, &formed.id).await?))
 }
 
 pub(super) fn body_sort(part: u32) -> String {

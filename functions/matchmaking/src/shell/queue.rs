@@ -1,16 +1,13 @@
 //! Queues: rule sets under one name, by version.
 
 use edge::Refusal;
-use edge::http::Response;
+use edge::http::Call;
 use edge::items::{self, Over};
 use edge::store::{Key, Store};
-use wire::matching::{MAX_MODES, MAX_NAMED, MAX_POOL_SHARDS, QueueRules};
+use wire::matching::{MAX_MODES, MAX_NAMED, MAX_POOL_LANES, QueueRules};
 use wire::problem::ProblemKind;
-use wire::routes::{QUEUE_RULES, RULES};
 use wire::{ModeName, QueueName};
 
-use super::Ports;
-use super::caller::Caller;
 use crate::rules::RuleSet;
 
 /// Most faults that one refusal names.
@@ -27,10 +24,10 @@ const SORT: &str = "rules";
 pub(super) struct Queue {
     pub(super) name: QueueName,
     pub(super) version: u32,
-    /// Shards of its pool that take new tickets.
-    pub(super) shards: u32,
-    /// Shards that may hold tickets: the most that there ever were.
-    pub(super) shards_ever: u32,
+    /// Lanes of its pool that take new tickets.
+    pub(super) lanes: u32,
+    /// Lanes that may hold tickets: the most that there ever were.
+    pub(super) lanes_ever: u32,
     pub(super) modes: Vec<RuleSet>,
 }
 
@@ -38,8 +35,11 @@ pub(super) struct Queue {
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Stored {
     rules: QueueRules,
-    shards_ever: u32,
+    #[serde(rename = "shards_ever")]
+    lanes_ever: u32,
 }
+
+edge::stored!(queue: Stored);
 
 impl Queue {
     pub(super) fn mode(&self, name: &ModeName) -> Option<&RuleSet> {
@@ -50,8 +50,8 @@ impl Queue {
         Ok(Self {
             name: name.clone(),
             version: stored.rules.version,
-            shards: stored.rules.shards,
-            shards_ever: stored.shards_ever.max(stored.rules.shards),
+            lanes: stored.rules.lanes,
+            lanes_ever: stored.lanes_ever.max(stored.rules.lanes),
             modes: modes(&stored.rules)?,
         })
     }
@@ -65,7 +65,7 @@ fn built_in(name: &QueueName) -> Option<Stored> {
     let (_, text) = BUILT_IN.iter().find(|(known, _)| *known == name.as_str())?;
     let rules: QueueRules = serde_json::from_str(text).expect("a test reads the built-in queues");
     Some(Stored {
-        shards_ever: rules.shards,
+        lanes_ever: rules.lanes,
         rules,
     })
 }
@@ -73,9 +73,9 @@ fn built_in(name: &QueueName) -> Option<Stored> {
 /// The rule sets of a queue, or all that is wrong with them.
 fn modes(rules: &QueueRules) -> Result<Vec<RuleSet>, Refusal> {
     let invalid = |detail: String| Err(Refusal::new(ProblemKind::RulesInvalid, detail));
-    if !rules.shards.is_power_of_two() || rules.shards > MAX_POOL_SHARDS {
+    if !rules.lanes.is_power_of_two() || rules.lanes > MAX_POOL_LANES {
         return invalid(format!(
-            "shards: use a power of two up to {MAX_POOL_SHARDS}."
+            "shards: use a power of two up to {MAX_POOL_LANES}."
         ));
     }
     if rules.modes.is_empty() || rules.modes.len() > MAX_MODES {
@@ -105,75 +105,97 @@ fn modes(rules: &QueueRules) -> Result<Vec<RuleSet>, Refusal> {
     Ok(read)
 }
 
-impl<H: Ports, S: Store> Caller<'_, H, S> {
-    async fn stored_queue(&self, name: &QueueName) -> Result<Stored, Refusal> {
-        let partition = partition(name);
-        let held = items::get(self.store, self.now_ms, Key::new(&partition, SORT)).await?;
-        let stored = held.map(|held| held.value).or_else(|| built_in(name));
-        stored.ok_or_else(|| {
-            Refusal::new(
-                ProblemKind::UnknownQueue,
-                "Name a queue of the game; an operator sets its rules first.",
-            )
-        })
-    }
-
-    /// The queue of this name.
-    pub(super) async fn queue(&self, name: &QueueName) -> Result<Queue, Refusal> {
-        Queue::read(name, &self.stored_queue(name).await?)
-    }
-
-    /// The queue of the path's first parameter.
-    pub(super) async fn queue_of_path(&self) -> Result<Queue, Refusal> {
-        let name: QueueName = self.call.parameter(0)?;
-        self.queue(&name).await
-    }
+async fn stored(store: &impl Store, now_ms: u64, name: &QueueName) -> Result<Stored, Refusal> {
+    let partition = partition(name);
+    let held = items::get(store, now_ms, Key::new(&partition, SORT)).await?;
+    let stored = held.map(|held| held.value).or_else(|| built_in(name));
+    stored.ok_or_else(|| {
+        Refusal::new(
+            ProblemKind::UnknownQueue,
+            "Name a queue of the game; an operator sets its rules first.",
+        )
+    })
 }
 
-/// `GET /v1/match/queues/{queue}`.
-pub(super) async fn show<H: Ports, S: Store>(
-    caller: &Caller<'_, H, S>,
-) -> Result<Response, Refusal> {
-    let stored = caller.stored_queue(&caller.call.parameter(0)?).await?;
-    Ok(Response::json(QUEUE_RULES.status, &stored.rules))
+/// The queue of this name.
+///
+/// # Errors
+/// `unknown-queue`.
+pub(super) async fn get(
+    store: &impl Store,
+    now_ms: u64,
+    name: &QueueName,
+) -> Result<Queue, Refusal> {
+    Queue::read(name, &stored(store, now_ms, name).await?)
 }
 
-/// `PUT /v1/match/queues/{queue}`.
-pub(super) async fn set<H: Ports, S: Store>(
-    caller: &Caller<'_, H, S>,
-) -> Result<Response, Refusal> {
-    let name: QueueName = caller.call.parameter(0)?;
-    let rules: QueueRules = caller.call.body()?;
-    modes(&rules)?;
-    if caller.call.request.query_value("check").is_some() {
-        return Ok(Response::json(RULES.status, &rules));
-    }
-    let (partition, now_ms) = (partition(&name), caller.now_ms);
+/// The queue of the path's first parameter.
+///
+/// # Errors
+/// As [`get`].
+pub(super) async fn of_path(
+    store: &impl Store,
+    now_ms: u64,
+    call: &Call<'_>,
+) -> Result<Queue, Refusal> {
+    let name: QueueName = call.parameter(0)?;
+    get(store, now_ms, &name).await
+}
+
+/// Its rules as they were set.
+///
+/// # Errors
+/// As [`get`].
+pub(super) async fn rules(
+    store: &impl Store,
+    now_ms: u64,
+    name: &QueueName,
+) -> Result<QueueRules, Refusal> {
+    Ok(stored(store, now_ms, name).await?.rules)
+}
+
+/// Checks rules as [`set`] does, and writes nothing.
+///
+/// # Errors
+/// `rules-invalid`.
+pub(super) fn check(rules: &QueueRules) -> Result<(), Refusal> {
+    modes(rules).map(drop)
+}
+
+/// Sets the rules of a queue, or finds that they are so already.
+///
+/// # Errors
+/// `rules-invalid`, `rules-outdated`, `conflict`.
+pub(super) async fn set(
+    store: &impl Store,
+    now_ms: u64,
+    name: &QueueName,
+    rules: &QueueRules,
+) -> Result<(), Refusal> {
+    check(rules)?;
+    let partition = partition(name);
     let key = Key::new(&partition, SORT);
-    let held = items::get::<_, Stored>(caller.store, now_ms, key).await?;
+    let held = items::get::<_, Stored>(store, now_ms, key).await?;
     let before = held.as_ref().map(|held| held.value.clone());
-    let before = before.or_else(|| built_in(&name));
+    let before = before.or_else(|| built_in(name));
     if let Some(before) = &before {
-        if before.rules == rules {
-            return Ok(Response::json(RULES.status, &rules));
+        if before.rules == *rules {
+            return Ok(());
         }
-        if rules.version <= before.rules.version {
-            let detail = format!(
-                "Give the new rules a version above {}.",
-                before.rules.version
-            );
+        let version = before.rules.version;
+        if rules.version <= version {
+            let detail = format!("Give the new rules a version above {version}.");
             return Err(Refusal::new(ProblemKind::RulesOutdated, detail));
         }
     }
+    let ever = before.map_or(0, |before| before.lanes_ever);
     let stored = Stored {
-        shards_ever: before
-            .map_or(0, |before| before.shards_ever)
-            .max(rules.shards),
-        rules,
+        lanes_ever: ever.max(rules.lanes),
+        rules: rules.clone(),
     };
     let over = Over::read(held.as_ref());
-    items::put(caller.store, now_ms, key, &stored, None, over).await?;
-    Ok(Response::json(RULES.status, &stored.rules))
+    items::put(store, now_ms, key, &stored, None, over).await?;
+    Ok(())
 }
 
 #[cfg(test)]

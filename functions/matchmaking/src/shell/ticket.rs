@@ -1,22 +1,23 @@
-//! Tickets as the store keeps them: one item in the partition of a pool shard.
+//! Tickets as the store keeps them: one item in the partition of a lane of the pool.
 //!
-//! `SHARD.CREATED.NAME` is a ticket's id: where it is, when it was made (13 digits, Unix
+//! `LANE.CREATED.NAME` is a ticket's id: where it is, when it was made (13 digits, Unix
 //! milliseconds), and a hash of who asked with which key, so that a retry names the same one.
 
-use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
-use edge::Refusal;
+use data_encoding::BASE32_NOPAD;
+use edge::http::Call;
 use edge::items::{self, Held, Over};
 use edge::store::{Key, Store, StoreError};
+use edge::{Caller, Refusal};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use wire::matching::{MAX_POOL_SHARDS, TICKET_GRACE_S, TicketEnd};
+use wire::claims::Role;
+use wire::matching::{MAX_POOL_LANES, TICKET_GRACE_S, TicketEnd};
 use wire::problem::ProblemKind;
 use wire::{MatchId, MessageKey, ModeName, PlayerId, QueueName, TicketId};
 
-use super::Ports;
-use super::caller::Caller;
-use super::details::Details;
-use super::player::Seat;
+use super::details::{Details, Known, core_player};
+use super::refusals::ended;
+use crate::ticket as core;
 
 /// How long a ticket is kept after it was last asked for, in milliseconds. It is written again
 /// when half of that is over, so it outlives the last request by [`TICKET_GRACE_S`] at least.
@@ -29,7 +30,7 @@ const TOMBSTONE_MS: u64 = 90_000;
 
 /// A party that waits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Ticket {
+pub(super) struct StoredTicket {
     /// The leader first.
     #[serde(rename = "p")]
     pub(super) players: Vec<Member>,
@@ -41,6 +42,8 @@ pub(super) struct Ticket {
     #[serde(rename = "t")]
     pub(super) state: State,
 }
+
+edge::stored!(ticket: StoredTicket);
 
 /// One of a party.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,7 +95,7 @@ pub(super) struct Claim {
     pub(super) until_ms: u64,
 }
 
-impl Ticket {
+impl StoredTicket {
     pub(super) fn tombstone(end: TicketEnd) -> Self {
         Self {
             players: Vec::new(),
@@ -127,12 +130,8 @@ impl Ticket {
 
     /// The ticket at its end.
     pub(super) fn ended(&self, end: TicketEnd) -> Self {
-        let bare = |member: &Member| Member {
-            id: member.id.clone(),
-            details: None,
-        };
         Self {
-            players: self.players.iter().map(bare).collect(),
+            players: bare(&self.players),
             modes: self.modes.clone(),
             since_ms: self.since_ms,
             state: State::Ended(end),
@@ -153,7 +152,7 @@ impl Ticket {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TicketRef {
     pub(super) queue: QueueName,
-    pub(super) shard: u32,
+    pub(super) lane: u32,
     /// `CREATED.NAME`.
     rest: String,
 }
@@ -167,7 +166,7 @@ impl TicketRef {
     /// The ticket that `player` asks for with `key`.
     pub(super) fn new(
         queue: &QueueName,
-        shards: u32,
+        lanes: u32,
         now_ms: u64,
         player: &PlayerId,
         key: &MessageKey,
@@ -181,7 +180,7 @@ impl TicketRef {
         let name = BASE32_NOPAD.encode(&hash[..10]).to_ascii_lowercase();
         Self {
             queue: queue.clone(),
-            shard: u32::from(hash[10]) % shards,
+            lane: u32::from(hash[10]) % lanes,
             rest: format!("{now_ms:0CREATED_DIGITS$}.{name}"),
         }
     }
@@ -192,17 +191,17 @@ impl TicketRef {
     /// `unknown-ticket`.
     pub(super) fn parse(queue: &QueueName, id: &TicketId) -> Result<Self, Refusal> {
         let read = || {
-            let (shard, rest) = id.as_str().split_once('.')?;
+            let (lane, rest) = id.as_str().split_once('.')?;
             let (created, name) = rest.split_once('.')?;
             let digits = created.len() == CREATED_DIGITS
                 && created.bytes().all(|byte| byte.is_ascii_digit());
             let named =
                 name.len() == NAME_CHARS && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
-            let plain = shard.len() <= 2 && shard.bytes().all(|byte| byte.is_ascii_digit());
-            let shard: u32 = shard.parse().ok().filter(|_| plain)?;
-            (digits && named && shard < MAX_POOL_SHARDS).then(|| Self {
+            let plain = lane.len() <= 2 && lane.bytes().all(|byte| byte.is_ascii_digit());
+            let lane: u32 = lane.parse().ok().filter(|_| plain)?;
+            (digits && named && lane < MAX_POOL_LANES).then(|| Self {
                 queue: queue.clone(),
-                shard,
+                lane,
                 rest: rest.to_owned(),
             })
         };
@@ -214,21 +213,19 @@ impl TicketRef {
         })
     }
 
-    pub(super) fn of(seat: &Seat) -> Result<Self, Refusal> {
-        Self::parse(&seat.queue, &seat.ticket)
+    /// The ticket of the path.
+    pub(super) fn of_path(call: &Call<'_>) -> Result<Self, Refusal> {
+        let id: TicketId = call.parameter(1)?;
+        Self::parse(&call.parameter(0)?, &id)
     }
 
     /// A ticket as its item is called.
-    pub(super) fn of_sort(queue: &QueueName, shard: u32, sort: &str) -> Option<Self> {
+    pub(super) fn of_sort(queue: &QueueName, lane: u32, sort: &str) -> Option<Self> {
         Some(Self {
             queue: queue.clone(),
-            shard,
+            lane,
             rest: sort.strip_prefix(SORT_PREFIX)?.to_owned(),
         })
-    }
-
-    pub(super) fn is(&self, seat: &Seat) -> bool {
-        self.queue == seat.queue && self.id() == seat.ticket
     }
 
     /// The same for every retry of one request.
@@ -237,11 +234,11 @@ impl TicketRef {
     }
 
     pub(super) fn id(&self) -> TicketId {
-        TicketId::new(format!("{}.{}", self.shard, self.rest)).expect("of its alphabet")
+        TicketId::new(format!("{}.{}", self.lane, self.rest)).expect("of its alphabet")
     }
 
     pub(super) fn partition(&self) -> String {
-        pool_partition(&self.queue, self.shard)
+        pool_partition(&self.queue, self.lane)
     }
 
     pub(super) fn sort(&self) -> String {
@@ -249,45 +246,80 @@ impl TicketRef {
     }
 }
 
-pub(super) fn pool_partition(queue: &QueueName, shard: u32) -> String {
-    format!("match-pool#{queue}#{shard}")
+pub(super) fn pool_partition(queue: &QueueName, lane: u32) -> String {
+    format!("match-pool#{queue}#{lane}")
 }
 
-/// Eight bytes that stand for a player in lists of blocks.
-pub(super) fn player_hash(player: &PlayerId) -> String {
-    let hash = Sha256::digest(player.as_str().as_bytes());
-    BASE64URL_NOPAD.encode(&hash[..8])
+pub(super) async fn get(
+    store: &impl Store,
+    now_ms: u64,
+    at: &TicketRef,
+) -> Result<Option<Held<StoredTicket>>, StoreError> {
+    let (partition, sort) = (at.partition(), at.sort());
+    items::get(store, now_ms, Key::new(&partition, &sort)).await
 }
 
-impl<H: Ports, S: Store> Caller<'_, H, S> {
-    pub(super) async fn ticket(
-        &self,
-        ticket: &TicketRef,
-    ) -> Result<Option<Held<Ticket>>, StoreError> {
-        let (partition, sort) = (ticket.partition(), ticket.sort());
-        items::get(self.store, self.now_ms, Key::new(&partition, &sort)).await
+/// A ticket of the caller's party; game servers see all.
+///
+/// # Errors
+/// `ticket-expired`, `not-in-party`.
+pub(super) async fn of_party(
+    store: &impl Store,
+    caller: &Caller,
+    at: &TicketRef,
+) -> Result<Held<StoredTicket>, Refusal> {
+    let held = get(store, caller.now_ms, at).await?.ok_or_else(ended)?;
+    if caller.is(Role::GameServer) || held.value.has(caller.me()) {
+        return Ok(held);
     }
+    if held.value.players.is_empty() {
+        return Err(ended());
+    }
+    Err(Refusal::new(
+        ProblemKind::NotInParty,
+        "Only players of the party may do this.",
+    ))
+}
 
-    /// Writes a ticket; its state says how long it is kept.
-    pub(super) async fn keep_ticket(
-        &self,
-        at: &TicketRef,
-        ticket: &Ticket,
-        over: Over,
-    ) -> Result<u64, StoreError> {
-        let (partition, sort) = (at.partition(), at.sort());
-        let (key, expires) = (
-            Key::new(&partition, &sort),
-            ticket.expires_at_ms(self.now_ms),
-        );
-        items::put(self.store, self.now_ms, key, ticket, Some(expires), over).await
-    }
+/// Writes a ticket; its state says how long it is kept.
+pub(super) async fn keep(
+    store: &impl Store,
+    now_ms: u64,
+    at: &TicketRef,
+    ticket: &StoredTicket,
+    over: Over,
+) -> Result<u64, StoreError> {
+    let (partition, sort) = (at.partition(), at.sort());
+    let (key, expires) = (Key::new(&partition, &sort), ticket.expires_at_ms(now_ms));
+    items::put(store, now_ms, key, ticket, Some(expires), over).await
+}
 
-    /// The ticket of the path.
-    pub(super) fn ticket_of_path(&self) -> Result<TicketRef, Refusal> {
-        let id: TicketId = self.call.parameter(1)?;
-        TicketRef::parse(&self.call.parameter(0)?, &id)
+/// A ticket as the matcher takes it, when all of its party have joined.
+pub(super) fn core_ticket(
+    at: &TicketRef,
+    ticket: &StoredTicket,
+    known: &Known,
+) -> core::QueueTicket {
+    let player = |member: &Member| {
+        let details = member.details.as_ref();
+        let details = details.expect("a waiting party has joined");
+        core_player(&member.id, details, known)
+    };
+    core::QueueTicket {
+        id: at.id(),
+        players: ticket.players.iter().map(player).collect(),
+        modes: ticket.modes.clone(),
+        since_ms: ticket.since_ms,
     }
+}
+
+/// Players without what is known of them.
+pub(super) fn bare(players: &[Member]) -> Vec<Member> {
+    let bare = |member: &Member| Member {
+        id: member.id.clone(),
+        details: None,
+    };
+    players.iter().map(bare).collect()
 }
 
 #[cfg(test)]
@@ -295,16 +327,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_names_its_shard_and_survives_a_retry() {
+    fn an_id_names_its_lane_and_survives_a_retry() {
         let queue = QueueName::new("q").unwrap();
         let (player, key) = ("ann".parse().unwrap(), "k1".parse().unwrap());
         let first = TicketRef::new(&queue, 8, 1_700_000_000_000, &player, &key);
         let later = TicketRef::new(&queue, 8, 1_700_000_009_000, &player, &key);
         assert_eq!(first.name(), later.name());
-        assert_eq!(first.shard, later.shard);
+        assert_eq!(first.lane, later.lane);
         assert_eq!(TicketRef::parse(&queue, &first.id()), Ok(first.clone()));
         let sort = first.sort();
-        assert_eq!(TicketRef::of_sort(&queue, first.shard, &sort), Some(first));
+        assert_eq!(TicketRef::of_sort(&queue, first.lane, &sort), Some(first));
         for bad in [
             "x",
             "1.2.3",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::support::checker::{check, rules_after, violation};
 use crate::support::pools::{NOW_MS, any_tickets, any_world};
 use crate::support::sets;
-use matchmaking::{Ticket, Waiting, World, form};
+use matchmaking::{QueueTicket, Waiting, World, form};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -61,7 +61,7 @@ proptest! {
 
 /// With all tickets overdue: whether some of those that still wait are a match, each of them in no
 /// team or in any.
-fn assert_no_match_is_missed(document: &Value, mut tickets: Vec<Ticket>, world: &World) {
+fn assert_no_match_is_missed(document: &Value, mut tickets: Vec<QueueTicket>, world: &World) {
     for ticket in &mut tickets {
         ticket.since_ms -= 120_000;
     }
@@ -73,7 +73,7 @@ fn assert_no_match_is_missed(document: &Value, mut tickets: Vec<Ticket>, world: 
         .iter()
         .filter(|waiting| waiting.fault.is_none());
     let by_id = |waiting: &Waiting| tickets.iter().find(|t| t.id == waiting.ticket).unwrap();
-    let waiting: Vec<&Ticket> = waiting.map(by_id).collect();
+    let waiting: Vec<&QueueTicket> = waiting.map(by_id).collect();
     let regions = world.regions.iter();
     let mut room: BTreeMap<_, _> = regions.map(|region| (&region.name, region.room)).collect();
     for found in &outcome.matches {

@@ -69,7 +69,7 @@ fn run(seed: u64, team_size: u32, acceptance: bool, faults_per_thousand: u64) ->
         false => json!({}),
     };
     let mut rules = rules(2, team_size, more);
-    // Some queues have several shards.
+    // Some queues have several lanes.
     rules["shards"] = json!(1 << (seed % 3));
     let rig = Rig::with_queue(seed, &rules);
     rig.store

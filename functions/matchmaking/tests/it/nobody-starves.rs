@@ -6,7 +6,7 @@ use crate::support::checker::{check, rules_after, violation};
 use crate::support::pools::{NOW_MS, any_tickets, player, region, ticket};
 use crate::support::sets;
 use matchmaking::ticket::TicketFault;
-use matchmaking::{AttributeValue, Region, Ticket, Waiting, World, form};
+use matchmaking::{AttributeValue, QueueTicket, Region, Waiting, World, form};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
@@ -24,7 +24,12 @@ fn world() -> World {
 
 /// Whether single players among `others` fill a match with `ticket`: the first that fit, team by
 /// team, in any region.
-fn singles_suffice(rules: &Value, ticket: &Ticket, others: &[&Ticket], world: &World) -> bool {
+fn singles_suffice(
+    rules: &Value,
+    ticket: &QueueTicket,
+    others: &[&QueueTicket],
+    world: &World,
+) -> bool {
     let mut loose = rules.clone();
     // While it grows a match need not be full, nor have its healers yet.
     for team in loose["teams"].as_array_mut().unwrap() {
@@ -58,7 +63,7 @@ fn in_a_busy_hour_nobody_waits_past_the_bound_who_has_company() {
         let rules = sets::read(&document);
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
         let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-        let mut waiting: Vec<Ticket> = Vec::new();
+        let mut waiting: Vec<QueueTicket> = Vec::new();
         let (mut matched, mut overdue, mut arrived) = (0, 0, 0);
         for pass in 0..50_u64 {
             let now_ms = NOW_MS + pass * 5_000;
@@ -89,7 +94,7 @@ fn in_a_busy_hour_nobody_waits_past_the_bound_who_has_company() {
             let by_id: BTreeMap<_, _> = waiting.iter().map(|t| (&t.id, t)).collect();
             for late in left.iter().filter(|left| rules.is_overdue(left.waited_s)) {
                 overdue += 1;
-                let others: Vec<&Ticket> = left
+                let others: Vec<&QueueTicket> = left
                     .iter()
                     .filter(|other| other.ticket != late.ticket)
                     .map(|other| by_id[&other.ticket])
@@ -198,7 +203,7 @@ fn a_waiting_ticket_is_told_what_each_rule_leaves() {
 #[test]
 fn a_rule_on_the_whole_match_is_told_when_company_one_by_one_is_enough() {
     let rules = sets::read(&sets::roles());
-    let tickets: Vec<Ticket> = (0..8)
+    let tickets: Vec<QueueTicket> = (0..8)
         .map(|n| {
             let mut one = player(&format!("p{n}"));
             let role = if n == 0 { "healer" } else { "tank" };

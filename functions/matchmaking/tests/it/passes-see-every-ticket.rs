@@ -1,4 +1,4 @@
-//! A pass reads a shard from its oldest open ticket on. Whatever is written late, with an earlier
+//! A pass reads a lane from its oldest open ticket on. Whatever is written late, with an earlier
 //! key or again, is read all the same, and what cannot be written down is in nobody's way.
 
 use crate::rig::{self, Rig, claims, request, rules, ticket};

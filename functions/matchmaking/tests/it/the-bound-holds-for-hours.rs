@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::support::checker::check;
 use crate::support::pools::{NOW_MS, player, region, ticket};
 use crate::support::sets;
-use matchmaking::{AttributeValue, Player, Region, RuleSet, Ticket, World, form};
+use matchmaking::{AttributeValue, Player, QueueTicket, Region, RuleSet, World, form};
 use proptest::prelude::{Rng, RngExt};
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ fn strict(rng: &mut impl Rng) -> Value {
 
 /// Somebody whom no soft rule likes: far off in rating and place, with a wish of his own for
 /// everything. As a party as large as a team when `size` says so.
-fn victim(number: u64, size: u64, now_ms: u64, rng: &mut impl Rng) -> Ticket {
+fn victim(number: u64, size: u64, now_ms: u64, rng: &mut impl Rng) -> QueueTicket {
     let mu = if rng.random_bool(0.5) { 90.0 } else { -40.0 };
     let players = (0..size).map(|member| {
         let mut found = player(&format!("v{number}.{member}"));
@@ -87,7 +87,7 @@ fn victim(number: u64, size: u64, now_ms: u64, rng: &mut impl Rng) -> Ticket {
     arrived(ticket(&format!("v{number}"), 0, players), now_ms)
 }
 
-fn arrived(mut ticket: Ticket, now_ms: u64) -> Ticket {
+fn arrived(mut ticket: QueueTicket, now_ms: u64) -> QueueTicket {
     ticket.since_ms = now_ms;
     ticket
 }
@@ -118,7 +118,7 @@ fn run(document: &Value, hopeless: u64, seed: u64) -> Shown {
         u64::from(limits.players_max()),
         u64::from(limits.teams[0].max),
     );
-    let mut waiting: Vec<Ticket> = (0..hopeless)
+    let mut waiting: Vec<QueueTicket> = (0..hopeless)
         .map(|number| {
             let mut found = player(&format!("h{number}"));
             found.platform = format!("own{number}");

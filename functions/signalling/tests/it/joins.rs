@@ -99,6 +99,8 @@ fn the_relay_finds_everything_in_the_ticket_and_the_hello() {
         topics: Vec::new(),
         muted_until_ms: None,
         blocked: Vec::new(),
+        platform: "pc".into(),
+        one_platform: false,
         issued_at_ms: NOW_S * 1000,
     };
     assert_eq!(hello, wanted);
@@ -153,7 +155,7 @@ fn a_relay_of_the_release_before_gets_what_it_can_read() {
 }
 
 #[test]
-fn a_join_into_a_room_with_a_home_reads_two_items_and_writes_none() {
+fn a_join_into_a_room_with_a_home_reads_three_items_and_writes_none() {
     let rig = Rig::new();
     let first = join(&rig, &join_body(&offer("firefox")));
     let response = rig.join(&join_body(&offer("firefox")));
@@ -162,7 +164,8 @@ fn a_join_into_a_room_with_a_home_reads_two_items_and_writes_none() {
         (share.route.as_str(), share.outcome.as_str()),
         ("join", "ok")
     );
-    assert_eq!((share.store_reads, share.store_writes), (2, 0));
+    // The home, its shard, and whom the player blocks.
+    assert_eq!((share.store_reads, share.store_writes), (3, 0));
     let second: JoinReply = serde_json::from_slice(&response.body).expect("a join reply");
     assert_ne!(first.session, second.session);
     assert!(

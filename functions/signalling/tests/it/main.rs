@@ -11,4 +11,4 @@ mod answers;
 mod joins;
 mod properties;
 mod refusals;
-mod sanctions;
+mod rights;

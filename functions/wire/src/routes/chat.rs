@@ -4,7 +4,7 @@ use super::{Auth, Function, JSON, Route, TOKEN};
 use crate::problem::ProblemKind;
 
 /// Refusals of whoever names a channel.
-const PLACE: &[ProblemKind] = &[
+pub(super) const PLACE: &[ProblemKind] = &[
     ProblemKind::NameInvalid,
     ProblemKind::ChannelNotGranted,
     ProblemKind::PolicyRefused,
@@ -148,31 +148,6 @@ pub const UNREACT: Route = Route {
     problems: REACTION_PROBLEMS,
 };
 
-/// Reports a message.
-pub const REPORT: Route = Route {
-    name: "chat-report",
-    function: Function::Chat,
-    method: "POST",
-    path: "/v1/chat/channels/{channel}/messages/{seq}/report",
-    summary: "Report a message, with those around it, to the moderators",
-    auth: Auth::Player,
-    body: Some(JSON),
-    status: 201,
-    problems: &[
-        TOKEN,
-        PLACE,
-        &[
-            ProblemKind::CursorInvalid,
-            ProblemKind::UnknownMessage,
-            ProblemKind::BodyInvalid,
-            ProblemKind::TextInvalid,
-            ProblemKind::TextTooLong,
-            ProblemKind::TooFast,
-            ProblemKind::Conflict,
-        ],
-    ],
-};
-
 /// Sets the read marker.
 pub const MARK_READ: Route = Route {
     name: "chat-mark-read",
@@ -266,52 +241,6 @@ pub const PRESENCE: Route = Route {
     ],
 };
 
-/// Lists blocked players.
-pub const BLOCKS: Route = Route {
-    name: "chat-blocks",
-    function: Function::Chat,
-    method: "GET",
-    path: "/v1/chat/blocks",
-    summary: "List the players whom the caller blocked",
-    auth: Auth::Player,
-    body: None,
-    status: 200,
-    problems: &[TOKEN],
-};
-
-/// Blocks a player.
-pub const BLOCK: Route = Route {
-    name: "chat-block",
-    function: Function::Chat,
-    method: "PUT",
-    path: "/v1/chat/blocks/{player}",
-    summary: "Block a player, both ways",
-    auth: Auth::Player,
-    body: None,
-    status: 204,
-    problems: &[
-        TOKEN,
-        &[
-            ProblemKind::NameInvalid,
-            ProblemKind::LimitReached,
-            ProblemKind::Conflict,
-        ],
-    ],
-};
-
-/// Takes a block back.
-pub const UNBLOCK: Route = Route {
-    name: "chat-unblock",
-    function: Function::Chat,
-    method: "DELETE",
-    path: "/v1/chat/blocks/{player}",
-    summary: "Take a block back",
-    auth: Auth::Player,
-    body: None,
-    status: 204,
-    problems: &[TOKEN, &[ProblemKind::NameInvalid, ProblemKind::Conflict]],
-};
-
 /// Sets what a channel allows.
 pub const SET_SETTINGS: Route = Route {
     name: "chat-settings",
@@ -335,72 +264,6 @@ pub const SET_SETTINGS: Route = Route {
             ProblemKind::Blocked,
         ],
     ],
-};
-
-/// Mutes a player.
-pub const MUTE: Route = Route {
-    name: "chat-mute",
-    function: Function::Chat,
-    method: "PUT",
-    path: "/v1/chat/channels/{channel}/mutes/{player}",
-    summary: "Mute a player in a channel; moderators only",
-    auth: Auth::Player,
-    body: Some(JSON),
-    status: 204,
-    problems: &[
-        TOKEN,
-        PLACE,
-        &[
-            ProblemKind::BodyInvalid,
-            ProblemKind::TextInvalid,
-            ProblemKind::TextTooLong,
-            ProblemKind::NotModerator,
-            ProblemKind::Conflict,
-        ],
-    ],
-};
-
-/// Ends a mute.
-pub const UNMUTE: Route = Route {
-    name: "chat-unmute",
-    function: Function::Chat,
-    method: "DELETE",
-    path: "/v1/chat/channels/{channel}/mutes/{player}",
-    summary: "End a mute; moderators only",
-    auth: Auth::Player,
-    body: None,
-    status: 204,
-    problems: &[
-        TOKEN,
-        PLACE,
-        &[ProblemKind::NotModerator, ProblemKind::Conflict],
-    ],
-};
-
-/// Reads the audit trail.
-pub const AUDIT: Route = Route {
-    name: "chat-audit",
-    function: Function::Chat,
-    method: "GET",
-    path: "/v1/chat/channels/{channel}/audit",
-    summary: "Read who moderated what, newest first; moderators only",
-    auth: Auth::Player,
-    body: None,
-    status: 200,
-    problems: &[TOKEN, PLACE, &[ProblemKind::NotModerator]],
-};
-
-/// Reads the reports.
-pub const REPORTS: Route = Route {
-    name: "chat-reports",
-    function: Function::Chat,
-    method: "GET",
-    path: "/v1/chat/channels/{channel}/reports",
-    summary: "Read the reports, newest first; moderators only",
-    auth: Auth::Player,
-    body: None,
-    status: 200,
-    problems: &[TOKEN, PLACE, &[ProblemKind::NotModerator]],
 };
 
 /// Exports what is kept of a player.

@@ -1,9 +1,8 @@
 //! The routes of each function as an enum, so that a function that forgets one does not compile.
 
 use super::chat::{
-    AUDIT, BLOCK, BLOCKS, DELETE_MESSAGE, EDIT, ERASE, EXPORT, HISTORY, MARK_READ, MUTE, POST,
-    PRESENCE, REACT, REPORT, REPORTS, SET_PRESENCE, SET_SETTINGS, TYPING, UNBLOCK, UNMUTE, UNREACT,
-    UNREAD,
+    DELETE_MESSAGE, EDIT, ERASE, EXPORT, HISTORY, MARK_READ, POST, PRESENCE, REACT, SET_PRESENCE,
+    SET_SETTINGS, TYPING, UNREACT, UNREAD,
 };
 use super::enrolment::{
     ENROL, ENROLMENT, ENROLMENT_TOKENS, FORGET_ENROLMENT, MAKE_ENROLMENT_TOKEN,
@@ -13,8 +12,11 @@ use super::matching::{
     ACCEPT, BACKFILL, CANCEL, END_BACKFILL, EXPLAIN, JOIN_PARTY, LEAVE_PARTY, MATCH_STATE,
     QUEUE_RULES, QUEUE_UP, RATING, RESULT, RULES, SEAT, SPECTATE, TICK, TICKET_STATE,
 };
-use super::moderation::{KICK, ROOM_BAN, ROOM_MUTE, ROOM_UNBAN, ROOM_UNMUTE};
 use super::regions::{END_EVACUATION, EVACUATE, REGIONS};
+use super::safety::{
+    AUDIT, BLOCK, BLOCKS, KICK, MUTE, REPORT, REPORTS, ROOM_BAN, ROOM_MUTE, ROOM_UNBAN,
+    ROOM_UNMUTE, UNBLOCK, UNMUTE,
+};
 use super::{DRAIN, Function, HEARTBEAT, HOME, JOIN, LEAVE, RELAYS, Route, WHIP};
 
 /// The routes of one function.
@@ -57,11 +59,6 @@ routes! {
         Join = JOIN,
         Whip = WHIP,
         Leave = LEAVE,
-        Mute = ROOM_MUTE,
-        Unmute = ROOM_UNMUTE,
-        Ban = ROOM_BAN,
-        Unban = ROOM_UNBAN,
-        Kick = KICK,
     }
 }
 
@@ -93,20 +90,12 @@ routes! {
         DeleteMessage = DELETE_MESSAGE,
         React = REACT,
         Unreact = UNREACT,
-        Report = REPORT,
         MarkRead = MARK_READ,
         Typing = TYPING,
         Unread = UNREAD,
         SetPresence = SET_PRESENCE,
         Presence = PRESENCE,
-        Blocks = BLOCKS,
-        Block = BLOCK,
-        Unblock = UNBLOCK,
         SetSettings = SET_SETTINGS,
-        Mute = MUTE,
-        Unmute = UNMUTE,
-        Audit = AUDIT,
-        Reports = REPORTS,
         Export = EXPORT,
         Erase = ERASE,
     }
@@ -135,12 +124,32 @@ routes! {
     }
 }
 
+routes! {
+    /// Routes of the function `safety`.
+    SafetyRoute {
+        Blocks = BLOCKS,
+        Block = BLOCK,
+        Unblock = UNBLOCK,
+        Mute = MUTE,
+        Unmute = UNMUTE,
+        Report = REPORT,
+        Reports = REPORTS,
+        Audit = AUDIT,
+        RoomMute = ROOM_MUTE,
+        RoomUnmute = ROOM_UNMUTE,
+        RoomBan = ROOM_BAN,
+        RoomUnban = ROOM_UNBAN,
+        Kick = KICK,
+    }
+}
+
 /// The tables of all functions.
-const TABLES: [(Function, &[Route]); 4] = [
+const TABLES: [(Function, &[Route]); 5] = [
     (Function::Signalling, SignallingRoute::TABLE),
     (Function::Fleet, FleetRoute::TABLE),
     (Function::Chat, ChatRoute::TABLE),
     (Function::Matchmaking, MatchmakingRoute::TABLE),
+    (Function::Safety, SafetyRoute::TABLE),
 ];
 
 /// Every route.
@@ -187,7 +196,8 @@ mod tests {
         let sum = lines::<SignallingRoute>(SignallingRoute::TABLE)
             + lines::<FleetRoute>(FleetRoute::TABLE)
             + lines::<ChatRoute>(ChatRoute::TABLE)
-            + lines::<MatchmakingRoute>(MatchmakingRoute::TABLE);
+            + lines::<MatchmakingRoute>(MatchmakingRoute::TABLE)
+            + lines::<SafetyRoute>(SafetyRoute::TABLE);
         assert_eq!(sum, ROUTES.len());
     }
 }

@@ -81,6 +81,7 @@ const PROGRAMS: [Program; 2] = [
             "fleet-spin",
             "chat-spin",
             "matchmaking-spin",
+            "safety-spin",
             "web-spin",
         ],
     },

@@ -23,9 +23,10 @@ const fn row(name: &'static str, uses: &'static [&'static str]) -> Row {
     }
 }
 
-/// Direct edges inside the workspace. Function crates use `wire` and `edge` and never each other;
-/// adapters use one function crate and one `edge-*`; nothing uses tests/ or infra/, but for e2e and
-/// what benchmarks share, and fuzz has its clients from sim.
+/// Direct edges inside the workspace. Function crates use `wire` and `edge`, and never each other:
+/// what chat and safety share is in `chat-channel`. Adapters use one function crate and one
+/// `edge-*`; nothing uses tests/ or infra/, but for e2e and what benchmarks share, and fuzz has its
+/// clients from sim.
 const ROWS: &[Row] = &[
     row("wire", &[]),
     row("edge", &["wire"]),
@@ -55,7 +56,14 @@ const ROWS: &[Row] = &[
     row("fleet", &["edge", "wire"]),
     row("fleet-spin", &["fleet", "edge-spin", "edge", "wire"]),
     row("fleet-lambda", &["fleet", "edge-lambda"]),
-    row("chat", &["edge", "wire"]),
+    // What chat and safety have in common; not a function.
+    row("chat-channel", &["edge", "wire"]),
+    // Its tests block and mute.
+    Row {
+        name: "chat",
+        uses: &["chat-channel", "edge", "wire"],
+        tests_use: &["safety"],
+    },
     row("chat-spin", &["chat", "edge-spin", "edge", "wire"]),
     row("chat-lambda", &["chat", "edge-lambda"]),
     row("matchmaking", &["edge", "wire"]),
@@ -64,6 +72,14 @@ const ROWS: &[Row] = &[
         &["matchmaking", "edge-spin", "edge", "wire"],
     ),
     row("matchmaking-lambda", &["matchmaking", "edge-lambda"]),
+    // Its tests write and join, to see what holds.
+    Row {
+        name: "safety",
+        uses: &["chat-channel", "edge", "wire"],
+        tests_use: &["chat", "signalling"],
+    },
+    row("safety-spin", &["safety", "edge-spin", "edge", "wire"]),
+    row("safety-lambda", &["safety", "edge-lambda"]),
     row("web-spin", &["edge-spin", "edge", "wire"]),
     // Its tests talk to the core, over the relay's messages and by the edge's answers.
     Row {
@@ -108,6 +124,7 @@ const ROWS: &[Row] = &[
             "fleet",
             "chat",
             "matchmaking",
+            "safety",
             "sfu",
             "relay",
             "sim",
@@ -149,6 +166,7 @@ const ROWS: &[Row] = &[
             "edge",
             "fleet",
             "matchmaking",
+            "safety",
             "signalling",
             "wire",
         ],
@@ -166,6 +184,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
             "fleet-spin",
             "chat-spin",
             "matchmaking-spin",
+            "safety-spin",
             "web-spin",
             "edge-host-fixture",
         ],
@@ -235,6 +254,7 @@ const UNREACHABLE: &[(&str, &[&str])] = &[
     ("fleet", &["tokio", "spin-sdk", "wasmtime"]),
     ("chat", &["tokio", "spin-sdk", "wasmtime"]),
     ("matchmaking", &["tokio", "spin-sdk", "wasmtime"]),
+    ("safety", &["tokio", "spin-sdk", "wasmtime"]),
     ("sfu", &["wire", "edge", "tokio"]),
 ];
 

@@ -329,6 +329,8 @@ impl Relay {
             topics: Vec::new(),
             muted_until_ms: None,
             blocked: Vec::new(),
+            platform: String::new(),
+            one_platform: false,
             issued_at_ms,
         }
     }

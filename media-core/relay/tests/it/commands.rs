@@ -1,11 +1,11 @@
 //! What the edge orders of a player acts on his voice.
 
 use crate::common::player::{Client, Noticed};
-use crate::common::{FakeEdge, call, config, key, start};
+use crate::common::{FakeEdge, call, config, key, metrics_until, sample, start};
 use http::StatusCode;
 use relay::Running;
 use wire::channel::{EndReason, RelayMessage};
-use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage};
+use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, PendingCommand};
 use wire::fleet::Heartbeat;
 use wire::hello::{ChannelGrant, Hello};
 use wire::{RoomKey, SessionId};
@@ -14,7 +14,7 @@ struct World {
     running: Running,
     heartbeat: Heartbeat,
     nonces: u8,
-    _edge: FakeEdge,
+    edge: FakeEdge,
 }
 
 impl World {
@@ -31,7 +31,7 @@ impl World {
             running,
             heartbeat,
             nonces: 0,
-            _edge: edge,
+            edge,
         };
         (world, a, b)
     }
@@ -168,6 +168,8 @@ async fn a_grant_is_a_hello_that_the_edge_brings() {
         topics: Vec::new(),
         muted_until_ms: None,
         blocked: Vec::new(),
+        platform: String::new(),
+        one_platform: false,
         issued_at_ms,
     };
     let seal = |hello: Hello, boot| hello.seal(&key().subkeys(), boot);
@@ -185,5 +187,42 @@ async fn a_grant_is_a_hello_that_the_edge_brings() {
     assert_eq!(world.order(grant(good)).await.0, StatusCode::ACCEPTED);
     b.until_welcome().await;
     assert!(is_left_out(&mut b, &mut c).await, "in another channel");
+    world.running.stop().await.unwrap();
+}
+
+/// What could not be posted comes with the reply to a heartbeat, again until the relay has said
+/// that it has it; what it does not know is not asked for again either.
+#[tokio::test]
+async fn what_did_not_arrive_is_handed_over() {
+    let (mut world, a, mut b) = World::start().await;
+    let at_ms = world.heartbeat.sent_at_ms;
+    let pending = |nonce: u8, command: serde_json::Value| PendingCommand {
+        at_ms,
+        nonce: SessionId([nonce; 8]),
+        command,
+    };
+    let kick = ControlCommand::Kick {
+        room: room(),
+        player: b.player,
+    };
+    let kick = serde_json::to_value(kick).unwrap();
+    let novel = serde_json::json!({ "do": "levitate" });
+    world.edge.waiting();
+    world
+        .edge
+        .hand_over(vec![pending(1, novel), pending(2, kick)]);
+    assert_eq!(b.until_ended().await, EndReason::Kicked);
+    loop {
+        let taken = world.edge.heartbeat().await.taken;
+        if !taken.is_empty() {
+            assert_eq!(taken, [SessionId([1; 8]), SessionId([2; 8])]);
+            break;
+        }
+    }
+    assert_eq!(world.edge.heartbeat().await.taken, [], "said once");
+    let name = "relay_commands_handed_over_total{shard=\"dev-0\"}";
+    let health = world.running.health();
+    metrics_until(health, |text| sample(text, name) == 2.0).await;
+    drop(a);
     world.running.stop().await.unwrap();
 }

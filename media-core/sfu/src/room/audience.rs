@@ -20,7 +20,8 @@ pub(crate) fn gets<F>(listener: &Participant<F>, speaker: &Participant<F>) -> bo
 /// Whether `listener` may know that `speaker` talks.
 pub(crate) fn may_hear<F>(listener: &Participant<F>, speaker: &Participant<F>) -> bool {
     let is_blocked = listener.blocks(speaker) || speaker.blocks(listener);
-    !is_blocked && speaker.grants.are_heard_by(&listener.grants)
+    let meet = listener.crossing.meets(speaker.crossing);
+    !is_blocked && meet && speaker.grants.are_heard_by(&listener.grants)
 }
 
 /// Everybody who gets the voice of `speaker`.

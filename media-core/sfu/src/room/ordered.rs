@@ -24,6 +24,9 @@ impl<F> Room<F> {
         }
         for member in self.members_of(player) {
             let participant = &mut self.members[member];
+            if participant.as_of_ms > at_ms {
+                continue;
+            }
             participant.muted_until = until;
             if until.is_some() {
                 participant.voice.speaking.clear();
@@ -88,6 +91,9 @@ impl<F> Room<F> {
             return;
         }
         for member in self.members_of(player) {
+            if self.members[member].as_of_ms > at_ms {
+                continue;
+            }
             let held = &mut self.members[member].blocked;
             match (held.binary_search(&other), blocked) {
                 (Err(at), true) if held.len() < MAX_BLOCKED => held.insert(at, other),

@@ -8,6 +8,7 @@ use super::select::Claim;
 use super::slot::Slot;
 use super::voice::{PayloadTypes, Voice};
 use crate::idents::{ChannelKey, Permissions, PlayerKey, TopicKey};
+use crate::protocol::Crossing;
 
 /// What a room must know of somebody who enters it: the ticket's content.
 #[derive(Debug, Clone)]
@@ -39,8 +40,9 @@ pub(crate) struct Participant<F> {
     pub(crate) number: u32,
     /// Once he has introduced himself: before, he is told nothing.
     pub(crate) profile: Option<F>,
-    /// When his last hello was made, Unix milliseconds.
-    pub(crate) hello_at_ms: u64,
+    /// When his last hello was made, or his ticket where there is none yet, Unix milliseconds: an
+    /// order from before says nothing that the edge did not know then.
+    pub(crate) as_of_ms: u64,
     pub(crate) grants: Grants,
     pub(crate) muted: bool,
     pub(crate) deafened: bool,
@@ -48,6 +50,8 @@ pub(crate) struct Participant<F> {
     pub(crate) muted_until: Option<Instant>,
     /// Those whom he has blocked, in order.
     pub(crate) blocked: Vec<PlayerKey>,
+    /// What he plays on, once he has said it.
+    pub(crate) crossing: Crossing,
     /// He gets what is pushed to them.
     pub(crate) topics: Vec<TopicKey>,
     pub(crate) voice: Voice,
@@ -74,12 +78,13 @@ impl<F> Participant<F> {
             player: entry.player,
             number,
             profile: None,
-            hello_at_ms: 0,
+            as_of_ms: entry.issued_at_ms,
             grants,
             muted: false,
             deafened: false,
             muted_until: None,
             blocked: Vec::new(),
+            crossing: Crossing::default(),
             topics: Vec::new(),
             voice: Voice::new(entry.payload_types, entry.level_id),
             slots,

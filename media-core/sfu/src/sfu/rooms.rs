@@ -82,7 +82,8 @@ impl<P: Protocol> Sfu<P> {
         };
         for index in self.link_indices() {
             let link = &self.links[index];
-            if link.room == room && link.entry.player == player {
+            let is_his = link.room == room && link.entry.player == player;
+            if is_his && link.entry.issued_at_ms <= at_ms {
                 self.end(index, EndReason::Kicked);
             }
         }

@@ -3,7 +3,7 @@ locals {
   name      = "${local.service}-${var.region}"
   regions   = jsondecode(file(var.regions_file))
   here      = local.regions[var.region]
-  functions = ["chat", "fleet", "matchmaking", "signalling"]
+  functions = ["chat", "fleet", "matchmaking", "safety", "signalling"]
   tags      = { Project = "lifeverse", Env = "prod", Owner = var.owner, CostCentre = var.cost_centre, ManagedBy = "terraform" }
 
   # What another part of the edge would answer 200 to without a token. There may be none.

@@ -43,6 +43,7 @@ variables {
     chat        = "versions.tf"
     fleet       = "versions.tf"
     matchmaking = "versions.tf"
+    safety      = "versions.tf"
     signalling  = "versions.tf"
   }
   settings   = { region = "eu" }
@@ -108,7 +109,7 @@ run "routes_as_the_document_says" {
     error_message = "functions answer preflights"
   }
   assert {
-    condition     = output.routes["POST /v1/rooms/{room}/sessions"] == "signalling" && output.routes["POST /v1/relays/enrolment"] == "fleet"
+    condition     = output.routes["POST /v1/rooms/{room}/sessions"] == "signalling" && output.routes["POST /v1/relays/enrolment"] == "fleet" && output.routes["OPTIONS /v1/chat/blocks/{player}"] == "safety"
     error_message = "each route leads to its function"
   }
   assert {

@@ -17,6 +17,7 @@ variables {
     chat        = "versions.tf"
     fleet       = "versions.tf"
     matchmaking = "versions.tf"
+    safety      = "versions.tf"
     signalling  = "versions.tf"
   }
   settings   = { region = "eu" }
@@ -50,7 +51,7 @@ run "a_function_without_a_package" {
 run "a_package_that_is_not_there" {
   command = plan
   variables {
-    packages = { chat = "no.zip", fleet = "versions.tf", matchmaking = "versions.tf", signalling = "versions.tf" }
+    packages = { chat = "no.zip", fleet = "versions.tf", matchmaking = "versions.tf", safety = "versions.tf", signalling = "versions.tf" }
   }
   expect_failures = [var.packages]
 }

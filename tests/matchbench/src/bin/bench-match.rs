@@ -10,7 +10,7 @@ use matchbench::day::{Day, Outcome, simulate};
 use matchbench::page::{page, quantile_or_zero, tables};
 use matchbench::population::Population;
 use matchbench::{cpu_s, rules};
-use matchmaking::{AttributeValue, RuleSet, Ticket, World, form};
+use matchmaking::{AttributeValue, QueueTicket, RuleSet, World, form};
 
 /// A pass over 100,000 tickets of five against five, seconds.
 const PASS_AIM_S: f64 = 1.0;
@@ -107,7 +107,7 @@ fn passes(report: &mut Report) -> Result<()> {
                     .for_each(|player| player.attributes.clear());
             },
         )?;
-        let own_map = |number: usize, ticket: &mut Ticket| {
+        let own_map = |number: usize, ticket: &mut QueueTicket| {
             let map = AttributeValue::Set([format!("m{number}")].into());
             for player in &mut ticket.players {
                 player.attributes.insert("maps".to_owned(), map.clone());
@@ -119,13 +119,13 @@ fn passes(report: &mut Report) -> Result<()> {
     none_fits(report, "never equal", &rules::never_equal(), 0, &|_, _| {})
 }
 
-fn pool(count: usize, rules: &RuleSet) -> (Vec<Ticket>, World, u64) {
+fn pool(count: usize, rules: &RuleSet) -> (Vec<QueueTicket>, World, u64) {
     let mut population = Population::new(SEED);
     let world = population.world(1_000_000);
     // Arrived evenly within the last ten seconds.
     let now_ms = 1_000_000;
     let since = |n: usize| now_ms - 10_000 * (count - n) as u64 / count as u64;
-    let mut tickets: Vec<Ticket> = (0..count).map(|n| population.ticket(since(n))).collect();
+    let mut tickets: Vec<QueueTicket> = (0..count).map(|n| population.ticket(since(n))).collect();
     for ticket in &mut tickets {
         ticket.modes = vec![rules.mode.clone()];
     }
@@ -133,7 +133,12 @@ fn pool(count: usize, rules: &RuleSet) -> (Vec<Ticket>, World, u64) {
 }
 
 /// Median CPU time of a pass, and how many tickets it left.
-fn timed(tickets: &[Ticket], rules: &RuleSet, world: &World, now_ms: u64) -> Result<(f64, usize)> {
+fn timed(
+    tickets: &[QueueTicket],
+    rules: &RuleSet,
+    world: &World,
+    now_ms: u64,
+) -> Result<(f64, usize)> {
     let mut runs: Vec<(f64, usize)> = Vec::new();
     for _ in 0..RUNS {
         let begun = cpu_s()?;
@@ -167,7 +172,7 @@ fn none_fits(
     name: &str,
     rules: &RuleSet,
     late_s: u64,
-    change: &dyn Fn(usize, &mut Ticket),
+    change: &dyn Fn(usize, &mut QueueTicket),
 ) -> Result<()> {
     let (mut tickets, world, now_ms) = pool(100_000, rules);
     for (number, ticket) in tickets.iter_mut().enumerate() {

@@ -126,6 +126,7 @@ async fn beat(target: &Target, enrolled: &EnrolmentReply) -> Result<()> {
         load: Load::default(),
         capacity: enrolled.capacity,
         refused: Vec::new(),
+        taken: Vec::new(),
     };
     let body = serde_json::to_vec(&heartbeat)?;
     let keys = shard.key(enrolled.epoch)?.subkeys();

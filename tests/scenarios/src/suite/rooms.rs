@@ -58,7 +58,7 @@ pub(super) async fn forged_heartbeats(target: &Target) -> Result<()> {
         |signature: &mut String| *signature = "Shard AAAA".to_owned(),
         |signature: &mut String| *signature = "Bearer x".to_owned(),
     ] {
-        let reply = shard.send(target, spoil).await?;
+        let (reply, _) = shard.send(target, spoil).await?;
         check(&reply)?;
         ensure!(reply.problem() == "signature-invalid", "{reply:?}");
         ensure!(reply.headers["www-authenticate"] == "Shard");

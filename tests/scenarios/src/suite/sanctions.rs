@@ -30,7 +30,7 @@ async fn join(target: &Target, shard: &Shard) -> Result<Option<u64>> {
 }
 
 pub(super) async fn act(target: &Target) -> Result<()> {
-    let shard = Shard::start(target, "sanction-0", "sanctions").await?;
+    let mut shard = Shard::start(target, "sanction-0", "sanctions").await?;
     let moderator = target.secrets.moderator_token("sanction-mod", ROOM);
     let ask = |method: Method, path: &'static str, body: Value| {
         let moderator = &moderator;
@@ -68,6 +68,17 @@ pub(super) async fn act(target: &Target) -> Result<()> {
         ControlCommand::Kick { room, player },
     ];
     ensure!(shard.commands() == told, "{:?}", shard.commands());
+
+    // What the relay does not take is handed over until it says that it has it.
+    shard.set_full(true);
+    ask(Method::PUT, MUTE, json!({ "seconds": 600 })).await?;
+    let until_ms = join(target, &shard).await?;
+    ask(Method::DELETE, MUTE, Value::Null).await?;
+    let handed_over = shard.handed_over(target).await?;
+    let wanted = [mute(until_ms), mute(None)];
+    ensure!(handed_over == wanted, "{handed_over:?}");
+    let handed_over = shard.handed_over(target).await?;
+    ensure!(handed_over.is_empty(), "again: {handed_over:?}");
 
     // Nobody else may.
     let body = json!({ "seconds": 1 });

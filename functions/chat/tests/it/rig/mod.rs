@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use wire::claims::{Claims, Grant, Permission};
 use wire::control::{ControlCommand, ControlMessage, PushTarget};
 use wire::fleet::{Heartbeat, Load, ShardState};
+use wire::routes::Function;
 use wire::ticket::TICKET_VERSION;
 use wire::{BootId, ShardId};
 
@@ -41,8 +42,12 @@ impl Rig {
         rig
     }
 
+    /// What safety does is done by it, on the same store.
     pub fn send(&self, request: Request) -> Response {
-        block_on(chat::handle(self, request))
+        match request.route().map(|route| route.function) {
+            Some(Function::Safety) => block_on(safety::handle(&&self.beside("safety"), request)),
+            _ => block_on(chat::handle(self, request)),
+        }
     }
 
     pub fn call(&self, player: &str, method: &str, path: &str, body: Value) -> Response {
@@ -80,6 +85,7 @@ impl Rig {
             load: Load::default(),
             capacity: 100,
             refused: vec![],
+            taken: vec![],
         };
         self.beat(&heartbeat);
     }

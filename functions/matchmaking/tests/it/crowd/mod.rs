@@ -255,7 +255,7 @@ pub fn ready(rig: &Rig) -> BTreeMap<(String, String), Vec<Team>> {
     found
 }
 
-/// The pass of a shard begins no later than at the oldest ticket that waits there.
+/// The pass of a lane begins no later than at the oldest ticket that waits there.
 pub fn everybody_who_waits_is_read(rig: &Rig, seed: u64) {
     let everything = rig.store.inner.everything();
     let now_ms = edge::ports::Clock::now_ms(rig);

@@ -67,6 +67,7 @@ impl Rig {
             load: Load::default(),
             capacity: 10_000,
             refused: vec![],
+            taken: vec![],
         };
         self.beat(&heartbeat);
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use matchmaking::{AttributeValue, Outcome, Player, Ticket, World};
+use matchmaking::{AttributeValue, Outcome, Player, QueueTicket, World};
 use serde_json::{Value, json};
 use wire::RegionName;
 
@@ -51,7 +51,7 @@ fn at<'a>(document: &'a mut Value, path: &str) -> &'a mut Value {
 /// What is wrong with `teams` in `region`, under `rules` that were expanded already.
 pub(crate) fn violation(
     rules: &Value,
-    teams: &[Vec<&Ticket>],
+    teams: &[Vec<&QueueTicket>],
     region: &RegionName,
 ) -> Option<String> {
     let players: Vec<Vec<&Player>> = teams
@@ -133,9 +133,9 @@ fn mus(players: &[&Player]) -> Vec<f64> {
     players.iter().map(|player| player.rating.mu).collect()
 }
 
-fn rating(rules: &Value, teams: &[Vec<&Ticket>]) -> Option<String> {
+fn rating(rules: &Value, teams: &[Vec<&QueueTicket>]) -> Option<String> {
     let spread = rules["rating"]["spread"].as_f64()?;
-    let of = |ticket: &&Ticket| mean(&mus(&ticket.players.iter().collect::<Vec<_>>()));
+    let of = |ticket: &&QueueTicket| mean(&mus(&ticket.players.iter().collect::<Vec<_>>()));
     let found = width(&teams.iter().flatten().map(of).collect::<Vec<_>>());
     (found > spread + 1e-9).then(|| format!("rating spread {found} over {spread}"))
 }
@@ -263,7 +263,7 @@ fn holds(rule: &Value, values: &[Value]) -> bool {
 /// Checks everything that a pass returned.
 pub(crate) fn check(
     document: &Value,
-    tickets: &[Ticket],
+    tickets: &[QueueTicket],
     world: &World,
     now_ms: u64,
     outcome: &Outcome,
@@ -276,7 +276,7 @@ pub(crate) fn check(
         .collect();
     let mut seen = BTreeSet::new();
     for found in &outcome.matches {
-        let teams: Vec<Vec<&Ticket>> = found
+        let teams: Vec<Vec<&QueueTicket>> = found
             .teams
             .iter()
             .map(|team| team.tickets.iter().map(|id| by_id[id]).collect())
@@ -292,7 +292,7 @@ pub(crate) fn check(
                 "a team has the players of its tickets"
             );
         }
-        let members: Vec<&Ticket> = teams.iter().flatten().copied().collect();
+        let members: Vec<&QueueTicket> = teams.iter().flatten().copied().collect();
         assert!(
             members.iter().any(|t| t.id == found.anchor),
             "the anchor plays"
@@ -323,7 +323,8 @@ pub(crate) fn check(
         .flat_map(|m| &m.teams)
         .map(|t| t.tickets.len())
         .sum();
-    let wanting = |ticket: &&Ticket| ticket.modes.iter().any(|m| m.as_str() == document["mode"]);
+    let wanting =
+        |ticket: &&QueueTicket| ticket.modes.iter().any(|m| m.as_str() == document["mode"]);
     let total = tickets.iter().filter(wanting).count();
     assert_eq!(
         placed + outcome.waiting.len(),
@@ -335,7 +336,7 @@ pub(crate) fn check(
 /// No other region with room would have a lower worst latency, and this one's room is used up.
 fn check_region(
     rules: &Value,
-    teams: &[Vec<&Ticket>],
+    teams: &[Vec<&QueueTicket>],
     region: &RegionName,
     room: &mut BTreeMap<RegionName, u32>,
 ) {

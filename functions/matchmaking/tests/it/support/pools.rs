@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use matchmaking::{AttributeValue, Player, Rating, Region, Ticket, World};
+use matchmaking::{AttributeValue, Player, QueueTicket, Rating, Region, World};
 use proptest::prelude::*;
 use wire::{ModeName, PlayerId, RegionName, TicketId};
 
@@ -30,8 +30,8 @@ pub(crate) fn player(id: &str) -> Player {
     }
 }
 
-pub(crate) fn ticket(id: &str, waited_s: u64, players: Vec<Player>) -> Ticket {
-    Ticket {
+pub(crate) fn ticket(id: &str, waited_s: u64, players: Vec<Player>) -> QueueTicket {
+    QueueTicket {
         id: TicketId::new(id).unwrap(),
         players,
         modes: vec![ModeName::new("m").unwrap()],
@@ -107,7 +107,7 @@ fn any_player() -> impl Strategy<Value = Player> {
 }
 
 /// Up to `most` tickets of one to three players, with ids by their place.
-pub(crate) fn any_tickets(most: usize) -> impl Strategy<Value = Vec<Ticket>> {
+pub(crate) fn any_tickets(most: usize) -> impl Strategy<Value = Vec<QueueTicket>> {
     let size = prop_oneof![5 => Just(1_usize), 2 => Just(2), 1 => Just(3)];
     let party = size.prop_flat_map(|size| proptest::collection::vec(any_player(), size));
     proptest::collection::vec((party, 0_u64..90, proptest::bool::weighted(0.97)), 0..most).prop_map(

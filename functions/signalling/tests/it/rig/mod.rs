@@ -80,6 +80,7 @@ pub fn heartbeat() -> Heartbeat {
         load: Load::default(),
         capacity: 100,
         refused: Vec::new(),
+        taken: Vec::new(),
     }
 }
 

@@ -27,6 +27,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use wire::control::{PendingCommand, seal_pending};
 use wire::fleet::{Heartbeat, HeartbeatReply, verify_heartbeat};
 use wire::keys::ShardKey;
 
@@ -39,10 +40,12 @@ pub(crate) fn key() -> ShardKey {
 }
 
 /// What the edge says to a heartbeat.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) draining: bool,
+    /// Handed over with each reply until a heartbeat says that it is taken.
+    pub(crate) pending: Vec<PendingCommand>,
 }
 
 /// An edge that takes heartbeats and nothing else.
@@ -83,6 +86,7 @@ impl FakeEdge {
         let answer = Arc::new(Mutex::new(Answer {
             status: StatusCode::OK,
             draining: false,
+            pending: Vec::new(),
         }));
         let (sender, heartbeats) = mpsc::unbounded_channel();
         let server = tokio::spawn(serve(listener, tls, answer.clone(), sender));
@@ -108,7 +112,13 @@ impl FakeEdge {
     }
 
     pub(crate) fn set(&self, status: StatusCode, draining: bool) {
-        *self.answer.lock().unwrap() = Answer { status, draining };
+        let mut answer = self.answer.lock().unwrap();
+        (answer.status, answer.draining) = (status, draining);
+    }
+
+    /// Hands commands over.
+    pub(crate) fn hand_over(&self, pending: Vec<PendingCommand>) {
+        self.answer.lock().unwrap().pending = pending;
     }
 }
 
@@ -158,10 +168,20 @@ async fn take(
     assert!(verify_heartbeat(&key().subkeys(), &body, &authorization));
     let heartbeat: Heartbeat = serde_json::from_slice(&body).unwrap();
     assert_eq!(path, format!("/v1/relays/{}/heartbeat", heartbeat.shard));
-    let now_ms = heartbeat.sent_at_ms;
+    let (now_ms, boot) = (heartbeat.sent_at_ms, heartbeat.boot);
+    let mut answer = answer.lock().unwrap();
+    let taken = |one: &PendingCommand| heartbeat.taken.contains(&one.nonce);
+    answer.pending.retain(|one| !taken(one));
+    let sealed = seal_pending(&answer.pending, &key().subkeys(), boot, now_ms);
+    let reply = HeartbeatReply {
+        draining: answer.draining,
+        now_ms,
+        commands: Some(sealed).filter(|_| !answer.pending.is_empty()),
+    };
+    let status = answer.status;
+    drop(answer);
     let _ = sender.send(heartbeat);
-    let Answer { status, draining } = *answer.lock().unwrap();
-    let reply = serde_json::to_vec(&HeartbeatReply { draining, now_ms }).unwrap();
+    let reply = serde_json::to_vec(&reply).unwrap();
     Response::builder()
         .status(status)
         .body(Full::new(reply.into()))

@@ -199,6 +199,8 @@ fn seal(number: u8, heartbeat: &Heartbeat, fingerprint: [u8; 16]) -> (String, St
         },
         muted_until_ms: None,
         blocked: Vec::new(),
+        platform: String::new(),
+        one_platform: false,
         issued_at_ms: 0,
     };
     let boot = heartbeat.boot;

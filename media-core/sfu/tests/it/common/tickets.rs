@@ -74,6 +74,8 @@ pub fn hello(n: u8, want: &Want) -> String {
         },
         muted_until_ms: None,
         blocked: Vec::new(),
+        platform: String::new(),
+        one_platform: false,
         issued_at_ms: 1,
     };
     hello.seal(&keys(), BOOT)

@@ -1,0 +1,94 @@
+//! Sanctions: written down first, so that they hold for whoever joins, and then told to the relay,
+//! so that they hold at once. A relay that does not answer is told with its next heartbeat
+//! ([`edge::relays`]), and learns it with the player's next join; the record's outcome tells the
+//! difference.
+
+use edge::http::{Call, Response};
+use edge::ports::{Clock, Entropy, RelayLink, Timer, Variables};
+use edge::relays::{self, Delivery};
+use edge::sanctions::{self, Sanction};
+use edge::store::Store;
+use edge::{Metered, Refusal, config};
+use wire::control::ControlCommand;
+use wire::moderation::{MAX_SANCTION_S, SanctionRequest};
+use wire::problem::ProblemKind;
+use wire::{PlayerId, RoomKey, RoomName};
+
+/// A moderator's request about a player of a room.
+struct About {
+    room: RoomName,
+    player: PlayerId,
+}
+
+/// `PUT` and `DELETE /v1/rooms/{room}/mutes/{player}` and `/bans/{player}`.
+pub(crate) async fn change<H, S>(
+    host: &H,
+    store: &Metered<'_, S>,
+    call: &Call<'_>,
+    kind: Sanction,
+) -> Result<Response, Refusal>
+where
+    H: Clock + Entropy + Timer + Variables + RelayLink,
+    S: Store,
+{
+    let about = About::read(call)?;
+    let now_ms = host.now_ms();
+    let until_ms = match call.route.body {
+        Some(_) => Some(now_ms + u64::from(seconds(call)?) * 1000),
+        None => None,
+    };
+    let of = (kind, &about.player);
+    sanctions::sanction(host, store, now_ms, &about.room, of, until_ms).await?;
+    let secret = config::fleet_secret(host).await?;
+    let outcome = sanctions::enforce(host, store, &secret, &about.room, of).await?;
+    Ok(reply(call, outcome))
+}
+
+/// `DELETE /v1/rooms/{room}/players/{player}`.
+pub(crate) async fn kick<H, S>(
+    host: &H,
+    store: &Metered<'_, S>,
+    call: &Call<'_>,
+) -> Result<Response, Refusal>
+where
+    H: Clock + Entropy + Timer + Variables + RelayLink,
+    S: Store,
+{
+    let about = About::read(call)?;
+    let secret = config::fleet_secret(host).await?;
+    let command = ControlCommand::Kick {
+        room: RoomKey::of(&about.room),
+        player: secret.player_key(&about.player),
+    };
+    let outcome = relays::tell(host, store, &secret, &about.room, command).await?;
+    Ok(reply(call, outcome))
+}
+
+impl About {
+    fn read(call: &Call<'_>) -> Result<Self, Refusal> {
+        let claims = &call.caller()?.claims;
+        let (room, player) = (call.parameter(0)?, call.parameter(1)?);
+        if !claims.moderates(&room) {
+            let detail = "Get a token from the game that grants moderate in all channels of it.";
+            return Err(Refusal::new(ProblemKind::NotModerator, detail));
+        }
+        Ok(Self { room, player })
+    }
+}
+
+/// For how long the body says.
+fn seconds(call: &Call<'_>) -> Result<u32, Refusal> {
+    let request: SanctionRequest = call.body()?;
+    if !(1..=MAX_SANCTION_S).contains(&request.seconds) {
+        let detail = format!("Set seconds to 1 to {MAX_SANCTION_S}.");
+        return Err(Refusal::new(ProblemKind::BodyInvalid, detail));
+    }
+    Ok(request.seconds)
+}
+
+/// That it is done, and what came of it at the relay.
+fn reply(call: &Call<'_>, outcome: Delivery) -> Response {
+    let mut response = Response::empty(call.route.status);
+    response.outcome = outcome.label();
+    response
+}

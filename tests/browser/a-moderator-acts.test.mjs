@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { hears, hearsNothingOf, inState, scenario } from "./support/scenario.mjs";
 import { submit, until } from "./support/scenario.mjs";
+import { menuOf, pick, tileSays } from "./support/people.mjs";
 
 const ANN = 523;
 const BOB = 1237;
@@ -19,33 +20,11 @@ async function pair({ open, room }) {
   return [ann, bob];
 }
 
-/** Opens the menu on Bob's tile and picks what is called so. */
-async function pick(page, label) {
-  await page.waitForSelector('.person-more[aria-label="Moderate Bob"]');
-  await page.focus('.person-more[aria-label="Moderate Bob"]');
-  await page.keyboard.press("Enter");
-  await page.waitForSelector("#menu:not([hidden])");
-  const labels = await page.$$eval("#menu button", (all) => all.map((one) => one.textContent));
-  const at = labels.indexOf(label);
-  assert.ok(at >= 0, `${label} is not among ${labels.join(", ")}`);
-  for (let n = 0; n < at; n += 1) await page.keyboard.press("ArrowDown");
-  await page.keyboard.press("Enter");
-}
-
-/** Waits for what stands on Bob's tile. */
-async function bobIs(page, words) {
-  const isShown = (wanted) => {
-    const all = [...document.querySelectorAll(".person .doing")];
-    return all.some((one) => one.textContent === wanted);
-  };
-  await until(page, isShown, [words], { what: `"${words}" on a tile` });
-}
-
 scenario("a moderator silences somebody for all, and lets him be heard again", async (stage) => {
   const [ann, bob] = await pair(stage);
-  assert.equal(await bob.$(".person-more"), null, "who does not moderate has no menu");
-  await pick(ann, "Silence for 10 minutes");
-  await Promise.all([bobIs(ann, "Silenced by a moderator"), bobIs(bob, "Silenced by a moderator")]);
+  assert.deepEqual(await menuOf(bob, "Ann"), ["Block Ann"], "he does not moderate");
+  await pick(ann, "Bob", "Silence for 10 minutes");
+  for (const page of [ann, bob]) await tileSays(page, "Bob", "Silenced by a moderator");
   await hearsNothingOf(ann, BOB);
   await hears(bob, ANN, BOB);
 
@@ -54,18 +33,18 @@ scenario("a moderator silences somebody for all, and lets him be heard again", a
   await bob.waitForSelector("#join-form");
   await submit(bob, { name: "Bob", room: stage.room });
   await inState(bob, "connected");
-  await bobIs(ann, "Silenced by a moderator");
+  await tileSays(ann, "Bob", "Silenced by a moderator");
   await hears(bob, ANN, BOB);
   await hearsNothingOf(ann, BOB);
 
-  await pick(ann, "Let everybody hear again");
+  await pick(ann, "Bob", "Let everybody hear again");
   await hears(ann, BOB, ANN);
   for (const page of [ann, bob]) assert.deepEqual(page.faults, []);
 });
 
 scenario("a moderator removes somebody, and keeps him out", async (stage) => {
   const [ann, bob] = await pair(stage);
-  await pick(ann, "Remove from the room");
+  await pick(ann, "Bob", "Remove from the room");
   const isOut = (words) => document.querySelector("main").innerText.includes(words);
   await until(bob, isOut, ["You were removed from the room"], { what: "the reason" });
   await bob.reload();
@@ -74,7 +53,7 @@ scenario("a moderator removes somebody, and keeps him out", async (stage) => {
   await inState(bob, "connected");
   await hears(ann, BOB, ANN);
 
-  await pick(ann, "Keep out for a day");
+  await pick(ann, "Bob", "Keep out for a day");
   await until(bob, isOut, ["You were removed from the room"], { what: "the reason" });
   await bob.reload();
   await bob.waitForSelector("#join-form");

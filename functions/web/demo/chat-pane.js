@@ -67,10 +67,15 @@ export class ChatPane {
   #unreadAfter = /** @type {number | null} */ (null);
   #following = true;
   #onUnread;
+  #onBlocks;
 
-  /** @param {(count: number) => void} onUnread */
-  constructor(onUnread) {
+  /**
+   * @param {(count: number) => void} onUnread
+   * @param {() => void} onBlocks
+   */
+  constructor(onUnread, onBlocks) {
     this.#onUnread = onUnread;
+    this.#onBlocks = onBlocks;
     this.#scroll.addEventListener("scroll", () => this.#handleScroll());
     byId("older").addEventListener("click", () => this.#loadOlder());
     byId("newest").addEventListener("click", () => this.#goToNewest());
@@ -91,7 +96,10 @@ export class ChatPane {
     this.close();
     this.#chat = chat;
     chat.attach(room);
-    chat.on("blocks", () => this.#showState());
+    chat.on("blocks", () => {
+      this.#showState();
+      this.#onBlocks();
+    });
     // Others see who is here; nothing depends on it.
     chat.setPresence("online").catch(() => {});
     this.#channels = channels;
@@ -386,10 +394,24 @@ export class ChatPane {
    * @param {string} name
    */
   async #block(player, name) {
-    this.#names.set(player, name);
-    await this.#chat?.block(player);
-    this.#showState();
+    await this.setBlocked(player, name, true);
     announce(`${name} is blocked.`);
+  }
+
+  /** @param {string} player */
+  isBlocked(player) {
+    return this.#chat?.blocked.includes(player) ?? false;
+  }
+
+  /**
+   * @param {string} player
+   * @param {string} name
+   * @param {boolean} blocked
+   */
+  async setBlocked(player, name, blocked) {
+    this.#names.set(player, name);
+    await (blocked ? this.#chat?.block(player) : this.#chat?.unblock(player));
+    this.#showState();
   }
 
   /**

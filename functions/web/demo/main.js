@@ -43,7 +43,7 @@ let entered = null;
  *
  * @typedef {{ title: string, voice: (on: RoomOptions["on"]) => VoiceRoom,
  *   chat: () => { chat: Chat, channels: ChatChannel[] }, opponents?: ReadonlySet<string>,
- *   again?: (listenOnly: boolean) => void, menu?: PersonMenu }} Entry
+ *   again?: (listenOnly: boolean) => void, menu: PersonMenu }} Entry
  */
 
 const section = byId("room");
@@ -62,7 +62,7 @@ const matches = new MatchPane({
   enter: enterMatch,
 });
 const settings = new Settings(showControls);
-const chat = new ChatPane(showUnread);
+const chat = new ChatPane(showUnread, showBlocks);
 let people = newPeople(null);
 let unread = 0;
 
@@ -78,7 +78,7 @@ function enterRoom(wish) {
       const chat = new Chat({ token });
       return { chat, channels: [chat.channel(roomChannel(room))] };
     },
-    menu: wish.moderator ? new PersonMenu({ room, token }) : undefined,
+    menu: new PersonMenu(chat, wish.moderator ? { room, token } : undefined),
   });
 }
 
@@ -90,6 +90,7 @@ function enterMatch(match, listenOnly) {
     chat: () => match.chat(),
     opponents: new Set(match.opponents),
     again: (silent) => enterMatch(match, silent),
+    menu: new PersonMenu(chat),
   });
 }
 
@@ -118,7 +119,8 @@ function newPeople(entry) {
     volumeOf: (id) => room?.volume(id) ?? 1,
     setVolume: (id, volume) => room?.setVolume(id, volume),
     opponents: entry?.opponents ?? new Set(),
-    menu: entry?.menu ? (person, owner) => entry.menu?.open(person, owner) : null,
+    isBlocked: (id) => chat.isBlocked(id),
+    menu: (person, owner) => entry?.menu.open(person, owner),
     alone: entry?.opponents
       ? "The others come in as soon as they join."
       : "Send the invite link, or open it in a second tab.",
@@ -203,6 +205,11 @@ function showRoster(roster) {
   if (known.length > 0) announce(rosterNews(known, roster));
   known = roster;
   showControls();
+}
+
+/** Somebody is blocked, or not any more. */
+function showBlocks() {
+  if (room) people.show(room.participants, room.participantCount);
 }
 
 /** @param {QualityDetail} quality */

@@ -19,11 +19,11 @@ const LOUDSPEAKER = "M4 10v4h3l4.5 4V6L7 10zM15.5 9a4 4 0 0 1 0 6M18 6.5a8 8 0 0
 
 /**
  * `opponents` are here and not heard; `alone` is what somebody reads who is alone; `menu` opens
- * what a moderator can do to a person, for those who may.
+ * what can be done about a person.
  *
  * @typedef {{ volumeOf: (id: string) => number, setVolume: (id: string, volume: number) => void,
- *   opponents: ReadonlySet<string>, alone: string,
- *   menu: ((person: Participant, owner: HTMLElement) => void) | null }} PeopleOptions
+ *   opponents: ReadonlySet<string>, alone: string, isBlocked: (id: string) => boolean,
+ *   menu: (person: Participant, owner: HTMLElement) => void }} PeopleOptions
  */
 
 export class People {
@@ -92,14 +92,14 @@ export class People {
     const slider = isHeard ? this.#addVolume(tile, person.id) : null;
     const made = { tile, avatar, letters, badge, name, doing: state, slider, more: null, person };
     this.#tiles.set(person.id, made);
-    if (!person.self && this.#options.menu) this.#addMenu(made);
+    if (!person.self) this.#addMenu(made);
     return made;
   }
 
   /** @param {Tile} tile */
   #addMenu(tile) {
     const more = moreButton("person-more");
-    more.addEventListener("click", () => this.#options.menu?.(tile.person, more));
+    more.addEventListener("click", () => this.#options.menu(tile.person, more));
     tile.tile.append(more);
     tile.more = more;
   }
@@ -135,16 +135,18 @@ export class People {
    * @param {Participant} person
    */
   #update(tile, person) {
-    const silent = person.deafened || person.muted || person.serverMuted;
+    const blocked = !person.self && this.#options.isBlocked(person.id);
+    const silent = blocked || person.deafened || person.muted || person.serverMuted;
     tile.tile.toggleAttribute("data-speaking", person.speaking && !silent);
     tile.tile.toggleAttribute("data-quiet", silent);
     tile.tile.dataset.player = person.id;
     tile.person = person;
-    tile.more?.setAttribute("aria-label", `Moderate ${person.name}`);
+    tile.more?.setAttribute("aria-label", `More about ${person.name}`);
     say(tile.letters, initials(person.name));
     say(tile.name, person.self ? `${person.name} (you)` : person.name);
     tile.name.title = person.name;
-    say(tile.doing, this.#options.opponents.has(person.id) ? "Other team" : doing(person));
+    const opponent = this.#options.opponents.has(person.id);
+    say(tile.doing, blocked ? "Blocked" : opponent ? "Other team" : doing(person));
     tile.slider?.setAttribute("aria-label", `Volume of ${person.name}`);
     tile.badge.hidden = !silent;
     const wanted = person.deafened ? DEAFENED : MUTED;

@@ -1,4 +1,5 @@
-// What a moderator can do to a person in the room, as a menu on his tile.
+// What one can do about a person in the room, as a menu on his tile: everybody can block him, and
+// moderators can do more.
 
 /** @import { Participant } from "/sdk/index.js" */
 
@@ -11,13 +12,25 @@ const MINUTES_S = 60;
 const MUTE_S = 10 * MINUTES_S;
 const BAN_S = 24 * 60 * MINUTES_S;
 
+/**
+ * Whom this player has blocked.
+ *
+ * @typedef {{ isBlocked: (player: string) => boolean,
+ *   setBlocked: (player: string, name: string, blocked: boolean) => Promise<void> }} Blocks
+ */
+
 export class PersonMenu {
+  #blocks;
   #moderation;
   #languages = navigator.languages;
 
-  /** @param {{ room: string, token: () => string | Promise<string> }} options */
-  constructor(options) {
-    this.#moderation = new RoomModeration(options);
+  /**
+   * @param {Blocks} blocks
+   * @param {{ room: string, token: () => string | Promise<string> }} [moderates] for who may
+   */
+  constructor(blocks, moderates) {
+    this.#blocks = blocks;
+    this.#moderation = moderates && new RoomModeration(moderates);
   }
 
   /**
@@ -25,8 +38,25 @@ export class PersonMenu {
    * @param {HTMLElement} owner
    */
   open(person, owner) {
-    const { id, name, serverMuted } = person;
+    const items = [...this.#moderate(person), this.#block(person)];
+    theMenu().open(owner, person.name, items);
+  }
+
+  /** @param {Participant} person */
+  #block({ id, name }) {
+    const blocked = this.#blocks.isBlocked(id);
+    const words = blocked ? `${name} is not blocked any more.` : `${name} is blocked.`;
+    return {
+      label: blocked ? `Unblock ${name}` : `Block ${name}`,
+      danger: !blocked,
+      action: () => this.#try(() => this.#blocks.setBlocked(id, name, !blocked), words),
+    };
+  }
+
+  /** @param {Participant} person */
+  #moderate({ id, name, serverMuted }) {
     const to = this.#moderation;
+    if (!to) return [];
     const silence = {
       label: "Silence for 10 minutes",
       action: () => this.#try(() => to.mute(id, MUTE_S), `Nobody hears ${name} for 10 minutes.`),
@@ -35,7 +65,7 @@ export class PersonMenu {
       label: "Let everybody hear again",
       action: () => this.#try(() => to.unmute(id), `${name} can be heard again.`),
     };
-    theMenu().open(owner, `Moderate ${name}`, [
+    return [
       serverMuted ? listen : silence,
       {
         label: "Remove from the room",
@@ -47,7 +77,7 @@ export class PersonMenu {
         danger: true,
         action: () => this.#try(() => to.ban(id, BAN_S), `${name} is kept out for a day.`),
       },
-    ]);
+    ];
   }
 
   /**

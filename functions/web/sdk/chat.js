@@ -126,8 +126,8 @@ export class Chat extends Emitter {
   // ---- blocking ---------------------------------------------------------------------------
 
   /**
-   * Neither sees the other's messages or hears the other any more: at once in the attached room, and
-   * in each that this player joins. On voice the newest hundred count.
+   * Neither sees the other's messages or hears the other any more: at once in the attached room,
+   * and in each that this player joins. On voice the newest hundred count.
    *
    * @param {string} player
    */

@@ -45,10 +45,10 @@ pub enum Function {
     Fleet,
     /// Messages.
     Chat,
+    /// Reports and sanctions.
+    Safety,
     /// Tickets.
     Matchmaking,
-    /// Reports.
-    Safety,
 }
 
 impl Game {
@@ -110,8 +110,8 @@ impl Game {
             Function::Signalling => block_on(signalling::handle(self, request)),
             Function::Fleet => block_on(fleet::handle(self, request)),
             Function::Chat => block_on(chat::handle(self, request)),
-            Function::Matchmaking => block_on(matchmaking::handle(self, request)),
             Function::Safety => block_on(safety::handle(self, request)),
+            Function::Matchmaking => block_on(matchmaking::handle(self, request)),
         }
     }
 

@@ -287,8 +287,8 @@ fn measure_chat(game: &Game, note: &mut Note<'_>) {
     let react = format!("{message}/reactions/wave");
     note(Operation::React, &bob("PUT", &react, Value::Null));
     let report = format!("{message}/report");
-    let reason = json!({ "reason": "rude" });
     note(Operation::Report, &|game| {
+        let reason = json!({ "reason": "rude" });
         game.player(Function::Safety, "bob", "POST", &report, &reason)
     });
     note(

@@ -197,24 +197,18 @@ impl<S: Store> Store for LimitedStore<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Condition;
+    use crate::items::{self, Over};
     use crate::testing::schedule::block_on;
 
     const NOW_MS: u64 = 1_700_000_000_000;
 
-    fn put<'a>(partition: &'a str, value: &'a [u8]) -> Put<'a> {
-        Put {
-            key: Key::new(partition, "item"),
-            value,
-            expires_at_ms: None,
-            condition: Condition::Always,
-        }
-    }
-
     #[test]
     fn a_partition_takes_its_limits_and_no_more_of_each_second() {
         let store = LimitedStore::new(MemoryStore::default());
-        let put = async |now_ms, partition| store.put(now_ms, put(partition, b"")).await;
+        let put = async |now_ms, partition| {
+            let key = Key::new(partition, "item");
+            items::put(&store, now_ms, key, &String::new(), None, Over::ANYTHING).await
+        };
         block_on(async {
             for n in 0..3 * WRITES_PER_S {
                 // A thousand at once, then a thousand each second.
@@ -250,9 +244,12 @@ mod tests {
     #[test]
     fn what_a_query_costs_is_taken_off_when_it_is_known() {
         let store = LimitedStore::new(MemoryStore::default());
-        let large = vec![0; 200_000];
+        let large = "x".repeat(200_000);
         block_on(async {
-            store.inner.put(NOW_MS, put("large", &large)).await.unwrap();
+            let key = Key::new("large", "item");
+            items::put(&store.inner, NOW_MS, key, &large, None, Over::ANYTHING)
+                .await
+                .unwrap();
             // 49 units each: 62 of them pass a second's allowance by a little, and no more are let
             // in until that is made up for.
             let query = async |now_ms| store.query(now_ms, Query::all("large", 9)).await;

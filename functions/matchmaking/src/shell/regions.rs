@@ -57,7 +57,7 @@ async fn is_to_renew(
     store: &impl Store,
     now_ms: u64,
     held: &Held<Summary>,
-) -> Result<bool, StoreError> {
+) -> Result<bool, Refusal> {
     if now_ms < held.value.at_ms + FRESH_MS {
         return Ok(false);
     }

@@ -76,7 +76,7 @@ run "functions_as_permissions_json_says" {
     condition = alltrue([
       for filter in aws_cloudwatch_log_metric_filter.record :
       filter.metric_transformation[0].value == "$.${filter.metric_transformation[0].name}" && filter.metric_transformation[0].dimensions == tomap({ function = "$.function" })
-    ]) && length(aws_cloudwatch_log_metric_filter.record) == 12
+    ]) && length(aws_cloudwatch_log_metric_filter.record) == 3 * length(aws_lambda_function.this)
     error_message = "each function's records make three metrics, whose only dimension is the function"
   }
   assert {

@@ -16,6 +16,7 @@ mod health;
 mod invoke;
 mod manifest;
 mod outbound;
+mod partitions;
 
 mod record;
 mod refusal;
@@ -169,6 +170,7 @@ fn load(config: &Config, manifest: Manifest, recorder: Recorder) -> anyhow::Resu
         code.insert(spec.name.clone(), source);
         let grants = Grants {
             outbound: client.restrict(&spec.name, spec.allowed_hosts),
+            partitions: Partitions::of(&spec.name),
             component: spec.name,
             variables: spec.variables,
             environment: spec.environment,

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use wire::PlayerId;
 use wire::chat::{ChatChannel, DIRECT_ROOM, PARTY_CHANNEL, WORLD_ROOM};
 use wire::claims::Claims;
-use wire::keys::FleetSecret;
+use wire::keys::{ControlSecret, PlayerSecret};
 use wire::problem::ProblemKind;
 use wire::ticket::Permissions;
 
@@ -26,7 +26,8 @@ pub(crate) struct Chat<'a, H, S> {
     pub(crate) claims: &'a Claims,
     pub(crate) policy: Policy,
     pub(crate) rights: Rights,
-    pub(crate) secret: FleetSecret,
+    pub(crate) control: ControlSecret,
+    pub(crate) players: PlayerSecret,
     pub(crate) tails: TailKey,
 }
 
@@ -64,7 +65,6 @@ impl<'a, H: Ports, S: Store> Chat<'a, H, S> {
     ) -> Result<Self, Refusal> {
         let caller = call.caller()?;
         let (policy, rights) = caller.rights(host).await?;
-        let secret = config::fleet_secret(host).await?;
         Ok(Self {
             host,
             store,
@@ -72,9 +72,10 @@ impl<'a, H: Ports, S: Store> Chat<'a, H, S> {
             now_ms: caller.now_ms,
             claims: &caller.claims,
             rights,
-            tails: TailKey::new(&secret),
+            tails: TailKey::new(&config::tail_secret(host).await?),
             policy,
-            secret,
+            control: config::control_secret(host).await?,
+            players: config::player_secret(host).await?,
         })
     }
 

@@ -125,7 +125,7 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
             },
             ChatChannel::Direct(other) => PushTarget::Player {
                 room: RoomKey::of(route.room.as_ref()?),
-                player: self.secret.player_key(other),
+                player: self.players.player_key(other, route.epoch & 0x0f),
             },
             // Told to every shard of a region, and no route leads there.
             ChatChannel::World(_) => return None,
@@ -144,7 +144,7 @@ impl<H: Ports, S: Store> Chat<'_, H, S> {
             to,
             message: message.to_owned(),
         };
-        let mut sent = pin!(relays::send(self.host, &self.secret, address, command));
+        let mut sent = pin!(relays::send(self.host, &self.control, address, command));
         let mut timeout = pin!(self.host.sleep(PUSH_MS));
         std::future::poll_fn(|context| {
             if let Poll::Ready(outcome) = sent.as_mut().poll(context) {

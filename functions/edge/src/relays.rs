@@ -2,7 +2,7 @@
 
 use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage};
 use wire::fleet::Heartbeat;
-use wire::keys::FleetSecret;
+use wire::keys::ControlSecret;
 use wire::{BootId, SessionId, ShardId};
 
 use crate::ports::{Clock, Entropy, RelayLink};
@@ -56,11 +56,11 @@ impl Outcome {
 /// Tells a shard to do something.
 pub async fn send<H: Clock + Entropy + RelayLink>(
     host: &H,
-    secret: &FleetSecret,
+    secret: &ControlSecret,
     to: Address<'_>,
     command: ControlCommand,
 ) -> Outcome {
-    let keys = secret.shard_key(to.shard, to.epoch & 0x0f).subkeys();
+    let key = secret.key(to.shard, to.epoch & 0x0f);
     let mut nonce = SessionId([0; 8]);
     host.fill(&mut nonce.0);
     let message = ControlMessage {
@@ -69,7 +69,7 @@ pub async fn send<H: Clock + Entropy + RelayLink>(
         command,
     };
     let url = format!("{}{CONTROL_PATH}", to.url.trim_end_matches('/'));
-    let sealed = message.seal(&keys, to.boot);
+    let sealed = message.seal(&key, to.boot);
     match host.post(&url, to.shard, sealed).await {
         Ok(status) if status < 300 => Outcome::Taken,
         Ok(_) => Outcome::Refused,

@@ -32,9 +32,6 @@ pub(crate) use tokens::{list, make, revoke};
 
 use crate::body_invalid;
 
-/// Epoch of the keys that relays are given. Others come with secrets that follow one another.
-const EPOCH: u8 = 0;
-
 /// What a proof allows.
 struct Admission {
     /// Name of the relay.
@@ -83,7 +80,7 @@ where
         }
     };
     admission.check(&request)?;
-    let enrolment = admission.enrolment(&request, now_ms);
+    let enrolment = admission.enrolment(&request, secret.newest_epoch(), now_ms);
     let ids = shard_ids(&enrolment.relay, enrolment.shards)
         .map_err(|_| body_invalid("The relay's name is too long for so many shards."))?;
     relays::check_free(store, now_ms, &enrolment.relay, &ids, &owner).await?;
@@ -126,13 +123,13 @@ impl Admission {
         Ok(())
     }
 
-    fn enrolment(&self, request: &EnrolmentRequest, now_ms: u64) -> Enrolment {
+    fn enrolment(&self, request: &EnrolmentRequest, epoch: u8, now_ms: u64) -> Enrolment {
         Enrolment {
             relay: self.relay.clone(),
             region: self.region.clone(),
             shards: request.shards,
             capacity: request.capacity,
-            epoch: EPOCH,
+            epoch,
             by: self.by,
             enrolled_at_ms: now_ms,
         }

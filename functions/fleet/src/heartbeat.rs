@@ -4,7 +4,7 @@ use edge::store::Store;
 use edge::{Metered, Refusal, config, directory};
 use wire::ShardId;
 use wire::fleet::{Heartbeat, HeartbeatReply, Transport, verify_heartbeat};
-use wire::keys::EPOCHS;
+use wire::keys::{EPOCHS, HeartbeatSecret, Purpose};
 use wire::limits::{MAX_CANDIDATES, MAX_REFUSED_ROOMS};
 use wire::problem::ProblemKind;
 use wire::routes::HEARTBEAT;
@@ -27,12 +27,11 @@ pub(crate) async fn heartbeat<H: Clock + Entropy + Timer + Variables, S: Store>(
     if heartbeat.epoch >= EPOCHS {
         return Err(body_invalid("The key epoch must be 0 to 15."));
     }
-    let keys = config::fleet_secret(host)
-        .await?
-        .shard_key(&shard, heartbeat.epoch)
-        .subkeys();
+    let secret = config::fleet_secret(host).await?;
+    let secret = HeartbeatSecret(secret.purpose(Purpose::Heartbeat));
+    let key = secret.key(&shard, heartbeat.epoch);
     let signature = call.request.authorization.as_deref().unwrap_or_default();
-    if !verify_heartbeat(&keys, &call.request.body, signature) {
+    if !verify_heartbeat(&key, &call.request.body, signature) {
         return Err(Refusal::new(
             ProblemKind::SignatureInvalid,
             "Sign the body with the key of this shard and epoch: authorization: Shard.",

@@ -57,7 +57,7 @@ async fn dispatch<H: Ports, S: Store>(
     store: &Metered<'_, S>,
     call: &Call<'_>,
 ) -> Result<Response, Refusal> {
-    let caller = Caller::enter(host, store, call).await?;
+    let caller = Caller::enter(host, store, call)?;
     let mut response = answer(route, &caller).await?;
     // Whoever asked first when a pass was due: his request is told apart from those that only read.
     if response.outcome == "ok" && caller.has_passed.load(Ordering::Relaxed) {

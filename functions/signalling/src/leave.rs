@@ -24,7 +24,7 @@ where
 {
     let (claims, _room) = authenticate(call)?;
     let session: SessionRef = call.parameter(1)?;
-    let secret = config::fleet_secret(host).await?;
+    let players = config::player_secret(host).await?;
     let now_ms = host.now_ms();
     let mut response = Response::empty(LEAVE.status);
     let Some(record) = directory::shard(store, now_ms, &session.shard).await? else {
@@ -33,9 +33,10 @@ where
     };
     let command = ControlCommand::End {
         session: session.session,
-        player: secret.player_key(&claims.sub),
+        player: players.player_key(&claims.sub, record.heartbeat.epoch & 0x0f),
         reason: EndReason::Left,
     };
+    let secret = config::control_secret(host).await?;
     let outcome = relays::send(host, &secret, (&record.heartbeat).into(), command).await;
     response.outcome = outcome.label();
     Ok(response)

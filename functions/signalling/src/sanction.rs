@@ -8,7 +8,6 @@ use edge::sanctions::{Sanction, sanction};
 use edge::store::Store;
 use edge::{Metered, Refusal, config, directory, relays};
 use wire::control::ControlCommand;
-use wire::keys::FleetSecret;
 use wire::moderation::{MAX_SANCTION_S, SanctionRequest};
 use wire::problem::ProblemKind;
 use wire::{PlayerId, PlayerKey, RoomKey, RoomName};
@@ -40,19 +39,19 @@ where
     };
     let of = (kind, &about.player);
     sanction(host, store, now_ms, &about.room, of, until_ms).await?;
-    let secret = config::fleet_secret(host).await?;
-    let (room, player) = about.keys(&secret);
-    let command = match (kind, until_ms) {
-        (Sanction::Mute, until_ms) => ControlCommand::Mute {
+    // Nobody is there who could be let in.
+    if (kind, until_ms) == (Sanction::Ban, None) {
+        return Ok(Response::empty(call.route.status));
+    }
+    let command = |room, player| match kind {
+        Sanction::Mute => ControlCommand::Mute {
             room,
             player,
             until_ms,
         },
-        (Sanction::Ban, Some(_)) => ControlCommand::Kick { room, player },
-        // Nobody is there who could be let in.
-        (Sanction::Ban, None) => return Ok(Response::empty(call.route.status)),
+        Sanction::Ban => ControlCommand::Kick { room, player },
     };
-    tell(host, store, call, (&about.room, &secret, command)).await
+    tell(host, store, call, &about, command).await
 }
 
 /// `DELETE /v1/rooms/{room}/players/{player}`.
@@ -66,10 +65,8 @@ where
     S: Store,
 {
     let about = About::read(call)?;
-    let secret = config::fleet_secret(host).await?;
-    let (room, player) = about.keys(&secret);
-    let command = ControlCommand::Kick { room, player };
-    tell(host, store, call, (&about.room, &secret, command)).await
+    let command = |room, player| ControlCommand::Kick { room, player };
+    tell(host, store, call, &about, command).await
 }
 
 impl About {
@@ -81,11 +78,6 @@ impl About {
             return Err(Refusal::new(ProblemKind::NotModerator, detail));
         }
         Ok(Self { room, player })
-    }
-
-    /// As relays know them.
-    fn keys(&self, secret: &FleetSecret) -> (RoomKey, PlayerKey) {
-        (RoomKey::of(&self.room), secret.player_key(&self.player))
     }
 }
 
@@ -104,19 +96,24 @@ async fn tell<H, S>(
     host: &H,
     store: &Metered<'_, S>,
     call: &Call<'_>,
-    (room, secret, command): (&RoomName, &FleetSecret, ControlCommand),
+    about: &About,
+    command: impl FnOnce(RoomKey, PlayerKey) -> ControlCommand,
 ) -> Result<Response, Refusal>
 where
     H: Clock + Entropy + Variables + RelayLink,
     S: Store,
 {
     let mut response = Response::empty(call.route.status);
-    let Some(seat) = directory::seat(store, host.now_ms(), room).await? else {
+    let Some(seat) = directory::seat(store, host.now_ms(), &about.room).await? else {
         response.outcome = "relay-unknown";
         return Ok(response);
     };
-    let to = (&seat.shard.heartbeat).into();
-    let outcome = relays::send(host, secret, to, command).await;
+    let heartbeat = &seat.shard.heartbeat;
+    let players = config::player_secret(host).await?;
+    let player = players.player_key(&about.player, heartbeat.epoch & 0x0f);
+    let command = command(RoomKey::of(&about.room), player);
+    let secret = config::control_secret(host).await?;
+    let outcome = relays::send(host, &secret, heartbeat.into(), command).await;
     response.outcome = outcome.label();
     Ok(response)
 }

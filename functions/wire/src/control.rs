@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::EndReason;
 use crate::ids::{BootId, ChannelKey, PlayerKey, RoomKey, SessionId, TopicKey};
-use crate::keys::ShardKeys;
+use crate::keys::ControlKey;
 use crate::seal::{NotSealedForUs, seal, unseal};
 
 /// Path of the control endpoint on a relay; the request body is the sealed text.
@@ -123,17 +123,21 @@ pub enum PushTarget {
 }
 
 impl ControlMessage {
-    /// Seals the message for the shard that holds `keys` and runs as `boot`.
-    pub fn seal(&self, keys: &ShardKeys, boot: BootId) -> String {
-        seal(&keys.control, &[b"control", &boot.0], self)
+    /// Seals the message for the shard that holds `key` and runs as `boot`.
+    pub fn seal(&self, key: &impl AsRef<ControlKey>, boot: BootId) -> String {
+        seal(&key.as_ref().0, &[b"control", &boot.0], self)
     }
 
     /// Opens a message; the caller checks time and nonce.
     ///
     /// # Errors
     /// [`NotTaken`].
-    pub fn open(sealed: &str, keys: &ShardKeys, boot: BootId) -> Result<Self, NotTaken> {
-        let plain = unseal(&keys.control, &[b"control", &boot.0], sealed);
+    pub fn open(
+        sealed: &str,
+        key: &impl AsRef<ControlKey>,
+        boot: BootId,
+    ) -> Result<Self, NotTaken> {
+        let plain = unseal(&key.as_ref().0, &[b"control", &boot.0], sealed);
         let plain = plain.map_err(|NotSealedForUs| NotTaken::Seal)?;
         serde_json::from_slice(&plain).map_err(|_| NotTaken::Unknown)
     }
@@ -141,8 +145,12 @@ impl ControlMessage {
 
 /// Seals any JSON as a control message is sealed: what an edge of another release may send, for
 /// tests of those who must cope with it.
-pub fn seal_json(message: &serde_json::Value, keys: &ShardKeys, boot: BootId) -> String {
-    seal(&keys.control, &[b"control", &boot.0], message)
+pub fn seal_json(
+    message: &serde_json::Value,
+    key: &impl AsRef<ControlKey>,
+    boot: BootId,
+) -> String {
+    seal(&key.as_ref().0, &[b"control", &boot.0], message)
 }
 
 /// Why a control message is not taken.

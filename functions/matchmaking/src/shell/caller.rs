@@ -4,10 +4,9 @@ use std::sync::atomic::AtomicBool;
 
 use edge::http::Call;
 use edge::store::Store;
-use edge::{Metered, Refusal, config};
+use edge::{Metered, Refusal};
 use wire::PlayerId;
 use wire::claims::{Claims, Role};
-use wire::keys::FleetSecret;
 use wire::problem::ProblemKind;
 
 use super::Ports;
@@ -20,13 +19,12 @@ pub(super) struct Caller<'a, H, S> {
     /// When the request began, Unix milliseconds.
     pub(super) now_ms: u64,
     pub(super) claims: &'a Claims,
-    pub(super) secret: FleetSecret,
     /// Whether the request has done a pass, which costs many times what it costs else.
     pub(super) has_passed: AtomicBool,
 }
 
 impl<'a, H: Ports, S: Store> Caller<'a, H, S> {
-    pub(super) async fn enter(
+    pub(super) fn enter(
         host: &'a H,
         store: &'a Metered<'a, S>,
         call: &'a Call<'a>,
@@ -38,7 +36,6 @@ impl<'a, H: Ports, S: Store> Caller<'a, H, S> {
             call,
             now_ms: caller.now_ms,
             claims: &caller.claims,
-            secret: config::fleet_secret(host).await?,
             has_passed: AtomicBool::new(false),
         })
     }

@@ -262,8 +262,9 @@ impl<H: Ports, S: Store> Caller<'_, H, S> {
             role: None,
             grants: grants.into_iter().take(MAX_CHANNELS).map(grant).collect(),
         };
+        let key = config::edge_token_secret(self.host).await?;
         Ok(Some(MatchSeat {
-            token: token::sign_as_edge(&claims, &self.secret),
+            token: token::sign_as_edge(&claims, &key),
             expires_at,
             channels,
         }))

@@ -53,7 +53,7 @@ fn told(rig: &Rig) -> Vec<ControlCommand> {
 }
 
 fn key() -> PlayerKey {
-    secret().player_key(&claims().sub)
+    secret().player_key(&claims().sub, 0)
 }
 
 fn room() -> RoomKey {

@@ -6,12 +6,13 @@ use chat_channel::access::{Access, Intent, body, not_moderator, policy_refused, 
 use chat_channel::audit::{Act, Trail};
 use chat_channel::author::Author;
 use chat_channel::message::{existing, tombstone, unknown};
+use edge::Refusal;
 use edge::change::{unless_lost, until_done_from};
 use edge::http::{Call, Response};
 use edge::items::Over;
 use edge::policy::TextRight;
+use edge::relays::Secrets;
 use edge::store::Store;
-use edge::{Refusal, config};
 use wire::chat::{AuditAction, ChatEvent, Deletion, EditRequest, Message, MessageReply};
 use wire::problem::ProblemKind;
 use wire::routes::{DELETE_MESSAGE, EDIT};
@@ -63,8 +64,8 @@ pub(crate) async fn edit<H: Ports, S: Store>(
     let event = ChatEvent::Changed {
         message: message.clone(),
     };
-    let secret = config::fleet_secret(host).await?;
-    let pusher = Pusher::of(&writer, &secret);
+    let secrets = Secrets::read(host).await?;
+    let pusher = Pusher::of(&writer, &secrets);
     pusher.push(&place.channel, &mut held.value, event).await;
     Ok(reply(EDIT.status, message))
 }
@@ -89,8 +90,8 @@ pub(crate) async fn delete<H: Ports, S: Store>(
         let event = ChatEvent::Changed {
             message: message.clone(),
         };
-        let secret = config::fleet_secret(host).await?;
-        let pusher = Pusher::of(writer, &secret);
+        let secrets = Secrets::read(host).await?;
+        let pusher = Pusher::of(writer, &secrets);
         pusher.push(&place.channel, &mut author, event).await;
     }
     Ok(reply(DELETE_MESSAGE.status, message))

@@ -61,7 +61,7 @@ pub(crate) async fn history<H: Ports, S: Store>(
         Direction::Backward => page.to == MAX_SEQ,
     };
     let last = found.last().filter(|_| holds_last);
-    let tails = TailKey::new(&config::fleet_secret(host).await?);
+    let tails = TailKey::new(&config::tail_secret(host).await?);
     let reply = HistoryReply {
         next,
         more,

@@ -8,12 +8,12 @@ use chat_channel::log::Tail;
 use chat_channel::message::empty;
 use edge::http::{Call, Response};
 use edge::policy::TextRight;
+use edge::relays::Secrets;
 use edge::store::Store;
 use edge::{Refusal, config};
 use wire::chat::{
     ChatEvent, MAX_ATTACHMENTS, MAX_MENTIONS, Message, MessageReply, PostRequest, SystemEvent,
 };
-use wire::keys::FleetSecret;
 use wire::routes::POST;
 
 use crate::Ports;
@@ -31,8 +31,7 @@ pub(crate) async fn post<H: Ports, S: Store>(
     let access = &Access::of(host, call).await?;
     let place = &access.place(call.parameter(0)?, Intent::Write)?;
     let request: PostRequest = body(call)?;
-    let secret = config::fleet_secret(host).await?;
-    let tails = TailKey::new(&secret);
+    let tails = TailKey::new(&config::tail_secret(host).await?);
     let known = request
         .tail
         .as_deref()
@@ -43,14 +42,14 @@ pub(crate) async fn post<H: Ports, S: Store>(
         settings: None,
     };
     let writer = Writer::of(host, store, access, place);
-    let reply = publish(&writer, &secret, &draft, known).await?;
+    let reply = publish(&writer, &tails, &draft, known).await?;
     Ok(Response::json(POST.status, &reply))
 }
 
 /// Appends the draft and pushes it, when it was not there yet.
 pub(crate) async fn publish<H: Ports, S: Store>(
     writer: &Writer<'_, H, S>,
-    secret: &FleetSecret,
+    tails: &TailKey,
     draft: &Draft,
     known: Option<Tail>,
 ) -> Result<MessageReply, Refusal> {
@@ -62,14 +61,15 @@ pub(crate) async fn publish<H: Ports, S: Store>(
         mut author,
     } = appended;
     let place = writer.place;
-    let tail = TailKey::new(secret).seal(&place.key, &stored.tail());
+    let tail = tails.seal(&place.key, &stored.tail());
     let message = stored.message;
     if is_new {
         let event = ChatEvent::Posted {
             message: message.clone(),
             tail: tail.clone(),
         };
-        let pusher = Pusher::of(writer, secret);
+        let secrets = Secrets::read(writer.host).await?;
+        let pusher = Pusher::of(writer, &secrets);
         pusher.push(&place.channel, &mut author, event).await;
     }
     Ok(MessageReply {

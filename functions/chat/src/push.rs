@@ -4,11 +4,10 @@ use std::pin::pin;
 use std::task::Poll;
 
 use chat_channel::way::Way;
-use edge::relays::{self, Address, Delivery};
+use edge::relays::{self, Address, Delivery, Secrets};
 use wire::channel::RelayMessage;
 use wire::chat::{ChatChannel, ChatEvent};
 use wire::control::{ControlCommand, PushTarget};
-use wire::keys::FleetSecret;
 use wire::limits::MAX_MESSAGE_BYTES;
 
 use crate::Ports;
@@ -19,7 +18,7 @@ const PUSH_MS: u64 = 500;
 /// Sends it; whether the relay took it.
 pub(crate) async fn send<H: Ports>(
     host: &H,
-    secret: &FleetSecret,
+    secrets: &Secrets,
     way: &Way,
     (to, message): (PushTarget, &str),
 ) -> bool {
@@ -33,7 +32,7 @@ pub(crate) async fn send<H: Ports>(
         to,
         message: message.to_owned(),
     };
-    let mut sent = pin!(relays::send(host, secret, address, command));
+    let mut sent = pin!(relays::send(host, secrets, address, command));
     let mut timeout = pin!(host.sleep(PUSH_MS));
     std::future::poll_fn(|context| {
         if let Poll::Ready(outcome) = sent.as_mut().poll(context) {

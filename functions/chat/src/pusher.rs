@@ -3,10 +3,10 @@
 
 use chat_channel::author::Author;
 use chat_channel::way::Way;
+use edge::relays::Secrets;
 use edge::store::Store;
 use wire::chat::{ChatChannel, ChatEvent};
 use wire::control::PushTarget;
-use wire::keys::FleetSecret;
 use wire::{ChannelKey, PlayerId, RoomKey};
 
 use crate::Ports;
@@ -19,7 +19,7 @@ use crate::writer::Writer;
 pub(crate) struct Pusher<'a, H, S> {
     host: &'a H,
     store: &'a S,
-    secret: &'a FleetSecret,
+    secrets: &'a Secrets,
     /// When the request began, Unix milliseconds.
     now_ms: u64,
     /// The player.
@@ -28,11 +28,11 @@ pub(crate) struct Pusher<'a, H, S> {
 
 impl<'a, H: Ports, S: Store> Pusher<'a, H, S> {
     /// Of the caller who writes.
-    pub(crate) fn of(writer: &Writer<'a, H, S>, secret: &'a FleetSecret) -> Self {
+    pub(crate) fn of(writer: &Writer<'a, H, S>, secrets: &'a Secrets) -> Self {
         Self {
             host: writer.host,
             store: writer.store,
-            secret,
+            secrets,
             now_ms: writer.access.now_ms,
             me: writer.access.me(),
         }
@@ -42,7 +42,7 @@ impl<'a, H: Ports, S: Store> Pusher<'a, H, S> {
     pub(crate) async fn push(&self, channel: &ChatChannel, author: &mut Author, event: ChatEvent) {
         if let ChatChannel::World(region) = channel {
             let told = (region, event);
-            return world::push(self.host, self.store, self.secret, self.now_ms, told).await;
+            return world::push(self.host, self.store, self.secrets, self.now_ms, told).await;
         }
         let Some(way) = &author.way else {
             return;
@@ -51,7 +51,7 @@ impl<'a, H: Ports, S: Store> Pusher<'a, H, S> {
         let Some(target) = self.target(channel, way) else {
             return;
         };
-        if send(self.host, self.secret, way, (target, &text)).await {
+        if send(self.host, self.secrets, way, (target, &text)).await {
             return;
         }
         // The shard is gone, or runs anew.
@@ -62,7 +62,7 @@ impl<'a, H: Ports, S: Store> Pusher<'a, H, S> {
             && used.as_ref().is_none_or(|used| !same(used, way))
             && let Some(target) = self.target(channel, way)
         {
-            send(self.host, self.secret, way, (target, &text)).await;
+            send(self.host, self.secrets, way, (target, &text)).await;
         }
     }
 
@@ -87,7 +87,7 @@ impl<'a, H: Ports, S: Store> Pusher<'a, H, S> {
             },
             ChatChannel::Direct(other) => PushTarget::Player {
                 room: RoomKey::of(way.room.as_ref()?),
-                player: self.secret.player_key(other),
+                player: self.secrets.player_key(other, way.epoch),
             },
             // Told to every shard of a region, and no way leads there.
             ChatChannel::World(_) => return None,

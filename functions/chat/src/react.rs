@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use chat_channel::access::{Access, Intent, seq};
 use chat_channel::log::{Stored, message_sort};
 use chat_channel::message::existing;
+use edge::Refusal;
 use edge::change::{unless_lost, until_done};
 use edge::http::{Call, Response};
 use edge::items::{self, Held};
+use edge::relays::Secrets;
 use edge::store::{Direction, Item, Key, MAX_QUERY_ITEMS, Query, Store, StoreError};
-use edge::{Refusal, config};
 use serde::{Deserialize, Serialize};
 use wire::PlayerId;
 use wire::chat::{ChatEvent, MAX_REACTION_BYTES, Message, ReactionCount};
@@ -68,8 +69,8 @@ pub(crate) async fn react<H: Ports, S: Store>(
             reaction,
             added: adds,
         };
-        let secret = config::fleet_secret(host).await?;
-        let pusher = Pusher::of(writer, &secret);
+        let secrets = Secrets::read(host).await?;
+        let pusher = Pusher::of(writer, &secrets);
         pusher.push(&place.channel, &mut held.value, event).await;
     }
     Ok(Response::empty(REACT.status))

@@ -11,6 +11,7 @@ use wire::routes::SET_SETTINGS;
 
 use crate::Ports;
 use crate::post::publish;
+use crate::tail::TailKey;
 use crate::writer::{Draft, Writer};
 
 /// Longest slow mode, in seconds.
@@ -48,7 +49,7 @@ pub(crate) async fn settings<H: Ports, S: Store>(
         },
         settings: Some(settings),
     };
-    let secret = config::fleet_secret(host).await?;
-    let reply = publish(&writer, &secret, &draft, None).await?;
+    let tails = TailKey::new(&config::tail_secret(host).await?);
+    let reply = publish(&writer, &tails, &draft, None).await?;
     Ok(Response::json(SET_SETTINGS.status, &reply))
 }

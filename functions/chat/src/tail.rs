@@ -6,7 +6,7 @@ use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use wire::chat::ChannelSettings;
-use wire::keys::FleetSecret;
+use wire::keys::PurposeSecret;
 
 const PLAIN_BYTES: usize = 19;
 const MAC_BYTES: usize = 8;
@@ -15,8 +15,8 @@ const MAC_BYTES: usize = 8;
 pub(crate) struct TailKey([u8; 32]);
 
 impl TailKey {
-    pub(crate) fn new(secret: &FleetSecret) -> Self {
-        Self(secret.edge_key("chat-tail"))
+    pub(crate) fn new(secret: &PurposeSecret) -> Self {
+        Self(*secret.bytes().next().expect("it has the one that signs"))
     }
 
     pub(crate) fn seal(&self, channel: &str, tail: &Tail) -> String {
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_tail_opens_only_whole_in_its_channel_and_time() {
-        let key = TailKey::new(&FleetSecret::new([1; 32]));
+        let key = TailKey([1; 32]);
         let settings = ChannelSettings {
             locked: true,
             slow_s: 300,
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(key.open("room~a~b", &sealed, 940_000), Some(tail));
         assert_eq!(key.open("room~a~b", &sealed, 940_001), None);
         assert_eq!(key.open("room~a~c", &sealed, 0), None);
-        let other = TailKey::new(&FleetSecret::new([2; 32]));
+        let other = TailKey([2; 32]);
         assert_eq!(other.open("room~a~b", &sealed, 0), None);
         for at in 0..sealed.len() {
             let mut changed = sealed.clone().into_bytes();

@@ -1,9 +1,10 @@
 //! Who types.
 
 use chat_channel::access::{Access, Intent};
+use edge::Refusal;
 use edge::http::{Call, Response};
+use edge::relays::Secrets;
 use edge::store::Store;
-use edge::{Refusal, config};
 use wire::chat::ChatEvent;
 use wire::routes::TYPING;
 
@@ -29,8 +30,8 @@ pub(crate) async fn typing<H: Ports, S: Store>(
     let event = ChatEvent::Typing {
         player: access.me().clone(),
     };
-    let secret = config::fleet_secret(host).await?;
-    let pusher = Pusher::of(&writer, &secret);
+    let secrets = Secrets::read(host).await?;
+    let pusher = Pusher::of(&writer, &secrets);
     pusher.push(&place.channel, &mut held.value, event).await;
     Ok(Response::empty(TYPING.status))
 }

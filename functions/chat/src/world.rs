@@ -5,10 +5,10 @@ use std::task::Poll;
 
 use chat_channel::way::Way;
 use edge::directory;
+use edge::relays::Secrets;
 use edge::store::Store;
 use wire::chat::{ChatChannel, ChatEvent};
 use wire::control::PushTarget;
-use wire::keys::FleetSecret;
 use wire::{RegionName, TopicKey};
 
 use crate::Ports;
@@ -18,7 +18,7 @@ use crate::push::{push_text, send};
 pub(crate) async fn push<H: Ports, S: Store>(
     host: &H,
     store: &S,
-    secret: &FleetSecret,
+    secrets: &Secrets,
     now_ms: u64,
     (region, event): (&RegionName, ChatEvent),
 ) {
@@ -41,7 +41,7 @@ pub(crate) async fn push<H: Ports, S: Store>(
     let text = push_text(&ChatChannel::World(region.clone()), event);
     let posts = ways
         .iter()
-        .map(|(way, target)| send(host, secret, way, (*target, &text)));
+        .map(|(way, target)| send(host, secrets, way, (*target, &text)));
     join_all(posts.collect()).await;
 }
 

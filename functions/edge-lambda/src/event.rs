@@ -46,7 +46,7 @@ impl Event {
     /// signs for itself, for a minute and good for its own fleet only.
     ///
     /// # Errors
-    /// `misconfigured` when there is no fleet secret to sign with.
+    /// `misconfigured` when the function has no secret to sign with: it has no schedule then.
     pub(crate) async fn into_request<H: Clock + Variables>(
         self,
         host: &H,
@@ -76,7 +76,10 @@ async fn operator_token<H: Clock + Variables>(host: &H) -> Result<String, Refusa
         role: Some(Role::Operator),
         grants: Vec::new(),
     };
-    Ok(sign_as_edge(&claims, &config::fleet_secret(host).await?))
+    Ok(sign_as_edge(
+        &claims,
+        &config::edge_token_secret(host).await?,
+    ))
 }
 
 fn of_http(event: ApiGatewayV2httpRequest) -> Request {
@@ -147,6 +150,7 @@ mod tests {
     use edge::token::SigningKey;
     use serde_json::json;
     use wire::problem::ProblemKind;
+    use wire::routes::Function;
 
     struct Host(FixedVariables);
 
@@ -165,10 +169,8 @@ mod tests {
     fn host() -> Host {
         let secret = data_encoding::BASE64.encode(&[7; 32]);
         let keys = SigningKey::new([1; 32]).key_set_json("a");
-        Host(FixedVariables::new(&[
-            ("fleet_secret", &secret),
-            ("token_keys", &keys),
-        ]))
+        let variables = [("fleet_secret", secret.as_str()), ("token_keys", &keys)];
+        Host(FixedVariables::new(&variables).with_derived())
     }
 
     fn request(event: serde_json::Value) -> Request {
@@ -251,11 +253,15 @@ mod tests {
             (tick.method.as_str(), tick.path.as_str()),
             ("POST", "/v1/sweep")
         );
-        let claims = block_on(async {
-            let verifier = config::verifier(&host()).await.unwrap();
+        let verified = |function| {
+            let verifier = block_on(config::verifier(&host(), function)).unwrap();
             verifier.verify(tick.authorization.as_deref(), 1_000)
-        });
-        assert_eq!(claims.unwrap().role, Some(Role::Operator));
+        };
+        let claims = verified(Function::Matchmaking).unwrap();
+        assert_eq!(claims.role, Some(Role::Operator));
+        for other in [Function::Fleet, Function::Chat, Function::Signalling] {
+            assert_eq!(verified(other).unwrap_err().kind, ProblemKind::TokenInvalid);
+        }
         let unset = Host(FixedVariables::default());
         let event: Event = serde_json::from_value(json!({ "schedule": "/v1/sweep" })).unwrap();
         let refusal = block_on(event.into_request(&unset)).unwrap_err();

@@ -74,6 +74,27 @@ const INCREMENT: &str = "INSERT INTO items VALUES (?1, ?2, CAST(?3 AS TEXT), 1, 
 const PURGE: &str = "DELETE FROM items WHERE (partition, sort) IN \
      (SELECT partition, sort FROM items WHERE expires_at_ms <= ?1 LIMIT 64)";
 
+/// Statements about items of one partition, which is their first parameter: what a host lets a
+/// component run that may touch some partitions and no others.
+pub const OF_A_PARTITION: [&str; 9] = [
+    GET,
+    QUERY_FORWARD,
+    QUERY_BACKWARD,
+    PUT_ALWAYS,
+    PUT_ABSENT,
+    PUT_VERSION,
+    DELETE,
+    DELETE_VERSION,
+    INCREMENT,
+];
+
+/// Statements about the table, or about what nobody can see any more.
+pub const OF_THE_TABLE: [&str; 6] = [CREATE[0], CREATE[1], PURGE, BEGIN, COMMIT, ROLLBACK];
+
+const BEGIN: &str = "BEGIN IMMEDIATE";
+const COMMIT: &str = "COMMIT";
+const ROLLBACK: &str = "ROLLBACK";
+
 /// Every so many writes of one item, some expired items are removed.
 const WRITES_PER_PURGE: u64 = 64;
 /// And in every so many milliseconds one, because many items are written once.
@@ -250,14 +271,14 @@ impl<D: Database> Store for SqlStore<D> {
         if let [write] = writes {
             return self.write_now(now_ms, std::slice::from_ref(write)).await;
         }
-        self.run("BEGIN IMMEDIATE", &[]).await?;
+        self.run(BEGIN, &[]).await?;
         // Should this future be dropped here, the host rolls back with the connection.
         let written = match self.write_now(now_ms, writes).await {
-            Ok(()) => self.run("COMMIT", &[]).await.map(drop),
+            Ok(()) => self.run(COMMIT, &[]).await.map(drop),
             Err(error) => Err(error),
         };
         if written.is_err() {
-            let _ = self.run("ROLLBACK", &[]).await;
+            let _ = self.run(ROLLBACK, &[]).await;
         }
         written
     }

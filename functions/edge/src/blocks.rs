@@ -10,16 +10,15 @@ use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use wire::control::ControlCommand;
-use wire::keys::FleetSecret;
 use wire::limits::MAX_HELLO_BLOCKS;
 use wire::problem::ProblemKind;
-use wire::{PlayerId, RoomKey, RoomName};
+use wire::{PlayerId, PlayerKey, RoomKey, RoomName};
 
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held};
 use crate::ports::{Clock, Entropy, RelayLink, Timer};
-use crate::relays::{self, Delivery};
+use crate::relays::{self, Delivery, Secrets};
 use crate::store::{
     Condition, Delete, Direction, Item, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write,
 };
@@ -140,7 +139,7 @@ pub async fn set<H: Entropy + Timer, S: Store>(
 pub async fn enforce<H, S>(
     host: &H,
     store: &S,
-    secret: &FleetSecret,
+    secrets: &Secrets,
     room: &RoomName,
     (player, other): (&PlayerId, &PlayerId),
 ) -> Result<Delivery, Refusal>
@@ -151,13 +150,14 @@ where
     let at_ms = host.now_ms();
     let (partition, sort) = (player_partition(player), format!("{BLOCK_PREFIX}{other}"));
     let held = store.get(at_ms, Key::new(&partition, &sort)).await?;
-    let command = ControlCommand::Block {
-        room: RoomKey::of(room),
-        player: secret.player_key(player),
-        other: secret.player_key(other),
-        blocked: held.is_some(),
+    let (room_key, blocked) = (RoomKey::of(room), held.is_some());
+    let command = |key: &dyn Fn(&PlayerId) -> PlayerKey| ControlCommand::Block {
+        room: room_key,
+        player: key(player),
+        other: key(other),
+        blocked,
     };
-    relays::tell_of(host, store, secret, room, (at_ms, command)).await
+    relays::tell(host, store, secrets, room, (at_ms, &command)).await
 }
 
 /// The players whom `player` has blocked or who have blocked him.

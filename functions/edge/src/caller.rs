@@ -3,7 +3,7 @@
 use wire::PlayerId;
 use wire::claims::{Claims, Role};
 use wire::problem::ProblemKind;
-use wire::routes::Auth;
+use wire::routes::{Auth, Route};
 
 use crate::policy::{Policy, Rights};
 use crate::ports::{Clock, Variables};
@@ -19,23 +19,23 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The caller of a route that wants `auth`; none where that is no token.
+    /// The caller of a route; none where it wants no token.
     ///
     /// # Errors
     /// Why his token is none, or which role it lacks.
     pub(crate) async fn admit<H: Clock + Variables>(
         host: &H,
-        auth: Auth,
+        route: &Route,
         authorization: Option<&str>,
     ) -> Result<Option<Self>, Refusal> {
-        let role = match auth {
+        let role = match route.auth {
             Auth::Shard | Auth::Proof => return Ok(None),
             Auth::Player => None,
             Auth::Operator => Some(Role::Operator),
             Auth::Privacy => Some(Role::Privacy),
             Auth::GameServer => Some(Role::GameServer),
         };
-        let verifier = config::verifier(host).await?;
+        let verifier = config::verifier(host, route.function).await?;
         let now_ms = host.now_ms();
         let claims = verifier.verify(authorization, now_ms / 1000)?;
         let caller = Self { claims, now_ms };

@@ -1,17 +1,35 @@
 //! Settings of functions, read from variables. A fault names the variable and never its value.
 
 use wire::RegionName;
-use wire::keys::FleetSecret;
+use wire::claims::Role;
+use wire::keys::{
+    AdmissionSecret, ControlSecret, FleetSecret, PlayerSecret, Purpose, PurposeSecret,
+};
 use wire::problem::ProblemKind;
+use wire::routes::Function;
 
 use crate::Refusal;
 use crate::homes::HomeRegions;
 use crate::policy::Policy;
 use crate::ports::{VariableFault, Variables};
-use crate::token::{KeySet, Verifier};
+use crate::token::{KeySet, SigningKey, Verifier};
 
-/// The fleet secret: 32 bytes in base64. Required.
+/// The fleet secret: 32 bytes in base64. Required by the function that lets relays in, and by no
+/// other.
 pub const FLEET_SECRET: &str = "fleet_secret";
+/// What tickets and hellos are sealed with; like all of the following derived from the fleet
+/// secret: [`derived`]. Each is required by the functions that list it.
+pub const ADMISSION_SECRET: &str = "admission_secret";
+/// What commands to relays are sealed with.
+pub const CONTROL_SECRET: &str = "control_secret";
+/// What the keys of players are made with.
+pub const PLAYER_SECRET: &str = "player_secret";
+/// What tails of chat channels are sealed with.
+pub const TAIL_SECRET: &str = "tail_secret";
+/// What the tokens of functions are signed with.
+pub const EDGE_TOKEN_SECRET: &str = "edge_token_secret";
+/// By what they are known; no secret.
+pub const EDGE_TOKEN_PUBLIC: &str = "edge_token_public";
 /// The keys that sign player tokens: see [`KeySet::from_json`]. Required.
 pub const TOKEN_KEYS: &str = "token_keys";
 /// The audience that player tokens must name; [`DEFAULT_AUDIENCE`] when not set.
@@ -36,28 +54,117 @@ pub const DEFAULT_AUDIENCE: &str = "lifeverse-voice";
 /// See [`REGION`].
 pub const DEFAULT_REGION: &str = "dev";
 
+/// The variables that are derived from the fleet secret, with their values. Whoever deploys holds
+/// the one and hands each function what `functions/permissions.json` lists for it.
+pub fn derived(secret: &FleetSecret) -> [(&'static str, String); 6] {
+    let of = |purpose| secret.purpose(purpose);
+    let tokens = of(Purpose::Token);
+    let known: Vec<String> = tokens
+        .bytes()
+        .map(|seed| SigningKey::new(*seed).public_base64())
+        .collect();
+    [
+        (ADMISSION_SECRET, of(Purpose::Admission).to_base64()),
+        (CONTROL_SECRET, of(Purpose::Control).to_base64()),
+        (PLAYER_SECRET, of(Purpose::Player).to_base64()),
+        (TAIL_SECRET, of(Purpose::Tail).to_base64()),
+        (EDGE_TOKEN_SECRET, tokens.to_base64()),
+        (EDGE_TOKEN_PUBLIC, known.join(" ")),
+    ]
+}
+
 /// Reads [`FLEET_SECRET`].
 ///
 /// # Errors
 /// `misconfigured`, or `store-unavailable` for a moment.
 pub async fn fleet_secret<V: Variables>(variables: &V) -> Result<FleetSecret, Refusal> {
-    let wanted = "32 bytes in base64 (44 characters)";
-    let text = required(variables, FLEET_SECRET, wanted).await?;
-    FleetSecret::from_base64(&text).map_err(|_| Refusal::misconfigured(FLEET_SECRET, wanted))
+    key(variables, FLEET_SECRET, FleetSecret::from_base64).await
 }
 
-/// Reads [`TOKEN_KEYS`], [`TOKEN_AUDIENCE`] and [`FLEET_SECRET`], by which functions know the
-/// tokens that functions made.
+/// Reads [`ADMISSION_SECRET`].
 ///
 /// # Errors
 /// `misconfigured`, or `store-unavailable` for a moment.
-pub async fn verifier<V: Variables>(variables: &V) -> Result<Verifier, Refusal> {
+pub async fn admission_secret<V: Variables>(variables: &V) -> Result<AdmissionSecret, Refusal> {
+    let secret = key(variables, ADMISSION_SECRET, PurposeSecret::from_base64);
+    secret.await.map(AdmissionSecret)
+}
+
+/// Reads [`CONTROL_SECRET`].
+///
+/// # Errors
+/// `misconfigured`, or `store-unavailable` for a moment.
+pub async fn control_secret<V: Variables>(variables: &V) -> Result<ControlSecret, Refusal> {
+    let secret = key(variables, CONTROL_SECRET, PurposeSecret::from_base64);
+    secret.await.map(ControlSecret)
+}
+
+/// Reads [`PLAYER_SECRET`].
+///
+/// # Errors
+/// `misconfigured`, or `store-unavailable` for a moment.
+pub async fn player_secret<V: Variables>(variables: &V) -> Result<PlayerSecret, Refusal> {
+    let secret = key(variables, PLAYER_SECRET, PurposeSecret::from_base64);
+    secret.await.map(PlayerSecret)
+}
+
+/// Reads [`TAIL_SECRET`].
+///
+/// # Errors
+/// `misconfigured`, or `store-unavailable` for a moment.
+pub async fn tail_secret<V: Variables>(variables: &V) -> Result<PurposeSecret, Refusal> {
+    key(variables, TAIL_SECRET, PurposeSecret::from_base64).await
+}
+
+/// Reads [`EDGE_TOKEN_SECRET`]. Making the key of it costs as much as a signature: only where one
+/// is made.
+///
+/// # Errors
+/// `misconfigured`, or `store-unavailable` for a moment.
+pub async fn edge_token_secret<V: Variables>(variables: &V) -> Result<SigningKey, Refusal> {
+    let secret = key(variables, EDGE_TOKEN_SECRET, PurposeSecret::from_base64).await?;
+    let seed = secret.bytes().next().expect("it has the one that signs");
+    Ok(SigningKey::new(*seed))
+}
+
+async fn key<V: Variables, T>(
+    variables: &V,
+    name: &str,
+    read: impl Fn(&str) -> Result<T, wire::keys::BadKey>,
+) -> Result<T, Refusal> {
+    let wanted = "32 bytes in base64 (44 characters), or two while one is replaced";
+    let text = required(variables, name, wanted).await?;
+    read(&text).map_err(|_| Refusal::misconfigured(name, wanted))
+}
+
+/// Reads [`TOKEN_KEYS`], [`TOKEN_AUDIENCE`] and [`EDGE_TOKEN_PUBLIC`]. The tokens of functions are
+/// no operator's but where they are made, and none at all where relays are let in: who holds that
+/// key must not let in a relay.
+///
+/// # Errors
+/// `misconfigured`, or `store-unavailable` for a moment.
+pub async fn verifier<V: Variables>(
+    variables: &V,
+    function: Function,
+) -> Result<Verifier, Refusal> {
     let wanted = "a JSON array of verification keys";
     let text = required(variables, TOKEN_KEYS, wanted).await?;
     let keys = KeySet::from_json(&text)
         .map_err(|fault| Refusal::misconfigured(TOKEN_KEYS, &fault.to_string()))?;
-    let keys = keys.with_edge_key(&fleet_secret(variables).await?);
-    Ok(Verifier::new(keys, audience(variables).await?))
+    let audience = audience(variables).await?;
+    if function == Function::Fleet {
+        return Ok(Verifier::new(keys, audience));
+    }
+    let wanted = "one or two public keys, each 32 bytes in base64 (44 characters)";
+    let text = required(variables, EDGE_TOKEN_PUBLIC, wanted).await?;
+    let keys = keys
+        .with_edge_keys(&text)
+        .ok_or_else(|| Refusal::misconfigured(EDGE_TOKEN_PUBLIC, wanted))?;
+    let verifier = Verifier::new(keys, audience);
+    Ok(match function {
+        Function::Matchmaking => verifier.with_edge_role(Role::Operator),
+        _ => verifier,
+    })
 }
 
 /// Reads [`TOKEN_AUDIENCE`].

@@ -251,7 +251,7 @@ async fn admit<H: Clock + Variables>(host: &H, call: &mut Call<'_>) -> Result<()
         return Err(Refusal::new(ProblemKind::BodyTooLarge, detail));
     }
     let authorization = request.authorization.as_deref();
-    call.caller = Caller::admit(host, call.route.auth, authorization).await?;
+    call.caller = Caller::admit(host, call.route, authorization).await?;
     Ok(())
 }
 

@@ -20,7 +20,7 @@ impl Host {
     fn new() -> Self {
         let keys = SigningKey::new([1; 32]).key_set_json("dev");
         let secret = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
-        let variables = [("fleet_secret", secret), ("token_keys", keys.as_str())];
+        let variables = [("edge_token_public", secret), ("token_keys", keys.as_str())];
         Self {
             store: MemoryStore::default(),
             variables: FixedVariables::new(&variables),

@@ -3,13 +3,13 @@
 
 use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, PendingCommand};
 use wire::fleet::Heartbeat;
-use wire::keys::FleetSecret;
-use wire::{BootId, RoomName, SessionId, ShardId};
+use wire::keys::{ControlSecret, PlayerSecret};
+use wire::{BootId, PlayerId, PlayerKey, RoomName, SessionId, ShardId};
 
-use crate::Refusal;
 use crate::directory::{self, ShardAt, StoredHome, is_live};
-use crate::ports::{Clock, Entropy, RelayLink, Timer};
+use crate::ports::{Clock, Entropy, RelayLink, Timer, Variables};
 use crate::store::Store;
+use crate::{Refusal, config};
 
 /// Where a shard takes commands, and with which key.
 #[derive(Debug, Clone, Copy)]
@@ -63,69 +63,86 @@ impl Delivery {
 /// Tells a shard to do something.
 pub async fn send<H: Clock + Entropy + RelayLink>(
     host: &H,
-    secret: &FleetSecret,
+    secrets: &Secrets,
     to: Address<'_>,
     command: ControlCommand,
 ) -> Delivery {
     let message = message(host, host.now_ms(), command);
-    post(host, secret, to, &message).await
+    post(host, secrets, to, &message).await
 }
 
-/// Tells the relay of a room to do something, and keeps it for that relay unless it has it for
-/// certain.
+/// What commands about players are made with.
+#[derive(Debug)]
+pub struct Secrets {
+    control: ControlSecret,
+    players: PlayerSecret,
+}
+
+impl Secrets {
+    /// Reads both.
+    ///
+    /// # Errors
+    /// `misconfigured`, or `store-unavailable` for a moment.
+    pub async fn read<V: Variables>(variables: &V) -> Result<Self, Refusal> {
+        Ok(Self {
+            control: config::control_secret(variables).await?,
+            players: config::player_secret(variables).await?,
+        })
+    }
+
+    /// Of these.
+    pub fn new(control: ControlSecret, players: PlayerSecret) -> Self {
+        Self { control, players }
+    }
+
+    /// How a shard with keys of an epoch knows a player.
+    pub fn player_key(&self, player: &PlayerId, epoch: u8) -> PlayerKey {
+        self.players.player_key(player, epoch & 0x0f)
+    }
+}
+
+/// A command, made for one shard: it knows players by keys of its own.
+pub type Made<'a> = &'a dyn Fn(&dyn Fn(&PlayerId) -> PlayerKey) -> ControlCommand;
+
+/// Tells the relay of a room to do something at a moment, and keeps it for that relay unless it has
+/// it for certain. Those that the room has left a short while ago are told as well: one that was cut
+/// off may still carry some of its participants, and is told as soon as it is heard of. What became
+/// of it is said of the room's own.
 ///
 /// # Errors
 /// `overloaded` when too much is kept for that relay; `conflict`; `store-unavailable`.
 pub async fn tell<H, S>(
     host: &H,
     store: &S,
-    secret: &FleetSecret,
+    secrets: &Secrets,
     room: &RoomName,
-    command: ControlCommand,
-) -> Result<Delivery, Refusal>
-where
-    H: Clock + Entropy + RelayLink + Timer,
-    S: Store,
-{
-    tell_of(host, store, secret, room, (host.now_ms(), command)).await
-}
-
-/// As [`tell`], of a moment.
-pub(crate) async fn tell_of<H, S>(
-    host: &H,
-    store: &S,
-    secret: &FleetSecret,
-    room: &RoomName,
-    (at_ms, command): (u64, ControlCommand),
+    (at_ms, command): (u64, Made<'_>),
 ) -> Result<Delivery, Refusal>
 where
     H: Clock + Entropy + RelayLink + Timer,
     S: Store,
 {
     match directory::stored_home(store, at_ms, room).await? {
-        Some(home) => deliver(host, store, secret, &home, (at_ms, command)).await,
+        Some(home) => deliver(host, store, secrets, &home, (at_ms, command)).await,
         None => Ok(Delivery::Unknown),
     }
 }
 
-/// As [`tell`], to the relay of a home, and to those that the room has left a short while ago: one
-/// that was cut off may still carry some of its participants, and is told as soon as it is heard
-/// of. What became of it is said of the first.
+/// As [`tell`], of a room with this home.
 pub(crate) async fn deliver<H, S>(
     host: &H,
     store: &S,
-    secret: &FleetSecret,
+    secrets: &Secrets,
     home: &StoredHome,
-    (at_ms, command): (u64, ControlCommand),
+    command: (u64, Made<'_>),
 ) -> Result<Delivery, Refusal>
 where
     H: Clock + Entropy + RelayLink + Timer,
     S: Store,
 {
-    let message = message(host, at_ms, command);
     let mut first = None;
     for shard in home.carriers() {
-        let delivery = deliver_to(host, store, secret, shard, &message).await?;
+        let delivery = deliver_to(host, store, secrets, shard, command).await?;
         first.get_or_insert(delivery);
     }
     Ok(first.unwrap_or(Delivery::Unknown))
@@ -134,9 +151,9 @@ where
 async fn deliver_to<H, S>(
     host: &H,
     store: &S,
-    secret: &FleetSecret,
+    secrets: &Secrets,
     at: ShardAt<'_>,
-    message: &ControlMessage,
+    (at_ms, command): (u64, Made<'_>),
 ) -> Result<Delivery, Refusal>
 where
     H: Clock + Entropy + RelayLink + Timer,
@@ -147,12 +164,14 @@ where
         return Ok(Delivery::Unknown);
     };
     let to = &shard.heartbeat;
+    let key = |player: &PlayerId| secrets.player_key(player, to.epoch);
+    let message = message(host, at_ms, command(&key));
     let delivery = match is_live(&shard, now_ms) {
-        true => post(host, secret, to.into(), message).await,
+        true => post(host, secrets, to.into(), &message).await,
         false => Delivery::Silent,
     };
     if delivery != Delivery::Taken {
-        let pending = PendingCommand::from(message);
+        let pending = PendingCommand::from(&message);
         directory::keep_pending(host, store, host.now_ms(), (at, to.boot), &pending).await?;
     }
     Ok(delivery)
@@ -170,13 +189,13 @@ fn message<H: Entropy>(host: &H, at_ms: u64, command: ControlCommand) -> Control
 
 async fn post<H: RelayLink>(
     host: &H,
-    secret: &FleetSecret,
+    secrets: &Secrets,
     to: Address<'_>,
     message: &ControlMessage,
 ) -> Delivery {
-    let keys = secret.shard_key(to.shard, to.epoch & 0x0f).subkeys();
+    let key = secrets.control.key(to.shard, to.epoch & 0x0f);
     let url = format!("{}{CONTROL_PATH}", to.url.trim_end_matches('/'));
-    let sealed = message.seal(&keys, to.boot);
+    let sealed = message.seal(&key, to.boot);
     match host.post(&url, to.shard, sealed).await {
         Ok(status) if status < 300 => Delivery::Taken,
         Ok(_) => Delivery::Refused,

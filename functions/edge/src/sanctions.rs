@@ -7,15 +7,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use wire::control::ControlCommand;
-use wire::keys::FleetSecret;
 use wire::problem::ProblemKind;
-use wire::{PlayerId, RoomKey, RoomName};
+use wire::{PlayerId, PlayerKey, RoomKey, RoomName};
 
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held};
 use crate::ports::{Clock, Entropy, RelayLink, Timer};
-use crate::relays::Delivery;
+use crate::relays::{Delivery, Secrets};
 use crate::store::{Key, Store};
 use crate::{directory, relays, stored};
 
@@ -140,7 +139,7 @@ pub async fn sanction<H: Entropy + Timer, S: Store>(
 pub async fn enforce<H, S>(
     host: &H,
     store: &S,
-    secret: &FleetSecret,
+    secrets: &Secrets,
     room: &RoomName,
     (sanction, player): (Sanction, &PlayerId),
 ) -> Result<Delivery, Refusal>
@@ -152,18 +151,23 @@ where
     let at_ms = host.now_ms();
     let (home, held) = directory::with_sanctions(store, at_ms, room).await?;
     let until_ms = held.until_ms(at_ms, sanction, player);
-    let (room, player) = (RoomKey::of(room), secret.player_key(player));
-    let command = match (sanction, until_ms) {
-        (Sanction::Mute, until_ms) => ControlCommand::Mute {
+    if (sanction, until_ms) == (Sanction::Ban, None) {
+        return Ok(Delivery::Taken);
+    }
+    let room = RoomKey::of(room);
+    let command = |key: &dyn Fn(&PlayerId) -> PlayerKey| match sanction {
+        Sanction::Mute => ControlCommand::Mute {
             room,
-            player,
+            player: key(player),
             until_ms,
         },
-        (Sanction::Ban, Some(_)) => ControlCommand::Kick { room, player },
-        (Sanction::Ban, None) => return Ok(Delivery::Taken),
+        Sanction::Ban => ControlCommand::Kick {
+            room,
+            player: key(player),
+        },
     };
     match home {
-        Some(home) => relays::deliver(host, store, secret, &home.value, (at_ms, command)).await,
+        Some(home) => relays::deliver(host, store, secrets, &home.value, (at_ms, &command)).await,
         None => Ok(Delivery::Unknown),
     }
 }

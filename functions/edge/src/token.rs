@@ -12,8 +12,7 @@ use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
-use wire::claims::Claims;
-use wire::keys::FleetSecret;
+use wire::claims::{Claims, Role};
 use wire::limits::MAX_NAME_CHARS;
 use wire::problem::ProblemKind;
 
@@ -120,20 +119,24 @@ impl KeySet {
         Ok(Self { keys })
     }
 
-    /// The set and the key with which functions sign the tokens of [`sign_as_edge`]. It is found
-    /// before a configured key of the same `kid`.
+    /// The set and the public half of the key with which functions sign ([`sign_as_edge`]), in
+    /// base64; two with white space between, while one takes the other's place. A configured key
+    /// of that `kid` counts no more. None where the text is anything else.
     #[must_use]
-    pub fn with_edge_key(mut self, secret: &FleetSecret) -> Self {
-        let key = VerificationKey::Hmac(edge_key(secret).to_vec());
-        self.keys.insert(0, (EDGE_KID.to_owned(), key));
-        self
+    pub fn with_edge_keys(mut self, publics: &str) -> Option<Self> {
+        let public = |text: &str| BASE64.decode(text.as_bytes()).ok()?.try_into().ok();
+        let keys: Option<Vec<[u8; 32]>> = publics.split_whitespace().map(public).collect();
+        let keys = keys.filter(|keys| (1..=2).contains(&keys.len()))?;
+        self.keys.retain(|(kid, _)| kid != EDGE_KID);
+        let edge = keys.into_iter().map(VerificationKey::Ed25519);
+        self.keys.extend(edge.map(|key| (EDGE_KID.to_owned(), key)));
+        Some(self)
     }
 
-    fn find(&self, kid: &str) -> Option<&VerificationKey> {
-        self.keys
-            .iter()
-            .find(|(known, _)| known == kid)
-            .map(|(_, key)| key)
+    /// The keys of this name: one, or two of the edge's.
+    fn of(&self, kid: &str) -> impl Iterator<Item = &VerificationKey> {
+        let named = self.keys.iter().filter(move |(known, _)| known == kid);
+        named.map(|(_, key)| key)
     }
 }
 
@@ -200,6 +203,8 @@ struct Header {
 pub struct Verifier {
     keys: KeySet,
     audience: String,
+    /// The one that a token of the edge may have.
+    edge_role: Option<Role>,
 }
 
 fn invalid(detail: &'static str) -> Refusal {
@@ -209,7 +214,20 @@ fn invalid(detail: &'static str) -> Refusal {
 impl Verifier {
     /// A verifier of tokens for `audience`.
     pub fn new(keys: KeySet, audience: String) -> Self {
-        Self { keys, audience }
+        Self {
+            keys,
+            audience,
+            edge_role: None,
+        }
+    }
+
+    /// One that takes a role from the edge's own tokens, which have none elsewhere.
+    #[must_use]
+    pub fn with_edge_role(self, role: Role) -> Self {
+        Self {
+            edge_role: Some(role),
+            ..self
+        }
     }
 
     /// Checks the `authorization` header of a request at `now_s` (Unix time).
@@ -257,14 +275,20 @@ impl Verifier {
             .kid
             .ok_or_else(|| invalid("The token's header must name its key: kid."))?;
         let untrusted = || invalid("The token is not signed by a key that this service trusts.");
-        let key = self.keys.find(&kid).ok_or_else(untrusted)?;
-        let signed =
-            header.alg == key.algorithm() && key.verifies(input.as_bytes(), &decode(signature)?);
-        if !signed {
+        let signature = decode(signature)?;
+        let signed = |key: &VerificationKey| {
+            header.alg == key.algorithm() && key.verifies(input.as_bytes(), &signature)
+        };
+        if !self.keys.of(&kid).any(signed) {
             return Err(untrusted());
         }
-        serde_json::from_slice(&decode(payload)?)
-            .map_err(|_| invalid("The token's claims are not complete: it needs sub, aud and exp."))
+        let claims: Claims = serde_json::from_slice(&decode(payload)?).map_err(|_| {
+            invalid("The token's claims are not complete: it needs sub, aud and exp.")
+        })?;
+        if kid == EDGE_KID && claims.role.is_some() && claims.role != self.edge_role {
+            return Err(untrusted());
+        }
+        Ok(claims)
     }
 
     fn check(&self, claims: &Claims, now_s: u64) -> Result<(), Refusal> {
@@ -349,21 +373,10 @@ pub fn sign(claims: &Claims, key: &SigningKey, kid: &str) -> String {
     })
 }
 
-/// Makes a token with `claims` that only functions of this fleet accept: signed with HMAC and a
-/// key that is derived from the fleet secret.
-pub fn sign_as_edge(claims: &Claims, secret: &FleetSecret) -> String {
-    compact(claims, "HS256", EDGE_KID, |input| {
-        Hmac::<Sha256>::new_from_slice(&edge_key(secret))
-            .expect("HMAC takes any key length")
-            .chain_update(input)
-            .finalize()
-            .into_bytes()
-            .to_vec()
-    })
-}
-
-fn edge_key(secret: &FleetSecret) -> [u8; 32] {
-    secret.edge_key("tokens")
+/// Makes a token with `claims` that only functions of this fleet accept: `key` is derived from the
+/// fleet secret.
+pub fn sign_as_edge(claims: &Claims, key: &SigningKey) -> String {
+    sign(claims, key, EDGE_KID)
 }
 
 fn compact(claims: &Claims, alg: &str, kid: &str, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {

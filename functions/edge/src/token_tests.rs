@@ -261,7 +261,7 @@ proptest! {
 
 #[test]
 fn a_token_of_the_edge_is_good_for_its_own_fleet_only() {
-    let [ours, theirs] = [1, 2].map(|byte| FleetSecret::new([byte; 32]));
+    let [ours, theirs] = [8, 9].map(key);
     let keys = || KeySet::from_json(&key(1).key_set_json(EDGE_KID)).unwrap();
     let token = format!("Bearer {}", sign_as_edge(&claims(), &ours));
     let verify = |keys: KeySet| {
@@ -270,11 +270,45 @@ fn a_token_of_the_edge_is_good_for_its_own_fleet_only() {
             .verify(Some(&token), NOW)
             .map_err(|refusal| refusal.kind)
     };
-    assert_eq!(verify(keys().with_edge_key(&ours)), Ok(claims()));
     assert_eq!(
-        verify(keys().with_edge_key(&theirs)),
+        verify(keys().with_edge_keys(&ours.public_base64()).unwrap()),
+        Ok(claims())
+    );
+    assert_eq!(
+        verify(keys().with_edge_keys(&theirs.public_base64()).unwrap()),
         Err(ProblemKind::TokenInvalid)
     );
+    // While one takes the other's place, in either order.
+    for (one, other) in [(&ours, &theirs), (&theirs, &ours)] {
+        let both = format!("{} {}", one.public_base64(), other.public_base64());
+        assert_eq!(verify(keys().with_edge_keys(&both).unwrap()), Ok(claims()));
+        assert_eq!(keys().with_edge_keys(&format!("{both} {both}")), None);
+    }
+    assert_eq!(keys().with_edge_keys(""), None);
     // A configured key of the same name does not take its place.
     assert_eq!(verify(keys()), Err(ProblemKind::TokenInvalid));
+}
+
+#[test]
+fn a_token_of_the_edge_has_no_role_but_where_it_may() {
+    let ours = key(8);
+    let keys = KeySet::from_json(&key(1).key_set_json("ed")).unwrap();
+    let keys = keys.with_edge_keys(&ours.public_base64()).unwrap();
+    let verifier = Verifier::new(keys, "game".into());
+    let is_good = |verifier: &Verifier, role, key: &SigningKey, kid: &str| {
+        let claims = Claims { role, ..claims() };
+        let token = format!("Bearer {}", sign(&claims, key, kid));
+        verifier.verify(Some(&token), NOW).is_ok()
+    };
+    let matchmaking = verifier.clone().with_edge_role(Role::Operator);
+    for (role, there, here) in [
+        (None, true, true),
+        (Some(Role::Operator), false, true),
+        (Some(Role::GameServer), false, false),
+        (Some(Role::Privacy), false, false),
+    ] {
+        assert_eq!(is_good(&verifier, role, &ours, EDGE_KID), there, "{role:?}");
+        assert_eq!(is_good(&matchmaking, role, &ours, EDGE_KID), here);
+        assert!(is_good(&verifier, role, &key(1), "ed"), "the game's own");
+    }
 }

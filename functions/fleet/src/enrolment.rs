@@ -68,7 +68,7 @@ where
         }
     };
     admission.check(&request)?;
-    let enrolment = admission.enrolment(&request, now_ms);
+    let enrolment = admission.enrolment(&request, secret.newest_epoch(), now_ms);
     let ids = shard_ids(&enrolment.relay, enrolment.shards)
         .map_err(|_| body_invalid("The relay's name is too long for so many shards."))?;
     relays::check_free(store, now_ms, &enrolment.relay, &ids, &owner).await?;

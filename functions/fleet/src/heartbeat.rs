@@ -5,7 +5,7 @@ use edge::{Metered, Refusal, config, directory};
 use wire::ShardId;
 use wire::control::seal_pending;
 use wire::fleet::{Heartbeat, HeartbeatReply, Transport, verify_heartbeat};
-use wire::keys::EPOCHS;
+use wire::keys::{ControlSecret, EPOCHS, HeartbeatSecret, Purpose};
 use wire::limits::{MAX_CANDIDATES, MAX_PENDING_COMMANDS, MAX_REFUSED_ROOMS};
 use wire::problem::ProblemKind;
 use wire::routes::HEARTBEAT;
@@ -28,12 +28,11 @@ pub(crate) async fn heartbeat<H: Clock + Entropy + Timer + Variables, S: Store>(
     if heartbeat.epoch >= EPOCHS {
         return Err(body_invalid("The key epoch must be 0 to 15."));
     }
-    let keys = config::fleet_secret(host)
-        .await?
-        .shard_key(&shard, heartbeat.epoch)
-        .subkeys();
+    let secret = config::fleet_secret(host).await?;
+    let of_heartbeats = HeartbeatSecret(secret.purpose(Purpose::Heartbeat));
+    let key = of_heartbeats.key(&shard, heartbeat.epoch);
     let signature = call.request.authorization.as_deref().unwrap_or_default();
-    if !verify_heartbeat(&keys, &call.request.body, signature) {
+    if !verify_heartbeat(&key, &call.request.body, signature) {
         return Err(Refusal::new(
             ProblemKind::SignatureInvalid,
             "Sign the body with the key of this shard and epoch: authorization: Shard.",
@@ -49,7 +48,9 @@ pub(crate) async fn heartbeat<H: Clock + Entropy + Timer + Variables, S: Store>(
         [] => None,
         pending => {
             let sent_at_ms = heartbeat.sent_at_ms;
-            Some(seal_pending(pending, &keys, heartbeat.boot, sent_at_ms))
+            let control = ControlSecret(secret.purpose(Purpose::Control));
+            let key = control.key(&shard, heartbeat.epoch);
+            Some(seal_pending(pending, &key, heartbeat.boot, sent_at_ms))
         }
     };
     let reply = HeartbeatReply {

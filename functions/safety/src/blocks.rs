@@ -3,11 +3,12 @@
 
 use chat_channel::access::{Access, days_ms, direct_key};
 use chat_channel::author::Authors;
+use edge::Refusal;
 use edge::blocks::{self, blocked_by};
 use edge::change::{unless_lost, until_done};
 use edge::http::{Call, Response};
+use edge::relays::Secrets;
 use edge::store::Store;
-use edge::{Refusal, config};
 use wire::chat::BlockList;
 use wire::claims::Claims;
 use wire::problem::ProblemKind;
@@ -56,9 +57,9 @@ pub(crate) async fn set<H: Ports, S: Store>(
     blocks::set(host, store, now_ms, pair, is_blocked).await?;
     let mut response = Response::empty(call.route.status);
     if !rooms.is_empty() {
-        let secret = config::fleet_secret(host).await?;
+        let secrets = Secrets::read(host).await?;
         for room in &rooms {
-            let delivery = blocks::enforce(host, store, &secret, room, pair).await?;
+            let delivery = blocks::enforce(host, store, &secrets, room, pair).await?;
             response.outcome = delivery.label();
         }
     }

@@ -5,14 +5,14 @@
 
 use edge::http::{Call, Response};
 use edge::ports::{Clock, Entropy, RelayLink, Timer, Variables};
-use edge::relays::{self, Delivery};
+use edge::relays::{self, Delivery, Made, Secrets};
 use edge::sanctions::{self, Sanction};
 use edge::store::Store;
-use edge::{Metered, Refusal, config};
+use edge::{Metered, Refusal};
 use wire::control::ControlCommand;
 use wire::moderation::{MAX_SANCTION_S, SanctionRequest};
 use wire::problem::ProblemKind;
-use wire::{PlayerId, RoomKey, RoomName};
+use wire::{PlayerId, PlayerKey, RoomKey, RoomName};
 
 /// A moderator's request about a player of a room.
 struct About {
@@ -39,8 +39,8 @@ where
     };
     let of = (kind, &about.player);
     sanctions::sanction(host, store, now_ms, &about.room, of, until_ms).await?;
-    let secret = config::fleet_secret(host).await?;
-    let outcome = sanctions::enforce(host, store, &secret, &about.room, of).await?;
+    let secrets = Secrets::read(host).await?;
+    let outcome = sanctions::enforce(host, store, &secrets, &about.room, of).await?;
     Ok(reply(call, outcome))
 }
 
@@ -55,12 +55,14 @@ where
     S: Store,
 {
     let about = About::read(call)?;
-    let secret = config::fleet_secret(host).await?;
-    let command = ControlCommand::Kick {
-        room: RoomKey::of(&about.room),
-        player: secret.player_key(&about.player),
+    let secrets = Secrets::read(host).await?;
+    let room = RoomKey::of(&about.room);
+    let command = |key: &dyn Fn(&PlayerId) -> PlayerKey| ControlCommand::Kick {
+        room,
+        player: key(&about.player),
     };
-    let outcome = relays::tell(host, store, &secret, &about.room, command).await?;
+    let now = (host.now_ms(), &command as Made<'_>);
+    let outcome = relays::tell(host, store, &secrets, &about.room, now).await?;
     Ok(reply(call, outcome))
 }
 

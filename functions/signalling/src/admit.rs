@@ -11,7 +11,7 @@ use wire::chat::WORLD_ROOM;
 use wire::claims::Claims;
 use wire::hello::{ChannelGrant, Hello};
 use wire::join::{DEFAULT_CHANNEL, JoinReply, JoinRequest};
-use wire::keys::FleetSecret;
+use wire::keys::{AdmissionSecret, PlayerSecret};
 use wire::limits::{MAX_CHANNELS, TICKET_LIFETIME_S};
 use wire::problem::ProblemKind;
 use wire::routes::{JOIN, JSON, SDP, WHIP};
@@ -180,11 +180,20 @@ struct Admit<'a, H> {
     region: Option<RegionName>,
 }
 
+/// What an admission is sealed with.
+struct Secrets {
+    admission: AdmissionSecret,
+    players: PlayerSecret,
+}
+
 impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
     /// Finds the room's relay and seals what it must know. Returns the reply and the session's
     /// address.
     async fn seal<S: Store>(self, store: &Metered<'_, S>) -> Result<(JoinReply, String), Refusal> {
-        let secret = config::fleet_secret(self.host).await?;
+        let secrets = Secrets {
+            admission: config::admission_secret(self.host).await?,
+            players: config::player_secret(self.host).await?,
+        };
         let wanted = match &self.region {
             Some(region) => region.clone(),
             None => config::region(self.host).await?,
@@ -206,6 +215,7 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             true => vec![TopicKey::world(&placement.home.region)],
             false => Vec::new(),
         };
+        let epoch = placement.shard.heartbeat.epoch;
         let hello = Hello {
             session,
             player: self.claims.sub.clone(),
@@ -217,13 +227,13 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             muted_until_ms: sanctions.until_ms(now_ms, Sanction::Mute, &self.claims.sub),
             blocked: blocked?
                 .iter()
-                .map(|other| secret.player_key(other))
+                .map(|other| secrets.players.player_key(other, epoch))
                 .collect(),
             platform: self.rights.platform.name().to_owned(),
             one_platform: !self.rights.cross_play,
             issued_at_ms: now_ms,
         };
-        let (answer, hello) = self.answer(&secret, &placement, expires_at, &hello);
+        let (answer, hello) = self.answer(&secrets, &placement, expires_at, &hello);
         let shard = placement.home.shard;
         let session = SessionRef {
             shard: shard.clone(),
@@ -267,20 +277,20 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
 
     fn answer(
         &self,
-        secret: &FleetSecret,
+        secrets: &Secrets,
         placement: &Placement,
         expires_at: u64,
         hello: &Hello,
     ) -> (String, String) {
         let (heartbeat, session) = (&placement.shard.heartbeat, hello.session);
-        let keys = secret
-            .shard_key(&heartbeat.shard, heartbeat.epoch)
-            .subkeys();
+        let keys = secrets.admission.keys(&heartbeat.shard, heartbeat.epoch);
         let first = &self.grants[0];
         let ticket = Ticket {
             expires_at: u32::try_from(expires_at).unwrap_or(u32::MAX),
             session,
-            player: secret.player_key(&self.claims.sub),
+            player: secrets
+                .players
+                .player_key(&self.claims.sub, heartbeat.epoch),
             fingerprint: self.offer.fingerprint_prefix(),
             room: RoomKey::of(&self.room),
             channel: ChannelKey::of(&self.room, &first.channel),

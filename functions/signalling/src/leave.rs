@@ -1,8 +1,9 @@
 use edge::directory;
 use edge::http::{Call, Response};
 use edge::ports::{Clock, Entropy, RelayLink, Variables};
+use edge::relays::{self, Secrets};
 use edge::store::Store;
-use edge::{Metered, Refusal, config, relays};
+use edge::{Metered, Refusal};
 use wire::SessionRef;
 use wire::channel::EndReason;
 use wire::control::ControlCommand;
@@ -24,7 +25,7 @@ where
 {
     let (claims, _room) = authenticate(call)?;
     let session: SessionRef = call.parameter(1)?;
-    let secret = config::fleet_secret(host).await?;
+    let secrets = Secrets::read(host).await?;
     let now_ms = host.now_ms();
     let mut response = Response::empty(LEAVE.status);
     let Some(record) = directory::shard(store, now_ms, &session.shard).await? else {
@@ -33,10 +34,10 @@ where
     };
     let command = ControlCommand::End {
         session: session.session,
-        player: secret.player_key(&claims.sub),
+        player: secrets.player_key(&claims.sub, record.heartbeat.epoch),
         reason: EndReason::Left,
     };
-    let delivery = relays::send(host, &secret, (&record.heartbeat).into(), command).await;
+    let delivery = relays::send(host, &secrets, (&record.heartbeat).into(), command).await;
     response.outcome = delivery.label();
     Ok(response)
 }

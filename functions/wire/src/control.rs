@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::EndReason;
 use crate::ids::{BootId, ChannelKey, PlayerKey, RoomKey, SessionId, TopicKey};
-use crate::keys::ShardKeys;
+use crate::keys::ControlKey;
 use crate::limits::MAX_PENDING_COMMANDS;
 use crate::seal::{NotSealedForUs, open, seal, unseal};
 
@@ -124,17 +124,21 @@ pub enum PushTarget {
 }
 
 impl ControlMessage {
-    /// Seals the message for the shard that holds `keys` and runs as `boot`.
-    pub fn seal(&self, keys: &ShardKeys, boot: BootId) -> String {
-        seal(&keys.control, &[b"control", &boot.0], self)
+    /// Seals the message for the shard that holds `key` and runs as `boot`.
+    pub fn seal(&self, key: &impl AsRef<ControlKey>, boot: BootId) -> String {
+        seal(&key.as_ref().0, &[b"control", &boot.0], self)
     }
 
     /// Opens a message; the caller checks time and nonce.
     ///
     /// # Errors
     /// [`NotTaken`].
-    pub fn open(sealed: &str, keys: &ShardKeys, boot: BootId) -> Result<Self, NotTaken> {
-        let plain = unseal(&keys.control, &[b"control", &boot.0], sealed);
+    pub fn open(
+        sealed: &str,
+        key: &impl AsRef<ControlKey>,
+        boot: BootId,
+    ) -> Result<Self, NotTaken> {
+        let plain = unseal(&key.as_ref().0, &[b"control", &boot.0], sealed);
         let plain = plain.map_err(|NotSealedForUs| NotTaken::Seal)?;
         serde_json::from_slice(&plain).map_err(|_| NotTaken::Unknown)
     }
@@ -182,7 +186,7 @@ impl From<&ControlMessage> for PendingCommand {
 /// Seals the commands that a reply to the heartbeat of `sent_at_ms` hands over.
 pub fn seal_pending(
     pending: &[PendingCommand],
-    keys: &ShardKeys,
+    key: &impl AsRef<ControlKey>,
     boot: BootId,
     sent_at_ms: u64,
 ) -> String {
@@ -191,7 +195,11 @@ pub fn seal_pending(
         "no more are kept, and more would not open"
     );
     let heartbeat = sent_at_ms.to_be_bytes();
-    seal(&keys.control, &[b"pending", &boot.0, &heartbeat], &pending)
+    seal(
+        &key.as_ref().0,
+        &[b"pending", &boot.0, &heartbeat],
+        &pending,
+    )
 }
 
 /// Opens what the reply to the heartbeat of `sent_at_ms` hands over, and to no other: nobody can
@@ -201,18 +209,22 @@ pub fn seal_pending(
 /// [`NotSealedForUs`] when it was made for another shard, boot or heartbeat, or changed.
 pub fn open_pending(
     sealed: &str,
-    keys: &ShardKeys,
+    key: &impl AsRef<ControlKey>,
     boot: BootId,
     sent_at_ms: u64,
 ) -> Result<Vec<PendingCommand>, NotSealedForUs> {
     let heartbeat = sent_at_ms.to_be_bytes();
-    open(&keys.control, &[b"pending", &boot.0, &heartbeat], sealed)
+    open(&key.as_ref().0, &[b"pending", &boot.0, &heartbeat], sealed)
 }
 
 /// Seals any JSON as a control message is sealed: what an edge of another release may send, for
 /// tests of those who must cope with it.
-pub fn seal_json(message: &serde_json::Value, keys: &ShardKeys, boot: BootId) -> String {
-    seal(&keys.control, &[b"control", &boot.0], message)
+pub fn seal_json(
+    message: &serde_json::Value,
+    key: &impl AsRef<ControlKey>,
+    boot: BootId,
+) -> String {
+    seal(&key.as_ref().0, &[b"control", &boot.0], message)
 }
 
 /// Why a control message is not taken.

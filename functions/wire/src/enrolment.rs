@@ -14,7 +14,7 @@ pub use secret::Secret;
 use aws::AwsProof;
 
 use crate::ids::{BadId, EnrolmentId, EnrolmentNonce, RegionName, ShardId};
-use crate::keys::{BadKey, ShardKey};
+use crate::keys::{BadShardKey, ShardKey};
 
 /// What every enrolment token begins with, so that a scanner of leaked secrets knows one.
 pub const TOKEN_PREFIX: &str = "lve1_";
@@ -210,7 +210,7 @@ pub struct EnrolmentReply {
 pub struct EnrolledShard {
     /// Its name.
     pub shard: ShardId,
-    /// Its key, 32 bytes in base64.
+    /// Its key, 96 bytes in base64.
     pub key: Secret,
 }
 
@@ -218,8 +218,8 @@ impl EnrolledShard {
     /// The shard's key in `epoch` (0 to 15).
     ///
     /// # Errors
-    /// [`BadKey`] when it is not exactly 32 bytes.
-    pub fn key(&self, epoch: u8) -> Result<ShardKey, BadKey> {
+    /// [`BadShardKey`] when it is not exactly 96 bytes.
+    pub fn key(&self, epoch: u8) -> Result<ShardKey, BadShardKey> {
         ShardKey::from_base64(epoch, &self.key.0)
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::ids::{BadId, BootId, RegionName, RoomKey, RoomName, SessionId, ShardId};
-use crate::keys::ShardKeys;
+use crate::keys::HeartbeatKey;
 
 /// Scheme of the `authorization` header of a heartbeat: `Shard BASE64URL(HMAC-SHA-256(body))`.
 pub const AUTH_SCHEME: &str = "Shard ";
@@ -260,22 +260,26 @@ pub fn shard_ids(relay: &ShardId, shards: u16) -> Result<Vec<ShardId>, BadId> {
 }
 
 /// Signs a heartbeat's body: the value of the `authorization` header.
-pub fn sign_heartbeat(keys: &ShardKeys, body: &[u8]) -> String {
-    let code = heartbeat_mac(keys, body).finalize().into_bytes();
+pub fn sign_heartbeat(key: &impl AsRef<HeartbeatKey>, body: &[u8]) -> String {
+    let code = heartbeat_mac(key.as_ref(), body).finalize().into_bytes();
     format!("{AUTH_SCHEME}{}", BASE64URL_NOPAD.encode(&code))
 }
 
-/// Whether `authorization` is the signature of `body` by the shard that holds `keys`. Takes the
+/// Whether `authorization` is the signature of `body` by the shard that holds `key`. Takes the
 /// same time wherever they differ.
-pub fn verify_heartbeat(keys: &ShardKeys, body: &[u8], authorization: &str) -> bool {
+pub fn verify_heartbeat(key: &impl AsRef<HeartbeatKey>, body: &[u8], authorization: &str) -> bool {
     authorization
         .strip_prefix(AUTH_SCHEME)
         .and_then(|code| BASE64URL_NOPAD.decode(code.as_bytes()).ok())
-        .is_some_and(|code| heartbeat_mac(keys, body).verify_slice(&code).is_ok())
+        .is_some_and(|code| {
+            heartbeat_mac(key.as_ref(), body)
+                .verify_slice(&code)
+                .is_ok()
+        })
 }
 
-fn heartbeat_mac(keys: &ShardKeys, body: &[u8]) -> Hmac<Sha256> {
-    let mac = Hmac::<Sha256>::new_from_slice(&keys.heartbeat).expect("HMAC takes any key length");
+fn heartbeat_mac(key: &HeartbeatKey, body: &[u8]) -> Hmac<Sha256> {
+    let mac = Hmac::<Sha256>::new_from_slice(&key.0).expect("HMAC takes any key length");
     mac.chain_update(body)
 }
 

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BootId, ChannelName, PlayerId, PlayerKey, RoomName, SessionId, TopicKey};
-use crate::keys::ShardKeys;
+use crate::keys::AdmissionKeys;
 pub use crate::seal::NotSealedForUs;
 use crate::seal::{open, seal};
 
@@ -61,15 +61,19 @@ pub struct ChannelGrant {
 
 impl Hello {
     /// Seals the hello for the shard that holds `keys` and runs as `boot`.
-    pub fn seal(&self, keys: &ShardKeys, boot: BootId) -> String {
-        seal(&keys.hello, &[b"hello", &boot.0], self)
+    pub fn seal(&self, keys: &impl AsRef<AdmissionKeys>, boot: BootId) -> String {
+        seal(&keys.as_ref().hello, &[b"hello", &boot.0], self)
     }
 
     /// Opens a hello.
     ///
     /// # Errors
     /// [`NotSealedForUs`] when it was made for another shard or boot, or changed.
-    pub fn open(sealed: &str, keys: &ShardKeys, boot: BootId) -> Result<Self, NotSealedForUs> {
-        open(&keys.hello, &[b"hello", &boot.0], sealed)
+    pub fn open(
+        sealed: &str,
+        keys: &impl AsRef<AdmissionKeys>,
+        boot: BootId,
+    ) -> Result<Self, NotSealedForUs> {
+        open(&keys.as_ref().hello, &[b"hello", &boot.0], sealed)
     }
 }

@@ -14,7 +14,7 @@ use aes_siv::siv::Aes128Siv;
 use data_encoding::{BASE64, BASE64_NOPAD};
 
 use crate::ids::{BootId, ChannelKey, PlayerKey, RoomKey, SessionId};
-use crate::keys::{ShardKeys, derive};
+use crate::keys::{AdmissionKeys, derive};
 use crate::limits::MAX_UFRAG_CHARS;
 
 /// The newest version of tickets, and of the hello that comes with them.
@@ -146,7 +146,7 @@ impl Ticket {
     ///
     /// # Panics
     /// When a field is out of its range.
-    pub fn seal(&self, reads: u8, keys: &ShardKeys, boot: BootId) -> String {
+    pub fn seal(&self, reads: u8, keys: &impl AsRef<AdmissionKeys>, boot: BootId) -> String {
         let mut plain = Vec::with_capacity(V2_BYTES);
         plain.extend_from_slice(&self.expires_at.to_be_bytes());
         plain.extend_from_slice(&self.session.0);
@@ -160,6 +160,7 @@ impl Ticket {
             1 => plain.extend_from_slice(&self.v1()),
             _ => plain.extend_from_slice(&self.v2()),
         }
+        let keys = keys.as_ref();
         let clear = [version << 4 | keys.epoch];
         let tag = Aes128Siv::new(&keys.ticket.into())
             .encrypt_inout_detached([&clear[..], &boot.0], (&mut plain[..]).into())
@@ -173,7 +174,7 @@ impl Ticket {
     /// [`BadTicket`], by reason. Expiry is looked at last, so it is known to be ours.
     pub fn open(
         ufrag: &str,
-        keys: &ShardKeys,
+        keys: &impl AsRef<AdmissionKeys>,
         boot: BootId,
         unix_s: u64,
     ) -> Result<Self, BadTicket> {
@@ -189,7 +190,12 @@ impl Ticket {
     ///
     /// # Errors
     /// [`BadTicket`] except `Expired`.
-    pub fn open_expired(ufrag: &str, keys: &ShardKeys, boot: BootId) -> Result<Self, BadTicket> {
+    pub fn open_expired(
+        ufrag: &str,
+        keys: &impl AsRef<AdmissionKeys>,
+        boot: BootId,
+    ) -> Result<Self, BadTicket> {
+        let keys = keys.as_ref();
         let (version, length) = match ufrag.len() {
             n if n == chars(V1_BYTES) => (1, V1_BYTES),
             n if n == chars(V2_BYTES) => (2, V2_BYTES),
@@ -331,15 +337,15 @@ impl Bits {
 
 /// The ICE password that belongs to the ticket `ufrag`: 24 characters, never sent by the edge to
 /// the relay because both derive it.
-pub fn ice_password(keys: &ShardKeys, ufrag: &str) -> String {
-    let bytes: [u8; PASSWORD_BYTES] = derive(&keys.ice, &[ufrag.as_bytes()]);
+pub fn ice_password(keys: &impl AsRef<AdmissionKeys>, ufrag: &str) -> String {
+    let bytes: [u8; PASSWORD_BYTES] = derive(&keys.as_ref().ice, &[ufrag.as_bytes()]);
     BASE64.encode(&bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::ShardKey;
+    use crate::keys::{ShardKey, ShardKeys};
     use proptest::prelude::*;
 
     fn keys(byte: u8) -> ShardKeys {

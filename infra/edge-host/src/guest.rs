@@ -13,6 +13,7 @@ use crate::bindings::variables;
 use crate::database::Databases;
 use crate::guest_log::{GuestLog, Stream};
 use crate::outbound::{GuestOutbound, Outbound};
+use crate::partitions::Partitions;
 use crate::variables::is_name;
 
 /// What all instances of one component share.
@@ -23,6 +24,8 @@ pub(crate) struct Grants {
     /// Names of `databases` that the component may open.
     pub(crate) database_names: Vec<String>,
     pub(crate) databases: Arc<Databases>,
+    /// What of their table it may touch.
+    pub(crate) partitions: Partitions,
     pub(crate) outbound: Outbound,
     pub(crate) memory_bytes: usize,
     pub(crate) log_bytes: usize,

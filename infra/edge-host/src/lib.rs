@@ -16,6 +16,7 @@ mod health;
 mod invoke;
 mod manifest;
 mod outbound;
+mod partitions;
 
 mod record;
 mod refusal;
@@ -48,6 +49,7 @@ use guest::Grants;
 use invoke::Function;
 use manifest::Manifest;
 use outbound::OutboundClient;
+use partitions::Partitions;
 use record::Recorder;
 use route::Routes;
 use server::App;
@@ -169,6 +171,7 @@ fn load(config: &Config, manifest: Manifest, recorder: Recorder) -> anyhow::Resu
         code.insert(spec.name.clone(), source);
         let grants = Grants {
             outbound: client.restrict(&spec.name, spec.allowed_hosts),
+            partitions: Partitions::of(&spec.name),
             component: spec.name,
             variables: spec.variables,
             environment: spec.environment,

@@ -51,6 +51,10 @@ impl SpinView<'_> {
         statement: &str,
         parameters: &[Value],
     ) -> wasmtime::Result<Result<Rows, Failure>> {
+        let partitions = &self.state.grants.partitions;
+        if let Err(refused) = partitions.check(statement, parameters) {
+            return Ok(Err(Failure::Other(refused)));
+        }
         let outcome = self.table.get(connection)?.0.execute(statement, parameters);
         if let Ok(rows) = &outcome {
             match rows.is_read {

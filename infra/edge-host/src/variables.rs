@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use edge::config::{self, FLEET_SECRET};
 use serde::Deserialize;
+use wire::keys::FleetSecret;
 
 /// `[variables]` of the manifest: one declared variable.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -30,7 +32,8 @@ pub(crate) struct Values(BTreeMap<String, String>);
 
 impl Values {
     /// Takes each value from `given`, then from `environment` (asked for `SPIN_VARIABLE_NAME`),
-    /// then the default.
+    /// then from the fleet secret, if it is derived from that, then the default. So whoever runs
+    /// the host says one secret, and each component gets what the manifest gives it.
     pub(crate) fn resolve(
         declared: &BTreeMap<String, Declaration>,
         given: &BTreeMap<String, String>,
@@ -41,11 +44,16 @@ impl Values {
                 "variable `{unknown}` was given and is not declared; declare it or remove it"
             ));
         }
+        let said = |name: &str| {
+            let known = given.get(name).cloned();
+            known.or_else(|| environment(&key(name)))
+        };
+        let derived = derived(said(FLEET_SECRET).as_deref());
         let mut values = BTreeMap::new();
         for (name, declaration) in declared {
             check(name, declaration)?;
-            let key = format!("SPIN_VARIABLE_{}", name.to_uppercase());
-            let value = given.get(name).cloned().or_else(|| environment(&key));
+            let key = key(name);
+            let value = said(name).or_else(|| derived.get(name.as_str()).cloned());
             match value.or_else(|| declaration.default.clone()) {
                 Some(value) => {
                     values.insert(name.clone(), value);
@@ -81,6 +89,18 @@ impl Values {
         expanded.push_str(rest);
         Ok(expanded)
     }
+}
+
+fn key(name: &str) -> String {
+    format!("SPIN_VARIABLE_{}", name.to_uppercase())
+}
+
+/// What is derived from a fleet secret. From a text that is none nothing is: the function that
+/// needs it says so.
+fn derived(fleet_secret: Option<&str>) -> BTreeMap<&'static str, String> {
+    let secret = fleet_secret.and_then(|text| FleetSecret::from_base64(text).ok());
+    let derived = secret.as_ref().map(config::derived);
+    derived.into_iter().flatten().collect()
 }
 
 fn check(name: &str, declaration: &Declaration) -> Result<(), String> {
@@ -141,6 +161,24 @@ mod tests {
             values.expand("{{a}} {{ b }} {{c}}-{{ d}}").unwrap(),
             "g e d-e"
         );
+    }
+
+    #[test]
+    fn what_the_fleet_secret_gives_need_not_be_said() {
+        let text = "fleet_secret = { required = true }\ncontrol_secret = { required = true }\n\
+                    tail_secret = { required = true }";
+        let secret = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
+        let said = given(&[("fleet_secret", secret), ("tail_secret", "another")]);
+        let values = Values::resolve(&declared(text), &said, none).unwrap();
+        let control = values.expand("{{ control_secret }}").unwrap();
+        let all = config::derived(&FleetSecret::from_base64(secret).unwrap());
+        assert!(all.contains(&("control_secret", control)));
+        assert_eq!(values.expand("{{ tail_secret }}").unwrap(), "another");
+        let broken = given(&[("fleet_secret", "short"), ("tail_secret", "another")]);
+        let error = Values::resolve(&declared(text), &broken, none)
+            .err()
+            .unwrap();
+        assert!(error.contains("`control_secret`"), "{error}");
     }
 
     #[test]

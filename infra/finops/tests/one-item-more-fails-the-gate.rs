@@ -96,7 +96,8 @@ fn posts(more: usize) -> Counts {
         ("fleet_secret", SECRET),
         ("token_keys", keys.as_str()),
         ("region", "eu-1"),
-    ]);
+    ])
+    .with_derived();
     let (store, entropy) = (MemoryStore::default(), CountingEntropy::default());
     let mut sum = Counted::default();
     for number in 0..POSTS {

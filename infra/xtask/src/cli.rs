@@ -58,7 +58,7 @@ same bytes.")]
 Signed with the key that `cargo xtask up` made, or with --key; prints the token alone.")]
     Token(token::Flags),
 
-    /// Make a key: fleet, shard, token, operator or release
+    /// Make a key: fleet, derived, shard, token, operator or release
     #[command(after_help = "\
 Prints the key unless --file or --parameter says where it goes, and on standard error what it is
 for. Nothing that exists is overwritten without --replace. infra/ops/KEYS.md says who holds which

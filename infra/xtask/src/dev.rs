@@ -25,7 +25,7 @@ const EPOCH: u8 = 0;
 pub(crate) struct Secrets {
     /// The fleet secret, 32 bytes in base64.
     pub(crate) fleet_secret: String,
-    /// File of the relay's key, 32 bytes in base64.
+    /// File of the relay's key, 96 bytes in base64.
     pub(crate) shard_key_file: PathBuf,
     /// File of the seed that tokens are signed with, 32 bytes in base64.
     pub(crate) signing_key_file: PathBuf,
@@ -95,15 +95,15 @@ mod tests {
         let first = secrets(&folder.0).unwrap();
         let second = secrets(&folder.0).unwrap();
         assert_eq!(first.fleet_secret, second.fleet_secret);
-        for file in [
-            first.shard_key_file,
-            first.signing_key_file,
-            folder.0.join("fleet-secret"),
+        for (file, bytes) in [
+            (first.shard_key_file, 96),
+            (first.signing_key_file, 32),
+            (folder.0.join("fleet-secret"), 32),
         ] {
             let mode = fs::metadata(&file).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{}", file.display());
             let text = fs::read_to_string(&file).unwrap();
-            assert_eq!(BASE64.decode(text.trim().as_bytes()).unwrap().len(), 32);
+            assert_eq!(BASE64.decode(text.trim().as_bytes()).unwrap().len(), bytes);
         }
         assert_eq!(
             fs::metadata(&folder.0).unwrap().permissions().mode() & 0o777,

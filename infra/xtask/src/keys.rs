@@ -9,6 +9,7 @@ use std::process::{Command as Process, Stdio};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand, value_parser};
 use data_encoding::BASE64;
+use edge::config;
 use edge::token::{KeySet, SigningKey};
 use serde_json::{Value, json};
 use wire::ShardId;
@@ -24,6 +25,8 @@ use crate::secret::{self, Existing};
 pub(crate) enum Key {
     /// The fleet secret, from which the keys of relays are derived
     Fleet(Place),
+    /// What functions hold that is derived from the fleet secret
+    Derived(Derived),
     /// The keys of a relay's shards
     Shard(Shard),
     /// A key that signs players' tokens
@@ -44,6 +47,27 @@ pub(crate) struct Place {
     /// Put it into Parameter Store, by the AWS CLI
     #[arg(long, value_name = "NAME", conflicts_with = "file")]
     parameter: Option<String>,
+
+    /// Overwrite what is there
+    #[arg(long)]
+    replace: bool,
+}
+
+/// From what to derive the variables of functions, and where they go; to standard output unless it
+/// is said.
+#[derive(Debug, Args)]
+pub(crate) struct Derived {
+    /// Derive from it; - is standard input
+    #[arg(long, value_name = "FILE")]
+    fleet_secret: String,
+
+    /// Write them to this file, mode 0600, a line SPIN_VARIABLE_NAME=VALUE for each
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+
+    /// Put them into Parameter Store as PATH/NAME, by the AWS CLI
+    #[arg(long, value_name = "PATH", conflicts_with = "file")]
+    parameters: Option<String>,
 
     /// Overwrite what is there
     #[arg(long)]
@@ -109,8 +133,13 @@ const KID_CHARS_MAX: usize = 64;
 
 /// What a fleet secret is for and where it goes, for a person; so the others.
 const OF_FLEET: &str = "\
-The fleet secret: the variable fleet_secret of every function. The keys of all relays, and of the \
-tokens that functions make, are derived from it. Relays and the game's backend never hold it.";
+The fleet secret: the variable fleet_secret of the function fleet. What other functions hold is \
+derived from it: edge-host does so by itself, elsewhere `cargo xtask keys derived`. Relays and the \
+game's backend never hold it.";
+
+const OF_DERIVED: &str = "\
+What functions hold that is derived from the fleet secret: each gets those that \
+functions/permissions.json lists for it. They tell nothing of the fleet secret or of each other.";
 
 const OF_TOKEN: &str = "\
 A token key: the game's backend signs its players' tokens with it, and nobody else holds it.";
@@ -132,6 +161,7 @@ pub(crate) fn run(key: &Key) -> Result<()> {
             eprintln!("{OF_FLEET}");
             Ok(())
         }
+        Key::Derived(derived) => derived.make(),
         Key::Shard(shard) => shard.make(),
         Key::Token(signing) => signing.make("token", OF_TOKEN),
         Key::Operator(signing) => signing.make("operator", OF_OPERATOR),
@@ -156,12 +186,34 @@ impl Place {
     }
 }
 
+impl Derived {
+    fn make(&self) -> Result<()> {
+        let derived = config::derived(&fleet_secret(&self.fleet_secret)?);
+        let existing = Existing::from(self.replace);
+        let lines = derived
+            .iter()
+            .map(|(name, value)| format!("SPIN_VARIABLE_{}={value}", name.to_uppercase()));
+        let lines = lines.collect::<Vec<_>>().join("\n");
+        match (&self.file, &self.parameters) {
+            (Some(file), _) => secret::write(file, &lines, existing)?,
+            (_, Some(path)) => {
+                let path = path.trim_end_matches('/');
+                for (name, value) in &derived {
+                    put_parameter(&format!("{path}/{name}"), value, existing)?;
+                }
+            }
+            _ => println!("{lines}"),
+        }
+        eprintln!("{OF_DERIVED}");
+        Ok(())
+    }
+}
+
 impl Shard {
     fn make(&self) -> Result<()> {
-        let (from, name) = (&self.fleet_secret, &self.name);
+        let name = &self.name;
         let (shards, epoch) = (self.shards, self.epoch);
-        let secret = FleetSecret::from_base64(&read_secret(from)?)
-            .map_err(|fault| anyhow!("--fleet-secret {from}: {fault}"))?;
+        let secret = fleet_secret(&self.fleet_secret)?;
         let ids = shard_ids(name, shards).map_err(|fault| anyhow!("--shard `{name}`: {fault}"))?;
         let keys: Vec<String> = ids
             .iter()
@@ -224,6 +276,11 @@ fn kid(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err(format!("use 1 to {KID_CHARS_MAX} characters")),
     }
+}
+
+fn fleet_secret(from: &str) -> Result<FleetSecret> {
+    FleetSecret::from_base64(&read_secret(from)?)
+        .map_err(|fault| anyhow!("--fleet-secret {from}: {fault}"))
 }
 
 fn read_secret(from: &str) -> Result<String> {
@@ -347,6 +404,18 @@ mod tests {
         let secret = FleetSecret::from_base64(&secret).unwrap();
         let key = |id: &str| secret.shard_key(&id.parse().unwrap(), 3).to_base64();
         assert_eq!(keys, format!("{}\n{}\n", key("eu-0"), key("eu-1")));
+
+        let derived = path("derived.env");
+        made(&format!(
+            "keys derived --fleet-secret {fleet} --file {derived}"
+        ))
+        .unwrap();
+        let lines = fs::read_to_string(&derived).unwrap();
+        assert_eq!(lines.lines().count(), config::derived(&secret).len());
+        for (name, value) in config::derived(&secret) {
+            let line = format!("SPIN_VARIABLE_{}={value}\n", name.to_uppercase());
+            assert!(lines.contains(&line), "{name}");
+        }
     }
 
     #[test]

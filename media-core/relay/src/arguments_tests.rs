@@ -3,7 +3,8 @@ use std::net::SocketAddr;
 
 use super::*;
 
-const KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+const KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\
+                   AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB";
 
 fn parse(line: &str) -> Result<CommandLine, clap::Error> {
     CommandLine::read(["relay"].into_iter().chain(line.split_whitespace()))
@@ -172,7 +173,7 @@ fn each_shard_has_its_own_key_and_id() {
 #[test]
 fn missing_and_bad_keys_are_explained() {
     assert!(message(load(arguments(""), None)).contains("--key-file is missing"));
-    assert!(message(load(arguments(""), Some("short"))).contains("32 bytes in base64"));
+    assert!(message(load(arguments(""), Some("short"))).contains("96 bytes in base64"));
     let missing = message(load(arguments("--key-file /nonexistent/key"), Some(KEY)));
     assert!(
         missing.starts_with("--key-file /nonexistent/key cannot be read"),

@@ -19,7 +19,7 @@ variable "table_name" {
 }
 
 variable "parameters_path" {
-  description = "Where the secrets of permissions.json are in Parameter Store: /lifeverse/prod for /lifeverse/prod/fleet_secret."
+  description = "Where the secrets of permissions.json are in Parameter Store: /lifeverse/prod for /lifeverse/prod/token_keys."
   type        = string
 
   validation {
@@ -187,9 +187,9 @@ variable "schedules" {
   validation {
     condition = alltrue([
       for schedule in values(var.schedules) :
-      contains(keys(local.permissions), schedule.function) && can(regex("^/v1/[a-z0-9/_-]+$", schedule.path))
+      try(contains(local.permissions[schedule.function].secrets, "edge_token_secret"), false) && can(regex("^/v1/[a-z0-9/_-]+$", schedule.path))
     ])
-    error_message = "A schedule has a function of functions/permissions.json and a path, such as /v1/match/queues/duel/tick."
+    error_message = "A schedule has a function that may sign its request (edge_token_secret in functions/permissions.json) and a path, such as /v1/match/queues/duel/tick."
   }
 
   validation {

@@ -274,7 +274,7 @@ impl Host {
         ];
         Self {
             store: MemoryStore::default(),
-            variables: FixedVariables::new(&variables),
+            variables: FixedVariables::new(&variables).with_derived(),
             entropy: CountingEntropy::default(),
             now_ms: Cell::new(START_MS),
         }

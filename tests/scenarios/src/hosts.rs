@@ -268,10 +268,12 @@ pub async fn emulator_in(secrets: &Secrets, regions: &[&'static str]) -> Result<
 }
 
 async fn put_secrets(moto: &Moto, secrets: &Secrets) -> Result<()> {
-    for (name, value) in [
+    let derived = edge::config::derived(&secrets.fleet());
+    let both = [
         ("fleet_secret", secrets.fleet_base64()),
         ("token_keys", secrets.key_set()),
-    ] {
+    ];
+    for (name, value) in both.into_iter().chain(derived) {
         moto.put_secret(&format!("{PARAMETERS}/{name}"), &value)
             .await?;
     }

@@ -87,7 +87,7 @@ fn a_direct_message_is_pushed_to_the_room_where_the_other_is() {
     rig.start_shard("eu-1-a");
     rig.post("ann", "direct~bob", "k2", "x");
     let (_, target, message) = rig.take_pushes().remove(0);
-    let player = secret().player_key(&"bob".parse().unwrap());
+    let player = secret().player_key(&"bob".parse().unwrap(), 3);
     let room = RoomKey::of(&"lobby".parse().unwrap());
     assert_eq!(target, PushTarget::Player { room, player });
     assert_eq!(message["channel"], "direct~ann", "as bob addresses it");

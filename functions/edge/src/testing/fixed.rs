@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use wire::keys::FleetSecret;
+
 use super::schedule::yield_now;
+use crate::config;
 use crate::ports::{Entropy, Timer, VariableFault, Variables};
 
 /// Variables from a map.
@@ -17,6 +20,21 @@ impl FixedVariables {
                 .map(|(name, value)| ((*name).into(), (*value).into()))
                 .collect(),
         )
+    }
+}
+
+impl FixedVariables {
+    /// These, and what is derived from the fleet secret among them.
+    ///
+    /// # Panics
+    /// When there is no fleet secret, or it is none.
+    #[must_use]
+    pub fn with_derived(mut self) -> Self {
+        let secret = FleetSecret::from_base64(&self.0[config::FLEET_SECRET]);
+        for (name, value) in config::derived(&secret.expect("32 bytes in base64")) {
+            self.0.insert(name.into(), value);
+        }
+        self
     }
 }
 

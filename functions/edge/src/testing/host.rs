@@ -10,6 +10,7 @@ use wire::claims::{Claims, Profile, Role};
 use wire::fleet::Heartbeat;
 use wire::keys::FleetSecret;
 
+use super::memory::listed;
 use super::schedule::{block_on, yield_now};
 use super::sts::FakeSts;
 use super::{CountingEntropy, FaultyStore, FixedVariables, MemoryStore, Patience};
@@ -60,14 +61,15 @@ impl Host {
     /// Of a function, whose entropy and faults come from a seed.
     pub fn new(function: &str, seed: u64) -> Self {
         let keys = signing_key().key_set_json("dev");
-        let variables = [
-            ("fleet_secret", SECRET),
-            ("token_keys", keys.as_str()),
-            ("region", "eu-1"),
-        ];
+        let secrets = [("fleet_secret", SECRET), ("token_keys", keys.as_str())];
+        let mut variables = FixedVariables::new(&secrets).with_derived();
+        // What the function may not have it does not need.
+        let listed = listed(function, "secrets");
+        variables.0.retain(|name, _| listed.contains(name));
+        variables.0.insert("region".into(), "eu-1".into());
         Self {
             store: FaultyStore::new(MemoryStore::of(function), seed, 0),
-            variables: FixedVariables::new(&variables),
+            variables,
             now_ms: Arc::new(AtomicU64::new(NOW_MS)),
             posts: Arc::default(),
             relay_answers: Arc::new(Mutex::new(Ok(202))),

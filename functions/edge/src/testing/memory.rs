@@ -8,6 +8,14 @@ use crate::store::{
 
 type Items = BTreeMap<(String, String), Item>;
 
+/// What `functions/permissions.json` lists for a function.
+pub(super) fn listed(function: &str, what: &str) -> Vec<String> {
+    let all: serde_json::Value =
+        serde_json::from_str(include_str!("../../../permissions.json")).expect("it is JSON");
+    let listed = serde_json::from_value(all[function][what].clone());
+    listed.expect("the file lists the function")
+}
+
 /// A store in memory. Clones share their items.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
@@ -23,13 +31,9 @@ impl MemoryStore {
     /// # Panics
     /// When the file does not have the function.
     pub fn of(function: &str) -> Self {
-        let all: serde_json::Value =
-            serde_json::from_str(include_str!("../../../permissions.json")).expect("it is JSON");
-        let listed = serde_json::from_value(all[function]["partitions"].clone());
-        let listed: Vec<String> = listed.expect("the function lists its partitions");
         Self {
             items: Arc::default(),
-            listed: Some(listed.into()),
+            listed: Some(listed(function, "partitions").into()),
         }
     }
 

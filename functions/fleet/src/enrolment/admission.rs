@@ -5,9 +5,6 @@ use wire::enrolment::{Enrolment, EnrolmentRequest, ProofKind};
 use wire::problem::ProblemKind;
 use wire::{RegionName, ShardId};
 
-/// Epoch of the keys that relays are given. Others come with secrets that follow one another.
-const EPOCH: u8 = 0;
-
 /// What a proof allows.
 pub(super) struct Admission {
     /// Name of the relay.
@@ -38,13 +35,18 @@ impl Admission {
     }
 
     /// The relay as it joins.
-    pub(super) fn enrolment(&self, request: &EnrolmentRequest, now_ms: u64) -> Enrolment {
+    pub(super) fn enrolment(
+        &self,
+        request: &EnrolmentRequest,
+        epoch: u8,
+        now_ms: u64,
+    ) -> Enrolment {
         Enrolment {
             relay: self.relay.clone(),
             region: self.region.clone(),
             shards: request.shards,
             capacity: request.capacity,
-            epoch: EPOCH,
+            epoch,
             by: self.by,
             enrolled_at_ms: now_ms,
         }

@@ -155,9 +155,9 @@ async fn seat(
         role: None,
         grants: grants.into_iter().map(grant).collect(),
     };
-    let secret = config::fleet_secret(host).await?;
+    let key = config::edge_token_secret(host).await?;
     Ok(MatchSeat {
-        token: token::sign_as_edge(&claims, &secret),
+        token: token::sign_as_edge(&claims, &key),
         expires_at,
         channels,
     })

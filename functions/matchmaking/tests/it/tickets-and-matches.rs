@@ -1,13 +1,15 @@
 //! From queueing up to a result, as clients and game servers see it.
 
 use crate::rig::{self, Rig, path, problem, read, rules, text, ticket};
-use edge::token::{KeySet, Verifier};
+use edge::config;
+use edge::testing::schedule::block_on;
 use serde_json::{Value, json};
 use wire::claims::{Grant, Permission, Role};
 use wire::matching::{
     BackfillReply, MatchReply, MatchStatus, QueueRules, RatingReply, ResultReply, SeatReply,
     TicketEnd, TicketReply, TicketStatus,
 };
+use wire::routes::Function;
 use wire::ticket::Permissions;
 
 fn duel() -> Rig {
@@ -40,12 +42,7 @@ fn two_players_meet_and_their_tokens_open_their_own_channels() {
     assert_eq!(found.status, MatchStatus::Ready);
     assert_eq!(found.region.as_str(), "eu");
     assert_eq!(found.teams.len(), 2);
-    let verifier = Verifier::new(
-        KeySet::from_json(&rig::signing_key().key_set_json("dev"))
-            .unwrap()
-            .with_edge_key(&rig::secret()),
-        "lifeverse-voice".into(),
-    );
+    let verifier = block_on(config::verifier(&rig.variables, Function::Signalling)).unwrap();
     let seats = [(&ann, "ann"), (&bob, "bob")].map(|(ticket, player)| {
         let found = ticket.found.as_ref().unwrap();
         let seat = found.seat.as_ref().unwrap();

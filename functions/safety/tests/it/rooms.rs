@@ -11,7 +11,7 @@ use wire::problem::Problem;
 use wire::ticket::Ticket;
 use wire::{PlayerKey, RoomKey};
 
-use crate::rig::{BOOT, NOW_MS, Rig, claims, read, request, secret, shard_keys, share};
+use crate::rig::{BOOT, EPOCH, NOW_MS, Rig, claims, read, request, secret, shard_keys, share};
 
 const PLAYER: &str = "player-1";
 const WHIP_OFFER: &str = include_str!("../../../signalling/tests/offers/gstreamer-whip.sdp");
@@ -48,7 +48,7 @@ fn told(rig: &Rig) -> Vec<ControlCommand> {
 }
 
 fn key() -> PlayerKey {
-    secret().player_key(&claims(PLAYER).sub)
+    secret().player_key(&claims(PLAYER).sub, EPOCH)
 }
 
 fn room() -> RoomKey {
@@ -227,7 +227,7 @@ fn a_block_is_told_to_the_rooms_where_the_player_is_and_holds_for_his_next_join(
             .unwrap()
             .blocked
     };
-    let bob = secret().player_key(&"bob".parse().unwrap());
+    let bob = secret().player_key(&"bob".parse().unwrap(), EPOCH);
     let said = |blocked| ControlCommand::Block {
         room: room(),
         player: key(),

@@ -59,7 +59,7 @@ fn the_relay_finds_everything_in_the_ticket_and_the_hello() {
     let wanted = Ticket {
         expires_at: u32::try_from(NOW_S + 60).expect("before 2106"),
         session: reply.session.session,
-        player: secret().player_key(&claims().sub),
+        player: secret().player_key(&claims().sub, heartbeat().epoch),
         fingerprint: [
             0xe1, 0x1c, 0x6c, 0x45, 0x64, 0x4f, 0x72, 0xd1, 0x29, 0xc3, 0x98, 0x5e, 0x1f, 0x02,
             0x14, 0x65,
@@ -243,7 +243,7 @@ fn leaving_asks_the_relay_to_end_the_player_s_session() {
     assert_eq!(message.at_ms, rig::NOW_MS);
     let command = ControlCommand::End {
         session: SessionId([0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77]),
-        player: secret().player_key(&claims().sub),
+        player: secret().player_key(&claims().sub, heartbeat().epoch),
         reason: EndReason::Left,
     };
     assert_eq!(message.command, command);

@@ -338,7 +338,7 @@ fn no_live_relay() {
 fn settings_that_are_missing_or_wrong_are_named_and_not_shown() {
     let body = join_body(&offer("chromium"));
     for (name, value) in [
-        ("fleet_secret", "c2VjcmV0"),
+        ("admission_secret", "c2VjcmV0"),
         ("token_keys", "hush-hush"),
         ("region", "a/b"),
     ] {
@@ -348,7 +348,12 @@ fn settings_that_are_missing_or_wrong_are_named_and_not_shown() {
         assert_eq!(kind, Misconfigured);
         assert!(detail.contains(name) && !detail.contains(value), "{detail}");
     }
-    for name in ["fleet_secret", "token_keys"] {
+    for name in [
+        "admission_secret",
+        "player_secret",
+        "edge_token_public",
+        "token_keys",
+    ] {
         let mut rig = Rig::new();
         rig.variables.0.insert(name.into(), String::new());
         assert_eq!(refused_by(&rig, join_request(&body)).0, Misconfigured);

@@ -33,7 +33,7 @@ fn a_hello_says_whom_the_player_blocks_and_on_what_he_plays() {
     );
     let reply: JoinReply = serde_json::from_slice(&response.body).expect("a reply");
     let hello = Hello::open(&reply.hello, &shard_keys(), BOOT).expect("a hello");
-    let key = |name: &str| secret().player_key(&name.parse().expect("an id"));
+    let key = |name: &str| secret().player_key(&name.parse().expect("an id"), 0);
     assert_eq!(hello.blocked, [key("bob"), key("cyd")]);
     assert_eq!(
         (hello.platform.as_str(), hello.one_platform),

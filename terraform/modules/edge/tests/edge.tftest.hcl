@@ -89,7 +89,10 @@ run "functions_as_permissions_json_says" {
   }
   assert {
     condition = jsondecode(aws_iam_role_policy.function["chat"].policy).Statement[1].Resource == [
-      "arn:aws:ssm:eu-west-1:123456789012:parameter/lifeverse/test/fleet_secret",
+      "arn:aws:ssm:eu-west-1:123456789012:parameter/lifeverse/test/control_secret",
+      "arn:aws:ssm:eu-west-1:123456789012:parameter/lifeverse/test/edge_token_public",
+      "arn:aws:ssm:eu-west-1:123456789012:parameter/lifeverse/test/player_secret",
+      "arn:aws:ssm:eu-west-1:123456789012:parameter/lifeverse/test/tail_secret",
       "arn:aws:ssm:eu-west-1:123456789012:parameter/lifeverse/test/token_keys",
     ]
     error_message = "a function reads the secrets that it lists, and no other"

@@ -93,7 +93,7 @@ fn serve_functions() -> String {
     ];
     let host = Arc::new(Host {
         store: MemoryStore::default(),
-        variables: FixedVariables::new(&variables),
+        variables: FixedVariables::new(&variables).with_derived(),
         entropy: CountingEntropy::default(),
     });
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -56,7 +56,10 @@ pub(super) async fn act(target: &Target) -> Result<()> {
     ensure!(join(target, &shard).await?.is_none());
 
     let room = RoomKey::of(&ROOM.parse()?);
-    let player = target.secrets.fleet().player_key(&"sanction-p1".parse()?);
+    let player = target
+        .secrets
+        .fleet()
+        .player_key(&"sanction-p1".parse()?, 0);
     let mute = |until_ms| ControlCommand::Mute {
         room,
         player,

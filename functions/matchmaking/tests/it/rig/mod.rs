@@ -21,7 +21,7 @@ use wire::matching::{TicketReply, TicketStatus};
 use wire::ticket::TICKET_VERSION;
 
 pub use edge::testing::calls::{problem, read, share, text};
-pub use edge::testing::host::{NOW_MS, claims, secret, signing_key};
+pub use edge::testing::host::{NOW_MS, claims, signing_key};
 
 pub struct Rig(Host);
 

@@ -23,7 +23,7 @@ pub use edge::testing::host::{NOW_MS, secret, signing_key};
 pub const ROOM: &str = "room~lobby~main";
 pub const BOOT: BootId = BootId([7; 8]);
 const OFFER: &str = include_str!("../../../../signalling/tests/offers/chromium.sdp");
-const EPOCH: u8 = 3;
+pub const EPOCH: u8 = 3;
 const SHARD: &str = "eu-1-a";
 
 pub struct Rig(Host);

@@ -49,6 +49,7 @@ use guest::Grants;
 use invoke::Function;
 use manifest::Manifest;
 use outbound::OutboundClient;
+use partitions::Partitions;
 use record::Recorder;
 use route::Routes;
 use server::App;

@@ -141,6 +141,7 @@ impl World {
             load: Load::default(),
             capacity: 100,
             refused: Vec::new(),
+            taken: Vec::new(),
         };
         let body = serde_json::to_vec(&heartbeat).unwrap();
         let request = Request {

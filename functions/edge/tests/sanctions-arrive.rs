@@ -12,13 +12,14 @@ use std::sync::{Mutex, MutexGuard};
 use edge::directory;
 use edge::items;
 use edge::ports::{Clock, Entropy, RelayLink, Timer, Unreachable};
+use edge::relays::Secrets;
 use edge::sanctions::{self, Sanction, Sanctions};
 use edge::store::Key;
 use edge::testing::schedule::{Chance, block_on, interleave, yield_now};
 use edge::testing::{FaultyStore, MemoryStore};
 use wire::control::{ControlCommand, ControlMessage, open_pending, seal_pending};
 use wire::fleet::{Candidate, Heartbeat, Load, ShardState, Transport};
-use wire::keys::{FleetSecret, ShardKeys};
+use wire::keys::{ControlSecret, FleetSecret, PlayerSecret, Purpose, ShardKeys};
 use wire::limits::TICKET_LIFETIME_S;
 use wire::ticket::TICKET_VERSION;
 use wire::{BootId, PlayerId, PlayerKey, RoomName, SessionId, ShardId};
@@ -395,7 +396,7 @@ impl World {
         let relay = &mut relays[shard];
         let is_good = self.now_ms() < now_ms + TICKET_LIFETIME_S * 1000;
         if relay.lives && relay.boot() == joinable.placement.shard.heartbeat.boot && is_good {
-            relay.admit(self.secret.player_key(player), ticket, self.sabotage);
+            relay.admit(self.secret.player_key(player, 0), ticket, self.sabotage);
         }
     }
 
@@ -438,7 +439,10 @@ impl World {
         if written.is_err() {
             return false;
         }
-        let told = sanctions::enforce(self, &self.store, &self.secret, &room, of).await;
+        let secret = |purpose| self.secret.purpose(purpose);
+        let control = ControlSecret(secret(Purpose::Control));
+        let secrets = Secrets::new(control, PlayerSecret(secret(Purpose::Player)));
+        let told = sanctions::enforce(self, &self.store, &secrets, &room, of).await;
         told.is_ok()
     }
 
@@ -454,7 +458,7 @@ impl World {
     fn look(&self, of: usize, since_ms: u64) {
         let truth = self.truth();
         let now_ms = self.now_ms.load(Ordering::Relaxed);
-        let (player, key) = (player(of), self.secret.player_key(&player(of)));
+        let (player, key) = (player(of), self.secret.player_key(&player(of), 0));
         let relays = self.relays();
         let live = relays
             .iter()

@@ -49,6 +49,11 @@ pub struct Hottest {
     pub refused: u64,
 }
 
+/// One of many: what is kept of a player is read when he joins.
+fn player(number: u64) -> String {
+    format!("player-{}", number % 1_000)
+}
+
 /// Requests that come evenly: whole ones of a rate.
 struct Pace {
     per_s: f64,
@@ -110,11 +115,11 @@ pub fn region(game: Game) -> RegionLoad {
             load.heartbeats.note(reply.status);
         }
         for number in known.due(ms) {
-            let reply = game.join("bob", &format!("known-{}", number % KNOWN));
+            let reply = game.join(&player(number), &format!("known-{}", number % KNOWN));
             load.joins.note(reply.status);
         }
         for number in new_rooms.due(ms) {
-            let reply = game.join("bob", &format!("new-{number}"));
+            let reply = game.join(&player(number), &format!("new-{number}"));
             load.new_rooms.note(reply.status);
         }
     }

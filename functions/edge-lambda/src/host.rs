@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use edge::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, RelayLink, Storage, Timer, Unreachable,
-    VariableFault, Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, RelayInquiry, RelayLink, RelayReply, Storage,
+    Timer, Unreachable, VariableFault, Variables,
 };
 use tokio::time::Instant;
 use wire::ShardId;
@@ -164,6 +164,17 @@ impl Variables for LambdaHost<'_> {
 impl RelayLink for LambdaHost<'_> {
     async fn post(&self, url: &str, shard: &ShardId, sealed: String) -> Result<u16, Unreachable> {
         self.environment.relays.post(url, shard, sealed).await
+    }
+}
+
+impl RelayInquiry for LambdaHost<'_> {
+    async fn inquire(
+        &self,
+        url: &str,
+        shard: &ShardId,
+        sealed: String,
+    ) -> Result<RelayReply, Unreachable> {
+        self.environment.relays.inquire(url, shard, sealed).await
     }
 }
 

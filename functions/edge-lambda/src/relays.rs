@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use edge::allowed_hosts::AllowedHosts;
-use edge::ports::{RELAY_LINK_TIMEOUT_MS, Unreachable};
+use edge::ports::{RELAY_LINK_TIMEOUT_MS, RelayReply, Unreachable};
 use http::header::CONTENT_TYPE;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use wire::ShardId;
 use wire::control::SHARD_HEADER;
+use wire::limits::MAX_ANSWER_BYTES;
 
 use crate::log;
 
@@ -60,6 +61,37 @@ impl Relays {
         shard: &ShardId,
         sealed: String,
     ) -> Result<u16, Unreachable> {
+        let request = self.request(url, shard, sealed)?;
+        within_time(async {
+            let reply = self.client.request(request).await.ok()?;
+            Some(reply.status().as_u16())
+        })
+        .await
+    }
+
+    pub(crate) async fn inquire(
+        &self,
+        url: &str,
+        shard: &ShardId,
+        sealed: String,
+    ) -> Result<RelayReply, Unreachable> {
+        let request = self.request(url, shard, sealed)?;
+        within_time(async {
+            let reply = self.client.request(request).await.ok()?;
+            let status = reply.status().as_u16();
+            let body = Limited::new(reply.into_body(), MAX_ANSWER_BYTES).collect();
+            let body = body.await.ok()?.to_bytes().to_vec();
+            Some(RelayReply { status, body })
+        })
+        .await
+    }
+
+    fn request(
+        &self,
+        url: &str,
+        shard: &ShardId,
+        sealed: String,
+    ) -> Result<http::Request<Full<Bytes>>, Unreachable> {
         let request = http::Request::post(url)
             .header(SHARD_HEADER, shard.as_str())
             .header(CONTENT_TYPE, "text/plain")
@@ -69,15 +101,18 @@ impl Relays {
             log::fault("relay", "its address is not among the allowed hosts");
             return Err(Unreachable);
         }
-        let timeout = Duration::from_millis(RELAY_LINK_TIMEOUT_MS);
-        match tokio::time::timeout(timeout, self.client.request(request)).await {
-            Ok(Ok(reply)) => Ok(reply.status().as_u16()),
-            Ok(Err(_)) | Err(_) => {
-                log::fault("relay", "no answer");
-                Err(Unreachable)
-            }
-        }
+        Ok(request)
     }
+}
+
+/// What came in time.
+async fn within_time<T>(asked: impl Future<Output = Option<T>>) -> Result<T, Unreachable> {
+    let timeout = Duration::from_millis(RELAY_LINK_TIMEOUT_MS);
+    let came = tokio::time::timeout(timeout, asked).await;
+    came.ok().flatten().ok_or_else(|| {
+        log::fault("relay", "no answer");
+        Unreachable
+    })
 }
 
 #[cfg(test)]

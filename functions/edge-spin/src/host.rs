@@ -4,7 +4,8 @@ use std::task::Poll;
 use edge::http::{Request, Response};
 use edge::ports::{
     Clock, Entropy, IDENTITY_LINK_TIMEOUT_MS, IdentityLink, IdentityReply, MAX_IDENTITY_BYTES,
-    RELAY_LINK_TIMEOUT_MS, RelayLink, Storage, Timer, Unreachable, VariableFault, Variables,
+    RELAY_LINK_TIMEOUT_MS, RelayInquiry, RelayLink, RelayReply, Storage, Timer, Unreachable,
+    VariableFault, Variables,
 };
 use http_body_util::{BodyExt, Full};
 use spin_sdk::sqlite::wit::sqlite::Connection;
@@ -13,7 +14,7 @@ use spin_sdk::wasip3::random::random;
 use spin_sdk::{http as spin_http, sqlite, variables};
 use wire::ShardId;
 use wire::control::SHARD_HEADER;
-use wire::limits::MAX_BODY_BYTES;
+use wire::limits::{MAX_ANSWER_BYTES, MAX_BODY_BYTES};
 
 use crate::sql::{Database, SqlError, SqlStore, Value};
 
@@ -131,6 +132,22 @@ impl RelayLink for SpinHost {
     }
 }
 
+impl RelayInquiry for SpinHost {
+    async fn inquire(
+        &self,
+        url: &str,
+        shard: &ShardId,
+        sealed: String,
+    ) -> Result<RelayReply, Unreachable> {
+        let request = http_request(url, shard, sealed).map_err(|_| Unreachable)?;
+        within(RELAY_LINK_TIMEOUT_MS, async {
+            let (status, body) = exchange(request, MAX_ANSWER_BYTES).await?;
+            Ok(RelayReply { status, body })
+        })
+        .await
+    }
+}
+
 impl IdentityLink for SpinHost {
     async fn ask(
         &self,
@@ -145,24 +162,27 @@ impl IdentityLink for SpinHost {
         let request = builder.body(Full::new(bytes::Bytes::new()));
         let request = request.map_err(|_| Unreachable)?;
         within(IDENTITY_LINK_TIMEOUT_MS, async {
-            let answer = spin_http::send(request).await.map_err(|_| Unreachable)?;
-            let (parts, mut body) = answer.into_parts();
-            let mut bytes = Vec::new();
-            while let Some(frame) = body.frame().await {
-                if let Ok(data) = frame.map_err(|_| Unreachable)?.into_data() {
-                    bytes.extend_from_slice(&data);
-                }
-                if bytes.len() > MAX_IDENTITY_BYTES {
-                    return Err(Unreachable);
-                }
-            }
-            Ok(IdentityReply {
-                status: parts.status.as_u16(),
-                body: bytes,
-            })
+            let (status, body) = exchange(request, MAX_IDENTITY_BYTES).await?;
+            Ok(IdentityReply { status, body })
         })
         .await
     }
+}
+
+/// Status and body of the answer, of at most `most` bytes.
+async fn exchange(request: OutboundRequest, most: usize) -> Result<(u16, Vec<u8>), Unreachable> {
+    let answer = spin_http::send(request).await.map_err(|_| Unreachable)?;
+    let (parts, mut body) = answer.into_parts();
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.map_err(|_| Unreachable)?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+        if bytes.len() > most {
+            return Err(Unreachable);
+        }
+    }
+    Ok((parts.status.as_u16(), bytes))
 }
 
 /// The answer, unless it takes longer than `ms` milliseconds.

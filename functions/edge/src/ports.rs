@@ -62,6 +62,29 @@ pub trait RelayLink {
     async fn post(&self, url: &str, shard: &ShardId, sealed: String) -> Result<u16, Unreachable>;
 }
 
+/// Asks relays, where the answer is more than a status.
+pub trait RelayInquiry {
+    /// As [`RelayLink::post`], of a question: returns what came.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when no answer came, or one over [`wire::limits::MAX_ANSWER_BYTES`].
+    async fn inquire(
+        &self,
+        url: &str,
+        shard: &ShardId,
+        sealed: String,
+    ) -> Result<RelayReply, Unreachable>;
+}
+
+/// An answer to [`RelayInquiry::inquire`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayReply {
+    /// HTTP status.
+    pub status: u16,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
 /// Reaches the service that says whose a signature is.
 pub trait IdentityLink {
     /// Sends a `GET` with `headers` to `url`, once and within [`IDENTITY_LINK_TIMEOUT_MS`], and

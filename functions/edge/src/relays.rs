@@ -1,13 +1,15 @@
 //! A command on its way to a relay: sealed, posted, and what came of it. What must arrive is kept
 //! until it has: the reply to the shard's next heartbeat hands it over.
 
-use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, PendingCommand};
-use wire::fleet::Heartbeat;
-use wire::keys::{ControlSecret, PlayerSecret};
-use wire::{BootId, PlayerId, PlayerKey, RoomName, SessionId, ShardId};
+use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, PendingCommand, open_players};
+use wire::fleet::{Heartbeat, ShardState};
+use wire::keys::{ControlKey, ControlSecret, PlayerSecret};
+use wire::moderation::RoomPlayers;
+use wire::problem::ProblemKind;
+use wire::{BootId, PlayerId, PlayerKey, RoomKey, RoomName, SessionId, ShardId};
 
 use crate::directory::{self, ShardAt, StoredHome, is_live};
-use crate::ports::{Clock, Entropy, RelayLink, Timer, Variables};
+use crate::ports::{Clock, Entropy, RelayInquiry, RelayLink, Timer, Unreachable, Variables};
 use crate::store::Store;
 use crate::{Refusal, config};
 
@@ -32,6 +34,15 @@ impl<'a> From<&'a Heartbeat> for Address<'a> {
             epoch: heartbeat.epoch,
             url: &heartbeat.control_url,
         }
+    }
+}
+
+impl Address<'_> {
+    /// Its control endpoint, and the key of the shard for it.
+    fn control(&self, secret: &ControlSecret) -> (String, ControlKey) {
+        let key = secret.key(self.shard, self.epoch & 0x0f);
+        let url = format!("{}{CONTROL_PATH}", self.url.trim_end_matches('/'));
+        (url, key)
     }
 }
 
@@ -177,6 +188,75 @@ where
     Ok(delivery)
 }
 
+/// Who is in a room's voice now, those with numbers above `after`, as its relay says. Nobody is in
+/// a room without a home, nor where its relay is forgotten or has said farewell. Reads two items
+/// where the relay lives, and writes none. A relay that the room has just left is not asked.
+///
+/// # Errors
+/// `no-live-relay` when the relay is silent or what it says is not its answer to this question;
+/// `command-unknown` when it is of a release that knows no questions; `overloaded` when others ask
+/// it; `store-unavailable`.
+pub async fn players<H, S>(
+    host: &H,
+    store: &S,
+    secret: &ControlSecret,
+    room: &RoomName,
+    after: u32,
+) -> Result<RoomPlayers, Refusal>
+where
+    H: Clock + Entropy + RelayInquiry,
+    S: Store,
+{
+    let now_ms = host.now_ms();
+    let home = directory::stored_home(store, now_ms, room).await?;
+    let shard = match home.as_ref().and_then(|home| home.carriers().next()) {
+        Some(at) => directory::last_seen(store, now_ms, at).await?,
+        None => None,
+    };
+    let said_farewell = |heartbeat: &Heartbeat| heartbeat.state == ShardState::Stopping;
+    let Some(shard) = shard.filter(|shard| !said_farewell(&shard.heartbeat)) else {
+        return Ok(RoomPlayers::default());
+    };
+    if !is_live(&shard, now_ms) {
+        return Err(silent());
+    }
+    let room = RoomKey::of(room);
+    let question = message(host, now_ms, ControlCommand::Players { room, after });
+    ask(host, secret, (&shard.heartbeat).into(), &question).await
+}
+
+async fn ask<H: RelayInquiry>(
+    host: &H,
+    secret: &ControlSecret,
+    to: Address<'_>,
+    question: &ControlMessage,
+) -> Result<RoomPlayers, Refusal> {
+    let (url, key) = to.control(secret);
+    let sealed = question.seal(&key, to.boot);
+    let reply = host.inquire(&url, to.shard, sealed).await;
+    let reply = reply.map_err(|Unreachable| silent())?;
+    let unknown = ProblemKind::CommandUnknown;
+    match reply.status {
+        200 => {}
+        status if status == unknown.status() => {
+            let detail = "The room's relay is of an earlier release: ask when it is replaced.";
+            return Err(Refusal::new(unknown, detail));
+        }
+        status if status == ProblemKind::Overloaded.status() => {
+            let detail = "Others ask the room's relay at this moment: ask again in another.";
+            return Err(Refusal::new(ProblemKind::Overloaded, detail));
+        }
+        _ => return Err(silent()),
+    }
+    let sealed = std::str::from_utf8(&reply.body).map_err(|_| silent())?;
+    open_players(sealed, &key, to.boot, question.nonce).map_err(|_| silent())
+}
+
+fn silent() -> Refusal {
+    let detail = "The room's relay does not answer: ask again in a moment.";
+    Refusal::new(ProblemKind::NoLiveRelay, detail)
+}
+
 fn message<H: Entropy>(host: &H, at_ms: u64, command: ControlCommand) -> ControlMessage {
     let mut nonce = SessionId([0; 8]);
     host.fill(&mut nonce.0);
@@ -193,8 +273,7 @@ async fn post<H: RelayLink>(
     to: Address<'_>,
     message: &ControlMessage,
 ) -> Delivery {
-    let key = secrets.control.key(to.shard, to.epoch & 0x0f);
-    let url = format!("{}{CONTROL_PATH}", to.url.trim_end_matches('/'));
+    let (url, key) = to.control(&secrets.control);
     let sealed = message.seal(&key, to.boot);
     match host.post(&url, to.shard, sealed).await {
         Ok(status) if status < 300 => Delivery::Taken,

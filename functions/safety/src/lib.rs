@@ -9,20 +9,21 @@
 
 mod blocks;
 mod mute;
+mod players;
 mod report;
 mod sanction;
 mod trail;
 
 use edge::http::{Call, Request, Response, serve};
-use edge::ports::{Clock, Entropy, RelayLink, Storage, Timer, Variables};
+use edge::ports::{Clock, Entropy, RelayInquiry, RelayLink, Storage, Timer, Variables};
 use edge::sanctions::Sanction;
 use edge::{Metered, Refusal};
 use wire::routes::SafetyRoute;
 
 /// Everything that the function may touch besides its store.
-pub trait Ports: Clock + Entropy + Variables + RelayLink + Timer {}
+pub trait Ports: Clock + Entropy + Variables + RelayLink + RelayInquiry + Timer {}
 
-impl<H: Clock + Entropy + Variables + RelayLink + Timer> Ports for H {}
+impl<H: Clock + Entropy + Variables + RelayLink + RelayInquiry + Timer> Ports for H {}
 
 /// Serves one request.
 pub async fn handle<H>(host: &H, request: Request) -> Response
@@ -57,5 +58,6 @@ async fn dispatch<H: Ports, S: edge::store::Store>(
             sanction::change(host, store, call, Sanction::Ban).await
         }
         SafetyRoute::Kick => sanction::kick(host, store, call).await,
+        SafetyRoute::Players => players::list(host, store, call).await,
     }
 }

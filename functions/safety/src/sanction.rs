@@ -68,14 +68,20 @@ where
 
 impl About {
     fn read(call: &Call<'_>) -> Result<Self, Refusal> {
-        let claims = &call.caller()?.claims;
-        let (room, player) = (call.parameter(0)?, call.parameter(1)?);
-        if !claims.moderates(&room) {
-            let detail = "Get a token from the game that grants moderate in all channels of it.";
-            return Err(Refusal::new(ProblemKind::NotModerator, detail));
-        }
+        let player = call.parameter(1)?;
+        let room = moderated(call)?;
         Ok(Self { room, player })
     }
+}
+
+/// The room that the path names first, if the caller moderates it.
+pub(crate) fn moderated(call: &Call<'_>) -> Result<RoomName, Refusal> {
+    let room = call.parameter(0)?;
+    if !call.caller()?.claims.moderates(&room) {
+        let detail = "Get a token from the game that grants moderate in all channels of it.";
+        return Err(Refusal::new(ProblemKind::NotModerator, detail));
+    }
+    Ok(room)
 }
 
 /// For how long the body says.

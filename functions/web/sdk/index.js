@@ -7,6 +7,8 @@ import { VoiceRoom } from "./room.js";
 
 /**
  * @typedef {import("./room-state.js").RoomState} RoomState
+ * @typedef {import("./room-players.js").RoomPlayer} RoomPlayer
+ * @typedef {import("./room-players.js").RoomPlayers} RoomPlayers
  * @typedef {import("./room.js").StateDetail} StateDetail
  * @typedef {import("./room.js").RoomEvents} RoomEvents
  * @typedef {import("./room.js").RoomOptions} RoomOptions

@@ -157,7 +157,7 @@ function readChat(value) {
  * @param {unknown} value
  * @returns {RelayParticipant | null}
  */
-function readPeer(value) {
+export function readPeer(value) {
   if (!isObject(value) || !isId(value.id)) return null;
   // Who has said no hello has no player: not yet, or never, as a WHIP client. No player's id begins
   // with a tilde.

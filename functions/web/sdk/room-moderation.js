@@ -1,10 +1,12 @@
-// What a moderator of a room, or the game's server, does to its players. It holds at once for who
-// is there, and for whoever joins; each may be asked twice.
+// What a moderator of a room, or the game's server, does to its players, and learns of them. It
+// holds at once for who is there, and for whoever joins; each may be asked twice.
 
+/** @import { RoomPlayers } from "./room-players.js" */
 /** @import { Runtime } from "./runtime.js" */
 
-import { Api } from "./api.js";
+import { Api, badReply } from "./api.js";
 import { moderatesRoom } from "./claims.js";
+import { readPlayers } from "./room-players.js";
 import { browserRuntime } from "./runtime.js";
 
 /**
@@ -68,6 +70,21 @@ export class RoomModeration {
    */
   async kick(player) {
     await this.#ask("DELETE", "players", player);
+  }
+
+  /**
+   * Who is in the room's voice now, by their numbers in it: a thousand at most, and those behind
+   * `after`, the `next` of the page before.
+   *
+   * @param {number} [after]
+   * @returns {Promise<RoomPlayers>}
+   * @throws {import("./problem.js").VoiceError} `no-live-relay` while its relay is silent
+   */
+  async players(after) {
+    const path = `/v1/rooms/${encodeURIComponent(this.#room)}/players`;
+    const page = readPlayers(await this.#api.repeat("GET", path, { query: { after } }));
+    if (!page) throw badReply();
+    return page;
   }
 
   /**

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RoomModeration } from "../sdk/room-moderation.js";
+import { readPlayers } from "../sdk/room-players.js";
 import { FakeService, problem, reply, tokenOf } from "./fake-service.js";
 import { checkExchange } from "./interface.js";
 import { passUntil, randomOf, runtimeOf, VirtualClock } from "./virtual.js";
@@ -12,13 +13,17 @@ class Moderated extends FakeService {
   /** @type {{ method: string, path: string, body: unknown }[]} */
   taken = [];
   refuses = "";
+  /** The reply to a question. @type {Record<string, unknown>} */
+  says = { players: [] };
 
   /** @param {URL} url @param {RequestInit} init */
   async answer(url, init) {
     const body = init.body ? JSON.parse(String(init.body)) : null;
-    const response = this.refuses ? problem(403, this.refuses) : reply(204);
+    const done = init.method === "GET" ? reply(200, this.says) : reply(204);
+    const response = this.refuses ? problem(403, this.refuses) : done;
     await checkExchange(String(init.method), url.pathname, body, response);
-    this.taken.push({ method: String(init.method), path: url.pathname, body });
+    const path = `${url.pathname}${url.search}`;
+    this.taken.push({ method: String(init.method), path, body });
     return response;
   }
 }
@@ -64,6 +69,54 @@ test("a service that is away is asked again, one that refuses is not", async () 
   service.refuses = "not-moderator";
   await assert.rejects(passUntil(clock, moderation.kick("p1")), { problem: "not-moderator" });
   assert.equal(service.taken.length, 2);
+});
+
+test("who is in the room is read page by page, and nothing else is", async () => {
+  const { clock, service, moderation } = rig();
+  const player = {
+    id: 7,
+    player: "p1",
+    name: "Ann",
+    channels: ["main"],
+    muted: false,
+    server_muted: true,
+    deafened: false,
+    speaker: true,
+    session: "0707070707070707",
+    talking: true,
+    since_ms: 1_700_000_000_000,
+  };
+  const { player: _, ...nameless } = { ...player, id: 9, name: "", channels: [] };
+  service.says = { players: [player, nameless], next: 9 };
+  const { players, next } = await passUntil(clock, moderation.players());
+  assert.equal(next, 9);
+  assert.deepEqual(players[0], {
+    id: 7,
+    player: "p1",
+    name: "Ann",
+    channels: ["main"],
+    muted: false,
+    serverMuted: true,
+    deafened: false,
+    speaker: true,
+    session: "0707070707070707",
+    talking: true,
+    sinceMs: 1_700_000_000_000,
+  });
+  assert.equal(players[1]?.player, "~9", "a session that sent no hello");
+  service.says = { players: [] };
+  assert.deepEqual(await passUntil(clock, moderation.players(9)), { players: [], next: null });
+  const asked = service.taken.map(({ method, path }) => `${method} ${path}`);
+  assert.deepEqual(asked, ["GET /v1/rooms/lobby/players", "GET /v1/rooms/lobby/players?after=9"]);
+  service.refuses = "not-moderator";
+  await assert.rejects(passUntil(clock, moderation.players()), { problem: "not-moderator" });
+});
+
+test("a reply that makes no sense is no list of players", () => {
+  const { session: _, ...stranger } = { id: 1, player: "p", session: "s" };
+  for (const value of [null, {}, { players: 7 }, { players: [7] }, { players: [stranger] }]) {
+    assert.equal(readPlayers(value), null, JSON.stringify(value));
+  }
 });
 
 test("only who moderates all channels of the room may", async () => {

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::channel::EndReason;
 use crate::ids::{BootId, ChannelKey, PlayerKey, RoomKey, SessionId, TopicKey};
 use crate::keys::ControlKey;
-use crate::limits::MAX_PENDING_COMMANDS;
+use crate::limits::{MAX_ANSWER_BYTES, MAX_MESSAGE_BYTES, MAX_PENDING_COMMANDS, MAX_ROOM_PLAYERS};
+use crate::moderation::{RoomPlayer, RoomPlayers};
 use crate::seal::{NotSealedForUs, open, seal, unseal};
 
 /// Path of the control endpoint on a relay; the request body is the sealed text.
@@ -88,6 +89,14 @@ pub enum ControlCommand {
         /// [`crate::limits::MAX_MESSAGE_BYTES`] long.
         message: String,
     },
+    /// Say who is in a room: a question, whose answer is [`seal_players`]. It is never kept for
+    /// later.
+    Players {
+        /// The room.
+        room: RoomKey,
+        /// Those with a number in the room above this one.
+        after: u32,
+    },
 }
 
 /// Who gets a pushed message.
@@ -138,7 +147,8 @@ impl ControlMessage {
         key: &impl AsRef<ControlKey>,
         boot: BootId,
     ) -> Result<Self, NotTaken> {
-        let plain = unseal(&key.as_ref().0, &[b"control", &boot.0], sealed);
+        let context: [&[u8]; 2] = [b"control", &boot.0];
+        let plain = unseal(&key.as_ref().0, &context, sealed, MAX_MESSAGE_BYTES);
         let plain = plain.map_err(|NotSealedForUs| NotTaken::Seal)?;
         serde_json::from_slice(&plain).map_err(|_| NotTaken::Unknown)
     }
@@ -217,6 +227,61 @@ pub fn open_pending(
     open(&key.as_ref().0, &[b"pending", &boot.0, &heartbeat], sealed)
 }
 
+/// The first of a room's participants that fit into one answer; they come in order of their
+/// numbers.
+pub fn page_of(all: impl IntoIterator<Item = RoomPlayer>) -> RoomPlayers {
+    // The frame around the participants, its longest `next` included.
+    let mut left = MAX_ANSWER_PLAIN_BYTES - r#"{"players":[],"next":4294967295}"#.len();
+    let mut page = RoomPlayers::default();
+    for player in all {
+        let text = serde_json::to_vec(&player).expect("our messages have string keys only");
+        // And the comma.
+        let fits = left.checked_sub(text.len() + 1);
+        match (fits, page.players.last()) {
+            (Some(rest), _) if page.players.len() < MAX_ROOM_PLAYERS => left = rest,
+            (_, last) => {
+                page.next = last.map(|last| last.participant.id);
+                break;
+            }
+        }
+        page.players.push(player);
+    }
+    page
+}
+
+/// Longest content of a sealed answer, in bytes: base64 and the seal's 16 make it longer.
+const MAX_ANSWER_PLAIN_BYTES: usize = MAX_ANSWER_BYTES / 4 * 3 - 16;
+
+/// Seals the answer to the question of `nonce`, from the shard that holds `key` and runs as
+/// `boot`. It is at most [`MAX_ANSWER_BYTES`] long if it is a [`page_of`] the room.
+pub fn seal_players(
+    answer: &RoomPlayers,
+    key: &impl AsRef<ControlKey>,
+    boot: BootId,
+    nonce: SessionId,
+) -> String {
+    seal(&key.as_ref().0, &[b"players", &boot.0, &nonce.0], answer)
+}
+
+/// Opens the answer to the question of `nonce`, and to no other: nobody can give it again.
+///
+/// # Errors
+/// [`NotSealedForUs`] when it is of another shard, boot or question, changed, or too long.
+pub fn open_players(
+    sealed: &str,
+    key: &impl AsRef<ControlKey>,
+    boot: BootId,
+    nonce: SessionId,
+) -> Result<RoomPlayers, NotSealedForUs> {
+    let context: [&[u8]; 3] = [b"players", &boot.0, &nonce.0];
+    let plain = unseal(&key.as_ref().0, &context, sealed, MAX_ANSWER_BYTES)?;
+    let answer: RoomPlayers = serde_json::from_slice(&plain).map_err(|_| NotSealedForUs)?;
+    match answer.players.len() <= MAX_ROOM_PLAYERS {
+        true => Ok(answer),
+        false => Err(NotSealedForUs),
+    }
+}
+
 /// Seals any JSON as a control message is sealed: what an edge of another release may send, for
 /// tests of those who must cope with it.
 pub fn seal_json(
@@ -239,6 +304,7 @@ pub enum NotTaken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::Participant;
     use crate::keys::ShardKey;
 
     #[test]
@@ -269,6 +335,99 @@ mod tests {
         );
         let posted = message(1).seal(&keys, boot);
         assert_eq!(open_pending(&posted, &keys, boot, 7), Err(NotSealedForUs));
+    }
+
+    fn player(id: u32, name: &str) -> RoomPlayer {
+        RoomPlayer {
+            participant: Participant {
+                id,
+                player: Some("p".parse().unwrap()),
+                name: name.to_owned(),
+                channels: vec!["c".parse().unwrap(); 3],
+                muted: true,
+                server_muted: true,
+                deafened: true,
+                speaker: true,
+            },
+            session: SessionId([9; 8]),
+            talking: true,
+            since_ms: u64::MAX,
+        }
+    }
+
+    #[test]
+    fn an_answer_opens_for_its_question_only() {
+        let keys = ShardKey::new(0, [1; 32]).subkeys();
+        let (boot, nonce) = (BootId([2; 8]), SessionId([3; 8]));
+        let answer = page_of([player(1, "ann"), player(2, "bob")]);
+        assert_eq!((answer.players.len(), answer.next), (2, None));
+        let sealed = seal_players(&answer, &keys, boot, nonce);
+        assert_eq!(open_players(&sealed, &keys, boot, nonce), Ok(answer));
+        let other_keys = ShardKey::new(0, [4; 32]).subkeys();
+        let question = ControlMessage {
+            at_ms: 1,
+            nonce,
+            command: ControlCommand::Players {
+                room: RoomKey([5; 8]),
+                after: 0,
+            },
+        };
+        let refused = [
+            open_players(&sealed, &other_keys, boot, nonce),
+            open_players(&sealed, &keys, BootId([4; 8]), nonce),
+            open_players(&sealed, &keys, boot, SessionId([4; 8])),
+            open_players(&sealed[1..], &keys, boot, nonce),
+            open_players(&question.seal(&keys, boot), &keys, boot, nonce),
+            open_players(&"A".repeat(MAX_ANSWER_BYTES + 1), &keys, boot, nonce),
+            open_players("", &keys, boot, nonce),
+        ];
+        assert!(refused.iter().all(|one| *one == Err(NotSealedForUs)));
+    }
+
+    #[test]
+    fn more_than_a_page_in_an_answer_is_not_taken() {
+        let keys = ShardKey::new(0, [1; 32]).subkeys();
+        let (boot, nonce) = (BootId([2; 8]), SessionId([3; 8]));
+        let players = (0..=MAX_ROOM_PLAYERS as u32).map(|id| player(id, "x"));
+        let mut answer = RoomPlayers {
+            players: players.collect(),
+            next: None,
+        };
+        let open = |answer: &RoomPlayers| {
+            open_players(
+                &seal_players(answer, &keys, boot, nonce),
+                &keys,
+                boot,
+                nonce,
+            )
+        };
+        assert_eq!(open(&answer), Err(NotSealedForUs));
+        answer.players.pop();
+        assert_eq!(open(&answer), Ok(answer));
+    }
+
+    #[test]
+    fn pages_are_full_fit_and_leave_nobody_out() {
+        let keys = ShardKey::new(0, [1; 32]).subkeys();
+        let (boot, nonce) = (BootId([2; 8]), SessionId([3; 8]));
+        // The longest names are those whose characters JSON escapes.
+        for (name, fewest) in [("ann", MAX_ROOM_PLAYERS), (&*"\u{1}".repeat(64), 500)] {
+            let all: Vec<RoomPlayer> = (1..=2_500).map(|id| player(id, name)).collect();
+            let mut seen = Vec::new();
+            loop {
+                let after = seen.len();
+                let page = page_of(all[after..].iter().cloned());
+                let sealed = seal_players(&page, &keys, boot, nonce);
+                assert!(sealed.len() <= MAX_ANSWER_BYTES, "{}", sealed.len());
+                seen.extend(page.players);
+                let Some(next) = page.next else {
+                    break;
+                };
+                assert_eq!(next as usize, seen.len(), "the number of the last");
+                assert!(seen.len() - after >= fewest);
+            }
+            assert_eq!(seen, all);
+        }
     }
 
     #[test]

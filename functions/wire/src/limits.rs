@@ -14,6 +14,11 @@ pub const MAX_HELLO_BLOCKS: usize = 100;
 pub const MAX_NAME_CHARS: usize = 64;
 /// Longest data-channel message, in bytes, in both directions.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024;
+/// Longest sealed answer of a relay to a question of the edge, in bytes: a page of a room's
+/// participants, most of whom take 300.
+pub const MAX_ANSWER_BYTES: usize = 512 * 1024;
+/// Most participants of a room in one reply.
+pub const MAX_ROOM_PLAYERS: usize = 1000;
 /// Longest ICE ufrag that we may issue, in characters: str0m as a client rejects a STUN USERNAME
 /// (`server:client`, its own part 16 long) above 128 bytes.
 pub const MAX_UFRAG_CHARS: usize = 111;

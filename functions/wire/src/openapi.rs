@@ -20,7 +20,7 @@ use crate::fleet::{
 use crate::ids::AwsRegion;
 use crate::join::{JoinReply, JoinRequest};
 use crate::limits::MAX_BODY_BYTES;
-use crate::moderation::SanctionRequest;
+use crate::moderation::{RoomPlayers, SanctionRequest};
 use crate::problem::{MEDIA_TYPE, Problem, ProblemKind, TYPE_BASE};
 use crate::routes::{self, Auth, Function, JSON, ROUTES, Route, SDP};
 use crate::{
@@ -177,6 +177,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
 fn query_parameters(generator: &mut SchemaGenerator, route: &Route) -> Vec<Value> {
     let text = || json!({ "type": "string" });
     let number = || json!({ "type": "integer", "minimum": 0 });
+    let participant = || json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX });
     let parameters = match route.name {
         name if name == routes::RELAYS.name => {
             vec![("region", generator.subschema_for::<RegionName>().into())]
@@ -187,6 +188,9 @@ fn query_parameters(generator: &mut SchemaGenerator, route: &Route) -> Vec<Value
             ("limit", number()),
             ("wait", number()),
         ],
+        name if name == routes::PLAYERS.name => {
+            vec![("after", participant())]
+        }
         name if name == routes::UNREAD.name => vec![("in", text())],
         name if [routes::BLOCK.name, routes::UNBLOCK.name].contains(&name) => {
             vec![("in", text())]
@@ -344,6 +348,7 @@ fn chat_reply(generator: &mut SchemaGenerator, route: &Route) -> Option<Value> {
         () if is(&[&routes::MARK_READ]) => generator.subschema_for::<ReadMarker>(),
         () if is(&[&routes::UNREAD]) => generator.subschema_for::<UnreadReply>(),
         () if is(&[&routes::PRESENCE]) => generator.subschema_for::<PresenceReply>(),
+        () if is(&[&routes::PLAYERS]) => generator.subschema_for::<RoomPlayers>(),
         () if is(&[&routes::BLOCKS]) => generator.subschema_for::<BlockList>(),
         () if is(&[&routes::AUDIT]) => generator.subschema_for::<AuditReply>(),
         () if is(&[&routes::REPORTS]) => generator.subschema_for::<ReportsReply>(),

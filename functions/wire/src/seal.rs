@@ -39,11 +39,11 @@ pub(crate) fn open<T: DeserializeOwned>(
     context: &[&[u8]],
     sealed: &str,
 ) -> Result<T, NotSealedForUs> {
-    let plain = unseal(key, context, sealed)?;
+    let plain = unseal(key, context, sealed, MAX_MESSAGE_BYTES)?;
     serde_json::from_slice(&plain).map_err(|_| NotSealedForUs)
 }
 
-/// What [`seal`] sealed, unread.
+/// What [`seal`] sealed, unread, where that is at most `most` bytes long.
 ///
 /// # Errors
 /// [`NotSealedForUs`] for anything else.
@@ -51,8 +51,9 @@ pub(crate) fn unseal(
     key: &[u8; 32],
     context: &[&[u8]],
     sealed: &str,
+    most: usize,
 ) -> Result<Vec<u8>, NotSealedForUs> {
-    if sealed.len() > MAX_MESSAGE_BYTES {
+    if sealed.len() > most {
         return Err(NotSealedForUs);
     }
     let bytes = BASE64URL_NOPAD

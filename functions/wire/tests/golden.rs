@@ -30,7 +30,7 @@ use wire::hello::{ChannelGrant, Hello};
 use wire::ids::{AwsSignature, EnrolmentNonce, InvocationId};
 use wire::join::{JoinReply, JoinRequest};
 use wire::matching::{ProbeUrl, QueueRules, RegionProbe};
-use wire::moderation::SanctionRequest;
+use wire::moderation::{RoomPlayer, RoomPlayers, SanctionRequest};
 use wire::problem::{Problem, ProblemKind};
 use wire::record::{
     FunctionShare, InvocationKind, InvocationRecord, RECORD_FORM, UsageKind, UsageRecord, VoiceMode,
@@ -92,6 +92,32 @@ fn participant() -> Participant {
         server_muted: false,
         deafened: true,
         speaker: true,
+    }
+}
+
+fn room_players() -> RoomPlayers {
+    let player = RoomPlayer {
+        participant: participant(),
+        session: SessionId([7; 8]),
+        talking: true,
+        since_ms: 1_700_000_000_000,
+    };
+    // A session without a hello.
+    let nameless = RoomPlayer {
+        participant: Participant {
+            id: 9,
+            player: None,
+            name: String::new(),
+            channels: vec![],
+            server_muted: true,
+            ..participant()
+        },
+        talking: false,
+        ..player.clone()
+    };
+    RoomPlayers {
+        players: vec![player, nameless],
+        next: Some(9),
     }
 }
 
@@ -713,9 +739,11 @@ fn chat_events(golden: &mut Golden) {
                 hello: "c2VhbGVk".into(),
             },
         ),
+        ("players", ControlCommand::Players { room, after: 7 }),
     ] {
         golden.check(&format!("command-{name}"), &command);
     }
+    golden.check("room-players", &room_players());
     let seconds = 600;
     golden.check("sanction-request", &SanctionRequest { seconds });
     for (name, to) in [

@@ -1,14 +1,25 @@
-//! The edge's commands as the core's: the only translation between them.
+//! The edge's commands and questions as the core's: the only translation between them.
 
 use sfu::{Audience, Command};
 use wire::channel::{ClientMessage, EndReason};
 use wire::control::{ControlCommand, ControlMessage, PushTarget};
 use wire::{RegionName, TopicKey};
 
-/// What the core is to do for a message of the edge, in a shard of `region`.
-pub(crate) fn command(message: ControlMessage, region: &RegionName) -> Command {
+use crate::question::Question;
+
+/// What the edge wants of a shard.
+#[derive(Debug)]
+pub(crate) enum Wish {
+    /// That the core does something.
+    Do(Command),
+    /// That it says something.
+    Tell(Question),
+}
+
+/// What a message of the edge wants, of a shard of `region`.
+pub(crate) fn wish(message: ControlMessage, region: &RegionName) -> Wish {
     let at_ms = message.at_ms;
-    match message.command {
+    Wish::Do(match message.command {
         ControlCommand::End {
             session,
             player: of,
@@ -60,7 +71,13 @@ pub(crate) fn command(message: ControlMessage, region: &RegionName) -> Command {
             to: audience(to, region),
             message: message.into_bytes().into(),
         },
-    }
+        ControlCommand::Players { room: of, after } => {
+            return Wish::Tell(Question {
+                room: room(of),
+                after,
+            });
+        }
+    })
 }
 
 fn room(key: wire::RoomKey) -> sfu::RoomKey {

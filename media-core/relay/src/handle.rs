@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex as Turn, Notify, Semaphore, oneshot, watch};
+use tokio::time::{sleep_until, timeout};
 use udp::{RecvStats, SendStats, Waker};
 use wire::ShardId;
 use wire::fleet::RefusedRoom;
 
+use crate::clock;
 use crate::exposition::Histogram;
 use crate::overload::FullReason;
+use crate::question::{Asker, Question, Seen};
 use crate::streams::{Arrival, StreamStats};
 
 /// Orders that wait for a shard. It takes 64 each turn; a queue this long means that it is stuck.
@@ -20,11 +23,22 @@ pub(crate) const ORDERS_MAX: usize = 1024;
 /// A loop that has not turned for this long is stuck.
 const TURN_MAX: Duration = Duration::from_secs(1);
 
+/// Questions that may wait for a shard; who asks beyond them is told to come back.
+const QUESTIONS_MAX: usize = 8;
+
+/// Time between two questions to a shard, so that whoever asks takes a small share of its core.
+const QUESTION_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Longest wait for an answer; the edge waits for twice as long.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+
 /// What the async side tells a shard.
 #[derive(Debug)]
 pub(crate) enum Order {
     /// Carry out a command of the edge.
     Command(sfu::Command),
+    /// Answer a question of the edge.
+    Question(Question, Asker),
     /// Ask the participants to migrate, or stop asking.
     Drain(bool),
     /// Take over a media connection.
@@ -35,7 +49,7 @@ pub(crate) enum Order {
     Abandon,
 }
 
-/// The shard did not take an order: too many wait, or its thread has ended.
+/// The shard did not take an order, or did not answer: too many wait, or its thread has ended.
 #[derive(Debug)]
 pub(crate) struct NotTaken;
 
@@ -95,6 +109,9 @@ pub(crate) struct ShardHandle {
     urgent: Notify,
     started: watch::Sender<bool>,
     ready: watch::Sender<bool>,
+    questions: Semaphore,
+    /// From when on the shard may be asked; held by whoever asks.
+    question_at: Turn<Instant>,
 }
 
 /// Whether a shard is full, why, and to which rooms it refused somebody since.
@@ -128,12 +145,30 @@ impl ShardHandle {
             urgent: Notify::new(),
             started: watch::Sender::new(false),
             ready: watch::Sender::new(false),
+            questions: Semaphore::new(QUESTIONS_MAX),
+            question_at: Turn::new(now),
         }
     }
 
     /// Has the shard carry out a command of the edge.
     pub(crate) fn command(&self, command: sfu::Command) -> Result<(), NotTaken> {
         self.order(Order::Command(command))
+    }
+
+    /// Asks the shard: one question at a time and a moment after the last, while a few wait.
+    pub(crate) async fn ask(&self, question: Question) -> Result<Vec<Seen>, NotTaken> {
+        let _place = self.questions.try_acquire().map_err(|_| NotTaken)?;
+        let mut may_ask_at = self.question_at.lock().await;
+        if clock::now() < *may_ask_at {
+            sleep_until((*may_ask_at).into()).await;
+        }
+        *may_ask_at = clock::now() + QUESTION_INTERVAL;
+        let (asker, answer) = oneshot::channel();
+        self.order(Order::Question(question, asker))?;
+        match timeout(ANSWER_MAX, answer).await {
+            Ok(Ok(seen)) => Ok(seen),
+            Ok(Err(_)) | Err(_) => Err(NotTaken),
+        }
     }
 
     /// Hands the shard a media connection.
@@ -324,8 +359,11 @@ impl CpuMeter {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::pin::Pin;
+    use std::task::Poll;
+
     use super::*;
-    use crate::clock;
 
     #[test]
     fn a_mark_knows_its_age() {
@@ -352,6 +390,52 @@ mod tests {
         handle.note_start(start);
         assert!(!handle.is_stuck(start + TURN_MAX));
         assert!(handle.is_stuck(start + TURN_MAX * 2));
+    }
+
+    /// Whether it waits after the first look.
+    async fn waits<F: Future>(mut of: Pin<&mut F>) -> bool {
+        std::future::poll_fn(|context| Poll::Ready(of.as_mut().poll(context).is_pending())).await
+    }
+
+    #[tokio::test]
+    async fn few_questions_wait_and_the_shard_has_one_at_a_time() {
+        let (orders, received) = std::sync::mpsc::sync_channel(ORDERS_MAX);
+        let waker = udp::Poller::new().unwrap().waker();
+        let base = clock::now();
+        let handle = ShardHandle::new("dev-0".parse().unwrap(), orders, waker, base);
+        let question = Question {
+            room: sfu::RoomKey([1; 8]),
+            after: 7,
+        };
+        let mut waiting: VecDeque<_> = (0..QUESTIONS_MAX)
+            .map(|_| Box::pin(handle.ask(question)))
+            .collect();
+        for one in &mut waiting {
+            assert!(waits(one.as_mut()).await);
+        }
+        assert!(handle.ask(question).await.is_err(), "one too many");
+        while let Some(mut one) = waiting.pop_front() {
+            let asked = loop {
+                assert!(waits(one.as_mut()).await, "nobody has answered");
+                match received.try_recv() {
+                    Ok(order) => break order,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
+            };
+            let Order::Question(asked, asker) = asked else {
+                panic!("another order");
+            };
+            assert_eq!(asked, question);
+            assert!(received.try_recv().is_err(), "one at a time");
+            asker.send(Vec::new()).unwrap();
+            assert!(one.await.unwrap().is_empty());
+        }
+        let took = clock::now() - base;
+        let least = QUESTION_INTERVAL * (QUESTIONS_MAX as u32 - 1);
+        assert!(took >= least, "{took:?}");
+        // A thread that has ended answers nobody.
+        drop(received);
+        assert!(handle.ask(question).await.is_err());
     }
 
     #[test]

@@ -26,7 +26,7 @@ use wire::ticket::TICKET_VERSION;
 use wire::{BootId, RegionName, SessionId};
 
 use crate::clock;
-use crate::command::command;
+use crate::command::{Wish, wish};
 use crate::config::{EdgeUrl, StartError};
 use crate::handle::{CpuMeter, ShardHandle};
 
@@ -238,7 +238,11 @@ impl Pulse {
         for pending in pending {
             // One of another release is not better known the next time.
             let is_taken = match pending.message() {
-                Ok(message) => self.shard.command(command(message, region)).is_ok(),
+                Ok(message) => match wish(message, region) {
+                    Wish::Do(command) => self.shard.command(command).is_ok(),
+                    // Nobody waits for the answer.
+                    Wish::Tell(_) => true,
+                },
                 Err(_) => true,
             };
             taken.extend(is_taken.then_some(pending.nonce));

@@ -24,6 +24,7 @@ mod heartbeat;
 mod metrics;
 mod overload;
 mod protocol;
+mod question;
 mod replay;
 mod running;
 mod server;

@@ -3,6 +3,8 @@
 //! Pure functions of their arguments and the shard's keys: no tokio, no clock. The simulation uses
 //! this module too.
 
+use std::sync::Arc;
+
 use sfu::{
     Admission, BadMessage, BadTicket, ChannelGrant, Crossing, DataChannel, Notice, Permissions,
     Protocol, Request, RosterEntry, SlotChange, Source,
@@ -49,7 +51,8 @@ impl SealedProtocol {
 }
 
 impl Protocol for SealedProtocol {
-    type Profile = Profile;
+    /// Shared, since whoever asks who is in a room gets many at once.
+    type Profile = Arc<Profile>;
 
     fn open(&self, ufrag: &str) -> Result<Admission, BadTicket> {
         let ticket = Ticket::open_expired(ufrag, &self.keys, self.boot).map_err(bad_ticket)?;
@@ -86,7 +89,7 @@ impl Protocol for SealedProtocol {
         &self,
         session: sfu::SessionId,
         message: &[u8],
-    ) -> Result<Request<Profile>, BadMessage> {
+    ) -> Result<Request<Arc<Profile>>, BadMessage> {
         if message.len() > MAX_MESSAGE_BYTES {
             return Err(BadMessage);
         }
@@ -99,7 +102,7 @@ impl Protocol for SealedProtocol {
         }
     }
 
-    fn write(&self, notice: &Notice<'_, Profile>) -> Vec<u8> {
+    fn write(&self, notice: &Notice<'_, Arc<Profile>>) -> Vec<u8> {
         let message = match notice {
             Notice::Welcome {
                 participant,
@@ -148,7 +151,7 @@ impl SealedProtocol {
         &self,
         session: sfu::SessionId,
         sealed: &str,
-    ) -> Result<Request<Profile>, BadMessage> {
+    ) -> Result<Request<Arc<Profile>>, BadMessage> {
         let hello = Hello::open(sealed, &self.keys, self.boot).map_err(|_| BadMessage)?;
         if hello.session.0 != session.0 {
             return Err(BadMessage);
@@ -176,7 +179,7 @@ impl SealedProtocol {
         };
         Ok(Request::Hello(sfu::Hello {
             issued_at_ms: hello.issued_at_ms,
-            profile,
+            profile: Arc::new(profile),
             channels,
             topics: topics.map(|topic| sfu::TopicKey(topic.0)).collect(),
             muted_until_ms: hello.muted_until_ms,
@@ -245,7 +248,8 @@ fn slot(listener: &Profile, change: &SlotChange) -> SlotState {
     }
 }
 
-fn entry(entry: &RosterEntry<'_, Profile>) -> Participant {
+/// A participant as the roster names him.
+pub(crate) fn entry(entry: &RosterEntry<'_, Arc<Profile>>) -> Participant {
     Participant {
         id: entry.id,
         player: entry.profile.map(|profile| profile.player.clone()),

@@ -60,14 +60,14 @@ fn hello() -> Hello {
     }
 }
 
-fn read_hello(sealed: &str, session: wire::SessionId) -> Result<Request<Profile>, BadMessage> {
+fn read_hello(sealed: &str, session: wire::SessionId) -> Result<Request<Arc<Profile>>, BadMessage> {
     let message = serde_json::to_vec(&ClientMessage::Hello {
         sealed: sealed.to_owned(),
     });
     protocol().read(sfu::SessionId(session.0), &message.expect("JSON"))
 }
 
-fn written(notice: &Notice<'_, Profile>) -> String {
+fn written(notice: &Notice<'_, Arc<Profile>>) -> String {
     String::from_utf8(protocol().write(notice)).expect("UTF-8")
 }
 

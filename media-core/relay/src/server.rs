@@ -16,11 +16,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, NotTaken, SHARD_HEADER};
+use wire::control::{
+    CONTROL_PATH, ControlCommand, ControlMessage, NotTaken, SHARD_HEADER, page_of, seal_players,
+};
 use wire::limits::{MAX_BODY_BYTES, MAX_MESSAGE_BYTES};
+use wire::moderation::RoomPlayer;
 use wire::problem::{MEDIA_TYPE, Problem, ProblemKind};
 
-use crate::command::command;
+use crate::command::{Wish, wish};
 use crate::replay::Refusal;
 use crate::shares::Shares;
 use crate::state::Relay;
@@ -131,11 +134,12 @@ async fn answer(endpoint: Endpoint, request: Request<Incoming>, relay: &Relay) -
 async fn answer_edge(request: Request<Incoming>, relay: &Relay) -> Reply {
     match (request.uri().path(), request.method()) {
         (CONTROL_PATH, &Method::POST) => match control(request, relay).await {
-            Ok(()) => reply(
+            Ok(None) => reply(
                 StatusCode::ACCEPTED,
                 "application/json",
                 Bytes::from_static(b"{}"),
             ),
+            Ok(Some(answer)) => reply(StatusCode::OK, "text/plain", answer.into()),
             Err(problem) => {
                 let mut reply = refuse(&problem);
                 if problem.status == ProblemKind::SignatureInvalid.status() {
@@ -183,8 +187,8 @@ fn health(health: &health::Health) -> Reply {
     reply(status, "application/json", health.to_json().into())
 }
 
-/// Takes one message from the edge.
-async fn control(request: Request<Incoming>, relay: &Relay) -> Result<(), Problem> {
+/// Takes one message from the edge; returns the sealed answer to a question.
+async fn control(request: Request<Incoming>, relay: &Relay) -> Result<Option<String>, Problem> {
     let shard = match request.headers().get(SHARD_HEADER) {
         Some(name) => relay
             .shards
@@ -209,10 +213,12 @@ async fn control(request: Request<Incoming>, relay: &Relay) -> Result<(), Proble
             "This relay is of another release: let the store tell it with the next ticket.",
         ),
     })?;
+    let nonce = message.nonce;
     let now_ms = clock::unix_ms();
-    let mut guard = shard.replay.lock().expect("no panic while it is held");
-    let checked = guard.check(message.at_ms, message.nonce, now_ms);
-    drop(guard);
+    let checked = {
+        let mut guard = shard.replay.lock().expect("no panic while it is held");
+        guard.check(message.at_ms, nonce, now_ms)
+    };
     checked.map_err(|refusal| match refusal {
         Refusal::Stale => invalid("Seal the message anew: its time differs too much from ours."),
         Refusal::Replayed => invalid("Seal the message anew: it was used before."),
@@ -224,8 +230,17 @@ async fn control(request: Request<Incoming>, relay: &Relay) -> Result<(), Proble
         let detail = format!("Push at most {MAX_MESSAGE_BYTES} bytes.");
         return Err(Problem::new(ProblemKind::BodyTooLarge, detail));
     }
-    let command = command(message, &shard.region);
-    shard.handle.command(command).map_err(|_| overloaded())
+    match wish(message, &shard.region) {
+        Wish::Do(command) => match shard.handle.command(command) {
+            Ok(()) => Ok(None),
+            Err(_) => Err(overloaded()),
+        },
+        Wish::Tell(question) => {
+            let answer = shard.handle.ask(question).await.map_err(|_| overloaded())?;
+            let page = page_of(answer.into_iter().map(RoomPlayer::from));
+            Ok(Some(seal_players(&page, &shard.keys, shard.boot, nonce)))
+        }
+    }
 }
 
 async fn read_body(body: Incoming) -> Result<Bytes, Problem> {

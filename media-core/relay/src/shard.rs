@@ -252,6 +252,10 @@ impl ShardLoop {
             let now = clock::now();
             let command = match order {
                 Order::Command(command) => command,
+                Order::Question(question, asker) => {
+                    question.answer(&self.core, now, asker);
+                    continue;
+                }
                 Order::Connection(arrival) => {
                     let (streams, core) = (&mut self.streams, &mut self.core);
                     streams.open(&self.poller, core, now, arrival);

@@ -33,7 +33,7 @@ pub use idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId, TopicKe
 pub use path::{Path, Transport};
 pub use protocol::{
     Admission, BadMessage, BadTicket, Carried, ChannelGrant, Crossing, DataChannel, Hello, Notice,
-    Protocol, Request, RosterEntry, SlotChange, Source,
+    Present, Protocol, Request, RosterEntry, SlotChange, Source,
 };
 pub use room::SpeakingConfig;
 pub use sfu::{Audience, Command, Event, Sfu, Transmit, ticket_of};

@@ -255,3 +255,16 @@ pub struct RosterEntry<'a, Profile> {
     /// May speak in a channel.
     pub speaker: bool,
 }
+
+/// A participant, for whoever asks who is in a room.
+#[derive(Debug)]
+pub struct Present<'a, Profile> {
+    /// His session.
+    pub session: SessionId,
+    /// As those in the room are told of him.
+    pub entry: RosterEntry<'a, Profile>,
+    /// He talks, and may be heard.
+    pub talks: bool,
+    /// Since when he is in the room, Unix milliseconds.
+    pub since_ms: u64,
+}

@@ -14,6 +14,7 @@ mod loudness;
 mod numbers;
 mod ordered;
 mod participant;
+mod present;
 mod red;
 mod roster;
 mod sanctions;
@@ -175,7 +176,7 @@ impl<F> Room<F> {
             .grant(&mut grants, entry.channel, entry.permissions);
         let member = self
             .members
-            .insert(Participant::new(link, number, entry, grants));
+            .insert(Participant::new(now, link, number, entry, grants));
         self.sanctions.apply(now, &mut self.members[member], entry);
         debug_assert!(self.members.len() <= self.links, "a member has a link");
         self.roster.handle_entered(&mut self.members, member);

@@ -109,6 +109,7 @@ struct Member {
     muted: bool,
     deafened: bool,
     number: u32,
+    entered_at: Instant,
     slots: usize,
     /// His voice: source, number, count of packets, the last with sound.
     ssrc: u32,
@@ -445,6 +446,7 @@ impl World {
                 muted: false,
                 deafened: false,
                 number: self.next_link as u32,
+                entered_at: self.now,
                 slots,
                 ssrc,
                 heard_ssrc: None,
@@ -716,6 +718,43 @@ impl World {
         );
     }
 
+    /// Whoever asks who is here learns of everybody, by number and page by page, as it is now.
+    fn check_present(&self) {
+        let now = self.now;
+        let mut wanted: Vec<(Entry_, bool, bool, usize, Duration)> = Vec::new();
+        for (link, m) in &self.members {
+            let player = m.introduced.then_some(m.player);
+            let entry = (m.number, player, m.muted, m.deafened, m.may_speak());
+            let talks = m.speaks(now) && !m.server_muted;
+            wanted.push((entry, m.server_muted, talks, *link, now - m.entered_at));
+        }
+        wanted.sort_unstable_by_key(|(entry, ..)| entry.0);
+        let most = self.members.len() % 4 + 1;
+        let mut seen = Vec::new();
+        loop {
+            let after = seen
+                .last()
+                .map_or(0, |(entry, ..): &(Entry_, _, _, _, _)| entry.0);
+            let before = seen.len();
+            for one in self.room.present(now, after, most) {
+                let entry = entries(std::slice::from_ref(&one.entry))[0];
+                seen.push((
+                    entry,
+                    one.entry.server_muted,
+                    one.talks,
+                    one.link,
+                    one.stayed,
+                ));
+            }
+            let page = seen.len() - before;
+            assert_eq!(page, most.min(wanted.len() - before), "a full page");
+            if page == 0 {
+                break;
+            }
+        }
+        assert_eq!(seen, wanted);
+    }
+
     /// Whether the roster of `member` names `other`.
     fn shows(&self, member: &Member, other: &Member) -> bool {
         let max_shown = self.room.settings.max_shown;
@@ -793,6 +832,9 @@ fn run(seed: u64) -> u64 {
     let mut world = World::new(seed);
     for step in 0..STEPS {
         world.step();
+        if step % 7 == 0 {
+            world.check_present();
+        }
         if step % 50 == 49 {
             world.check_known();
         }
@@ -967,6 +1009,13 @@ fn five_thousand_are_told_of_each_other_within_their_outboxes_and_a_share_of_a_c
             .unwrap_or(0);
     }
     assert!(most <= 16, "{most} messages for one member at once");
+    let page = |after| world.room.present(world.now, after, 1000);
+    let mut listed = 0;
+    while let Some(last) = page(listed).map(|one| one.entry.id).last() {
+        assert_eq!(last, listed + 1000, "a full page, in order");
+        listed = last;
+    }
+    assert_eq!(listed as usize, MEMBERS);
 
     let (mut messages, began) = (0, world.now);
     while world.now < began + Duration::from_secs(30) {

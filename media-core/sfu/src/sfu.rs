@@ -22,7 +22,7 @@ use crate::idents::{ChannelKey, PlayerKey, RoomKey, SessionId, TopicKey};
 use crate::link::{Link, TappedCrypto};
 use crate::orders::Orders;
 use crate::path::Path;
-use crate::protocol::Protocol;
+use crate::protocol::{Present, Protocol};
 use crate::room::Room;
 use crate::stats::{EndReason, Queues, Stats};
 use crate::timers::{Alarm, Owner, Timers};
@@ -258,6 +258,26 @@ impl<P: Protocol> Sfu<P> {
         self.refused.iter().map(move |room| (*room, here(room)))
     }
 
+    /// Who is in a room at `now`: of those with numbers above `after` the `most` lowest, by number;
+    /// nobody in a room that is not here. Looks at every member once: not for each wake-up.
+    pub fn present(
+        &self,
+        now: Instant,
+        room: RoomKey,
+        after: u32,
+        most: usize,
+    ) -> impl Iterator<Item = Present<'_, P::Profile>> {
+        let room = self.by_room.get(&room).map(|&n| &self.rooms[n].room);
+        let seen = room.map(|room| room.present(now, after, most));
+        let now_ms = self.clock.unix_ms(now);
+        seen.into_iter().flatten().map(move |seen| Present {
+            session: self.links[seen.link].id,
+            entry: seen.entry,
+            talks: seen.talks,
+            since_ms: now_ms.saturating_sub(millis(seen.stayed)),
+        })
+    }
+
     /// How much is held at this moment. Looks at every session: not for each wake-up.
     pub fn queues(&self) -> Queues {
         let outboxes = self.links.iter().map(|(_, link)| link.outbox.waiting());
@@ -420,4 +440,8 @@ impl<P: Protocol> Sfu<P> {
     fn link_indices(&self) -> Vec<usize> {
         self.links.iter().map(|(index, _)| index).collect()
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

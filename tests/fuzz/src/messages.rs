@@ -1,5 +1,7 @@
 //! Data-channel messages as the relay reads and writes them.
 
+use std::sync::Arc;
+
 use relay::{Profile, SealedProtocol};
 use sfu::{Notice, Protocol as _, Request, RosterEntry, SessionId};
 use wire::channel::{ClientMessage, RelayMessage};
@@ -61,7 +63,7 @@ fn sealed(hello: &Hello) {
 }
 
 /// Whatever is in a profile, a client can read the roster.
-fn welcome(protocol: &SealedProtocol, profile: &Profile) {
+fn welcome(protocol: &SealedProtocol, profile: &Arc<Profile>) {
     let entry = RosterEntry {
         id: 1,
         profile: Some(profile),

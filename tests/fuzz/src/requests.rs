@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 
 use edge::http::{Request, Response};
 use edge::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, RelayLink, Storage, Timer, Unreachable,
-    VariableFault, Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, RelayInquiry, RelayLink, RelayReply, Storage,
+    Timer, Unreachable, VariableFault, Variables,
 };
 use edge::testing::schedule::block_on;
 use edge::testing::{CountingEntropy, FixedVariables, MemoryStore};
@@ -324,6 +324,20 @@ impl IdentityLink for Host {
         _headers: &[(&'static str, String)],
     ) -> Result<IdentityReply, Unreachable> {
         Err(Unreachable)
+    }
+}
+
+impl RelayInquiry for Host {
+    /// What comes is the question itself, which is no answer, or nothing.
+    async fn inquire(
+        &self,
+        url: &str,
+        shard: &ShardId,
+        sealed: String,
+    ) -> Result<RelayReply, Unreachable> {
+        let body = sealed.clone().into_bytes();
+        self.post(url, shard, sealed).await?;
+        Ok(RelayReply { status: 200, body })
     }
 }
 

@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use edge::http::{Request, Response};
 use edge::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, RelayLink, Storage, Timer, Unreachable,
-    VariableFault, Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, RelayInquiry, RelayLink, RelayReply, Storage,
+    Timer, Unreachable, VariableFault, Variables,
 };
 use edge::testing::host::{self, NOW_MS, secret, signing_key};
 use edge::testing::schedule::{Chance, block_on};
@@ -280,6 +280,12 @@ impl RelayLink for Game {
     async fn post(&self, _: &str, _: &ShardId, _: String) -> Result<u16, Unreachable> {
         self.posts.set(self.posts.get() + 1);
         Ok(202)
+    }
+}
+
+impl RelayInquiry for Game {
+    async fn inquire(&self, _: &str, _: &ShardId, _: String) -> Result<RelayReply, Unreachable> {
+        unreachable!("nobody asks who is in a room")
     }
 }
 

@@ -11,11 +11,13 @@ use tokio::task::JoinHandle;
 use wire::BootId;
 use wire::control::{
     CONTROL_PATH, ControlCommand, ControlMessage, PendingCommand, SHARD_HEADER, open_pending,
+    page_of, seal_players,
 };
 use wire::fleet::{
     Candidate, Heartbeat, HeartbeatReply, Load, ShardState, Transport, sign_heartbeat,
 };
 use wire::keys::ShardKeys;
+use wire::moderation::RoomPlayer;
 use wire::ticket::TICKET_VERSION;
 
 use crate::http::{Reply, serve};
@@ -37,6 +39,12 @@ struct Inbox {
     commands: Vec<ControlCommand>,
     /// It takes none of them.
     is_full: bool,
+    /// Whom it says to be in every room.
+    players: Vec<RoomPlayer>,
+    /// It gives the answer that it gave to the question before.
+    repeats: bool,
+    /// That answer, sealed.
+    answer: String,
 }
 
 impl Shard {
@@ -116,6 +124,16 @@ impl Shard {
         self.inbox().is_full = is_full;
     }
 
+    /// Whom it says to be in every room, in order of their numbers.
+    pub fn set_players(&self, players: Vec<RoomPlayer>) {
+        self.inbox().players = players;
+    }
+
+    /// Whether it gives the answer again that it gave last, whatever it is asked.
+    pub fn set_repeats(&self, repeats: bool) {
+        self.inbox().repeats = repeats;
+    }
+
     fn inbox(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().expect("no holder of this lock panics")
     }
@@ -167,30 +185,43 @@ async fn listen(listener: TcpListener, keys: ShardKeys, boot: BootId, inbox: Arc
         async move {
             let told = told(request, &keys, boot).await;
             let mut inbox = inbox.lock().expect("no holder of this lock panics");
-            let status = match told {
-                Ok(_) if inbox.is_full => 503,
-                Ok(command) => {
-                    inbox.commands.push(command);
-                    202
-                }
-                Err(_) => 403,
+            let (status, body) = match told {
+                Ok(_) if inbox.is_full => (503, String::new()),
+                Ok(message) => inbox.take(message, &keys, boot),
+                Err(_) => (403, String::new()),
             };
             Response::builder()
                 .status(status)
-                .body(Full::new(Bytes::new()))
+                .body(Full::new(Bytes::from(body)))
         }
     };
     serve(listener, answer).await;
+}
+
+impl Inbox {
+    /// Status and body of the reply to a message.
+    fn take(&mut self, message: ControlMessage, keys: &ShardKeys, boot: BootId) -> (u16, String) {
+        let ControlCommand::Players { after, .. } = message.command else {
+            self.commands.push(message.command);
+            return (202, String::new());
+        };
+        if !self.repeats {
+            let asked = self.players.iter().filter(|one| one.participant.id > after);
+            let page = page_of(asked.cloned());
+            self.answer = seal_players(&page, keys, boot, message.nonce);
+        }
+        (200, self.answer.clone())
+    }
 }
 
 async fn told(
     request: Request<Incoming>,
     keys: &ShardKeys,
     boot: BootId,
-) -> Result<ControlCommand> {
+) -> Result<ControlMessage> {
     ensure!(request.uri().path() == CONTROL_PATH, "the control path");
     ensure!(request.headers().contains_key(SHARD_HEADER), "the shard");
     let body = request.into_body().collect().await?.to_bytes();
     let message = ControlMessage::open(std::str::from_utf8(&body)?, keys, boot);
-    Ok(message.ok().context("sealed for this shard")?.command)
+    message.ok().context("sealed for this shard")
 }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use relay::{Profile, SealedProtocol};
 use sfu::{
@@ -56,7 +57,7 @@ pub(crate) struct Observed {
 }
 
 impl Observed {
-    fn tamper(&self, request: &mut Request<Profile>) {
+    fn tamper(&self, request: &mut Request<Arc<Profile>>) {
         match (self.sabotage, request) {
             (Sabotage::WrongChannel, Request::Hello(Hello { channels, .. })) => {
                 for grant in channels {
@@ -73,13 +74,17 @@ impl Observed {
 }
 
 impl Protocol for Observed {
-    type Profile = Profile;
+    type Profile = Arc<Profile>;
 
     fn open(&self, ufrag: &str) -> Result<Admission, BadTicket> {
         self.sealed.open(ufrag)
     }
 
-    fn read(&self, session: SessionId, message: &[u8]) -> Result<Request<Profile>, BadMessage> {
+    fn read(
+        &self,
+        session: SessionId,
+        message: &[u8],
+    ) -> Result<Request<Arc<Profile>>, BadMessage> {
         let mut request = self.sealed.read(session, message)?;
         let read = match &request {
             Request::Hello(_) => Some(Read::Hello),
@@ -101,7 +106,7 @@ impl Protocol for Observed {
         self.sealed.data_channel(label)
     }
 
-    fn write(&self, notice: &Notice<'_, Profile>) -> Vec<u8> {
+    fn write(&self, notice: &Notice<'_, Arc<Profile>>) -> Vec<u8> {
         match (self.sabotage, notice) {
             (Sabotage::WrongSlot, Notice::Slots { profile, changes }) => {
                 let wrong = changes.iter().map(|change| SlotChange {

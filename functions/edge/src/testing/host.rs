@@ -1,6 +1,7 @@
 //! A host that a test controls: the ports of every function.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,8 +17,8 @@ use super::sts::FakeSts;
 use super::{CountingEntropy, FaultyStore, FixedVariables, MemoryStore, Patience};
 use crate::directory;
 use crate::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, RelayLink, Storage, Timer, Unreachable,
-    VariableFault, Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, RelayInquiry, RelayLink, RelayReply, Storage,
+    Timer, Unreachable, VariableFault, Variables,
 };
 use crate::token::SigningKey;
 
@@ -40,10 +41,30 @@ pub struct Host {
     pub posts: Arc<Mutex<Vec<(String, ShardId, String)>>>,
     /// What relays answer.
     pub relay_answers: Arc<Mutex<Result<u16, Unreachable>>>,
+    /// What relays say to a question, besides that status.
+    pub relay_says: Arc<Mutex<RelaySays>>,
     /// What was asked of identity services.
     pub asked: Arc<Mutex<Vec<String>>>,
     services: Arc<Mutex<BTreeMap<String, Service>>>,
     counting: Option<CountingEntropy>,
+}
+
+/// What a relay says to what was sealed for it.
+pub type Answer = dyn Fn(&str) -> Vec<u8> + Send;
+
+/// What relays say.
+pub struct RelaySays(pub Box<Answer>);
+
+impl Default for RelaySays {
+    fn default() -> Self {
+        Self(Box::new(|_| Vec::new()))
+    }
+}
+
+impl fmt::Debug for RelaySays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RelaySays(..)")
+    }
 }
 
 /// What is at an address.
@@ -73,6 +94,7 @@ impl Host {
             now_ms: Arc::new(AtomicU64::new(NOW_MS)),
             posts: Arc::default(),
             relay_answers: Arc::new(Mutex::new(Ok(202))),
+            relay_says: Arc::default(),
             asked: Arc::default(),
             services: Arc::default(),
             counting: None,
@@ -98,6 +120,7 @@ impl Host {
             now_ms: Arc::clone(&self.now_ms),
             posts: Arc::clone(&self.posts),
             relay_answers: Arc::clone(&self.relay_answers),
+            relay_says: Arc::clone(&self.relay_says),
             asked: Arc::clone(&self.asked),
             services: Arc::clone(&self.services),
             counting: None,
@@ -215,6 +238,19 @@ impl<T: Deref<Target = Host>> RelayLink for T {
     async fn post(&self, url: &str, shard: &ShardId, sealed: String) -> Result<u16, Unreachable> {
         locked(&self.posts).push((url.to_owned(), shard.clone(), sealed));
         *locked(&self.relay_answers)
+    }
+}
+
+impl<T: Deref<Target = Host>> RelayInquiry for T {
+    async fn inquire(
+        &self,
+        url: &str,
+        shard: &ShardId,
+        sealed: String,
+    ) -> Result<RelayReply, Unreachable> {
+        let body = locked(&self.relay_says).0(&sealed);
+        let status = self.post(url, shard, sealed).await?;
+        Ok(RelayReply { status, body })
     }
 }
 

@@ -9,4 +9,5 @@
 mod rig;
 
 mod channels;
+mod players;
 mod rooms;

@@ -77,6 +77,27 @@ pub const KICK: Route = Route {
     problems: &[TOKEN, PLAYER],
 };
 
+/// Lists who is in a room.
+pub const PLAYERS: Route = Route {
+    name: "room-players",
+    function: Function::Safety,
+    method: "GET",
+    path: "/v1/rooms/{room}/players",
+    summary: "List who is in a room's voice, by ?after=; moderators",
+    auth: Auth::Player,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN,
+        PLAYER,
+        &[
+            ProblemKind::CursorInvalid,
+            ProblemKind::CommandUnknown,
+            ProblemKind::NoLiveRelay,
+        ],
+    ],
+};
+
 /// Lists blocked players.
 pub const BLOCKS: Route = Route {
     name: "chat-blocks",

@@ -14,7 +14,7 @@ use super::matching::{
 };
 use super::regions::{END_EVACUATION, EVACUATE, REGIONS};
 use super::safety::{
-    AUDIT, BLOCK, BLOCKS, KICK, MUTE, REPORT, REPORTS, ROOM_BAN, ROOM_MUTE, ROOM_UNBAN,
+    AUDIT, BLOCK, BLOCKS, KICK, MUTE, PLAYERS, REPORT, REPORTS, ROOM_BAN, ROOM_MUTE, ROOM_UNBAN,
     ROOM_UNMUTE, UNBLOCK, UNMUTE,
 };
 use super::{DRAIN, Function, HEARTBEAT, HOME, JOIN, LEAVE, RELAYS, Route, WHIP};
@@ -140,6 +140,7 @@ routes! {
         RoomBan = ROOM_BAN,
         RoomUnban = ROOM_UNBAN,
         Kick = KICK,
+        Players = PLAYERS,
     }
 }
 

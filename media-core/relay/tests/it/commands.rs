@@ -5,9 +5,10 @@ use crate::common::{FakeEdge, call, config, key, metrics_until, sample, start};
 use http::StatusCode;
 use relay::Running;
 use wire::channel::{EndReason, RelayMessage};
-use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, PendingCommand};
+use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, PendingCommand, open_players};
 use wire::fleet::Heartbeat;
 use wire::hello::{ChannelGrant, Hello};
+use wire::moderation::RoomPlayers;
 use wire::{RoomKey, SessionId};
 
 struct World {
@@ -45,6 +46,29 @@ impl World {
         }
         .seal(&key().subkeys(), self.heartbeat.boot);
         call(self.running.control(), "POST", CONTROL_PATH, &[], sealed).await
+    }
+}
+
+/// A question about a room, sealed, and its nonce.
+fn question(heartbeat: &Heartbeat, nonce: u8, room: RoomKey, after: u32) -> (String, SessionId) {
+    let nonce = SessionId([nonce; 8]);
+    let message = ControlMessage {
+        at_ms: heartbeat.sent_at_ms,
+        nonce,
+        command: ControlCommand::Players { room, after },
+    };
+    (message.seal(&key().subkeys(), heartbeat.boot), nonce)
+}
+
+impl World {
+    /// Who is in a room as the relay says, behind a number.
+    async fn players(&mut self, room: RoomKey, after: u32) -> RoomPlayers {
+        self.nonces += 1;
+        let (sealed, nonce) = question(&self.heartbeat, self.nonces, room, after);
+        let posted = call(self.running.control(), "POST", CONTROL_PATH, &[], sealed);
+        let (status, answer) = posted.await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        open_players(&answer, &key().subkeys(), self.heartbeat.boot, nonce).unwrap()
     }
 }
 
@@ -224,5 +248,79 @@ async fn what_did_not_arrive_is_handed_over() {
     let health = world.running.health();
     metrics_until(health, |text| sample(text, name) == 2.0).await;
     drop(a);
+    world.running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_asks_learns_who_is_in_a_room_and_what_they_do() {
+    let (mut world, a, b) = World::start().await;
+    let began_ms = world.heartbeat.sent_at_ms;
+    let page = world.players(room(), 0).await;
+    assert_eq!(page.next, None);
+    let [first, second] = &page.players[..] else {
+        panic!("two are there: {page:?}");
+    };
+    assert!(first.participant.id < second.participant.id);
+    for one in &page.players {
+        let of = [&a, &b]
+            .into_iter()
+            .find(|client| client.session == one.session);
+        let of = of.expect("one of the two");
+        let name = format!("player-{}", of.session.0[0]);
+        assert_eq!(one.participant.player, Some(name.parse().unwrap()));
+        assert_eq!(one.talking, of.session == a.session);
+        assert!(one.participant.speaker && !one.participant.channels.is_empty());
+        assert!((began_ms - 60_000..began_ms + 60_000).contains(&one.since_ms));
+    }
+    // The second page of two is that of the second.
+    let rest = world.players(room(), first.participant.id).await;
+    let left: Vec<u32> = rest.players.iter().map(|one| one.participant.id).collect();
+    assert_eq!(left, [second.participant.id]);
+    assert!(world.players(room(), u32::MAX).await.players.is_empty());
+    assert!(
+        world.players(RoomKey([9; 8]), 0).await.players.is_empty(),
+        "elsewhere"
+    );
+    // Silenced, he talks no more, whatever he sends.
+    let mute = ControlCommand::Mute {
+        room: room(),
+        player: a.player,
+        until_ms: Some(began_ms + 3_600_000),
+    };
+    assert_eq!(world.order(mute).await.0, StatusCode::ACCEPTED);
+    let page = world.players(room(), 0).await;
+    let talker = page.players.iter().find(|one| one.session == a.session);
+    let talker = talker.expect("he is still there");
+    assert!(talker.participant.server_muted && !talker.talking);
+    // Who is removed is gone.
+    let kick = ControlCommand::Kick {
+        room: room(),
+        player: a.player,
+    };
+    assert_eq!(world.order(kick).await.0, StatusCode::ACCEPTED);
+    let page = world.players(room(), 0).await;
+    let left: Vec<SessionId> = page.players.iter().map(|one| one.session).collect();
+    assert_eq!(left, [b.session]);
+    world.running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_question_is_answered_once_and_for_its_nonce_only() {
+    let (world, _a, _b) = World::start().await;
+    let (boot, keys) = (world.heartbeat.boot, key().subkeys());
+    let post = |sealed: String| call(world.running.control(), "POST", CONTROL_PATH, &[], sealed);
+    let (sealed, nonce) = question(&world.heartbeat, 101, room(), 0);
+    let (status, answer) = post(sealed.clone()).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(open_players(&answer, &keys, boot, nonce).is_ok());
+    let other = SessionId([102; 8]);
+    assert!(open_players(&answer, &keys, boot, other).is_err());
+    assert!(!answer.contains("player"), "it is sealed");
+    let (status, refused) = post(sealed).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "{refused}");
+    // What is not sealed for it learns nothing.
+    let (forged, _) = question(&world.heartbeat, 103, room(), 0);
+    let (status, _) = post(forged.replace('A', "B") + "AA").await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
     world.running.stop().await.unwrap();
 }

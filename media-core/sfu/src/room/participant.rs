@@ -38,6 +38,7 @@ pub(crate) struct Participant<F> {
     pub(crate) player: PlayerKey,
     /// His number in the room: no other had it.
     pub(crate) number: u32,
+    pub(crate) entered_at: Instant,
     /// Once he has introduced himself: before, he is told nothing.
     pub(crate) profile: Option<F>,
     /// When his last hello was made, or his ticket where there is none yet, Unix milliseconds: an
@@ -67,7 +68,13 @@ pub(crate) struct Participant<F> {
 }
 
 impl<F> Participant<F> {
-    pub(crate) fn new(link: usize, number: u32, entry: &Entry, grants: Grants) -> Self {
+    pub(crate) fn new(
+        entered_at: Instant,
+        link: usize,
+        number: u32,
+        entry: &Entry,
+        grants: Grants,
+    ) -> Self {
         let slots = entry.slot_ssrcs.iter();
         let slots: Vec<Slot> = slots
             .map(|&ssrc| Slot::new(ssrc, entry.first_seq))
@@ -77,6 +84,7 @@ impl<F> Participant<F> {
             link,
             player: entry.player,
             number,
+            entered_at,
             profile: None,
             as_of_ms: entry.issued_at_ms,
             grants,

@@ -304,16 +304,17 @@ fn entries<'a, P: Protocol>(
     members: &'a Members<P>,
     of: &[usize],
 ) -> Vec<RosterEntry<'a, P::Profile>> {
-    let entry = |&member: &usize| {
-        let participant = &members[member];
-        RosterEntry {
-            id: participant.number,
-            profile: participant.profile.as_ref(),
-            muted: participant.muted,
-            server_muted: participant.muted_until.is_some(),
-            deafened: participant.deafened,
-            speaker: participant.grants.may_speak(),
-        }
-    };
-    of.iter().map(entry).collect()
+    of.iter().map(|&member| entry(&members[member])).collect()
+}
+
+/// A member as others are told of him.
+pub(crate) fn entry<F>(participant: &Participant<F>) -> RosterEntry<'_, F> {
+    RosterEntry {
+        id: participant.number,
+        profile: participant.profile.as_ref(),
+        muted: participant.muted,
+        server_muted: participant.muted_until.is_some(),
+        deafened: participant.deafened,
+        speaker: participant.grants.may_speak(),
+    }
 }

@@ -3,10 +3,12 @@
 use anyhow::{Result, ensure};
 use hyper::Method;
 use serde_json::{Value, json};
-use wire::RoomKey;
+use wire::channel::Participant;
 use wire::control::ControlCommand;
 use wire::hello::Hello;
 use wire::join::JoinReply;
+use wire::moderation::{RoomPlayer, RoomPlayers};
+use wire::{RoomKey, SessionId};
 
 use crate::shard::Shard;
 use crate::target::Target;
@@ -15,6 +17,7 @@ const OFFER: &str = include_str!("../../../../functions/signalling/tests/offers/
 const ROOM: &str = "sanction-room";
 const SESSIONS: &str = "/v1/rooms/sanction-room/sessions";
 const MUTE: &str = "/v1/rooms/sanction-room/mutes/sanction-p1";
+const PLAYERS: &str = "/v1/rooms/sanction-room/players";
 const BAN: &str = "/v1/rooms/sanction-room/bans/sanction-p1";
 
 /// Until when the hello of a player's join says that he is silenced.
@@ -83,9 +86,82 @@ pub(super) async fn act(target: &Target) -> Result<()> {
     let handed_over = shard.handed_over(target).await?;
     ensure!(handed_over.is_empty(), "again: {handed_over:?}");
 
+    shard.set_full(false);
+    list(target, &shard, &moderator, &token).await?;
+
     // Nobody else may.
     let body = json!({ "seconds": 1 });
     target
         .refuses("not-moderator", Method::PUT, BAN, &token, body)
         .await
+}
+
+/// Whoever moderates the room learns who is in its voice: many, page by page.
+async fn list(target: &Target, shard: &Shard, moderator: &str, other: &str) -> Result<()> {
+    let all: Vec<RoomPlayer> = (1..=1500).map(player).collect();
+    shard.set_players(all.clone());
+    let mut listed = Vec::new();
+    loop {
+        let after = listed
+            .last()
+            .map_or(0, |one: &RoomPlayer| one.participant.id);
+        let path = format!("{PLAYERS}?after={after}");
+        let reply = target.expect(200, Method::GET, &path, moderator, Value::Null);
+        let page: RoomPlayers = serde_json::from_value(reply.await?)?;
+        listed.extend(page.players);
+        let Some(next) = page.next else {
+            break;
+        };
+        let last = listed.last().map(|one| one.participant.id);
+        ensure!(last == Some(next), "{next} is not the last of the page");
+    }
+    ensure!(
+        listed == all,
+        "{} of {} are listed",
+        listed.len(),
+        all.len()
+    );
+    let refuses = |problem: &'static str, query: &str, token: &str| {
+        let (path, token) = (format!("{PLAYERS}{query}"), token.to_owned());
+        async move {
+            target
+                .refuses(problem, Method::GET, &path, &token, Value::Null)
+                .await
+        }
+    };
+    refuses("not-moderator", "", other).await?;
+    let elsewhere = target.secrets.moderator_token("sanction-mod", "other-room");
+    refuses("not-moderator", "", &elsewhere).await?;
+    refuses("cursor-invalid", "?after=x", moderator).await?;
+    shard.set_repeats(true);
+    refuses("no-live-relay", "", moderator).await?;
+    shard.set_repeats(false);
+    shard.set_full(true);
+    refuses("overloaded", "", moderator).await?;
+    shard.set_full(false);
+    // Nobody is in a room without a home.
+    let owner = target.secrets.moderator_token("sanction-mod", "no-room");
+    let path = "/v1/rooms/no-room/players";
+    let reply = target.expect(200, Method::GET, path, &owner, Value::Null);
+    ensure!(reply.await? == json!({ "players": [] }));
+    Ok(())
+}
+
+/// One with a name as long as there may be.
+fn player(id: u32) -> RoomPlayer {
+    RoomPlayer {
+        participant: Participant {
+            id,
+            player: format!("sanction-p{id}").parse().ok(),
+            name: "\u{1f600}".repeat(64),
+            channels: vec!["main".parse().expect("a name")],
+            muted: true,
+            server_muted: false,
+            deafened: false,
+            speaker: true,
+        },
+        session: SessionId([7; 8]),
+        talking: false,
+        since_ms: 1_700_000_000_000,
+    }
 }

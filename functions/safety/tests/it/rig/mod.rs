@@ -79,7 +79,8 @@ impl Rig {
     }
 }
 
-fn heartbeat() -> Heartbeat {
+/// What the shard says of itself.
+pub fn heartbeat() -> Heartbeat {
     let candidate = Candidate {
         transport: Transport::Udp,
         address: "192.0.2.1:7410".parse().unwrap(),

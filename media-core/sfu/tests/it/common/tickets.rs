@@ -2,6 +2,7 @@
 //! sealed form is tested where it is implemented.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use relay::{Profile, SealedProtocol};
 use sfu::{Admission, BadMessage, BadTicket, DataChannel, Notice, Protocol, Request, SessionId};
@@ -29,7 +30,7 @@ impl Default for ClearTickets {
 }
 
 impl Protocol for ClearTickets {
-    type Profile = Profile;
+    type Profile = Arc<Profile>;
 
     fn open(&self, ufrag: &str) -> Result<Admission, BadTicket> {
         self.tickets.get(ufrag).cloned().ok_or(BadTicket::Sealed)
@@ -39,11 +40,15 @@ impl Protocol for ClearTickets {
         self.messages.data_channel(label)
     }
 
-    fn read(&self, session: SessionId, message: &[u8]) -> Result<Request<Profile>, BadMessage> {
+    fn read(
+        &self,
+        session: SessionId,
+        message: &[u8],
+    ) -> Result<Request<Arc<Profile>>, BadMessage> {
         self.messages.read(session, message)
     }
 
-    fn write(&self, notice: &Notice<'_, Profile>) -> Vec<u8> {
+    fn write(&self, notice: &Notice<'_, Arc<Profile>>) -> Vec<u8> {
         self.messages.write(notice)
     }
 }

@@ -169,13 +169,13 @@ mod tests {
                     tail_secret = { required = true }";
         let secret = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
         let said = given(&[("fleet_secret", secret), ("tail_secret", "another")]);
-        let values = Values::resolve(&declared(text), &said, none).unwrap();
+        let values = Values::resolve(&declared(text), &said, |_| None).unwrap();
         let control = values.expand("{{ control_secret }}").unwrap();
         let all = config::derived(&FleetSecret::from_base64(secret).unwrap());
         assert!(all.contains(&("control_secret", control)));
         assert_eq!(values.expand("{{ tail_secret }}").unwrap(), "another");
         let broken = given(&[("fleet_secret", "short"), ("tail_secret", "another")]);
-        let error = Values::resolve(&declared(text), &broken, none)
+        let error = Values::resolve(&declared(text), &broken, |_| None)
             .err()
             .unwrap();
         assert!(error.contains("`control_secret`"), "{error}");

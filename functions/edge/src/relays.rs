@@ -116,9 +116,9 @@ impl Secrets {
 pub type Made<'a> = &'a dyn Fn(&dyn Fn(&PlayerId) -> PlayerKey) -> ControlCommand;
 
 /// Tells the relay of a room to do something at a moment, and keeps it for that relay unless it has
-/// it for certain. Those that the room has left a short while ago are told as well: one that was cut
-/// off may still carry some of its participants, and is told as soon as it is heard of. What became
-/// of it is said of the room's own.
+/// it for certain. Those that the room has left a short while ago are told as well: one that was
+/// cut off may still carry some of its participants, and is told as soon as it is heard of. What
+/// became of it is said of the room's own.
 ///
 /// # Errors
 /// `overloaded` when too much is kept for that relay; `conflict`; `store-unavailable`.

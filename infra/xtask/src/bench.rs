@@ -55,7 +55,7 @@ const BENCHES: [Bench; 9] = [
         serves: false,
     },
     Bench {
-        name: "partitions",
+        name: "store",
         starts: &[],
         serves: false,
     },

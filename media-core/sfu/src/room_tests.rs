@@ -965,6 +965,17 @@ fn told(room: &mut Room<u64>) -> BTreeMap<usize, usize> {
     told
 }
 
+/// All members are listed by pages, in order.
+fn assert_pages(world: &World, members: usize) {
+    let page = |after| world.room.present(world.now, after, 1000);
+    let mut listed = 0;
+    while let Some(last) = page(listed).map(|one| one.entry.id).last() {
+        assert_eq!(last, listed + 1000, "a full page, in order");
+        listed = last;
+    }
+    assert_eq!(listed as usize, members);
+}
+
 #[test]
 fn five_thousand_are_told_of_each_other_within_their_outboxes_and_a_share_of_a_core() {
     const MEMBERS: usize = 5000;
@@ -1009,13 +1020,7 @@ fn five_thousand_are_told_of_each_other_within_their_outboxes_and_a_share_of_a_c
             .unwrap_or(0);
     }
     assert!(most <= 16, "{most} messages for one member at once");
-    let page = |after| world.room.present(world.now, after, 1000);
-    let mut listed = 0;
-    while let Some(last) = page(listed).map(|one| one.entry.id).last() {
-        assert_eq!(last, listed + 1000, "a full page, in order");
-        listed = last;
-    }
-    assert_eq!(listed as usize, MEMBERS);
+    assert_pages(&world, MEMBERS);
 
     let (mut messages, began) = (0, world.now);
     while world.now < began + Duration::from_secs(30) {

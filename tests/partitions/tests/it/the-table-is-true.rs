@@ -16,7 +16,7 @@ fn the_table_is_what_is_measured_and_every_partition_holds() {
     let text = std::fs::read_to_string(path()).unwrap();
     assert!(
         text == wanted,
-        "{FILE} is of another time; run: cargo xtask bench partitions"
+        "{FILE} is of another time; run: cargo xtask bench store"
     );
     for row in table(&measured) {
         let heat = row.heat(&measured);

@@ -1,4 +1,4 @@
-//! `cargo xtask bench partitions`: how hot each partition of the store is at a million players, and
+//! `cargo xtask bench store`: how hot each partition of the store is at a million players, and
 //! whether the functions hold at its rates on a store that refuses as DynamoDB does. Writes the
 //! table of infra/ops/CAPACITY.md anew.
 
@@ -78,7 +78,7 @@ fn main() -> Result<()> {
             Aim::None,
         );
     }
-    report.finish("partitions")
+    report.finish("store")
 }
 
 fn region(report: &mut Report, stage: &str, game: Game, is_now: bool) {

@@ -1,5 +1,5 @@
-//! Which types items hold: [`stored!`](crate::stored!) names each, where it is defined, and those of
-//! `wire` here.
+//! Which types items hold: [`stored!`](crate::stored!) names each, where it is defined, and those
+//! of `wire` here.
 
 use wire::chat::{AuditEntry, PresenceRequest, Report};
 use wire::fleet::{Evacuation, Home};

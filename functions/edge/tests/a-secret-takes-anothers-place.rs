@@ -1,5 +1,6 @@
 //! One fleet secret takes another's place while everything goes on: the steps of
-//! `infra/ops/KEYS.md`, function by function, with joins, heartbeats, commands, pushes and tokens after each.
+//! `infra/ops/KEYS.md`, function by function, with joins, heartbeats, commands, pushes and tokens
+//! after each.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 

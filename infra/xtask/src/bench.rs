@@ -69,7 +69,7 @@ const BENCHES: [Bench; 9] = [
 /// Which benchmark.
 #[derive(Debug, Args)]
 pub(crate) struct Flags {
-    /// What to measure
+    /// What
     #[arg(value_parser = PossibleValuesParser::new(BENCHES.map(|bench| bench.name)))]
     name: String,
 

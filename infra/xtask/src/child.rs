@@ -33,6 +33,9 @@ const TAIL_LINES: usize = 20;
 
 const POLL: Duration = Duration::from_millis(20);
 
+/// Longest wait for what a child that has ended printed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 type Tail = Arc<Mutex<VecDeque<String>>>;
 
 /// The body of `xtask __launch`; returns only when the program could not be started.
@@ -138,6 +141,8 @@ impl Supervised {
                 Err(RecvTimeoutError::Disconnected) => pause(POLL),
             }
             if let Some(status) = self.exited()? {
+                // What it printed last may not be read yet.
+                while lines.recv_timeout(LAST_WORDS).is_ok() {}
                 bail!(
                     "{} ended before it was ready ({status}){}",
                     self.name,

@@ -84,7 +84,7 @@ impl Game {
             store,
             now_ms: Cell::new(NOW_MS),
             chance: Chance::new(seed),
-            variables: FixedVariables::new(&variables),
+            variables: FixedVariables::new(&variables).with_derived(),
             posts: Cell::new(0),
         }
     }

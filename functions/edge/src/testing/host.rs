@@ -78,19 +78,24 @@ pub enum Service {
     Silent,
 }
 
+/// The secrets that a function may have, and no others.
+fn secrets_of(function: &str) -> BTreeMap<String, String> {
+    let keys = signing_key().key_set_json("dev");
+    let secrets = [("fleet_secret", SECRET), ("token_keys", keys.as_str())];
+    let mut all = FixedVariables::new(&secrets).with_derived().0;
+    let listed = listed(function, "secrets");
+    all.retain(|name, _| listed.contains(name));
+    all
+}
+
 impl Host {
     /// Of a function, whose entropy and faults come from a seed.
     pub fn new(function: &str, seed: u64) -> Self {
-        let keys = signing_key().key_set_json("dev");
-        let secrets = [("fleet_secret", SECRET), ("token_keys", keys.as_str())];
-        let mut variables = FixedVariables::new(&secrets).with_derived();
-        // What the function may not have it does not need.
-        let listed = listed(function, "secrets");
-        variables.0.retain(|name, _| listed.contains(name));
-        variables.0.insert("region".into(), "eu-1".into());
+        let mut variables = secrets_of(function);
+        variables.insert("region".into(), "eu-1".into());
         Self {
             store: FaultyStore::new(MemoryStore::of(function), seed, 0),
-            variables,
+            variables: FixedVariables(variables),
             now_ms: Arc::new(AtomicU64::new(NOW_MS)),
             posts: Arc::default(),
             relay_answers: Arc::new(Mutex::new(Ok(202))),
@@ -114,9 +119,13 @@ impl Host {
     pub fn beside(&self, function: &str) -> Self {
         let faults = self.store.faults_per_thousand.load(Ordering::Relaxed);
         let store = self.store.inner.as_of(function);
+        let mut variables = self.variables.clone();
+        let is_secret = |name: &String| name == "token_keys" || name.contains("_secret");
+        variables.0.retain(|name, _| !is_secret(name));
+        variables.0.extend(secrets_of(function));
         Self {
             store: FaultyStore::new(store, self.store.chance.next(), faults),
-            variables: self.variables.clone(),
+            variables,
             now_ms: Arc::clone(&self.now_ms),
             posts: Arc::clone(&self.posts),
             relay_answers: Arc::clone(&self.relay_answers),

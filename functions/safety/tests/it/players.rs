@@ -9,12 +9,14 @@ use serde_json::Value;
 use wire::channel::Participant;
 use wire::claims::{Claims, Role};
 use wire::control::{ControlCommand, ControlMessage, page_of, seal_players};
-use wire::fleet::ShardState;
+use wire::fleet::{Heartbeat, ShardState};
 use wire::limits::MAX_ANSWER_BYTES;
 use wire::moderation::{RoomPlayer, RoomPlayers};
 use wire::{BootId, RoomKey, SessionId};
 
-use crate::rig::{BOOT, Rig, claims, heartbeat, problem, read, request, secret, shard_keys, share};
+use crate::rig::{
+    BOOT, NOW_MS, Rig, claims, heartbeat, problem, read, request, secret, shard_keys, share,
+};
 
 fn ask(rig: &Rig, who: &Claims, query: &str) -> Response {
     let path = format!("/v1/rooms/lobby/players{query}");
@@ -123,12 +125,16 @@ fn where_nobody_can_be_nobody_is() {
     let list = |rig: &Rig| read::<RoomPlayers>(&ask(rig, &claims("mod"), ""));
     assert_eq!(list(&rig), nobody, "a room without a home");
     assert_eq!(rig.join("player-1").status, 201);
-    rig.beat(&wire::fleet::Heartbeat {
-        state: ShardState::Stopping,
-        ..heartbeat()
-    });
+    let beats = |state, ms| {
+        rig.beat(&Heartbeat {
+            state,
+            sent_at_ms: NOW_MS + ms,
+            ..heartbeat()
+        });
+    };
+    beats(ShardState::Stopping, 1);
     assert_eq!(list(&rig), nobody, "its relay said farewell");
-    rig.beat(&heartbeat());
+    beats(ShardState::Open, 2);
     rig.pass(11_000);
     assert_eq!(refusal(&rig), "no-live-relay", "it may be there");
     rig.pass(3_600_000);

@@ -175,7 +175,11 @@ fn who_is_kicked_while_he_joins_does_not_get_in_with_the_ticket_that_he_has() {
     let rejected = world.relays[0].sfu.stats().rejected(RejectReason::Kicked);
     assert!(rejected > 0, "tickets of before came");
     assert!(heard_in(&mut world, 200) > 5, "the others talk on");
-    world.order(0, kick(1, AT_MS));
+    // An order from before he came, which is late, is not about him.
+    world.order(0, kick(1, 1));
+    world.run_ms(100);
+    assert!(!matches!(world.players[1].call.state(), State::Ended(_)));
+    world.order(0, kick(1, AT_MS + 3_600_000 * 3));
     world.run_ms(100);
     assert!(matches!(world.players[1].call.state(), State::Ended(_)));
 }

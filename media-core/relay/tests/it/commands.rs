@@ -90,7 +90,9 @@ fn heard(client: &mut Client) -> bool {
 /// Whether `one` hears nothing while `other` hears ten packets, soon after an order.
 async fn is_left_out(one: &mut Client, other: &mut Client) -> bool {
     for _ in 0..5 {
+        // What waits in a queue was said before, and would pass for what is said now.
         heard(one);
+        heard(other);
         for _ in 0..10 {
             until_heard(other).await;
         }
@@ -159,6 +161,23 @@ async fn a_kick_ends_what_the_player_has_in_the_room_and_leaves_others() {
         room: room(),
         player,
     };
+    // Somebody who comes and goes between two tellings is never told of.
+    let mute = ControlCommand::Mute {
+        room: room(),
+        player: b.player,
+        until_ms: Some(world.heartbeat.sent_at_ms + 3_600_000),
+    };
+    assert_eq!(world.order(mute).await.0, StatusCode::ACCEPTED);
+    let knows = |message: &RelayMessage| match message {
+        RelayMessage::Roster {
+            joined, changed, ..
+        } => {
+            let mut told = joined.iter().chain(changed);
+            told.any(|one| one.server_muted).then_some(())
+        }
+        _ => None,
+    };
+    a.until_message(knows).await;
     assert_eq!(world.order(kick(b.player)).await.0, StatusCode::ACCEPTED);
     assert_eq!(b.until_ended().await, EndReason::Kicked);
     let elsewhere = ControlCommand::Kick {

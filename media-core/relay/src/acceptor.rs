@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -17,6 +17,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::timeout;
 use wire::ticket::Ticket;
 
+use crate::accepted::Outcome;
 use crate::frames::split_frame;
 use crate::shares::source;
 use crate::state::{Relay, Shard};
@@ -37,71 +38,6 @@ const FIRST_READ_BYTES_MAX: usize = 600;
 
 /// Pause after a failure to accept, which means that descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What became of a connection. Also the metric's label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Handed to a shard.
-    Taken,
-    /// Too many strangers.
-    Busy,
-    /// Too many strangers of its source.
-    BusySource,
-    /// No ticket in time.
-    Late,
-    /// It was closed, or broke.
-    Closed,
-    /// What came was no framed binding request.
-    NotStun,
-    /// No shard of this relay has sealed its ticket.
-    Ticket,
-    /// The shard takes no more orders.
-    Shard,
-}
-
-impl Outcome {
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Taken,
-        Self::Busy,
-        Self::BusySource,
-        Self::Late,
-        Self::Closed,
-        Self::NotStun,
-        Self::Ticket,
-        Self::Shard,
-    ];
-
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Taken => "taken",
-            Self::Busy => "busy",
-            Self::BusySource => "busy-source",
-            Self::Late => "late",
-            Self::Closed => "closed",
-            Self::NotStun => "not-stun",
-            Self::Ticket => "ticket",
-            Self::Shard => "shard",
-        }
-    }
-}
-
-/// What a relay has counted of its connections.
-#[derive(Debug, Default)]
-pub(crate) struct AcceptStats {
-    outcomes: [AtomicU64; Outcome::ALL.len()],
-    /// Connections without proof at this moment.
-    pub(crate) strangers: AtomicU64,
-}
-
-impl AcceptStats {
-    pub(crate) fn count(&self, outcome: Outcome) -> u64 {
-        self.outcomes[outcome as usize].load(Ordering::Relaxed)
-    }
-
-    fn note(&self, outcome: Outcome) {
-        self.outcomes[outcome as usize].fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 /// Takes connections of `listener` until dropped.
 pub(crate) async fn accept(listener: TcpListener, relay: Arc<Relay>) {

@@ -8,6 +8,7 @@
 //! [`start`] runs a relay inside any tokio runtime, so tests start one in-process; the binary adds
 //! the command line, signals and logs.
 
+mod accepted;
 mod acceptor;
 mod arguments;
 mod check;

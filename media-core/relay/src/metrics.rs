@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::acceptor::{AcceptStats, Outcome};
+use crate::accepted::{AcceptStats, Outcome};
 use crate::exposition::{Exposition, Kind};
 use crate::handle::{ShardHandle, Snapshot};
 use crate::overload::FullReason;

@@ -18,7 +18,8 @@ use wire::fleet::Transport;
 use wire::keys::ShardKey;
 use wire::{BootId, ShardId};
 
-use crate::acceptor::{self, AcceptStats};
+use crate::accepted::AcceptStats;
+use crate::acceptor;
 use crate::config::{Config, StartError, candidates, check_families, listen_addresses};
 use crate::handle::{ORDERS_MAX, ShardHandle};
 use crate::heartbeat::{EdgeClient, Identity, Pulse, edge_client};

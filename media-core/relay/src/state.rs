@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use wire::keys::ShardKeys;
 use wire::{BootId, RegionName};
 
-use crate::acceptor::AcceptStats;
+use crate::accepted::AcceptStats;
 use crate::handle::ShardHandle;
 use crate::replay::ReplayGuard;
 

@@ -21,6 +21,7 @@
 mod address;
 mod cpu;
 mod limit;
+mod line;
 mod poll;
 mod recv;
 mod send;

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 
 use crate::DATAGRAM_BYTES_MAX;
+use crate::line::{Line, PARCELS_PER_CALL_MAX, Parcel};
 use crate::socket::Socket;
 use crate::transmit::KernelLine;
 
@@ -14,9 +15,6 @@ const DATAGRAMS_PER_BATCH_MAX: usize = 4096;
 
 /// Payload bytes queued before a batch flushes itself.
 const BYTES_PER_BATCH_MAX: usize = 1024 * 1024;
-
-/// Parcels per system call.
-pub(crate) const PARCELS_PER_CALL_MAX: usize = 64;
 
 /// Datagrams per train: the kernel's limit up to Linux 6.8, UDP_MAX_SEGMENTS.
 const SEGMENTS_PER_TRAIN_MAX: u16 = 64;
@@ -181,26 +179,6 @@ impl Train {
     }
 }
 
-/// What one header of the system call carries.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Parcel<'a> {
-    pub(crate) to: SocketAddr,
-    pub(crate) data: &'a [u8],
-    /// Datagrams in it.
-    pub(crate) count: u16,
-    /// Size to cut the data into, when there are several datagrams.
-    pub(crate) segment_bytes: Option<u16>,
-}
-
-/// Where parcels go: the kernel, or a test's idea of one.
-pub(crate) trait Line {
-    /// Sends as many parcels as it can, at least one, or says with an errno why the first was
-    /// not sent.
-    fn send(&mut self, parcels: &[Parcel<'_>]) -> Result<usize, i32>;
-    /// Waits at most a millisecond until there may be room again.
-    fn wait(&mut self);
-}
-
 /// How far a flush has come.
 #[derive(Clone, Copy, Debug, Default)]
 struct Position {
@@ -268,7 +246,7 @@ impl SendBatch {
         let mut position = Position::default();
         let mut waits = 0;
         while position.train < self.queue.trains.len() {
-            let mut parcels = [EMPTY_PARCEL; PARCELS_PER_CALL_MAX];
+            let mut parcels = [Parcel::EMPTY; PARCELS_PER_CALL_MAX];
             let count = self.queue.load(position, &mut parcels);
             let parcels = &parcels[..count];
             let first = parcels[0].count;
@@ -390,13 +368,6 @@ impl Queue {
         self.datagrams = 0;
     }
 }
-
-const EMPTY_PARCEL: Parcel<'static> = Parcel {
-    to: SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0),
-    data: &[],
-    count: 0,
-    segment_bytes: None,
-};
 
 /// Errors that mean the train, not its datagrams: no offload on this device, or a path whose
 /// packets are smaller than the segments.

@@ -3,7 +3,7 @@
 use std::mem::{MaybeUninit, size_of};
 
 use crate::address::RawAddress;
-use crate::send::{Line, PARCELS_PER_CALL_MAX, Parcel};
+use crate::line::{Line, PARCELS_PER_CALL_MAX, Parcel};
 
 /// Longest wait for room in the socket buffer, in milliseconds.
 const WAIT_MILLISECONDS: libc::c_int = 1;

@@ -6,14 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use client::Contact;
+use client::{Contact, LEVEL_ID, OPUS};
 use edge::config::DEFAULT_AUDIENCE;
 use edge::token::{SigningKey, sign};
 use wire::RoomName;
 use wire::claims::{Claims, Grant, Permission};
 use wire::join::{JoinReply, JoinRequest};
 
-use crate::peer::{LEVEL_ID, OPUS};
 use crate::unix_s;
 
 /// Longest wait for the edge.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use client::{Connection, Contact, Event, Options};
+use client::{Connection, Contact, Event, LEVEL_ID, OPUS, Options};
 use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
 use udp::{RecvBatch, SendBatch, Socket};
 use wire::channel::{ClientMessage, RelayMessage};
@@ -22,7 +22,6 @@ use crate::{nanos_since, unix_s};
 const BYTES_PER_MS: usize = 3;
 /// RTP clock ticks of one millisecond (RFC 7587).
 const TICKS_PER_MS: u32 = 48;
-pub use client::{LEVEL_ID, OPUS};
 /// Longer than any run.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
 /// How long a ticket opens its session; joining a whole swarm takes less.

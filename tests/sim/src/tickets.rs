@@ -6,12 +6,14 @@ use wire::hello::{ChannelGrant, Hello};
 use wire::keys::ShardKeys;
 use wire::limits::TICKET_LIFETIME_S;
 use wire::ticket::{ChannelKind, Permissions, TICKET_VERSION, Ticket, ice_password};
-use wire::{ChannelKey, ChannelName, PlayerKey, RoomKey, RoomName, SessionId};
+use wire::{BootId, ChannelKey, ChannelName, PlayerKey, RoomKey, RoomName, SessionId};
 
 use crate::client::{Contact, LEVEL_ID, OPUS};
 use crate::model::{Grant, Plan};
 use crate::transition::{CHANNELS, ROOMS};
-use crate::world::BOOT;
+
+/// The run of the shard that tickets are made for.
+pub(crate) const BOOT: BootId = BootId([9; 8]);
 
 /// The key of a player, which only has to be unique here.
 pub(crate) fn player_key(player: usize) -> PlayerKey {

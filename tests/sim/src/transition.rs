@@ -1,5 +1,7 @@
 //! What can happen in a run, and the choice of what happens next.
 
+use std::time::Duration;
+
 use crate::chance::Chance;
 use crate::model::{Grant, Plan};
 use crate::network::Weather;
@@ -7,6 +9,8 @@ use crate::network::Weather;
 /// Rooms and channels of the world.
 pub(crate) const ROOMS: [&str; 2] = ["alpha", "beta"];
 pub(crate) const CHANNELS: [&str; 3] = ["main", "team", "staff"];
+/// Time over which a drain asks everybody.
+pub(crate) const DRAIN_OVER: Duration = Duration::from_secs(2);
 /// Most clients that are up at a time.
 const CLIENTS_UP_MAX: usize = 7;
 /// Most clients of a run, the dead ones included.

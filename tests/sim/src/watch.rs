@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Client, Heard, OPUS};
 use crate::model::Model;
-use crate::world::DRAIN_OVER;
+use crate::transition::DRAIN_OVER;
 
 /// Voice must come within this time of calm.
 const VOICE_BOUND: Duration = Duration::from_secs(6);

@@ -10,8 +10,8 @@ use sfu::{Command, Config, EndReason, Event, Sfu, WallClock};
 use str0m::RtcConfig;
 use str0m::config::{CryptoProvider, DtlsVersion};
 use str0m::crypto::from_feature_flags;
+use wire::SessionId;
 use wire::keys::{ShardKey, ShardKeys};
-use wire::{BootId, SessionId};
 
 use crate::chance::Chance;
 use crate::client::{Client, OPUS, PATIENCE};
@@ -19,17 +19,14 @@ use crate::dtls;
 use crate::model::{Grant, Model, Plan};
 use crate::network::{Datagram, Link, Weather};
 use crate::observed::{Log, Observed, Sabotage};
-use crate::tickets;
-use crate::transition::{Known, Transition};
+use crate::tickets::{self, BOOT};
+use crate::transition::{DRAIN_OVER, Known, Transition};
 use crate::watch::Watch;
 
 /// Unix time at which every run starts.
 pub(crate) const UNIX_S: u64 = 1_800_000_000;
-pub(crate) const BOOT: BootId = BootId([9; 8]);
 /// How often the invariants that need time are looked at.
 const CHECK_EVERY: Duration = Duration::from_millis(200);
-/// Time over which a drain asks everybody.
-pub(crate) const DRAIN_OVER: Duration = Duration::from_secs(2);
 /// Runs of this seed and later ones have clients with DTLS 1.3 too. Those before keep to 1.2, and
 /// so to what they once found.
 const DTLS_13_FROM: u64 = 10_000_000;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use str0m::channel::ChannelId;
+use str0m::channel::{ChannelConfig, ChannelId};
 use str0m::crypto::dtls::ProtocolVersion;
 use str0m::net::Receive;
 use str0m::{Event as RtcEvent, IceConnectionState, Input, Output};
@@ -246,6 +246,17 @@ impl Connection {
     /// Sends bytes on the data channel, whatever they are, if it is open.
     pub fn handle_bytes(&mut self, now: Instant, message: &[u8]) {
         self.write_bytes(message);
+        self.advance(now);
+    }
+
+    /// Opens another data channel, which is for nothing that a relay knows: what a client may do
+    /// that means no good.
+    pub fn open_channel(&mut self, now: Instant, label: &str) {
+        let config = ChannelConfig {
+            label: label.to_owned(),
+            ..ChannelConfig::default()
+        };
+        self.media.rtc.direct_api().create_data_channel(config);
         self.advance(now);
     }
 

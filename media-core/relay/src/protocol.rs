@@ -228,7 +228,9 @@ fn end_reason(reason: sfu::EndReason) -> EndReason {
         sfu::EndReason::Kicked => EndReason::Kicked,
         sfu::EndReason::Replaced => EndReason::Replaced,
         sfu::EndReason::RelayStopping => EndReason::RelayStopping,
-        sfu::EndReason::Protocol | sfu::EndReason::Fingerprint => EndReason::Protocol,
+        sfu::EndReason::Protocol | sfu::EndReason::Fingerprint | sfu::EndReason::Budget => {
+            EndReason::Protocol
+        }
         sfu::EndReason::Timeout | sfu::EndReason::Handshake => EndReason::Timeout,
     }
 }

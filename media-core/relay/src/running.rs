@@ -246,6 +246,8 @@ impl Maker<'_> {
             local_tcp: local(Transport::Tcp),
             limits: self.config.settings.limits(),
             max_room: self.config.settings.max_room,
+            speaker: self.config.settings.speaker(),
+            work: self.config.settings.work(),
             drain: Duration::from_secs(self.config.settings.drain_seconds.into()),
             seed: u64::from_le_bytes(random()?),
             lines: self.lines.clone(),

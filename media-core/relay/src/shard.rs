@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use sfu::{Command, Event, Sfu, Transport, WallClock};
+use sfu::{Command, Event, Meter, Sfu, Transport, WallClock, Work};
 use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
 use tokio::sync::mpsc;
 use udp::{Poller, RecvBatch, SendBatch, SendStats, Socket, thread_cpu_time};
@@ -92,9 +92,24 @@ pub(crate) struct Parts {
     pub(crate) limits: Limits,
     /// Most sessions of one room.
     pub(crate) max_room: u32,
+    pub(crate) speaker: sfu::SpeakerLimits,
+    pub(crate) work: sfu::WorkLimits,
     pub(crate) drain: Duration,
     pub(crate) seed: u64,
     pub(crate) lines: mpsc::Sender<String>,
+}
+
+/// CPU time of the shard's thread, so that nobody pays for what else the machine does.
+struct ThreadTime;
+
+impl Meter for ThreadTime {
+    fn begin(&self) -> Duration {
+        thread_cpu_time()
+    }
+
+    fn spent(&self, began: Duration, _: Work) -> Duration {
+        thread_cpu_time().saturating_sub(began)
+    }
 }
 
 /// A shard, ready to run.
@@ -148,6 +163,9 @@ impl ShardLoop {
         config.local_tcp = parts.local_tcp;
         config.max_sessions = usize::try_from(parts.limits.sessions).unwrap_or(usize::MAX);
         config.max_room_sessions = usize::try_from(parts.max_room).unwrap_or(usize::MAX);
+        config.speaker = parts.speaker;
+        config.work = parts.work;
+        config.meter = Arc::new(ThreadTime);
         let connections_max = config
             .max_sessions
             .saturating_mul(CONNECTIONS_PER_SESSION_MAX);

@@ -8,8 +8,9 @@ use rtc_srtp::crypto::RTCCryptoProvider;
 use rtc_srtp::crypto::providers::AwsLcRsProvider;
 use str0m::config::{CryptoProvider, DtlsCert};
 
+use crate::budget::{CostTable, Meter, WorkLimits};
 use crate::path::{Path, Transport};
-use crate::room::{Settings, SpeakingConfig};
+use crate::room::{Settings, SpeakerLimits, SpeakingConfig};
 
 /// Settings of one [`crate::Sfu`]. The crypto provider and the certificate are chosen by the
 /// shell; everything else has a default in [`Config::new`].
@@ -42,6 +43,12 @@ pub struct Config {
     pub max_roster: usize,
     /// How voice is told from silence.
     pub speaking: SpeakingConfig,
+    /// How much of one speaker's voice is passed on.
+    pub speaker: SpeakerLimits,
+    /// What a session may make the shard do apart from voice.
+    pub work: WorkLimits,
+    /// Tells what that took.
+    pub meter: Arc<dyn Meter>,
 }
 
 impl Config {
@@ -61,6 +68,9 @@ impl Config {
             max_messages_per_s: 20,
             max_roster: 100,
             speaking: SpeakingConfig::default(),
+            speaker: SpeakerLimits::default(),
+            work: WorkLimits::default(),
+            meter: Arc::new(CostTable),
         }
     }
 
@@ -69,6 +79,7 @@ impl Config {
         Settings {
             roster_interval: self.roster_interval,
             speaking: self.speaking,
+            speaker: self.speaker,
             max_shown: self.max_roster,
         }
     }

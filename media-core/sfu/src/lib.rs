@@ -15,6 +15,8 @@
 //! Everything that decides is a function of the inputs, `now` and the seed; randomness inside the
 //! crypto provider aside.
 
+mod bucket;
+mod budget;
 mod config;
 mod ended;
 mod idents;
@@ -28,6 +30,7 @@ mod sfu;
 mod stats;
 mod timers;
 
+pub use budget::{CostTable, Meter, Work, WorkLimits};
 pub use config::{Config, WallClock};
 pub use idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId, TopicKey};
 pub use path::{Path, Transport};
@@ -35,6 +38,6 @@ pub use protocol::{
     Admission, BadMessage, BadTicket, Carried, ChannelGrant, Crossing, DataChannel, Hello, Notice,
     Present, Protocol, Request, RosterEntry, SlotChange, Source,
 };
-pub use room::SpeakingConfig;
+pub use room::{SpeakerLimits, SpeakingConfig};
 pub use sfu::{Audience, Command, Event, Sfu, Transmit, ticket_of};
 pub use stats::{DropReason, EndReason, Queues, RejectReason, Stats};

@@ -30,6 +30,7 @@ pub(crate) use outbox::Unread;
 pub(crate) use srtp::is_rtcp;
 pub(crate) use stun::{Stun, username};
 
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::idents::SessionId;
 use crate::path::Path;
@@ -81,6 +82,7 @@ pub(crate) struct Link {
     inbound: Option<Inbound>,
     outbound: Option<Outbound>,
     pub(crate) outbox: Outbox,
+    pub(crate) budget: Budget,
     pub(crate) last_heard: Instant,
     /// Something came that only a client sends whose handshake is done.
     pub(crate) is_confirmed: bool,
@@ -124,6 +126,7 @@ impl Link {
             inbound: None,
             outbound: None,
             outbox: Outbox::new(now),
+            budget: Budget::default(),
             last_heard: now,
             is_confirmed: false,
             alarm: Alarm::default(),

@@ -4,6 +4,7 @@
 //! owner takes [`Room::poll_output`] until there is none, and looks at [`Room::poll_timeout`].
 
 mod addressees;
+mod allowance;
 mod announced;
 mod audience;
 mod batch;
@@ -19,6 +20,7 @@ mod red;
 mod roster;
 mod sanctions;
 mod select;
+mod settings;
 mod slot;
 mod speaking;
 mod usage;
@@ -39,7 +41,9 @@ use roster::Roster;
 use sanctions::Sanctions;
 use slot::{Slot, Talker};
 
+pub use allowance::SpeakerLimits;
 pub(crate) use participant::Entry;
+pub(crate) use settings::Settings;
 pub use speaking::SpeakingConfig;
 pub(crate) use usage::{Usage, Used};
 pub(crate) use voice::PayloadTypes;
@@ -55,16 +59,6 @@ const PACKET_TIME: Duration = Duration::from_millis(20);
 /// most, however large it is and however many talk. One takes a relay 27 us in a room of 5,000, its
 /// acknowledgement included (`bench-relay telling`), so this is a twentieth of a core.
 const TELLING_TIME: Duration = Duration::from_micros(600);
-
-/// How a room behaves.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
-    /// Time over which roster and speaking changes are gathered into one message.
-    pub(crate) roster_interval: Duration,
-    pub(crate) speaking: SpeakingConfig,
-    /// Members whom a roster shows to everybody, at most.
-    pub(crate) max_shown: usize,
-}
 
 /// What a room asks its owner to do.
 #[derive(Debug)]
@@ -365,8 +359,9 @@ impl<F> Room<F> {
         if !participant.may_be_heard() {
             return Err(DropReason::NotSpeaker);
         }
-        let speaking = &self.settings.speaking;
-        let forwardable = participant.voice.handle_packet(now, speaking, packet)?;
+        let forwardable = participant
+            .voice
+            .handle_packet(now, &self.settings, packet)?;
         let number = participant.number;
         let speaker = Speaker {
             talker: Talker { member, number },

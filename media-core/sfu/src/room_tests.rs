@@ -117,6 +117,8 @@ struct Member {
     seq: u64,
     count: u32,
     last_voice: Option<Instant>,
+    /// When each packet of his was within his rate, silence included.
+    said: Vec<Instant>,
     // What his client knows.
     roster: BTreeMap<u32, Entry_>,
     told_count: Option<u32>,
@@ -148,6 +150,13 @@ impl Member {
     fn speaks(&self, now: Instant) -> bool {
         let is_recent = |at: Instant| now < at + HANG_OVER;
         self.may_speak() && !self.muted && self.last_voice.is_some_and(is_recent)
+    }
+
+    /// Whether one packet more would leave every span of time within his rate.
+    fn may_say_more(&self, now: Instant) -> bool {
+        let counted = self.said.iter().rev().zip(2..);
+        let mut spans = counted.map(|(from, count)| (now.duration_since(*from), count));
+        spans.all(|(span, count)| f64::from(count) <= 25.0 + 110.0 * span.as_secs_f64() + 1e-9)
     }
 
     fn handle(&mut self, told: Told) {
@@ -217,6 +226,7 @@ struct World {
 
 fn settings(max_shown: usize) -> Settings {
     Settings {
+        speaker: SpeakerLimits::default(),
         max_shown,
         roster_interval: INTERVAL,
         speaking: SpeakingConfig::default(),
@@ -393,7 +403,8 @@ impl World {
                 let member = self.members.get_mut(&link).expect("a member");
                 (member.ssrc, member.seq) = (ssrc, seq);
             }
-            (35..80, Some(link)) => self.talk(link),
+            (35, Some(link)) => (0..40).for_each(|_| self.talk(link)),
+            (36..80, Some(link)) => self.talk(link),
             _ => {
                 let ms = if self.percent(20) { 900 } else { 30 };
                 let ms = self.below(ms);
@@ -453,6 +464,7 @@ impl World {
                 seq,
                 count: 0,
                 last_voice: None,
+                said: Vec::new(),
                 roster: BTreeMap::new(),
                 told_count: None,
                 speaking: BTreeSet::new(),
@@ -575,6 +587,13 @@ impl World {
         }
         let taken = self.room.handle_voice(now, index, &opened, &mut self.spare);
         let member = self.members.get_mut(&link).expect("a member");
+        if taken == Err(DropReason::Rate) {
+            assert!(!member.may_say_more(now), "{link} kept to his rate");
+        }
+        if taken.is_ok() || taken == Err(DropReason::Silence) {
+            assert!(member.may_say_more(now), "{link} said too much");
+            member.said.push(now);
+        }
         if taken.is_err() {
             return;
         }

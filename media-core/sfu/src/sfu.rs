@@ -1,9 +1,10 @@
 //! The state machine: what goes in, what comes out, and what is due when. It wires links and rooms
-//! to each other (`datagrams`, `links`, `rooms`) and has no rules of its own.
+//! to each other (`datagrams`, `links`, `rooms`, `work`) and has no rules of its own.
 
 mod datagrams;
 mod links;
 mod rooms;
+mod work;
 
 pub use datagrams::ticket_of;
 
@@ -16,6 +17,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use slab::Slab;
 
+use crate::budget::Budgets;
 use crate::config::{Config, WallClock};
 use crate::ended::Ended;
 use crate::idents::{ChannelKey, PlayerKey, RoomKey, SessionId, TopicKey};
@@ -187,6 +189,8 @@ pub struct Sfu<P: Protocol> {
     ended: Ended,
     /// Players who were removed from rooms a moment ago.
     kicks: Orders<(RoomKey, PlayerKey), ()>,
+    /// What players may make the shard do.
+    budgets: Budgets,
     timers: Timers,
     /// Links that have something to send, each once.
     dirty: VecDeque<usize>,
@@ -206,6 +210,7 @@ impl<P: Protocol> Sfu<P> {
         let state = FixedState::with_seed(rng.next_u64());
         Self {
             crypto: TappedCrypto::new(&config.crypto),
+            budgets: Budgets::new(&config.work, state.clone()),
             config,
             protocol,
             rng,
@@ -289,6 +294,7 @@ impl<P: Protocol> Sfu<P> {
             addresses: self.by_path.len(),
             timers: self.timers.len(),
             ended: self.ended.len(),
+            players: self.budgets.len(),
         }
     }
 

@@ -50,6 +50,8 @@ reason_enum! {
         Session = "session",
         /// RTP or RTCP that is forged, replayed or malformed, or that came before the keys.
         Srtp = "srtp",
+        /// More than the session, or its player, may make the shard do.
+        Budget = "budget",
     }
 }
 
@@ -72,6 +74,8 @@ reason_enum! {
         Handshake = "handshake",
         /// The client's certificate is not the one in the ticket.
         Fingerprint = "fingerprint",
+        /// For seconds it wanted more work than it may.
+        Budget = "budget",
     }
 }
 
@@ -90,6 +94,10 @@ reason_enum! {
         Seal = "seal",
         /// Not a payload type of the ticket.
         PayloadType = "payload-type",
+        /// More voice of one speaker than `SpeakerLimits` allow.
+        Rate = "rate",
+        /// A payload longer than voice has.
+        PayloadSize = "payload-size",
         /// RED whose primary block is not found, or is not Opus.
         RedMalformed = "red-malformed",
         /// A channel of a hello for which the room has no place any more.
@@ -181,4 +189,6 @@ pub struct Queues {
     pub timers: usize,
     /// Ended sessions whose tickets have not expired.
     pub ended: usize,
+    /// Players whose work is remembered, those included who left a moment ago.
+    pub players: usize,
 }

@@ -146,7 +146,7 @@ impl RelayProcess {
             .args(["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"])
             .args(["--health", "127.0.0.1:0"])
             // What a shard does under load is measured, not refused.
-            .args(["--full-cpu-percent", "100"])
+            .args(["--full-cpu-percent", "100", "--full-packets", "0"])
             .args([
                 "--max-participants",
                 "20000",

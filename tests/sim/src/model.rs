@@ -173,7 +173,10 @@ impl Model {
             EndReason::Left | EndReason::Kicked => member.is_leaving,
             EndReason::Replaced => self.members.iter().enumerate().any(another),
             EndReason::Timeout | EndReason::Handshake => member.has_crashed || !was_calm,
-            EndReason::RelayStopping | EndReason::Protocol | EndReason::Fingerprint => false,
+            EndReason::RelayStopping
+            | EndReason::Protocol
+            | EndReason::Fingerprint
+            | EndReason::Budget => false,
         };
         if !is_known {
             return Err(format!(

@@ -8,6 +8,8 @@
 mod commands;
 mod common;
 
+#[path = "a-flood-of-voice.rs"]
+mod a_flood_of_voice;
 #[path = "a-full-shard.rs"]
 mod a_full_shard;
 #[path = "control-endpoint.rs"]

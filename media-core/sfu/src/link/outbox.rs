@@ -9,6 +9,8 @@ use str0m::channel::ChannelId;
 
 use crate::protocol::DataChannel;
 
+/// Data channels that may be open at a time: a client has two, and SCTP has no limit below 65,535.
+const MAX_CHANNELS: usize = 16;
 /// Messages that may wait for the channel.
 const MAX_WAITING: usize = 512;
 /// Waiting messages and bytes above which nothing more is pushed: a client who reads slowly misses
@@ -25,6 +27,8 @@ pub(crate) struct Unread;
 pub(crate) struct Outbox {
     channel: Option<ChannelId>,
     positions: Option<ChannelId>,
+    /// Channels that are open, those included that are for nothing.
+    open: usize,
     waiting: VecDeque<Arc<[u8]>>,
     received: RateWindow,
 }
@@ -41,12 +45,25 @@ impl Outbox {
         Self {
             channel: None,
             positions: None,
+            open: 0,
             waiting: VecDeque::new(),
             received: RateWindow {
                 since: now,
                 count: 0,
             },
         }
+    }
+
+    /// Counts a channel that opened; false when there are too many.
+    #[must_use]
+    pub(crate) fn count_open(&mut self) -> bool {
+        self.open += 1;
+        self.open <= MAX_CHANNELS
+    }
+
+    /// Counts a channel that closed.
+    pub(crate) fn count_close(&mut self) {
+        self.open = self.open.saturating_sub(1);
     }
 
     /// The client opened a channel: the first one of each kind counts.

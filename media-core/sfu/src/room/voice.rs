@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use super::Settings;
+use super::allowance::{Allowance, Size};
 use super::loudness::Loudness;
 use super::red::primary_from;
 use super::speaking::{Heard, Speaking, SpeakingConfig};
@@ -16,6 +18,7 @@ pub(crate) struct Voice {
     level_id: Option<u8>,
     /// The source of the last packet.
     ssrc: Option<u32>,
+    allowance: Allowance,
     pub(crate) speaking: Speaking,
     pub(crate) loudness: Loudness,
     /// Counts talk spurts and source changes.
@@ -62,6 +65,7 @@ impl Voice {
             payload_types,
             level_id,
             ssrc: None,
+            allowance: Allowance::default(),
             speaking: Speaking::default(),
             loudness: Loudness::default(),
             spurt: 0,
@@ -92,16 +96,22 @@ impl Voice {
     pub(crate) fn handle_packet(
         &mut self,
         now: Instant,
-        config: &SpeakingConfig,
+        settings: &Settings,
         packet: &Opened,
     ) -> Result<Forwardable, DropReason> {
         let red_primary = self.red_primary(packet)?;
         let level = self.level_id.and_then(|id| packet.level_dbov(id));
         // Comfort noise is told by its size, whatever is repeated before it.
         let primary_bytes = packet.payload().len() - red_primary.unwrap_or_default();
+        // Before anything is noted of it: a packet that nobody gets starts no talk spurt.
+        let size = Size {
+            bytes: packet.payload().len(),
+            primary_bytes,
+        };
+        self.allowance.take(now, &settings.speaker, size)?;
         let Heard { forward, started } =
             self.speaking
-                .handle_packet(now, config, level, primary_bytes);
+                .handle_packet(now, &settings.speaking, level, primary_bytes);
         if !forward {
             return Err(DropReason::Silence);
         }

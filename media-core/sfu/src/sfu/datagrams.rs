@@ -8,6 +8,7 @@ use str0m::Input;
 use str0m::net::Receive;
 
 use super::{Kept, Sfu, Transmit};
+use crate::budget::Work;
 use crate::idents::RoomKey;
 use crate::link::{Link, Stun, is_rtcp, username};
 use crate::path::Path;
@@ -117,7 +118,7 @@ impl<P: Protocol> Sfu<P> {
         Stun(&self.config.crypto)
     }
 
-    fn may_admit(&self, admission: &Admission) -> Result<(), RejectReason> {
+    fn may_admit(&mut self, admission: &Admission) -> Result<(), RejectReason> {
         if self.unix_s() > admission.expires_at_unix_s {
             return Err(RejectReason::TicketExpired);
         }
@@ -132,6 +133,9 @@ impl<P: Protocol> Sfu<P> {
         }
         if self.stopping {
             return Err(RejectReason::Stopping);
+        }
+        if !self.budgets.may_begin(self.now, admission.player) {
+            return Err(RejectReason::Budget);
         }
         let room = self.by_room.get(&admission.room);
         let is_full = |room: &Room<_>| {
@@ -206,6 +210,7 @@ impl<P: Protocol> Sfu<P> {
         link.room = self.room_of(room_key);
         link.alarm = self.timers.new_alarm();
         self.rooms[link.room].room.take_link();
+        self.budgets.open(link.entry.player);
         let index = self.links.insert(link);
         let other = self.by_session.insert(id, index);
         debug_assert_eq!(other, None, "a session has one link");
@@ -238,8 +243,9 @@ impl<P: Protocol> Sfu<P> {
         debug_assert!(self.links[index].paths.iter().any(|known| known == path));
     }
 
-    /// Hands a datagram to the session's str0m instance.
+    /// Hands a datagram to the session's str0m instance, if its budget allows.
     fn give(&mut self, index: usize, from: Path, data: &[u8]) -> Result<(), RejectReason> {
+        self.take_work(index, data.len())?;
         if self.links[index].dirty {
             // str0m wants to be drained between two inputs.
             self.service(index);
@@ -248,9 +254,12 @@ impl<P: Protocol> Sfu<P> {
         let link = self.links.get_mut(index).ok_or(RejectReason::NoSession)?;
         let receive = Receive::new(from.protocol(), from.address, destination, data)
             .map_err(|_| RejectReason::Session)?;
+        let who = (link.id, link.entry.player);
+        let began = self.config.meter.begin();
         let taken = link.rtc.handle_input(Input::Receive(self.now, receive));
         // An error is the fault of this datagram, which may be forged: the session goes on.
         self.drain(index);
+        self.note_work(index, who, (began, Work::Datagram));
         taken.map_err(|_| RejectReason::Session)
     }
 }

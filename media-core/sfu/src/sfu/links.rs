@@ -6,6 +6,7 @@ use str0m::channel::ChannelData;
 use str0m::{Event as RtcEvent, Input, Output, net};
 
 use super::{Event, Sfu, Transmit};
+use crate::budget::Work;
 use crate::link::Phase;
 use crate::path::Path;
 use crate::protocol::{DataChannel, Notice, Protocol, Request};
@@ -32,7 +33,9 @@ impl<P: Protocol> Sfu<P> {
     pub(super) fn service(&mut self, index: usize) {
         self.links[index].dirty = false;
         self.queue_slots(index);
+        let began = self.config.meter.begin();
         let link = &mut self.links[index];
+        let who = (link.id, link.entry.player);
         let wrote = link.flush_outbox();
         // Also without a message: the link may be here because a timer of str0m is due.
         let _ = link.rtc.handle_input(Input::Timeout(self.now));
@@ -40,6 +43,7 @@ impl<P: Protocol> Sfu<P> {
             self.end(index, EndReason::Protocol);
         }
         self.drain(index);
+        self.note_work(index, who, (began, Work::Service));
     }
 
     /// Takes everything that str0m has to say. The link may be gone afterwards.
@@ -115,6 +119,9 @@ impl<P: Protocol> Sfu<P> {
             // Nothing of a session counts before its certificate was compared.
             _ if matches!(self.links[index].phase, Phase::Handshake { .. }) => {}
             RtcEvent::ChannelOpen(id, label) => {
+                if !self.links[index].outbox.count_open() {
+                    return self.end(index, EndReason::Protocol);
+                }
                 if let Some(kind) = self.protocol.data_channel(&label) {
                     self.links[index].outbox.handle_open(id, kind);
                 }
@@ -122,6 +129,7 @@ impl<P: Protocol> Sfu<P> {
             RtcEvent::ChannelData(data) => self.handle_message(index, &data),
             RtcEvent::ChannelClose(id) => {
                 let outbox = &mut self.links[index].outbox;
+                outbox.count_close();
                 match outbox.kind(id) {
                     Some(DataChannel::Messages) => self.end(index, EndReason::Left),
                     Some(DataChannel::Positions) | None => outbox.handle_close(id),
@@ -265,6 +273,7 @@ impl<P: Protocol> Sfu<P> {
             self.after_room(room);
         }
         let link = self.links.remove(index);
+        self.budgets.close(self.now, link.entry.player);
         for path in link.paths.iter() {
             if self.by_path.get(&path) == Some(&index) {
                 self.by_path.remove(&path);

@@ -17,6 +17,8 @@ mod both_dtls_versions_connect;
 mod clients_come_and_go;
 #[path = "forwarding-allocates-nothing.rs"]
 mod forwarding_allocates_nothing;
+#[path = "one-speaker-has-a-rate.rs"]
+mod one_speaker_has_a_rate;
 #[path = "pushed-messages-arrive.rs"]
 mod pushed_messages_arrive;
 #[path = "red-passes-through.rs"]
@@ -29,3 +31,5 @@ mod voice_is_opened_once;
 mod voice_is_sealed_for_each;
 #[path = "voice-over-tcp.rs"]
 mod voice_over_tcp;
+#[path = "work-has-a-budget.rs"]
+mod work_has_a_budget;

@@ -36,6 +36,8 @@ pub(crate) enum Noticed {
 /// What a client is to do.
 enum Order {
     Talk(bool),
+    /// Send so many voice packets at once.
+    Flood(usize),
     /// Read what the relay sends, or leave it.
     Read(bool),
     /// Write these bytes, as they are.
@@ -100,6 +102,10 @@ impl Client {
 
     pub(crate) fn talk(&self, talking: bool) {
         self.orders.send(Order::Talk(talking)).unwrap();
+    }
+
+    pub(crate) fn flood(&self, packets: usize) {
+        self.orders.send(Order::Flood(packets)).unwrap();
     }
 
     /// Reads what the relay sends, as at the start, or leaves it.
@@ -237,6 +243,10 @@ impl Player {
                 () = tokio::time::sleep_until(wake.into()) => {}
                 order = orders.recv() => match order {
                     Some(Order::Talk(change)) => talking = change,
+                    Some(Order::Flood(packets)) => for _ in 0..packets {
+                        seq += 1;
+                        self.speak(seq);
+                    },
                     Some(Order::Read(change)) => reading = change,
                     Some(Order::Write(bytes)) => self.link.write(&bytes).await,
                     None => return,

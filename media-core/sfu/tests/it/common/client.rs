@@ -117,6 +117,20 @@ impl Client {
         self.connection.handle_message(now, message);
     }
 
+    /// Opens so many data channels besides its own.
+    pub fn open_channels(&mut self, now: Instant, count: usize) {
+        for n in 0..count {
+            self.connection.open_channel(now, &format!("other-{n}"));
+        }
+    }
+
+    /// Sends so many voice packets at once.
+    pub fn flood(&mut self, now: Instant, count: usize) {
+        for _ in 0..count {
+            self.send_voice(now, -20);
+        }
+    }
+
     pub fn is_connected(&self) -> bool {
         self.connection.is_connected()
     }

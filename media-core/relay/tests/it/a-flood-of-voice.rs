@@ -1,4 +1,5 @@
-//! One client sends far more voice than anybody says: the others hear as much of it as of a speaker,
+//! One client sends far more voice than anybody says: the others hear as much of it as of a
+//! speaker,
 //! and lose nothing of who talks beside it.
 
 use crate::common::player::{Client, Noticed};

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use super::Settings;
 use super::allowance::{Allowance, Size};
 use super::loudness::Loudness;
 use super::red::primary_from;
+use super::settings::Settings;
 use super::speaking::{Heard, Speaking, SpeakingConfig};
 use crate::rtp::Opened;
 use crate::stats::DropReason;

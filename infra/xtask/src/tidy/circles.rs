@@ -108,8 +108,8 @@ fn paths<'a>(code: &'a str, at: &[&'a str], modules: &Files<'a>) -> Vec<Vec<&'a 
     for (word, base) in [("crate", &[][..]), ("super", parent), ("self", at)] {
         for offset in words(code, word).filter(|offset| !is_re_export(code, *offset)) {
             let rest = &code[offset + word.len()..];
-            // Not a visibility: `pub(super)`.
-            if rest.trim_start().starts_with("::") {
+            // Not a visibility: `pub(super)`. Nor the second of `super::super`.
+            if rest.trim_start().starts_with("::") && !is_inside_path(code, offset) {
                 expand(rest, base.to_vec(), &mut found);
             }
         }
@@ -120,16 +120,18 @@ fn paths<'a>(code: &'a str, at: &[&'a str], modules: &Files<'a>) -> Vec<Vec<&'a 
     {
         let name = child.last().copied().unwrap_or_default();
         for offset in words(code, name).filter(|offset| !is_re_export(code, *offset)) {
-            // Not the end of a longer path.
-            if !code[..offset].trim_end().ends_with("::") {
-                let rest = &code[offset + name.len()..];
-                if rest.trim_start().starts_with("::") {
-                    expand(rest, child.clone(), &mut found);
-                }
+            let rest = &code[offset + name.len()..];
+            if rest.trim_start().starts_with("::") && !is_inside_path(code, offset) {
+                expand(rest, child.clone(), &mut found);
             }
         }
     }
     found
+}
+
+/// Whether what stands at `offset` goes on with a path that began before it.
+fn is_inside_path(code: &str, offset: usize) -> bool {
+    code[..offset].trim_end().ends_with("::")
 }
 
 /// Whether what stands at `offset` is in a `pub use`, with any visibility, or is a visibility.
@@ -266,6 +268,7 @@ mod tests {
                 "pub(super) fn g() {} pub(in crate::x) fn h() {}",
             ),
             ("mod y; fn f() { other::y::g() }", "use super::X;"),
+            ("mod y; fn f() { y::g() }", "use super::super::X;"),
             (
                 "use y::Y; mod y;",
                 "#[cfg(test)] mod tests { use super::super::X; }",

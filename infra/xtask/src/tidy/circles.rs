@@ -8,43 +8,13 @@ use super::source::{mask, without_tests, words};
 use super::violation::Violation;
 
 const RULE: &str = "file-circle";
-/// Those that there were when the rule came, one in a line. The list may only become shorter.
-const KNOWN: &str = include_str!("circles.txt");
+const ADVICE: &str = "these files use each other in a circle: move what they share below them";
 
 /// Files of one crate by the path of their module.
 type Files<'a> = BTreeMap<Vec<&'a str>, &'a str>;
 
-/// Finds the circles in `files`, path and content of every Rust file of the repository, that are
-/// not known, and those that are known and not there any more.
+/// Finds the circles in `files`, path and content of every Rust file of the repository.
 pub(super) fn check(files: &[(String, String)]) -> Vec<Violation> {
-    let found = find(files);
-    let known: BTreeSet<&str> = KNOWN.lines().filter(|line| !line.is_empty()).collect();
-    let gone = known
-        .iter()
-        .filter(|known| !found.iter().any(|one| one.place == **known));
-    let gone: Vec<Violation> = gone
-        .map(|known| {
-            violation(
-                (*known).to_owned(),
-                "is not there any more: take it off circles.txt",
-            )
-        })
-        .collect();
-    let new = found.into_iter();
-    let new = new.filter(|one| !known.contains(one.place.as_str()));
-    new.chain(gone).collect()
-}
-
-fn violation(place: String, message: &str) -> Violation {
-    Violation {
-        place,
-        line: 0,
-        rule: RULE,
-        message: message.to_owned(),
-    }
-}
-
-fn find(files: &[(String, String)]) -> Vec<Violation> {
     let mut crates: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
     for (path, content) in files {
         if let Some((root, file)) = path.split_once("/src/") {
@@ -59,10 +29,11 @@ fn find(files: &[(String, String)]) -> Vec<Violation> {
         circles.into_iter().map(|circle| (*root, circle))
     });
     circles
-        .map(|(root, circle)| {
-            let place = format!("{root}/src: {}", circle.join(", "));
-            let advice = "these files use each other in a circle: move what they share below them";
-            violation(place, advice)
+        .map(|(root, circle)| Violation {
+            place: format!("{root}/src: {}", circle.join(", ")),
+            line: 0,
+            rule: RULE,
+            message: ADVICE.to_owned(),
         })
         .collect()
 }
@@ -226,7 +197,7 @@ mod tests {
             .iter()
             .map(|(path, content)| (format!("a/src/{path}"), (*content).to_owned()))
             .collect();
-        find(&files)
+        check(&files)
             .into_iter()
             .map(|violation| violation.place)
             .collect()

@@ -9,7 +9,7 @@ mod generated {
             default: trappable,
         },
         with: {
-            "spin:sqlite/sqlite.connection": crate::sqlite::GuestConnection,
+            "spin:sqlite/sqlite.connection": crate::database::Checkout,
         },
     });
 }

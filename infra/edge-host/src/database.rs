@@ -18,10 +18,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::ffi::ErrorCode;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
-use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ToSql};
 
-use crate::bindings::sqlite::{RowResult, Value};
 use crate::clock;
 use crate::config::Limits;
 
@@ -50,11 +49,11 @@ pub(crate) enum Failure {
     Other(String),
 }
 
-/// Rows of a statement, and what it was.
+/// Rows of a statement, and what it was. `V` is the caller's form of a value.
 #[derive(Debug)]
-pub(crate) struct Rows {
+pub(crate) struct Rows<V> {
     pub(crate) columns: Vec<String>,
-    pub(crate) rows: Vec<RowResult>,
+    pub(crate) rows: Vec<Vec<V>>,
     /// Whether it could not have changed the database.
     pub(crate) is_read: bool,
 }
@@ -226,7 +225,11 @@ impl Database {
 }
 
 /// A connection that a guest has. Dropping it rolls back what the guest did not commit.
-pub(crate) struct Checkout {
+#[expect(
+    unreachable_pub,
+    reason = "the generated bindings name it as the guest's resource"
+)]
+pub struct Checkout {
     database: Arc<Database>,
     pooled: Option<Pooled>,
 }
@@ -245,7 +248,11 @@ impl Checkout {
     }
 
     /// Runs one statement without waiting for locks.
-    pub(crate) fn execute(&self, statement: &str, parameters: &[Value]) -> Result<Rows, Failure> {
+    pub(crate) fn execute<P: ToSql, V: for<'v> From<ValueRef<'v>>>(
+        &self,
+        statement: &str,
+        parameters: &[P],
+    ) -> Result<Rows<V>, Failure> {
         let outcome = self.run(statement, parameters);
         if let Ok(rows) = &outcome
             && !rows.is_read
@@ -255,7 +262,11 @@ impl Checkout {
         outcome
     }
 
-    fn run(&self, statement: &str, parameters: &[Value]) -> Result<Rows, Failure> {
+    fn run<P: ToSql, V: for<'v> From<ValueRef<'v>>>(
+        &self,
+        statement: &str,
+        parameters: &[P],
+    ) -> Result<Rows<V>, Failure> {
         let connection = self.connection();
         let mut prepared = connection
             .prepare_cached(statement)
@@ -266,20 +277,20 @@ impl Checkout {
         let mut rows = Vec::new();
         let mut bytes = 0;
         let mut results = prepared
-            .query(rusqlite::params_from_iter(parameters.iter().map(Parameter)))
+            .query(rusqlite::params_from_iter(parameters))
             .map_err(|cause| failure(&cause))?;
         while let Some(row) = results.next().map_err(|cause| failure(&cause))? {
             let mut values = Vec::with_capacity(columns.len());
             for index in 0..columns.len() {
                 let value = row.get_ref(index).map_err(|cause| failure(&cause))?;
-                bytes += size_bytes(value);
-                values.push(to_wit(value));
+                bytes += size_bytes::<V>(value);
+                values.push(V::from(value));
             }
             if bytes > limit_bytes {
                 let message = format!("the result is over {limit_bytes} bytes; ask for fewer rows");
                 return Err(Failure::Other(message));
             }
-            rows.push(RowResult { values });
+            rows.push(values);
         }
         Ok(Rows {
             columns,
@@ -346,34 +357,11 @@ fn failure(cause: &rusqlite::Error) -> Failure {
     }
 }
 
-struct Parameter<'v>(&'v Value);
-
-impl ToSql for Parameter<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match self.0 {
-            Value::Integer(value) => ToSqlOutput::Owned(SqlValue::Integer(*value)),
-            Value::Real(value) => ToSqlOutput::Owned(SqlValue::Real(*value)),
-            Value::Text(value) => ToSqlOutput::Borrowed(ValueRef::Text(value.as_bytes())),
-            Value::Blob(value) => ToSqlOutput::Borrowed(ValueRef::Blob(value)),
-            Value::Null => ToSqlOutput::Owned(SqlValue::Null),
-        })
-    }
-}
-
-fn to_wit(value: ValueRef<'_>) -> Value {
+/// What a value takes in the form `V`.
+fn size_bytes<V>(value: ValueRef<'_>) -> usize {
     match value {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(value) => Value::Integer(value),
-        ValueRef::Real(value) => Value::Real(value),
-        ValueRef::Text(value) => Value::Text(String::from_utf8_lossy(value).into_owned()),
-        ValueRef::Blob(value) => Value::Blob(value.to_vec()),
-    }
-}
-
-fn size_bytes(value: ValueRef<'_>) -> usize {
-    match value {
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => size_of::<Value>() + bytes.len(),
-        _ => size_of::<Value>(),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => size_of::<V>() + bytes.len(),
+        _ => size_of::<V>(),
     }
 }
 

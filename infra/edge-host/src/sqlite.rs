@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rusqlite::ToSql;
+use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
 use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader};
 
 use crate::bindings::sqlite::{Error, Host, HostConnection, HostConnectionWithStore};
@@ -15,10 +17,6 @@ use crate::guest::{Spin, SpinView};
 const RETRY_MIN: Duration = Duration::from_micros(200);
 const RETRY_MAX: Duration = Duration::from_millis(10);
 
-/// The resource that a guest's connection handle names.
-#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
-pub struct GuestConnection(Checkout);
-
 type Columns = Vec<String>;
 type Streamed = (
     Columns,
@@ -27,10 +25,7 @@ type Streamed = (
 );
 
 impl SpinView<'_> {
-    fn open_database(
-        &mut self,
-        name: &str,
-    ) -> wasmtime::Result<Result<Resource<GuestConnection>, Error>> {
+    fn open_database(&mut self, name: &str) -> wasmtime::Result<Result<Resource<Checkout>, Error>> {
         let grants = &self.state.grants;
         if !grants.database_names.iter().any(|granted| granted == name) {
             return Ok(Err(Error::AccessDenied));
@@ -39,7 +34,7 @@ impl SpinView<'_> {
             return Ok(Err(Error::NoSuchDatabase));
         };
         match database.checkout(self.state.deadline) {
-            Ok(checkout) => Ok(Ok(self.table.push(GuestConnection(checkout))?)),
+            Ok(checkout) => Ok(Ok(self.table.push(checkout)?)),
             Err(failure) => Ok(Err(error(failure))),
         }
     }
@@ -47,15 +42,15 @@ impl SpinView<'_> {
     /// One try of a statement; counts it when it ran.
     fn run(
         &mut self,
-        connection: &Resource<GuestConnection>,
+        connection: &Resource<Checkout>,
         statement: &str,
         parameters: &[Value],
-    ) -> wasmtime::Result<Result<Rows, Failure>> {
+    ) -> wasmtime::Result<Result<Rows<Value>, Failure>> {
         let partitions = &self.state.grants.partitions;
-        if let Err(refused) = partitions.check(statement, parameters) {
+        if let Err(refused) = partitions.check(statement, first_text(parameters)) {
             return Ok(Err(Failure::Other(refused)));
         }
-        let outcome = self.table.get(connection)?.0.execute(statement, parameters);
+        let outcome = self.table.get(connection)?.execute(statement, parameters);
         if let Ok(rows) = &outcome {
             match rows.is_read {
                 true => self.state.reads += 1,
@@ -95,41 +90,38 @@ impl Patience {
 impl Host for SpinView<'_> {}
 
 impl HostConnection for SpinView<'_> {
-    fn open(
-        &mut self,
-        database: String,
-    ) -> wasmtime::Result<Result<Resource<GuestConnection>, Error>> {
+    fn open(&mut self, database: String) -> wasmtime::Result<Result<Resource<Checkout>, Error>> {
         self.open_database(&database)
     }
 
     async fn execute(
         &mut self,
-        connection: Resource<GuestConnection>,
+        connection: Resource<Checkout>,
         statement: String,
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<QueryResult, Error>> {
         let mut patience = self.patience();
         loop {
             match self.run(&connection, &statement, &parameters)? {
-                Ok(Rows { columns, rows, .. }) => return Ok(Ok(QueryResult { columns, rows })),
+                Ok(Rows { columns, rows, .. }) => {
+                    let rows = row_results(rows);
+                    return Ok(Ok(QueryResult { columns, rows }));
+                }
                 Err(Failure::Busy) if patience.wait().await => {}
                 Err(failure) => return Ok(Err(error(failure))),
             }
         }
     }
 
-    fn last_insert_rowid(
-        &mut self,
-        connection: Resource<GuestConnection>,
-    ) -> wasmtime::Result<i64> {
-        Ok(self.table.get(&connection)?.0.last_insert_rowid())
+    fn last_insert_rowid(&mut self, connection: Resource<Checkout>) -> wasmtime::Result<i64> {
+        Ok(self.table.get(&connection)?.last_insert_rowid())
     }
 
-    fn changes(&mut self, connection: Resource<GuestConnection>) -> wasmtime::Result<u64> {
-        Ok(self.table.get(&connection)?.0.changes())
+    fn changes(&mut self, connection: Resource<Checkout>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&connection)?.changes())
     }
 
-    fn drop(&mut self, connection: Resource<GuestConnection>) -> wasmtime::Result<()> {
+    fn drop(&mut self, connection: Resource<Checkout>) -> wasmtime::Result<()> {
         self.table.delete(connection)?;
         Ok(())
     }
@@ -139,13 +131,13 @@ impl<T: Send + 'static> HostConnectionWithStore<T> for Spin {
     async fn open_async(
         accessor: &Accessor<T, Self>,
         database: String,
-    ) -> wasmtime::Result<Result<Resource<GuestConnection>, Error>> {
+    ) -> wasmtime::Result<Result<Resource<Checkout>, Error>> {
         accessor.with(|mut access| access.get().open_database(&database))
     }
 
     async fn execute_async(
         accessor: &Accessor<T, Self>,
-        connection: Resource<GuestConnection>,
+        connection: Resource<Checkout>,
         statement: String,
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<Streamed, Error>> {
@@ -163,14 +155,14 @@ impl<T: Send + 'static> HostConnectionWithStore<T> for Spin {
 
     async fn last_insert_rowid_async(
         accessor: &Accessor<T, Self>,
-        connection: Resource<GuestConnection>,
+        connection: Resource<Checkout>,
     ) -> wasmtime::Result<i64> {
         accessor.with(|mut access| access.get().last_insert_rowid(connection))
     }
 
     async fn changes_async(
         accessor: &Accessor<T, Self>,
-        connection: Resource<GuestConnection>,
+        connection: Resource<Checkout>,
     ) -> wasmtime::Result<u64> {
         accessor.with(|mut access| access.get().changes(connection))
     }
@@ -179,9 +171,9 @@ impl<T: Send + 'static> HostConnectionWithStore<T> for Spin {
 /// Rows that are already here, as the stream and the future that the interface returns.
 fn streams<T: Send + 'static>(
     mut access: Access<'_, T, Spin>,
-    rows: Rows,
+    rows: Rows<Value>,
 ) -> wasmtime::Result<Streamed> {
-    let stream = StreamReader::new(&mut access, rows.rows)?;
+    let stream = StreamReader::new(&mut access, row_results(rows.rows))?;
     let end = FutureReader::new(&mut access, async { wasmtime::error::Ok(Ok(())) })?;
     Ok((rows.columns, stream, end))
 }
@@ -191,5 +183,72 @@ fn error(failure: Failure) -> Error {
         Failure::Busy => Error::Io("database is locked".to_owned()),
         Failure::Full => Error::DatabaseFull,
         Failure::Other(message) => Error::Io(message),
+    }
+}
+
+/// Rows in the form of the interface. None is copied: both forms are laid out alike, so the
+/// collection reuses the memory that it consumes.
+fn row_results(rows: Vec<Vec<Value>>) -> Vec<RowResult> {
+    rows.into_iter()
+        .map(|values| RowResult { values })
+        .collect()
+}
+
+/// The first parameter, if it is a text.
+fn first_text(parameters: &[Value]) -> Option<&str> {
+    match parameters.first() {
+        Some(Value::Text(text)) => Some(text),
+        _ => None,
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Integer(value) => ToSqlOutput::Owned(SqlValue::Integer(*value)),
+            Self::Real(value) => ToSqlOutput::Owned(SqlValue::Real(*value)),
+            Self::Text(value) => ToSqlOutput::Borrowed(ValueRef::Text(value.as_bytes())),
+            Self::Blob(value) => ToSqlOutput::Borrowed(ValueRef::Blob(value)),
+            Self::Null => ToSqlOutput::Owned(SqlValue::Null),
+        })
+    }
+}
+
+impl From<ValueRef<'_>> for Value {
+    fn from(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(value) => Self::Integer(value),
+            ValueRef::Real(value) => Self::Real(value),
+            ValueRef::Text(value) => Self::Text(String::from_utf8_lossy(value).into_owned()),
+            ValueRef::Blob(value) => Self::Blob(value.to_vec()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_is_a_text_and_comes_first() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        assert_eq!(
+            first_text(&[text("evacuation"), text("sort")]),
+            Some("evacuation")
+        );
+        assert_eq!(first_text(&[Value::Blob(b"evacuation".to_vec())]), None);
+        assert_eq!(first_text(&[Value::Null, text("evacuation")]), None);
+        assert_eq!(first_text(&[]), None);
+    }
+
+    #[test]
+    fn rows_are_moved_and_not_copied() {
+        let rows: Vec<Vec<Value>> = (0..3).map(|n| vec![Value::Integer(n)]).collect();
+        let (outer, first) = (rows.as_ptr().cast::<()>(), rows[0].as_ptr());
+        let moved = row_results(rows);
+        assert_eq!(moved.as_ptr().cast::<()>(), outer);
+        assert_eq!(moved[0].values.as_ptr(), first);
+        assert_eq!(moved.len(), 3);
     }
 }

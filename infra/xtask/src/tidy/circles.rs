@@ -8,43 +8,13 @@ use super::source::{mask, without_tests, words};
 use super::violation::Violation;
 
 const RULE: &str = "file-circle";
-/// Those that there were when the rule came, one in a line. The list may only become shorter.
-const KNOWN: &str = include_str!("circles.txt");
+const ADVICE: &str = "these files use each other in a circle: move what they share below them";
 
 /// Files of one crate by the path of their module.
 type Files<'a> = BTreeMap<Vec<&'a str>, &'a str>;
 
-/// Finds the circles in `files`, path and content of every Rust file of the repository, that are
-/// not known, and those that are known and not there any more.
+/// Finds the circles in `files`, path and content of every Rust file of the repository.
 pub(super) fn check(files: &[(String, String)]) -> Vec<Violation> {
-    let found = find(files);
-    let known: BTreeSet<&str> = KNOWN.lines().filter(|line| !line.is_empty()).collect();
-    let gone = known
-        .iter()
-        .filter(|known| !found.iter().any(|one| one.place == **known));
-    let gone: Vec<Violation> = gone
-        .map(|known| {
-            violation(
-                (*known).to_owned(),
-                "is not there any more: take it off circles.txt",
-            )
-        })
-        .collect();
-    let new = found.into_iter();
-    let new = new.filter(|one| !known.contains(one.place.as_str()));
-    new.chain(gone).collect()
-}
-
-fn violation(place: String, message: &str) -> Violation {
-    Violation {
-        place,
-        line: 0,
-        rule: RULE,
-        message: message.to_owned(),
-    }
-}
-
-fn find(files: &[(String, String)]) -> Vec<Violation> {
     let mut crates: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
     for (path, content) in files {
         if let Some((root, file)) = path.split_once("/src/") {
@@ -59,10 +29,11 @@ fn find(files: &[(String, String)]) -> Vec<Violation> {
         circles.into_iter().map(|circle| (*root, circle))
     });
     circles
-        .map(|(root, circle)| {
-            let place = format!("{root}/src: {}", circle.join(", "));
-            let advice = "these files use each other in a circle: move what they share below them";
-            violation(place, advice)
+        .map(|(root, circle)| Violation {
+            place: format!("{root}/src: {}", circle.join(", ")),
+            line: 0,
+            rule: RULE,
+            message: ADVICE.to_owned(),
         })
         .collect()
 }
@@ -108,8 +79,8 @@ fn paths<'a>(code: &'a str, at: &[&'a str], modules: &Files<'a>) -> Vec<Vec<&'a 
     for (word, base) in [("crate", &[][..]), ("super", parent), ("self", at)] {
         for offset in words(code, word).filter(|offset| !is_re_export(code, *offset)) {
             let rest = &code[offset + word.len()..];
-            // Not a visibility: `pub(super)`.
-            if rest.trim_start().starts_with("::") {
+            // Not a visibility: `pub(super)`. Nor the second of `super::super`.
+            if rest.trim_start().starts_with("::") && !is_inside_path(code, offset) {
                 expand(rest, base.to_vec(), &mut found);
             }
         }
@@ -120,16 +91,18 @@ fn paths<'a>(code: &'a str, at: &[&'a str], modules: &Files<'a>) -> Vec<Vec<&'a 
     {
         let name = child.last().copied().unwrap_or_default();
         for offset in words(code, name).filter(|offset| !is_re_export(code, *offset)) {
-            // Not the end of a longer path.
-            if !code[..offset].trim_end().ends_with("::") {
-                let rest = &code[offset + name.len()..];
-                if rest.trim_start().starts_with("::") {
-                    expand(rest, child.clone(), &mut found);
-                }
+            let rest = &code[offset + name.len()..];
+            if rest.trim_start().starts_with("::") && !is_inside_path(code, offset) {
+                expand(rest, child.clone(), &mut found);
             }
         }
     }
     found
+}
+
+/// Whether what stands at `offset` goes on with a path that began before it.
+fn is_inside_path(code: &str, offset: usize) -> bool {
+    code[..offset].trim_end().ends_with("::")
 }
 
 /// Whether what stands at `offset` is in a `pub use`, with any visibility, or is a visibility.
@@ -224,7 +197,7 @@ mod tests {
             .iter()
             .map(|(path, content)| (format!("a/src/{path}"), (*content).to_owned()))
             .collect();
-        find(&files)
+        check(&files)
             .into_iter()
             .map(|violation| violation.place)
             .collect()
@@ -266,6 +239,7 @@ mod tests {
                 "pub(super) fn g() {} pub(in crate::x) fn h() {}",
             ),
             ("mod y; fn f() { other::y::g() }", "use super::X;"),
+            ("mod y; fn f() { y::g() }", "use super::super::X;"),
             (
                 "use y::Y; mod y;",
                 "#[cfg(test)] mod tests { use super::super::X; }",

@@ -36,6 +36,8 @@ pub enum Sabotage {
     NoVoice,
     /// The relay sends a voice packet twice.
     SendTwice,
+    /// The relay passes on whatever a speaker sends.
+    NoSpeakerLimit,
 }
 
 /// What the relay read.

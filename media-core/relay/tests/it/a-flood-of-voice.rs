@@ -1,5 +1,5 @@
-//! One client sends far more voice than anybody says: the others hear as much of it as of a speaker,
-//! and lose nothing of who talks beside it.
+//! One client sends far more voice than anybody says: the others hear as much of it as of a
+//! speaker, and lose nothing of who talks beside it.
 
 use crate::common::player::{Client, Noticed};
 use crate::common::{FakeEdge, config, metrics_until, sample, start};

@@ -102,7 +102,7 @@ mod tests {
             }
         }
 
-        /// Whoever keeps to the rate is never refused, however unevenly late within the burst.
+        /// However unevenly his packets are late, within the burst.
         #[test]
         fn who_keeps_to_the_rate_loses_nothing(
             rate in rates(),

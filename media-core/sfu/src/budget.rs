@@ -3,10 +3,10 @@
 //! its own on the work that a client may ask for, so what is beyond the budget is dropped before
 //! str0m sees it. Whoever keeps that up is ended.
 //!
-//! What a compliant client takes: a join 9 datagrams and 2.4 kB, more with a hello of many channels
-//! (16 kB at most) and with lost packets, and 2.5 ms; a busy session, with each message that it may
-//! send and one pushed to it every 20 ms, 56 datagrams and 3.3 kB a second. Counts are those of
-//! `tests/it/work-has-a-budget.rs`; times are of a relay that 428 clients a second join.
+//! What a compliant client takes: a join 9 datagrams and 2.4 kB, more with a hello of many
+//! channels (16 kB at most) and with lost packets, and 2.5 ms; a busy session, with every message
+//! that it may send and one pushed to it every 20 ms, 56 datagrams and 3.3 kB a second. Counts are
+//! those of `tests/it/work-has-a-budget.rs`; times are of a relay that 428 clients a second join.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};

@@ -24,6 +24,9 @@ const PING_TIME: Duration = Duration::from_secs(1);
 /// relay which does not answer is told from a network that does not.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 const VOICE_BYTES: usize = 40;
+/// What a hostile client sends at once.
+const FLOOD_PACKETS: usize = 400;
+const FLOOD_BYTES: usize = 300;
 
 /// A voice packet that was heard.
 #[derive(Debug, Clone, Copy)]
@@ -219,7 +222,7 @@ impl Client {
         }
         if self.talking && self.connected && now >= self.voice_at {
             self.voice_at = now + PACKET_TIME;
-            self.send_voice(now);
+            self.send_voice(now, VOICE_BYTES);
         }
         if self.ping_at.is_some_and(|at| now >= at) {
             self.ping_at = Some(now + PING_TIME);
@@ -234,7 +237,14 @@ impl Client {
         sent.map(|transmit| transmit.data).collect()
     }
 
-    fn send_voice(&mut self, now: Instant) {
+    /// Sends far more than anybody says.
+    pub(crate) fn flood(&mut self, now: Instant) {
+        if self.connected && !self.down {
+            (0..FLOOD_PACKETS).for_each(|_| self.send_voice(now, FLOOD_BYTES));
+        }
+    }
+
+    fn send_voice(&mut self, now: Instant, bytes: usize) {
         self.seq += 1;
         self.time = self.time.wrapping_add(PACKET_TICKS);
         let header = VoiceHeader {
@@ -244,7 +254,8 @@ impl Client {
             time: self.time,
             level: -20,
         };
-        self.send_packet(now, header, &[0x55; VOICE_BYTES - 6]);
+        // Six say whose it is.
+        self.send_packet(now, header, &vec![0x55; bytes - 6]);
     }
 
     /// Sends a voice packet: who sends it and its count, and then `rest`.

@@ -37,6 +37,8 @@ pub enum Sabotage {
     NoVoice,
     /// The relay sends a voice packet twice.
     SendTwice,
+    /// The relay passes on whatever a speaker sends.
+    NoSpeakerLimit,
 }
 
 /// What the relay read.

@@ -37,6 +37,8 @@ pub enum Transition {
     Talk(usize),
     /// Stops talking.
     Stop(usize),
+    /// Sends hundreds of long packets at once.
+    Flood(usize),
     /// Sets mute.
     Mute(usize, bool),
     /// Sets deafen.
@@ -71,8 +73,8 @@ pub(crate) struct Known {
     pub(crate) weather: Weather,
 }
 
-/// Chooses what happens next.
-pub(crate) fn choose(chance: &mut Chance, clients: &[Known]) -> Transition {
+/// Chooses what happens next; `has_hostile` where clients may mean no good.
+pub(crate) fn choose(chance: &mut Chance, clients: &[Known], has_hostile: bool) -> Transition {
     let up: Vec<usize> = (0..clients.len()).filter(|&n| clients[n].up).collect();
     let may_grow = up.len() < CLIENTS_UP_MAX && clients.len() < CLIENTS_MAX;
     if up.len() < 3 && clients.len() < CLIENTS_MAX || may_grow && chance.percent(15) {
@@ -82,6 +84,9 @@ pub(crate) fn choose(chance: &mut Chance, clients: &[Known]) -> Transition {
         return Transition::Undrain;
     };
     let client = &clients[n];
+    if has_hostile && client.talking && chance.percent(25) {
+        return Transition::Flood(n);
+    }
     match chance.between(0, 99) {
         0..20 if client.talking => Transition::Stop(n),
         0..34 => Transition::Talk(n),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use relay::SealedProtocol;
-use sfu::{Command, Config, EndReason, Event, Sfu, WallClock};
+use sfu::{Command, Config, EndReason, Event, RejectReason, Sfu, SpeakerLimits, WallClock};
 use str0m::RtcConfig;
 use str0m::config::{CryptoProvider, DtlsVersion};
 use str0m::crypto::from_feature_flags;
@@ -16,6 +16,7 @@ use wire::keys::{ShardKey, ShardKeys};
 use crate::chance::Chance;
 use crate::client::{Client, OPUS, PATIENCE};
 use crate::dtls;
+use crate::egress::Egress;
 use crate::model::{Grant, Model, Plan};
 use crate::network::{Datagram, Link, Weather};
 use crate::observed::{Log, Observed, Sabotage};
@@ -30,6 +31,8 @@ const CHECK_EVERY: Duration = Duration::from_millis(200);
 /// Runs of this seed and later ones have clients with DTLS 1.3 too. Those before keep to 1.2, and
 /// so to what they once found.
 const DTLS_13_FROM: u64 = 10_000_000;
+/// Runs of this seed and later ones have clients that mean no good.
+pub const HOSTILE_FROM: u64 = 11_000_000;
 /// Transitions that a violation shows.
 const HISTORY: usize = 15;
 
@@ -61,6 +64,8 @@ pub(crate) struct World {
     server_fingerprint: String,
     /// Half of the clients have it.
     has_dtls_13: bool,
+    pub(crate) has_hostile: bool,
+    egress: Egress,
     rebinds: u16,
     check_at: Instant,
 }
@@ -99,7 +104,13 @@ impl World {
             log: Log::clone(&log),
             sabotage,
         };
-        let config = Config::new(Arc::clone(&crypto), certificate, vec![server]);
+        let mut config = Config::new(Arc::clone(&crypto), certificate, vec![server]);
+        if sabotage == Sabotage::NoSpeakerLimit {
+            config.speaker = SpeakerLimits {
+                packets_per_s: u32::MAX,
+                bytes_per_s: u32::MAX,
+            };
+        }
         let clock = WallClock {
             at: now,
             unix_ms: UNIX_S * 1000,
@@ -123,6 +134,8 @@ impl World {
             server,
             server_fingerprint,
             has_dtls_13: seed >= DTLS_13_FROM,
+            has_hostile: seed >= HOSTILE_FROM,
+            egress: Egress::default(),
             rebinds: 0,
             check_at: now,
         }
@@ -164,6 +177,7 @@ impl World {
             Transition::Crash(n) => self.crash(n),
             Transition::ComeBack { client, further } => self.come_back(client, further),
             Transition::Talk(n) => self.clients[n].talk(now, true),
+            Transition::Flood(n) => self.clients[n].flood(now),
             Transition::Stop(n) => self.clients[n].talk(now, false),
             Transition::Mute(n, muted) => {
                 let deafened = self.clients[n].deafened;
@@ -448,6 +462,9 @@ impl World {
                 continue;
             };
             let (peer, data) = (transmit.to.address, transmit.data);
+            if is_voice(&data) {
+                self.egress.handle_sent(self.now, n, data.len());
+            }
             self.links[n].down.send(self.now, Datagram { peer, data });
         }
         let read = std::mem::take(&mut *self.log.borrow_mut());
@@ -466,6 +483,13 @@ impl World {
 
     fn check(&mut self) -> Result<(), String> {
         self.watch.check(self.now, &self.model, &self.clients)?;
+        self.egress.check(self.now, &self.model)?;
+        let refused = self.sfu.stats().rejected(RejectReason::Budget);
+        if refused > 0 {
+            return Err(format!(
+                "{refused} datagrams are over a budget that is ample"
+            ));
+        }
         crate::queues::check(&self.sfu)
     }
 

@@ -1,11 +1,16 @@
 //! Each invariant can fail: the system is broken on purpose, and the run says what is wrong.
 
-use sim::{Sabotage, run};
+use sim::{HOSTILE_FROM, Sabotage, run};
 
 /// Runs committed seeds, which hold otherwise, until a violation says `what`. Another one may come
 /// first: a mute that is not heard is missing in the rosters too.
 fn sees(sabotage: Sabotage, what: &str) {
-    for seed in 0..20 {
+    sees_from(0, sabotage, what);
+}
+
+/// The same with seeds from `first` on.
+fn sees_from(first: u64, sabotage: Sabotage, what: &str) {
+    for seed in first..first + 20 {
         let Err(violation) = run(seed, sabotage) else {
             continue;
         };
@@ -68,4 +73,10 @@ fn voice_that_does_not_come() {
 #[test]
 fn a_sequence_number_that_is_used_twice() {
     sees(Sabotage::SendTwice, "is used twice");
+}
+
+#[test]
+fn a_speaker_who_says_more_than_he_may() {
+    let sabotage = Sabotage::NoSpeakerLimit;
+    sees_from(HOSTILE_FROM, sabotage, "compliant speakers cause");
 }

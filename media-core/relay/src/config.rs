@@ -96,11 +96,11 @@ pub struct Settings {
     #[arg(value_parser = value_parser!(u8).range(1..=100))]
     pub full_cpu_percent: u8,
 
-    /// The same for datagrams sent in a second; 0 for no limit
+    /// The same for datagrams sent a second; 0 for no limit
     #[arg(long, value_name = "N", default_value_t = FULL_PACKETS)]
     pub full_packets: u32,
 
-    /// Voice packets of one speaker that are passed on in a second
+    /// Voice packets of one speaker that are passed on a second
     #[arg(long, value_name = "N", default_value_t = SPEAKER.packets_per_s)]
     #[arg(value_parser = value_parser!(u32).range(1..))]
     pub speaker_packets: u32,
@@ -111,7 +111,7 @@ pub struct Settings {
     pub speaker_bytes: u32,
 
     /// Datagrams of one session, voice apart, that are looked at in a
-    /// second; of one player in all his sessions twice as many
+    /// second; of all sessions of a player twice as many
     #[arg(long, value_name = "N", default_value_t = WORK.datagrams_per_s)]
     #[arg(value_parser = value_parser!(u32).range(1..), verbatim_doc_comment)]
     pub session_datagrams: u32,

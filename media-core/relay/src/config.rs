@@ -96,11 +96,11 @@ pub struct Settings {
     #[arg(value_parser = value_parser!(u8).range(1..=100))]
     pub full_cpu_percent: u8,
 
-    /// The same for datagrams sent a second; 0 for no limit
+    /// Likewise datagrams sent a second; 0 for no limit
     #[arg(long, value_name = "N", default_value_t = FULL_PACKETS)]
     pub full_packets: u32,
 
-    /// Voice packets of one speaker that are passed on a second
+    /// Voice packets of a speaker, a second
     #[arg(long, value_name = "N", default_value_t = SPEAKER.packets_per_s)]
     #[arg(value_parser = value_parser!(u32).range(1..))]
     pub speaker_packets: u32,

@@ -52,6 +52,7 @@ where
         grants,
         offer,
         region: request.region,
+        says_hello: true,
     };
     let (reply, location) = admitted.seal(store).await?;
     Ok(Response::json(JOIN.status, &reply)
@@ -87,6 +88,7 @@ where
         grants,
         offer,
         region: None,
+        says_hello: false,
     };
     let (reply, location) = admitted.seal(store).await?;
     Ok(Response::new(WHIP.status, SDP, reply.answer.into_bytes())
@@ -178,6 +180,8 @@ struct Admit<'a, H> {
     grants: Vec<ChannelGrant>,
     offer: Offer,
     region: Option<RegionName>,
+    /// A WHIP client has no data channel, and so nobody to whom a hello could be said.
+    says_hello: bool,
 }
 
 /// What an admission is sealed with.
@@ -200,7 +204,12 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
         };
         let now_ms = self.host.now_ms();
         let home = directory::home_of(self.host, store, now_ms, &self.room, &wanted);
-        let blocked = blocks::newest(store, now_ms, &self.claims.sub);
+        let blocked = async {
+            match self.says_hello {
+                true => blocks::newest(store, now_ms, &self.claims.sub).await,
+                false => Ok(Vec::new()),
+            }
+        };
         let (home, blocked) = both(home, blocked).await;
         let Joinable {
             placement,

@@ -96,13 +96,15 @@ pub struct Settings {
     #[arg(value_parser = value_parser!(u8).range(1..=100))]
     pub full_cpu_percent: u8,
 
-    /// Likewise datagrams sent a second; 0 for no limit
-    #[arg(long, value_name = "N", default_value_t = FULL_PACKETS)]
+    /// The same for datagrams sent in a second; 0 for
+    /// no limit
+    #[arg(long, value_name = "N", default_value_t = FULL_PACKETS, verbatim_doc_comment)]
     pub full_packets: u32,
 
-    /// Voice packets of a speaker, a second
+    /// Voice packets of one speaker that are passed on
+    /// in a second
     #[arg(long, value_name = "N", default_value_t = SPEAKER.packets_per_s)]
-    #[arg(value_parser = value_parser!(u32).range(1..))]
+    #[arg(value_parser = value_parser!(u32).range(1..), verbatim_doc_comment)]
     pub speaker_packets: u32,
 
     /// The same in bytes of Opus; of RED twice as many
@@ -110,8 +112,9 @@ pub struct Settings {
     #[arg(value_parser = value_parser!(u32).range(1..))]
     pub speaker_bytes: u32,
 
-    /// Datagrams of one session, voice apart, that are looked at in a
-    /// second; of all sessions of a player twice as many
+    /// Datagrams of one session, voice apart, that are
+    /// looked at in a second; of one player in all his
+    /// sessions twice as many
     #[arg(long, value_name = "N", default_value_t = WORK.datagrams_per_s)]
     #[arg(value_parser = value_parser!(u32).range(1..), verbatim_doc_comment)]
     pub session_datagrams: u32,

@@ -260,6 +260,20 @@ impl Connection {
         self.advance(now);
     }
 
+    /// Sends a byte on a stream of SCTP that nobody has announced, likewise.
+    pub fn use_stream(&mut self, now: Instant, stream: u16) {
+        let config = ChannelConfig {
+            negotiated: Some(stream),
+            ..ChannelConfig::default()
+        };
+        let id = self.media.rtc.direct_api().create_data_channel(config);
+        self.advance(now);
+        if let Some(mut channel) = self.media.rtc.channel(id) {
+            let _ = channel.write(true, &[0]);
+        }
+        self.advance(now);
+    }
+
     /// Sends a frame on the data channel for positions, if [`Options::positions`] asked for one and
     /// it is open. Whether it was sent.
     pub fn handle_position(&mut self, now: Instant, frame: &[u8]) -> bool {

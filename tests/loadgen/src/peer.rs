@@ -104,6 +104,8 @@ pub struct Common {
     pub voice: Voice,
     /// Times in payloads count from here.
     pub base: Instant,
+    /// Whose tickets they have; none where each peer is a player of its own.
+    pub player: Option<u32>,
 }
 
 impl Common {
@@ -125,6 +127,7 @@ impl Common {
             entry,
             voice,
             base,
+            player: None,
         })
     }
 
@@ -150,7 +153,7 @@ impl Common {
     ) -> Result<Contact> {
         let (mut session, mut player) = ([0; 8], [0; 16]);
         session[..4].copy_from_slice(&number.to_be_bytes());
-        player[..4].copy_from_slice(&number.to_be_bytes());
+        player[..4].copy_from_slice(&self.player.unwrap_or(number).to_be_bytes());
         let session = SessionId(session);
         let channel: ChannelName = "main".parse()?;
         let permissions = if role.speaks {
@@ -343,6 +346,19 @@ impl Peer {
         self.drain(now, batch, noticed);
         batch.flush(&self.socket);
         true
+    }
+
+    /// Does what no peer of a swarm does, and sends what comes of it.
+    pub fn act(
+        &mut self,
+        now: Instant,
+        batch: &mut SendBatch,
+        noticed: &mut Noticed,
+        what: impl FnOnce(&mut Connection, Instant),
+    ) {
+        what(&mut self.connection, now);
+        self.drain(now, batch, noticed);
+        batch.flush(&self.socket);
     }
 
     fn drain(&mut self, now: Instant, batch: &mut SendBatch, noticed: &mut Noticed) {

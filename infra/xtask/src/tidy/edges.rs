@@ -162,6 +162,8 @@ const ROWS: &[Row] = &[
         uses: &["bench-report", "client", "edge", "process", "udp", "wire"],
         tests_use: &["fleet", "relay", "signalling", "tokio"],
     },
+    // Its bystanders and its relay are the benchmark's.
+    row("attacks", &["client", "loadgen", "udp"]),
     row("matchbench", &["bench-report", "matchmaking", "wire"]),
     row(
         "partitions",

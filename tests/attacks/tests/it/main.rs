@@ -1,0 +1,20 @@
+//! Attacks on a relay in its own process, one file for each finding; one program, because each
+//! would link the clients again. They run one after another: two relays at once are no attack.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failure in a helper is a failure of its test"
+)]
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+#[path = "streams-of-sctp.rs"]
+mod streams_of_sctp;
+#[path = "voice-without-end.rs"]
+mod voice_without_end;
+
+/// Held by the attack that runs.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -9,7 +9,7 @@ const ONE_SESSION_BYTES_PER_S: f64 = 80_000.0;
 const FOUR_ROOMS_BYTES_PER_S: f64 = 126_000.0;
 
 /// Uses one stream after another, a few at a time, in so many rooms.
-fn attacked(rooms: u32, bytes_per_s: f64) -> Noticed {
+fn attacked(rooms: u32, bytes_per_s: f64) {
     let _alone = crate::alone();
     let scale = Scale::wanted();
     let relay = RelayProcess::start(&relay_program().unwrap()).unwrap();
@@ -40,17 +40,15 @@ fn attacked(rooms: u32, bytes_per_s: f64) -> Noticed {
         loss * 100.0,
     );
     assert!(refused + ended > 0.0, "it is within every budget");
-    noticed
+    assert!(loss <= scale.most_loss, "{noticed:?}");
 }
 
 #[test]
 fn one_session_with_streams_without_end_is_held_back() {
-    let noticed = attacked(1, ONE_SESSION_BYTES_PER_S);
-    assert!(noticed.loss < 0.02, "{noticed:?}");
+    attacked(1, ONE_SESSION_BYTES_PER_S);
 }
 
 #[test]
 fn one_token_in_four_rooms_is_held_back() {
-    let noticed = attacked(4, FOUR_ROOMS_BYTES_PER_S);
-    assert!(noticed.loss < 0.02, "{noticed:?}");
+    attacked(4, FOUR_ROOMS_BYTES_PER_S);
 }

@@ -12,13 +12,14 @@ use crate::workspace::Workspace;
 use crate::{install, process};
 
 /// The targets; tests/fuzz has one harness for each.
-const TARGETS: [&str; 7] = [
+const TARGETS: [&str; 8] = [
     "control",
     "enrolment",
     "datagrams",
     "messages",
     "offer",
     "requests",
+    "sessions",
     "ticket",
 ];
 

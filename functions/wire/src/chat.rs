@@ -8,6 +8,7 @@ use crate::claims::Platform;
 use crate::ids::{
     AttachmentId, BadId, ChannelName, MessageKey, PhraseId, PlayerId, RegionName, RoomName,
 };
+pub use crate::ids::{DIRECT_ROOM, WORLD_ROOM};
 
 /// Longest text that any policy may allow, in characters (Unicode scalar values).
 pub const MAX_TEXT_CHARS: usize = 2_000;
@@ -26,10 +27,6 @@ pub const MAX_ASKED: usize = 50;
 pub const MAX_REACTION_BYTES: usize = 32;
 /// Longest reason of a report or a moderation, in characters.
 pub const MAX_REASON_CHARS: usize = 500;
-/// Room name that a token grants for direct messages; the grant's channels are player ids.
-pub const DIRECT_ROOM: &str = "direct";
-/// Room name that a token grants for world channels; the grant's channels are region names.
-pub const WORLD_ROOM: &str = "world";
 /// Channel that a token grants for the chat of a party, in the party's room.
 pub const PARTY_CHANNEL: &str = "party";
 

@@ -5,8 +5,6 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::chat::{DIRECT_ROOM, WORLD_ROOM};
-
 /// Why a text is not an identifier of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadId {
@@ -54,7 +52,8 @@ macro_rules! name_type {
             /// Checks `text`.
             ///
             /// # Errors
-            /// [`BadId`] when it is empty, too long, reserved, or has a character outside the alphabet.
+            /// [`BadId`] when it is empty, too long, reserved, or has a character outside the
+            /// alphabet.
             pub fn new(text: impl Into<String>) -> Result<Self, BadId> {
                 let text = text.into();
                 let is_reserved = false $(|| $reserved.contains(&text.as_str()))?;
@@ -115,6 +114,10 @@ macro_rules! name_type {
     };
 }
 
+/// Room name that a token grants for direct messages; the grant's channels are player ids.
+pub const DIRECT_ROOM: &str = "direct";
+/// Room name that a token grants for world channels; the grant's channels are region names.
+pub const WORLD_ROOM: &str = "world";
 /// What grants name besides rooms: direct messages and world channels ([`crate::chat`]). A room of
 /// such a name would have the grants of those, without what guards them.
 pub const RESERVED_ROOMS: [&str; 2] = [DIRECT_ROOM, WORLD_ROOM];

@@ -389,6 +389,31 @@ pub struct Report {
     pub reason: String,
     /// The message and those around it, as they were.
     pub messages: Vec<Message>,
+    /// The channel, `direct~PLAYER~PLAYER` for one of two players. Reports of earlier releases do
+    /// not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+}
+
+/// A report that nobody has settled yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct QueuedReport {
+    /// By which it is settled.
+    pub id: String,
+    /// What was reported.
+    pub report: Report,
+}
+
+/// Reply of `GET /v1/chat/reports`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ReportQueueReply {
+    /// Oldest first, at most 20.
+    pub reports: Vec<QueuedReport>,
+    /// `after` of the request that reads on; none when there are no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// Body of `PUT /v1/chat/channels/{channel}/mutes/{player}`.
@@ -438,6 +463,8 @@ pub enum AuditAction {
     Settings,
     /// Read the reports.
     ReadReports,
+    /// Took a report off the queue.
+    SettleReport,
     /// Exported a player's data.
     Export,
     /// Erased a player's data.

@@ -44,6 +44,10 @@ pub enum Role {
     Operator,
     /// May export and erase what is kept of a player.
     Privacy,
+    /// Keeps order in the whole game: works off what players report, wherever it was said.
+    Moderator,
+    /// Helps players: the same.
+    Support,
     /// A server of the game: queues players, takes their results, fills running matches.
     GameServer,
 }

@@ -502,7 +502,8 @@ pub struct ExportReply {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ExportedItem {
-    /// What it is: `message`, `reactions`, `author`, `read`, `presence`, `block`, `blocked-by`.
+    /// What it is: `message`, `reactions`, `author`, `read`, `presence`, `block`, `blocked-by`,
+    /// `moderation`, `report`, `sanction`, `match-player`.
     pub what: String,
     /// Where: a channel's key or a player id.
     #[serde(rename = "where")]

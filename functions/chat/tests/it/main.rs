@@ -17,5 +17,5 @@ mod limits;
 mod messages;
 #[path = "one-log-for-all.rs"]
 mod one_log_for_all;
-mod privacy;
 mod pushes;
+mod retention;

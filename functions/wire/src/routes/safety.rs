@@ -278,3 +278,44 @@ pub const AUDIT: Route = Route {
     status: 200,
     problems: &[TOKEN, PLACE, &[ProblemKind::NotModerator]],
 };
+
+/// Exports what is kept of a player.
+pub const EXPORT: Route = Route {
+    name: "chat-export",
+    function: Function::Safety,
+    method: "GET",
+    path: "/v1/chat/players/{player}/data",
+    summary: "Export what is kept of a player, step by step with ?next=",
+    auth: Auth::Privacy,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN,
+        &[
+            ProblemKind::NameInvalid,
+            ProblemKind::PrivacyOnly,
+            ProblemKind::CursorInvalid,
+        ],
+    ],
+};
+
+/// Erases what is kept of a player.
+pub const ERASE: Route = Route {
+    name: "chat-erase",
+    function: Function::Safety,
+    method: "DELETE",
+    path: "/v1/chat/players/{player}/data",
+    summary: "Erase what is kept of a player, step by step with ?next=",
+    auth: Auth::Privacy,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN,
+        &[
+            ProblemKind::NameInvalid,
+            ProblemKind::PrivacyOnly,
+            ProblemKind::CursorInvalid,
+            ProblemKind::Conflict,
+        ],
+    ],
+};

@@ -6,21 +6,20 @@
 
 use chat_channel::access::Access;
 use chat_channel::audit::{Act, Trail};
-use chat_channel::author::IN;
+use chat_channel::author::{Author, IN};
 use chat_channel::log::{Log, MAX_SEQ, Stored, message_sort};
 use chat_channel::message::tombstone;
 use data_encoding::BASE64URL_NOPAD;
 use edge::Refusal;
 use edge::blocks::{self, BLOCK_PREFIX, BLOCKED_BY_PREFIX, player_partition};
 use edge::http::{Call, Response};
-use edge::items;
-use edge::items::Over;
+use edge::items::{self, Held, Over};
 use edge::store::{Delete, Direction, Item, Key, Query, Store, StoreError};
 use serde::{Deserialize, Serialize};
-use wire::PlayerId;
-use wire::chat::{AuditAction, Deletion, EraseReply, ExportReply, ExportedItem};
+use wire::chat::{AuditAction, ChatChannel, Deletion, EraseReply, ExportReply, ExportedItem};
 use wire::problem::ProblemKind;
 use wire::routes::{ERASE, EXPORT};
+use wire::{Hall, PlayerId};
 
 use crate::Ports;
 use crate::react::reactions_partition;
@@ -37,6 +36,9 @@ const TRAIL: &str = "privacy";
 struct Cursor {
     /// Sort key in the player's partition.
     at: String,
+    /// The hall of that channel, where it has several.
+    #[serde(default, skip_serializing_if = "is_first")]
+    hall: u8,
     /// Number of the next message of that channel.
     seq: u64,
     /// The channel's messages are done; sort key of the next reaction.
@@ -139,7 +141,9 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
                 };
             }
             if let Some(place) = item.sort.strip_prefix(IN)
-                && !self.walk_channel(place).await?
+                && !self
+                    .walk_halls(place, &halls(&partition, item, place)?)
+                    .await?
             {
                 return Ok(Some(self.cursor.clone()));
             }
@@ -174,6 +178,30 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
         self.delete(partition, &item.sort).await?;
         self.erased += 1;
         Ok(())
+    }
+
+    /// Goes on in a channel, then in its further halls; true when all are done.
+    async fn walk_halls(&mut self, place: &str, further: &[Hall]) -> Result<bool, Refusal> {
+        if self.cursor.hall == 0 && !self.walk_channel(place).await? {
+            return Ok(false);
+        }
+        for hall in further {
+            if hall.number < self.cursor.hall {
+                continue;
+            }
+            if hall.number > self.cursor.hall {
+                self.cursor = Cursor {
+                    at: std::mem::take(&mut self.cursor.at),
+                    hall: hall.number,
+                    ..Cursor::default()
+                };
+            }
+            let place = ChatChannel::World(hall.clone()).to_string();
+            if !self.walk_channel(&place).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Goes on in a channel; true when it is done.
@@ -275,6 +303,24 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
         };
         self.store.delete(self.now_ms, delete).await
     }
+}
+
+/// The further halls of a world channel, as the player's item of it names them; in order.
+fn halls(partition: &str, item: &Item, place: &str) -> Result<Vec<Hall>, StoreError> {
+    let Ok(ChatChannel::World(Hall { region, .. })) = place.parse() else {
+        return Ok(Vec::new());
+    };
+    let author = Held::<Author>::read(partition, item)?.value;
+    let hall = |number| Hall {
+        region: region.clone(),
+        number,
+    };
+    Ok(author.halls().into_iter().map(hall).collect())
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_first(hall: &u8) -> bool {
+    *hall == 0
 }
 
 /// An item as its player gets it, whichever release has written it: JSON, or a bare text.

@@ -10,6 +10,7 @@ pub mod claims;
 pub mod control;
 pub mod enrolment;
 pub mod fleet;
+pub mod hall;
 pub mod hello;
 pub mod ids;
 pub mod join;
@@ -26,6 +27,7 @@ pub mod routes;
 mod seal;
 pub mod ticket;
 
+pub use hall::Hall;
 pub use ids::{
     AttachmentId, BootId, ChannelKey, ChannelName, EnrolmentId, MatchId, MessageKey, ModeName,
     PhraseId, PlayerId, PlayerKey, QueueName, RegionName, RoomKey, RoomName, SessionId, SessionRef,

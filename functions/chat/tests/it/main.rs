@@ -11,6 +11,7 @@ mod rig;
 mod against_a_model;
 #[path = "any-text.rs"]
 mod any_text;
+mod halls;
 mod limits;
 mod messages;
 #[path = "one-log-for-all.rs"]

@@ -130,4 +130,6 @@ test("grants name rooms, parties, players and regions, with a star for the rest"
   assert.equal(grants(grant("direct", ["p-*"]), "direct~p-2", "chat"), true);
   assert.equal(grants(grant("world", ["eu"]), "world~eu", "chat"), true);
   assert.equal(grants(grant("world", ["eu"]), "world~us", "chat"), false);
+  assert.equal(grants(grant("world", ["eu"]), "world~eu~7", "chat"), true);
+  assert.equal(grants(grant("world", ["eu"]), "world~eu.7", "chat"), false);
 });

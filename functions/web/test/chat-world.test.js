@@ -47,7 +47,7 @@ test("whoever begins to follow in a room is shown its hall", async () => {
   assert.deepEqual(names, ["world~eu"]);
 });
 
-test("a room that moves takes the player to another hall, and nothing that he wrote is lost", async () => {
+test("a room that moves takes the player along, and nothing that he wrote is lost", async () => {
   const { clock, names, room, service, shown } = followed();
   room.enter("world~eu~7");
   await clock.pass(500);

@@ -12,8 +12,8 @@ const RULE: &str = "REGION, or REGION~HALL with a hall of 1 to 255";
 /// one for each bucket of its shards, so that a message is told to a few dozen shards and not to
 /// all. Hall 0 is called as the region is, and is the only one while the region is small.
 ///
-/// A hall is `REGION` or `REGION~HALL`. No region has a `~` in its name, so none is called as a hall
-/// of another is.
+/// A hall is `REGION` or `REGION~HALL`. No region has a `~` in its name, so none is called as a
+/// hall of another is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hall {
     /// The region: grants, policy and mutes are its, and hold in all of its halls.

@@ -15,12 +15,14 @@
 //! A join into a room that has a home reads two of these items, and writes none.
 
 mod bucket;
+mod hall;
 mod home;
 mod record;
 mod registration;
 mod shard;
 
 pub use bucket::{GROWS_AFTER_MS, MAX_BUCKET_SHARDS, MAX_BUCKETS, MAX_DRAWN};
+pub use hall::{check_hall, shards_of_hall};
 pub use home::{HOME_TTL_MS, Joinable, Placement, home, home_for, home_of, placement};
 pub(crate) use home::{StoredHome, stored as stored_home, with_sanctions};
 pub use record::is_live;

@@ -7,7 +7,7 @@ use edge::ports::{Clock, Entropy, Timer, Variables};
 use edge::sanctions::{Sanction, Sanctions};
 use edge::store::Store;
 use edge::{Metered, Refusal, blocks, both, config};
-use wire::chat::WORLD_ROOM;
+use wire::chat::{ChatChannel, WORLD_ROOM};
 use wire::claims::Claims;
 use wire::hello::{ChannelGrant, Hello};
 use wire::join::{DEFAULT_CHANNEL, JoinReply, JoinRequest};
@@ -17,7 +17,7 @@ use wire::problem::ProblemKind;
 use wire::routes::{JOIN, JSON, SDP, WHIP};
 use wire::ticket::{ChannelKind, Permissions, TICKET_VERSION, Ticket, ice_password};
 use wire::{ChannelKey, ChannelName, RegionName, RoomKey, RoomName};
-use wire::{SessionId, SessionRef, TopicKey};
+use wire::{SessionId, SessionRef};
 
 use crate::answer::{self, Admission};
 use crate::authenticate;
@@ -221,7 +221,7 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
         let expires_at = now_ms / 1000 + TICKET_LIFETIME_S;
         let reads_world = self.reads_world(&placement);
         let topics = match reads_world {
-            true => vec![TopicKey::world(&placement.home.region)],
+            true => vec![placement.hall.topic()],
             false => Vec::new(),
         };
         let epoch = placement.shard.heartbeat.epoch;
@@ -250,12 +250,14 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
         };
         let location = format!("/v1/rooms/{}/sessions/{session}", self.room);
         let region = placement.home.region;
+        let world = reads_world.then_some(ChatChannel::World(placement.hall));
         let reply = JoinReply {
             session,
             answer,
             hello,
             region,
             relay: shard,
+            world,
             expires_at,
         };
         Ok((reply, location))

@@ -388,6 +388,7 @@ impl Relay {
             hello: Self::seal(&hello),
             region: "eu".parse().unwrap(),
             relay: shard,
+            world: None,
             expires_at: UNIX_S + 60,
         }
     }

@@ -1,17 +1,20 @@
-//! What became of the connections that the acceptor took.
+//! What became of the connections that came to a door.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::doors::{Door, DoorLimits};
 
 /// What became of a connection. Also the metric's label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Handed to a shard.
+    /// It has shown who it is: handed to a shard, or kept for more messages of the edge.
     Taken,
-    /// Too many strangers.
+    /// Ended for another: there were too many strangers.
     Busy,
-    /// Too many strangers of its source.
+    /// Ended for another of its source, of which there were too many.
     BusySource,
-    /// No ticket in time.
+    /// It did not show in time who it is.
     Late,
     /// It was closed, or broke.
     Closed,
@@ -21,10 +24,13 @@ pub(crate) enum Outcome {
     Ticket,
     /// The shard takes no more orders.
     Shard,
+    /// It asked for something without a message that the edge has sealed.
+    Unproved,
 }
 
 impl Outcome {
-    pub(crate) const ALL: [Self; 8] = [
+    /// Those of connections for media.
+    pub(crate) const MEDIA: [Self; 8] = [
         Self::Taken,
         Self::Busy,
         Self::BusySource,
@@ -34,6 +40,18 @@ impl Outcome {
         Self::Ticket,
         Self::Shard,
     ];
+
+    /// Those of connections of the edge.
+    pub(crate) const CONTROL: [Self; 6] = [
+        Self::Taken,
+        Self::Busy,
+        Self::BusySource,
+        Self::Late,
+        Self::Closed,
+        Self::Unproved,
+    ];
+
+    const COUNT: usize = Self::Unproved as usize + 1;
 
     pub(crate) fn label(self) -> &'static str {
         match self {
@@ -45,19 +63,26 @@ impl Outcome {
             Self::NotStun => "not-stun",
             Self::Ticket => "ticket",
             Self::Shard => "shard",
+            Self::Unproved => "unproved",
         }
     }
 }
 
-/// What a relay has counted of its connections.
-#[derive(Debug, Default)]
-pub(crate) struct AcceptStats {
-    outcomes: [AtomicU64; Outcome::ALL.len()],
-    /// Connections without proof at this moment.
-    pub(crate) strangers: AtomicU64,
+/// A door, and what a relay has counted of the connections that came there.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) door: Arc<Door>,
+    outcomes: [AtomicU64; Outcome::COUNT],
 }
 
-impl AcceptStats {
+impl Accepted {
+    pub(crate) fn new(limits: DoorLimits) -> Self {
+        Self {
+            door: Door::new(limits),
+            outcomes: Default::default(),
+        }
+    }
+
     pub(crate) fn count(&self, outcome: Outcome) -> u64 {
         self.outcomes[outcome as usize].load(Ordering::Relaxed)
     }

@@ -15,6 +15,7 @@ mod check;
 mod clock;
 mod command;
 mod config;
+mod doors;
 mod drain;
 mod enrolment;
 mod exposition;
@@ -30,7 +31,6 @@ mod replay;
 mod running;
 mod server;
 mod shard;
-mod shares;
 mod state;
 mod streams;
 

@@ -30,6 +30,7 @@ fn ticket() -> Ticket {
         slots: 3,
         channel_kind: ChannelKind::Group,
         server_muted: false,
+        says_hello: true,
         recorded: false,
         home_epoch: 0,
         hello_version: TICKET_VERSION,

@@ -38,7 +38,8 @@ pub struct Role {
     pub speaks: bool,
     /// Decrypts voice and measures its latency; otherwise it is counted by its clear header.
     pub probes: bool,
-    /// Says hello, and so gets rosters, as every real client does.
+    /// Says hello, and so hears others and gets rosters, as every real client does. Its ticket says
+    /// the same.
     pub hello: bool,
     /// Hears nobody, by his own wish, and is told of everything all the same.
     pub deafened: bool,
@@ -175,6 +176,7 @@ impl Common {
             slots: role.slots,
             channel_kind: ChannelKind::Group,
             server_muted: false,
+            says_hello: role.hello,
             recorded: false,
             home_epoch: 0,
             hello_version: TICKET_VERSION,

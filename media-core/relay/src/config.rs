@@ -142,7 +142,8 @@ pub struct Settings {
     pub player_sessions: u32,
 
     /// Those of them that may be half-open: their handshake
-    /// or their hello is to come; the next one ends the oldest
+    /// or their hello is to come; the next one ends the
+    /// oldest
     #[arg(long, value_name = "N", default_value_t = PLACES.player_half_open)]
     #[arg(value_parser = value_parser!(u32).range(1..), verbatim_doc_comment)]
     pub player_half_open: u32,
@@ -160,7 +161,8 @@ pub struct Settings {
 
     /// Connections that may wait at --control, and at
     /// --listen-tcp, before they have shown who they are;
-    /// the next one ends the oldest of the source with most
+    /// the next one ends the oldest of the source with
+    /// most
     #[arg(long, value_name = "N", default_value_t = DOORS.strangers)]
     #[arg(value_parser = value_parser!(u32).range(1..=100_000), verbatim_doc_comment)]
     pub door_strangers: u32,

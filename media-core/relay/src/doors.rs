@@ -215,13 +215,19 @@ mod tests {
         assert_eq!(lost, Some((Outcome::BusySource, "first")));
     }
 
+    /// Who comes next, and whether one goes before, and which.
+    fn steps() -> impl Strategy<Value = Vec<(u8, bool, prop::sample::Index)>> {
+        let step = (0..8_u8, any::<bool>(), any::<prop::sample::Index>());
+        prop::collection::vec(step, 1..200)
+    }
+
     proptest! {
         /// Whoever comes stays, nobody has more than his share, and who loses his place is the
         /// oldest of a source with as many as any other.
         #[test]
         fn whoever_comes_gets_a_place(
             (strangers, share) in (1..12_u32, 1..6_u32),
-            steps in prop::collection::vec((0..8_u8, any::<bool>(), any::<prop::sample::Index>()), 1..200),
+            steps in steps(),
         ) {
             let limits = limits(strangers, share);
             let mut waiting = Waiting::default();

@@ -281,8 +281,8 @@ mod tests {
             }
         }
 
-        /// The same on a shard that many fill with all that they may have: the reserve is for whoever
-        /// has nothing.
+        /// The same on a shard that many fill with all that they may have: the reserve is for
+        /// whoever has nothing.
         #[test]
         fn a_full_crowd_leaves_the_reserve(steps in steps(90)) {
             let mut shard = Shard::new(100);

@@ -73,6 +73,7 @@ impl Spec {
             player: session.0[0],
             is_owner: true,
             is_whip: false,
+            lies: false,
             is_expired: false,
             permissions: Permissions::SPEAK.with(Permissions::LISTEN),
             channels: (0, 1),

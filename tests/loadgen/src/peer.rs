@@ -111,6 +111,8 @@ pub struct Common {
     pub base: Instant,
     /// Whose tickets they have; none where each peer is a player of its own.
     pub player: Option<u32>,
+    /// Its peers never say the hello that their tickets announce.
+    pub withholds_hello: bool,
 }
 
 impl Common {
@@ -133,6 +135,7 @@ impl Common {
             voice,
             base,
             player: None,
+            withholds_hello: false,
         })
     }
 
@@ -265,7 +268,9 @@ impl Peer {
     /// When the edge refuses, or no socket can be had.
     pub fn new(common: &Common, number: u32, role: Role, now: Instant) -> Result<Self> {
         let mut contact = common.admit(number, &role)?;
-        contact.hello = contact.hello.filter(|_| role.hello);
+        contact.hello = contact
+            .hello
+            .filter(|_| role.hello && !common.withholds_hello);
         let (hello, relay) = (contact.hello.clone(), contact.relay);
         let socket = Socket::bind(([127, 0, 0, 1], 0).into(), &client_options())?;
         let crypto = Arc::clone(&common.crypto);

@@ -403,11 +403,16 @@ async fn the_edge_keeps_its_connection_and_a_stranger_does_not() {
     let sealed = |nonce| seal(&message(heartbeat.sent_at_ms, nonce), heartbeat.boot);
     let request = |body: &str| {
         let length = body.len();
-        format!("POST /v1/control HTTP/1.1\r\nhost: relay\r\ncontent-length: {length}\r\n\r\n{body}")
+        format!(
+            "POST /v1/control HTTP/1.1\r\nhost: relay\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
     };
     let mut known = connect_from(3, running.control()).await;
     for nonce in 1..4 {
-        known.write_all(request(&sealed(nonce)).as_bytes()).await.unwrap();
+        known
+            .write_all(request(&sealed(nonce)).as_bytes())
+            .await
+            .unwrap();
         let mut told = [0; 12];
         let read = timeout(WAIT_MAX, known.read_exact(&mut told));
         read.await.unwrap().unwrap();

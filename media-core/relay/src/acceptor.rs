@@ -15,8 +15,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wire::ticket::Ticket;
 
-use crate::accepted::Outcome;
 use crate::frames::split_frame;
+use crate::outcome::Outcome;
 use crate::state::{Relay, Shard};
 use crate::streams::Arrival;
 

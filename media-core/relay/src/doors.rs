@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-use crate::accepted::Outcome;
+use crate::outcome::Outcome;
 
 /// How many may wait at one door, and for how long.
 #[derive(Clone, Copy, Debug)]

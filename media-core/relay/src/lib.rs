@@ -24,6 +24,7 @@ mod handle;
 mod health;
 mod heartbeat;
 mod metrics;
+mod outcome;
 mod overload;
 mod protocol;
 mod question;

@@ -4,7 +4,7 @@ use clap::{Arg, Args as _};
 use sfu::{DropReason, EndReason, RejectReason};
 
 use super::Settings;
-use crate::accepted::Outcome;
+use crate::outcome::Outcome;
 use crate::overload::FullReason;
 
 const README: &str = include_str!("../README.md");

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::accepted::{Accepted, Outcome};
+use crate::accepted::Accepted;
 use crate::exposition::{Exposition, Kind};
 use crate::handle::{ShardHandle, Snapshot};
+use crate::outcome::Outcome;
 use crate::overload::FullReason;
 use crate::state::Relay;
 use crate::streams::{CloseReason, DropReason};

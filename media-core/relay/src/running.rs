@@ -207,17 +207,7 @@ fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
 impl Maker<'_> {
     fn prepare(&self, number: u16, id: ShardId, key: &ShardKey) -> Result<Prepared, StartError> {
         let settings = &self.config.settings;
-        let options = Options {
-            arrivals: true,
-            ..Options::default()
-        };
-        let sockets: Vec<Socket> = listen_addresses(&settings.listen, number)?
-            .into_iter()
-            .map(|address| {
-                Socket::bind(address, &options)
-                    .map_err(|error| bind_error("--listen", address, &error))
-            })
-            .collect::<Result<_, _>>()?;
+        let sockets = self.sockets(number)?;
         let media: Vec<SocketAddr> = sockets.iter().map(Socket::local_address).collect();
         let candidates = candidates(&media, &self.media_tcp, &settings.advertise)?;
         let local = |transport: Transport| {
@@ -278,6 +268,21 @@ impl Maker<'_> {
             pulse,
             media,
         })
+    }
+
+    /// Those of shard `number`, for media by UDP.
+    fn sockets(&self, number: u16) -> Result<Vec<Socket>, StartError> {
+        let options = Options {
+            arrivals: true,
+            ..Options::default()
+        };
+        listen_addresses(&self.config.settings.listen, number)?
+            .into_iter()
+            .map(|address| {
+                Socket::bind(address, &options)
+                    .map_err(|error| bind_error("--listen", address, &error))
+            })
+            .collect()
     }
 }
 

@@ -24,9 +24,9 @@ use wire::limits::{MAX_BODY_BYTES, MAX_MESSAGE_BYTES};
 use wire::moderation::RoomPlayer;
 use wire::problem::{MEDIA_TYPE, Problem, ProblemKind};
 
-use crate::accepted::Outcome;
 use crate::command::{Wish, wish};
 use crate::doors::Place;
+use crate::outcome::Outcome;
 use crate::replay::Refusal;
 use crate::state::Relay;
 use crate::{clock, exposition, health, metrics};

@@ -35,8 +35,8 @@ fn who_says_no_hello_hears_nothing_and_does_not_stay() {
         .figures
         .sum("relay_sessions_ended_total", "\"no-hello\"");
     println!(
-        "{STAYED_MAX:?} without a hello: {} voice packets where the ticket announces one, {} where it \
-         does not, {} with one; {ended} sessions ended",
+        "{STAYED_MAX:?} without a hello: {} voice packets where the ticket announces one, {} where \
+         it does not, {} with one; {ended} sessions ended",
         ghost.voice, nameless.voice, honest.voice,
     );
     assert!(ghost.is_connected && nameless.is_connected);

@@ -77,6 +77,7 @@ where
     }
     let (_, rights) = call.caller()?.rights(host).await?;
     let grants = grants(claims, &room, channel_names(None)?, rights.voice)?;
+    let grants = to_publish(grants, rights.voice)?;
     let text = std::str::from_utf8(&call.request.body)
         .map_err(|_| Refusal::new(ProblemKind::OfferInvalid, "Send the offer in UTF-8."))?;
     let offer = offer::read(text)?;
@@ -169,6 +170,30 @@ fn grants(
         })
     };
     channels.into_iter().map(grant).collect()
+}
+
+/// The same without hearing anybody: a WHIP client says no hello, so that the others of its room
+/// would have a listener whose name they cannot see.
+fn to_publish(
+    mut grants: Vec<ChannelGrant>,
+    voice: VoiceRight,
+) -> Result<Vec<ChannelGrant>, Refusal> {
+    for grant in &mut grants {
+        let permissions = Permissions(grant.permissions);
+        if !permissions.contains(Permissions::SPEAK) {
+            let (kind, who) = match voice {
+                VoiceRight::Speak => (ProblemKind::ChannelNotGranted, "the token"),
+                _ => (ProblemKind::PolicyRefused, "the game's policy"),
+            };
+            let channel = &grant.channel;
+            let detail = format!(
+                "Who publishes speaks, and {who} lets the player only listen in {channel}."
+            );
+            return Err(Refusal::new(kind, detail));
+        }
+        grant.permissions = permissions.without(Permissions::LISTEN).0;
+    }
+    Ok(grants)
 }
 
 /// A checked request on its way to a relay.
@@ -312,6 +337,7 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             slots: self.offer.slots,
             channel_kind: ChannelKind::Group,
             server_muted: hello.muted_until_ms.is_some(),
+            says_hello: self.says_hello,
             recorded: false,
             home_epoch: placement.home.epoch as u8,
             hello_version: TICKET_VERSION,

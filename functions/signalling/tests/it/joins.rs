@@ -79,6 +79,7 @@ fn the_relay_finds_everything_in_the_ticket_and_the_hello() {
         slots: 4,
         channel_kind: ChannelKind::Group,
         server_muted: false,
+        says_hello: true,
         recorded: false,
         home_epoch: 1,
         hello_version: TICKET_VERSION,
@@ -283,6 +284,12 @@ fn whip_gets_the_answer_and_the_session_s_address() {
             ticket.audio_level_id
         ),
         (0, 96, 0)
+    );
+    assert!(!ticket.says_hello, "nobody would take it");
+    assert!(ticket.permissions.contains(Permissions::SPEAK));
+    assert!(
+        !ticket.permissions.contains(Permissions::LISTEN),
+        "it publishes only"
     );
     let session = ticket.session;
     let location = format!("/v1/rooms/lobby/sessions/eu-1-a~{session}");

@@ -361,6 +361,7 @@ impl Relay {
             slots: offer.slots,
             channel_kind: ChannelKind::Group,
             server_muted: false,
+            says_hello: true,
             recorded: false,
             home_epoch: 0,
             hello_version: TICKET_VERSION,

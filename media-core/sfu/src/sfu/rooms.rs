@@ -37,8 +37,12 @@ impl<P: Protocol> Sfu<P> {
             ..
         } = self;
         let room = &mut rooms[room_index].room;
-        match room.introduce(*now, protocol, member, hello, stats) {
-            Ok(()) => room.limit_mute(member, muted_until),
+        let introduced = room.introduce(*now, protocol, member, hello, stats);
+        if introduced.is_ok() {
+            room.limit_mute(member, muted_until);
+        }
+        match introduced {
+            Ok(()) => self.settle_place(index),
             Err(reason) => stats.drop(reason),
         }
         self.after_room(room_index);

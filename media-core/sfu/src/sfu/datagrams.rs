@@ -47,19 +47,40 @@ impl<P: Protocol> Sfu<P> {
     /// DTLS, RTP and RTCP: only from an address that STUN has proved.
     fn handle_from_peer(&mut self, from: Path, data: &[u8]) -> Result<(), RejectReason> {
         let index = *self.by_path.get(&from).ok_or(RejectReason::NoSession)?;
+        let link = &mut self.links[index];
+        link.paths.note_received(self.now, from, data.len());
+        if is_rtcp(data) && link.paths.awaits_report(from) {
+            self.handle_answer(index, from, data)?;
+        }
         match data {
             // About slots: there is nothing that it would change.
             [128..=191, RECEIVER_REPORT, ..] => Ok(()),
             [128..=191, ..] if is_rtcp(data) => self.handle_report(index, data),
-            [128..=191, ..] => self.handle_rtp(index, data),
-            _ => self.give(index, from, data),
+            [128..=191, ..] => self.handle_rtp(index, from, data),
+            _ => {
+                self.links[index].paths.note_dtls(from);
+                self.give(index, from, data)
+            }
         }
     }
 
-    fn handle_rtp(&mut self, index: usize, data: &[u8]) -> Result<(), RejectReason> {
+    fn handle_rtp(&mut self, index: usize, from: Path, data: &[u8]) -> Result<(), RejectReason> {
         let link = &mut self.links[index];
         let opened = link.open_rtp(self.now, data, &*self.config.srtp);
-        self.handle_voice(index, &opened.ok_or(RejectReason::Srtp)?);
+        let opened = opened.ok_or(RejectReason::Srtp)?;
+        let is_to_be_asked = link.paths.note_fresh(self.now, from);
+        self.handle_voice(index, &opened);
+        if is_to_be_asked {
+            self.ask(index);
+        }
+        Ok(())
+    }
+
+    /// A report may answer what was asked by one.
+    fn handle_answer(&mut self, index: usize, from: Path, data: &[u8]) -> Result<(), RejectReason> {
+        self.take_work(index, data.len())?;
+        let link = &mut self.links[index];
+        link.handle_answer(self.now, (from, data), &*self.config.srtp);
         Ok(())
     }
 
@@ -95,8 +116,10 @@ impl<P: Protocol> Sfu<P> {
                 (self.admit(admission, ufrag, client)?, check)
             }
         };
-        self.bind_path(index, from);
-        self.links[index].handle_check(self.now, from, check.use_candidate());
+        self.bind_path(index, from)?;
+        let link = &mut self.links[index];
+        link.paths.note_received(self.now, from, data.len());
+        link.handle_check(self.now, from, check.use_candidate());
         self.give(index, from, data)
     }
 
@@ -107,10 +130,12 @@ impl<P: Protocol> Sfu<P> {
         let password = &link.credentials.password;
         let check = stun.verify(data, password)?;
         let answer = stun.answer(&check, from.address, password);
+        link.paths.note_received(self.now, from, data.len());
         if !link.handle_check(self.now, from, check.use_candidate()) {
             return self.give(index, from, data);
         }
         self.push_transmit(index, from, answer.ok_or(RejectReason::Session)?);
+        self.arm_link(index);
         Ok(())
     }
 
@@ -232,15 +257,21 @@ impl<P: Protocol> Sfu<P> {
         index
     }
 
-    /// From now on datagrams from `path` belong to session `index`.
-    fn bind_path(&mut self, index: usize, path: Path) {
-        if let Some(other) = self.by_path.insert(path, index) {
-            self.links[other].paths.remove(path);
+    /// From now on datagrams from `path` belong to session `index`, unless another has it.
+    fn bind_path(&mut self, index: usize, path: Path) -> Result<(), RejectReason> {
+        if let Some(&other) = self.by_path.get(&path) {
+            let paths = &mut self.links[other].paths;
+            if paths.holds(self.now, path) {
+                return Err(RejectReason::PathTaken);
+            }
+            paths.remove(path);
         }
-        if let Some(given_up) = self.links[index].paths.add(path) {
+        self.by_path.insert(path, index);
+        if let Some(given_up) = self.links[index].paths.add(self.now, path) {
             self.by_path.remove(&given_up);
         }
         debug_assert!(self.links[index].paths.iter().any(|known| known == path));
+        Ok(())
     }
 
     /// Hands a datagram to the session's str0m instance, if its budget allows.
@@ -259,6 +290,10 @@ impl<P: Protocol> Sfu<P> {
         let taken = link.rtc.handle_input(Input::Receive(self.now, receive));
         // An error is the fault of this datagram, which may be forged: the session goes on.
         self.drain(index);
+        if let Some(link) = self.links.get_mut(index).filter(|link| link.id == who.0) {
+            link.note_opened(self.now, from);
+            self.ask(index);
+        }
         self.note_work(index, who, (began, Work::Datagram));
         taken.map_err(|_| RejectReason::Session)
     }

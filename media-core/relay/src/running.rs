@@ -248,6 +248,7 @@ impl Maker<'_> {
             max_room: self.config.settings.max_room,
             speaker: self.config.settings.speaker(),
             work: self.config.settings.work(),
+            paths: self.config.settings.paths(),
             drain: Duration::from_secs(self.config.settings.drain_seconds.into()),
             seed: u64::from_le_bytes(random()?),
             lines: self.lines.clone(),

@@ -288,7 +288,7 @@ impl Link {
         outbound.seal_reports(ssrc, questions::time(ntp(unix_ms), nonce), sent, Vec::new())
     }
 
-    /// Takes a report of the client from where one was asked for.
+    /// Takes a report of the client, who was asked by one.
     pub(crate) fn handle_answer(
         &mut self,
         now: Instant,

@@ -35,12 +35,17 @@ pub struct PathLimits {
     pub consent: Duration,
 }
 
+impl PathLimits {
+    /// What applies unless somebody says otherwise.
+    pub const DEFAULT: Self = Self {
+        unproved_factor: 3,
+        consent: Duration::from_secs(5),
+    };
+}
+
 impl Default for PathLimits {
     fn default() -> Self {
-        Self {
-            unproved_factor: 3,
-            consent: Duration::from_secs(5),
-        }
+        Self::DEFAULT
     }
 }
 

@@ -245,19 +245,23 @@ impl Paths {
     }
 
     /// Whether a path was asked by a report what is not answered yet.
-    pub(crate) fn awaits_report(&self, path: Path) -> bool {
-        let known = self.known.iter().find(|known| known.path == path);
-        !self.can_be_asked && known.is_some_and(|known| known.question.nonce.is_some())
+    pub(crate) fn awaits_report(&self) -> bool {
+        let is_asked = |known: &Known| known.question.nonce.is_some();
+        !self.can_be_asked && self.known.iter().any(is_asked)
     }
 
     /// An authentic answer came from `from`. If it is what was asked there the client receives and
-    /// sends there, and the path is used.
+    /// sends there, and the path is used. If it was asked elsewhere somebody may have passed it on,
+    /// and will do so with the answer: something else is asked there.
     pub(crate) fn handle_answer(
         &mut self,
         now: Instant,
         from: Path,
-        is_answer: impl FnOnce(u64) -> bool,
+        is_answer: impl Fn(u64) -> bool,
     ) {
+        for other in self.known.iter_mut().filter(|known| known.path != from) {
+            other.question.nonce = other.question.nonce.filter(|nonce| !is_answer(*nonce));
+        }
         let Some(known) = self.find(from) else { return };
         let question = &mut known.question;
         match question.nonce.map(is_answer) {

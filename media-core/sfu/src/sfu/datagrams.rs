@@ -49,7 +49,7 @@ impl<P: Protocol> Sfu<P> {
         let index = *self.by_path.get(&from).ok_or(RejectReason::NoSession)?;
         let link = &mut self.links[index];
         link.paths.note_received(self.now, from, data.len());
-        if is_rtcp(data) && link.paths.awaits_report(from) {
+        if is_rtcp(data) && link.paths.awaits_report() {
             self.handle_answer(index, from, data)?;
         }
         match data {

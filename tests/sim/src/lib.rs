@@ -13,6 +13,7 @@ mod model;
 mod network;
 mod observed;
 pub mod queues;
+mod strangers;
 mod tickets;
 mod transition;
 mod watch;
@@ -24,8 +25,8 @@ use std::time::Duration;
 pub use model::{Grant, Plan};
 pub use network::Weather;
 pub use observed::Sabotage;
-pub use transition::Transition;
-pub use world::HOSTILE_FROM;
+pub use transition::{Name, Transition};
+pub use world::{FORGERS_FROM, HOSTILE_FROM};
 
 use world::World;
 
@@ -101,8 +102,8 @@ pub fn run(seed: u64, sabotage: Sabotage) -> Result<Report, Box<Violation>> {
 fn live(world: &mut World, transitions: &mut Vec<Transition>) -> Result<(), String> {
     for _ in 0..TRANSITIONS {
         let known = world.known();
-        let has_hostile = world.has_hostile;
-        let transition = transition::choose(&mut world.chance, &known, has_hostile);
+        let evil = world.evil;
+        let transition = transition::choose(&mut world.chance, &known, evil);
         world.apply(&transition)?;
         transitions.push(transition);
         // Often at once, sometimes after a while.

@@ -352,6 +352,6 @@ fn is_introduced(model: &Model, n: usize) -> bool {
 /// How late a message to client `n` may be. The timers of DTLS and SCTP double while nothing comes
 /// through (RFC 9147 section 5.8.2, RFC 9260 section 6.3.3; str0m has no setting for either), so
 /// afterwards they may sleep for as long as the trouble took.
-fn bound(model: &Model, n: usize) -> Duration {
+pub(crate) fn bound(model: &Model, n: usize) -> Duration {
     MESSAGE_BOUND + model.trouble_time(n).unwrap_or_default()
 }

@@ -1,6 +1,8 @@
 //! The world: one shard, its clients and their links on a virtual clock.
 
-use std::collections::{BTreeMap, VecDeque};
+mod forgeries;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,8 +22,9 @@ use crate::egress::Egress;
 use crate::model::{Grant, Model, Plan};
 use crate::network::{Datagram, Link, Weather};
 use crate::observed::{Log, Observed, Sabotage};
+use crate::strangers::Strangers;
 use crate::tickets::{self, BOOT};
-use crate::transition::{DRAIN_OVER, Known, Transition};
+use crate::transition::{DRAIN_OVER, Evil, Known, Transition};
 use crate::watch::Watch;
 
 /// Unix time at which every run starts.
@@ -33,6 +36,8 @@ const CHECK_EVERY: Duration = Duration::from_millis(200);
 const DTLS_13_FROM: u64 = 10_000_000;
 /// Runs of this seed and later ones have clients that mean no good.
 pub const HOSTILE_FROM: u64 = 11_000_000;
+/// Runs of this seed and later ones have people who send in other people's names.
+pub const FORGERS_FROM: u64 = 12_000_000;
 /// Transitions that a violation shows.
 const HISTORY: usize = 15;
 
@@ -64,8 +69,11 @@ pub(crate) struct World {
     server_fingerprint: String,
     /// Half of the clients have it.
     has_dtls_13: bool,
-    pub(crate) has_hostile: bool,
+    pub(crate) evil: Evil,
     egress: Egress,
+    strangers: Strangers,
+    /// Clients that are not where they say.
+    impostors: BTreeSet<usize>,
     rebinds: u16,
     check_at: Instant,
 }
@@ -79,8 +87,22 @@ fn some_instant() -> Instant {
 }
 
 /// Whether a datagram of a client is voice: its header is in the clear.
-fn is_voice(data: &[u8]) -> bool {
+pub(crate) fn is_voice(data: &[u8]) -> bool {
     matches!(data, [first, second, ..] if first >> 6 == 2 && second & 0x7f == OPUS)
+}
+
+fn break_limits(config: &mut Config, sabotage: Sabotage) {
+    match sabotage {
+        Sabotage::NoSpeakerLimit => {
+            config.speaker = SpeakerLimits {
+                packets_per_s: u32::MAX,
+                bytes_per_s: u32::MAX,
+            }
+        }
+        Sabotage::NoUnprovedLimit => config.paths.unproved_factor = u32::MAX,
+        Sabotage::ShortConsent => config.paths.consent = Duration::from_millis(300),
+        _ => {}
+    }
 }
 
 impl World {
@@ -105,12 +127,7 @@ impl World {
             sabotage,
         };
         let mut config = Config::new(Arc::clone(&crypto), certificate, vec![server]);
-        if sabotage == Sabotage::NoSpeakerLimit {
-            config.speaker = SpeakerLimits {
-                packets_per_s: u32::MAX,
-                bytes_per_s: u32::MAX,
-            };
-        }
+        break_limits(&mut config, sabotage);
         let clock = WallClock {
             at: now,
             unix_ms: UNIX_S * 1000,
@@ -134,8 +151,13 @@ impl World {
             server,
             server_fingerprint,
             has_dtls_13: seed >= DTLS_13_FROM,
-            has_hostile: seed >= HOSTILE_FROM,
+            evil: Evil {
+                floods: seed >= HOSTILE_FROM,
+                forges: seed >= FORGERS_FROM,
+            },
             egress: Egress::default(),
+            strangers: Strangers::default(),
+            impostors: BTreeSet::new(),
             rebinds: 0,
             check_at: now,
         }
@@ -149,7 +171,7 @@ impl World {
     /// What the generator may know.
     pub(crate) fn known(&self) -> Vec<Known> {
         let known = |(n, client): (usize, &Client)| Known {
-            up: !client.down,
+            up: !client.down && !self.impostors.contains(&n),
             talking: client.talking,
             muted: client.muted,
             deafened: client.deafened,
@@ -178,6 +200,20 @@ impl World {
             Transition::ComeBack { client, further } => self.come_back(client, further),
             Transition::Talk(n) => self.clients[n].talk(now, true),
             Transition::Flood(n) => self.clients[n].flood(now),
+            Transition::JoinAs(stranger, ref plan) => self.join_as(stranger, plan.clone()),
+            Transition::ForgeCheck {
+                client,
+                name,
+                times,
+            } => self.forge_checks(client, name, times)?,
+            Transition::ReplayCheck { client, name } => {
+                let check = self.strangers.last_check(client);
+                self.send_as(name, &check.unwrap_or_default())?;
+            }
+            Transition::Replay { client, name, back } => {
+                let datagram = self.strangers.recorded(client, back);
+                self.send_as(name, &datagram.unwrap_or_default())?;
+            }
             Transition::Stop(n) => self.clients[n].talk(now, false),
             Transition::Mute(n, muted) => {
                 let deafened = self.clients[n].deafened;
@@ -219,8 +255,9 @@ impl World {
         let fingerprint = self.server_fingerprint.clone();
         let contact = tickets::contact(&ticket, &self.keys, hello, self.server, fingerprint);
         let source = self.new_source();
-        client.start(self.now, contact, source);
         let address = client.local();
+        self.strangers.join(&contact, address);
+        client.start(self.now, contact, source);
         self.owners.insert(address, n);
         self.public.push(address);
         self.clients.push(client);
@@ -279,6 +316,7 @@ impl World {
     }
 
     fn rebind(&mut self, n: usize, of: Option<usize>) {
+        let of = of.filter(|gone| !self.impostors.contains(gone));
         self.rebinds += 1;
         let [high, low] = self.rebinds.to_be_bytes();
         let fresh = SocketAddr::from(([10, 2, high, low], 6000));
@@ -293,6 +331,9 @@ impl World {
         self.owners.remove(&self.public[n]);
         self.owners.insert(address, n);
         self.public[n] = address;
+        if self.sabotage != Sabotage::UnseenMove {
+            self.strangers.moved(n, address);
+        }
         // The relay learns of the new address with the next check of connectivity.
         let passes = self.model.members[n].calm_since.is_some();
         let has_all = self.watch.has_all(n);
@@ -393,6 +434,8 @@ impl World {
                 if is_voice(&datagram.data) {
                     self.model.members[n].last_voice = Some(now);
                 }
+                self.strangers
+                    .handle_received(datagram.peer, datagram.data.len());
                 self.sfu.handle_datagram(now, datagram.peer, &datagram.data);
             }
             for datagram in self.links[n].down.arrived(now) {
@@ -421,6 +464,8 @@ impl World {
             let peer = self.public[n];
             let sent = self.clients[n].advance(self.now);
             for data in sent {
+                self.strangers.record(n, &data);
+                self.note_impostor(n, &data);
                 if !(is_voice(&data) && self.sabotage == Sabotage::NoVoice) {
                     self.links[n].up.send(self.now, Datagram { peer, data });
                 }
@@ -458,7 +503,9 @@ impl World {
             if self.sabotage == Sabotage::SendTwice {
                 self.watch.handle_sent(&transmit.data)?;
             }
-            let Some(&n) = self.owners.get(&transmit.to.address) else {
+            self.strangers
+                .handle_sent(transmit.to.address, &transmit.data)?;
+            let Some(n) = self.receiver(&transmit) else {
                 continue;
             };
             let (peer, data) = (transmit.to.address, transmit.data);

@@ -1,6 +1,6 @@
 //! Each invariant can fail: the system is broken on purpose, and the run says what is wrong.
 
-use sim::{HOSTILE_FROM, Sabotage, run};
+use sim::{FORGERS_FROM, HOSTILE_FROM, Sabotage, run};
 
 /// Runs committed seeds, which hold otherwise, until a violation says `what`. Another one may come
 /// first: a mute that is not heard is missing in the rosters too.
@@ -79,4 +79,20 @@ fn a_sequence_number_that_is_used_twice() {
 fn a_speaker_who_says_more_than_he_may() {
     let sabotage = Sabotage::NoSpeakerLimit;
     sees_from(HOSTILE_FROM, sabotage, "compliant speakers cause");
+}
+
+#[test]
+fn a_stranger_who_gets_more_than_three_times_what_came() {
+    let sabotage = Sabotage::NoUnprovedLimit;
+    sees_from(FORGERS_FROM, sabotage, "that came");
+}
+
+#[test]
+fn a_path_that_a_forged_check_takes() {
+    sees_from(FORGERS_FROM, Sabotage::ShortConsent, "lost its path");
+}
+
+#[test]
+fn voice_to_where_its_listener_never_was() {
+    sees_from(FORGERS_FROM, Sabotage::UnseenMove, "where it never was");
 }

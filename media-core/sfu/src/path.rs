@@ -30,8 +30,7 @@ pub struct PathLimits {
     /// Bytes sent for each byte that came from a path which has not proved that its client receives
     /// there (RFC 9000 section 8.1). It bounds what a third party gets whose address was forged.
     pub unproved_factor: u32,
-    /// Time for which a proof holds after the last authentic datagram from there. Also how long a
-    /// path that is not proved is kept for who came from there first.
+    /// Time for which a proof holds after the last authentic datagram from there.
     pub consent: Duration,
 }
 

@@ -5,7 +5,7 @@ mod attacker;
 mod bystanders;
 mod scale;
 
-pub use attacker::Attacker;
+pub use attacker::{Attacker, Heard};
 pub use bystanders::{Bystanders, Noticed};
 pub use scale::Scale;
 

@@ -103,8 +103,12 @@ impl Strangers {
         self.traffic.entry(from).or_default().came += bytes as u64;
     }
 
-    /// The relay sends a datagram.
-    pub(crate) fn handle_sent(&mut self, to: SocketAddr, data: &[u8]) -> Result<(), String> {
+    /// The relay sends a datagram; for which client, if it is voice.
+    pub(crate) fn handle_sent(
+        &mut self,
+        to: SocketAddr,
+        data: &[u8],
+    ) -> Result<Option<usize>, String> {
         let is_somebodys = self.clients.iter().any(|seen| seen.had.contains(&to));
         if let Some(Traffic { came, sent }) = self.traffic.get_mut(&to).filter(|_| !is_somebodys) {
             *sent += data.len() as u64;
@@ -113,7 +117,7 @@ impl Strangers {
             }
         }
         if !is_voice(data) {
-            return Ok(());
+            return Ok(None);
         }
         let slot = data[8..12].try_into().map(u32::from_be_bytes);
         let slot = slot.map_err(|_| "voice has a source".to_owned())?;
@@ -127,6 +131,6 @@ impl Strangers {
                 "voice for client {n} went to {to}, where it never was"
             ));
         }
-        Ok(())
+        Ok(Some(n))
     }
 }

@@ -7,8 +7,9 @@ use crate::client::{Client, Heard, OPUS};
 use crate::model::Model;
 use crate::transition::DRAIN_OVER;
 
-/// Voice must come within this time of calm.
-const VOICE_BOUND: Duration = Duration::from_secs(6);
+/// Voice must come within this time of calm. An address that somebody had who is gone is free after
+/// 5 s, and up to 3 s later comes the check that takes it.
+const VOICE_BOUND: Duration = Duration::from_secs(9);
 /// Messages and handshakes must, on a network that was always calm. See [`bound`].
 /// A retry from a new address may come up to 3 s before the check that tells the relay of it.
 const MESSAGE_BOUND: Duration = Duration::from_secs(13);
@@ -352,6 +353,6 @@ fn is_introduced(model: &Model, n: usize) -> bool {
 /// How late a message to client `n` may be. The timers of DTLS and SCTP double while nothing comes
 /// through (RFC 9147 section 5.8.2, RFC 9260 section 6.3.3; str0m has no setting for either), so
 /// afterwards they may sleep for as long as the trouble took.
-pub(crate) fn bound(model: &Model, n: usize) -> Duration {
+fn bound(model: &Model, n: usize) -> Duration {
     MESSAGE_BOUND + model.trouble_time(n).unwrap_or_default()
 }

@@ -26,6 +26,7 @@ use crate::strangers::Strangers;
 use crate::tickets::{self, BOOT};
 use crate::transition::{DRAIN_OVER, Evil, Known, Transition};
 use crate::watch::Watch;
+use forgeries::There;
 
 /// Unix time at which every run starts.
 pub(crate) const UNIX_S: u64 = 1_800_000_000;
@@ -38,6 +39,10 @@ const DTLS_13_FROM: u64 = 10_000_000;
 pub const HOSTILE_FROM: u64 = 11_000_000;
 /// Runs of this seed and later ones have people who send in other people's names.
 pub const FORGERS_FROM: u64 = 12_000_000;
+/// How long a path is kept for who was there, and for who came first: the relay's limits, said
+/// again.
+const CONSENT: Duration = Duration::from_secs(5);
+const CANDIDACY: Duration = Duration::from_secs(2);
 /// Transitions that a violation shows.
 const HISTORY: usize = 15;
 
@@ -74,6 +79,7 @@ pub(crate) struct World {
     strangers: Strangers,
     /// Clients that are not where they say.
     impostors: BTreeSet<usize>,
+    there: BTreeMap<usize, There>,
     rebinds: u16,
     check_at: Instant,
 }
@@ -158,6 +164,7 @@ impl World {
             egress: Egress::default(),
             strangers: Strangers::default(),
             impostors: BTreeSet::new(),
+            there: BTreeMap::new(),
             rebinds: 0,
             check_at: now,
         }
@@ -208,11 +215,11 @@ impl World {
             } => self.forge_checks(client, name, times)?,
             Transition::ReplayCheck { client, name } => {
                 let check = self.strangers.last_check(client);
-                self.send_as(name, &check.unwrap_or_default())?;
+                self.send_as(client, name, &check.unwrap_or_default())?;
             }
             Transition::Replay { client, name, back } => {
                 let datagram = self.strangers.recorded(client, back);
-                self.send_as(name, &datagram.unwrap_or_default())?;
+                self.send_as(client, name, &datagram.unwrap_or_default())?;
             }
             Transition::Stop(n) => self.clients[n].talk(now, false),
             Transition::Mute(n, muted) => {
@@ -334,11 +341,21 @@ impl World {
         if self.sabotage != Sabotage::UnseenMove {
             self.strangers.moved(n, address);
         }
-        // The relay learns of the new address with the next check of connectivity.
+        // The relay learns of the new address with the next check of connectivity, and waits until
+        // nobody else is there.
+        let held = of.map_or(Duration::ZERO, |_| CONSENT);
+        self.cut_off(n, held);
+    }
+
+    /// What client `n` sends and waits for may be lost for a moment, and for as long as another
+    /// has its address.
+    fn cut_off(&mut self, n: usize, held: Duration) {
         let passes = self.model.members[n].calm_since.is_some();
         let has_all = self.watch.has_all(n);
         self.watch.restart(n);
         self.model.trouble(self.now, n, passes, has_all);
+        let member = &mut self.model.members[n];
+        member.calm_since = member.calm_since.map(|since| since + held);
     }
 
     fn change_weather(&mut self, n: usize, weather: Weather) {
@@ -437,6 +454,7 @@ impl World {
                 self.strangers
                     .handle_received(datagram.peer, datagram.data.len());
                 self.sfu.handle_datagram(now, datagram.peer, &datagram.data);
+                self.note_arrived(n, datagram.peer, &datagram.data);
             }
             for datagram in self.links[n].down.arrived(now) {
                 // What was sent to an address that the NAT has given up is lost.
@@ -503,15 +521,13 @@ impl World {
             if self.sabotage == Sabotage::SendTwice {
                 self.watch.handle_sent(&transmit.data)?;
             }
-            self.strangers
-                .handle_sent(transmit.to.address, &transmit.data)?;
-            let Some(n) = self.receiver(&transmit) else {
+            let (peer, data) = (transmit.to.address, transmit.data);
+            if let Some(listener) = self.strangers.handle_sent(peer, &data)? {
+                self.egress.handle_sent(self.now, listener, data.len());
+            }
+            let Some(n) = self.receiver(peer, &data) else {
                 continue;
             };
-            let (peer, data) = (transmit.to.address, transmit.data);
-            if is_voice(&data) {
-                self.egress.handle_sent(self.now, n, data.len());
-            }
             self.links[n].down.send(self.now, Datagram { peer, data });
         }
         let read = std::mem::take(&mut *self.log.borrow_mut());

@@ -28,6 +28,9 @@ const MAX_WRONG: u8 = 4;
 /// The path in use may be about to be left once nothing came from it for so long: then others are
 /// asked that were not nominated.
 const QUIET: Duration = Duration::from_secs(2);
+/// Time in which a candidate must prove itself before another session's check takes it. Whoever
+/// knows which address somebody will have keeps him from it for so long.
+const CANDIDACY: Duration = Duration::from_secs(2);
 
 /// Paths of one session, and which of them is used.
 #[derive(Debug)]
@@ -319,7 +322,7 @@ impl Paths {
     /// Whether nobody else may have a path: its client is there, or came a moment ago.
     pub(crate) fn holds(&self, now: Instant, path: Path) -> bool {
         let since = self.known.iter().find(|known| known.path == path);
-        let is_new = since.is_some_and(|known| now < known.since + self.limits.consent);
+        let is_new = since.is_some_and(|known| now < known.since + CANDIDACY);
         is_new || self.is_proved(now, path)
     }
 

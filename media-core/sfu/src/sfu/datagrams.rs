@@ -104,19 +104,21 @@ impl<P: Protocol> Sfu<P> {
             BadTicket::Version => RejectReason::TicketVersion,
             BadTicket::Sealed => RejectReason::TicketSealed,
         })?;
-        let (index, check) = match self.by_session.get(&admission.session) {
-            Some(&index) => (index, self.stun().verify(data, &admission.ice_password)?),
-            None => {
-                let allowed = self.may_admit(&admission);
-                if let Err(reason @ (RejectReason::Full | RejectReason::Stopping)) = allowed {
-                    return Err(self.refuse(from, data, &admission, reason));
-                }
-                allowed?;
-                let check = self.stun().verify(data, &admission.ice_password)?;
-                (self.admit(admission, ufrag, client)?, check)
+        let known = self.by_session.get(&admission.session).copied();
+        if known.is_none() {
+            let allowed = self.may_admit(&admission);
+            if let Err(reason @ (RejectReason::Full | RejectReason::Stopping)) = allowed {
+                return Err(self.refuse(from, data, &admission, reason));
             }
+            allowed?;
+        }
+        let check = self.stun().verify(data, &admission.ice_password)?;
+        self.free_path(from)?;
+        let index = match known {
+            Some(index) => index,
+            None => self.admit(admission, ufrag, client)?,
         };
-        self.bind_path(index, from)?;
+        self.bind_path(index, from);
         let link = &mut self.links[index];
         link.paths.note_received(self.now, from, data.len());
         link.handle_check(self.now, from, check.use_candidate());
@@ -257,21 +259,28 @@ impl<P: Protocol> Sfu<P> {
         index
     }
 
-    /// From now on datagrams from `path` belong to session `index`, unless another has it.
-    fn bind_path(&mut self, index: usize, path: Path) -> Result<(), RejectReason> {
-        if let Some(&other) = self.by_path.get(&path) {
-            let paths = &mut self.links[other].paths;
-            if paths.holds(self.now, path) {
-                return Err(RejectReason::PathTaken);
-            }
-            paths.remove(path);
+    /// Takes a path from the session that has it, if its client is not there.
+    fn free_path(&mut self, path: Path) -> Result<(), RejectReason> {
+        let Some(&holder) = self.by_path.get(&path) else {
+            return Ok(());
+        };
+        let paths = &mut self.links[holder].paths;
+        if paths.holds(self.now, path) {
+            return Err(RejectReason::PathTaken);
         }
-        self.by_path.insert(path, index);
+        paths.remove(path);
+        self.by_path.remove(&path);
+        Ok(())
+    }
+
+    /// From now on datagrams from `path`, which is free, belong to session `index`.
+    fn bind_path(&mut self, index: usize, path: Path) {
+        let other = self.by_path.insert(path, index);
+        debug_assert_eq!(other, None, "a path belongs to one session");
         if let Some(given_up) = self.links[index].paths.add(self.now, path) {
             self.by_path.remove(&given_up);
         }
         debug_assert!(self.links[index].paths.iter().any(|known| known == path));
-        Ok(())
     }
 
     /// Hands a datagram to the session's str0m instance, if its budget allows.

@@ -86,6 +86,21 @@ fn a_forged_check_takes_no_path_from_another() {
 }
 
 #[test]
+fn a_join_from_a_path_that_is_taken_leaves_nothing() {
+    let mut world = World::new(&[Want::default(), Want::default()]);
+    world.start(0);
+    world.run_until("the first is there", |world| world.clients[0].is_welcome());
+    let (check, victim) = (forged(&world, 1), world.clients[0].address);
+    world.inject(victim, &check);
+    world.run_ms(100);
+    assert_eq!(world.sfu.stats().rejected(RejectReason::PathTaken), 1);
+    assert_eq!(world.sfu.sessions(), 1);
+    world.inject(stranger(), &check);
+    world.run_ms(100);
+    assert_eq!(world.sfu.sessions(), 2, "from elsewhere it is let in");
+}
+
+#[test]
 fn a_third_party_gets_three_times_what_was_sent_in_its_name() {
     let mut world = talking(&[Want::default(), Want::default()]);
     let check = forged(&world, 1);

@@ -9,6 +9,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+#[path = "checks-that-move-paths.rs"]
+mod checks_that_move_paths;
 #[path = "noisy-neighbour.rs"]
 mod noisy_neighbour;
 mod strangers;

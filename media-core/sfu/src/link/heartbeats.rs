@@ -41,7 +41,8 @@ impl Heartbeats {
         }
     }
 
-    /// Takes note of an SCTP packet of the client. False when the association has nothing in it.
+    /// Takes note of an SCTP packet of the client. False when it has an answer: sctp-proto, which
+    /// asks nobody, refuses the whole packet for that. What else is in it is sent again.
     #[must_use]
     pub(super) fn note_opened(&mut self, packet: &[u8], is_established: bool) -> bool {
         self.has_opened = true;

@@ -319,6 +319,15 @@ impl Paths {
         may
     }
 
+    /// The same for voice: to where a client has not answered who can be asked none goes. Who can be
+    /// asked by reports only must hear something first.
+    #[must_use]
+    pub(crate) fn may_send_voice(&mut self, now: Instant, to: Path, bytes: usize) -> bool {
+        self.lapse(now, to);
+        let is_candidate = self.find(to).is_some_and(|known| known.proved.is_none());
+        !(self.can_be_asked && is_candidate) && self.may_send(now, to, bytes)
+    }
+
     /// Whether nobody else may have a path: its client is there, or came a moment ago.
     pub(crate) fn holds(&self, now: Instant, path: Path) -> bool {
         let since = self.known.iter().find(|known| known.path == path);

@@ -231,7 +231,7 @@ impl<P: Protocol> Sfu<P> {
         };
         let moved = kept.room.forward(*now, listener, stats, |packet| {
             let sealed_bytes = packet.len() + MAX_TAG_BYTES;
-            if !link.paths.may_send(*now, to, sealed_bytes) {
+            if !link.paths.may_send_voice(*now, to, sealed_bytes) {
                 return Err(DropReason::Unproved);
             }
             let sealed = link.seal_rtp(packet).ok_or(DropReason::Seal)?;

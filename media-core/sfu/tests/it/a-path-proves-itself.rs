@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::common::{SERVER, Want, World, binding_request, is_voice, nominate_once};
-use sfu::{Path, RejectReason};
+use sfu::{DropReason, Path, RejectReason};
 use str0m::config::DtlsVersion;
 
 /// First byte of a DTLS record with a part of a handshake.
@@ -172,6 +172,26 @@ fn a_handshake_in_somebody_elses_name_is_no_amplifier() {
         let (came, got) = (check.len() + hello.len(), bytes_to_stranger(&world));
         assert!(got > 0, "it is answered");
         assert_eq!(got <= 3 * came, is_bounded, "{got} bytes for {came}");
+    }
+}
+
+#[test]
+fn a_join_is_not_held_up() {
+    for dtls in [DtlsVersion::Dtls12, DtlsVersion::Dtls13] {
+        let times = [3, u32::MAX].map(|factor| {
+            let want = Want {
+                dtls,
+                ..Want::default()
+            };
+            let mut world = World::with(&[want], |config| config.paths.unproved_factor = factor);
+            let began = world.now;
+            world.start_all();
+            world.run_until("welcome", World::are_welcome);
+            let dropped = world.sfu.stats().dropped(DropReason::Unproved);
+            assert_eq!(dropped, 0, "{dtls:?}");
+            world.now - began
+        });
+        assert_eq!(times[0], times[1], "{dtls:?}");
     }
 }
 

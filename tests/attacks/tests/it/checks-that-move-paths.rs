@@ -92,10 +92,8 @@ fn a_third_party_gets_little_for_one_check_in_its_name() {
 fn a_player_is_not_silenced_by_checks_in_his_name() {
     let _alone = crate::alone();
     let (relay, bystanders, scale) = talking();
-    let mut attacker = Attacker::join_to_listen(&relay, "honest-1", 0).unwrap();
+    let attacker = Attacker::join_to_listen(&relay, "honest-1", 0).unwrap();
     let mut victim = Attacker::join_to_listen(&relay, "honest-0", 1).unwrap();
-    attacker.keep_doing(CHECK_EVERY, nothing).unwrap();
-    victim.keep_doing(CHECK_EVERY, nothing).unwrap();
     let (check, to) = (attacker.check().expect("a check"), attacker.relay());
     victim.take_heard();
     let mut forged = 0;

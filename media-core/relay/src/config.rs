@@ -18,6 +18,8 @@ const SPEAKER: sfu::SpeakerLimits = sfu::SpeakerLimits::DEFAULT;
 const WORK: sfu::WorkLimits = sfu::WorkLimits::DEFAULT;
 const PLACES: sfu::PlaceLimits = sfu::PlaceLimits::DEFAULT;
 const DOORS: DoorLimits = DoorLimits::DEFAULT;
+const PATHS: sfu::PathLimits = sfu::PathLimits::DEFAULT;
+const CONSENT_SECONDS: u8 = PATHS.consent.as_secs() as u8;
 
 /// Datagrams sent in a second at 80 % of a core, in large rooms, whose packets cost least: 3.44 us
 /// each (`cargo xtask bench relay`, 10 speakers to 100 listeners; 2026-11-30). Other rooms are
@@ -179,6 +181,18 @@ pub struct Settings {
     #[arg(value_parser = value_parser!(u8).range(1..), verbatim_doc_comment)]
     pub door_seconds: u8,
 
+    /// Bytes sent for each that came, to an address that has
+    /// not proved to be the client's
+    #[arg(long, value_name = "N", default_value_t = PATHS.unproved_factor)]
+    #[arg(value_parser = value_parser!(u32).range(1..), verbatim_doc_comment)]
+    pub unproved_factor: u32,
+
+    /// Seconds for which such a proof holds after the last
+    /// authentic datagram, 4 to 30
+    #[arg(long, value_name = "N", default_value_t = CONSENT_SECONDS)]
+    #[arg(value_parser = value_parser!(u8).range(4..=30), verbatim_doc_comment)]
+    pub consent_seconds: u8,
+
     /// Time over which a drain moves the participants
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub drain_seconds: u16,
@@ -228,6 +242,14 @@ impl Settings {
             strangers: self.door_strangers,
             strangers_of_source: self.door_source,
             patience: Duration::from_secs(self.door_seconds.into()),
+        }
+    }
+
+    /// What is sent to where a client may not be.
+    pub(crate) fn paths(&self) -> sfu::PathLimits {
+        sfu::PathLimits {
+            unproved_factor: self.unproved_factor,
+            consent: Duration::from_secs(self.consent_seconds.into()),
         }
     }
 

@@ -13,7 +13,7 @@ const README: &str = include_str!("../README.md");
 const NO_LIMITS: [&str; 1] = ["drain-seconds"];
 
 /// Each limit's flag, and the metric that says that it was reached.
-fn limits() -> [(&'static str, String); 16] {
+fn limits() -> [(&'static str, String); 18] {
     let full = |reason: FullReason| format!("relay_full{{reason=\"{}\"}}", reason.label());
     let rejected = |reason: RejectReason| {
         let label = reason.label();
@@ -58,6 +58,8 @@ fn limits() -> [(&'static str, String); 16] {
         ("door-strangers", lost(&[Outcome::Busy])),
         ("door-source", lost(&[Outcome::BusySource])),
         ("door-seconds", lost(&[Outcome::Late])),
+        ("unproved-factor", dropped(DropReason::Unproved)),
+        ("consent-seconds", dropped(DropReason::Unproved)),
     ]
 }
 

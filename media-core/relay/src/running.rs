@@ -234,6 +234,7 @@ impl Maker<'_> {
             speaker: settings.speaker(),
             work: settings.work(),
             places: settings.places(),
+            paths: settings.paths(),
             hello: Duration::from_secs(settings.hello_seconds.into()),
             drain: Duration::from_secs(settings.drain_seconds.into()),
             seed: u64::from_le_bytes(random()?),

@@ -96,6 +96,8 @@ pub(crate) struct Parts {
     pub(crate) work: sfu::WorkLimits,
     pub(crate) places: sfu::PlaceLimits,
     pub(crate) hello: Duration,
+    /// What is sent to where a client may not be.
+    pub(crate) paths: sfu::PathLimits,
     pub(crate) drain: Duration,
     pub(crate) seed: u64,
     pub(crate) lines: mpsc::Sender<String>,
@@ -169,6 +171,7 @@ impl ShardLoop {
         config.work = parts.work;
         config.places = parts.places;
         config.hello_timeout = parts.hello;
+        config.paths = parts.paths;
         config.meter = Arc::new(ThreadTime);
         let connections_max = config
             .max_sessions

@@ -9,7 +9,7 @@ use rtc_srtp::crypto::providers::AwsLcRsProvider;
 use str0m::config::{CryptoProvider, DtlsCert};
 
 use crate::budget::{CostTable, Meter, WorkLimits};
-use crate::path::{Path, Transport};
+use crate::path::{Path, PathLimits, Transport};
 use crate::places::PlaceLimits;
 use crate::room::{Settings, SpeakerLimits, SpeakingConfig};
 
@@ -54,6 +54,8 @@ pub struct Config {
     pub work: WorkLimits,
     /// Tells what that took.
     pub meter: Arc<dyn Meter>,
+    /// What is sent to where a client may not be.
+    pub paths: PathLimits,
 }
 
 impl Config {
@@ -78,6 +80,7 @@ impl Config {
             speaker: SpeakerLimits::default(),
             work: WorkLimits::default(),
             meter: Arc::new(CostTable),
+            paths: PathLimits::default(),
         }
     }
 

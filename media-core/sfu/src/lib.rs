@@ -34,7 +34,7 @@ mod timers;
 pub use budget::{CostTable, Meter, Work, WorkLimits};
 pub use config::{Config, WallClock};
 pub use idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId, TopicKey};
-pub use path::{Path, Transport};
+pub use path::{Path, PathLimits, Transport};
 pub use places::PlaceLimits;
 pub use protocol::{
     Admission, BadMessage, BadTicket, Carried, ChannelGrant, Crossing, DataChannel, Hello, Notice,

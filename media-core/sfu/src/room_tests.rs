@@ -651,7 +651,7 @@ impl World {
             let (now, stats) = (self.now, &mut self.stats);
             self.room.forward(now, listener, stats, |packet| {
                 got.push(packet.to_vec());
-                Some(packet.len())
+                Ok(packet.len())
             });
             for packet in got {
                 self.heard(link, &packet);

@@ -329,6 +329,11 @@ impl<P: Protocol> Sfu<P> {
         self.by_path.contains_key(&path)
     }
 
+    /// The session to which `path` belongs.
+    pub fn session_at(&self, path: Path) -> Option<SessionId> {
+        self.by_path.get(&path).map(|&index| self.links[index].id)
+    }
+
     /// Notes that a TCP connection is closed. Its session lives on until its consent times out,
     /// so that the client may open another.
     pub fn handle_closed(&mut self, now: Instant, path: Path) {

@@ -36,6 +36,8 @@ reason_enum! {
         TicketSealed = "ticket-sealed",
         /// The ticket's time is over.
         TicketExpired = "ticket-expired",
+        /// A check from a path that another session is using.
+        PathTaken = "path-taken",
         /// The ticket's session has ended.
         TicketUsed = "ticket-used",
         /// The player was removed from the room after the ticket was made.
@@ -121,6 +123,9 @@ reason_enum! {
         MessageRate = "message-rate",
         /// A pushed message for a client who has too much waiting, or no open data channel.
         Backlog = "backlog",
+        /// A datagram to a path from which too little came, and which has not proved that its
+        /// client receives there.
+        Unproved = "unproved",
     }
 }
 

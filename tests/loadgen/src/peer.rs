@@ -302,6 +302,15 @@ impl Peer {
         &self.socket
     }
 
+    /// Goes on with another address, as if a NAT had forgotten it.
+    ///
+    /// # Errors
+    /// When no socket can be had.
+    pub fn rebind(&mut self) -> Result<()> {
+        self.socket = Socket::bind(([127, 0, 0, 1], 0).into(), &client_options())?;
+        Ok(())
+    }
+
     /// Where its relay is.
     pub fn relay(&self) -> SocketAddr {
         self.relay

@@ -43,6 +43,12 @@ pub enum Sabotage {
     EndlessPatience,
     /// The relay passes on whatever a speaker sends.
     NoSpeakerLimit,
+    /// The relay sends as much as it likes to where nobody has answered.
+    NoUnprovedLimit,
+    /// The relay takes clients for gone who were there a moment ago.
+    ShortConsent,
+    /// A client has another address, and the world does not know.
+    UnseenMove,
 }
 
 /// What the relay read.

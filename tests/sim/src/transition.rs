@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::chance::Chance;
+use crate::hostile::Hostile;
 use crate::model::{Grant, Plan};
 use crate::network::Weather;
+use crate::strangers::{RECORDED, STRANGERS};
 
 /// Rooms and channels of the world.
 pub(crate) const ROOMS: [&str; 2] = ["alpha", "beta"];
@@ -15,6 +17,15 @@ pub(crate) const DRAIN_OVER: Duration = Duration::from_secs(2);
 const CLIENTS_UP_MAX: usize = 7;
 /// Most clients of a run, the dead ones included.
 const CLIENTS_MAX: usize = 40;
+
+/// In whose name a datagram is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// That of somebody who is no player.
+    Stranger(u8),
+    /// That of a client, as the relay sees it.
+    Client(usize),
+}
 
 /// One thing that happens. Numbers are those of clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +50,33 @@ pub enum Transition {
     Stop(usize),
     /// Sends hundreds of long packets at once.
     Flood(usize),
+    /// A player joins in the name of a stranger, who gets what is sent to him.
+    JoinAs(u8, Plan),
+    /// Sends checks of connectivity in another name.
+    ForgeCheck {
+        /// Whose session it is.
+        client: usize,
+        /// The other name.
+        name: Name,
+        /// How many.
+        times: u8,
+    },
+    /// Somebody sends the last check of a client again.
+    ReplayCheck {
+        /// Whose check it is.
+        client: usize,
+        /// In which name.
+        name: Name,
+    },
+    /// Somebody sends another datagram of a client again.
+    Replay {
+        /// Whose datagram it is.
+        client: usize,
+        /// In which name.
+        name: Name,
+        /// How many others he has sent since.
+        back: usize,
+    },
     /// Sets mute.
     Mute(usize, bool),
     /// Sets deafen.
@@ -73,14 +111,6 @@ pub(crate) struct Known {
     pub(crate) weather: Weather,
 }
 
-/// What clients may do that mean no good.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Hostile {
-    pub(crate) floods: bool,
-    /// They never say the hello that they announce.
-    pub(crate) ghosts: bool,
-}
-
 /// Chooses what happens next.
 pub(crate) fn choose(chance: &mut Chance, clients: &[Known], hostile: Hostile) -> Transition {
     let up: Vec<usize> = (0..clients.len()).filter(|&n| clients[n].up).collect();
@@ -94,6 +124,9 @@ pub(crate) fn choose(chance: &mut Chance, clients: &[Known], hostile: Hostile) -
     let client = &clients[n];
     if hostile.floods && client.talking && chance.percent(25) {
         return Transition::Flood(n);
+    }
+    if hostile.forges && chance.percent(50) {
+        return forgery(chance, n, clients, hostile);
     }
     match chance.between(0, 99) {
         0..20 if client.talking => Transition::Stop(n),
@@ -121,6 +154,31 @@ pub(crate) fn choose(chance: &mut Chance, clients: &[Known], hostile: Hostile) -
         95..97 => Transition::Drain,
         97..98 => Transition::Undrain,
         _ => Transition::Talk(n),
+    }
+}
+
+/// What somebody sends who has the password of client `n`, or has recorded what it sent.
+fn forgery(chance: &mut Chance, n: usize, clients: &[Known], hostile: Hostile) -> Transition {
+    let others: Vec<usize> = (0..clients.len()).filter(|&m| m != n).collect();
+    let other = chance.pick(&others).filter(|_| chance.percent(50));
+    let stranger = chance.between(0, STRANGERS - 1) as u8;
+    let name = other.map_or(Name::Stranger(stranger), Name::Client);
+    if chance.percent(10) && clients.len() < CLIENTS_MAX {
+        return Transition::JoinAs(stranger, plan(chance, clients.len(), hostile));
+    }
+    match chance.between(0, 2) {
+        // One whose own name for ICE is not known yet would only hinder itself.
+        0 if clients[n].is_welcome => Transition::ForgeCheck {
+            client: n,
+            name,
+            times: chance.between(1, 20) as u8,
+        },
+        0 | 1 => Transition::ReplayCheck { client: n, name },
+        _ => Transition::Replay {
+            client: n,
+            name,
+            back: chance.between(0, RECORDED as u64 - 1) as usize,
+        },
     }
 }
 

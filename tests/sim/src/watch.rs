@@ -7,8 +7,9 @@ use crate::client::{Client, Heard, OPUS};
 use crate::model::Model;
 use crate::transition::DRAIN_OVER;
 
-/// Voice must come within this time of calm.
-const VOICE_BOUND: Duration = Duration::from_secs(6);
+/// Voice must come within this time of calm. An address that somebody had who is gone is free after
+/// 5 s, and up to 3 s later comes the check that takes it.
+const VOICE_BOUND: Duration = Duration::from_secs(9);
 /// Messages and handshakes must, on a network that was always calm. See [`bound`].
 /// A retry from a new address may come up to 3 s before the check that tells the relay of it.
 const MESSAGE_BOUND: Duration = Duration::from_secs(13);

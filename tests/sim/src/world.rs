@@ -1,6 +1,8 @@
 //! The world: one shard, its clients and their links on a virtual clock.
 
-use std::collections::{BTreeMap, VecDeque};
+mod forgeries;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,12 +19,15 @@ use crate::chance::Chance;
 use crate::client::{Client, OPUS, PATIENCE};
 use crate::dtls;
 use crate::egress::Egress;
+use crate::hostile::Hostile;
 use crate::model::{Grant, Model, Plan};
 use crate::network::{Datagram, Link, Weather};
 use crate::observed::{Log, Observed, Sabotage};
+use crate::strangers::Strangers;
 use crate::tickets::{self, BOOT};
-use crate::transition::{DRAIN_OVER, Hostile, Known, Transition};
+use crate::transition::{DRAIN_OVER, Known, Transition};
 use crate::watch::Watch;
+use forgeries::There;
 
 /// Unix time at which every run starts.
 pub(crate) const UNIX_S: u64 = 1_800_000_000;
@@ -31,10 +36,10 @@ const CHECK_EVERY: Duration = Duration::from_millis(200);
 /// Runs of this seed and later ones have clients with DTLS 1.3 too. Those before keep to 1.2, and
 /// so to what they once found.
 const DTLS_13_FROM: u64 = 10_000_000;
-/// Runs of this seed and later ones have clients that mean no good.
-pub const HOSTILE_FROM: u64 = 11_000_000;
-/// Runs of this seed and later ones have clients that never say the hello that they announce.
-pub const GHOSTS_FROM: u64 = 12_000_000;
+/// How long a path is kept for who was there, and for who came first: the relay's limits, said
+/// again.
+const CONSENT: Duration = Duration::from_secs(5);
+const CANDIDACY: Duration = Duration::from_secs(2);
 /// Transitions that a violation shows.
 const HISTORY: usize = 15;
 
@@ -58,7 +63,6 @@ pub(crate) struct World {
     public: Vec<SocketAddr>,
     owners: BTreeMap<SocketAddr, usize>,
     /// Whose voice has an SSRC that the relay sends.
-    listeners: BTreeMap<u32, usize>,
     model: Model,
     log: Log,
     sabotage: Sabotage,
@@ -70,6 +74,10 @@ pub(crate) struct World {
     has_dtls_13: bool,
     pub(crate) hostile: Hostile,
     egress: Egress,
+    strangers: Strangers,
+    /// Clients that are not where they say.
+    impostors: BTreeSet<usize>,
+    there: BTreeMap<usize, There>,
     rebinds: u16,
     check_at: Instant,
 }
@@ -83,14 +91,23 @@ fn some_instant() -> Instant {
 }
 
 /// Whether a datagram of a client is voice: its header is in the clear.
-fn is_voice(data: &[u8]) -> bool {
+pub(crate) fn is_voice(data: &[u8]) -> bool {
     matches!(data, [first, second, ..] if first >> 6 == 2 && second & 0x7f == OPUS)
 }
 
-/// The source of a datagram that is voice.
-fn ssrc(data: &[u8]) -> Option<u32> {
-    let bytes = data.get(8..12).filter(|_| is_voice(data))?;
-    Some(u32::from_be_bytes(bytes.try_into().ok()?))
+fn break_limits(config: &mut Config, sabotage: Sabotage) {
+    match sabotage {
+        Sabotage::NoSpeakerLimit => {
+            config.speaker = SpeakerLimits {
+                packets_per_s: u32::MAX,
+                bytes_per_s: u32::MAX,
+            }
+        }
+        Sabotage::EndlessPatience => config.hello_timeout = Duration::from_secs(3600),
+        Sabotage::NoUnprovedLimit => config.paths.unproved_factor = u32::MAX,
+        Sabotage::ShortConsent => config.paths.consent = Duration::from_millis(300),
+        _ => {}
+    }
 }
 
 impl World {
@@ -115,15 +132,7 @@ impl World {
             sabotage,
         };
         let mut config = Config::new(Arc::clone(&crypto), certificate, vec![server]);
-        if sabotage == Sabotage::NoSpeakerLimit {
-            config.speaker = SpeakerLimits {
-                packets_per_s: u32::MAX,
-                bytes_per_s: u32::MAX,
-            };
-        }
-        if sabotage == Sabotage::EndlessPatience {
-            config.hello_timeout = Duration::from_secs(3600);
-        }
+        break_limits(&mut config, sabotage);
         let clock = WallClock {
             at: now,
             unix_ms: UNIX_S * 1000,
@@ -139,7 +148,6 @@ impl World {
             links: Vec::new(),
             public: Vec::new(),
             owners: BTreeMap::new(),
-            listeners: BTreeMap::new(),
             model: Model::default(),
             log,
             sabotage,
@@ -148,11 +156,11 @@ impl World {
             server,
             server_fingerprint,
             has_dtls_13: seed >= DTLS_13_FROM,
-            hostile: Hostile {
-                floods: seed >= HOSTILE_FROM,
-                ghosts: seed >= GHOSTS_FROM,
-            },
+            hostile: Hostile::of(seed),
             egress: Egress::default(),
+            strangers: Strangers::default(),
+            impostors: BTreeSet::new(),
+            there: BTreeMap::new(),
             rebinds: 0,
             check_at: now,
         }
@@ -166,7 +174,7 @@ impl World {
     /// What the generator may know.
     pub(crate) fn known(&self) -> Vec<Known> {
         let known = |(n, client): (usize, &Client)| Known {
-            up: !client.down,
+            up: !client.down && !self.impostors.contains(&n),
             talking: client.talking,
             muted: client.muted,
             deafened: client.deafened,
@@ -195,6 +203,20 @@ impl World {
             Transition::ComeBack { client, further } => self.come_back(client, further),
             Transition::Talk(n) => self.clients[n].talk(now, true),
             Transition::Flood(n) => self.clients[n].flood(now),
+            Transition::JoinAs(stranger, ref plan) => self.join_as(stranger, plan.clone()),
+            Transition::ForgeCheck {
+                client,
+                name,
+                times,
+            } => self.forge_checks(client, name, times)?,
+            Transition::ReplayCheck { client, name } => {
+                let check = self.strangers.last_check(client);
+                self.send_as(client, name, &check.unwrap_or_default())?;
+            }
+            Transition::Replay { client, name, back } => {
+                let datagram = self.strangers.recorded(client, back);
+                self.send_as(client, name, &datagram.unwrap_or_default())?;
+            }
             Transition::Stop(n) => self.clients[n].talk(now, false),
             Transition::Mute(n, muted) => {
                 let deafened = self.clients[n].deafened;
@@ -237,10 +259,9 @@ impl World {
         let fingerprint = self.server_fingerprint.clone();
         let contact = tickets::contact(&ticket, &self.keys, hello, self.server, fingerprint);
         let source = self.new_source();
-        client.start(self.now, contact, source);
-        let slots = (0..ticket.slots).map(|slot| (session.slot_ssrc(slot), n));
-        self.listeners.extend(slots);
         let address = client.local();
+        self.strangers.join(&contact, address);
+        client.start(self.now, contact, source);
         self.owners.insert(address, n);
         self.public.push(address);
         self.clients.push(client);
@@ -299,6 +320,7 @@ impl World {
     }
 
     fn rebind(&mut self, n: usize, of: Option<usize>) {
+        let of = of.filter(|gone| !self.impostors.contains(gone));
         self.rebinds += 1;
         let [high, low] = self.rebinds.to_be_bytes();
         let fresh = SocketAddr::from(([10, 2, high, low], 6000));
@@ -313,11 +335,24 @@ impl World {
         self.owners.remove(&self.public[n]);
         self.owners.insert(address, n);
         self.public[n] = address;
-        // The relay learns of the new address with the next check of connectivity.
+        if self.sabotage != Sabotage::UnseenMove {
+            self.strangers.moved(n, address);
+        }
+        // The relay learns of the new address with the next check of connectivity, and waits until
+        // nobody else is there.
+        let held = of.map_or(Duration::ZERO, |_| CONSENT);
+        self.cut_off(n, held);
+    }
+
+    /// What client `n` sends and waits for may be lost for a moment, and for as long as another
+    /// has its address.
+    fn cut_off(&mut self, n: usize, held: Duration) {
         let passes = self.model.members[n].calm_since.is_some();
         let has_all = self.watch.has_all(n);
         self.watch.restart(n);
         self.model.trouble(self.now, n, passes, has_all);
+        let member = &mut self.model.members[n];
+        member.calm_since = member.calm_since.map(|since| since + held);
     }
 
     fn change_weather(&mut self, n: usize, weather: Weather) {
@@ -413,7 +448,10 @@ impl World {
                 if is_voice(&datagram.data) {
                     self.model.members[n].last_voice = Some(now);
                 }
+                self.strangers
+                    .handle_received(datagram.peer, datagram.data.len());
                 self.sfu.handle_datagram(now, datagram.peer, &datagram.data);
+                self.note_arrived(n, datagram.peer, &datagram.data);
             }
             for datagram in self.links[n].down.arrived(now) {
                 // What was sent to an address that the NAT has given up is lost.
@@ -441,6 +479,8 @@ impl World {
             let peer = self.public[n];
             let sent = self.clients[n].advance(self.now);
             for data in sent {
+                self.strangers.record(n, &data);
+                self.note_impostor(n, &data);
                 if !(is_voice(&data) && self.sabotage == Sabotage::NoVoice) {
                     self.links[n].up.send(self.now, Datagram { peer, data });
                 }
@@ -478,15 +518,13 @@ impl World {
             if self.sabotage == Sabotage::SendTwice {
                 self.watch.handle_sent(&transmit.data)?;
             }
-            // By its SSRC: an address may be another's already.
-            if let Some(listener) = ssrc(&transmit.data).and_then(|s| self.listeners.get(&s)) {
-                let bytes = transmit.data.len();
-                self.egress.handle_sent(self.now, *listener, bytes);
+            let (peer, data) = (transmit.to.address, transmit.data);
+            if let Some(listener) = self.strangers.handle_sent(peer, &data)? {
+                self.egress.handle_sent(self.now, listener, data.len());
             }
-            let Some(&n) = self.owners.get(&transmit.to.address) else {
+            let Some(n) = self.receiver(peer, &data) else {
                 continue;
             };
-            let (peer, data) = (transmit.to.address, transmit.data);
             self.links[n].down.send(self.now, Datagram { peer, data });
         }
         let read = std::mem::take(&mut *self.log.borrow_mut());

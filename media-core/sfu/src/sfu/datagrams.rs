@@ -47,19 +47,40 @@ impl<P: Protocol> Sfu<P> {
     /// DTLS, RTP and RTCP: only from an address that STUN has proved.
     fn handle_from_peer(&mut self, from: Path, data: &[u8]) -> Result<(), RejectReason> {
         let index = *self.by_path.get(&from).ok_or(RejectReason::NoSession)?;
+        let link = &mut self.links[index];
+        link.paths.note_received(self.now, from, data.len());
+        if is_rtcp(data) && link.paths.awaits_report() {
+            self.handle_answer(index, from, data)?;
+        }
         match data {
             // About slots: there is nothing that it would change.
             [128..=191, RECEIVER_REPORT, ..] => Ok(()),
             [128..=191, ..] if is_rtcp(data) => self.handle_report(index, data),
-            [128..=191, ..] => self.handle_rtp(index, data),
-            _ => self.give(index, from, data),
+            [128..=191, ..] => self.handle_rtp(index, from, data),
+            _ => {
+                self.links[index].paths.note_dtls(from);
+                self.give(index, from, data)
+            }
         }
     }
 
-    fn handle_rtp(&mut self, index: usize, data: &[u8]) -> Result<(), RejectReason> {
+    fn handle_rtp(&mut self, index: usize, from: Path, data: &[u8]) -> Result<(), RejectReason> {
         let link = &mut self.links[index];
         let opened = link.open_rtp(self.now, data, &*self.config.srtp);
-        self.handle_voice(index, &opened.ok_or(RejectReason::Srtp)?);
+        let opened = opened.ok_or(RejectReason::Srtp)?;
+        let is_to_be_asked = link.paths.note_fresh(self.now, from);
+        self.handle_voice(index, &opened);
+        if is_to_be_asked {
+            self.ask(index);
+        }
+        Ok(())
+    }
+
+    /// A report may answer what was asked by one.
+    fn handle_answer(&mut self, index: usize, from: Path, data: &[u8]) -> Result<(), RejectReason> {
+        self.take_work(index, data.len())?;
+        let link = &mut self.links[index];
+        link.handle_answer(self.now, (from, data), &*self.config.srtp);
         Ok(())
     }
 
@@ -83,26 +104,31 @@ impl<P: Protocol> Sfu<P> {
             BadTicket::Version => RejectReason::TicketVersion,
             BadTicket::Sealed => RejectReason::TicketSealed,
         })?;
-        let (index, check) = match self.by_session.get(&admission.session) {
-            Some(&index) => (index, self.stun().verify(data, &admission.ice_password)?),
-            None => {
-                let allowed = self.may_admit(&admission);
-                let instead_of = match allowed {
-                    Ok(instead_of) => instead_of,
-                    Err(reason) if is_answered(reason) => {
-                        return Err(self.refuse(from, data, &admission, reason));
-                    }
-                    Err(reason) => return Err(reason),
-                };
-                let check = self.stun().verify(data, &admission.ice_password)?;
-                if let Some(other) = instead_of {
-                    self.close(other, EndReason::HalfOpen);
+        let known = self.by_session.get(&admission.session).copied();
+        let mut instead_of = None;
+        if known.is_none() {
+            instead_of = match self.may_admit(&admission) {
+                Ok(instead_of) => instead_of,
+                Err(reason) if is_answered(reason) => {
+                    return Err(self.refuse(from, data, &admission, reason));
                 }
-                (self.admit(admission, ufrag, client)?, check)
-            }
+                Err(reason) => return Err(reason),
+            };
+        }
+        let check = self.stun().verify(data, &admission.ice_password)?;
+        // First, since the new one may come from where it is.
+        if let Some(other) = instead_of {
+            self.close(other, EndReason::HalfOpen);
+        }
+        self.free_path(from)?;
+        let index = match known {
+            Some(index) => index,
+            None => self.admit(admission, ufrag, client)?,
         };
         self.bind_path(index, from);
-        self.links[index].handle_check(self.now, from, check.use_candidate());
+        let link = &mut self.links[index];
+        link.paths.note_received(self.now, from, data.len());
+        link.handle_check(self.now, from, check.use_candidate());
         self.give(index, from, data)
     }
 
@@ -113,10 +139,12 @@ impl<P: Protocol> Sfu<P> {
         let password = &link.credentials.password;
         let check = stun.verify(data, password)?;
         let answer = stun.answer(&check, from.address, password);
+        link.paths.note_received(self.now, from, data.len());
         if !link.handle_check(self.now, from, check.use_candidate()) {
             return self.give(index, from, data);
         }
         self.push_transmit(index, from, answer.ok_or(RejectReason::Session)?);
+        self.arm_link(index);
         Ok(())
     }
 
@@ -247,12 +275,25 @@ impl<P: Protocol> Sfu<P> {
         index
     }
 
-    /// From now on datagrams from `path` belong to session `index`.
-    fn bind_path(&mut self, index: usize, path: Path) {
-        if let Some(other) = self.by_path.insert(path, index) {
-            self.links[other].paths.remove(path);
+    /// Takes a path from the session that has it, if its client is not there.
+    fn free_path(&mut self, path: Path) -> Result<(), RejectReason> {
+        let Some(&holder) = self.by_path.get(&path) else {
+            return Ok(());
+        };
+        let paths = &mut self.links[holder].paths;
+        if paths.holds(self.now, path) {
+            return Err(RejectReason::PathTaken);
         }
-        if let Some(given_up) = self.links[index].paths.add(path) {
+        paths.remove(path);
+        self.by_path.remove(&path);
+        Ok(())
+    }
+
+    /// From now on datagrams from `path`, which is free, belong to session `index`.
+    fn bind_path(&mut self, index: usize, path: Path) {
+        let other = self.by_path.insert(path, index);
+        debug_assert_eq!(other, None, "a path belongs to one session");
+        if let Some(given_up) = self.links[index].paths.add(self.now, path) {
             self.by_path.remove(&given_up);
         }
         debug_assert!(self.links[index].paths.iter().any(|known| known == path));
@@ -274,6 +315,10 @@ impl<P: Protocol> Sfu<P> {
         let taken = link.rtc.handle_input(Input::Receive(self.now, receive));
         // An error is the fault of this datagram, which may be forged: the session goes on.
         self.drain(index);
+        if let Some(link) = self.links.get_mut(index).filter(|link| link.id == who.0) {
+            link.note_opened(self.now, from);
+            self.ask(index);
+        }
         self.note_work(index, who, (began, Work::Datagram));
         taken.map_err(|_| RejectReason::Session)
     }

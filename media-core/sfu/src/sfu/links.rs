@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use rand::Rng;
 use str0m::channel::ChannelData;
 use str0m::{Event as RtcEvent, Input, Output, net};
 
 use super::{Event, Sfu, Transmit};
 use crate::budget::Work;
-use crate::link::Phase;
+use crate::link::{Link, Phase};
 use crate::path::Path;
 use crate::places::Place;
 use crate::protocol::{DataChannel, Notice, Protocol, Request};
@@ -109,9 +110,49 @@ impl<P: Protocol> Sfu<P> {
     }
 
     pub(super) fn push_transmit(&mut self, index: usize, to: Path, data: Vec<u8>) {
-        let room = &mut self.rooms[self.links[index].room].room;
+        let link = &mut self.links[index];
+        if !link.paths.may_send(self.now, to, data.len()) {
+            return self.stats.drop(DropReason::Unproved);
+        }
+        let room = &mut self.rooms[link.room].room;
         room.note_sent(data.len());
         self.transmits.push_back(Transmit { to, data });
+    }
+
+    /// Asks every path of a link that is to be asked now whether its client is there.
+    pub(super) fn ask(&mut self, index: usize) {
+        let Some(session) = self.links.get(index).map(|link| link.id) else {
+            return;
+        };
+        while let Some(link) = self.links.get_mut(index).filter(|link| link.id == session) {
+            let draw = || self.rng.next_u64();
+            let Some((path, nonce)) = link.paths.poll_question(self.now, draw) else {
+                return self.arm_link(index);
+            };
+            if !link.ask(nonce) {
+                self.ask_by_report(index, path, nonce);
+                continue;
+            }
+            // str0m asks DTLS nothing unless it was given something.
+            let _ = link.rtc.handle_input(Input::Timeout(self.now));
+            self.drain(index);
+            let link = self.links.get_mut(index).filter(|link| link.id == session);
+            if let Some(question) = link.and_then(Link::take_question) {
+                self.push_transmit(index, path, question);
+            }
+        }
+    }
+
+    /// The same by a report, which only a client tells back who got it.
+    fn ask_by_report(&mut self, index: usize, path: Path, nonce: u64) {
+        let unix_ms = self.clock.unix_ms(self.now);
+        let link = &mut self.links[index];
+        let Some(member) = link.member() else { return };
+        let room = &mut self.rooms[link.room].room;
+        let (sent, _) = room.take_reports(self.now, member);
+        if let Some(data) = link.seal_question(unix_ms, nonce, &sent) {
+            self.push_transmit(index, path, data.into());
+        }
     }
 
     fn handle_rtc_event(&mut self, index: usize, event: RtcEvent) {
@@ -158,6 +199,7 @@ impl<P: Protocol> Sfu<P> {
             return self.give_place_back(index);
         }
         link.last_heard = self.now;
+        link.paths.handle_connected(self.now);
         self.stats.connected += 1;
         self.events.push_back(Event::Connected { session: link.id });
         if link.says_hello {
@@ -331,7 +373,8 @@ impl<P: Protocol> Sfu<P> {
             Phase::Handshake { until } | Phase::Ending { until, .. } => at = at.min(until),
             Phase::Live { .. } | Phase::Gone { .. } => {}
         }
-        let others = [link.migrate_at, link.report_at, link.hello_until];
+        let next_at = link.paths.next_at();
+        let others = [link.migrate_at, link.report_at, link.hello_until, next_at];
         at = others.into_iter().flatten().fold(at, Instant::min);
         self.timers
             .arm(self.now, &mut link.alarm, at, Owner::Link(index));
@@ -362,6 +405,17 @@ impl<P: Protocol> Sfu<P> {
         let link = &self.links[index];
         if link.report_at.is_some_and(|at| now >= at) {
             self.send_reports(index);
+        }
+        if self.links[index]
+            .paths
+            .next_at()
+            .is_some_and(|at| now >= at)
+        {
+            let session = self.links[index].id;
+            self.ask(index);
+            if self.links.get(index).is_none_or(|link| link.id != session) {
+                return;
+            }
         }
         let link = &self.links[index];
         if now >= link.rtc_at || matches!(link.phase, Phase::Gone { .. }) {

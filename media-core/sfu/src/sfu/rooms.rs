@@ -13,6 +13,8 @@ use crate::timers::Owner;
 
 /// Buffers kept for voice that waits: more than most batches bring.
 const MAX_SPARE: usize = 256;
+/// Longest tag of a sealed voice packet (RFC 7714).
+const MAX_TAG_BYTES: usize = 16;
 
 impl<P: Protocol> Sfu<P> {
     /// Puts a session whose handshake finished into its room.
@@ -232,10 +234,15 @@ impl<P: Protocol> Sfu<P> {
             return;
         };
         let moved = kept.room.forward(*now, listener, stats, |packet| {
-            let data = Vec::from(link.seal_rtp(packet)?);
+            let sealed_bytes = packet.len() + MAX_TAG_BYTES;
+            if !link.paths.may_send_voice(*now, to, sealed_bytes) {
+                return Err(DropReason::Unproved);
+            }
+            let sealed = link.seal_rtp(packet).ok_or(DropReason::Seal)?;
+            let data = Vec::from(sealed);
             let bytes = data.len();
             transmits.push_back(Transmit { to, data });
-            Some(bytes)
+            Ok(bytes)
         });
         if moved && !link.dirty {
             link.dirty = true;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::common::{Client, UNIX_S, Want, World};
+use crate::common::{Client, UNIX_S, Want, World, binding_request};
 use sfu::RejectReason;
 use wire::channel::{ClientMessage, EndReason, RelayMessage};
 
@@ -241,18 +241,4 @@ fn a_second_join_of_a_player_replaces_the_first() {
 
 fn ended(reason: EndReason) -> RelayMessage {
     RelayMessage::Ended { reason }
-}
-
-fn binding_request(ufrag: &str, password: &str) -> Vec<u8> {
-    use str0m::ice::{StunMessage, TransId};
-    let crypto = str0m::crypto::from_feature_flags();
-    let username = format!("{ufrag}:client");
-    let message = StunMessage::binding_request(&username, TransId::new(), true, 1, 1, true);
-    let mut buffer = vec![0; 512];
-    let hmac = |key: &[u8], parts: &[&[u8]]| crypto.sha1_hmac_provider.sha1_hmac(key, parts);
-    let length = message
-        .to_bytes(Some(password.as_bytes()), &mut buffer, hmac)
-        .unwrap();
-    buffer.truncate(length);
-    buffer
 }

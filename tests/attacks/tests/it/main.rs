@@ -9,6 +9,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+#[path = "checks-that-move-paths.rs"]
+mod checks_that_move_paths;
 #[path = "doors-held-open.rs"]
 mod doors_held_open;
 #[path = "ghost-listeners.rs"]

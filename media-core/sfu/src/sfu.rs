@@ -91,7 +91,8 @@ pub enum Command {
         /// A message of the protocol.
         message: Arc<[u8]>,
     },
-    /// Ask every participant to migrate, at random moments within `over`.
+    /// Ask every participant to migrate, at random moments within `over`, and likewise those who
+    /// come later.
     Drain {
         /// The time over which the requests are spread.
         over: Duration,
@@ -178,6 +179,8 @@ pub struct Sfu<P: Protocol> {
     now: Instant,
     clock: WallClock,
     stopping: bool,
+    /// Within which time everybody is asked to migrate, while the shard drains.
+    drains_over: Option<Duration>,
     full: bool,
     /// Rooms to which somebody was refused since the shard is full, oldest first.
     refused: VecDeque<RoomKey>,
@@ -221,6 +224,7 @@ impl<P: Protocol> Sfu<P> {
             now,
             clock,
             stopping: false,
+            drains_over: None,
             full: false,
             refused: VecDeque::new(),
             stats: Stats::default(),
@@ -379,6 +383,7 @@ impl<P: Protocol> Sfu<P> {
             Command::Push { to, message } => self.push(to, &message),
             Command::Drain { over } => self.drain_over(over),
             Command::Undrain => {
+                self.drains_over = None;
                 for (_, link) in &mut self.links {
                     link.migrate_at = None;
                 }

@@ -101,6 +101,8 @@ pub(crate) struct Member {
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) members: Vec<Member>,
+    /// A drain began and did not end.
+    drains: bool,
 }
 
 impl Model {
@@ -139,7 +141,13 @@ impl Model {
         let n = self.index(session)?;
         let member = &mut self.members[n];
         match read {
-            Read::Hello => member.is_introduced = true,
+            Read::Hello => {
+                if self.drains && !member.is_introduced {
+                    member.was_drained = true;
+                    member.to_be_asked_since = Some(now);
+                }
+                member.is_introduced = true;
+            }
             Read::Leave => member.is_leaving = true,
             Read::State { muted, deafened } => {
                 for (state, value) in [(&mut member.muted, muted), (&mut member.deafened, deafened)]
@@ -234,8 +242,10 @@ impl Model {
         Some(calm_since.saturating_duration_since(member.troubled_since?))
     }
 
-    /// The shard drains from now on, or does not any more: every session that it has is asked.
+    /// The shard drains from now on, or does not any more: every session that it has is asked, and
+    /// every one that comes.
     pub(crate) fn drain(&mut self, now: Instant, drains: bool) {
+        self.drains = drains;
         for member in self.members.iter_mut().filter(|m| m.ended_at.is_none()) {
             member.was_drained |= drains;
             member.to_be_asked_since = (drains && member.is_live).then_some(now);

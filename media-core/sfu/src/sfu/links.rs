@@ -217,6 +217,10 @@ impl<P: Protocol> Sfu<P> {
         if link.place == Place::HalfOpen {
             link.place = Place::Whole;
             self.places.settle(link.entry.player, index);
+            // He came with a ticket from before the drain; nobody could tell him sooner.
+            if let Some(over) = self.drains_over {
+                self.migrate_within(index, over);
+            }
         }
     }
 
@@ -295,11 +299,16 @@ impl<P: Protocol> Sfu<P> {
 
     /// Has every client asked to migrate, at random moments within `over`.
     pub(super) fn drain_over(&mut self, over: Duration) {
+        self.drains_over = Some(over);
         for index in self.link_indices() {
-            let share = self.share();
-            self.links[index].migrate_at = Some(self.now + over.mul_f64(share));
-            self.arm_link(index);
+            self.migrate_within(index, over);
         }
+    }
+
+    fn migrate_within(&mut self, index: usize, over: Duration) {
+        let share = self.share();
+        self.links[index].migrate_at = Some(self.now + over.mul_f64(share));
+        self.arm_link(index);
     }
 
     /// Ends a session: out of its room at once; the connection stays for the last message.

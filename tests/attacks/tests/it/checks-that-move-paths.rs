@@ -136,7 +136,7 @@ fn a_recorded_check_brings_no_voice_to_who_recorded_it() {
     sent.unwrap();
     let heard = victim.take_heard();
     println!(
-        "{replays} replays of a check: who recorded it got {voice} packets of voice, {bytes} bytes; \
+        "{replays} replays of a check: its recorder got {voice} packets of voice, {bytes} bytes; \
          its client heard {}, longest silence {:?}",
         heard.packets, heard.longest_gap
     );

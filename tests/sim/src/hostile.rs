@@ -1,4 +1,4 @@
-//! What some people do who mean no good, by the seed of a run: each kind alone in a million seeds, so
+//! What people do who mean no good, by the seed of a run: each kind alone in a million seeds, so
 //! that what a seed has found stays what it is when another kind is added, and all at once beyond.
 
 /// Kinds of a run.

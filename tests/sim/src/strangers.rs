@@ -4,12 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use str0m::config::CryptoProvider;
 use str0m::ice::{StunMessage, TransId};
 
-use crate::client::Contact;
-use crate::world::is_voice;
+use crate::client::{Contact, is_voice};
+use crate::network::IN_FLIGHT;
 
 /// How many there are who are no players.
 pub(crate) const STRANGERS: u64 = 3;
@@ -34,7 +35,14 @@ struct Seen {
     /// Addresses that it has had.
     had: BTreeSet<SocketAddr>,
     last_check: Option<Vec<u8>>,
-    recorded: VecDeque<Vec<u8>>,
+    recorded: VecDeque<(Instant, Vec<u8>)>,
+}
+
+/// Where authentic datagrams of a client came from.
+pub(crate) struct There {
+    pub(crate) address: SocketAddr,
+    pub(crate) since: Instant,
+    pub(crate) last: Instant,
 }
 
 /// Bytes that came in its name, and bytes that were sent to it.
@@ -66,14 +74,14 @@ impl Strangers {
     }
 
     /// A client sends a datagram.
-    pub(crate) fn record(&mut self, n: usize, data: &[u8]) {
+    pub(crate) fn record(&mut self, now: Instant, n: usize, data: &[u8]) {
         let seen = &mut self.clients[n];
         // The type of a Binding request (RFC 8489).
         if data.starts_with(&[0, 1]) {
             seen.last_check = Some(data.to_vec());
         }
         seen.recorded.truncate(RECORDED - 1);
-        seen.recorded.push_front(data.to_vec());
+        seen.recorded.push_front((now, data.to_vec()));
     }
 
     /// The last check of a client.
@@ -81,9 +89,12 @@ impl Strangers {
         self.clients[n].last_check.clone()
     }
 
-    /// What a client sent before so many others.
-    pub(crate) fn recorded(&self, n: usize, back: usize) -> Option<Vec<u8>> {
-        self.clients[n].recorded.get(back).cloned()
+    /// What a client sent before so many others. Voice only while it might still be on its way:
+    /// what is lost and comes later is new, and out of its time.
+    pub(crate) fn recorded(&self, now: Instant, n: usize, back: usize) -> Option<Vec<u8>> {
+        let (at, data) = self.clients[n].recorded.get(back)?;
+        let is_late = now.saturating_duration_since(*at) > IN_FLIGHT;
+        (!is_late || !is_voice(data)).then(|| data.clone())
     }
 
     /// A new check with the password of a client, which nominates.

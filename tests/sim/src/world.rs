@@ -16,18 +16,17 @@ use wire::SessionId;
 use wire::keys::{ShardKey, ShardKeys};
 
 use crate::chance::Chance;
-use crate::client::{Client, OPUS, PATIENCE};
+use crate::client::{Client, PATIENCE, is_voice};
 use crate::dtls;
 use crate::egress::Egress;
 use crate::hostile::Hostile;
 use crate::model::{Grant, Model, Plan};
 use crate::network::{Datagram, Link, Weather};
 use crate::observed::{Log, Observed, Sabotage};
-use crate::strangers::Strangers;
+use crate::strangers::{Strangers, There};
 use crate::tickets::{self, BOOT};
 use crate::transition::{DRAIN_OVER, Known, Transition};
 use crate::watch::Watch;
-use forgeries::There;
 
 /// Unix time at which every run starts.
 pub(crate) const UNIX_S: u64 = 1_800_000_000;
@@ -88,11 +87,6 @@ pub(crate) struct World {
 )]
 fn some_instant() -> Instant {
     Instant::now()
-}
-
-/// Whether a datagram of a client is voice: its header is in the clear.
-pub(crate) fn is_voice(data: &[u8]) -> bool {
-    matches!(data, [first, second, ..] if first >> 6 == 2 && second & 0x7f == OPUS)
 }
 
 fn break_limits(config: &mut Config, sabotage: Sabotage) {
@@ -214,7 +208,7 @@ impl World {
                 self.send_as(client, name, &check.unwrap_or_default())?;
             }
             Transition::Replay { client, name, back } => {
-                let datagram = self.strangers.recorded(client, back);
+                let datagram = self.strangers.recorded(now, client, back);
                 self.send_as(client, name, &datagram.unwrap_or_default())?;
             }
             Transition::Stop(n) => self.clients[n].talk(now, false),
@@ -479,7 +473,7 @@ impl World {
             let peer = self.public[n];
             let sent = self.clients[n].advance(self.now);
             for data in sent {
-                self.strangers.record(n, &data);
+                self.strangers.record(self.now, n, &data);
                 self.note_impostor(n, &data);
                 if !(is_voice(&data) && self.sabotage == Sabotage::NoVoice) {
                     self.links[n].up.send(self.now, Datagram { peer, data });

@@ -1,14 +1,15 @@
 //! What comes to the relay in a name that is not its sender's.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sfu::Path;
 
-use super::{CANDIDACY, World, is_voice};
+use super::{CANDIDACY, World};
+use crate::client::is_voice;
 use crate::model::Plan;
 use crate::network::Weather;
-use crate::strangers::Strangers;
+use crate::strangers::{Strangers, There};
 use crate::transition::Name;
 
 /// First byte of a record of DTLS with a part of a handshake.
@@ -18,13 +19,6 @@ const HANDSHAKE: u8 = 22;
 const SILENCE_MAX: Duration = Duration::from_secs(4);
 /// In calm, the time for a question and its answer.
 const PROOF_MAX: Duration = Duration::from_secs(1);
-
-/// Where authentic datagrams of a client came from.
-pub(super) struct There {
-    address: SocketAddr,
-    since: Instant,
-    last: Instant,
-}
 
 fn is_stun(data: &[u8]) -> bool {
     data.first().is_some_and(|byte| *byte < 4)

@@ -15,6 +15,7 @@ use edge::blocks::{self, BLOCK_PREFIX, BLOCKED_BY_PREFIX, player_partition};
 use edge::http::{Call, Response};
 use edge::items;
 use edge::items::Over;
+use edge::revocation::is_revocation;
 use edge::store::{Delete, Direction, Item, Key, Query, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use wire::PlayerId;
@@ -160,6 +161,10 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
             let what = if what == "in" { "author" } else { what };
             let value = exported(&item.value);
             self.export(what, place, value);
+            return Ok(());
+        }
+        // That his tokens were taken back outlives them alone: it has its time.
+        if is_revocation(&item.sort) {
             return Ok(());
         }
         let me = self.player.clone();

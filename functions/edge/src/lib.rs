@@ -29,6 +29,7 @@ pub mod policy;
 pub mod ports;
 mod refusal;
 pub mod relays;
+pub mod revocation;
 pub mod sanctions;
 pub mod store;
 mod stored;

@@ -11,6 +11,7 @@ mod blocks;
 mod mute;
 mod players;
 mod report;
+mod revocation;
 mod sanction;
 mod trail;
 
@@ -58,6 +59,7 @@ async fn dispatch<H: Ports, S: edge::store::Store>(
             sanction::change(host, store, call, Sanction::Ban).await
         }
         SafetyRoute::Kick => sanction::kick(host, store, call).await,
+        SafetyRoute::Revoke => revocation::revoke(host, store, call).await,
         SafetyRoute::Players => players::list(host, store, call).await,
     }
 }

@@ -17,6 +17,10 @@ const SENTENCES = {
     "Your access token has expired. Sign in to the game again.",
     "Dein Zugang ist abgelaufen. Melde dich im Spiel neu an.",
   ],
+  "token-revoked": [
+    "Your access token was taken back. Sign in to the game again.",
+    "Dein Zugang wurde zurückgenommen. Melde dich im Spiel neu an.",
+  ],
   "token-audience": [
     "Your access token is for another service.",
     "Dein Zugang gilt für einen anderen Dienst.",

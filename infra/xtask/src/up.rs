@@ -146,6 +146,7 @@ fn start_edge(
         .arg("--dev-signing-key")
         .arg(&secrets.signing_key_file)
         .env("SPIN_VARIABLE_FLEET_SECRET", &secrets.fleet_secret)
+        .env("SPIN_VARIABLE_STATIC_SHARDS", dev::static_shards())
         .env(
             "SPIN_VARIABLE_TOKEN_KEYS",
             token::verification_keys(&secrets.signing_key_file)?,

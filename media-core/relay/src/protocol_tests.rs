@@ -53,6 +53,7 @@ fn hello() -> Hello {
         world: true,
         topics: vec![wire::TopicKey([6; 8])],
         muted_until_ms: None,
+        until_ms: None,
         blocked: vec![wire::PlayerKey([9; 16])],
         platform: "console".to_owned(),
         one_platform: true,
@@ -132,6 +133,7 @@ fn a_hello_counts_only_on_its_own_session() {
         Request::Hello(sfu::Hello {
             issued_at_ms,
             muted_until_ms: _,
+            until_ms: _,
             crossing,
             profile,
             channels,
@@ -237,8 +239,10 @@ fn every_end_reason_that_clients_know_keeps_its_name() {
     for reason in sfu::EndReason::ALL {
         let name = serde_json::to_value(end_reason(*reason)).expect("JSON");
         let silent = [sfu::EndReason::Handshake, sfu::EndReason::Fingerprint].contains(reason);
-        // A client is told what it did, an operator by how much.
+        // A client is told what it did, an operator by how much; and what to do next, which is to
+        // ask the edge.
         let silent = silent || *reason == sfu::EndReason::Budget;
+        let silent = silent || *reason == sfu::EndReason::TokenExpired;
         assert!(silent || name == reason.label(), "{reason:?}");
     }
 }

@@ -32,6 +32,7 @@ pub(crate) use stun::{Stun, username};
 
 use crate::budget::Budget;
 use crate::config::Config;
+use crate::deadline::Deadline;
 use crate::idents::SessionId;
 use crate::path::Path;
 use crate::protocol::Admission;
@@ -92,6 +93,8 @@ pub(crate) struct Link {
     /// When the next reports are due.
     pub(crate) report_at: Option<Instant>,
     pub(crate) migrate_at: Option<Instant>,
+    /// When the session ends.
+    pub(crate) deadline: Deadline,
     /// It is in the queue of those who have something to send.
     pub(crate) dirty: bool,
 }
@@ -133,6 +136,7 @@ impl Link {
             rtc_at: now,
             report_at: None,
             migrate_at: None,
+            deadline: Deadline::unknown(now),
             dirty: false,
         })
     }

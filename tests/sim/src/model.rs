@@ -175,6 +175,7 @@ impl Model {
             EndReason::Timeout | EndReason::Handshake => member.has_crashed || !was_calm,
             EndReason::RelayStopping
             | EndReason::Protocol
+            | EndReason::TokenExpired
             | EndReason::Fingerprint
             | EndReason::Budget => false,
         };

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wire::{RegionName, ShardId};
 
+use super::ended::{self, StoredEnded};
 use super::record::{StoredShard, is_live, record_sort};
 use crate::change::unless_lost;
 use crate::items::{self, Held};
@@ -175,7 +176,7 @@ impl FromStr for Address {
 }
 
 /// Apart from the buckets, since every heartbeat and every placement reads it.
-fn count_partition(region: &RegionName) -> String {
+pub(super) fn count_partition(region: &RegionName) -> String {
     format!("region#{region}#buckets")
 }
 
@@ -188,6 +189,25 @@ pub(super) async fn buckets<S: Store>(
     let partition = count_partition(region);
     let held = items::get(store, now_ms, Key::new(&partition, SORT)).await?;
     Ok(held.unwrap_or_default())
+}
+
+/// The same for a heartbeat, with whose sessions end there: as much as one read.
+pub(super) async fn buckets_and_ended<S: Store>(
+    store: &S,
+    now_ms: u64,
+    region: &RegionName,
+) -> Result<(Held<Buckets>, StoredEnded), StoreError> {
+    let partition = count_partition(region);
+    let found = items::range(store, now_ms, &partition, (SORT, ended::SORT), 2).await?;
+    let (mut buckets, mut all) = (Held::default(), StoredEnded::default());
+    for item in &found {
+        match item.sort.as_str() {
+            SORT => buckets = Held::read(&partition, item)?,
+            ended::SORT => all = Held::read(&partition, item)?.value,
+            _ => {}
+        }
+    }
+    Ok((buckets, all))
 }
 
 /// Has the region get more buckets when one has so many shards. If somebody else changes it at the

@@ -10,4 +10,5 @@ mod rig;
 
 mod channels;
 mod players;
+mod revocations;
 mod rooms;

@@ -14,10 +14,10 @@ use super::matching::{
 };
 use super::regions::{END_EVACUATION, EVACUATE, REGIONS};
 use super::safety::{
-    AUDIT, BLOCK, BLOCKS, KICK, MUTE, PLAYERS, REPORT, REPORTS, ROOM_BAN, ROOM_MUTE, ROOM_UNBAN,
-    ROOM_UNMUTE, UNBLOCK, UNMUTE,
+    AUDIT, BLOCK, BLOCKS, KICK, MUTE, PLAYERS, REPORT, REPORTS, REVOKE, ROOM_BAN, ROOM_MUTE,
+    ROOM_UNBAN, ROOM_UNMUTE, UNBLOCK, UNMUTE,
 };
-use super::{DRAIN, Function, HEARTBEAT, HOME, JOIN, LEAVE, RELAYS, Route, WHIP};
+use super::{DRAIN, Function, HEARTBEAT, HOME, JOIN, LEAVE, RELAYS, REVOKE_SHARD, Route, WHIP};
 
 /// The routes of one function.
 pub trait RouteSet: Copy + 'static {
@@ -68,6 +68,7 @@ routes! {
         Relays = RELAYS,
         Heartbeat = HEARTBEAT,
         Drain = DRAIN,
+        RevokeShard = REVOKE_SHARD,
         Home = HOME,
         Enrol = ENROL,
         MakeEnrolmentToken = MAKE_ENROLMENT_TOKEN,
@@ -140,6 +141,7 @@ routes! {
         RoomBan = ROOM_BAN,
         RoomUnban = ROOM_UNBAN,
         Kick = KICK,
+        Revoke = REVOKE,
         Players = PLAYERS,
     }
 }

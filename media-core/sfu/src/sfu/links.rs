@@ -7,6 +7,7 @@ use str0m::{Event as RtcEvent, Input, Output, net};
 
 use super::{Event, Sfu, Transmit};
 use crate::budget::Work;
+use crate::deadline::Due;
 use crate::link::Phase;
 use crate::path::Path;
 use crate::protocol::{DataChannel, Notice, Protocol, Request};
@@ -298,6 +299,7 @@ impl<P: Protocol> Sfu<P> {
         let config = &self.config;
         let link = &mut self.links[index];
         let mut at = link.rtc_at.min(link.last_heard + config.consent_timeout);
+        at = at.min(link.deadline.next_at());
         match link.phase {
             Phase::Handshake { until } | Phase::Ending { until, .. } => at = at.min(until),
             Phase::Live { .. } | Phase::Gone { .. } => {}
@@ -323,7 +325,12 @@ impl<P: Protocol> Sfu<P> {
             }
             _ => {}
         }
-        if link.migrate_at.is_some_and(|at| now >= at) {
+        let due = link.deadline.poll(now);
+        if due == Some(Due::End) && !matches!(link.phase, Phase::Ending { .. } | Phase::Gone { .. })
+        {
+            return self.end(index, EndReason::TokenExpired);
+        }
+        if due == Some(Due::Ask) || link.migrate_at.is_some_and(|at| now >= at) {
             link.migrate_at = None;
             self.tell(index, &Notice::Migrate);
         }

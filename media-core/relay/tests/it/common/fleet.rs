@@ -53,7 +53,11 @@ impl Fleet {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let keys = SigningKey::new([1; 32]).key_set_json("dev");
-        let variables = [("fleet_secret", SECRET), ("token_keys", keys.as_str())];
+        let variables = [
+            ("fleet_secret", SECRET),
+            ("token_keys", keys.as_str()),
+            ("token_life_s", "18446744073709551615"),
+        ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let host = Arc::new(Host {
             store: MemoryStore::default(),

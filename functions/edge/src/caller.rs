@@ -36,6 +36,7 @@ impl Caller {
             Auth::Operator => (Signers::Game, Some(Role::Operator)),
             Auth::Schedule => (Signers::Schedule, Some(Role::Operator)),
             Auth::Privacy => (Signers::Game, Some(Role::Privacy)),
+            Auth::Moderation => (Signers::Game, Some(Role::Moderator)),
             Auth::GameServer => (Signers::Game, Some(Role::GameServer)),
         };
         let verifier = config::verifier(host, signers).await?;
@@ -74,7 +75,9 @@ impl Caller {
     /// # Errors
     /// Which token is wanted, when his does not have the role.
     pub fn check_role(&self, role: Role) -> Result<(), Refusal> {
-        if self.is(role) {
+        // Support does what moderators of the whole game do.
+        let is_support = role == Role::Moderator && self.is(Role::Support);
+        if self.is(role) || is_support {
             return Ok(());
         }
         let (kind, detail) = match role {
@@ -85,6 +88,10 @@ impl Caller {
             Role::Privacy => (
                 ProblemKind::PrivacyOnly,
                 "Use a token whose role is privacy.",
+            ),
+            Role::Moderator | Role::Support => (
+                ProblemKind::NotModerator,
+                "Use a token whose role is moderator or support.",
             ),
             Role::GameServer => (
                 ProblemKind::GameServerOnly,

@@ -241,6 +241,8 @@ pub async fn serve<R: RouteSet, H: Storage + Clock + Variables>(
     response
         .with("access-control-allow-origin", "*")
         .with("access-control-expose-headers", "location, retry-after")
+        // No browser takes what somebody wrote for a page or a script.
+        .with("x-content-type-options", "nosniff")
         .with(SHARE_HEADER, share)
 }
 

@@ -8,8 +8,11 @@
 )]
 
 mod blocks;
+mod kept;
 mod mute;
 mod players;
+mod privacy;
+mod queue;
 mod report;
 mod revocation;
 mod sanction;
@@ -51,6 +54,10 @@ async fn dispatch<H: Ports, S: edge::store::Store>(
         SafetyRoute::Unmute => mute::mute(host, store, call, false).await,
         SafetyRoute::Report => report::report(host, store, call).await,
         SafetyRoute::Reports => report::reports(host, store, call).await,
+        SafetyRoute::ReportQueue => queue::list(host, store, call).await,
+        SafetyRoute::SettleReport => queue::settle(host, store, call).await,
+        SafetyRoute::Export => privacy::export(host, store, call).await,
+        SafetyRoute::Erase => privacy::erase(host, store, call).await,
         SafetyRoute::Audit => trail::audit(host, store, call).await,
         SafetyRoute::RoomMute | SafetyRoute::RoomUnmute => {
             sanction::change(host, store, call, Sanction::Mute).await

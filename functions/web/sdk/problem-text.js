@@ -33,6 +33,18 @@ const SENTENCES = {
     "An access token is needed.",
     "Ein Zugang wird gebraucht.",
   ],
+  "shard-unregistered": [
+    "This relay is not registered.",
+    "Dieses Relay ist nicht eingetragen.",
+  ],
+  "shard-revoked": [
+    "This relay's key was revoked.",
+    "Der Schlüssel dieses Relays wurde zurückgenommen.",
+  ],
+  "registration-exceeded": [
+    "This relay is registered otherwise.",
+    "Dieses Relay ist anders eingetragen.",
+  ],
   "signature-invalid": [
     "The signature is not valid.",
     "Die Unterschrift ist nicht gültig.",
@@ -130,8 +142,8 @@ const SENTENCES = {
     "An dieser Stelle des Verlaufs ist nichts.",
   ],
   "too-fast": [
-    "You write too fast. Wait a moment.",
-    "Du schreibst zu schnell. Warte einen Moment.",
+    "That was too often. Wait a moment.",
+    "Das war zu oft. Warte einen Moment.",
   ],
   "unknown-message": [
     "This message is gone.",

@@ -11,8 +11,8 @@ mod safety;
 mod sets;
 
 pub use chat::{
-    DELETE_MESSAGE, EDIT, ERASE, EXPORT, HISTORY, MARK_READ, POST, PRESENCE, REACT, SET_PRESENCE,
-    SET_SETTINGS, TYPING, UNREACT, UNREAD,
+    DELETE_MESSAGE, EDIT, HISTORY, MARK_READ, POST, PRESENCE, REACT, SET_PRESENCE, SET_SETTINGS,
+    TYPING, UNREACT, UNREAD,
 };
 pub use enrolment::{
     ENROL, ENROLMENT, ENROLMENT_TOKENS, FORGET_ENROLMENT, MAKE_ENROLMENT_TOKEN,
@@ -24,8 +24,8 @@ pub use matching::{
 };
 pub use regions::{END_EVACUATION, EVACUATE, REGIONS};
 pub use safety::{
-    AUDIT, BLOCK, BLOCKS, KICK, MUTE, PLAYERS, REPORT, REPORTS, REVOKE, ROOM_BAN, ROOM_MUTE,
-    ROOM_UNBAN, ROOM_UNMUTE, UNBLOCK, UNMUTE,
+    AUDIT, BLOCK, BLOCKS, ERASE, EXPORT, KICK, MUTE, PLAYERS, REPORT, REPORT_QUEUE, REPORTS, REVOKE,
+    ROOM_BAN, ROOM_MUTE, ROOM_UNBAN, ROOM_UNMUTE, SETTLE_REPORT, UNBLOCK, UNMUTE,
 };
 pub use sets::{
     ChatRoute, FleetRoute, MatchmakingRoute, ROUTES, RouteSet, SafetyRoute, SignallingRoute,
@@ -97,6 +97,8 @@ pub enum Auth {
     Schedule,
     /// A bearer token with the privacy role.
     Privacy,
+    /// A bearer token with the role of a moderator or of support.
+    Moderation,
     /// A bearer token with the role of a game server.
     GameServer,
     /// A shard's signature of the body (see [`crate::fleet::sign_heartbeat`]).

@@ -12,10 +12,13 @@ use serde::{Deserialize, Serialize};
 use wire::matching::Rating;
 use wire::{MatchId, PlayerId, QueueName, TicketId};
 
+use super::pace::Pace;
 use super::ticket::TicketRef;
 use crate::ratings;
 
-/// How long a player without a rating is remembered, in milliseconds.
+/// How long a player who has ratings is remembered after he last came, in milliseconds.
+const RATED_MS: u64 = 400 * 24 * 60 * 60 * 1000;
+/// How long one without a rating is, in milliseconds.
 const STRANGER_MS: u64 = 24 * 60 * 60 * 1000;
 /// Ended tickets that are remembered, and rated matches: more than a player has in the minute in
 /// which a late duplicate may come. A result that is in all ratings is noted with its match.
@@ -31,6 +34,8 @@ pub(super) struct StoredPlayer {
     pub(super) ended: Vec<String>,
     #[serde(default, rename = "r", skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) ratings: BTreeMap<QueueName, Rated>,
+    #[serde(default, rename = "p", skip_serializing_if = "Pace::is_new")]
+    pub(super) pace: Pace,
     /// Matches whose results are in the ratings.
     #[serde(default, rename = "m", skip_serializing_if = "Vec::is_empty")]
     rated: Vec<MatchId>,
@@ -118,7 +123,12 @@ impl StoredPlayer {
     }
 
     fn expires_at_ms(&self, now_ms: u64) -> Option<u64> {
-        self.ratings.is_empty().then_some(now_ms + STRANGER_MS)
+        let kept_ms = if self.ratings.is_empty() {
+            STRANGER_MS
+        } else {
+            RATED_MS
+        };
+        Some(now_ms + kept_ms)
     }
 }
 
@@ -202,6 +212,34 @@ pub(super) async fn change(
         Ok(unless_lost(keep(store, now_ms, id, &player, over).await)?)
     })
     .await
+}
+
+/// Notes that a player declined a match, or did not answer in time.
+pub(super) async fn note_declined(
+    host: &(impl Entropy + Timer),
+    store: &impl Store,
+    now_ms: u64,
+    id: &PlayerId,
+    declined: &MatchId,
+) -> Result<(), Refusal> {
+    let note = |player: &mut StoredPlayer| player.pace.note_declined(declined, now_ms);
+    change(host, store, now_ms, id, note).await
+}
+
+/// The same once, where it is not worth another try.
+pub(super) async fn try_note_declined(
+    store: &impl Store,
+    now_ms: u64,
+    id: &PlayerId,
+    declined: &MatchId,
+) -> Result<(), StoreError> {
+    let held = get(store, now_ms, id).await?;
+    let over = Over::read(held.as_ref());
+    let mut player = held.map(|held| held.value).unwrap_or_default();
+    if player.pace.note_declined(declined, now_ms) {
+        unless_lost(keep(store, now_ms, id, &player, over).await)?;
+    }
+    Ok(())
 }
 
 /// Ends a player's part in a ticket.

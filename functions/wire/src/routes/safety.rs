@@ -230,6 +230,42 @@ pub const REPORTS: Route = Route {
     problems: &[TOKEN, PLACE, &[ProblemKind::NotModerator]],
 };
 
+/// Reads what was reported in a region on a day.
+pub const REPORT_QUEUE: Route = Route {
+    name: "chat-report-queue",
+    function: Function::Safety,
+    method: "GET",
+    path: "/v1/chat/reports",
+    summary: "Read what was reported in a region on a day, in any channel, and is not settled",
+    auth: Auth::Moderation,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN,
+        &[
+            ProblemKind::NotModerator,
+            ProblemKind::NameInvalid,
+            ProblemKind::CursorInvalid,
+        ],
+    ],
+};
+
+/// Takes a report off the queue.
+pub const SETTLE_REPORT: Route = Route {
+    name: "chat-settle-report",
+    function: Function::Safety,
+    method: "DELETE",
+    path: "/v1/chat/reports/{report}",
+    summary: "Take a report off the queue; its channel keeps it",
+    auth: Auth::Moderation,
+    body: None,
+    status: 204,
+    problems: &[
+        TOKEN,
+        &[ProblemKind::NotModerator, ProblemKind::NameInvalid],
+    ],
+};
+
 /// Reads the audit trail.
 pub const AUDIT: Route = Route {
     name: "chat-audit",
@@ -258,6 +294,47 @@ pub const REVOKE: Route = Route {
         &[
             ProblemKind::OperatorOnly,
             ProblemKind::NameInvalid,
+            ProblemKind::Conflict,
+        ],
+    ],
+};
+
+/// Exports what is kept of a player.
+pub const EXPORT: Route = Route {
+    name: "chat-export",
+    function: Function::Safety,
+    method: "GET",
+    path: "/v1/chat/players/{player}/data",
+    summary: "Export what is kept of a player, step by step with ?next=",
+    auth: Auth::Privacy,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN,
+        &[
+            ProblemKind::NameInvalid,
+            ProblemKind::PrivacyOnly,
+            ProblemKind::CursorInvalid,
+        ],
+    ],
+};
+
+/// Erases what is kept of a player.
+pub const ERASE: Route = Route {
+    name: "chat-erase",
+    function: Function::Safety,
+    method: "DELETE",
+    path: "/v1/chat/players/{player}/data",
+    summary: "Erase what is kept of a player, step by step with ?next=",
+    auth: Auth::Privacy,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN,
+        &[
+            ProblemKind::NameInvalid,
+            ProblemKind::PrivacyOnly,
+            ProblemKind::CursorInvalid,
             ProblemKind::Conflict,
         ],
     ],

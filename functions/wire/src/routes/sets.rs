@@ -1,8 +1,8 @@
 //! The routes of each function as an enum, so that a function that forgets one does not compile.
 
 use super::chat::{
-    DELETE_MESSAGE, EDIT, ERASE, EXPORT, HISTORY, MARK_READ, POST, PRESENCE, REACT, SET_PRESENCE,
-    SET_SETTINGS, TYPING, UNREACT, UNREAD,
+    DELETE_MESSAGE, EDIT, HISTORY, MARK_READ, POST, PRESENCE, REACT, SET_PRESENCE, SET_SETTINGS,
+    TYPING, UNREACT, UNREAD,
 };
 use super::enrolment::{
     ENROL, ENROLMENT, ENROLMENT_TOKENS, FORGET_ENROLMENT, MAKE_ENROLMENT_TOKEN,
@@ -14,8 +14,8 @@ use super::matching::{
 };
 use super::regions::{END_EVACUATION, EVACUATE, REGIONS};
 use super::safety::{
-    AUDIT, BLOCK, BLOCKS, KICK, MUTE, PLAYERS, REPORT, REPORTS, REVOKE, ROOM_BAN, ROOM_MUTE,
-    ROOM_UNBAN, ROOM_UNMUTE, UNBLOCK, UNMUTE,
+    AUDIT, BLOCK, BLOCKS, ERASE, EXPORT, KICK, MUTE, PLAYERS, REPORT, REPORT_QUEUE, REPORTS, REVOKE,
+    ROOM_BAN, ROOM_MUTE, ROOM_UNBAN, ROOM_UNMUTE, SETTLE_REPORT, UNBLOCK, UNMUTE,
 };
 use super::{DRAIN, Function, HEARTBEAT, HOME, JOIN, LEAVE, RELAYS, REVOKE_SHARD, Route, WHIP};
 
@@ -97,8 +97,6 @@ routes! {
         SetPresence = SET_PRESENCE,
         Presence = PRESENCE,
         SetSettings = SET_SETTINGS,
-        Export = EXPORT,
-        Erase = ERASE,
     }
 }
 
@@ -135,6 +133,10 @@ routes! {
         Unmute = UNMUTE,
         Report = REPORT,
         Reports = REPORTS,
+        ReportQueue = REPORT_QUEUE,
+        SettleReport = SETTLE_REPORT,
+        Export = EXPORT,
+        Erase = ERASE,
         Audit = AUDIT,
         RoomMute = ROOM_MUTE,
         RoomUnmute = ROOM_UNMUTE,

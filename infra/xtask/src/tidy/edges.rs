@@ -77,11 +77,11 @@ const ROWS: &[Row] = &[
         &["matchmaking", "edge-spin", "edge", "wire"],
     ),
     row("matchmaking-lambda", &["matchmaking", "edge-lambda"]),
-    // Its tests write and join, to see what holds.
+    // Its tests write, join and play, to see what holds and what is kept.
     Row {
         name: "safety",
         uses: &["chat-channel", "edge", "wire"],
-        tests_use: &["chat", "signalling"],
+        tests_use: &["chat", "matchmaking", "signalling"],
     },
     row("safety-spin", &["safety", "edge-spin", "edge", "wire"]),
     row("safety-lambda", &["safety", "edge-lambda"]),

@@ -18,7 +18,8 @@ const ASKED_MIN: Duration = Duration::from_secs(10);
 pub(crate) struct Deadline {
     /// When its player is asked to come again; none when he was, or is not to be.
     ask_at: Option<Instant>,
-    end_at: Instant,
+    /// None once it was due.
+    end_at: Option<Instant>,
 }
 
 /// What is due of a session.
@@ -33,7 +34,7 @@ impl Deadline {
     pub(crate) fn unknown(now: Instant) -> Self {
         Self {
             ask_at: None,
-            end_at: now + SESSION_MAX,
+            end_at: Some(now + SESSION_MAX),
         }
     }
 
@@ -43,21 +44,23 @@ impl Deadline {
         let ask_at = end_at.checked_sub(ASKED_BEFORE.min(left / 2));
         Self {
             ask_at: ask_at.filter(|_| left >= ASKED_MIN),
-            end_at,
+            end_at: Some(end_at),
         }
     }
 
     /// When something is due next.
-    pub(crate) fn next_at(&self) -> Instant {
-        self.ask_at.unwrap_or(self.end_at)
+    pub(crate) fn next_at(&self) -> Option<Instant> {
+        self.ask_at.or(self.end_at)
     }
 
     /// What is due, once.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Due> {
-        if now >= self.end_at {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| now >= at);
+        if is_due(self.end_at) {
+            (self.ask_at, self.end_at) = (None, None);
             return Some(Due::End);
         }
-        let asks = self.ask_at.is_some_and(|at| now >= at);
+        let asks = is_due(self.ask_at);
         if asks {
             self.ask_at = None;
         }
@@ -87,17 +90,18 @@ mod tests {
             let end_at = now + SECOND * left_s;
             let mut deadline = Deadline::at(now, end_at);
             let next_s = asked_s.unwrap_or(left_s);
-            assert_eq!(deadline.next_at(), now + SECOND * next_s, "{left_s}");
+            assert_eq!(deadline.next_at(), Some(now + SECOND * next_s), "{left_s}");
             assert_eq!(deadline.poll(now), None);
             if let Some(asked_s) = asked_s {
                 let asked_at = now + SECOND * asked_s;
                 assert_eq!(deadline.poll(asked_at), Some(Due::Ask));
                 assert_eq!(deadline.poll(asked_at), None);
             }
-            assert_eq!(deadline.next_at(), end_at);
+            assert_eq!(deadline.next_at(), Some(end_at));
             assert_eq!(deadline.poll(end_at), Some(Due::End));
+            assert_eq!((deadline.next_at(), deadline.poll(end_at)), (None, None));
         }
         assert_eq!(Deadline::at(now, now).poll(now), Some(Due::End));
-        assert_eq!(Deadline::unknown(now).next_at(), now + SESSION_MAX);
+        assert_eq!(Deadline::unknown(now).next_at(), Some(now + SESSION_MAX));
     }
 }

@@ -299,12 +299,11 @@ impl<P: Protocol> Sfu<P> {
         let config = &self.config;
         let link = &mut self.links[index];
         let mut at = link.rtc_at.min(link.last_heard + config.consent_timeout);
-        at = at.min(link.deadline.next_at());
         match link.phase {
             Phase::Handshake { until } | Phase::Ending { until, .. } => at = at.min(until),
             Phase::Live { .. } | Phase::Gone { .. } => {}
         }
-        let others = [link.migrate_at, link.report_at];
+        let others = [link.migrate_at, link.report_at, link.deadline.next_at()];
         at = others.into_iter().flatten().fold(at, Instant::min);
         self.timers
             .arm(self.now, &mut link.alarm, at, Owner::Link(index));

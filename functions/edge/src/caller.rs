@@ -54,9 +54,9 @@ impl Caller {
         &self.claims.sub
     }
 
-    /// What a token says that a function gives him: it grants something else, and nothing beyond the
-    /// time of the one with which he asks, at most `life_s` seconds. It counts as issued when that
-    /// one was, so whatever ends that one ends it too.
+    /// What a token says that a function gives him: it grants something else, and nothing beyond
+    /// the time of the one with which he asks, at most `life_s` seconds. It counts as issued when
+    /// that one was, so whatever ends that one ends it too.
     pub fn lent(&self, life_s: u64, grants: Vec<Grant>) -> Claims {
         let until_s = (self.now_ms / 1000).saturating_add(life_s);
         Claims {

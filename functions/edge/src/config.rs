@@ -36,8 +36,8 @@ pub const TOKEN_AUDIENCE: &str = "token_audience";
 /// Longest life of a token, in seconds; [`DEFAULT_LIFE_S`] when not set. One that is issued for
 /// longer is refused.
 pub const TOKEN_LIFE_S: &str = "token_life_s";
-/// Relays whose keys come in files, as [`StaticShards`]; none when not set, and then only those that
-/// enrolled are heard.
+/// Relays whose keys come in files, as [`StaticShards`]; none when not set, and then only those
+/// that enrolled are heard.
 pub const STATIC_SHARDS: &str = "static_shards";
 /// The region where rooms are placed that name none; [`DEFAULT_REGION`] when not set.
 pub const REGION: &str = "region";

@@ -1,5 +1,5 @@
-//! Whose sessions end in a region, in whatever room they are: the game took back the tokens by which
-//! they joined ([`crate::revocation`]). Every shard is told with the reply to its next heartbeat,
+//! Whose sessions end in a region, in whatever room they are: the game took back the tokens by
+//! which they joined ([`crate::revocation`]). Every shard is told with the reply to its next heartbeat,
 //! until it has said that it knows, and nothing is posted to anybody: nobody knows where a player
 //! is, and a region may have a thousand shards. It is kept beside the number of buckets, which each
 //! heartbeat reads anyway.

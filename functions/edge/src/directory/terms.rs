@@ -1,6 +1,6 @@
 //! What a shard may say of itself: where it is, how much it takes, where it is commanded, with keys
-//! of which epoch it signs. Its own key proves who says it and nothing of that, so that a stolen one
-//! draws no rooms to another region and no more of them than the shard has places.
+//! of which epoch it signs. Its own key proves who says it and nothing of that, so that a stolen
+//! one draws no rooms to another region and no more of them than the shard has places.
 //!
 //! Only operators and enrolment say it. A relay that enrolled has a [`super::Registration`]; one
 //! whose key came in a file is listed in the setting `static_shards`; and whoever revokes a shard

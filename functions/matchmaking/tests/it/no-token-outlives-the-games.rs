@@ -6,6 +6,7 @@ use data_encoding::BASE64URL_NOPAD;
 use edge::http::Response;
 use edge::ports::Clock;
 use proptest::prelude::*;
+use proptest::sample::Index;
 use serde_json::{Value, json};
 use wire::claims::{Claims, Grant, Permission};
 use wire::matching::{TicketReply, TicketStatus};
@@ -165,7 +166,7 @@ proptest! {
 
     #[test]
     fn whatever_is_asked(
-        steps in prop::collection::vec((0..2usize, any::<prop::sample::Index>(), any_step()), 1..60),
+        steps in prop::collection::vec((0..2_usize, any::<Index>(), any_step()), 1..60),
     ) {
         let mut tokens = Tokens::new();
         for (who, with, step) in steps {

@@ -18,6 +18,7 @@
 
 mod bucket;
 mod ended;
+mod hall;
 mod home;
 mod record;
 mod registration;
@@ -26,6 +27,7 @@ mod terms;
 
 pub use bucket::{GROWS_AFTER_MS, MAX_BUCKET_SHARDS, MAX_BUCKETS, MAX_DRAWN};
 pub use ended::{Ended, MAX_ENDED, end_sessions};
+pub use hall::{check_hall, shards_of_hall};
 pub use home::{HOME_TTL_MS, Joinable, Placement, home, home_for, home_of, placement};
 pub(crate) use home::{StoredHome, stored as stored_home, with_sanctions};
 pub use record::is_live;

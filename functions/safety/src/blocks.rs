@@ -47,7 +47,7 @@ pub(crate) async fn set<H: Ports, S: Store>(
     let authors = Authors {
         store,
         now_ms,
-        place: &direct_key(me, &other),
+        place: direct_key(me, &other).into(),
         retention_ms: days_ms(access.policy.retention_days.direct),
     };
     for (player, is_mine) in [(me, true), (&other, false)] {

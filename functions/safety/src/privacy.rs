@@ -27,6 +27,7 @@ use edge::sanctions::{self, Sanction};
 use edge::store::{Direction, Item, Key, Query, Store, StoreError};
 use wire::chat::{AuditAction, EraseReply, ExportReply};
 
+use self::channel::halls;
 use self::walk::{Cursor, Walk, exported};
 use crate::Ports;
 use crate::sanction::INDEX_PREFIX;
@@ -143,7 +144,9 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
                 };
             }
             if let Some(place) = item.sort.strip_prefix(IN)
-                && !self.walk_channel(place).await?
+                && !self
+                    .walk_halls(place, &halls(&partition, item, place)?)
+                    .await?
             {
                 return Ok(false);
             }

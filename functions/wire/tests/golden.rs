@@ -267,9 +267,16 @@ fn http_messages(golden: &mut Golden) {
         hello: "c2VhbGVk".into(),
         region: "eu-1".parse().expect("a name"),
         relay: "eu-1-a".parse().expect("an id"),
+        world: None,
         expires_at: 1_700_000_060,
     };
     golden.check("join-reply", &reply);
+    let world = "world~eu-1~7".parse().expect("a channel");
+    let in_a_hall = JoinReply {
+        world: Some(world),
+        ..reply
+    };
+    golden.check("join-reply-hall", &in_a_hall);
     for kind in ProblemKind::ALL {
         let problem = Problem::new(*kind, "What to change.");
         golden.check(&format!("problem-{}", kind.name()), &problem);

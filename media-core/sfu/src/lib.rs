@@ -24,6 +24,7 @@ mod idents;
 mod link;
 mod orders;
 mod path;
+mod places;
 mod protocol;
 mod room;
 mod rtp;
@@ -35,6 +36,7 @@ pub use budget::{CostTable, Meter, Work, WorkLimits};
 pub use config::{Config, WallClock};
 pub use idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId, TopicKey};
 pub use path::{Path, Transport};
+pub use places::PlaceLimits;
 pub use protocol::{
     Admission, BadMessage, BadTicket, Carried, ChannelGrant, Crossing, DataChannel, Hello, Notice,
     Present, Protocol, Request, RosterEntry, SlotChange, Source,

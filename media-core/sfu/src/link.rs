@@ -35,6 +35,7 @@ use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::idents::SessionId;
 use crate::path::Path;
+use crate::places::Place;
 use crate::protocol::Admission;
 use crate::room::Entry;
 use crate::rtp::{Opened, Sent};
@@ -77,6 +78,12 @@ pub(crate) struct Link {
     /// Boxed, so that what forwarding looks at lies close together.
     pub(crate) rtc: Box<Rtc>,
     pub(crate) phase: Phase,
+    /// What it holds of its player's places.
+    pub(crate) place: Place,
+    /// It is to introduce itself: a hello must come, once it is in its room.
+    pub(crate) says_hello: bool,
+    /// Until when; none before it is in its room, and once it came.
+    pub(crate) hello_until: Option<Instant>,
     pub(crate) paths: Paths,
     keys: KeySlot,
     /// Once there are keys.
@@ -124,6 +131,9 @@ impl Link {
             phase: Phase::Handshake {
                 until: now + config.handshake_timeout,
             },
+            place: Place::HalfOpen,
+            says_hello: admission.says_hello,
+            hello_until: None,
             paths: Paths::default(),
             keys: crypto.newest_keys(),
             inbound: None,

@@ -55,6 +55,9 @@ pub struct Admission {
     pub permissions: Permissions,
     /// Nobody hears him, by order of the edge; the hello says until when.
     pub server_muted: bool,
+    /// Its client introduces itself with a hello, and the session ends without one. Nobody hears
+    /// others before a hello, whatever this says: one who has none publishes only.
+    pub says_hello: bool,
     /// RTP payload type of Opus.
     pub opus_payload_type: u8,
     /// RTP payload type of RED for Opus (RFC 2198); none when not negotiated.

@@ -144,7 +144,8 @@ impl Member {
     }
 
     fn gets(&self, speaker: &Self) -> bool {
-        !self.deafened && self.player != speaker.player && self.may_hear(speaker)
+        let wants = self.introduced && !self.deafened;
+        wants && self.player != speaker.player && self.may_hear(speaker)
     }
 
     fn speaks(&self, now: Instant) -> bool {

@@ -24,6 +24,7 @@ use crate::idents::{ChannelKey, PlayerKey, RoomKey, SessionId, TopicKey};
 use crate::link::{Link, TappedCrypto};
 use crate::orders::Orders;
 use crate::path::Path;
+use crate::places::Places;
 use crate::protocol::{Present, Protocol};
 use crate::room::Room;
 use crate::stats::{EndReason, Queues, Stats};
@@ -201,6 +202,8 @@ pub struct Sfu<P: Protocol> {
     revoked: Orders<PlayerKey, ()>,
     /// What players may make the shard do.
     budgets: Budgets,
+    /// Who holds how many of its places.
+    places: Places,
     timers: Timers,
     /// Links that have something to send, each once.
     dirty: VecDeque<usize>,
@@ -221,6 +224,7 @@ impl<P: Protocol> Sfu<P> {
         Self {
             crypto: TappedCrypto::new(&config.crypto),
             budgets: Budgets::new(&config.work, state.clone()),
+            places: Places::new(config.places, state.clone()),
             config,
             protocol,
             rng,
@@ -306,6 +310,7 @@ impl<P: Protocol> Sfu<P> {
             timers: self.timers.len(),
             ended: self.ended.len(),
             players: self.budgets.len(),
+            holders: self.places.len(),
         }
     }
 

@@ -52,6 +52,10 @@ reason_enum! {
         Srtp = "srtp",
         /// More than the session, or its player, may make the shard do.
         Budget = "budget",
+        /// The player has as many sessions as he may.
+        PlayerSessions = "player-sessions",
+        /// The last places of the shard are for players without a session.
+        Reserve = "reserve",
     }
 }
 
@@ -78,6 +82,10 @@ reason_enum! {
         Fingerprint = "fingerprint",
         /// For seconds it wanted more work than it may.
         Budget = "budget",
+        /// Its player began another before it was through.
+        HalfOpen = "half-open",
+        /// It was to introduce itself, and did not in time.
+        NoHello = "no-hello",
     }
 }
 
@@ -193,4 +201,6 @@ pub struct Queues {
     pub ended: usize,
     /// Players whose work is remembered, those included who left a moment ago.
     pub players: usize,
+    /// Players who have a session.
+    pub holders: usize,
 }

@@ -7,6 +7,7 @@ mod matches;
 mod refusals;
 mod rooms;
 mod sanctions;
+mod world;
 
 use std::pin::Pin;
 
@@ -64,5 +65,6 @@ scenarios! {
     chat::presence = "presence is what players say";
     matches::two_meet = "two who queue meet in one match";
     matches::who_leaves = "a ticket is its player's, who may give it up";
+    world::is_one_hall = "the world channel is its region's, and a hall that is none is refused";
     chat::data_of_a_player = "a player's data is exported and erased";
 }

@@ -25,7 +25,7 @@ pub use model::{Grant, Plan};
 pub use network::Weather;
 pub use observed::Sabotage;
 pub use transition::Transition;
-pub use world::HOSTILE_FROM;
+pub use world::{GHOSTS_FROM, HOSTILE_FROM};
 
 use world::World;
 
@@ -101,8 +101,7 @@ pub fn run(seed: u64, sabotage: Sabotage) -> Result<Report, Box<Violation>> {
 fn live(world: &mut World, transitions: &mut Vec<Transition>) -> Result<(), String> {
     for _ in 0..TRANSITIONS {
         let known = world.known();
-        let has_hostile = world.has_hostile;
-        let transition = transition::choose(&mut world.chance, &known, has_hostile);
+        let transition = transition::choose(&mut world.chance, &known, world.hostile);
         world.apply(&transition)?;
         transitions.push(transition);
         // Often at once, sometimes after a while.

@@ -37,6 +37,10 @@ pub enum Sabotage {
     NoVoice,
     /// The relay sends a voice packet twice.
     SendTwice,
+    /// Nobody sees that the relay takes a hello.
+    UnseenHello,
+    /// The relay waits for a hello without end.
+    EndlessPatience,
     /// The relay passes on whatever a speaker sends.
     NoSpeakerLimit,
 }
@@ -89,7 +93,7 @@ impl Protocol for Observed {
     ) -> Result<Request<Arc<Profile>>, BadMessage> {
         let mut request = self.sealed.read(session, message)?;
         let read = match &request {
-            Request::Hello(_) => Some(Read::Hello),
+            Request::Hello(_) => (self.sabotage != Sabotage::UnseenHello).then_some(Read::Hello),
             Request::State { muted, deafened } => Some(Read::State {
                 muted: *muted,
                 deafened: *deafened,

@@ -73,18 +73,26 @@ pub(crate) struct Known {
     pub(crate) weather: Weather,
 }
 
-/// Chooses what happens next; `has_hostile` where clients may mean no good.
-pub(crate) fn choose(chance: &mut Chance, clients: &[Known], has_hostile: bool) -> Transition {
+/// What clients may do that mean no good.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hostile {
+    pub(crate) floods: bool,
+    /// They never say the hello that they announce.
+    pub(crate) ghosts: bool,
+}
+
+/// Chooses what happens next.
+pub(crate) fn choose(chance: &mut Chance, clients: &[Known], hostile: Hostile) -> Transition {
     let up: Vec<usize> = (0..clients.len()).filter(|&n| clients[n].up).collect();
     let may_grow = up.len() < CLIENTS_UP_MAX && clients.len() < CLIENTS_MAX;
     if up.len() < 3 && clients.len() < CLIENTS_MAX || may_grow && chance.percent(15) {
-        return Transition::Join(plan(chance, clients.len()));
+        return Transition::Join(plan(chance, clients.len(), hostile));
     }
     let Some(n) = chance.pick(&up) else {
         return Transition::Undrain;
     };
     let client = &clients[n];
-    if has_hostile && client.talking && chance.percent(25) {
+    if hostile.floods && client.talking && chance.percent(25) {
         return Transition::Flood(n);
     }
     match chance.between(0, 99) {
@@ -116,7 +124,7 @@ pub(crate) fn choose(chance: &mut Chance, clients: &[Known], has_hostile: bool) 
     }
 }
 
-fn plan(chance: &mut Chance, player: usize) -> Plan {
+fn plan(chance: &mut Chance, player: usize, hostile: Hostile) -> Plan {
     // Most meet in one room.
     let room = usize::from(chance.percent(20));
     let mut grants = vec![grant(chance)];
@@ -132,6 +140,7 @@ fn plan(chance: &mut Chance, player: usize) -> Plan {
         grants,
         slots: chance.between(1, 5) as usize,
         whip: chance.percent(8),
+        ghost: hostile.ghosts && chance.percent(15),
     }
 }
 

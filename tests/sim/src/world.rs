@@ -21,7 +21,7 @@ use crate::model::{Grant, Model, Plan};
 use crate::network::{Datagram, Link, Weather};
 use crate::observed::{Log, Observed, Sabotage};
 use crate::tickets::{self, BOOT};
-use crate::transition::{DRAIN_OVER, Known, Transition};
+use crate::transition::{DRAIN_OVER, Hostile, Known, Transition};
 use crate::watch::Watch;
 
 /// Unix time at which every run starts.
@@ -33,6 +33,8 @@ const CHECK_EVERY: Duration = Duration::from_millis(200);
 const DTLS_13_FROM: u64 = 10_000_000;
 /// Runs of this seed and later ones have clients that mean no good.
 pub const HOSTILE_FROM: u64 = 11_000_000;
+/// Runs of this seed and later ones have clients that never say the hello that they announce.
+pub const GHOSTS_FROM: u64 = 12_000_000;
 /// Transitions that a violation shows.
 const HISTORY: usize = 15;
 
@@ -55,6 +57,8 @@ pub(crate) struct World {
     /// Each client's address as the relay sees it.
     public: Vec<SocketAddr>,
     owners: BTreeMap<SocketAddr, usize>,
+    /// Whose voice has an SSRC that the relay sends.
+    listeners: BTreeMap<u32, usize>,
     model: Model,
     log: Log,
     sabotage: Sabotage,
@@ -64,7 +68,7 @@ pub(crate) struct World {
     server_fingerprint: String,
     /// Half of the clients have it.
     has_dtls_13: bool,
-    pub(crate) has_hostile: bool,
+    pub(crate) hostile: Hostile,
     egress: Egress,
     rebinds: u16,
     check_at: Instant,
@@ -81,6 +85,12 @@ fn some_instant() -> Instant {
 /// Whether a datagram of a client is voice: its header is in the clear.
 fn is_voice(data: &[u8]) -> bool {
     matches!(data, [first, second, ..] if first >> 6 == 2 && second & 0x7f == OPUS)
+}
+
+/// The source of a datagram that is voice.
+fn ssrc(data: &[u8]) -> Option<u32> {
+    let bytes = data.get(8..12).filter(|_| is_voice(data))?;
+    Some(u32::from_be_bytes(bytes.try_into().ok()?))
 }
 
 impl World {
@@ -111,6 +121,9 @@ impl World {
                 bytes_per_s: u32::MAX,
             };
         }
+        if sabotage == Sabotage::EndlessPatience {
+            config.hello_timeout = Duration::from_secs(3600);
+        }
         let clock = WallClock {
             at: now,
             unix_ms: UNIX_S * 1000,
@@ -126,6 +139,7 @@ impl World {
             links: Vec::new(),
             public: Vec::new(),
             owners: BTreeMap::new(),
+            listeners: BTreeMap::new(),
             model: Model::default(),
             log,
             sabotage,
@@ -134,7 +148,10 @@ impl World {
             server,
             server_fingerprint,
             has_dtls_13: seed >= DTLS_13_FROM,
-            has_hostile: seed >= HOSTILE_FROM,
+            hostile: Hostile {
+                floods: seed >= HOSTILE_FROM,
+                ghosts: seed >= GHOSTS_FROM,
+            },
             egress: Egress::default(),
             rebinds: 0,
             check_at: now,
@@ -170,7 +187,7 @@ impl World {
         let now = self.now;
         match *transition {
             Transition::Join(ref plan) => self.join(plan.clone(), Weather::Calm),
-            Transition::Leave(n) if self.model.members[n].plan.whip => {
+            Transition::Leave(n) if self.model.members[n].plan.is_nameless() => {
                 self.kick(n, EndReason::Left)
             }
             Transition::Leave(n) => self.clients[n].leave(now),
@@ -215,11 +232,14 @@ impl World {
         let session = SessionId([salt[0], salt[1], salt[2], salt[3], a, b, c, d]);
         let unix_s = UNIX_S + self.elapsed().as_secs();
         let ticket = tickets::ticket(&plan, session, client.fingerprint(), unix_s);
-        let hello = (!plan.whip).then(|| tickets::hello(&plan, session).seal(&self.keys, BOOT));
+        let hello = tickets::hello(&plan, session).seal(&self.keys, BOOT);
+        let hello = (!plan.whip, (!plan.is_nameless()).then_some(hello));
         let fingerprint = self.server_fingerprint.clone();
         let contact = tickets::contact(&ticket, &self.keys, hello, self.server, fingerprint);
         let source = self.new_source();
         client.start(self.now, contact, source);
+        let slots = (0..ticket.slots).map(|slot| (session.slot_ssrc(slot), n));
+        self.listeners.extend(slots);
         let address = client.local();
         self.owners.insert(address, n);
         self.public.push(address);
@@ -458,13 +478,15 @@ impl World {
             if self.sabotage == Sabotage::SendTwice {
                 self.watch.handle_sent(&transmit.data)?;
             }
+            // By its SSRC: an address may be another's already.
+            if let Some(listener) = ssrc(&transmit.data).and_then(|s| self.listeners.get(&s)) {
+                let bytes = transmit.data.len();
+                self.egress.handle_sent(self.now, *listener, bytes);
+            }
             let Some(&n) = self.owners.get(&transmit.to.address) else {
                 continue;
             };
             let (peer, data) = (transmit.to.address, transmit.data);
-            if is_voice(&data) {
-                self.egress.handle_sent(self.now, n, data.len());
-            }
             self.links[n].down.send(self.now, Datagram { peer, data });
         }
         let read = std::mem::take(&mut *self.log.borrow_mut());
@@ -473,7 +495,7 @@ impl World {
         }
         while let Some(event) = self.sfu.poll_event() {
             match event {
-                Event::Connected { session } => self.model.connected(session)?,
+                Event::Connected { session } => self.model.connected(self.now, session)?,
                 Event::Ended { session, reason } => self.model.ended(self.now, session, reason)?,
                 Event::Used { .. } => {}
             }

@@ -1,6 +1,6 @@
 //! Each invariant can fail: the system is broken on purpose, and the run says what is wrong.
 
-use sim::{HOSTILE_FROM, Sabotage, run};
+use sim::{GHOSTS_FROM, HOSTILE_FROM, Sabotage, run};
 
 /// Runs committed seeds, which hold otherwise, until a violation says `what`. Another one may come
 /// first: a mute that is not heard is missing in the rosters too.
@@ -28,6 +28,17 @@ fn sees_from(first: u64, sabotage: Sabotage, what: &str) {
 #[test]
 fn a_channel_that_was_not_granted() {
     sees(Sabotage::WrongChannel, "was not granted");
+}
+
+#[test]
+fn somebody_who_hears_before_his_hello() {
+    sees(Sabotage::UnseenHello, "before his hello");
+}
+
+#[test]
+fn a_ghost_that_stays() {
+    let sabotage = Sabotage::EndlessPatience;
+    sees_from(GHOSTS_FROM, sabotage, "without a hello");
 }
 
 #[test]

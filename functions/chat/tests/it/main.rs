@@ -13,6 +13,7 @@ mod against_a_model;
 mod any_text;
 #[path = "channels-by-age.rs"]
 mod channels_by_age;
+mod halls;
 mod limits;
 mod messages;
 #[path = "one-log-for-all.rs"]

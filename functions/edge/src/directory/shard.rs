@@ -439,8 +439,19 @@ pub async fn shards<S: Store>(
     now_ms: u64,
     region: &RegionName,
 ) -> Result<Vec<ListedShard>, Refusal> {
+    let buckets = buckets(store, now_ms, region).await?.value.all();
+    listed(store, now_ms, region, buckets).await
+}
+
+/// The shards of some buckets, by id.
+pub(super) async fn listed<S: Store>(
+    store: &S,
+    now_ms: u64,
+    region: &RegionName,
+    buckets: impl IntoIterator<Item = u32>,
+) -> Result<Vec<ListedShard>, Refusal> {
     let mut listed = BTreeMap::<ShardId, ListedShard>::new();
-    for bucket in buckets(store, now_ms, region).await?.value.all() {
+    for bucket in buckets {
         for ShardLoad { record, .. } in loads(store, now_ms, region, bucket).await? {
             let live = is_live(&record, now_ms);
             let shard = ListedShard { record, live };

@@ -1,16 +1,17 @@
 //! What a channel keeps of a player: messages, reactions, acts of moderation, reports.
 
 use chat_channel::audit::audit_partition;
+use chat_channel::author::Author;
 use chat_channel::log::{Log, Stored, messages_partition, reactions_partition};
 use chat_channel::message::tombstone;
 use edge::Refusal;
 use edge::items::{self, Held, Over};
-use edge::store::{Direction, Item, Key, Query, Store};
+use edge::store::{Direction, Item, Key, Query, Store, StoreError};
 use serde_json::json;
-use wire::PlayerId;
-use wire::chat::{AuditEntry, Deletion, Message};
+use wire::chat::{AuditEntry, ChatChannel, Deletion, Message};
+use wire::{Hall, PlayerId};
 
-use super::walk::{Part, Walk, exported};
+use super::walk::{Cursor, Part, Walk, exported};
 use crate::Ports;
 use crate::kept::{Kept, reports_partition};
 
@@ -20,6 +21,34 @@ const STEP_ITEMS: usize = 500;
 const ERASED: &str = "erased";
 
 impl<H: Ports, S: Store> Walk<'_, H, S> {
+    /// Goes on in a channel, then in its further halls; whether all are done.
+    pub(super) async fn walk_halls(
+        &mut self,
+        place: &str,
+        further: &[Hall],
+    ) -> Result<bool, Refusal> {
+        if self.cursor.hall == 0 && !self.walk_channel(place).await? {
+            return Ok(false);
+        }
+        for hall in further {
+            if hall.number < self.cursor.hall {
+                continue;
+            }
+            if hall.number > self.cursor.hall {
+                self.cursor = Cursor {
+                    at: std::mem::take(&mut self.cursor.at),
+                    hall: hall.number,
+                    ..Cursor::default()
+                };
+            }
+            let place = ChatChannel::World(hall.clone()).to_string();
+            if !self.walk_channel(&place).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Goes on in a channel, a part at most; whether all of it is done.
     pub(super) async fn walk_channel(&mut self, place: &str) -> Result<bool, Refusal> {
         let part = self.cursor.part;
@@ -188,6 +217,19 @@ impl<H: Ports, S: Store> Walk<'_, H, S> {
         self.erased += 1;
         Ok(())
     }
+}
+
+/// The further halls of a world channel, as the player's item of it names them; in order.
+pub(super) fn halls(partition: &str, item: &Item, place: &str) -> Result<Vec<Hall>, StoreError> {
+    let Ok(ChatChannel::World(Hall { region, .. })) = place.parse() else {
+        return Ok(Vec::new());
+    };
+    let author = Held::<Author>::read(partition, item)?.value;
+    let hall = |number| Hall {
+        region: region.clone(),
+        number,
+    };
+    Ok(author.halls().into_iter().map(hall).collect())
 }
 
 fn erased() -> PlayerId {

@@ -37,7 +37,10 @@ pub(super) struct Cursor {
     pub(super) in_matches: bool,
     /// Sort key in the player's partition.
     pub(super) at: String,
-    /// What of that channel is walked.
+    /// The hall of that channel, where it has several.
+    #[serde(default)]
+    pub(super) hall: u8,
+    /// What of it is walked.
     pub(super) part: Part,
     /// Sort key there.
     pub(super) from: String,

@@ -362,6 +362,7 @@ impl Relay {
             slots: offer.slots,
             channel_kind: ChannelKind::Group,
             server_muted: false,
+            says_hello: true,
             recorded: false,
             home_epoch: 0,
             hello_version: TICKET_VERSION,
@@ -389,6 +390,7 @@ impl Relay {
             hello: Self::seal(&hello),
             region: "eu".parse().unwrap(),
             relay: shard,
+            world: None,
             expires_at: UNIX_S + 60,
         }
     }

@@ -14,7 +14,7 @@ use crate::link::{Link, Stun, is_rtcp, username};
 use crate::path::Path;
 use crate::protocol::{Admission, BadTicket, Protocol};
 use crate::room::{Entry, PayloadTypes, Room};
-use crate::stats::RejectReason;
+use crate::stats::{EndReason, RejectReason};
 
 /// RTCP packet type of a receiver report (RFC 3550); the first of a compound is in the clear.
 const RECEIVER_REPORT: u8 = 201;
@@ -87,11 +87,17 @@ impl<P: Protocol> Sfu<P> {
             Some(&index) => (index, self.stun().verify(data, &admission.ice_password)?),
             None => {
                 let allowed = self.may_admit(&admission);
-                if let Err(reason @ (RejectReason::Full | RejectReason::Stopping)) = allowed {
-                    return Err(self.refuse(from, data, &admission, reason));
-                }
-                allowed?;
+                let instead_of = match allowed {
+                    Ok(instead_of) => instead_of,
+                    Err(reason) if is_answered(reason) => {
+                        return Err(self.refuse(from, data, &admission, reason));
+                    }
+                    Err(reason) => return Err(reason),
+                };
                 let check = self.stun().verify(data, &admission.ice_password)?;
+                if let Some(other) = instead_of {
+                    self.close(other, EndReason::HalfOpen);
+                }
                 (self.admit(admission, ufrag, client)?, check)
             }
         };
@@ -118,7 +124,8 @@ impl<P: Protocol> Sfu<P> {
         Stun(&self.config.crypto)
     }
 
-    fn may_admit(&mut self, admission: &Admission) -> Result<(), RejectReason> {
+    /// Whether a session may begin: the link that its player loses for it, if any.
+    fn may_admit(&mut self, admission: &Admission) -> Result<Option<usize>, RejectReason> {
         if self.unix_s() > admission.expires_at_unix_s {
             return Err(RejectReason::TicketExpired);
         }
@@ -147,7 +154,13 @@ impl<P: Protocol> Sfu<P> {
         if room_full || self.full || self.links.len() >= self.config.max_sessions {
             return Err(RejectReason::Full);
         }
-        Ok(())
+        // His hello ends the session that he has in the room.
+        let comes_back = || {
+            let is_here = |&index: &usize| self.rooms[index].room.has_player(admission.player);
+            admission.says_hello && room.is_some_and(is_here)
+        };
+        let taken = (self.links.len(), self.config.max_sessions);
+        self.places.ask(admission.player, taken, comes_back)
     }
 
     /// Tells a client with a good ticket that he is not let in, so that he joins again at once
@@ -213,7 +226,9 @@ impl<P: Protocol> Sfu<P> {
         link.alarm = self.timers.new_alarm();
         self.rooms[link.room].room.take_link();
         self.budgets.open(link.entry.player);
+        let player = link.entry.player;
         let index = self.links.insert(link);
+        self.places.open(player, index);
         let other = self.by_session.insert(id, index);
         debug_assert_eq!(other, None, "a session has one link");
         self.stats.admitted += 1;
@@ -264,6 +279,12 @@ impl<P: Protocol> Sfu<P> {
         self.note_work(index, who, (began, Work::Datagram));
         taken.map_err(|_| RejectReason::Session)
     }
+}
+
+/// Whether a client with a good ticket is told that it was refused for `reason`.
+fn is_answered(reason: RejectReason) -> bool {
+    use RejectReason::{Full, PlayerSessions, Reserve, Stopping};
+    matches!(reason, Full | Stopping | PlayerSessions | Reserve)
 }
 
 /// The ticket that a STUN binding request shows in its USERNAME, unopened and unproved; none when

@@ -10,6 +10,7 @@ use crate::budget::Work;
 use crate::deadline::Due;
 use crate::link::Phase;
 use crate::path::Path;
+use crate::places::Place;
 use crate::protocol::{DataChannel, Notice, Protocol, Request};
 use crate::stats::{DropReason, EndReason};
 use crate::timers::Owner;
@@ -86,7 +87,7 @@ impl<P: Protocol> Sfu<P> {
     }
 
     /// Says good-bye on the transport and forgets the link.
-    fn close(&mut self, index: usize, reason: EndReason) {
+    pub(super) fn close(&mut self, index: usize, reason: EndReason) {
         let link = &mut self.links[index];
         let _ = link.rtc.close();
         let _ = link.rtc.handle_input(Input::Timeout(self.now));
@@ -155,12 +156,35 @@ impl<P: Protocol> Sfu<P> {
         };
         if let Some(reason) = refused {
             link.phase = Phase::Gone { reason };
-            return;
+            return self.give_place_back(index);
         }
         link.last_heard = self.now;
         self.stats.connected += 1;
         self.events.push_back(Event::Connected { session: link.id });
+        if link.says_hello {
+            link.hello_until = Some(self.now + self.config.hello_timeout);
+        } else {
+            self.settle_place(index);
+        }
         self.enter_room(index);
+    }
+
+    /// A session is through: it is not lost to its player's next.
+    pub(super) fn settle_place(&mut self, index: usize) {
+        let link = &mut self.links[index];
+        link.hello_until = None;
+        if link.place == Place::HalfOpen {
+            link.place = Place::Whole;
+            self.places.settle(link.entry.player, index);
+        }
+    }
+
+    /// A session is over: its player may have another.
+    fn give_place_back(&mut self, index: usize) {
+        let link = &mut self.links[index];
+        link.hello_until = None;
+        let place = std::mem::replace(&mut link.place, Place::None);
+        self.places.close(link.entry.player, index, place);
     }
 
     fn handle_message(&mut self, index: usize, data: &ChannelData) {
@@ -247,7 +271,10 @@ impl<P: Protocol> Sfu<P> {
                 self.say_good_bye(index, reason);
                 self.after_room(room);
             }
-            Phase::Handshake { .. } => link.phase = Phase::Gone { reason },
+            Phase::Handshake { .. } => {
+                link.phase = Phase::Gone { reason };
+                self.give_place_back(index);
+            }
             Phase::Ending { .. } | Phase::Gone { .. } => {}
         }
         self.mark_dirty(index);
@@ -261,6 +288,7 @@ impl<P: Protocol> Sfu<P> {
         link.phase = Phase::Ending { until, reason };
         // A client that does not read is not told.
         let _ = link.queue(message.into());
+        self.give_place_back(index);
         self.mark_dirty(index);
     }
 
@@ -273,6 +301,7 @@ impl<P: Protocol> Sfu<P> {
             self.links[index].phase = Phase::Gone { reason };
             self.after_room(room);
         }
+        self.give_place_back(index);
         let link = self.links.remove(index);
         self.budgets.close(self.now, link.entry.player);
         for path in link.paths.iter() {
@@ -303,7 +332,12 @@ impl<P: Protocol> Sfu<P> {
             Phase::Handshake { until } | Phase::Ending { until, .. } => at = at.min(until),
             Phase::Live { .. } | Phase::Gone { .. } => {}
         }
-        let others = [link.migrate_at, link.report_at, link.deadline.next_at()];
+        let others = [
+            link.migrate_at,
+            link.report_at,
+            link.hello_until,
+            link.deadline.next_at(),
+        ];
         at = others.into_iter().flatten().fold(at, Instant::min);
         self.timers
             .arm(self.now, &mut link.alarm, at, Owner::Link(index));
@@ -321,6 +355,9 @@ impl<P: Protocol> Sfu<P> {
             }
             _ if now >= link.last_heard + self.config.consent_timeout => {
                 return self.remove(index, EndReason::Timeout);
+            }
+            _ if link.hello_until.is_some_and(|until| now >= until) => {
+                return self.end(index, EndReason::NoHello);
             }
             _ => {}
         }

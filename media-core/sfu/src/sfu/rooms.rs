@@ -39,13 +39,17 @@ impl<P: Protocol> Sfu<P> {
             ..
         } = self;
         let room = &mut rooms[room_index].room;
-        match room.introduce(*now, protocol, member, hello, stats) {
+        let introduced = room.introduce(*now, protocol, member, hello, stats);
+        if introduced.is_ok() {
+            room.limit_mute(member, muted_until);
+        }
+        match introduced {
             Ok(()) => {
-                room.limit_mute(member, muted_until);
                 if let Some(ends_at) = ends_at {
                     self.links[index].deadline = Deadline::at(self.now, ends_at);
                     self.arm_link(index);
                 }
+                self.settle_place(index);
             }
             Err(reason) => stats.drop(reason),
         }

@@ -184,6 +184,7 @@ fn seal(number: u8, heartbeat: &Heartbeat, fingerprint: [u8; 16]) -> (String, St
         slots: SLOTS,
         channel_kind: ChannelKind::Group,
         server_muted: false,
+        says_hello: true,
         recorded: false,
         home_epoch: 0,
         hello_version: TICKET_VERSION,

@@ -58,6 +58,8 @@ pub struct Want {
     pub player: u8,
     pub expires_at: u64,
     pub hello: bool,
+    /// The ticket says that a hello comes; none does unless `hello`.
+    pub says_hello: bool,
     /// The ticket says that nobody may hear him.
     pub server_muted: bool,
     /// Use another certificate than the ticket names.
@@ -81,6 +83,7 @@ impl Default for Want {
             player: 0,
             expires_at: UNIX_S + 60,
             hello: true,
+            says_hello: true,
             server_muted: false,
             other_certificate: false,
             other_password: false,
@@ -115,6 +118,7 @@ fn admission(n: u8, want: &Want, fingerprint: &[u8]) -> Admission {
             listen: true,
         },
         server_muted: want.server_muted,
+        says_hello: want.says_hello,
         opus_payload_type: want.opus,
         red_payload_type: want.red,
         audio_level_id: Some(::client::LEVEL_ID),

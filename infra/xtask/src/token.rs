@@ -194,10 +194,7 @@ mod tests {
         let header = format!("Bearer {}", sign(&claims, &key, KEY_ID));
         let verified = |now_s| verifier.verify(Signers::Game, Some(&header), now_s);
         assert_eq!(verified(1_059).unwrap(), claims);
-        assert!(
-            verified(1_060).is_err(),
-            "its time is over"
-        );
+        assert!(verified(1_060).is_err(), "its time is over");
         assert!(claims.grants_room(&"guild-7".parse().unwrap()));
         assert_eq!(claims.role, None);
     }

@@ -52,6 +52,7 @@ where
         grants,
         offer,
         region: request.region,
+        says_hello: true,
     };
     let (reply, location) = admitted.seal(store).await?;
     Ok(Response::json(JOIN.status, &reply)
@@ -88,6 +89,7 @@ where
         grants,
         offer,
         region: None,
+        says_hello: false,
     };
     let (reply, location) = admitted.seal(store).await?;
     Ok(Response::new(WHIP.status, SDP, reply.answer.into_bytes())
@@ -203,6 +205,8 @@ struct Admit<'a, H> {
     grants: Vec<ChannelGrant>,
     offer: Offer,
     region: Option<RegionName>,
+    /// A WHIP client has no data channel, and so nobody to whom a hello could be said.
+    says_hello: bool,
 }
 
 /// What an admission is sealed with.

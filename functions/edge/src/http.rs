@@ -10,10 +10,11 @@ use wire::ids::BadId;
 use wire::limits::MAX_BODY_BYTES;
 use wire::problem::{MEDIA_TYPE, ProblemKind};
 use wire::record::{FunctionShare, SHARE_HEADER};
-use wire::routes::{Auth, JSON, ROUTES, Route, RouteSet};
+use wire::routes::{Asks, Auth, JSON, ROUTES, Route, RouteSet};
 
 use crate::ports::{Clock, Storage, Variables};
-use crate::{Caller, Metered, Refusal};
+use crate::store::Store;
+use crate::{Caller, Metered, Refusal, revocation};
 
 /// Seconds that a browser may remember a preflight.
 const PREFLIGHT_MAX_AGE_S: &str = "86400";
@@ -208,7 +209,7 @@ pub async fn serve<R: RouteSet, H: Storage + Clock + Variables>(
                 Auth::Proof => "Proof",
                 _ => "Bearer",
             };
-            let response = match admit(host, &mut call).await {
+            let response = match admit(host, &meter, &mut call).await {
                 Ok(()) => handler(route, &call, &meter).await,
                 Err(refusal) => Err(refusal),
             };
@@ -246,7 +247,11 @@ pub async fn serve<R: RouteSet, H: Storage + Clock + Variables>(
 }
 
 /// What is asked of every call before its handler sees it.
-async fn admit<H: Clock + Variables>(host: &H, call: &mut Call<'_>) -> Result<(), Refusal> {
+async fn admit<H: Clock + Variables, S: Store>(
+    host: &H,
+    store: &S,
+    call: &mut Call<'_>,
+) -> Result<(), Refusal> {
     let request = call.request;
     if request.body.len() > MAX_BODY_BYTES {
         let detail = format!("Send a body of at most {MAX_BODY_BYTES} bytes.");
@@ -254,7 +259,12 @@ async fn admit<H: Clock + Variables>(host: &H, call: &mut Call<'_>) -> Result<()
     }
     let authorization = request.authorization.as_deref();
     call.caller = Caller::admit(host, call.route, authorization).await?;
-    Ok(())
+    match &call.caller {
+        Some(caller) if call.route.asks_revocation() == Asks::Router => {
+            revocation::check(store, caller.now_ms, &caller.claims).await
+        }
+        _ => Ok(()),
+    }
 }
 
 enum Found<'a, R> {

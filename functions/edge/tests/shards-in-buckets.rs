@@ -9,6 +9,7 @@ use edge::Metered;
 use edge::directory::{self, GROWS_AFTER_MS, MAX_BUCKET_SHARDS, MAX_DRAWN, Placement};
 use edge::ports::{Entropy, Timer};
 use edge::store::{Condition, Key, Put, Store};
+use edge::testing::host::any_terms;
 use edge::testing::schedule::{Chance, block_on, interleave, yield_now};
 use edge::testing::{FaultyStore, MemoryStore};
 use serde_json::Value;
@@ -95,6 +96,7 @@ impl Region {
             &self.store,
             now,
             heartbeat,
+            &any_terms,
         ))
         .unwrap()
         .draining
@@ -196,7 +198,8 @@ fn a_heartbeat_reads_twice_and_writes_once() {
     for (region, now) in [(Region::new(9), NOW), Region::grown(LARGE)] {
         let meter = Metered::new(&region.store);
         let next = heartbeat(3, now + 2_000);
-        let beat = directory::record_heartbeat(&region.host, &meter, now + 2_000, &next);
+        let beat =
+            directory::record_heartbeat(&region.host, &meter, now + 2_000, &next, &any_terms);
         block_on(beat).unwrap();
         assert_eq!(
             (meter.calls(), meter.read_units(), meter.write_units()),
@@ -223,7 +226,8 @@ fn a_drain_is_not_lost_while_its_shard_moves() {
                     drained.unwrap().draining
                 }),
                 Box::pin(async {
-                    let beat = directory::record_heartbeat(host, &store, later, &beat).await;
+                    let beat =
+                        directory::record_heartbeat(host, &store, later, &beat, &any_terms).await;
                     beat.unwrap().draining
                 }),
             ],
@@ -257,7 +261,7 @@ fn a_room_does_not_move_because_its_shard_s_record_does() {
             })
             .collect();
         tasks.push(Box::pin(async {
-            let beat = directory::record_heartbeat(host, &store, later, &beat).await;
+            let beat = directory::record_heartbeat(host, &store, later, &beat, &any_terms).await;
             beat.unwrap();
         }));
         interleave(seed, tasks);

@@ -14,6 +14,7 @@ mod players;
 mod privacy;
 mod queue;
 mod report;
+mod revocation;
 mod sanction;
 mod trail;
 
@@ -65,6 +66,7 @@ async fn dispatch<H: Ports, S: edge::store::Store>(
             sanction::change(host, store, call, Sanction::Ban).await
         }
         SafetyRoute::Kick => sanction::kick(host, store, call).await,
+        SafetyRoute::Revoke => revocation::revoke(host, store, call).await,
         SafetyRoute::Players => players::list(host, store, call).await,
     }
 }

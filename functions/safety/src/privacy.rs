@@ -22,6 +22,7 @@ use edge::Refusal;
 use edge::blocks::{self, BLOCK_PREFIX, BLOCKED_BY_PREFIX, player_partition};
 use edge::http::{Call, Response};
 use edge::items;
+use edge::revocation::is_revocation;
 use edge::sanctions::{self, Sanction};
 use edge::store::{Direction, Item, Key, Query, Store, StoreError};
 use wire::chat::{AuditAction, EraseReply, ExportReply};
@@ -177,6 +178,10 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
                 None => exported(&item.value),
             };
             self.export(what, place, value);
+            return Ok(());
+        }
+        // That his tokens were taken back outlives them alone: it has its time.
+        if is_revocation(&item.sort) {
             return Ok(());
         }
         let me = self.player.clone();

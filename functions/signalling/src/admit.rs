@@ -229,13 +229,10 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
         };
         let now_ms = self.host.now_ms();
         let home = directory::home_of(self.host, store, now_ms, &self.room, &wanted);
-        let blocked = async {
-            match self.says_hello {
-                true => blocks::newest(store, now_ms, &self.claims.sub).await,
-                false => Ok(Vec::new()),
-            }
-        };
+        let blocked = blocks::newest(store, now_ms, self.claims);
         let (home, blocked) = both(home, blocked).await;
+        // Whether his token counts, before anything that he could learn by it.
+        let blocked = blocked?;
         let Joinable {
             placement,
             sanctions,
@@ -258,8 +255,9 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             channels: self.grants.clone(),
             world: reads_world && placement.shard.heartbeat.ticket_version < 2,
             topics,
+            until_ms: Some(self.claims.exp.saturating_mul(1000)),
             muted_until_ms: sanctions.until_ms(now_ms, Sanction::Mute, &self.claims.sub),
-            blocked: blocked?
+            blocked: blocked
                 .iter()
                 .map(|other| secrets.players.player_key(other, epoch))
                 .collect(),

@@ -151,6 +151,7 @@ fn start_edge(
         .arg("--state-dir")
         .arg(workspace.dev().join("edge-state"))
         .env("SPIN_VARIABLE_FLEET_SECRET", &secrets.fleet_secret)
+        .env("SPIN_VARIABLE_STATIC_SHARDS", dev::static_shards())
         .env(
             "SPIN_VARIABLE_TOKEN_KEYS",
             token::verification_keys(&secrets.signing_key_file)?,

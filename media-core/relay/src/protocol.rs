@@ -184,6 +184,7 @@ impl SealedProtocol {
             channels,
             topics: topics.map(|topic| sfu::TopicKey(topic.0)).collect(),
             muted_until_ms: hello.muted_until_ms,
+            until_ms: hello.until_ms,
             blocked: hello
                 .blocked
                 .iter()
@@ -232,6 +233,8 @@ fn end_reason(reason: sfu::EndReason) -> EndReason {
         sfu::EndReason::Protocol | sfu::EndReason::Fingerprint | sfu::EndReason::Budget => {
             EndReason::Protocol
         }
+        // He comes again with the token that he has then, and hears from the edge what is wrong.
+        sfu::EndReason::TokenExpired => EndReason::Timeout,
         sfu::EndReason::Timeout | sfu::EndReason::Handshake | sfu::EndReason::NoHello => {
             EndReason::Timeout
         }

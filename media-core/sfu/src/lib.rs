@@ -18,6 +18,7 @@
 mod bucket;
 mod budget;
 mod config;
+mod deadline;
 mod ended;
 mod idents;
 mod link;

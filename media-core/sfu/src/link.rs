@@ -35,6 +35,7 @@ pub(crate) use stun::{Stun, username};
 
 use crate::budget::Budget;
 use crate::config::Config;
+use crate::deadline::Deadline;
 use crate::idents::SessionId;
 use crate::path::Path;
 use crate::places::Place;
@@ -104,6 +105,8 @@ pub(crate) struct Link {
     /// When the next reports are due.
     pub(crate) report_at: Option<Instant>,
     pub(crate) migrate_at: Option<Instant>,
+    /// When the session ends.
+    pub(crate) deadline: Deadline,
     /// It is in the queue of those who have something to send.
     pub(crate) dirty: bool,
 }
@@ -149,6 +152,7 @@ impl Link {
             rtc_at: now,
             report_at: None,
             migrate_at: None,
+            deadline: Deadline::unknown(now),
             dirty: false,
         })
     }

@@ -128,6 +128,8 @@ pub struct Hello<Profile> {
     /// Until when he is silenced, Unix milliseconds, where the ticket says that he is; none for the
     /// whole session.
     pub muted_until_ms: Option<u64>,
+    /// When the session ends, Unix milliseconds; none where the edge does not say it.
+    pub until_ms: Option<u64>,
     /// Those whom he has blocked: neither hears the other.
     pub blocked: Vec<PlayerKey>,
     /// With whom he may talk by what they play on.

@@ -502,6 +502,7 @@ impl World {
             channels: hello,
             topics: Vec::new(),
             muted_until_ms: None,
+            until_ms: None,
             blocked: blocked.into_iter().map(player_key).collect(),
             crossing,
         };
@@ -953,6 +954,7 @@ fn seventy_duos_hear_each_other() {
                 channels: grants,
                 topics: Vec::new(),
                 muted_until_ms: None,
+                until_ms: None,
                 blocked: Vec::new(),
                 crossing: Crossing::default(),
             };
@@ -1020,6 +1022,7 @@ fn five_thousand_are_told_of_each_other_within_their_outboxes_and_a_share_of_a_c
             }],
             topics: Vec::new(),
             muted_until_ms: None,
+            until_ms: None,
             blocked: Vec::new(),
             crossing: Crossing::default(),
         };

@@ -64,6 +64,14 @@ pub enum Command {
         /// When the edge said so, Unix milliseconds.
         at_ms: u64,
     },
+    /// Remove a player from the whole shard, as [`Command::Kick`] does from a room: what he joined
+    /// with was taken back.
+    Revoke {
+        /// The player.
+        player: PlayerKey,
+        /// When the edge said so, Unix milliseconds.
+        at_ms: u64,
+    },
     /// Let two players of a room not hear each other, or let them again; as [`Command::Mute`].
     Block {
         /// The room.
@@ -193,6 +201,8 @@ pub struct Sfu<P: Protocol> {
     ended: Ended,
     /// Players who were removed from rooms a moment ago.
     kicks: Orders<(RoomKey, PlayerKey), ()>,
+    /// Who was removed from the whole shard a moment ago.
+    revoked: Orders<PlayerKey, ()>,
     /// What players may make the shard do.
     budgets: Budgets,
     /// Who holds how many of its places.
@@ -235,6 +245,7 @@ impl<P: Protocol> Sfu<P> {
             by_room: HashMap::with_hasher(state),
             ended: Ended::default(),
             kicks: Orders::new(MAX_KICKS),
+            revoked: Orders::new(MAX_KICKS),
             timers: Timers::new(now),
             dirty: VecDeque::new(),
             talking: VecDeque::new(),
@@ -372,6 +383,7 @@ impl<P: Protocol> Sfu<P> {
                 player,
                 at_ms,
             } => self.kick(room, player, at_ms),
+            Command::Revoke { player, at_ms } => self.revoke(player, at_ms),
             Command::Block {
                 room,
                 player,

@@ -74,6 +74,8 @@ reason_enum! {
         RelayStopping = "relay-stopping",
         /// The client broke the protocol, or did not read its messages.
         Protocol = "protocol",
+        /// The time of the token by which its player joined is over.
+        TokenExpired = "token-expired",
         /// Nothing authenticated was heard for too long (consent, RFC 7675).
         Timeout = "timeout",
         /// The DTLS handshake did not finish in time.

@@ -156,6 +156,7 @@ impl Spec {
             world: self.room == 0,
             topics: Vec::new(),
             muted_until_ms: None,
+            until_ms: None,
             blocked: Vec::new(),
             platform: String::new(),
             one_platform: false,

@@ -209,6 +209,7 @@ impl Model {
             }
             EndReason::RelayStopping
             | EndReason::Protocol
+            | EndReason::TokenExpired
             | EndReason::Fingerprint
             | EndReason::Budget => false,
         };

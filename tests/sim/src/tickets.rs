@@ -66,6 +66,7 @@ pub(crate) fn hello(plan: &Plan, session: SessionId) -> Hello {
         world: false,
         topics: Vec::new(),
         muted_until_ms: None,
+        until_ms: None,
         blocked: Vec::new(),
         platform: String::new(),
         one_platform: false,

@@ -62,6 +62,9 @@ pub struct Author {
     /// Nobody is there to push to; looked for again from then on, Unix milliseconds.
     #[serde(default, rename = "n", skip_serializing_if = "is_zero")]
     pub no_way_until_ms: u64,
+    /// When it was last asked whether his tokens were taken back, Unix milliseconds.
+    #[serde(default, rename = "a", skip_serializing_if = "is_zero")]
+    asked_ms: u64,
 }
 
 stored!(author: Author);
@@ -166,6 +169,16 @@ impl Author {
             return Err(Refusal::new(ProblemKind::Muted, detail).retry_after(left_s));
         }
         Ok(())
+    }
+
+    /// Whether it is time to ask again whether his tokens were taken back; notes it if so. Once a
+    /// minute, since it costs a read, and a post is the most frequent thing that players do.
+    pub fn asks_now(&mut self, now_ms: u64) -> bool {
+        let asks = now_ms.saturating_sub(self.asked_ms) >= MINUTE_MS;
+        if asks {
+            self.asked_ms = now_ms;
+        }
+        asks
     }
 
     /// Whether the channel's settings keep him, who has these rights, from writing now.

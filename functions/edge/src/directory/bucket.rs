@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use wire::limits::MAX_CLOCK_SKEW_MS;
 use wire::{RegionName, ShardId};
 
+use super::ended::{self, StoredEnded};
 use super::record::{StoredShard, is_live, record_sort};
 use crate::change::unless_lost;
 use crate::items::{self, Held};
@@ -193,7 +194,7 @@ impl FromStr for Address {
 }
 
 /// Apart from the buckets, since every heartbeat and every placement reads it.
-fn count_partition(region: &RegionName) -> String {
+pub(super) fn count_partition(region: &RegionName) -> String {
     format!("region#{region}#buckets")
 }
 
@@ -206,6 +207,25 @@ pub(super) async fn buckets<S: Store>(
     let partition = count_partition(region);
     let held = items::get(store, now_ms, Key::new(&partition, SORT)).await?;
     Ok(held.unwrap_or_default())
+}
+
+/// The same for a heartbeat, with whose sessions end there: as much as one read.
+pub(super) async fn buckets_and_ended<S: Store>(
+    store: &S,
+    now_ms: u64,
+    region: &RegionName,
+) -> Result<(Held<Buckets>, StoredEnded), StoreError> {
+    let partition = count_partition(region);
+    let found = items::range(store, now_ms, &partition, (SORT, ended::SORT), 2).await?;
+    let (mut buckets, mut all) = (Held::default(), StoredEnded::default());
+    for item in &found {
+        match item.sort.as_str() {
+            SORT => buckets = Held::read(&partition, item)?,
+            ended::SORT => all = Held::read(&partition, item)?.value,
+            _ => {}
+        }
+    }
+    Ok((buckets, all))
 }
 
 /// Has the region get more buckets when one has so many shards. If somebody else changes it at the

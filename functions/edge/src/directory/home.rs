@@ -8,8 +8,10 @@ use wire::{Hall, RegionName, RoomKey, RoomName, ShardId};
 
 use super::bucket::{buckets, drawn, find};
 use super::hall::hall_of;
+use super::placed::{ShardLoad, count_placement, loads};
+use super::record::SHARD_TTL_MS;
 use super::record::is_live;
-use super::shard::{SHARD_TTL_MS, ShardAt, ShardLoad, count_placement, keeps_rooms, loads};
+use super::shard::{ShardAt, keeps_rooms};
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};

@@ -11,4 +11,5 @@ mod rig;
 mod channels;
 mod players;
 mod privacy;
+mod revocations;
 mod rooms;

@@ -105,6 +105,7 @@ fn the_relay_finds_everything_in_the_ticket_and_the_hello() {
         world: false,
         topics: Vec::new(),
         muted_until_ms: None,
+        until_ms: Some(claims().exp * 1000),
         blocked: Vec::new(),
         platform: "pc".into(),
         one_platform: false,

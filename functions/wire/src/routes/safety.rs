@@ -105,7 +105,7 @@ pub const BLOCKS: Route = Route {
     method: "GET",
     path: "/v1/chat/blocks",
     summary: "List the players whom the caller blocked",
-    auth: Auth::Player,
+    auth: Auth::Seat,
     body: None,
     status: 200,
     problems: &[TOKEN],
@@ -118,7 +118,7 @@ pub const BLOCK: Route = Route {
     method: "PUT",
     path: "/v1/chat/blocks/{player}",
     summary: "Block a player, both ways; at once in the rooms of ?in=, by commas",
-    auth: Auth::Player,
+    auth: Auth::Seat,
     body: None,
     status: 204,
     problems: &[
@@ -139,7 +139,7 @@ pub const UNBLOCK: Route = Route {
     method: "DELETE",
     path: "/v1/chat/blocks/{player}",
     summary: "Take a block back; at once in the rooms of ?in=, by commas",
-    auth: Auth::Player,
+    auth: Auth::Seat,
     body: None,
     status: 204,
     problems: &[
@@ -199,7 +199,7 @@ pub const REPORT: Route = Route {
     method: "POST",
     path: "/v1/chat/channels/{channel}/messages/{seq}/report",
     summary: "Report a message, with those around it, to the moderators",
-    auth: Auth::Player,
+    auth: Auth::Seat,
     body: Some(JSON),
     status: 201,
     problems: &[
@@ -277,6 +277,26 @@ pub const AUDIT: Route = Route {
     body: None,
     status: 200,
     problems: &[TOKEN, PLACE, &[ProblemKind::NotModerator]],
+};
+
+/// Takes a player's tokens back.
+pub const REVOKE: Route = Route {
+    name: "revoke-player",
+    function: Function::Safety,
+    method: "PUT",
+    path: "/v1/players/{player}/revocation",
+    summary: "Take back all tokens of a player issued until now, and end his sessions",
+    auth: Auth::Operator,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN,
+        &[
+            ProblemKind::OperatorOnly,
+            ProblemKind::NameInvalid,
+            ProblemKind::Conflict,
+        ],
+    ],
 };
 
 /// Exports what is kept of a player.

@@ -15,9 +15,9 @@ use super::matching::{
 use super::regions::{END_EVACUATION, EVACUATE, REGIONS};
 use super::safety::{
     AUDIT, BLOCK, BLOCKS, ERASE, EXPORT, KICK, MUTE, PLAYERS, REPORT, REPORT_QUEUE, REPORTS,
-    ROOM_BAN, ROOM_MUTE, ROOM_UNBAN, ROOM_UNMUTE, SETTLE_REPORT, UNBLOCK, UNMUTE,
+    REVOKE, ROOM_BAN, ROOM_MUTE, ROOM_UNBAN, ROOM_UNMUTE, SETTLE_REPORT, UNBLOCK, UNMUTE,
 };
-use super::{DRAIN, Function, HEARTBEAT, HOME, JOIN, LEAVE, RELAYS, Route, WHIP};
+use super::{DRAIN, Function, HEARTBEAT, HOME, JOIN, LEAVE, RELAYS, REVOKE_SHARD, Route, WHIP};
 
 /// The routes of one function.
 pub trait RouteSet: Copy + 'static {
@@ -68,6 +68,7 @@ routes! {
         Relays = RELAYS,
         Heartbeat = HEARTBEAT,
         Drain = DRAIN,
+        RevokeShard = REVOKE_SHARD,
         Home = HOME,
         Enrol = ENROL,
         MakeEnrolmentToken = MAKE_ENROLMENT_TOKEN,
@@ -142,6 +143,7 @@ routes! {
         RoomBan = ROOM_BAN,
         RoomUnban = ROOM_UNBAN,
         Kick = KICK,
+        Revoke = REVOKE,
         Players = PLAYERS,
     }
 }

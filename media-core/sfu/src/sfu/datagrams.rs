@@ -163,7 +163,9 @@ impl<P: Protocol> Sfu<P> {
         }
         let of = (admission.room, admission.player);
         let mut kicked = self.kicks.since(admission.issued_at_ms);
-        if kicked.any(|(known, ())| *known == of) {
+        let mut revoked = self.revoked.since(admission.issued_at_ms);
+        let is_removed = kicked.any(|(known, ())| *known == of);
+        if is_removed || revoked.any(|(known, ())| *known == admission.player) {
             return Err(RejectReason::Kicked);
         }
         if self.stopping {

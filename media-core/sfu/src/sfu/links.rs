@@ -8,6 +8,7 @@ use str0m::{Event as RtcEvent, Input, Output, net};
 
 use super::{Event, Sfu, Transmit};
 use crate::budget::Work;
+use crate::deadline::Due;
 use crate::link::{Link, Phase};
 use crate::path::Path;
 use crate::places::Place;
@@ -382,8 +383,13 @@ impl<P: Protocol> Sfu<P> {
             Phase::Handshake { until } | Phase::Ending { until, .. } => at = at.min(until),
             Phase::Live { .. } | Phase::Gone { .. } => {}
         }
-        let next_at = link.paths.next_at();
-        let others = [link.migrate_at, link.report_at, link.hello_until, next_at];
+        let others = [
+            link.migrate_at,
+            link.report_at,
+            link.hello_until,
+            link.paths.next_at(),
+            link.deadline.next_at(),
+        ];
         at = others.into_iter().flatten().fold(at, Instant::min);
         self.timers
             .arm(self.now, &mut link.alarm, at, Owner::Link(index));
@@ -407,7 +413,12 @@ impl<P: Protocol> Sfu<P> {
             }
             _ => {}
         }
-        if link.migrate_at.is_some_and(|at| now >= at) {
+        let due = link.deadline.poll(now);
+        if due == Some(Due::End) && !matches!(link.phase, Phase::Ending { .. } | Phase::Gone { .. })
+        {
+            return self.end(index, EndReason::TokenExpired);
+        }
+        if due == Some(Due::Ask) || link.migrate_at.is_some_and(|at| now >= at) {
             link.migrate_at = None;
             self.tell(index, &Notice::Migrate);
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Audience, Event, Sfu, Transmit};
+use crate::deadline::Deadline;
 use crate::idents::{PlayerKey, RoomKey, SessionId};
 use crate::link::Phase;
 use crate::protocol::{Hello, Protocol, Request};
@@ -31,6 +32,7 @@ impl<P: Protocol> Sfu<P> {
     pub(super) fn introduce(&mut self, index: usize, member: usize, hello: Hello<P::Profile>) {
         let room_index = self.links[index].room;
         let muted_until = hello.muted_until_ms.map(|at_ms| self.instant_at(at_ms));
+        let ends_at = hello.until_ms.map(|at_ms| self.instant_at(at_ms));
         let Self {
             rooms,
             protocol,
@@ -44,7 +46,13 @@ impl<P: Protocol> Sfu<P> {
             room.limit_mute(member, muted_until);
         }
         match introduced {
-            Ok(()) => self.settle_place(index),
+            Ok(()) => {
+                if let Some(ends_at) = ends_at {
+                    self.links[index].deadline = Deadline::at(self.now, ends_at);
+                    self.arm_link(index);
+                }
+                self.settle_place(index);
+            }
             Err(reason) => stats.drop(reason),
         }
         self.after_room(room_index);
@@ -90,6 +98,17 @@ impl<P: Protocol> Sfu<P> {
             let link = &self.links[index];
             let is_his = link.room == room && link.entry.player == player;
             if is_his && link.entry.issued_at_ms <= at_ms {
+                self.end(index, EndReason::Kicked);
+            }
+        }
+    }
+
+    /// Ends what sessions a player has on the shard, those included that are about to come.
+    pub(super) fn revoke(&mut self, player: PlayerKey, at_ms: u64) {
+        self.revoked.note(player, (), at_ms);
+        for index in self.link_indices() {
+            let entry = &self.links[index].entry;
+            if entry.player == player && entry.issued_at_ms <= at_ms {
                 self.end(index, EndReason::Kicked);
             }
         }

@@ -205,6 +205,7 @@ fn seal(number: u8, heartbeat: &Heartbeat, fingerprint: [u8; 16]) -> (String, St
             _ => vec![TopicKey::world(&heartbeat.region)],
         },
         muted_until_ms: None,
+        until_ms: None,
         blocked: Vec::new(),
         platform: String::new(),
         one_platform: false,

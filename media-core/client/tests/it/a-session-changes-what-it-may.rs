@@ -196,11 +196,15 @@ fn whose_tokens_were_taken_back_is_out_of_every_room_and_comes_again_with_new_on
     world.run_ms(100);
     let is_over = |state| matches!(state, State::Ended(_));
     assert!(!is_over(state(&world, 1)), "he joined since");
-    let joining = world.enter();
-    world.run_ms(1);
-    world.order(0, revoke(joining as u8, AT_MS + 3_600_000));
-    world.run_ms(3_000);
-    assert!(world.players[joining].call.players().is_empty());
+    // Ended on his way, and before his first datagram.
+    for after_ms in [1, 0] {
+        let joining = world.enter();
+        world.run_ms(after_ms);
+        world.order(0, revoke(joining as u8, AT_MS + 3_600_000));
+        world.run_ms(3_000);
+        assert!(world.players[joining].call.players().is_empty());
+        world.command(joining, Command::Leave);
+    }
     let rejected = world.relays[0].sfu.stats().rejected(RejectReason::Kicked);
     assert!(rejected > 0, "his ticket is of before");
     assert!(heard_in(&mut world, 200) > 5, "nobody else is concerned");

@@ -9,7 +9,7 @@ use str0m::net::Receive;
 
 use super::{Kept, Sfu, Transmit};
 use crate::budget::Work;
-use crate::idents::RoomKey;
+use crate::idents::{PlayerKey, RoomKey};
 use crate::link::{Link, Stun, is_rtcp, username};
 use crate::path::Path;
 use crate::protocol::{Admission, BadTicket, Protocol};
@@ -120,7 +120,8 @@ impl<P: Protocol> Sfu<P> {
         if let Some(other) = instead_of {
             self.close(other, EndReason::HalfOpen);
         }
-        self.free_path(from)?;
+        let newcomer = known.is_none().then_some(admission.player);
+        self.free_path(from, newcomer)?;
         let index = match known {
             Some(index) => index,
             None => self.admit(admission, ufrag, client)?,
@@ -277,16 +278,21 @@ impl<P: Protocol> Sfu<P> {
         index
     }
 
-    /// Takes a path from the session that has it, if its client is not there.
-    fn free_path(&mut self, path: Path) -> Result<(), RejectReason> {
+    /// Takes a path from the session that has it, if its client is not there, or if its player
+    /// comes with a ticket that was never shown: a client with one socket moves to another session
+    /// so. He hears by the old one until he is through.
+    fn free_path(&mut self, path: Path, newcomer: Option<PlayerKey>) -> Result<(), RejectReason> {
         let Some(&holder) = self.by_path.get(&path) else {
             return Ok(());
         };
-        let paths = &mut self.links[holder].paths;
-        if paths.holds(self.now, path) {
-            return Err(RejectReason::PathTaken);
+        let link = &mut self.links[holder];
+        if link.paths.holds(self.now, path) {
+            if newcomer != Some(link.entry.player) {
+                return Err(RejectReason::PathTaken);
+            }
+        } else {
+            link.paths.remove(path);
         }
-        paths.remove(path);
         self.by_path.remove(&path);
         Ok(())
     }
@@ -296,7 +302,9 @@ impl<P: Protocol> Sfu<P> {
         let other = self.by_path.insert(path, index);
         debug_assert_eq!(other, None, "a path belongs to one session");
         if let Some(given_up) = self.links[index].paths.add(self.now, path) {
-            self.by_path.remove(&given_up);
+            if self.by_path.get(&given_up) == Some(&index) {
+                self.by_path.remove(&given_up);
+            }
         }
         debug_assert!(self.links[index].paths.iter().any(|known| known == path));
     }

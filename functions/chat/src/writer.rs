@@ -82,12 +82,6 @@ impl<'a, H: Ports, S: Store> Writer<'a, H, S> {
         refresh_way(self.store, now_ms, channel, author).await;
     }
 
-    /// Notes where what the author is about to write is found, when it is to be exported or erased.
-    fn visit(&self, author: &mut Author) {
-        let (now_ms, place) = (self.access.now_ms, self.place);
-        author.visit(now_ms, place.hall(), now_ms + place.retention_ms);
-    }
-
     /// The caller as an author, checked and charged for something that is not a message.
     pub(crate) async fn charged(&self) -> Result<Held<Author>, Refusal> {
         let now_ms = self.access.now_ms;
@@ -96,7 +90,6 @@ impl<'a, H: Ports, S: Store> Writer<'a, H, S> {
             held.value.check(now_ms)?;
             held.value.charge(now_ms, &self.access.rights)?;
             self.refresh_way(&mut held.value).await;
-            self.visit(&mut held.value);
             let kept = unless_lost(self.keep(&mut held).await)?;
             Ok(kept.map(|()| held))
         })
@@ -197,7 +190,6 @@ impl<'a, H: Ports, S: Store> Writer<'a, H, S> {
         }
         self.refresh_way(&mut held.value).await;
         held.value.note(&draft.key, tail.seq + 1, now_ms);
-        self.visit(&mut held.value);
         let kept = unless_lost(self.keep(held).await)?;
         if kept.is_none() {
             *held = self.author().await?;

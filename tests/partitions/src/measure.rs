@@ -14,13 +14,14 @@ use crate::demand;
 use crate::game::{CAPACITY, Function, Game, MODERATOR, REGION, shard};
 
 /// The kinds of partitions, by their names with what varies in capitals.
-pub const KINDS: [&str; 22] = [
+pub const KINDS: [&str; 23] = [
     "chat#CHANNEL",
     "chat-audit#CHANNEL",
     "chat-floor#CHANNEL",
     "chat-player#PLAYER",
     "chat-react#CHANNEL",
     "chat-report#CHANNEL",
+    "chat-report-queue#REGION#DAY",
     "enrolment-nonce#N",
     "enrolment-tokens",
     "evacuation",

@@ -273,6 +273,16 @@ fn chat_rows() -> Vec<Row> {
             )],
         ),
         row(
+            "chat-report-queue#REGION#DAY",
+            "one a day and home region".to_owned(),
+            "today, while the largest room reports",
+            vec![source(
+                Report,
+                EVENT_MESSAGES_PER_S,
+                "reports, one a message of that room",
+            )],
+        ),
+        row(
             "chat-audit#CHANNEL",
             channels,
             "the largest room",

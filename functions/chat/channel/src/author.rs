@@ -55,8 +55,8 @@ pub struct Author {
     /// The way to the others, as far as it is known.
     #[serde(default, rename = "r", skip_serializing_if = "Option::is_none")]
     pub way: Option<Way>,
-    /// The further halls of a region's world channel that he wrote in, and until when what he wrote
-    /// there is kept, Unix milliseconds.
+    /// The further halls of a region's world channel where he wrote, reacted or reported, and until
+    /// when that is kept, Unix milliseconds.
     #[serde(default, rename = "h", skip_serializing_if = "Vec::is_empty")]
     halls: Vec<(u8, u64)>,
     /// Nobody is there to push to; looked for again from then on, Unix milliseconds.
@@ -102,6 +102,8 @@ pub struct Authors<'a, S> {
     pub now_ms: u64,
     /// The channel's key, of a hall its region's ([`Place::authors`]).
     pub place: Cow<'a, str>,
+    /// Which hall of that region; 0 for every other channel.
+    pub hall: u8,
     /// How long its messages are kept, in milliseconds.
     pub retention_ms: u64,
 }
@@ -113,6 +115,7 @@ impl<'a, S: Store> Authors<'a, S> {
             store,
             now_ms,
             place: place.authors(),
+            hall: place.hall(),
             retention_ms: place.retention_ms,
         }
     }
@@ -128,19 +131,21 @@ impl<'a, S: Store> Authors<'a, S> {
         Ok(known.unwrap_or_default())
     }
 
-    /// Writes a player as an author.
+    /// Writes a player as an author, and that there may be something of him in this hall: whoever
+    /// leaves anything in a channel is written first, so that export and erasure find it.
     ///
     /// # Errors
     /// [`StoreError::ConditionFailed`]: read him again; [`StoreError::Unavailable`].
     pub async fn keep(&self, player: &PlayerId, held: &mut Held<Author>) -> Result<(), StoreError> {
         let (partition, sort) = self.address(player);
         let key = Key::new(&partition, &sort);
-        let author = &held.value;
+        let author = &mut held.value;
+        author.visit(self.now_ms, self.hall, self.now_ms + self.retention_ms);
         let until = self.now_ms.max(author.muted_until_ms) + self.retention_ms + SLACK_MS;
         // A block lasts until it is taken back.
         let expires = (!author.blocks && !author.is_blocked).then_some(until);
         let over = held.over();
-        held.version = items::put(self.store, self.now_ms, key, author, expires, over).await?;
+        held.version = items::put(self.store, self.now_ms, key, &held.value, expires, over).await?;
         Ok(())
     }
 
@@ -239,8 +244,8 @@ impl Author {
         self.before_last_ms = std::mem::replace(&mut self.last_ms, now_ms);
     }
 
-    /// Notes that he writes in a hall, where that is kept until then.
-    pub fn visit(&mut self, now_ms: u64, hall: u8, until_ms: u64) {
+    /// Notes that he leaves something in a hall, where that is kept until then.
+    fn visit(&mut self, now_ms: u64, hall: u8, until_ms: u64) {
         self.halls
             .retain(|(other, until_ms)| *other != hall && *until_ms > now_ms);
         if hall > 0 {
@@ -248,7 +253,7 @@ impl Author {
         }
     }
 
-    /// The further halls where there may be something that he wrote, in order.
+    /// The further halls where there may be something of him, in order.
     pub fn halls(&self) -> Vec<u8> {
         let mut halls: Vec<u8> = self.halls.iter().map(|(hall, _)| *hall).collect();
         halls.sort_unstable();

@@ -1,6 +1,7 @@
 //! What any function keeps of a player can be exported and erased: the whole store is searched.
 
 use crate::rig::{ROOM, Rig, claims, heartbeat, problem, read, request};
+use edge::directory::{GROWS_AFTER_MS, MAX_BUCKET_SHARDS};
 use edge::ports::Clock;
 use serde_json::{Value, json};
 use wire::chat::{EraseReply, ExportReply, ExportedItem, MessageReply, ReportQueueReply};
@@ -300,6 +301,41 @@ fn an_erasure_leaves_nothing_of_the_player_and_everything_of_others() {
     reporters.sort_unstable();
     assert_eq!(reporters, ["bob", "erased"]);
     assert!(told.iter().all(|one| one.messages.len() > 5));
+}
+
+#[test]
+fn whoever_reported_in_a_hall_where_he_wrote_nothing_is_found_there() {
+    let rig = Rig::unlimited(4);
+    let beat_all = || {
+        for number in 0..=MAX_BUCKET_SHARDS {
+            rig.beat(&wire::fleet::Heartbeat {
+                shard: format!("eu-1-{number}").parse().unwrap(),
+                sent_at_ms: rig.now_ms(),
+                ..heartbeat()
+            });
+        }
+    };
+    beat_all();
+    rig.pass(GROWS_AFTER_MS);
+    beat_all();
+    for (hall, reporter) in [(2, ANN), (3, "cem")] {
+        let channel = format!("world~eu-1~{hall}");
+        assert_eq!(rig.post("bob", &channel, "k", "rude").status, 201);
+        let path = format!("/v1/chat/channels/{channel}/messages/1/report");
+        let reported = rig.call(reporter, "POST", &path, json!({ "reason": SECRET_TEXT }));
+        assert!(reported.status < 300, "{}", problem(&reported));
+    }
+    let places = |what: &str| -> Vec<String> {
+        let items = export(&rig, ANN).into_iter();
+        let of = items.filter(|item| item.what == what);
+        of.map(|item| item.place).collect()
+    };
+    assert_eq!(places("report"), ["world~eu-1~2"]);
+    assert!(erase(&rig, ANN) > 0);
+    let left = whole_store(&rig);
+    assert!(!left.iter().any(|(line, _)| line.contains(ANN)));
+    let reasons = left.iter().filter(|(line, _)| line.contains(SECRET_TEXT));
+    assert_eq!(reasons.count(), 1, "that of the other stays");
 }
 
 #[test]

@@ -36,29 +36,18 @@ fn main() -> Result<()> {
             Aim::AtMost(writes),
         );
     }
-    for (stage, is_now) in [
-        ("all shards in one partition, as before", false),
-        ("shards in buckets", true),
-    ] {
-        let game = || {
-            if is_now {
-                grown(SEED)
-            } else {
-                just_begun(SEED)
-            }
-        };
-        region(&mut report, stage, game(), is_now);
-    }
-    for (stage, game, is_now) in [
-        (
-            "all of the region one hall, as before",
-            just_begun(SEED),
-            false,
-        ),
-        ("a hall for each bucket", settled(SEED), true),
-    ] {
-        world(&mut report, stage, game, is_now);
-    }
+    let stages = [
+        "all shards in one partition, as before",
+        "shards in buckets",
+    ];
+    region(&mut report, stages[0], just_begun(SEED), false);
+    region(&mut report, stages[1], grown(SEED), true);
+    let stages = [
+        "all of the region one hall, as before",
+        "a hall for each bucket",
+    ];
+    world(&mut report, stages[0], just_begun(SEED), false);
+    world(&mut report, stages[1], settled(SEED), true);
     let (before, after) = LANES_BEFORE_AND_AFTER;
     for (lanes, is_now) in [(before, false), (after, true)] {
         let load = load::queue(grown(SEED), lanes);

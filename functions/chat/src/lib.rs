@@ -18,6 +18,7 @@ mod push;
 mod pusher;
 mod reach;
 mod react;
+mod said;
 mod settings;
 mod tail;
 mod text;

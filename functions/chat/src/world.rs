@@ -13,6 +13,7 @@ use wire::{RegionName, TopicKey};
 
 use crate::Ports;
 use crate::push::{push_text, send};
+use crate::said::Said;
 
 /// Pushes `event` to every live shard of the region.
 pub(crate) async fn push<H: Ports, S: Store>(
@@ -21,6 +22,7 @@ pub(crate) async fn push<H: Ports, S: Store>(
     secrets: &Secrets,
     now_ms: u64,
     (region, event): (&RegionName, ChatEvent),
+    said: &Said,
 ) {
     let shards = directory::shards(store, now_ms, region).await;
     let live = shards
@@ -38,10 +40,12 @@ pub(crate) async fn push<H: Ports, S: Store>(
             (Way::to(&shard.record, None, now_ms), target)
         })
         .collect();
-    let text = push_text(&ChatChannel::World(region.clone()), event);
-    let posts = ways
-        .iter()
-        .map(|(way, target)| send(host, secrets, way, (*target, &text)));
+    let channel = ChatChannel::World(region.clone());
+    let text = push_text(&channel, event, said.blocked.len());
+    let posts = ways.iter().map(|(way, target)| {
+        let author = said.author(secrets, way.epoch);
+        send(host, secrets, way, (*target, &text, author))
+    });
     join_all(posts.collect()).await;
 }
 

@@ -1,7 +1,7 @@
 //! Which types items hold: [`stored!`](crate::stored!) names each, where it is defined, and those
 //! of `wire` here.
 
-use wire::chat::{AuditEntry, PresenceRequest, Report};
+use wire::chat::{AuditEntry, Report};
 use wire::fleet::Evacuation;
 use wire::matching::Invitation;
 
@@ -27,7 +27,6 @@ macro_rules! stored {
 }
 
 stored!(evacuation: Evacuation);
-stored!(presence: PresenceRequest);
 stored!(report: Report);
 stored!(audit: AuditEntry);
 stored!(invitation: Invitation);

@@ -14,6 +14,7 @@ use crate::overload::Limits;
 
 const SPEAKER: sfu::SpeakerLimits = sfu::SpeakerLimits::DEFAULT;
 const WORK: sfu::WorkLimits = sfu::WorkLimits::DEFAULT;
+const PUSH: sfu::PushLimits = sfu::PushLimits::DEFAULT;
 
 /// Datagrams sent in a second at 80 % of a core, in large rooms, whose packets cost least: 3.44 us
 /// each (`cargo xtask bench relay`, 10 speakers to 100 listeners; 2026-11-30). Other rooms are
@@ -112,6 +113,18 @@ pub struct Settings {
     #[arg(value_parser = value_parser!(u32).range(1..))]
     pub speaker_bytes: u32,
 
+    /// Times in a second that others are told what one
+    /// player has set for himself, mute and deafen
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(value_parser = value_parser!(u32).range(1..), verbatim_doc_comment)]
+    pub session_states: u32,
+
+    /// Readers whom what the edge pushes reaches on a
+    /// shard in a second; the rest leaves later, together
+    #[arg(long, value_name = "N", default_value_t = PUSH.readers_per_s)]
+    #[arg(value_parser = value_parser!(u32).range(1..), verbatim_doc_comment)]
+    pub push_readers: u32,
+
     /// Datagrams of one session, voice apart, that are
     /// looked at in a second; of one player in all his
     /// sessions twice as many
@@ -160,6 +173,13 @@ impl Settings {
         sfu::SpeakerLimits {
             packets_per_s: self.speaker_packets,
             bytes_per_s: self.speaker_bytes,
+        }
+    }
+
+    /// How many readers pushes may reach.
+    pub(crate) fn push(&self) -> sfu::PushLimits {
+        sfu::PushLimits {
+            readers_per_s: self.push_readers,
         }
     }
 

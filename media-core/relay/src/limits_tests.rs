@@ -12,7 +12,7 @@ const README: &str = include_str!("../README.md");
 const NO_LIMITS: [&str; 1] = ["drain-seconds"];
 
 /// Each limit's flag, and the metric that says that it was reached.
-fn limits() -> [(&'static str, String); 9] {
+fn limits() -> [(&'static str, String); 11] {
     let full = |reason: FullReason| format!("relay_full{{reason=\"{}\"}}", reason.label());
     let rejected = |reason: RejectReason| {
         let label = reason.label();
@@ -32,6 +32,8 @@ fn limits() -> [(&'static str, String); 9] {
         ("full-packets", full(FullReason::Packets)),
         ("speaker-packets", dropped(DropReason::Rate)),
         ("speaker-bytes", dropped(DropReason::Rate)),
+        ("session-states", dropped(DropReason::StateRate)),
+        ("push-readers", dropped(DropReason::PushRate)),
         ("session-datagrams", budget()),
         ("session-bytes", budget()),
         ("session-cpu-us", budget()),

@@ -247,6 +247,8 @@ impl Maker<'_> {
             limits: self.config.settings.limits(),
             max_room: self.config.settings.max_room,
             speaker: self.config.settings.speaker(),
+            push: self.config.settings.push(),
+            states_per_s: self.config.settings.session_states,
             work: self.config.settings.work(),
             drain: Duration::from_secs(self.config.settings.drain_seconds.into()),
             seed: u64::from_le_bytes(random()?),

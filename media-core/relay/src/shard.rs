@@ -94,6 +94,8 @@ pub(crate) struct Parts {
     pub(crate) max_room: u32,
     pub(crate) speaker: sfu::SpeakerLimits,
     pub(crate) work: sfu::WorkLimits,
+    pub(crate) push: sfu::PushLimits,
+    pub(crate) states_per_s: u32,
     pub(crate) drain: Duration,
     pub(crate) seed: u64,
     pub(crate) lines: mpsc::Sender<String>,
@@ -165,6 +167,8 @@ impl ShardLoop {
         config.max_room_sessions = usize::try_from(parts.max_room).unwrap_or(usize::MAX);
         config.speaker = parts.speaker;
         config.work = parts.work;
+        config.push = parts.push;
+        config.max_states_per_s = parts.states_per_s;
         config.meter = Arc::new(ThreadTime);
         let connections_max = config
             .max_sessions

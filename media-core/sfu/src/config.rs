@@ -10,6 +10,7 @@ use str0m::config::{CryptoProvider, DtlsCert};
 
 use crate::budget::{CostTable, Meter, WorkLimits};
 use crate::path::{Path, Transport};
+use crate::push::PushLimits;
 use crate::room::{Settings, SpeakerLimits, SpeakingConfig};
 
 /// Settings of one [`crate::Sfu`]. The crypto provider and the certificate are chosen by the
@@ -45,6 +46,11 @@ pub struct Config {
     pub speaking: SpeakingConfig,
     /// How much of one speaker's voice is passed on.
     pub speaker: SpeakerLimits,
+    /// How often the others are told what a participant has set for himself, in one second: what
+    /// is more is told later, with the newest.
+    pub max_states_per_s: u32,
+    /// How many readers pushes may reach.
+    pub push: PushLimits,
     /// What a session may make the shard do apart from voice.
     pub work: WorkLimits,
     /// Tells what that took.
@@ -69,6 +75,8 @@ impl Config {
             max_roster: 100,
             speaking: SpeakingConfig::default(),
             speaker: SpeakerLimits::default(),
+            max_states_per_s: 2,
+            push: PushLimits::default(),
             work: WorkLimits::default(),
             meter: Arc::new(CostTable),
         }
@@ -80,6 +88,7 @@ impl Config {
             roster_interval: self.roster_interval,
             speaking: self.speaking,
             speaker: self.speaker,
+            states_per_s: self.max_states_per_s,
             max_shown: self.max_roster,
         }
     }

@@ -131,6 +131,7 @@ impl Spec {
             channels: (first..first + count).map(grant).collect(),
             world: self.room == 0,
             topics: Vec::new(),
+            party: None,
             muted_until_ms: None,
             blocked: Vec::new(),
             platform: String::new(),

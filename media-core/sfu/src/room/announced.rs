@@ -35,6 +35,11 @@ fn is_told<F>(listener: &Participant<F>, speaker: &Participant<F>, member: usize
 }
 
 impl Announced {
+    /// Whether anybody was told that `member` talks.
+    pub(crate) fn contains(&self, member: usize) -> bool {
+        self.0.iter().any(|talker| talker.member == member)
+    }
+
     /// What is to be said now that `talking` talk and nobody else does: messages, and to whom.
     pub(crate) fn flush<P: Protocol>(
         &mut self,

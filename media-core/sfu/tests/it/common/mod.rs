@@ -21,7 +21,7 @@ use wire::channel::ClientMessage;
 
 pub use ::client::OPUS;
 pub use client::Client;
-pub use tickets::{TOPIC, channel, room};
+pub use tickets::{TOPIC, channel, party, room};
 
 use tickets::ClearTickets;
 

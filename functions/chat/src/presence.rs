@@ -4,6 +4,7 @@ use chat_channel::access::body;
 use edge::blocks::{blocked_either_way, player_partition};
 use edge::http::{Call, Response};
 use edge::items::{self, Held, Over};
+use edge::ports::Variables;
 use edge::store::{Item, Key, Store, StoreError};
 use edge::{Refusal, stored};
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,11 @@ struct Here {
 stored!(presence: Here);
 
 /// `PUT /v1/chat/presence`.
-pub(crate) async fn set<S: Store>(store: &S, call: &Call<'_>) -> Result<Response, Refusal> {
+pub(crate) async fn set<H: Variables, S: Store>(
+    host: &H,
+    store: &S,
+    call: &Call<'_>,
+) -> Result<Response, Refusal> {
     let caller = call.caller()?;
     let request: PresenceRequest = body(call)?;
     if let Some(room) = request
@@ -47,7 +52,9 @@ pub(crate) async fn set<S: Store>(store: &S, call: &Call<'_>) -> Result<Response
         let detail = format!("Get a token from the game that grants the room {room}.");
         return Err(Refusal::new(ProblemKind::RoomNotGranted, detail));
     }
-    let direct = caller.claims.channel_patterns(DIRECT_ROOM).take(MAX_DIRECT);
+    let (_, rights) = caller.rights(host).await?;
+    let direct = caller.claims.channel_patterns(DIRECT_ROOM);
+    let direct = direct.filter(|_| rights.direct).take(MAX_DIRECT);
     let here = Here {
         direct: Some(direct.map(str::to_owned).collect()),
         said: request,

@@ -1,24 +1,31 @@
 //! One player with a good ticket who means no good: one session or several, each in a room of its
 //! own.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use client::Connection;
 use loadgen::peer::{Common, Noticed, Peer, Role, Voice};
-use loadgen::relay_process::RelayProcess;
+use loadgen::relay_process::{Figures, RelayProcess};
 use udp::{Poller, RecvBatch, SendBatch};
 
 /// Longest time to join.
 const JOIN_MAX: Duration = Duration::from_secs(20);
 /// Time between two of his turns.
 const TURN: Duration = Duration::from_millis(5);
-/// Numbers of his sessions begin here, above those of all others.
+/// Numbers of the first one's sessions begin here, above those of all others; and so many are
+/// each one's.
 const FIRST_NUMBER: u32 = 1_000_000;
+/// How old a relay's figures may be, and some.
+const FIGURES_AGE_MAX: Duration = Duration::from_millis(300);
 
 /// A player with some sessions.
 pub struct Attacker {
+    common: Common,
     sessions: Vec<Peer>,
+    /// Of his next session.
+    number: u32,
     received: RecvBatch,
     batch: SendBatch,
     noticed: Noticed,
@@ -32,34 +39,28 @@ impl Attacker {
     /// When he does not get in.
     pub fn join(relay: &RelayProcess, rooms: u32) -> Result<Self> {
         let rooms: Vec<String> = (0..rooms).map(|n| format!("attacked-{n}")).collect();
-        Self::join_rooms(relay, &rooms)
+        Self::join_rooms(relay, &rooms, FIRST_NUMBER)
     }
 
-    /// Joins a room with others.
+    /// Joins a room with others, as the `nth` attacker of this relay.
     ///
     /// # Errors
     /// When he does not get in.
-    pub fn join_room(relay: &RelayProcess, room: &str) -> Result<Self> {
-        Self::join_rooms(relay, &[room.to_owned()])
+    pub fn join_room(relay: &RelayProcess, room: &str, nth: u32) -> Result<Self> {
+        Self::join_rooms(relay, &[room.to_owned()], FIRST_NUMBER * (1 + nth))
     }
 
-    fn join_rooms(relay: &RelayProcess, rooms: &[String]) -> Result<Self> {
+    fn join_rooms(relay: &RelayProcess, rooms: &[String], first: u32) -> Result<Self> {
         let mut common = Common::new(relay.entry(), Voice::default(), loadgen::now())?;
-        common.player = Some(FIRST_NUMBER);
+        common.player = Some(first);
         let mut sessions = Vec::new();
         for (n, room) in (0..).zip(rooms) {
-            let role = Role {
-                room: room.parse()?,
-                speaks: true,
-                probes: true,
-                hello: true,
-                deafened: false,
-                slots: 4,
-            };
-            sessions.push(Peer::new(&common, FIRST_NUMBER + n, role, loadgen::now())?);
+            sessions.push(session(&common, first + n, room)?);
         }
         let batch = SendBatch::new(sessions[0].socket());
         let mut attacker = Self {
+            common,
+            number: first + rooms.len() as u32,
             sessions,
             received: RecvBatch::new(),
             batch,
@@ -120,4 +121,72 @@ impl Attacker {
             self.turn()?;
         }
     }
+
+    /// Does `what` on his first session at each of his turns, for `time` and once at least. He
+    /// joins again whenever that session has ended, as a client would.
+    ///
+    /// # Errors
+    /// When a socket fails.
+    pub fn keep_doing(
+        &mut self,
+        time: Duration,
+        mut what: impl FnMut(&mut Peer, &mut SendBatch, Instant) -> Result<()>,
+    ) -> Result<()> {
+        let until = loadgen::now() + time;
+        loop {
+            let peer = &mut self.sessions[0];
+            if peer.is_over() {
+                let room = peer.role().room.to_string();
+                *peer = session(&self.common, self.number, &room)?;
+                self.number += 1;
+            }
+            what(peer, &mut self.batch, loadgen::now())?;
+            let peer = &mut self.sessions[0];
+            self.batch.flush(peer.socket());
+            self.turn()?;
+            if loadgen::now() >= until {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether his first session has ended.
+    pub fn is_over(&self) -> bool {
+        self.sessions[0].is_over()
+    }
+
+    /// Where the relay is.
+    pub fn relay(&self) -> SocketAddr {
+        self.sessions[0].relay()
+    }
+
+    /// A check of connectivity (RFC 8445) that his first session has sent.
+    pub fn check(&self) -> Option<Vec<u8>> {
+        let is_check = |data: &&[u8]| data.starts_with(&[0, 1]);
+        self.sessions[0].kept().find(is_check).map(<[u8]>::to_vec)
+    }
+
+    /// The relay's figures of now: what it publishes is up to a fifth of a second old.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn figures(&mut self, relay: &RelayProcess) -> Result<Figures> {
+        self.keep_doing(FIGURES_AGE_MAX, |_, _, _| Ok(()))?;
+        relay.figures()
+    }
+}
+
+/// One that talks and listens, and keeps what it sends.
+fn session(common: &Common, number: u32, room: &str) -> Result<Peer> {
+    let role = Role {
+        room: room.parse()?,
+        speaks: true,
+        probes: true,
+        hello: true,
+        deafened: false,
+        slots: 4,
+    };
+    let mut peer = Peer::new(common, number, role, loadgen::now())?;
+    peer.keep_sent();
+    Ok(peer)
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 /// How large an attack is.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
+    /// By hand, on an idle machine.
+    pub is_large: bool,
     /// Listeners of each of the two rooms.
     pub listeners: u32,
     /// How long the attack lasts.
@@ -24,6 +26,7 @@ impl Scale {
             (6, 7, 0.5)
         };
         Self {
+            is_large,
             listeners,
             time: Duration::from_secs(seconds),
             most_loss,

@@ -1,5 +1,7 @@
 //! One client of the swarm: a str0m instance and its socket, without a thread of its own.
 
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,8 @@ const BYTES_PER_MS: usize = 3;
 const TICKS_PER_MS: u32 = 48;
 /// Longer than any run.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
+/// Datagrams that a peer keeps, if it keeps any.
+const KEPT_MAX: usize = 256;
 /// How long a ticket opens its session; joining a whole swarm takes less.
 const TICKET_S: u64 = 120;
 /// First and last payload type under which RTCP shows itself (RFC 5761).
@@ -247,6 +251,9 @@ pub struct Peer {
     /// How far it is in its pattern when the swarm begins to talk.
     pub spurt_offset: Duration,
     seq: u32,
+    hello: Option<String>,
+    relay: SocketAddr,
+    kept: Option<VecDeque<Vec<u8>>>,
 }
 
 impl Peer {
@@ -257,6 +264,7 @@ impl Peer {
     pub fn new(common: &Common, number: u32, role: Role, now: Instant) -> Result<Self> {
         let mut contact = common.admit(number, &role)?;
         contact.hello = contact.hello.filter(|_| role.hello);
+        let (hello, relay) = (contact.hello.clone(), contact.relay);
         let socket = Socket::bind(([127, 0, 0, 1], 0).into(), &client_options())?;
         let crypto = Arc::clone(&common.crypto);
         let certificate = common.certificate.clone();
@@ -276,12 +284,40 @@ impl Peer {
             voice_at: None,
             spurt_offset: Duration::ZERO,
             seq: 0,
+            hello,
+            relay,
+            kept: None,
         })
     }
 
     /// Its socket, to wait for.
     pub fn socket(&self) -> &Socket {
         &self.socket
+    }
+
+    /// Where its relay is.
+    pub fn relay(&self) -> SocketAddr {
+        self.relay
+    }
+
+    /// What it says hello with.
+    pub fn hello(&self) -> Option<&str> {
+        self.hello.as_deref()
+    }
+
+    /// Whether its connection is over.
+    pub fn is_over(&self) -> bool {
+        self.connection.is_closed()
+    }
+
+    /// From now on keeps the last [`KEPT_MAX`] datagrams that it sends.
+    pub fn keep_sent(&mut self) {
+        self.kept.get_or_insert_default();
+    }
+
+    /// What it has kept of what it sent.
+    pub fn kept(&self) -> impl Iterator<Item = &[u8]> {
+        self.kept.iter().flatten().map(Vec::as_slice)
     }
 
     /// What it does.
@@ -365,6 +401,10 @@ impl Peer {
         loop {
             while let Some(transmit) = self.connection.poll_transmit() {
                 batch.push(&self.socket, transmit.destination, &transmit.data);
+                if let Some(kept) = &mut self.kept {
+                    kept.truncate(KEPT_MAX - 1);
+                    kept.push_front(transmit.data);
+                }
             }
             let Some(event) = self.connection.poll_event() else {
                 break;

@@ -6,7 +6,7 @@ use edge::ports::{Clock, Unreachable};
 use edge::testing::schedule::block_on;
 use serde_json::{Value, json};
 use wire::chat::{HistoryReply, MessageReply};
-use wire::claims::{Claims, Platform};
+use wire::claims::{Age, Claims, Platform};
 use wire::control::{PushAuthor, PushTarget};
 use wire::{ChannelKey, PlayerId, PlayerKey, RoomKey, TopicKey};
 
@@ -99,14 +99,17 @@ fn a_direct_message_is_pushed_to_the_room_where_the_other_is() {
 
 #[test]
 fn a_direct_message_is_pushed_to_nobody_whose_token_does_not_let_him_read_it() {
-    for (granted, is_pushed) in [
-        ("an*", true),
-        ("ann", true),
-        ("cyd", false),
-        ("anna*", false),
+    let adult = Some(Age::Adult);
+    for (granted, age, refused) in [
+        ("an*", adult, None),
+        ("ann", adult, None),
+        ("cyd", adult, Some("channel-not-granted")),
+        ("anna*", adult, Some("channel-not-granted")),
+        ("*", Some(Age::Child), Some("policy-refused")),
     ] {
-        let rig = rig();
+        let (rig, is_pushed) = (rig(), refused.is_none());
         let mut bob = claims("bob");
+        bob.profile.age = age;
         let direct = bob.grants.iter_mut().find(|grant| grant.room == "direct");
         direct.expect("a grant").channels = vec![granted.into()];
         let here = json!({ "status": "online", "room": "lobby" });
@@ -117,7 +120,7 @@ fn a_direct_message_is_pushed_to_nobody_whose_token_does_not_let_him_read_it() {
         let history = rig.send(request(&bob, "GET", path, Value::Null));
         match is_pushed {
             true => assert_eq!(read::<HistoryReply>(&history).messages.len(), 1),
-            false => assert_eq!(problem(&history), "channel-not-granted"),
+            false => assert_eq!(Some(problem(&history).as_str()), refused),
         }
     }
 }

@@ -82,7 +82,11 @@ pub const QUEUE_UP: Route = Route {
         TOKEN,
         QUEUE,
         DETAILS,
-        &[ProblemKind::TicketExpired, ProblemKind::Conflict],
+        &[
+            ProblemKind::TicketExpired,
+            ProblemKind::Conflict,
+            ProblemKind::TooFast,
+        ],
     ],
 };
 
@@ -109,7 +113,7 @@ pub const JOIN_PARTY: Route = Route {
     auth: Auth::Player,
     body: Some(JSON),
     status: 200,
-    problems: &[TOKEN, TICKET, DETAILS],
+    problems: &[TOKEN, TICKET, DETAILS, &[ProblemKind::TooFast]],
 };
 
 /// Leaves the party of a ticket.

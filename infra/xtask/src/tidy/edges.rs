@@ -163,7 +163,7 @@ const ROWS: &[Row] = &[
         tests_use: &["fleet", "relay", "signalling", "tokio"],
     },
     // Its bystanders and its relay are the benchmark's.
-    row("attacks", &["client", "loadgen", "udp"]),
+    row("attacks", &["client", "loadgen", "udp", "wire"]),
     row("matchbench", &["bench-report", "matchmaking", "wire"]),
     row(
         "partitions",

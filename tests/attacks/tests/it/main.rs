@@ -9,6 +9,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+#[path = "noisy-neighbour.rs"]
+mod noisy_neighbour;
+mod strangers;
 #[path = "streams-of-sctp.rs"]
 mod streams_of_sctp;
 #[path = "voice-without-end.rs"]

@@ -15,7 +15,7 @@ fn a_flood_of_voice_goes_out_as_one_speakers() {
     let scale = Scale::wanted();
     let relay = RelayProcess::start(&relay_program().unwrap()).unwrap();
     let bystanders = Bystanders::join(&relay, scale).unwrap();
-    let mut attacker = Attacker::join_room(&relay, "honest-0").unwrap();
+    let mut attacker = Attacker::join_room(&relay, "honest-0", 0).unwrap();
     let before = relay.figures().unwrap();
     let mut seq = 0_u64;
     let sent = attacker.attack(scale.time, BYTES_PER_S, |connection, now| {

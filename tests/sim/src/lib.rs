@@ -14,6 +14,7 @@ mod network;
 mod observed;
 pub mod queues;
 mod tickets;
+mod told;
 mod transition;
 mod watch;
 mod world;
@@ -25,7 +26,7 @@ pub use model::{Grant, Plan};
 pub use network::Weather;
 pub use observed::Sabotage;
 pub use transition::Transition;
-pub use world::HOSTILE_FROM;
+pub use world::{HOSTILE_FROM, TOGGLERS_FROM};
 
 use world::World;
 
@@ -102,7 +103,10 @@ fn live(world: &mut World, transitions: &mut Vec<Transition>) -> Result<(), Stri
     for _ in 0..TRANSITIONS {
         let known = world.known();
         let has_hostile = world.has_hostile;
-        let transition = transition::choose(&mut world.chance, &known, has_hostile);
+        let toggle = world.has_togglers.then_some(&known);
+        let toggle = toggle.and_then(|known| transition::toggle(&mut world.chance, known));
+        let transition =
+            toggle.unwrap_or_else(|| transition::choose(&mut world.chance, &known, has_hostile));
         world.apply(&transition)?;
         transitions.push(transition);
         // Often at once, sometimes after a while.

@@ -21,6 +21,7 @@ use crate::model::{Grant, Model, Plan};
 use crate::network::{Datagram, Link, Weather};
 use crate::observed::{Log, Observed, Sabotage};
 use crate::tickets::{self, BOOT};
+use crate::told::{self, Told};
 use crate::transition::{DRAIN_OVER, Known, Transition};
 use crate::watch::Watch;
 
@@ -33,6 +34,8 @@ const CHECK_EVERY: Duration = Duration::from_millis(200);
 const DTLS_13_FROM: u64 = 10_000_000;
 /// Runs of this seed and later ones have clients that mean no good.
 pub const HOSTILE_FROM: u64 = 11_000_000;
+/// Runs of this seed and later ones have clients that change their minds all the time.
+pub const TOGGLERS_FROM: u64 = 13_000_000;
 /// Transitions that a violation shows.
 const HISTORY: usize = 15;
 
@@ -65,7 +68,11 @@ pub(crate) struct World {
     /// Half of the clients have it.
     has_dtls_13: bool,
     pub(crate) has_hostile: bool,
+    pub(crate) has_togglers: bool,
     egress: Egress,
+    /// What the relay writes of members.
+    written: told::Log,
+    told: Told,
     rebinds: u16,
     check_at: Instant,
 }
@@ -98,10 +105,11 @@ impl World {
         let server_fingerprint = probe.direct_api().local_dtls_fingerprint().to_string();
         let server = SocketAddr::from(([10, 0, 0, 1], 7410));
         let keys = || ShardKey::new(0, [5; 32]).subkeys();
-        let log = Log::default();
+        let (log, written) = (Log::default(), told::Log::default());
         let protocol = Observed {
             sealed: SealedProtocol::new(keys(), BOOT, &"eu".parse().expect("a region")),
             log: Log::clone(&log),
+            written: told::Log::clone(&written),
             sabotage,
         };
         let mut config = Config::new(Arc::clone(&crypto), certificate, vec![server]);
@@ -110,6 +118,9 @@ impl World {
                 packets_per_s: u32::MAX,
                 bytes_per_s: u32::MAX,
             };
+        }
+        if sabotage == Sabotage::NoStateLimit {
+            config.max_states_per_s = u32::MAX;
         }
         let clock = WallClock {
             at: now,
@@ -135,7 +146,10 @@ impl World {
             server_fingerprint,
             has_dtls_13: seed >= DTLS_13_FROM,
             has_hostile: seed >= HOSTILE_FROM,
+            has_togglers: seed >= TOGGLERS_FROM,
             egress: Egress::default(),
+            written,
+            told: Told::default(),
             rebinds: 0,
             check_at: now,
         }
@@ -178,6 +192,7 @@ impl World {
             Transition::ComeBack { client, further } => self.come_back(client, further),
             Transition::Talk(n) => self.clients[n].talk(now, true),
             Transition::Flood(n) => self.clients[n].flood(now),
+            Transition::Toggle(n) => self.clients[n].toggle(now),
             Transition::Stop(n) => self.clients[n].talk(now, false),
             Transition::Mute(n, muted) => {
                 let deafened = self.clients[n].deafened;
@@ -467,6 +482,8 @@ impl World {
             }
             self.links[n].down.send(self.now, Datagram { peer, data });
         }
+        let written = std::mem::take(&mut *self.written.borrow_mut());
+        self.told.handle_written(self.now, written)?;
         let read = std::mem::take(&mut *self.log.borrow_mut());
         for (session, read) in read {
             self.model.relay_read(self.now, session, read)?;

@@ -1,6 +1,6 @@
 //! Each invariant can fail: the system is broken on purpose, and the run says what is wrong.
 
-use sim::{HOSTILE_FROM, Sabotage, run};
+use sim::{HOSTILE_FROM, Sabotage, TOGGLERS_FROM, run};
 
 /// Runs committed seeds, which hold otherwise, until a violation says `what`. Another one may come
 /// first: a mute that is not heard is missing in the rosters too.
@@ -79,4 +79,10 @@ fn a_sequence_number_that_is_used_twice() {
 fn a_speaker_who_says_more_than_he_may() {
     let sabotage = Sabotage::NoSpeakerLimit;
     sees_from(HOSTILE_FROM, sabotage, "compliant speakers cause");
+}
+
+#[test]
+fn a_member_of_whom_all_are_told_all_the_time() {
+    let sabotage = Sabotage::NoStateLimit;
+    sees_from(TOGGLERS_FROM, sabotage, "than a compliant member causes");
 }

@@ -3,10 +3,12 @@
 
 mod attacker;
 mod bystanders;
+mod readers;
 mod scale;
 
 pub use attacker::Attacker;
 pub use bystanders::{Bystanders, Noticed};
+pub use readers::Readers;
 pub use scale::Scale;
 
 use std::path::PathBuf;

@@ -9,8 +9,12 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+#[path = "messages-amplified.rs"]
+mod messages_amplified;
 #[path = "noisy-neighbour.rs"]
 mod noisy_neighbour;
+#[path = "pushes-past-a-grant.rs"]
+mod pushes_past_a_grant;
 mod strangers;
 #[path = "streams-of-sctp.rs"]
 mod streams_of_sctp;

@@ -180,3 +180,54 @@ fn end_reason(reason: EndReason) -> sfu::EndReason {
         EndReason::Timeout => sfu::EndReason::Timeout,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chat(event: serde_json::Value) -> String {
+        let message = serde_json::json!({
+            "type": "chat", "channel": "room~lobby~main", "event": event,
+        });
+        message.to_string()
+    }
+
+    /// What is said in place of a message, as clients read it.
+    fn instead(message: &str) -> (Option<(u64, ChatEvent)>, Option<ChatEvent>) {
+        let event = |bytes: &[u8]| match RelayMessage::read(bytes) {
+            Ok(RelayMessage::Chat { channel, event }) => {
+                assert_eq!(channel.to_string(), "room~lobby~main");
+                *event
+            }
+            other => panic!("{other:?}"),
+        };
+        let (news, withheld) = in_place_of(message).unwrap_or_default();
+        let news = news.map(|news| (news.number, event(&news.message)));
+        (news, withheld.map(|bytes| event(&bytes)))
+    }
+
+    #[test]
+    fn the_number_stands_for_a_message_and_nothing_for_what_nobody_misses() {
+        let message = serde_json::json!({ "seq": 7, "at_ms": 1, "version": 1, "text": "hello" });
+        let fetch = ChatEvent::Fetch {
+            seq: 7,
+            within_ms: 4_000,
+        };
+        let posted = serde_json::json!({ "kind": "posted", "message": message, "tail": "t" });
+        let withheld = ChatEvent::Withheld { seq: 7 };
+        let news = Some((7, fetch));
+        assert_eq!(instead(&chat(posted)), (news.clone(), Some(withheld)));
+        // Whoever may not read it has its number already.
+        let changed = serde_json::json!({ "kind": "changed", "message": message });
+        assert_eq!(instead(&chat(changed)), (news.clone(), None));
+        let long = serde_json::json!({ "kind": "fetch", "seq": 7 });
+        assert_eq!(instead(&chat(long)), (news, None));
+        for event in [
+            serde_json::json!({ "kind": "typing", "player": "ann" }),
+            serde_json::json!({ "kind": "of a later release" }),
+        ] {
+            assert_eq!(instead(&chat(event)), (None, None));
+        }
+        assert_eq!(instead("{}"), (None, None));
+    }
+}

@@ -193,6 +193,10 @@ impl Member {
                     self.speaking.remove(&id);
                     self.slot_map.retain(|_, (who, _)| *who != id);
                 }
+                // As clients do: who is muted is not talking.
+                let roster = &self.roster;
+                self.speaking
+                    .retain(|id| roster.get(id).is_none_or(|entry| !entry.2));
             }
             Told::Slots(slots) => {
                 for (slot, who) in slots {

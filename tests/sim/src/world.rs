@@ -69,6 +69,8 @@ pub(crate) struct World {
     has_dtls_13: bool,
     pub(crate) has_hostile: bool,
     pub(crate) has_togglers: bool,
+    /// Clients by the SSRCs of their slots.
+    slots: BTreeMap<u32, usize>,
     egress: Egress,
     /// What the relay writes of members.
     written: told::Log,
@@ -88,6 +90,12 @@ fn some_instant() -> Instant {
 /// Whether a datagram of a client is voice: its header is in the clear.
 fn is_voice(data: &[u8]) -> bool {
     matches!(data, [first, second, ..] if first >> 6 == 2 && second & 0x7f == OPUS)
+}
+
+/// The SSRC of a datagram of the relay that is voice.
+fn slot_of(data: &[u8]) -> Option<u32> {
+    let ssrc = data.get(8..12)?.try_into().ok()?;
+    is_voice(data).then(|| u32::from_be_bytes(ssrc))
 }
 
 impl World {
@@ -147,6 +155,7 @@ impl World {
             has_dtls_13: seed >= DTLS_13_FROM,
             has_hostile: seed >= HOSTILE_FROM,
             has_togglers: seed >= TOGGLERS_FROM,
+            slots: BTreeMap::new(),
             egress: Egress::default(),
             written,
             told: Told::default(),
@@ -235,6 +244,8 @@ impl World {
         let contact = tickets::contact(&ticket, &self.keys, hello, self.server, fingerprint);
         let source = self.new_source();
         client.start(self.now, contact, source);
+        let slots = (0..plan.slots).map(|slot| session.slot_ssrc(slot as u8));
+        self.slots.extend(slots.map(|ssrc| (ssrc, n)));
         let address = client.local();
         self.owners.insert(address, n);
         self.public.push(address);
@@ -473,13 +484,14 @@ impl World {
             if self.sabotage == Sabotage::SendTwice {
                 self.watch.handle_sent(&transmit.data)?;
             }
+            // Its address may be another's by now: whose slot it is says for whom it is meant.
+            if let Some(&n) = slot_of(&transmit.data).and_then(|ssrc| self.slots.get(&ssrc)) {
+                self.egress.handle_sent(self.now, n, transmit.data.len());
+            }
             let Some(&n) = self.owners.get(&transmit.to.address) else {
                 continue;
             };
             let (peer, data) = (transmit.to.address, transmit.data);
-            if is_voice(&data) {
-                self.egress.handle_sent(self.now, n, data.len());
-            }
             self.links[n].down.send(self.now, Datagram { peer, data });
         }
         let written = std::mem::take(&mut *self.written.borrow_mut());

@@ -106,11 +106,13 @@ impl<F> Room<F> {
             if !speaks || !participant.may_be_heard() {
                 continue;
             }
-            if !announced.contains(talker) {
-                if !participant.starts.has(now, rate, 1) {
-                    self.telling.owes_start = true;
-                    continue;
-                }
+            // Clients take nobody for talking of whom they were told last that he is muted.
+            let is_known = announced.contains(talker);
+            if participant.owes_state || !is_known && !participant.starts.has(now, rate, 1) {
+                self.telling.owes_start = true;
+                continue;
+            }
+            if !is_known {
                 participant.starts.spend(now, rate, 1);
             }
             talking.push(talker);

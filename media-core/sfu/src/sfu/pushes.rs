@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Sfu;
 use crate::protocol::Protocol;
-use crate::push::{Addressee, Audience, Author, Push};
+use crate::push::{Addressee, Audience, Author, Push, Pushes};
 use crate::stats::DropReason;
 use crate::timers::Owner;
 
@@ -28,16 +28,17 @@ impl<P: Protocol> Sfu<P> {
             let Some(waiting) = self.pushes.next() else {
                 return;
             };
-            let mut sent = 0;
-            if let Some(news) = waiting.news {
-                sent = self.hand_out(&Push::new(waiting.to, news.message));
-                self.stats.told_of_news += sent;
+            let news = waiting.news.map(|news| Push::new(waiting.to, news.message));
+            let (mut all, mut most) = (0, 0);
+            for push in news.iter().chain(&waiting.texts) {
+                let sent = self.hand_out(push);
+                (all, most) = (all + sent, most.max(sent));
+            }
+            if news.is_some() {
+                self.stats.told_of_news += all;
             }
             // All to one reader leave in as few datagrams as they fit into.
-            for push in waiting.texts {
-                sent = self.hand_out(&push).max(sent);
-            }
-            self.pushes.spend(self.now, limits, sent);
+            self.pushes.spend(self.now, limits, Pushes::cost(all, most));
         }
         self.arm_pushes();
     }

@@ -442,7 +442,7 @@ test("a push that names only a number is fetched", async () => {
   assert.deepEqual(texts(channel), ["longer"]);
 });
 
-test("many who are told of something new fetch it once each, spread over the time they have", async () => {
+test("many who are told of something new fetch it, spread over their time", async () => {
   /** @type {number[]} */
   const atMs = [];
   for (let seed = 1; seed <= 20; seed += 1) {

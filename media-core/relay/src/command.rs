@@ -82,7 +82,7 @@ pub(crate) fn wish(message: ControlMessage, region: &RegionName) -> Wish {
             message,
             author,
         } => {
-            let (news, withheld) = in_place_of(&message).unwrap_or_default();
+            let Instead { news, withheld } = in_place_of(&message).unwrap_or_default();
             Command::Push(Push {
                 to: audience(to, region),
                 message: message.into_bytes().into(),
@@ -100,10 +100,18 @@ pub(crate) fn wish(message: ControlMessage, region: &RegionName) -> Wish {
     })
 }
 
-/// What is said in place of a message of a chat channel: its number where there are too many, and
-/// that it is withheld to whoever may not read it, so that he looks for nothing there. Nobody misses
-/// who types, or how somebody reacted: the next look at the channel says it.
-fn in_place_of(message: &str) -> Option<(Option<News>, Option<Arc<[u8]>>)> {
+/// What is said in place of a message.
+#[derive(Default)]
+struct Instead {
+    /// Where there are too many: its number.
+    news: Option<News>,
+    /// To whoever may not read it: that it is withheld, so that he looks for nothing there.
+    withheld: Option<Arc<[u8]>>,
+}
+
+/// What is said in place of a message of a chat channel. Nobody misses who types, or how somebody
+/// reacted: the next look at the channel says it.
+fn in_place_of(message: &str) -> Option<Instead> {
     let RelayMessage::Chat { channel, event } = RelayMessage::read(message.as_bytes()).ok()? else {
         return None;
     };
@@ -126,7 +134,8 @@ fn in_place_of(message: &str) -> Option<(Option<News>, Option<Arc<[u8]>>)> {
         }),
     };
     let withheld = is_new.then(|| text(ChatEvent::Withheld { seq: number }));
-    Some((Some(news), withheld))
+    let news = Some(news);
+    Some(Instead { news, withheld })
 }
 
 fn written_by(author: PushAuthor) -> Author {
@@ -201,7 +210,7 @@ mod tests {
             }
             other => panic!("{other:?}"),
         };
-        let (news, withheld) = in_place_of(message).unwrap_or_default();
+        let Instead { news, withheld } = in_place_of(message).unwrap_or_default();
         let news = news.map(|news| (news.number, event(&news.message)));
         (news, withheld.map(|bytes| event(&bytes)))
     }

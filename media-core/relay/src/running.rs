@@ -211,18 +211,21 @@ fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 impl Maker<'_> {
-    fn prepare(&self, number: u16, id: ShardId, key: &ShardKey) -> Result<Prepared, StartError> {
+    /// The sockets for media of a shard.
+    fn sockets(&self, number: u16) -> Result<Vec<Socket>, StartError> {
         let options = Options {
             arrivals: true,
             ..Options::default()
         };
-        let sockets: Vec<Socket> = listen_addresses(&self.config.settings.listen, number)?
-            .into_iter()
-            .map(|address| {
-                Socket::bind(address, &options)
-                    .map_err(|error| bind_error("--listen", address, &error))
-            })
-            .collect::<Result<_, _>>()?;
+        let bind = |address| {
+            Socket::bind(address, &options).map_err(|error| bind_error("--listen", address, &error))
+        };
+        let addresses = listen_addresses(&self.config.settings.listen, number)?;
+        addresses.into_iter().map(bind).collect()
+    }
+
+    fn prepare(&self, number: u16, id: ShardId, key: &ShardKey) -> Result<Prepared, StartError> {
+        let sockets = self.sockets(number)?;
         let media: Vec<SocketAddr> = sockets.iter().map(Socket::local_address).collect();
         let candidates = candidates(&media, &self.media_tcp, &self.config.settings.advertise)?;
         let local = |transport: Transport| {

@@ -24,6 +24,7 @@ mod settings;
 mod slot;
 mod speaking;
 mod states;
+mod telling;
 mod usage;
 mod voice;
 
@@ -41,7 +42,7 @@ use participant::Participant;
 use roster::Roster;
 use sanctions::Sanctions;
 use slot::{Slot, Talker};
-use states::Telling;
+use telling::Telling;
 
 pub use allowance::SpeakerLimits;
 pub(crate) use participant::Entry;

@@ -788,7 +788,8 @@ impl World {
         };
         let (n, other) = (self.any_channel(), self.below(12));
         let room = self.room.key;
-        let audiences: [(Audience, &dyn Fn(&Member) -> bool); 4] = [
+        type Belongs<'a> = &'a dyn Fn(&Member) -> bool;
+        let audiences: [(Audience, Belongs<'_>); 4] = [
             (Audience::Room(room, PARTY), &|m| m.reads_party),
             (Audience::Topic(PARTY), &|m| m.reads_party),
             (Audience::Channel(room, channel(n)), &|m| {
@@ -1136,9 +1137,8 @@ fn five_thousand_are_told_of_each_other_within_their_outboxes_and_a_share_of_a_c
                 (member.seq, member.count) = (member.seq + 1, member.count + 1);
                 let opened = packet(member, &[0; 12], 20, 40);
                 let index = member.index;
-                let taken = world
-                    .room
-                    .handle_voice(world.now, index, &opened, &mut world.spare);
+                let (now, spare) = (world.now, &mut world.spare);
+                let taken = world.room.handle_voice(now, index, &opened, spare);
                 taken.expect("a speaker");
             }
         }

@@ -2,14 +2,8 @@
 //! changes his mind more often is told of later, as he is then, so that all know the truth once he
 //! is quiet. So is who begins to talk more often than anybody can who only talks: by muting himself
 //! in between, or with another source for each word.
-//!
-//! How much a room tells is bounded in any case: each telling of everybody is followed by a pause
-//! that grows with the messages that it took (`TELLING_TIME`). A listener of a room of `n` gets at
-//! most `1 / (n * TELLING_TIME)` messages of roster and speaking in a second in the long run, and
-//! no more than one telling every `roster_interval`: all 20 a second up to 83 members, 17 in a room
-//! of 100, 1.7 of 1,000, one in 3 s of 5,000.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Room;
 use crate::bucket::Rate;
@@ -18,21 +12,6 @@ use crate::bucket::Rate;
 const BURST_STATES: u64 = 5;
 /// Beginnings of talk told at once after a pause.
 const BURST_STARTS: u64 = 5;
-/// Time for each message between two tellings of everybody: 1,667 messages a second for a room at
-/// most, however large it is and whatever its members do. One takes a relay 27 us in a room of
-/// 5,000, its acknowledgement included (`bench-relay telling`), so this is a twentieth of a core.
-const TELLING_TIME: Duration = Duration::from_micros(600);
-
-/// When the members of a room are told what changed.
-#[derive(Debug, Default)]
-pub(super) struct Telling {
-    /// Members of whose state the others are told later, each once.
-    pub(super) owed: Vec<usize>,
-    /// They are told later that somebody talks.
-    owes_start: bool,
-    /// Nobody is told anything before.
-    pub(super) not_before: Option<Instant>,
-}
 
 impl<F> Room<F> {
     /// A member mutes or deafens himself, or not any more. False when the others are told of it
@@ -122,15 +101,14 @@ impl<F> Room<F> {
 
     /// Has the members told of what changed, once for all changes of an interval.
     pub(super) fn schedule_flush(&mut self, now: Instant) {
-        let least = TELLING_TIME * self.members.len() as u32;
-        let at = now + self.settings.roster_interval.max(least);
-        let at = self.telling.not_before.map_or(at, |other| at.max(other));
+        let (interval, members) = (self.settings.roster_interval, self.members.len());
+        let at = self.telling.next_at(now, interval, members);
         self.flush_at.get_or_insert(at);
     }
 
     /// Everybody was told, which took so many messages; what is owed follows.
     pub(super) fn note_told(&mut self, now: Instant, messages: usize) {
-        self.telling.not_before = Some(now + TELLING_TIME * messages as u32);
+        self.telling.note_told(now, messages);
         if self.telling.owes_start || !self.telling.owed.is_empty() {
             self.schedule_flush(now);
         }

@@ -90,6 +90,9 @@ fn a_push_reaches_whoever_could_fetch_it() {
 }
 
 fn has(pushed: &[ChatEvent], wanted: u64) -> bool {
-    let is_wanted = |event: &ChatEvent| matches!(event, ChatEvent::Posted { message, .. } if message.seq == wanted);
-    pushed.iter().any(is_wanted)
+    let number = |event: &ChatEvent| match event {
+        ChatEvent::Posted { message, .. } => Some(message.seq),
+        _ => None,
+    };
+    pushed.iter().any(|event| number(event) == Some(wanted))
 }

@@ -5,6 +5,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use chat_channel::access::{Access, Intent, body, not_moderator, policy_refused, seq};
 use chat_channel::audit::{Act, Trail};
 use chat_channel::author::Author;
+use chat_channel::log::Stored;
 use chat_channel::message::{existing, tombstone, unknown};
 use edge::Refusal;
 use edge::change::{unless_lost, until_done_from};
@@ -19,6 +20,7 @@ use wire::routes::{DELETE_MESSAGE, EDIT};
 
 use crate::Ports;
 use crate::pusher::Pusher;
+use crate::said::Source;
 use crate::text::clean_text;
 use crate::writer::Writer;
 
@@ -60,13 +62,15 @@ pub(crate) async fn edit<H: Ports, S: Store>(
     let over = std::mem::take(&mut stored.over);
     let written = writer.log().write(&stored, over).await;
     unless_lost(written)?.ok_or_else(stale)?;
+    let source = Source::of(&stored);
     let message = stored.message;
     let event = ChatEvent::Changed {
         message: message.clone(),
     };
     let secrets = Secrets::read(host).await?;
     let pusher = Pusher::of(&writer, &secrets);
-    pusher.push(&place.channel, &mut held.value, event).await;
+    let said = (event, source);
+    pusher.push(&place.channel, &mut held.value, said).await;
     Ok(reply(EDIT.status, message))
 }
 
@@ -83,7 +87,9 @@ pub(crate) async fn delete<H: Ports, S: Store>(
     let deleted = until_done_from(host, false, |is_audited| {
         try_delete(writer, seq, is_audited)
     });
-    let Deleted { message, is_new } = deleted.await?;
+    let Deleted { stored, is_new } = deleted.await?;
+    let source = Source::of(&stored);
+    let message = stored.message;
     if is_new {
         let mut author = Author::default();
         writer.refresh_way(&mut author).await;
@@ -92,14 +98,15 @@ pub(crate) async fn delete<H: Ports, S: Store>(
         };
         let secrets = Secrets::read(host).await?;
         let pusher = Pusher::of(writer, &secrets);
-        pusher.push(&place.channel, &mut author, event).await;
+        let said = (event, source);
+        pusher.push(&place.channel, &mut author, said).await;
     }
     Ok(reply(DELETE_MESSAGE.status, message))
 }
 
 /// What is left of a deleted message.
 struct Deleted {
-    message: Message,
+    stored: Stored,
     /// False when somebody had deleted it before.
     is_new: bool,
 }
@@ -116,7 +123,7 @@ async fn try_delete<H: Ports, S: Store>(
     };
     if stored.message.deleted.is_some() {
         return Ok(Break(Deleted {
-            message: stored.message,
+            stored,
             is_new: false,
         }));
     }
@@ -146,7 +153,7 @@ async fn try_delete<H: Ports, S: Store>(
     let written = unless_lost(log.write(&stored, over).await)?;
     Ok(match written {
         Some(_) => Break(Deleted {
-            message: stored.message,
+            stored,
             is_new: true,
         }),
         None => Continue(!is_own),

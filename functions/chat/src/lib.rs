@@ -17,6 +17,7 @@ mod push;
 mod pusher;
 mod reach;
 mod react;
+mod said;
 mod settings;
 mod tail;
 mod text;
@@ -63,7 +64,7 @@ async fn dispatch<H: Ports, S: Store>(
         ChatRoute::MarkRead => markers::mark_read(host, store, call).await,
         ChatRoute::Unread => markers::unread(host, store, call).await,
         ChatRoute::Typing => typing::typing(host, store, call).await,
-        ChatRoute::SetPresence => presence::set(store, call).await,
+        ChatRoute::SetPresence => presence::set(host, store, call).await,
         ChatRoute::Presence => presence::show(store, call).await,
         ChatRoute::SetSettings => settings::settings(host, store, call).await,
     }

@@ -18,6 +18,7 @@ use wire::routes::POST;
 
 use crate::Ports;
 use crate::pusher::Pusher;
+use crate::said::Source;
 use crate::tail::TailKey;
 use crate::text::clean_text;
 use crate::world;
@@ -64,6 +65,7 @@ pub(crate) async fn publish<H: Ports, S: Store>(
     } = appended;
     let place = writer.place;
     let tail = tails.seal(&place.key, &stored.tail());
+    let source = Source::of(&stored);
     let message = stored.message;
     if is_new {
         let event = ChatEvent::Posted {
@@ -72,7 +74,8 @@ pub(crate) async fn publish<H: Ports, S: Store>(
         };
         let secrets = Secrets::read(writer.host).await?;
         let pusher = Pusher::of(writer, &secrets);
-        pusher.push(&place.channel, &mut author, event).await;
+        let said = (event, source);
+        pusher.push(&place.channel, &mut author, said).await;
     }
     Ok(MessageReply {
         message,

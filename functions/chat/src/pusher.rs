@@ -3,6 +3,7 @@
 
 use chat_channel::author::Author;
 use chat_channel::way::Way;
+use edge::blocks;
 use edge::relays::Secrets;
 use edge::store::Store;
 use wire::chat::{ChatChannel, ChatEvent};
@@ -11,7 +12,8 @@ use wire::{ChannelKey, PlayerId, RoomKey};
 
 use crate::Ports;
 use crate::push::{push_text, send};
-use crate::reach::find_way;
+use crate::reach::{blocked_by_way, find_way};
+use crate::said::{Said, Source};
 use crate::world;
 use crate::writer::Writer;
 
@@ -38,32 +40,66 @@ impl<'a, H: Ports, S: Store> Pusher<'a, H, S> {
         }
     }
 
-    /// Pushes `event` to the other members of the channel, by the way that the author knows.
-    pub(crate) async fn push(&self, channel: &ChatChannel, author: &mut Author, event: ChatEvent) {
+    /// Pushes `event` of `source` to the other members of the channel, by the way that the author
+    /// knows.
+    pub(crate) async fn push(
+        &self,
+        channel: &ChatChannel,
+        author: &mut Author,
+        (event, source): (ChatEvent, Source),
+    ) {
+        let is_world = matches!(channel, ChatChannel::World(_));
+        if author.way.is_none() && !is_world {
+            return;
+        }
+        let way = author.way.as_ref();
+        // Rather no push than one to somebody from whom it is kept.
+        let Some(said) = self.said(channel, way, source).await else {
+            return;
+        };
         if let ChatChannel::World(hall) = channel {
             let told = (hall, event);
-            return world::push(self.host, self.store, self.secrets, self.now_ms, told).await;
+            let (host, store, secrets) = (self.host, self.store, self.secrets);
+            return world::push(host, store, secrets, self.now_ms, told, &said).await;
         }
-        let Some(way) = &author.way else {
+        let text = push_text(&self.channel_of_others(channel), event, said.blocked.len());
+        let Some(used) = author.way.take() else {
             return;
         };
-        let text = push_text(&self.channel_of_others(channel), event);
-        let Some(target) = self.target(channel, way) else {
-            return;
-        };
-        if send(self.host, self.secrets, way, (target, &text)).await {
+        if self.post(channel, &used, (&text, &said)).await {
+            author.way = Some(used);
             return;
         }
         // The shard is gone, or runs anew.
-        let used = author.way.take();
-        author.way = find_way(self.store, self.now_ms, channel).await;
+        author.way = find_way(self.store, self.now_ms, channel, self.me).await;
         let same = |a: &Way, b: &Way| (&a.shard, a.boot) == (&b.shard, b.boot);
-        if let Some(way) = &author.way
-            && used.as_ref().is_none_or(|used| !same(used, way))
-            && let Some(target) = self.target(channel, way)
-        {
-            send(self.host, self.secrets, way, (target, &text)).await;
+        if let Some(way) = author.way.as_ref().filter(|way| !same(&used, way)) {
+            self.post(channel, way, (&text, &said)).await;
         }
+    }
+
+    /// Sends it by a way; whether that is done with.
+    async fn post(&self, channel: &ChatChannel, way: &Way, (text, said): (&str, &Said)) -> bool {
+        let Some(target) = self.target(channel, way) else {
+            return true;
+        };
+        let author = said.author(self.secrets, way.epoch);
+        send(self.host, self.secrets, way, (target, text, author)).await
+    }
+
+    /// What is said, with those whom its author blocks, as far as the relay cannot know them; none
+    /// where they cannot be read. Of what somebody else wrote only that is told again of which
+    /// nobody learns a word: how many reacted, or that it is deleted.
+    async fn said(&self, channel: &ChatChannel, way: Option<&Way>, of: Source) -> Option<Said> {
+        let is_direct = matches!(channel, ChatChannel::Direct(_));
+        if is_direct || of.player.as_ref() != Some(self.me) {
+            return Some(of.who_blocks(Vec::new(), 0));
+        }
+        if let Some((blocked, at_ms)) = way.and_then(blocked_by_way) {
+            return Some(of.who_blocks(blocked, at_ms));
+        }
+        let blocked = blocks::newest_of(self.store, self.now_ms, self.me).await;
+        Some(of.who_blocks(blocked.ok()?, self.now_ms))
     }
 
     /// The channel as those address it who get the push.

@@ -19,6 +19,7 @@ use wire::routes::REACT;
 
 use crate::Ports;
 use crate::pusher::Pusher;
+use crate::said::Source;
 use crate::text::has_link;
 use crate::writer::Writer;
 
@@ -67,7 +68,8 @@ pub(crate) async fn react<H: Ports, S: Store>(
         };
         let secrets = Secrets::read(host).await?;
         let pusher = Pusher::of(writer, &secrets);
-        pusher.push(&place.channel, &mut held.value, event).await;
+        let said = (event, Source::of(&stored));
+        pusher.push(&place.channel, &mut held.value, said).await;
     }
     Ok(Response::empty(REACT.status))
 }

@@ -10,6 +10,7 @@ use wire::routes::TYPING;
 
 use crate::Ports;
 use crate::pusher::Pusher;
+use crate::said::Source;
 use crate::world;
 use crate::writer::Writer;
 
@@ -34,6 +35,7 @@ pub(crate) async fn typing<H: Ports, S: Store>(
     };
     let secrets = Secrets::read(host).await?;
     let pusher = Pusher::of(&writer, &secrets);
-    pusher.push(&place.channel, &mut held.value, event).await;
+    let said = (event, Source::caller(access));
+    pusher.push(&place.channel, &mut held.value, said).await;
     Ok(Response::empty(TYPING.status))
 }

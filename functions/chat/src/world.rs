@@ -15,6 +15,7 @@ use wire::control::PushTarget;
 
 use crate::Ports;
 use crate::push::{push_text, send};
+use crate::said::Said;
 
 /// Refuses a hall that its region does not have: nobody is there, and no moderator looks there.
 pub(crate) async fn check<S: Store>(
@@ -35,6 +36,7 @@ pub(crate) async fn push<H: Ports, S: Store>(
     secrets: &Secrets,
     now_ms: u64,
     (hall, event): (&Hall, ChatEvent),
+    said: &Said,
 ) {
     let shards = directory::shards_of_hall(store, now_ms, hall).await;
     let live = shards
@@ -52,10 +54,12 @@ pub(crate) async fn push<H: Ports, S: Store>(
             (Way::to(&shard.record, None, now_ms), target)
         })
         .collect();
-    let text = push_text(&ChatChannel::World(hall.clone()), event);
-    let posts = ways
-        .iter()
-        .map(|(way, target)| send(host, secrets, way, (*target, &text)));
+    let channel = ChatChannel::World(hall.clone());
+    let text = push_text(&channel, event, said.blocked.len());
+    let posts = ways.iter().map(|(way, target)| {
+        let author = said.author(secrets, way.epoch);
+        send(host, secrets, way, (*target, &text, author))
+    });
     join_all(posts.collect()).await;
 }
 

@@ -79,6 +79,7 @@ impl<'a, H: Ports, S: Store> Writer<'a, H, S> {
     /// Finds out where the members are, unless the author knows it. Called before he is written.
     pub(crate) async fn refresh_way(&self, author: &mut Author) {
         let (now_ms, channel) = (self.access.now_ms, &self.place.channel);
+        let author = (self.access.me(), author);
         refresh_way(self.store, now_ms, channel, author).await;
     }
 

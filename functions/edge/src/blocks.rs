@@ -105,6 +105,20 @@ pub async fn newest<S: Store>(
     }
 }
 
+/// The players whom a player has blocked last, whatever becomes of his tokens.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] or [`StoreError::Unreadable`].
+pub async fn newest_of<S: Store>(
+    store: &S,
+    now_ms: u64,
+    player: &PlayerId,
+) -> Result<Vec<PlayerId>, StoreError> {
+    let partition = player_partition(player);
+    let held = items::get::<_, Newest>(store, now_ms, Key::new(&partition, NEWEST_SORT)).await?;
+    Ok(held.map_or_else(Vec::new, |held| held.value.players.into()))
+}
+
 /// Has `player` block another, or not any more.
 ///
 /// # Errors

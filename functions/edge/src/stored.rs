@@ -1,7 +1,7 @@
 //! Which types items hold: [`stored!`](crate::stored!) names each, where it is defined, and those
 //! of `wire` here.
 
-use wire::chat::{AuditEntry, PresenceRequest};
+use wire::chat::AuditEntry;
 use wire::fleet::Evacuation;
 use wire::matching::Invitation;
 
@@ -27,6 +27,5 @@ macro_rules! stored {
 }
 
 stored!(evacuation: Evacuation);
-stored!(presence: PresenceRequest);
 stored!(audit: AuditEntry);
 stored!(invitation: Invitation);

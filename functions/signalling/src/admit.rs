@@ -7,7 +7,7 @@ use edge::ports::{Clock, Entropy, Timer, Variables};
 use edge::sanctions::{Sanction, Sanctions};
 use edge::store::Store;
 use edge::{Metered, Refusal, blocks, both, config};
-use wire::chat::{ChatChannel, WORLD_ROOM};
+use wire::chat::{ChatChannel, PARTY_CHANNEL, WORLD_ROOM};
 use wire::claims::Claims;
 use wire::hello::{ChannelGrant, Hello};
 use wire::join::{DEFAULT_CHANNEL, JoinReply, JoinRequest};
@@ -256,6 +256,7 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             world: reads_world && placement.shard.heartbeat.ticket_version < 2,
             topics,
             until_ms: Some(self.claims.exp.saturating_mul(1000)),
+            party: Some(self.reads_party()),
             muted_until_ms: sanctions.until_ms(now_ms, Sanction::Mute, &self.claims.sub),
             blocked: blocked
                 .iter()
@@ -307,6 +308,14 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
         let region = placement.home.region.as_str();
         let granted = self.claims.permissions_in(WORLD_ROOM, region);
         granted != Permissions::default() && self.rights.world != WorldRight::Off
+    }
+
+    /// Whether the relay may hand him what is written in the room's party channel.
+    fn reads_party(&self) -> bool {
+        let granted = self
+            .claims
+            .permissions_in(self.room.as_str(), PARTY_CHANNEL);
+        granted != Permissions::default()
     }
 
     fn answer(

@@ -356,7 +356,9 @@ export class ChatChannel extends Emitter {
         if (event.player === this.self || this.#isHidden(event.player)) return;
         return this.#typing.begin(event.player);
       case "fetch":
-        return this.#feed.want(event.seq);
+        return this.#feed.want(event.seq, event.withinMs);
+      case "withheld":
+        return this.#note(this.#log.skip(event.seq));
     }
   }
 
@@ -413,7 +415,11 @@ export class ChatChannel extends Emitter {
 
   /** @param {Message} message */
   #take(message) {
-    const what = this.#log.receive(message);
+    this.#note(this.#log.receive(message));
+  }
+
+  /** @param {import("./chat-log.js").Received} what */
+  #note(what) {
     if (what === "gap") this.#feed.noteGap();
     else if (what !== "nothing") this.#touch();
   }

@@ -57,6 +57,8 @@ export class ChatFeed {
   #comparedMs = 0;
   /** Numbers of messages whose push said only that they changed. @type {Set<number>} */
   #wanted = new Set();
+  /** Whether all who were told of something new look at their own times: here when compared. */
+  #spread = false;
 
   /** @param {FeedOptions} options */
   constructor(options) {
@@ -114,10 +116,19 @@ export class ChatFeed {
    * A message was pushed by its number only.
    *
    * @param {number} seq
+   * @param {number} [withinMs] the time over which all who were told spread their requests
    */
-  want(seq) {
-    if (seq > this.#log.top) this.#staleAtLeast("newest");
-    else if (seq > this.#log.floor && this.#wanted.size < PAGE) this.#wanted.add(seq);
+  want(seq, withinMs = 0) {
+    const { floor, top } = this.#log;
+    // Looking at the newest page shows what is new, and what of it changed.
+    const isNear = seq > (withinMs > 0 ? top - PAGE : top);
+    if (!isNear && seq > floor && this.#wanted.size < PAGE) this.#wanted.add(seq);
+    if (isNear && withinMs === 0) this.#staleAtLeast("newest");
+    if (withinMs > 0 && !this.#spread) {
+      this.#spread = true;
+      const atMs = this.#runtime.now() + withinMs * this.#runtime.random();
+      this.#comparedMs = Math.min(this.#comparedMs, atMs);
+    }
     this.#poke();
   }
 
@@ -132,9 +143,11 @@ export class ChatFeed {
 
   async #step() {
     if (this.#stale !== "nothing") return await this.#compare();
-    if (this.#log.hasGap && this.#log.atEnd) return await this.#fillGap();
-    const [wanted] = this.#wanted;
-    if (wanted !== undefined) return await this.#fetchOne(wanted);
+    if (!this.#spread) {
+      if (this.#log.hasGap && this.#log.atEnd) return await this.#fillGap();
+      const [wanted] = this.#wanted;
+      if (wanted !== undefined) return await this.#fetchOne(wanted);
+    }
     const left = this.#comparedMs - this.#runtime.now();
     if (left <= 0) this.#staleAtLeast("newest");
     else if (this.#live) await this.#runtime.sleep(left, this.#wake.signal);
@@ -144,6 +157,8 @@ export class ChatFeed {
   async #compare() {
     const what = this.#stale;
     this.#stale = "nothing";
+    this.#spread = false;
+    this.#comparedMs = Infinity;
     try {
       if (what === "everything") await this.#options.prepare();
       await this.#takeNewest(what === "everything");
@@ -152,7 +167,9 @@ export class ChatFeed {
       throw error;
     }
     const every = this.#live ? COMPARE_LIVE_MS : COMPARE_POLLING_MS;
-    this.#comparedMs = this.#runtime.now() + every * (0.75 + this.#runtime.random() / 2);
+    const nextMs = this.#runtime.now() + every * (0.75 + this.#runtime.random() / 2);
+    // What was told meanwhile may be due before.
+    this.#comparedMs = Math.min(this.#comparedMs, nextMs);
     this.#options.onChange();
     // If the relay came meanwhile, what was missed before it pushed is still to be fetched.
     if (this.#stale !== "nothing") return;

@@ -14,6 +14,12 @@ const HEARD_MAX = 256;
  * `heard` are the reactions pushed since the message was fetched, so that none counts twice.
  *
  * @typedef {{ message: Message, heard: Map<string, boolean> | null }} Entry
+ *
+ * What was pushed early; no message where it is not for this player.
+ *
+ * @typedef {{ message: Message | null, round: number }} Early
+ *
+ * @typedef {"added" | "changed" | "gap" | "nothing"} Received
  */
 
 /**
@@ -30,7 +36,7 @@ export class ChatLog {
   #latest = 0;
   #settingsOf = -1;
   #round = 0;
-  /** @type {Map<number, { message: Message, round: number }>} */
+  /** @type {Map<number, Early>} */
   #ahead = new Map();
 
   /** Whether anything was fetched yet. */
@@ -84,18 +90,38 @@ export class ChatLog {
    * A message as it is, new or changed. Late, early and repeated ones are welcome.
    *
    * @param {Message} message
-   * @returns {"added" | "changed" | "gap" | "nothing"}
+   * @returns {Received}
    */
   receive(message) {
-    const { seq } = message;
+    return this.#receive(message.seq, message);
+  }
+
+  /**
+   * A message of this number was written that is not for this player.
+   *
+   * @param {number} seq
+   * @returns {Received}
+   */
+  skip(seq) {
+    return this.#receive(seq, null);
+  }
+
+  /**
+   * @param {number} seq
+   * @param {Message | null} message
+   * @returns {Received}
+   */
+  #receive(seq, message) {
     if (this.loaded && seq <= this.#floor) return "nothing";
-    if (this.loaded && seq <= this.#top) return this.#change(message) ? "changed" : "nothing";
+    if (this.loaded && seq <= this.#top) {
+      return message && this.#change(message) ? "changed" : "nothing";
+    }
     if (this.loaded && !this.atEnd) {
       this.#latest = Math.max(this.#latest, seq);
       return "changed";
     }
     const early = this.#ahead.get(seq);
-    const isNewest = !early || early.message.version < message.version;
+    const isNewest = !early || (early.message?.version ?? 0) < (message?.version ?? 0);
     if (isNewest && (early || this.#ahead.size < AHEAD_MAX)) {
       this.#ahead.set(seq, { message, round: this.#round });
     }
@@ -227,7 +253,7 @@ export class ChatLog {
     for (const [seq, { message }] of this.#ahead) {
       if (!inside(seq)) continue;
       this.#ahead.delete(seq);
-      if ((known.get(seq)?.version ?? 0) < message.version) known.set(seq, message);
+      if (message && (known.get(seq)?.version ?? 0) < message.version) known.set(seq, message);
     }
     const fetched = messages
       .filter(({ seq }) => inside(seq))
@@ -248,6 +274,7 @@ export class ChatLog {
     for (let early; (early = this.#ahead.get(this.#top + 1)); ) {
       this.#top += 1;
       this.#ahead.delete(this.#top);
+      if (!early.message) continue;
       this.#entries.push({ message: early.message, heard: null });
       this.#noteSettings(early.message);
     }

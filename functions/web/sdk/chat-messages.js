@@ -37,7 +37,8 @@ const LIST_MAX = 1024;
  *   | { kind: "changed", message: Message }
  *   | { kind: "reacted", seq: number, player: string, reaction: string, added: boolean }
  *   | { kind: "typing", player: string }
- *   | { kind: "fetch", seq: number }} ChatEvent
+ *   | { kind: "fetch", seq: number, withinMs: number }
+ *   | { kind: "withheld", seq: number }} ChatEvent
  *
  * @typedef {{ messages: Message[], next: number | null, more: boolean,
  *   settings: ChannelSettings | null, tail: string | null }} HistoryPage
@@ -64,10 +65,23 @@ export function readEvent(value) {
       return player ? { kind: "typing", player } : null;
     }
     case "fetch":
-      return isId(value.seq) ? { kind: "fetch", seq: value.seq } : null;
+      return isId(value.seq)
+        ? { kind: "fetch", seq: value.seq, withinMs: readWithin(value.within_ms) }
+        : null;
+    case "withheld":
+      return isId(value.seq) ? { kind: "withheld", seq: value.seq } : null;
     default:
       return null;
   }
+}
+
+/**
+ * The time over which all who are told the same spread their requests, in milliseconds.
+ *
+ * @param {unknown} value
+ */
+function readWithin(value) {
+  return typeof value === "number" && value > 0 ? value : 0;
 }
 
 /**

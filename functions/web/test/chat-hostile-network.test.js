@@ -48,6 +48,7 @@ function act({ random, relay, room, service }, step) {
     () => room.become(random() < 0.7 ? "connected" : "reconnecting"),
     () => {
       Object.assign(relay, { lose: random() * 0.5, double: random() * 0.5, late: random() * 0.5 });
+      Object.assign(relay, { news: random() * 0.5, withhold: random() });
       const trouble = () => random() * 0.3;
       service.weather = { lose: trouble(), loseReply: trouble(), busy: trouble(), delayMs: 300 };
     },
@@ -60,6 +61,7 @@ async function play(seed) {
   const windowMax = seed % 2 === 0 ? 500 : 40;
   const rig = chatRig({ seed, windowMax });
   const { chat, clock, random, relay, room, service } = rig;
+  if (seed % 3 === 0) service.blocked.add("p-2");
   const channel = rig.open();
   channel.on("messages", checkOrder);
   const sent = [];
@@ -74,7 +76,9 @@ async function play(seed) {
   }
   service.online = true;
   service.weather = FINE;
-  Object.assign(relay, { lose: 0, double: 0, late: 0 });
+  Object.assign(relay, { lose: 0, double: 0, late: 0, news: 0 });
+  // Older pages that were asked for may still come, and push the newest out of the window.
+  await clock.pass(10_000);
   // A request that began in bad weather may still fail.
   for (let tries = 0; tries < 5 && channel.hasNewer; tries += 1) {
     await Promise.all([channel.loadNewest().catch(() => {}), clock.pass(1000)]);

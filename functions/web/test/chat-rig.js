@@ -37,7 +37,8 @@ class FakeRoom extends Emitter {
 }
 
 /**
- * `lose`, `double` and `late` are the chances of a push.
+ * `lose`, `double` and `late` are the chances of a push; `news` is that of only a notice in its
+ * place, and `withhold` that of only a number where its author is blocked.
  *
  * @param {{ seed?: number, windowMax?: number, permissions?: string[],
  *   token?: () => string | Promise<string> }} [options]
@@ -47,9 +48,19 @@ export function chatRig({ seed = 0, windowMax, permissions, token } = {}) {
   const clock = new VirtualClock();
   const service = new FakeChat(clock, random);
   const room = new FakeRoom();
-  const relay = { lose: 0, double: 0, late: 0 };
-  service.push = (event) => {
+  const relay = { lose: 0, double: 0, late: 0, news: 0, withhold: 0 };
+  /** @param {any} event */
+  const shortened = (event) => {
+    const { kind, message } = event;
+    if (kind !== "posted") return event;
+    const isHidden = service.blocked.has(message.author);
+    if (isHidden && random() < relay.withhold) return { kind: "withheld", seq: message.seq };
+    if (random() >= relay.news) return event;
+    return { kind: "fetch", seq: message.seq, within_ms: 4000 };
+  };
+  service.push = (pushed) => {
     if (random() < relay.lose) return;
+    const event = shortened(pushed);
     const copies = random() < relay.double ? 2 : 1;
     for (let copy = 0; copy < copies; copy += 1) {
       const ms = random() < relay.late ? random() * 3000 : 1;

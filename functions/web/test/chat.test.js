@@ -442,6 +442,68 @@ test("a push that names only a number is fetched", async () => {
   assert.deepEqual(texts(channel), ["longer"]);
 });
 
+test("many who are told of something new fetch it, spread over their time", async () => {
+  /** @type {number[]} */
+  const atMs = [];
+  for (let seed = 1; seed <= 20; seed += 1) {
+    const rig = chatRig({ seed });
+    rig.room.become("connected");
+    const channel = rig.open();
+    await rig.clock.pass(1000);
+    const { length } = rig.service.requests;
+    rig.relay.lose = 1;
+    const began = rig.clock.nowMs;
+    let fetched = 0;
+    for (let ms = 0; ms < 4000; ms += 100) {
+      // A notice every 100 ms, and now and then a text that does not follow.
+      rig.service.post({ author: "p-a", text: `${ms}` });
+      rig.room.push({ kind: "fetch", seq: rig.service.lastSeq, within_ms: 4000 });
+      rig.relay.lose = Number(ms % 300 !== 0);
+      await rig.clock.pass(100);
+      if (rig.service.requests.length > length && !fetched) {
+        fetched = rig.clock.nowMs - began;
+        atMs.push(fetched);
+      }
+    }
+    await rig.clock.pass(4000);
+    assert.equal(texts(channel).length, 40, `seed ${seed}`);
+    const asked = rig.service.requests.length - length;
+    assert.ok(asked >= 1 && asked <= 12, `seed ${seed}: ${asked} requests for 40 messages`);
+  }
+  // Of twenty, spread evenly, no more than so many fall into one second.
+  for (let second = 0; second < 4; second += 1) {
+    const here = atMs.filter((ms) => Math.floor((ms - 1) / 1000) === second).length;
+    assert.ok(here <= 12, `${here} of 20 in one second: ${atMs}`);
+  }
+  assert.ok(Math.max(...atMs) > 2000, `${atMs}`);
+});
+
+test("a number that is withheld leaves no gap", async () => {
+  const { channel, clock, room, relay, service } = await connected();
+  service.post({ author: "p-a", text: "one" });
+  await clock.pass(100);
+  const before = service.requests.length;
+  relay.lose = 1;
+  service.post({ author: "p-blocked", text: "two" });
+  relay.lose = 0;
+  room.push({ kind: "withheld", seq: 2 });
+  room.push({ kind: "withheld", seq: 2 });
+  service.post({ author: "p-a", text: "three" });
+  await clock.pass(2000);
+  assert.deepEqual(texts(channel), ["one", "three"]);
+  assert.equal(service.requests.length, before, "nothing is fetched");
+  // It may come after what follows it.
+  relay.lose = 1;
+  service.post({ author: "p-blocked", text: "four" });
+  relay.lose = 0;
+  service.post({ author: "p-a", text: "five" });
+  await clock.pass(20);
+  assert.deepEqual(texts(channel), ["one", "three"]);
+  room.push({ kind: "withheld", seq: 4 });
+  await clock.pass(20);
+  assert.deepEqual(texts(channel), ["one", "three", "five"]);
+});
+
 test("pushes that make no sense change nothing and ask for little", async () => {
   const { channel, clock, room, service } = await connected();
   service.post({ author: "p-a", text: "one" });

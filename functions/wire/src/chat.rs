@@ -558,14 +558,28 @@ pub enum ChatEvent {
         /// Who.
         player: PlayerId,
     },
-    /// There is something that is too long to be pushed: fetch it.
+    /// There is something that is too long to be pushed, or that is one of many: fetch it.
     Fetch {
+        /// Its number; of many that of the newest.
+        seq: u64,
+        /// How long those who are told so may take in all, milliseconds: each asks at a moment of
+        /// that time that he draws by lot. Earlier releases ask at once.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        within_ms: u32,
+    },
+    /// A message of this number was written that the reader may not read, by a block or by
+    /// cross-play: nothing is missing there. Earlier releases fetch it, and find nothing.
+    Withheld {
         /// Its number.
         seq: u64,
     },
     /// A kind that this version does not know; ignored.
     #[serde(other)]
     Unknown,
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 #[cfg(test)]

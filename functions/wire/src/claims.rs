@@ -206,6 +206,14 @@ impl Claims {
             .flat_map(|grant| grant.permissions.iter().copied())
             .fold(Permissions::default(), |all, one| all.with(one.into()))
     }
+
+    /// The channels of `room` in which anything is granted, as [`matches_pattern`] takes them.
+    pub fn channel_patterns(&self, room: &str) -> impl Iterator<Item = &str> {
+        let grants = self.grants.iter();
+        let grants = grants.filter(move |grant| grant.names_room(room));
+        let grants = grants.filter(|grant| !grant.permissions.is_empty());
+        grants.flat_map(|grant| grant.channels.iter().map(String::as_str))
+    }
 }
 
 impl Grant {
@@ -218,8 +226,8 @@ impl Grant {
     }
 }
 
-/// `pattern` is a name, or a prefix ended by `*`.
-fn matches_pattern(pattern: &str, name: &str) -> bool {
+/// Whether `name` is one of those that `pattern` names: a name, or a prefix ended by `*`.
+pub fn matches_pattern(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(prefix) => name.starts_with(prefix),
         None => pattern == name,

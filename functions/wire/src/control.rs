@@ -94,6 +94,9 @@ pub enum ControlCommand {
         /// A [`crate::channel::RelayMessage`] as JSON, at most
         /// [`crate::limits::MAX_MESSAGE_BYTES`] long.
         message: String,
+        /// Who wrote it; none where nobody did, and from earlier releases, which all get.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        author: Option<PushAuthor>,
     },
     /// Say who is in a room: a question, whose answer is [`seal_players`]. It is never kept for
     /// later.
@@ -105,11 +108,32 @@ pub enum ControlCommand {
     },
 }
 
+/// Who wrote what is pushed: a relay hands it to nobody from whom the history keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushAuthor {
+    /// The player.
+    pub player: PlayerKey,
+    /// What he wrote it on, as tokens spell it; empty where it is not known, and then all get it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub platform: String,
+    /// He wrote it for players of his own platform alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_platform: bool,
+    /// Those whom he has blocked, at most [`crate::limits::MAX_HELLO_BLOCKS`]: the newest ones. It
+    /// counts where he is not in the room himself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocked: Vec<PlayerKey>,
+    /// When that was read, Unix milliseconds: what was ordered since holds instead.
+    #[serde(default)]
+    pub blocked_at_ms: u64,
+}
+
 /// Who gets a pushed message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "who", rename_all = "kebab-case")]
 pub enum PushTarget {
-    /// Everybody in a room.
+    /// Everybody in a room who reads its party channel. Relays of earlier releases hand it to
+    /// everybody in the room.
     Room {
         /// The room.
         room: RoomKey,

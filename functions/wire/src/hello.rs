@@ -29,6 +29,10 @@ pub struct Hello {
     /// [`crate::limits::MAX_TOPICS`]. Version 2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<TopicKey>,
+    /// Whether he reads the party channel of the room. Edges of earlier releases do not say so, and
+    /// then he gets what is pushed there, as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub party: Option<bool>,
     /// Until when the game's server or a moderator has silenced him, Unix milliseconds. Without it
     /// what the ticket says holds for the whole session.
     #[serde(default, skip_serializing_if = "Option::is_none")]

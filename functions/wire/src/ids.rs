@@ -298,6 +298,11 @@ impl ChannelKey {
 }
 
 impl TopicKey {
+    /// The key of the party channel of `room`.
+    pub fn party(room: RoomKey) -> Self {
+        Self(hash8(&["topic", "party", &room.to_string()]))
+    }
+
     /// The key of the world channel of `region`.
     pub fn world(region: &RegionName) -> Self {
         Self(hash8(&["topic", "world", region.as_str()]))

@@ -16,7 +16,7 @@ use wire::chat::{
     SystemEvent, Unread, UnreadReply,
 };
 use wire::claims::{Age, Claims, Grant, Permission, Persona, Platform, Profile, Role};
-use wire::control::{ControlCommand, ControlMessage, PushTarget};
+use wire::control::{ControlCommand, ControlMessage, PushAuthor, PushTarget};
 use wire::enrolment::aws::AwsProof;
 use wire::enrolment::{
     Claim, EnrolledShard, Enrolment, EnrolmentReply, EnrolmentRequest, EnrolmentToken, Proof,
@@ -711,7 +711,10 @@ fn chat_events(golden: &mut Golden) {
     };
     check("reacted", reacted);
     check("typing", ChatEvent::Typing { player });
-    check("fetch", ChatEvent::Fetch { seq: 7 });
+    let fetch = |within_ms| ChatEvent::Fetch { seq: 7, within_ms };
+    check("fetch", fetch(0));
+    check("fetch-spread", fetch(4_000));
+    check("withheld", ChatEvent::Withheld { seq: 7 });
     let push = ControlMessage {
         at_ms: 1_700_000_000_000,
         nonce: SessionId([9; 8]),
@@ -721,9 +724,18 @@ fn chat_events(golden: &mut Golden) {
                 channel: ChannelKey([4; 8]),
             },
             message: "{}".into(),
+            author: None,
         },
     };
     golden.check("control-push", &push);
+    let author = PushAuthor {
+        player: PlayerKey([5; 16]),
+        platform: Platform::Console.name().into(),
+        one_platform: true,
+        blocked: vec![PlayerKey([6; 16])],
+        blocked_at_ms: 1_700_000_000_000,
+    };
+    golden.check("push-author", &author);
     let (room, player) = (RoomKey([1; 8]), PlayerKey([5; 16]));
     for (name, command) in [
         (
@@ -858,6 +870,7 @@ fn sealed_messages(golden: &mut Golden) {
         }],
         world: false,
         topics: vec![TopicKey::world(&"eu-1".parse().expect("a name"))],
+        party: Some(true),
         muted_until_ms: None,
         until_ms: Some(1_700_003_600_000),
         blocked: vec![PlayerKey([6; 16])],
@@ -879,6 +892,7 @@ fn sealed_messages(golden: &mut Golden) {
         &Hello {
             world: true,
             topics: Vec::new(),
+            party: None,
             muted_until_ms: None,
             until_ms: None,
             blocked: Vec::new(),

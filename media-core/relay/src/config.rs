@@ -20,6 +20,7 @@ const PLACES: sfu::PlaceLimits = sfu::PlaceLimits::DEFAULT;
 const DOORS: DoorLimits = DoorLimits::DEFAULT;
 const PATHS: sfu::PathLimits = sfu::PathLimits::DEFAULT;
 const CONSENT_SECONDS: u8 = PATHS.consent.as_secs() as u8;
+const PUSH: sfu::PushLimits = sfu::PushLimits::DEFAULT;
 
 /// Datagrams sent in a second at 80 % of a core, in large rooms, whose packets cost least: 3.44 us
 /// each (`cargo xtask bench relay`, 10 speakers to 100 listeners; 2026-11-30). Other rooms are
@@ -120,6 +121,18 @@ pub struct Settings {
     #[arg(long, value_name = "N", default_value_t = SPEAKER.bytes_per_s)]
     #[arg(value_parser = value_parser!(u32).range(1..))]
     pub speaker_bytes: u32,
+
+    /// Times in a second that others are told what one
+    /// player has set for himself, mute and deafen
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(value_parser = value_parser!(u32).range(1..), verbatim_doc_comment)]
+    pub session_states: u32,
+
+    /// Readers whom what the edge pushes reaches on a
+    /// shard in a second; the rest leaves later, together
+    #[arg(long, value_name = "N", default_value_t = PUSH.readers_per_s)]
+    #[arg(value_parser = value_parser!(u32).range(1..), verbatim_doc_comment)]
+    pub push_readers: u32,
 
     /// Datagrams of one session, voice apart, that are
     /// looked at in a second; of one player in all his
@@ -250,6 +263,13 @@ impl Settings {
         sfu::PathLimits {
             unproved_factor: self.unproved_factor,
             consent: Duration::from_secs(self.consent_seconds.into()),
+        }
+    }
+
+    /// How many readers pushes may reach.
+    pub(crate) fn push(&self) -> sfu::PushLimits {
+        sfu::PushLimits {
+            readers_per_s: self.push_readers,
         }
     }
 

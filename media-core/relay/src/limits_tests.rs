@@ -13,7 +13,7 @@ const README: &str = include_str!("../README.md");
 const NO_LIMITS: [&str; 1] = ["drain-seconds"];
 
 /// Each limit's flag, and the metric that says that it was reached.
-fn limits() -> [(&'static str, String); 18] {
+fn limits() -> [(&'static str, String); 20] {
     let full = |reason: FullReason| format!("relay_full{{reason=\"{}\"}}", reason.label());
     let rejected = |reason: RejectReason| {
         let label = reason.label();
@@ -48,6 +48,8 @@ fn limits() -> [(&'static str, String); 18] {
         ("full-packets", full(FullReason::Packets)),
         ("speaker-packets", dropped(DropReason::Rate)),
         ("speaker-bytes", dropped(DropReason::Rate)),
+        ("session-states", dropped(DropReason::StateRate)),
+        ("push-readers", dropped(DropReason::PushRate)),
         ("session-datagrams", budget()),
         ("session-bytes", budget()),
         ("session-cpu-us", budget()),

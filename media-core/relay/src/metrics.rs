@@ -77,6 +77,11 @@ const COUNTERS: &[Figure] = &[
         |all| all.core.pushed,
     ),
     (
+        "relay_news_told_total",
+        "Participants told that there is something new, in place of messages.",
+        |all| all.core.told_of_news,
+    ),
+    (
         "relay_sessions_admitted_total",
         "Sessions that proved a ticket.",
         |all| all.core.admitted,

@@ -16,7 +16,7 @@ use wire::hello::Hello;
 use wire::keys::ShardKeys;
 use wire::limits::{MAX_MESSAGE_BYTES, MAX_SLOTS, MAX_TOPICS, TICKET_LIFETIME_S};
 use wire::ticket::{self, Ticket, ice_password};
-use wire::{BootId, ChannelName, PlayerId, RegionName, RoomName, TopicKey};
+use wire::{BootId, ChannelName, PlayerId, RegionName, RoomKey, RoomName, TopicKey};
 
 /// Opens what the edge sealed for one run of one shard.
 #[derive(Debug)]
@@ -166,7 +166,11 @@ impl SealedProtocol {
             })
             .collect();
         let world = hello.world.then_some(self.world);
+        // An edge of an earlier release does not say who reads the party channel.
+        let party = TopicKey::party(RoomKey::of(&hello.room));
+        let party = hello.party.unwrap_or(true).then_some(party);
         let topics = world.into_iter().chain(hello.topics).take(MAX_TOPICS);
+        let topics = party.into_iter().chain(topics);
         let profile = Profile {
             player: hello.player,
             name: hello.name,
@@ -199,7 +203,7 @@ impl SealedProtocol {
 }
 
 /// A platform's name as the core compares it.
-fn platform(name: &str) -> [u8; 8] {
+pub(crate) fn platform(name: &str) -> [u8; 8] {
     let mut bytes = [0; 8];
     let length = name.len().min(bytes.len());
     bytes[..length].copy_from_slice(&name.as_bytes()[..length]);

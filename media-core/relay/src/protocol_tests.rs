@@ -53,6 +53,7 @@ fn hello() -> Hello {
         }],
         world: true,
         topics: vec![wire::TopicKey([6; 8])],
+        party: None,
         muted_until_ms: None,
         until_ms: None,
         blocked: vec![wire::PlayerKey([9; 16])],
@@ -148,7 +149,12 @@ fn a_hello_counts_only_on_its_own_session() {
             };
             assert_eq!(crossing, wanted);
             let world = wire::TopicKey::world(&region());
-            assert_eq!(topics, [sfu::TopicKey(world.0), sfu::TopicKey([6; 8])]);
+            let party = wire::TopicKey::party(wire::RoomKey::of(&profile.room));
+            let wanted = [party.0, world.0, [6; 8]].map(sfu::TopicKey);
+            assert_eq!(
+                topics, wanted,
+                "who was not asked reads the party channel too"
+            );
             assert_eq!(issued_at_ms, 7);
             assert_eq!(
                 (profile.player.as_str(), profile.name.as_str()),

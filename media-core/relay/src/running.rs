@@ -232,6 +232,8 @@ impl Maker<'_> {
             limits: settings.limits(),
             max_room: settings.max_room,
             speaker: settings.speaker(),
+            push: settings.push(),
+            states_per_s: settings.session_states,
             work: settings.work(),
             places: settings.places(),
             paths: settings.paths(),

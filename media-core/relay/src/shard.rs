@@ -98,6 +98,8 @@ pub(crate) struct Parts {
     pub(crate) hello: Duration,
     /// What is sent to where a client may not be.
     pub(crate) paths: sfu::PathLimits,
+    pub(crate) push: sfu::PushLimits,
+    pub(crate) states_per_s: u32,
     pub(crate) drain: Duration,
     pub(crate) seed: u64,
     pub(crate) lines: mpsc::Sender<String>,
@@ -172,6 +174,8 @@ impl ShardLoop {
         config.places = parts.places;
         config.hello_timeout = parts.hello;
         config.paths = parts.paths;
+        config.push = parts.push;
+        config.max_states_per_s = parts.states_per_s;
         config.meter = Arc::new(ThreadTime);
         let connections_max = config
             .max_sessions

@@ -40,6 +40,16 @@ impl Bucket {
         self.spent = spent.min(most);
     }
 
+    /// The first moment from `now` on at which `amount`, at most a burst, may be spent.
+    pub(crate) fn ready_at(&mut self, now: Instant, rate: Rate, amount: u64) -> Instant {
+        debug_assert!(amount <= rate.burst, "or it never may");
+        self.give_back(now, rate);
+        let wanted = self.spent.saturating_add(amount.saturating_mul(MILLION));
+        let over = wanted.saturating_sub(rate.burst.saturating_mul(MILLION));
+        let at = self.at.unwrap_or(now);
+        (at + Duration::from_micros(over.div_ceil(rate.per_s.max(1)))).max(now)
+    }
+
     fn give_back(&mut self, now: Instant, rate: Rate) {
         let at = self.at.unwrap_or(now);
         // Whole microseconds, so that nothing is lost to rounding: the rest counts the next time.
@@ -120,6 +130,19 @@ mod tests {
             let mut last = 0;
             let asked: Vec<_> = due.map(|at| (at - std::mem::replace(&mut last, at), 1)).collect();
             prop_assert_eq!(passed(rate, &asked).len(), asked.len());
+        }
+
+        /// Neither before nor after.
+        #[test]
+        fn it_is_ready_when_it_says(rate in rates(), debt in 0..20_000_u64, wait_us in 0..99_u64) {
+            let now = some_instant() + Duration::from_micros(wait_us);
+            let mut bucket = Bucket::default();
+            bucket.spend(now, rate, debt);
+            let at = bucket.ready_at(now, rate, 1);
+            if at > now {
+                prop_assert!(!bucket.has(at - Duration::from_micros(1), rate, 1));
+            }
+            prop_assert!(bucket.has(at, rate, 1));
         }
 
         /// However large it is.

@@ -11,6 +11,7 @@ use str0m::config::{CryptoProvider, DtlsCert};
 use crate::budget::{CostTable, Meter, WorkLimits};
 use crate::path::{Path, PathLimits, Transport};
 use crate::places::PlaceLimits;
+use crate::push::PushLimits;
 use crate::room::{Settings, SpeakerLimits, SpeakingConfig};
 
 /// Settings of one [`crate::Sfu`]. The crypto provider and the certificate are chosen by the
@@ -50,6 +51,11 @@ pub struct Config {
     pub speaking: SpeakingConfig,
     /// How much of one speaker's voice is passed on.
     pub speaker: SpeakerLimits,
+    /// How often the others are told what a participant has set for himself, in one second: what
+    /// is more is told later, with the newest.
+    pub max_states_per_s: u32,
+    /// How many readers pushes may reach.
+    pub push: PushLimits,
     /// What a session may make the shard do apart from voice.
     pub work: WorkLimits,
     /// Tells what that took.
@@ -78,6 +84,8 @@ impl Config {
             max_roster: 100,
             speaking: SpeakingConfig::default(),
             speaker: SpeakerLimits::default(),
+            max_states_per_s: 2,
+            push: PushLimits::default(),
             work: WorkLimits::default(),
             meter: Arc::new(CostTable),
             paths: PathLimits::default(),
@@ -90,6 +98,7 @@ impl Config {
             roster_interval: self.roster_interval,
             speaking: self.speaking,
             speaker: self.speaker,
+            states_per_s: self.max_states_per_s,
             max_shown: self.max_roster,
         }
     }

@@ -26,6 +26,7 @@ mod orders;
 mod path;
 mod places;
 mod protocol;
+mod push;
 mod room;
 mod rtp;
 mod sfu;
@@ -41,6 +42,7 @@ pub use protocol::{
     Admission, BadMessage, BadTicket, Carried, ChannelGrant, Crossing, DataChannel, Hello, Notice,
     Present, Protocol, Request, RosterEntry, SlotChange, Source,
 };
+pub use push::{Audience, Author, News, Push, PushLimits};
 pub use room::{SpeakerLimits, SpeakingConfig};
-pub use sfu::{Audience, Command, Event, Sfu, Transmit, ticket_of};
+pub use sfu::{Command, Event, Sfu, Transmit, ticket_of};
 pub use stats::{DropReason, EndReason, Queues, RejectReason, Stats};

@@ -23,6 +23,8 @@ mod select;
 mod settings;
 mod slot;
 mod speaking;
+mod states;
+mod telling;
 mod usage;
 mod voice;
 
@@ -40,6 +42,7 @@ use participant::Participant;
 use roster::Roster;
 use sanctions::Sanctions;
 use slot::{Slot, Talker};
+use telling::Telling;
 
 pub use allowance::SpeakerLimits;
 pub(crate) use participant::Entry;
@@ -55,11 +58,6 @@ use crate::stats::{DropReason, Stats};
 
 /// Voice that one packet carries, for usage: packets of clients are 20 ms long.
 const PACKET_TIME: Duration = Duration::from_millis(20);
-/// Time for each member between two tellings of everybody: 1,667 messages a second for a room at
-/// most, however large it is and however many talk. One takes a relay 27 us in a room of 5,000, its
-/// acknowledgement included (`bench-relay telling`), so this is a twentieth of a core.
-const TELLING_TIME: Duration = Duration::from_micros(600);
-
 /// What a room asks its owner to do.
 #[derive(Debug)]
 pub(crate) enum Output {
@@ -98,6 +96,7 @@ pub(crate) struct Room<F> {
     mute_ends_at: Option<Instant>,
     /// When the next roster and speaking messages go out; none when there is nothing to say.
     flush_at: Option<Instant>,
+    telling: Telling,
     usage: Usage,
     minute_ends: Instant,
     outputs: VecDeque<Output>,
@@ -127,6 +126,7 @@ impl<F> Room<F> {
             sanctions: Sanctions::default(),
             mute_ends_at: None,
             flush_at: None,
+            telling: Telling::default(),
             usage: Usage::new(now),
             minute_ends,
             outputs: VecDeque::new(),
@@ -190,8 +190,9 @@ impl<F> Room<F> {
         self.announced.forget(member);
         self.batch.forget(member);
         self.talkers.retain(|talker| *talker != member);
+        self.telling.owed.retain(|owed| *owed != member);
         debug_assert!(
-            self.links_of_all().all(|link| link != gone.link),
+            self.members.iter().all(|(_, one)| one.link != gone.link),
             "in it once"
         );
         self.roster.handle_left(&mut self.members, member, &gone);
@@ -296,23 +297,6 @@ impl<F> Room<F> {
             message: message.into(),
         };
         self.outputs.extend(messages.into_iter().map(tell));
-    }
-
-    /// A member mutes or deafens himself, or not any more.
-    pub(crate) fn set_state(&mut self, now: Instant, member: usize, muted: bool, deafened: bool) {
-        let participant = &mut self.members[member];
-        if (participant.muted, participant.deafened) == (muted, deafened) {
-            return;
-        }
-        (participant.muted, participant.deafened) = (muted, deafened);
-        if muted {
-            participant.voice.speaking.clear();
-            // Also what he said a moment ago.
-            self.batch.silence(member);
-        }
-        self.roster.note_changed(participant, member);
-        self.listener_changed(member);
-        self.schedule_flush(now);
     }
 
     /// What `member` may or wants to hear changed.
@@ -555,14 +539,9 @@ impl<F> Room<F> {
         self.usage.take(now)
     }
 
-    /// Has the members told of what changed, once for all changes of an interval.
-    fn schedule_flush(&mut self, now: Instant) {
-        let least = TELLING_TIME * self.members.len() as u32;
-        let interval = self.settings.roster_interval.max(least);
-        self.flush_at.get_or_insert(now + interval);
-    }
-
     fn flush<P: Protocol<Profile = F>>(&mut self, now: Instant, protocol: &P) {
+        self.note_owed_states(now);
+        let before = self.outputs.len();
         let news = self
             .roster
             .flush(protocol, &mut self.members, &self.channels);
@@ -576,21 +555,15 @@ impl<F> Room<F> {
                 self.outputs.extend(messages.iter().map(tell));
             }
         }
+        let talking = self.talking(now);
         let members = &self.members;
-        let speaking = &self.settings.speaking;
-        let talks = |talker: &usize| {
-            let participant = &members[*talker];
-            let speaks = participant.voice.speaking.is_speaking(now, speaking);
-            speaks && participant.may_be_heard()
-        };
-        let talking = self.talkers.iter().copied().filter(talks);
-        let messages = self.announced.flush(protocol, members, talking);
+        let messages = self.announced.flush(protocol, members, talking.into_iter());
         let tell = |(member, message)| Output::Tell {
             link: members[member].link,
             message,
         };
         self.outputs.extend(messages.into_iter().map(tell));
-        debug_assert!(self.flush_at.is_none(), "nothing new to say");
+        self.note_told(now, self.outputs.len() - before);
     }
 }
 

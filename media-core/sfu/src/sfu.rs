@@ -3,6 +3,7 @@
 
 mod datagrams;
 mod links;
+mod pushes;
 mod rooms;
 mod work;
 
@@ -20,12 +21,13 @@ use slab::Slab;
 use crate::budget::Budgets;
 use crate::config::{Config, WallClock};
 use crate::ended::Ended;
-use crate::idents::{ChannelKey, PlayerKey, RoomKey, SessionId, TopicKey};
+use crate::idents::{PlayerKey, RoomKey, SessionId};
 use crate::link::{Link, TappedCrypto};
 use crate::orders::Orders;
 use crate::path::Path;
 use crate::places::Places;
 use crate::protocol::{Present, Protocol};
+use crate::push::{Push, Pushes};
 use crate::room::Room;
 use crate::stats::{EndReason, Queues, Stats};
 use crate::timers::{Alarm, Owner, Timers};
@@ -93,12 +95,7 @@ pub enum Command {
         message: Arc<[u8]>,
     },
     /// Hand a message to participants as it is; one whose queue is long does not get it.
-    Push {
-        /// To whom.
-        to: Audience,
-        /// A message of the protocol.
-        message: Arc<[u8]>,
-    },
+    Push(Push),
     /// Ask every participant to migrate, at random moments within `over`, and likewise those who
     /// come later.
     Drain {
@@ -113,19 +110,6 @@ pub enum Command {
     SetFull(bool),
     /// Corrects the wall clock.
     SetWallClock(WallClock),
-}
-
-/// Who gets a pushed message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// Everybody in a room.
-    Room(RoomKey),
-    /// Everybody in a channel of a room.
-    Channel(RoomKey, ChannelKey),
-    /// One player in a room.
-    Player(RoomKey, PlayerKey),
-    /// Every participant who has subscribed to a topic.
-    Topic(TopicKey),
 }
 
 /// A datagram to send.
@@ -207,6 +191,8 @@ pub struct Sfu<P: Protocol> {
     budgets: Budgets,
     /// Who holds how many of its places.
     places: Places,
+    pushes: Pushes,
+    pushes_alarm: Alarm,
     timers: Timers,
     /// Links that have something to send, each once.
     dirty: VecDeque<usize>,
@@ -246,6 +232,8 @@ impl<P: Protocol> Sfu<P> {
             ended: Ended::default(),
             kicks: Orders::new(MAX_KICKS),
             revoked: Orders::new(MAX_KICKS),
+            pushes: Pushes::default(),
+            pushes_alarm: Alarm::default(),
             timers: Timers::new(now),
             dirty: VecDeque::new(),
             talking: VecDeque::new(),
@@ -329,6 +317,11 @@ impl<P: Protocol> Sfu<P> {
                         self.link_due(index);
                     }
                 }
+                Owner::Pushes => {
+                    if self.pushes_alarm.fired(at, waiter) {
+                        self.pushes_due();
+                    }
+                }
                 Owner::Room(index) => {
                     let kept = self.rooms.get_mut(index);
                     if kept.is_some_and(|kept| kept.alarm.fired(at, waiter)) {
@@ -392,7 +385,7 @@ impl<P: Protocol> Sfu<P> {
                 at_ms,
             } => self.block(room, (player, other), blocked, at_ms),
             Command::Hello { session, message } => self.hello(session, &message),
-            Command::Push { to, message } => self.push(to, &message),
+            Command::Push(push) => self.push(push),
             Command::Drain { over } => self.drain_over(over),
             Command::Undrain => {
                 self.drains_over = None;

@@ -123,6 +123,10 @@ reason_enum! {
         DataChannel = "data-channel",
         /// More data-channel messages in a second than allowed.
         MessageRate = "message-rate",
+        /// What a participant set for himself, told to the others later, with what he set since.
+        StateRate = "state-rate",
+        /// A message of the edge in whose place its readers are told that there is something new.
+        PushRate = "push-rate",
         /// A pushed message for a client who has too much waiting, or no open data channel.
         Backlog = "backlog",
         /// A datagram to a path from which too little came, and which has not proved that its
@@ -148,6 +152,8 @@ pub struct Stats {
     pub voice_out: u64,
     /// Messages of the edge passed on, one for each participant.
     pub pushed: u64,
+    /// Those who were told that there is something new, in place of messages.
+    pub told_of_news: u64,
     /// Sessions that proved a ticket.
     pub admitted: u64,
     /// Sessions whose handshake finished.

@@ -24,6 +24,7 @@ pub(crate) struct Waiter {
 pub(crate) enum Owner {
     Link(usize),
     Room(usize),
+    Pushes,
 }
 
 /// The next deadline of one owner: which of its entries in the heap is the live one.

@@ -68,6 +68,11 @@ impl Bystanders {
         self.swarm.set_phase(Phase::Measure);
     }
 
+    /// Messages that they were sent so far.
+    pub fn messages(&self) -> u64 {
+        self.swarm.counts().messages
+    }
+
     /// Ends, and tells what was noticed.
     ///
     /// # Errors

@@ -4,11 +4,13 @@
 mod attacker;
 mod bystanders;
 mod guests;
+mod readers;
 mod scale;
 
 pub use attacker::{Attacker, Heard};
 pub use bystanders::{Bystanders, Noticed};
 pub use guests::{Guest, Guests, Kind, first_check};
+pub use readers::Readers;
 pub use scale::Scale;
 
 use std::path::PathBuf;

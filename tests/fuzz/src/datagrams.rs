@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use relay::SealedProtocol;
 use sfu::{
-    Audience, Command, Config, EndReason, Event, Path, PlayerKey, SessionId, Sfu, TopicKey,
+    Audience, Command, Config, EndReason, Event, Path, PlayerKey, Push, SessionId, Sfu, TopicKey,
     WallClock,
 };
 use sim::client::{Client, Contact, NOT_NEGOTIATED, OPUS, VoiceHeader};
@@ -356,10 +356,10 @@ impl World {
         let (kind, with) = (program.byte()?, program.byte()?);
         let command = match kind % 12 {
             8 => Command::SetFull(with & 1 == 0),
-            9 | 10 => Command::Push {
-                to: self.audience(with),
-                message: PUSHED.repeat(usize::from(kind)).into(),
-            },
+            9 | 10 => {
+                let message = PUSHED.repeat(usize::from(kind)).into();
+                Command::Push(Push::new(self.audience(with), message))
+            }
             11 => {
                 self.sfu.handle_closed(self.now, path(with));
                 return Some(());
@@ -393,7 +393,7 @@ impl World {
         };
         let (room, channel) = peer.spec.place();
         match with >> 6 {
-            0 => Audience::Room(room),
+            0 => Audience::Room(room, TopicKey(world().0)),
             1 => Audience::Channel(room, channel),
             2 => Audience::Player(room, PlayerKey(peer.spec.player_key().0)),
             _ => Audience::Topic(TopicKey(world().0)),

@@ -155,6 +155,7 @@ impl Spec {
             channels: (first..first + count).map(grant).collect(),
             world: self.room == 0,
             topics: Vec::new(),
+            party: None,
             muted_until_ms: None,
             until_ms: None,
             blocked: Vec::new(),

@@ -52,7 +52,8 @@ fn sealed(hello: &Hello) {
         Ok(Request::Hello(read)) => {
             assert!(fits);
             let subscribed = hello.topics.len() + usize::from(hello.world);
-            assert_eq!(read.topics.len(), subscribed.min(MAX_TOPICS));
+            let reads_party = usize::from(hello.party != Some(false));
+            assert_eq!(read.topics.len(), subscribed.min(MAX_TOPICS) + reads_party);
             assert_eq!(read.channels.len(), hello.channels.len());
             assert_eq!(read.issued_at_ms, hello.issued_at_ms);
             welcome(&protocol, &read.profile);

@@ -6,6 +6,7 @@
 //! key, as the edge would seal them. Most listeners ("crowd") look at the
 //! clear header of voice and count it; a few ("probes") decrypt it and measure its latency.
 
+pub mod control;
 pub mod edge;
 pub mod floor;
 pub mod peer;

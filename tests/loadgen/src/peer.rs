@@ -10,6 +10,7 @@ use client::{Connection, Contact, Event, LEVEL_ID, OPUS, Options};
 use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
 use udp::{RecvBatch, SendBatch, Socket};
 use wire::channel::{ClientMessage, RelayMessage};
+use wire::chat::ChatEvent;
 use wire::fleet::Heartbeat;
 use wire::hello::{ChannelGrant, Hello};
 use wire::keys::ShardKeys;
@@ -113,6 +114,8 @@ pub struct Common {
     pub player: Option<u32>,
     /// Its peers never say the hello that their tickets announce.
     pub withholds_hello: bool,
+    /// What the hello of a peer with this number says otherwise.
+    pub hello: Option<fn(u32, &mut Hello)>,
 }
 
 impl Common {
@@ -136,6 +139,7 @@ impl Common {
             base,
             player: None,
             withholds_hello: false,
+            hello: None,
         })
     }
 
@@ -188,7 +192,7 @@ impl Common {
             home_epoch: 0,
             hello_version: TICKET_VERSION,
         };
-        let hello = Hello {
+        let mut hello = Hello {
             session,
             player: player_id(number).parse()?,
             name: format!("Player {number}"),
@@ -199,6 +203,7 @@ impl Common {
             }],
             world: false,
             topics: Vec::new(),
+            party: None,
             muted_until_ms: None,
             until_ms: None,
             blocked: Vec::new(),
@@ -206,6 +211,9 @@ impl Common {
             one_platform: false,
             issued_at_ms: 0,
         };
+        if let Some(edit) = self.hello {
+            edit(number, &mut hello);
+        }
         let boot = heartbeat.boot;
         let ufrag = ticket.seal(TICKET_VERSION, keys, boot);
         let relay = heartbeat.candidates.first().context("an address")?.address;
@@ -236,6 +244,8 @@ pub struct Noticed {
     pub welcomed: bool,
     /// Messages of the relay.
     pub messages: u64,
+    /// What was pushed of chat.
+    pub pushed: Vec<ChatEvent>,
     /// Voice packets that arrived, decrypted or not.
     pub voice: u64,
     /// Ages of decrypted voice packets, nanoseconds.
@@ -440,6 +450,9 @@ impl Peer {
                 noticed.messages += 1;
                 let is_welcome = matches!(message, RelayMessage::Welcome { .. });
                 noticed.welcomed |= is_welcome;
+                if let RelayMessage::Chat { event, .. } = message {
+                    noticed.pushed.push(*event);
+                }
                 if is_welcome && self.role.deafened {
                     let state = ClientMessage::State {
                         muted: true,

@@ -19,7 +19,7 @@ pub const SHARD: &str = "bench";
 /// Longest wait for the relay's first heartbeat, or for any reply of it.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Participants of a relay that is to be measured and not to refuse anybody.
-const PARTICIPANTS: u32 = 20_000;
+pub const PARTICIPANTS: u32 = 20_000;
 /// Longest body that is read here.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
@@ -81,8 +81,8 @@ impl FakeFleet {
 /// Answers the requests of one connection until it is closed.
 fn serve(stream: &TcpStream, sender: &Sender<Heartbeat>) -> Result<()> {
     let mut reader = BufReader::new(stream);
-    while let Some(length) = read_head(&mut reader)? {
-        let mut body = vec![0; length.min(BODY_BYTES_MAX)];
+    while let Some(head) = read_head(&mut reader)? {
+        let mut body = vec![0; head.length.min(BODY_BYTES_MAX)];
         reader.read_exact(&mut body)?;
         let heartbeat: Heartbeat = serde_json::from_slice(&body)?;
         let now_ms = heartbeat.sent_at_ms;
@@ -103,22 +103,32 @@ fn serve(stream: &TcpStream, sender: &Sender<Heartbeat>) -> Result<()> {
     Ok(())
 }
 
-/// Reads the head of a request and returns the length of its body; none at the end.
-fn read_head(reader: &mut impl BufRead) -> Result<Option<usize>> {
-    let (mut length, mut line, mut lines) = (0, String::new(), 0);
+/// The head of a request or of an answer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Its first line.
+    pub(crate) first: String,
+    /// Length of its body.
+    pub(crate) length: usize,
+}
+
+/// Reads a head; none at the end.
+pub(crate) fn read_head(reader: &mut impl BufRead) -> Result<Option<Head>> {
+    let (mut head, mut line) = (Head::default(), String::new());
     loop {
         line.clear();
         if reader.read_line(&mut line)? == 0 {
             return Ok(None);
         }
-        lines += 1;
-        if line.trim().is_empty() && lines > 1 {
-            return Ok(Some(length));
+        if head.first.is_empty() {
+            line.trim().clone_into(&mut head.first);
+        } else if line.trim().is_empty() {
+            return Ok(Some(head));
         }
         if let Some((name, value)) = line.split_once(':')
             && name.eq_ignore_ascii_case("content-length")
         {
-            length = value.trim().parse()?;
+            head.length = value.trim().parse()?;
         }
     }
 }
@@ -143,14 +153,14 @@ impl RelayProcess {
     /// # Errors
     /// When the binary is not there or does not come up.
     pub fn start(binary: &Path) -> Result<Self> {
-        Self::start_for(binary, PARTICIPANTS)
+        Self::start_with(binary, PARTICIPANTS, &[])
     }
 
-    /// The same with places for so many participants.
+    /// The same with places for so many participants, and further flags.
     ///
     /// # Errors
     /// When the binary is not there or does not come up.
-    pub fn start_for(binary: &Path, participants: u32) -> Result<Self> {
+    pub fn start_with(binary: &Path, participants: u32, flags: &[&str]) -> Result<Self> {
         let fleet = FakeFleet::start()?;
         let mut key_file = tempfile::NamedTempFile::new()?;
         writeln!(key_file, "{}", shard_key().to_base64())?;
@@ -164,6 +174,7 @@ impl RelayProcess {
             .args(["--max-participants", &participants.to_string()])
             .args(["--max-room", "10000", "--key-file"])
             .arg(key_file.path())
+            .args(flags)
             .env("RUST_LOG", "error");
         let process = Process::start("relay", command)?;
         let ready = process.ready("ready", PATIENCE)?;
@@ -210,7 +221,11 @@ mod tests {
     #[test]
     fn a_head_ends_at_the_empty_line_and_says_the_length() {
         let mut text = &b"POST /x HTTP/1.1\r\nContent-Length: 12\r\na: b\r\n\r\nrest"[..];
-        assert_eq!(read_head(&mut text).unwrap(), Some(12));
+        let head = Head {
+            first: "POST /x HTTP/1.1".to_owned(),
+            length: 12,
+        };
+        assert_eq!(read_head(&mut text).unwrap(), Some(head));
         assert_eq!(text, b"rest");
         assert_eq!(read_head(&mut &b""[..]).unwrap(), None);
     }

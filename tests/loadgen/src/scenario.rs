@@ -5,8 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use wire::control::{ControlCommand, PushTarget};
 use wire::limits::MAX_SLOTS;
+use wire::{ChannelKey, RoomKey};
 
+use crate::control::{Control, chat_message};
 use crate::peer::{Common, Role, Voice};
 use crate::profile::Recording;
 use crate::relay_process::{Figures, RelayProcess, SHARD};
@@ -26,6 +29,8 @@ const PROFILED: Duration = Duration::from_secs(2);
 pub const SETTLED: Duration = Duration::from_secs(12);
 /// Longer than the relay keeps figures to itself.
 const PUBLISHED: Duration = Duration::from_millis(450);
+/// Length of the text of a pushed message.
+const TEXT_LETTERS: usize = 60;
 /// Fewest slots of a client, as in the SDK.
 const SLOTS_MIN: usize = 4;
 
@@ -74,6 +79,19 @@ pub struct Outcome {
     /// What the shard's CPU time went to just after the measurement, percent by category; none
     /// where `perf` is not installed.
     pub profile: Option<BTreeMap<&'static str, f64>>,
+}
+
+/// What pushing took.
+#[derive(Debug, Clone, Copy)]
+pub struct Pushed {
+    /// Share of a core of the shard, less what it takes while nothing is pushed.
+    pub core: f64,
+    /// Messages to readers in a second, each counted for each reader.
+    pub reached_per_s: f64,
+    /// Of them those that say only that there is something new.
+    pub told_per_s: f64,
+    /// Datagrams sent for each of them, those that belong to other things included.
+    pub datagrams: f64,
 }
 
 impl Scenario {
@@ -193,6 +211,59 @@ impl Scenario {
         Ok((talking - silent, told as f64 / time.as_secs_f64()))
     }
 
+    /// Starts a relay, fills it, and measures for `time` while messages are pushed to the first
+    /// room: `at_once` together, and so many groups in a second.
+    ///
+    /// # Errors
+    /// When the relay or a peer does not come up, or nobody is pushed anything.
+    pub fn measure_pushed(
+        &self,
+        binary: &Path,
+        time: Duration,
+        (per_s, at_once): (u32, u32),
+    ) -> Result<Pushed> {
+        let (relay, swarm) = self.join(binary)?;
+        pause(SETTLED)?;
+        let (before, began) = (relay.figures()?, now());
+        pause(time)?;
+        let (after, took) = (relay.figures()?, now() - began);
+        let silent = (after.cpu_s() - before.cpu_s()) / took.as_secs_f64();
+        let mut control = Control::connect(&relay)?;
+        let room: wire::RoomName = "room-0".parse()?;
+        let to = PushTarget::Channel {
+            room: RoomKey::of(&room),
+            channel: ChannelKey::of(&room, &"main".parse()?),
+        };
+        let mut seq = 0;
+        let (before, began) = (relay.figures()?, now());
+        for group in 0..per_s * time.as_secs() as u32 {
+            let at = began + Duration::from_secs(1) * group / per_s;
+            pause(at.saturating_duration_since(now()))?;
+            for _ in 0..at_once {
+                seq += 1;
+                let message = chat_message(room.as_str(), seq, TEXT_LETTERS)?;
+                let author = None;
+                control.order(ControlCommand::Push {
+                    to,
+                    message,
+                    author,
+                })?;
+            }
+        }
+        pause(PUBLISHED)?;
+        let (after, took) = (relay.figures()?, (now() - began).as_secs_f64());
+        swarm.stop()?;
+        let reached = delta(&before, &after, "relay_messages_pushed_total");
+        ensure!(reached > 0.0, "{}: nobody is pushed anything", self.name);
+        let core = (after.cpu_s() - before.cpu_s()) / took - silent;
+        Ok(Pushed {
+            core,
+            reached_per_s: reached / took,
+            told_per_s: delta(&before, &after, "relay_news_told_total") / took,
+            datagrams: delta(&before, &after, "relay_datagrams_sent_total") / reached,
+        })
+    }
+
     #[expect(clippy::print_stderr, reason = "progress is for whoever watches")]
     fn progress(&self, counts: Counts) {
         let Counts {
@@ -264,7 +335,11 @@ mod tests {
         assert_eq!(roles.len(), 27);
         assert_eq!(count(&|role| role.speaks), 15);
         assert_eq!(count(&|role| role.probes && !role.speaks), 6);
-        assert_eq!(count(&|role| role.hello), 21);
+        assert_eq!(
+            count(&|role| role.hello),
+            27,
+            "nobody hears before his hello"
+        );
         assert!(roles.iter().all(|role| role.slots == 5));
     }
 }

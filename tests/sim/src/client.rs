@@ -13,6 +13,8 @@ pub use ::client::{Contact, LEVEL_ID, OPUS};
 use str0m::config::{CryptoProvider, DtlsVersion};
 use wire::channel::{ClientMessage, Participant, RelayMessage};
 
+use crate::told::Toggler;
+
 /// A payload type that clients can send and that is in no ticket.
 pub const NOT_NEGOTIATED: u8 = 96;
 /// Time between two voice packets: longer than a browser's, so that a run costs less.
@@ -84,6 +86,7 @@ pub struct Client {
     acted_at: Option<Instant>,
     voice_at: Instant,
     ping_at: Option<Instant>,
+    toggler: Option<Toggler>,
 }
 
 impl Client {
@@ -124,6 +127,7 @@ impl Client {
             acted_at: None,
             voice_at: now,
             ping_at: None,
+            toggler: None,
         }
     }
 
@@ -204,7 +208,8 @@ impl Client {
             return None;
         }
         let voice_at = (self.talking && self.connected).then_some(self.voice_at);
-        let own = [self.acted_at, voice_at, self.ping_at]
+        let toggle_at = self.toggler.map(|toggler| toggler.at);
+        let own = [self.acted_at, voice_at, self.ping_at, toggle_at]
             .into_iter()
             .flatten();
         own.chain(self.connection.poll_timeout()).min()
@@ -233,6 +238,10 @@ impl Client {
             self.ping_at = Some(now + PING_TIME);
             self.say(now, ClientMessage::Ping { id: 1 });
         }
+        if let Some(toggler) = self.toggler.filter(|toggler| now >= toggler.at) {
+            self.toggler = toggler.next();
+            self.set_state(now, !self.muted, self.deafened);
+        }
         self.connection.handle_timeout(now);
         self.settle(now);
         self.acted_at = None;
@@ -240,6 +249,11 @@ impl Client {
         self.down |= self.leaving_at.is_some_and(has_waited);
         let sent = std::iter::from_fn(|| self.connection.poll_transmit());
         sent.map(|transmit| transmit.data).collect()
+    }
+
+    /// Mutes himself and not, again and again.
+    pub(crate) fn toggle(&mut self, now: Instant) {
+        self.toggler = Some(Toggler::new(now));
     }
 
     /// Sends far more than anybody says.

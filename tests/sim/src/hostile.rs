@@ -8,6 +8,8 @@ pub struct Hostile {
     pub floods: bool,
     /// People send in other people's names.
     pub forges: bool,
+    /// Clients mute themselves and not, for seconds.
+    pub toggles: bool,
     /// Clients never say the hello that they announce.
     pub ghosts: bool,
 }
@@ -17,6 +19,8 @@ impl Hostile {
     pub const FLOODS_FROM: u64 = 11_000_000;
     /// A million seeds from here on have forgers as well.
     pub const FORGERS_FROM: u64 = 12_000_000;
+    /// A million seeds from here on have togglers as well.
+    pub const TOGGLERS_FROM: u64 = 13_000_000;
     /// A million seeds from here on have ghosts as well.
     pub const GHOSTS_FROM: u64 = 14_000_000;
     /// Seeds from here on have all of them.
@@ -28,6 +32,7 @@ impl Hostile {
         Self {
             floods: seed >= Self::FLOODS_FROM,
             forges: has(Self::FORGERS_FROM),
+            toggles: has(Self::TOGGLERS_FROM),
             ghosts: has(Self::GHOSTS_FROM),
         }
     }

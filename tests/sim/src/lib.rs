@@ -16,6 +16,7 @@ mod observed;
 pub mod queues;
 mod strangers;
 mod tickets;
+mod told;
 mod transition;
 mod watch;
 mod world;
@@ -104,7 +105,10 @@ fn live(world: &mut World, transitions: &mut Vec<Transition>) -> Result<(), Stri
     for _ in 0..TRANSITIONS {
         let known = world.known();
         let hostile = world.hostile;
-        let transition = transition::choose(&mut world.chance, &known, hostile);
+        let toggle = hostile.toggles.then_some(&known);
+        let toggle = toggle.and_then(|known| transition::toggle(&mut world.chance, known));
+        let transition =
+            toggle.unwrap_or_else(|| transition::choose(&mut world.chance, &known, hostile));
         world.apply(&transition)?;
         transitions.push(transition);
         // Often at once, sometimes after a while.

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use relay::{Profile, SealedProtocol};
 use sfu::{
-    Admission, BadMessage, BadTicket, DataChannel, Hello, Notice, Protocol, Request, SessionId,
-    SlotChange,
+    Admission, BadMessage, BadTicket, DataChannel, Hello, Notice, Protocol, Request, RosterEntry,
+    SessionId, SlotChange,
 };
+
+use crate::told;
 
 /// What is broken on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,6 +51,8 @@ pub enum Sabotage {
     ShortConsent,
     /// A client has another address, and the world does not know.
     UnseenMove,
+    /// The relay tells the others of each change of a member's state.
+    NoStateLimit,
 }
 
 /// What the relay read.
@@ -65,6 +69,7 @@ pub(crate) type Log = Rc<RefCell<Vec<(SessionId, Read)>>>;
 pub(crate) struct Observed {
     pub(crate) sealed: SealedProtocol,
     pub(crate) log: Log,
+    pub(crate) written: told::Log,
     pub(crate) sabotage: Sabotage,
 }
 
@@ -82,6 +87,21 @@ impl Observed {
             (Sabotage::DeafToLeave, request @ Request::Leave) => *request = Request::Unknown,
             _ => {}
         }
+    }
+}
+
+impl Observed {
+    /// Notes what others are told of a member.
+    fn note(&self, notice: &Notice<'_, Arc<Profile>>) {
+        let Notice::Roster { changed, .. } = notice else {
+            return;
+        };
+        let member = |entry: &RosterEntry<'_, Arc<Profile>>| {
+            let name = entry.profile.map(|profile| profile.player.as_str());
+            let player = name.and_then(|name| name.trim_start_matches('p').parse().ok());
+            (player.unwrap_or(u64::MAX), entry.id)
+        };
+        self.written.borrow_mut().extend(changed.iter().map(member));
     }
 }
 
@@ -119,6 +139,7 @@ impl Protocol for Observed {
     }
 
     fn write(&self, notice: &Notice<'_, Arc<Profile>>) -> Vec<u8> {
+        self.note(notice);
         match (self.sabotage, notice) {
             (Sabotage::WrongSlot, Notice::Slots { profile, changes }) => {
                 let wrong = changes.iter().map(|change| SlotChange {

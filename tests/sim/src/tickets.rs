@@ -65,6 +65,7 @@ pub(crate) fn hello(plan: &Plan, session: SessionId) -> Hello {
         channels: plan.grants.iter().map(grant).collect(),
         world: false,
         topics: Vec::new(),
+        party: None,
         muted_until_ms: None,
         until_ms: None,
         blocked: Vec::new(),

@@ -77,6 +77,8 @@ pub enum Transition {
         /// How many others he has sent since.
         back: usize,
     },
+    /// Mutes himself and not, again and again for some seconds.
+    Toggle(usize),
     /// Sets mute.
     Mute(usize, bool),
     /// Sets deafen.
@@ -109,6 +111,19 @@ pub(crate) struct Known {
     pub(crate) deafened: bool,
     pub(crate) is_welcome: bool,
     pub(crate) weather: Weather,
+}
+
+/// Perhaps somebody who begins to change his mind all the time.
+pub(crate) fn toggle(chance: &mut Chance, clients: &[Known]) -> Option<Transition> {
+    let all = 0..clients.len();
+    let welcome: Vec<usize> = all
+        .filter(|&n| clients[n].up && clients[n].is_welcome)
+        .collect();
+    let is_now = chance.percent(15);
+    chance
+        .pick(&welcome)
+        .filter(|_| is_now)
+        .map(Transition::Toggle)
 }
 
 /// Chooses what happens next.

@@ -25,6 +25,7 @@ use crate::network::{Datagram, Link, Weather};
 use crate::observed::{Log, Observed, Sabotage};
 use crate::strangers::{Strangers, There};
 use crate::tickets::{self, BOOT};
+use crate::told::{self, Told};
 use crate::transition::{DRAIN_OVER, Known, Transition};
 use crate::watch::Watch;
 
@@ -73,6 +74,9 @@ pub(crate) struct World {
     has_dtls_13: bool,
     pub(crate) hostile: Hostile,
     egress: Egress,
+    /// What the relay writes of members.
+    written: told::Log,
+    told: Told,
     strangers: Strangers,
     /// Clients that are not where they say.
     impostors: BTreeSet<usize>,
@@ -97,6 +101,7 @@ fn break_limits(config: &mut Config, sabotage: Sabotage) {
                 bytes_per_s: u32::MAX,
             }
         }
+        Sabotage::NoStateLimit => config.max_states_per_s = u32::MAX,
         Sabotage::EndlessPatience => config.hello_timeout = Duration::from_secs(3600),
         Sabotage::NoUnprovedLimit => config.paths.unproved_factor = u32::MAX,
         Sabotage::ShortConsent => config.paths.consent = Duration::from_millis(300),
@@ -119,10 +124,11 @@ impl World {
         let server_fingerprint = probe.direct_api().local_dtls_fingerprint().to_string();
         let server = SocketAddr::from(([10, 0, 0, 1], 7410));
         let keys = || ShardKey::new(0, [5; 32]).subkeys();
-        let log = Log::default();
+        let (log, written) = (Log::default(), told::Log::default());
         let protocol = Observed {
             sealed: SealedProtocol::new(keys(), BOOT, &"eu".parse().expect("a region")),
             log: Log::clone(&log),
+            written: told::Log::clone(&written),
             sabotage,
         };
         let mut config = Config::new(Arc::clone(&crypto), certificate, vec![server]);
@@ -152,6 +158,8 @@ impl World {
             has_dtls_13: seed >= DTLS_13_FROM,
             hostile: Hostile::of(seed),
             egress: Egress::default(),
+            written,
+            told: Told::default(),
             strangers: Strangers::default(),
             impostors: BTreeSet::new(),
             there: BTreeMap::new(),
@@ -211,6 +219,7 @@ impl World {
                 let datagram = self.strangers.recorded(now, client, back);
                 self.send_as(client, name, &datagram.unwrap_or_default())?;
             }
+            Transition::Toggle(n) => self.clients[n].toggle(now),
             Transition::Stop(n) => self.clients[n].talk(now, false),
             Transition::Mute(n, muted) => {
                 let deafened = self.clients[n].deafened;
@@ -521,6 +530,8 @@ impl World {
             };
             self.links[n].down.send(self.now, Datagram { peer, data });
         }
+        let written = std::mem::take(&mut *self.written.borrow_mut());
+        self.told.handle_written(self.now, written)?;
         let read = std::mem::take(&mut *self.log.borrow_mut());
         for (session, read) in read {
             self.model.relay_read(self.now, session, read)?;

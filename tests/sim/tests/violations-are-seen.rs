@@ -115,3 +115,13 @@ fn voice_to_where_its_listener_never_was() {
         "where it never was",
     );
 }
+
+#[test]
+fn a_member_of_whom_all_are_told_all_the_time() {
+    let sabotage = Sabotage::NoStateLimit;
+    sees_from(
+        Hostile::TOGGLERS_FROM,
+        sabotage,
+        "than a compliant member causes",
+    );
+}

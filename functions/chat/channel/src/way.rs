@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use wire::fleet::ShardRecord;
-use wire::{BootId, RoomName, ShardId};
+use wire::{BootId, PlayerId, RoomName, ShardId};
 
 /// Where the members of a room are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,10 @@ pub struct Way {
     /// The room of the other player of a direct channel.
     #[serde(default, rename = "r", skip_serializing_if = "Option::is_none")]
     pub room: Option<RoomName>,
+    /// Whom the author blocks, who writes to a room: the relay keeps it from them. None where they
+    /// are too many to be kept here.
+    #[serde(default, rename = "h", skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Vec<PlayerId>>,
     /// How long it is taken to lead there, Unix milliseconds.
     #[serde(rename = "t")]
     pub until_ms: u64,
@@ -37,6 +41,7 @@ impl Way {
             epoch: heartbeat.epoch,
             url: heartbeat.control_url.clone(),
             room,
+            blocked: None,
             until_ms,
         }
     }

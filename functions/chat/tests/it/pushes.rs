@@ -1,11 +1,14 @@
 //! What is pushed, to whom, and what it costs.
 
-use crate::rig::{ROOM, Rig, claims, read, request, secret, share};
-use edge::ports::Unreachable;
+use crate::rig::{ROOM, Rig, claims, problem, read, request, secret, share};
+use edge::blocks;
+use edge::ports::{Clock, Unreachable};
+use edge::testing::schedule::block_on;
 use serde_json::{Value, json};
-use wire::chat::MessageReply;
-use wire::control::PushTarget;
-use wire::{ChannelKey, RoomKey, TopicKey};
+use wire::chat::{HistoryReply, MessageReply};
+use wire::claims::{Age, Claims, Platform};
+use wire::control::{PushAuthor, PushTarget};
+use wire::{ChannelKey, PlayerId, PlayerKey, RoomKey, TopicKey};
 
 const MESSAGES: &str = "/v1/chat/channels/room~lobby~main/messages";
 
@@ -71,8 +74,9 @@ fn the_route_is_looked_up_once_in_half_a_minute() {
         reads.push(share(&response).store_reads);
         tail = read::<MessageReply>(&response).tail;
     }
-    // Message 2, 4 and 8 raise the floor, which is a read.
-    assert_eq!(reads, [2, 1, 2, 1, 1, 3, 2]);
+    // Message 2, 4 and 8 raise the floor, which is a read. The route is two: where the room is, and
+    // whom she blocks.
+    assert_eq!(reads, [2, 1, 2, 1, 1, 4, 2]);
     assert_eq!(rig.take_pushes().len(), 8);
 }
 
@@ -91,6 +95,143 @@ fn a_direct_message_is_pushed_to_the_room_where_the_other_is() {
     let room = RoomKey::of(&"lobby".parse().unwrap());
     assert_eq!(target, PushTarget::Player { room, player });
     assert_eq!(message["channel"], "direct~ann", "as bob addresses it");
+}
+
+#[test]
+fn a_direct_message_is_pushed_to_nobody_whose_token_does_not_let_him_read_it() {
+    let adult = Some(Age::Adult);
+    for (granted, age, refused) in [
+        ("an*", adult, None),
+        ("ann", adult, None),
+        ("cyd", adult, Some("channel-not-granted")),
+        ("anna*", adult, Some("channel-not-granted")),
+        ("*", Some(Age::Child), Some("policy-refused")),
+    ] {
+        let (rig, is_pushed) = (rig(), refused.is_none());
+        let mut bob = claims("bob");
+        bob.profile.age = age;
+        let direct = bob.grants.iter_mut().find(|grant| grant.room == "direct");
+        direct.expect("a grant").channels = vec![granted.into()];
+        let here = json!({ "status": "online", "room": "lobby" });
+        rig.send(request(&bob, "PUT", "/v1/chat/presence", here));
+        rig.post("ann", "direct~bob", "k", "x");
+        assert_eq!(rig.take_pushes().len(), usize::from(is_pushed), "{granted}");
+        let path = "/v1/chat/channels/direct~ann/messages";
+        let history = rig.send(request(&bob, "GET", path, Value::Null));
+        match is_pushed {
+            true => assert_eq!(read::<HistoryReply>(&history).messages.len(), 1),
+            false => assert_eq!(Some(problem(&history).as_str()), refused),
+        }
+    }
+}
+
+/// Whether a relay hands what `author` wrote to a reader of whom the hello says this: the rule of
+/// `sfu/src/room/audience.rs` in its own words.
+fn is_handed(
+    author: &PushAuthor,
+    (reader, platform, one_platform): (PlayerKey, Platform, bool),
+    blocked: &[PlayerKey],
+) -> bool {
+    let is_hidden = blocked.contains(&author.player) || author.blocked.contains(&reader);
+    let is_near = author.platform == platform.name() || (!author.one_platform && !one_platform);
+    reader == author.player || (is_near && !is_hidden)
+}
+
+#[test]
+fn what_a_push_says_lets_a_relay_hand_it_to_those_who_could_fetch_it() {
+    let rig = rig();
+    let key = |player: &PlayerId| secret().player_key(player, 3);
+    let player = |name: String, (platform, cross_play): (Platform, bool)| {
+        let mut claims = claims(&name);
+        claims.profile.platform = Some(platform);
+        claims.profile.cross_play = Some(cross_play);
+        claims
+    };
+    let block = |by: &Claims, other: &Claims| {
+        let path = format!("/v1/chat/blocks/{}", other.sub);
+        assert_eq!(rig.send(request(by, "PUT", &path, Value::Null)).status, 204);
+    };
+    let plays = [Platform::Pc, Platform::Console]
+        .into_iter()
+        .flat_map(|platform| [(platform, true), (platform, false)]);
+    let (mut count, mut shown) = (0, 0);
+    for (his, mine) in plays
+        .clone()
+        .flat_map(|his| plays.clone().map(move |mine| (his, mine)))
+    {
+        for blocking in ["nobody", "author", "reader", "many"] {
+            count += 1;
+            let author = player(format!("a{count}"), his);
+            let reader = player(format!("b{count}"), mine);
+            match blocking {
+                "author" => block(&author, &reader),
+                "reader" => block(&reader, &author),
+                // More than are kept with the way.
+                "many" => {
+                    (0..9).for_each(|n| block(&author, &player(format!("c{n}"), mine)));
+                    block(&author, &reader);
+                }
+                _ => {}
+            }
+            for turn in 0..2 {
+                let body = json!({ "key": format!("k{turn}"), "text": "x" });
+                let posted = rig.send(request(&author, "POST", MESSAGES, body));
+                let seq = read::<MessageReply>(&posted).message.seq;
+                let path = format!("{MESSAGES}?after={}&limit=1", seq - 1);
+                let said = rig.take_authored().remove(0).3.expect("an author");
+                for (one, plays) in [(&reader, mine), (&author, his)] {
+                    let history = rig.send(request(one, "GET", &path, Value::Null));
+                    let is_shown = !read::<HistoryReply>(&history).messages.is_empty();
+                    // As his hello says it.
+                    let blocked = blocks::newest_of(&rig.store.inner, rig.now_ms(), &one.sub);
+                    let blocked = block_on(blocked).unwrap();
+                    let blocked: Vec<PlayerKey> = blocked.iter().map(key).collect();
+                    let who = (key(&one.sub), plays.0, !plays.1);
+                    let case = (his, mine, blocking, turn, &one.sub);
+                    let is_handed = is_handed(&said, who, &blocked);
+                    assert_eq!(is_handed, is_shown, "{case:?}: {said:?}");
+                    shown += u32::from(is_shown && one.sub == reader.sub);
+                }
+            }
+        }
+    }
+    assert_eq!((count, shown), (64, 20), "of some he may read");
+}
+
+#[test]
+fn what_nobody_wrote_names_no_author_and_what_is_said_of_a_message_names_its_own() {
+    let rig = rig();
+    rig.post("ann", ROOM, "k", "hello");
+    let locked = json!({ "locked": true, "slow_s": 0 });
+    rig.call(
+        "mod1",
+        "PUT",
+        "/v1/chat/channels/room~lobby~main/settings",
+        locked,
+    );
+    let open = json!({ "locked": false, "slow_s": 0 });
+    rig.call(
+        "mod1",
+        "PUT",
+        "/v1/chat/channels/room~lobby~main/settings",
+        open,
+    );
+    let path = format!("{MESSAGES}/1/reactions/fire");
+    rig.call("bob", "PUT", &path, Value::Null);
+    rig.call(
+        "bob",
+        "POST",
+        "/v1/chat/channels/room~lobby~main/typing",
+        Value::Null,
+    );
+    rig.call("mod1", "DELETE", &format!("{MESSAGES}/1"), Value::Null);
+    let authors = rig.take_authored().into_iter();
+    let authors: Vec<_> = authors
+        .map(|(_, _, _, said)| said.map(|said| said.player))
+        .collect();
+    let key = |name: &str| Some(secret().player_key(&name.parse().unwrap(), 3));
+    let (ann, bob) = (key("ann"), key("bob"));
+    assert_eq!(authors, [ann, None, None, ann, bob, ann]);
 }
 
 #[test]

@@ -104,6 +104,7 @@ fn the_relay_finds_everything_in_the_ticket_and_the_hello() {
         ],
         world: false,
         topics: Vec::new(),
+        party: Some(false),
         muted_until_ms: None,
         until_ms: Some(claims().exp * 1000),
         blocked: Vec::new(),

@@ -327,6 +327,7 @@ impl Relay {
             channels: channels.iter().map(grant).collect(),
             world: false,
             topics: Vec::new(),
+            party: None,
             muted_until_ms: None,
             until_ms: None,
             blocked: Vec::new(),

@@ -99,12 +99,20 @@ async fn the_edge_can_end_one_session_and_not_another_players() {
 async fn the_edge_can_push_a_message_to_a_room() {
     let world = World::start().await;
     let (mut a, mut b) = world.pair().await;
-    let event = Box::new(wire::chat::ChatEvent::Fetch { seq: 7 });
+    let event = Box::new(wire::chat::ChatEvent::Fetch {
+        seq: 7,
+        within_ms: 0,
+    });
     let channel = "room~lobby~main".parse().unwrap();
     let message = RelayMessage::Chat { channel, event };
     let push = |nonce: u8, to: PushTarget| {
         let message = serde_json::to_string(&message).unwrap();
-        let command = ControlCommand::Push { to, message };
+        let author = None;
+        let command = ControlCommand::Push {
+            to,
+            message,
+            author,
+        };
         ControlMessage {
             at_ms: world.heartbeat.sent_at_ms,
             nonce: SessionId([nonce; 8]),

@@ -28,13 +28,19 @@ struct Change {
 }
 
 /// Whether `listener` is to know that `speaker`, the member with index `member`, talks: each knows
-/// it of himself too, and nobody of somebody whom the roster does not show him.
+/// it of himself too, and nobody of somebody whom the roster does not show him, or shows as muted.
 fn is_told<F>(listener: &Participant<F>, speaker: &Participant<F>, member: usize) -> bool {
     let may_know = listener.number == speaker.number || may_hear(listener, speaker);
-    listener.is_introduced() && may_know && listener.knows.contains(member)
+    let is_shown = listener.knows.contains(member) && speaker.may_be_heard();
+    listener.is_introduced() && may_know && is_shown
 }
 
 impl Announced {
+    /// Whether anybody was told that `member` talks.
+    pub(crate) fn contains(&self, member: usize) -> bool {
+        self.0.iter().any(|talker| talker.member == member)
+    }
+
     /// What is to be said now that `talking` talk and nobody else does: messages, and to whom.
     pub(crate) fn flush<P: Protocol>(
         &mut self,

@@ -6,6 +6,8 @@ use slab::Slab;
 
 use super::bits::Bits;
 use super::participant::Participant;
+use crate::idents::PlayerKey;
+use crate::push::Author;
 
 /// The audiences of those who talk, by the index of the speaker.
 #[derive(Debug, Default)]
@@ -24,6 +26,16 @@ pub(crate) fn may_hear<F>(listener: &Participant<F>, speaker: &Participant<F>) -
     let is_blocked = listener.blocks(speaker) || speaker.blocks(listener);
     let meet = listener.crossing.meets(speaker.crossing);
     !is_blocked && meet && speaker.grants.are_heard_by(&listener.grants)
+}
+
+/// Whether `reader` may read what `author` wrote, who has blocked those of `blocked`, in order: by
+/// the rule of the edge's history. His own he may always.
+pub(crate) fn may_read<F>(reader: &Participant<F>, author: &Author, blocked: &[PlayerKey]) -> bool {
+    let blocks = |blocked: &[PlayerKey], other| blocked.binary_search(other).is_ok();
+    let is_blocked = blocks(&reader.blocked, &author.player) || blocks(blocked, &reader.player);
+    let crossing = author.crossing;
+    let meet = crossing.is_none_or(|crossing| reader.crossing.meets(crossing));
+    reader.player == author.player || !is_blocked && meet
 }
 
 /// Everybody who gets the voice of `speaker`.

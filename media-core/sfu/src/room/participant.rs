@@ -7,6 +7,7 @@ use super::channels::Grants;
 use super::select::Claim;
 use super::slot::Slot;
 use super::voice::{PayloadTypes, Voice};
+use crate::bucket::Bucket;
 use crate::idents::{ChannelKey, Permissions, PlayerKey, TopicKey};
 use crate::protocol::Crossing;
 
@@ -47,6 +48,12 @@ pub(crate) struct Participant<F> {
     pub(crate) grants: Grants,
     pub(crate) muted: bool,
     pub(crate) deafened: bool,
+    /// How often the others were told so lately.
+    pub(crate) states: Bucket,
+    /// They are told later what he set last.
+    pub(crate) owes_state: bool,
+    /// How often they were told that he began to talk.
+    pub(crate) starts: Bucket,
     /// Until when nobody hears him, by order of the edge.
     pub(crate) muted_until: Option<Instant>,
     /// Those whom he has blocked, in order.
@@ -90,6 +97,9 @@ impl<F> Participant<F> {
             grants,
             muted: false,
             deafened: false,
+            states: Bucket::default(),
+            owes_state: false,
+            starts: Bucket::default(),
             muted_until: None,
             blocked: Vec::new(),
             crossing: Crossing::default(),

@@ -12,6 +12,8 @@ pub(crate) struct Settings {
     pub(crate) roster_interval: Duration,
     pub(crate) speaking: SpeakingConfig,
     pub(crate) speaker: SpeakerLimits,
+    /// How often in a second the others are told what a member set for himself.
+    pub(crate) states_per_s: u32,
     /// Members whom a roster shows to everybody, at most.
     pub(crate) max_shown: usize,
 }

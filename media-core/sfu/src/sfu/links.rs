@@ -256,9 +256,10 @@ impl<P: Protocol> Sfu<P> {
             Ok(Request::State { muted, deafened }) => {
                 let room = self.links[index].room;
                 let now = self.now;
-                self.rooms[room]
-                    .room
-                    .set_state(now, member, muted, deafened);
+                let kept = &mut self.rooms[room];
+                if !kept.room.set_state(now, member, muted, deafened) {
+                    self.stats.drop(DropReason::StateRate);
+                }
                 self.after_room(room);
             }
             Ok(Request::Leave) => self.end(index, EndReason::Left),

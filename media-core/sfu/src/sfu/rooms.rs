@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Audience, Event, Sfu, Transmit};
+use super::{Event, Sfu, Transmit};
 use crate::deadline::Deadline;
 use crate::idents::{PlayerKey, RoomKey, SessionId};
 use crate::link::Phase;
@@ -270,33 +270,5 @@ impl<P: Protocol> Sfu<P> {
         if link.report_at.is_none() {
             self.schedule_report(listener.link);
         }
-    }
-
-    /// Queues a message of the edge, as it is, for everybody in the audience.
-    pub(super) fn push(&mut self, to: Audience, message: &Arc<[u8]>) {
-        for index in self.links_of(to) {
-            if self.links[index].queue_push(Arc::clone(message)) {
-                self.stats.pushed += 1;
-                self.mark_dirty(index);
-            } else {
-                self.stats.drop(DropReason::Backlog);
-            }
-        }
-    }
-
-    fn links_of(&self, to: Audience) -> Vec<usize> {
-        let room = |key| self.by_room.get(&key).map(|&index| &self.rooms[index].room);
-        match to {
-            Audience::Room(key) => room(key).map(|room| room.links_of_all().collect()),
-            Audience::Channel(key, channel) => {
-                room(key).map(|room| room.links_in(channel).collect())
-            }
-            Audience::Player(key, player) => room(key).map(|room| room.links_of(player).collect()),
-            Audience::Topic(topic) => {
-                let rooms = self.rooms.iter().map(|(_, kept)| &kept.room);
-                Some(rooms.flat_map(|room| room.links_to(topic)).collect())
-            }
-        }
-        .unwrap_or_default()
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::common::{Client, UNIX_S, Want, World, is_voice};
+use crate::common::{Client, UNIX_S, Want, World, is_voice, party};
 use sfu::{EndReason, Path, RejectReason};
 use wire::channel::{ClientMessage, RelayMessage};
 
@@ -158,10 +158,8 @@ fn a_path_that_is_gone_is_sent_nothing() {
     sfu.handle_closed(now, closed);
     sfu.handle_datagram(now, from, &voice[1]);
     // Also what str0m sends: a message that its room gets.
-    let push = sfu::Command::Push {
-        to: sfu::Audience::Room(world.clients[1].admission.room),
-        message: b"news".as_slice().into(),
-    };
+    let push = sfu::Push::new(party("room"), b"news".as_slice().into());
+    let push = sfu::Command::Push(push);
     sfu.handle_command(now, push);
     let to = std::iter::from_fn(|| sfu.poll_transmit()).map(|transmit| transmit.to);
     assert!(!to.collect::<Vec<_>>().contains(&closed));

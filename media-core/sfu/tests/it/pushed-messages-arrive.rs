@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::common::{Client, TOPIC, Want, World, channel};
-use sfu::{Audience, Command, DropReason, PlayerKey, RoomKey, TopicKey};
+use crate::common::{Client, TOPIC, Want, World, channel, party};
+use sfu::{Audience, Command, DropReason, News, PlayerKey, Push, RoomKey, TopicKey};
 use wire::channel::RelayMessage;
 use wire::chat::ChatEvent;
 
@@ -27,7 +27,7 @@ fn bytes(message: &RelayMessage) -> Arc<[u8]> {
 
 fn push(world: &mut World, to: Audience, text: &str) {
     let message = bytes(&message(text.to_owned()));
-    world.command(Command::Push { to, message });
+    world.command(Command::Push(Push::new(to, message)));
     world.run_ms(200);
 }
 
@@ -70,7 +70,7 @@ fn a_push_reaches_its_audience_and_nobody_else() {
     let room = world.clients[0].admission.room;
     let player = world.clients[1].admission.player;
     for (to, text, wanted) in [
-        (Audience::Room(room), "to the room", vec![1, 2]),
+        (party("room"), "to the room", vec![1, 2]),
         (
             Audience::Channel(room, channel("room", "team")),
             "to the team",
@@ -87,7 +87,7 @@ fn a_push_reaches_its_audience_and_nobody_else() {
             "to a stranger",
             vec![],
         ),
-        (Audience::Room(RoomKey([9; 8])), "to no room", vec![]),
+        (Audience::Room(RoomKey([9; 8]), TOPIC), "to no room", vec![]),
         (Audience::Topic(TOPIC), "to the topic", vec![3]),
         (Audience::Topic(TopicKey([8; 8])), "to no topic", vec![]),
     ] {
@@ -100,16 +100,12 @@ fn a_push_reaches_its_audience_and_nobody_else() {
 #[test]
 fn a_client_who_reads_nothing_misses_pushes_and_keeps_his_session() {
     let mut world = world();
-    let room = world.clients[0].admission.room;
     world.clients[0].online = false;
     let long = message("x".repeat(16 * 1024));
     let pushed = bytes(&long);
     for _ in 0..200 {
         let message = Arc::clone(&pushed);
-        world.command(Command::Push {
-            to: Audience::Room(room),
-            message,
-        });
+        world.command(Command::Push(Push::new(party("room"), message)));
         world.run_ms(5);
     }
     let stats = world.sfu.stats();
@@ -119,4 +115,51 @@ fn a_client_who_reads_nothing_misses_pushes_and_keeps_his_session() {
     world.run_until("he is heard again", |w| {
         w.clients[0].messages.contains(&long)
     });
+}
+
+#[test]
+fn a_flood_of_pushes_becomes_news_and_the_last_of_it_arrives() {
+    let mut world = world();
+    let (flood, others) = (
+        message("x".repeat(600)),
+        message("to the other room".to_owned()),
+    );
+    let news = |number: u64| {
+        let event = Box::new(ChatEvent::Fetch {
+            seq: number,
+            within_ms: 4_000,
+        });
+        let channel = "room~room~main".parse().unwrap();
+        RelayMessage::Chat { channel, event }
+    };
+    for number in 0..2_000 {
+        let text = Push {
+            news: Some(News {
+                number,
+                message: bytes(&news(number)),
+            }),
+            ..Push::new(party("room"), bytes(&flood))
+        };
+        world.command(Command::Push(text));
+        if number % 20 == 19 {
+            world.run_ms(1);
+        }
+    }
+    world.command(Command::Push(Push::new(party("other"), bytes(&others))));
+    world.run_ms(1_000);
+    let stats = world.sfu.stats();
+    // A quarter of a second's at once, and 1.1 s of 5,000.
+    assert!(stats.pushed <= 1_250 + 5_500 + 40, "{stats:?}");
+    assert!(stats.dropped(DropReason::PushRate) > 500, "{stats:?}");
+    assert!(stats.told_of_news > 0, "{stats:?}");
+    for client in &world.clients[..2] {
+        let texts = client.messages.iter().filter(|one| **one == flood);
+        assert!(texts.count() > 100, "as many as may");
+        assert!(
+            client.messages.contains(&news(1_999)),
+            "and that there is more"
+        );
+    }
+    let waited = world.clients[2].messages.contains(&others);
+    assert!(waited, "nobody starves behind a flood");
 }

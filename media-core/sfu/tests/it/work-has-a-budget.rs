@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::common::{Want, World, room};
-use sfu::{Audience, Command, EndReason, Meter, RejectReason, Work, WorkLimits};
+use crate::common::{Want, World, party};
+use sfu::{Command, EndReason, Meter, Push, RejectReason, Work, WorkLimits};
 use wire::channel::ClientMessage;
 
 /// Datagrams and bytes that the clients sent since they are recorded, voice apart.
@@ -35,10 +35,8 @@ fn a_join_and_a_busy_session_take_a_part_of_the_budget() {
             if n % 5 < 2 {
                 world.say(0, ClientMessage::Ping { id: n });
             }
-            world.command(Command::Push {
-                to: Audience::Room(room("room")),
-                message: Arc::from([b'x'; 600].as_slice()),
-            });
+            let text = Arc::from([b'x'; 600].as_slice());
+            world.command(Command::Push(Push::new(party("room"), text)));
             world.run_ms(20);
         }
         let (count, bytes) = recorded(&mut world);

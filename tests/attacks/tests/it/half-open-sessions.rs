@@ -24,7 +24,7 @@ fn the_half_open_sessions_of_one_token_keep_nobody_out() {
     } else {
         (100, 300)
     };
-    let relay = RelayProcess::start_for(&relay_program().unwrap(), participants).unwrap();
+    let relay = RelayProcess::start_with(&relay_program().unwrap(), participants, &[]).unwrap();
     let mut attacker = Guests::new(&relay, Kind::Honest, Some(ATTACKER)).unwrap();
     let mut honest = Guests::new(&relay, Kind::Honest, None).unwrap();
     let began = loadgen::now();

@@ -17,8 +17,12 @@ mod doors_held_open;
 mod ghost_listeners;
 #[path = "half-open-sessions.rs"]
 mod half_open_sessions;
+#[path = "messages-amplified.rs"]
+mod messages_amplified;
 #[path = "noisy-neighbour.rs"]
 mod noisy_neighbour;
+#[path = "pushes-past-a-grant.rs"]
+mod pushes_past_a_grant;
 mod strangers;
 #[path = "streams-of-sctp.rs"]
 mod streams_of_sctp;

@@ -28,6 +28,8 @@ const IDLE_AIM_US: f64 = 10.0;
 const JOINS_AIM: f64 = 500.0;
 /// Telling a room of 5,000 who of twenty speaks, percent of a core.
 const TELLING_AIM: f64 = 5.0;
+/// Pushing more than a shard passes on, percent of a core.
+const PUSHING_AIM: f64 = 25.0;
 /// Added latency, milliseconds.
 const LATENCY_AIM_MS: (f64, f64) = (0.5, 3.0);
 /// Shares of a core at which latency and loss have their aims.
@@ -45,7 +47,9 @@ const LOAD_TOLERANCE: f64 = 0.03;
 const LOADED_ROOMS_MAX: usize = 40;
 
 /// Groups of rows, in their order.
-const GROUPS: [&str; 6] = ["large", "huge", "small", "loaded", "idle", "telling"];
+const GROUPS: [&str; 7] = [
+    "large", "huge", "small", "loaded", "idle", "telling", "pushing",
+];
 /// CPU per packet from which the load is sought where it was not measured before, microseconds.
 const EXPECTED_US: f64 = 3.5;
 
@@ -113,6 +117,9 @@ fn main() -> Result<()> {
     }
     if wants("telling") {
         telling(&binary, &extent, &mut report)?;
+    }
+    if wants("pushing") {
+        pushing(&binary, &extent, &mut report)?;
     }
     report.finish("relay")
 }
@@ -262,6 +269,34 @@ fn telling(binary: &Path, extent: &Extent, report: &mut Report) -> Result<()> {
     report.row(row("messages"), messages_per_s, "1/s", Aim::None);
     let us = (core - base) / messages_per_s.max(1.0) * 1e6;
     report.row(row("CPU per message"), us, "us", Aim::None);
+    Ok(())
+}
+
+/// What it takes to push messages to a room that only reads: one by one, several at once, and more
+/// than a shard passes on.
+fn pushing(binary: &Path, extent: &Extent, report: &mut Report) -> Result<()> {
+    let readers = extent.largest / 5;
+    let scenario = Scenario {
+        probes: 0,
+        ..room(&format!("{readers} readers"), 1, 1, readers - 1)
+    };
+    for (what, rate) in [("one by one", (4, 1)), ("five at once", (1, 5))] {
+        let pushed = scenario.measure_pushed(binary, extent.time, rate)?;
+        let row = |unit: &str| format!("{}, {what}: {unit}", scenario.name);
+        let us = pushed.core / pushed.reached_per_s * 1e6;
+        report.row(row("CPU per message and reader"), us, "us", Aim::None);
+        let row = row("datagrams per message and reader");
+        report.row(row, pushed.datagrams, "", Aim::None);
+    }
+    // As forty players write who keep to what each may.
+    let flood = scenario.measure_pushed(binary, extent.time, (40, 5))?;
+    let row = |what: &str| format!("{}, 200 messages a second: {what}", scenario.name);
+    let (core, aim) = (flood.core * 100.0, Aim::AtMost(PUSHING_AIM));
+    report.row(row("of the shard"), core, "% of core", aim);
+    let reached = row("messages to readers");
+    report.row(reached, flood.reached_per_s, "1/s", Aim::None);
+    let told = row("of them only news");
+    report.row(told, flood.told_per_s, "1/s", Aim::None);
     Ok(())
 }
 

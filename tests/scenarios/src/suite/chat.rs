@@ -133,7 +133,7 @@ pub(super) async fn pushed(target: &Target) -> Result<()> {
     let token = target.secrets.chat_token("push-p1", "push-room");
     post(target, &token, &messages("push-room"), "a", "anybody here?").await?;
     let commands = shard.commands();
-    let [ControlCommand::Push { to, message }] = commands.as_slice() else {
+    let [ControlCommand::Push { to, message, .. }] = commands.as_slice() else {
         anyhow::bail!("the relay was told {commands:?}");
     };
     ensure!(matches!(to, PushTarget::Channel { .. }), "{to:?}");

@@ -13,7 +13,7 @@ use edge::testing::schedule::block_on;
 use edge::testing::{Patience, calls};
 use serde_json::{Value, json};
 use wire::claims::{Claims, Grant, Permission};
-use wire::control::{ControlCommand, ControlMessage, PushTarget};
+use wire::control::{ControlCommand, ControlMessage, PushAuthor, PushTarget};
 use wire::fleet::{Heartbeat, Load, ShardState};
 use wire::routes::Function;
 use wire::ticket::TICKET_VERSION;
@@ -99,14 +99,26 @@ impl Rig {
 
     /// What was pushed since it was last taken, as relays read it.
     pub fn take_pushes(&self) -> Vec<(ShardId, PushTarget, Value)> {
+        let all = self.take_authored().into_iter();
+        all.map(|(shard, to, message, _)| (shard, to, message))
+            .collect()
+    }
+
+    /// The same, and who wrote it.
+    pub fn take_authored(&self) -> Vec<(ShardId, PushTarget, Value, Option<PushAuthor>)> {
         let push = |(url, shard, sealed): (String, ShardId, String)| {
             assert_eq!(url, "http://192.0.2.1:7411/v1/control");
             let keys = secret().shard_key(&shard, 3).subkeys();
             let message = ControlMessage::open(&sealed, &keys, BOOT).unwrap();
-            let ControlCommand::Push { to, message } = message.command else {
+            let ControlCommand::Push {
+                to,
+                message,
+                author,
+            } = message.command
+            else {
                 panic!("chat only pushes");
             };
-            (shard, to, serde_json::from_str(&message).unwrap())
+            (shard, to, serde_json::from_str(&message).unwrap(), author)
         };
         self.take_posts().into_iter().map(push).collect()
     }

@@ -204,6 +204,7 @@ fn seal(number: u8, heartbeat: &Heartbeat, fingerprint: [u8; 16]) -> (String, St
             1 | 2 => Vec::new(),
             _ => vec![TopicKey::world(&heartbeat.region)],
         },
+        party: None,
         muted_until_ms: None,
         until_ms: None,
         blocked: Vec::new(),

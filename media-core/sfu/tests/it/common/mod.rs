@@ -22,7 +22,7 @@ use wire::channel::ClientMessage;
 
 pub use ::client::OPUS;
 pub use client::Client;
-pub use tickets::{TOPIC, channel, hello, room};
+pub use tickets::{TOPIC, channel, hello, party, room};
 
 use tickets::ClearTickets;
 

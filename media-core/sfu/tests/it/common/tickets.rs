@@ -77,6 +77,7 @@ pub fn hello(n: u8, want: &Want) -> String {
             3 => vec![wire::TopicKey(TOPIC.0)],
             _ => Vec::new(),
         },
+        party: None,
         muted_until_ms: None,
         until_ms: None,
         blocked: Vec::new(),
@@ -90,6 +91,13 @@ pub fn hello(n: u8, want: &Want) -> String {
 pub fn room(name: &str) -> sfu::RoomKey {
     let name: RoomName = name.parse().unwrap();
     sfu::RoomKey(wire::RoomKey::of(&name).0)
+}
+
+/// Those in a room who read its party channel.
+pub fn party(name: &str) -> sfu::Audience {
+    let room = room(name);
+    let topic = wire::TopicKey::party(wire::RoomKey(room.0));
+    sfu::Audience::Room(room, sfu::TopicKey(topic.0))
 }
 
 pub fn channel(room: &str, name: &str) -> sfu::ChannelKey {

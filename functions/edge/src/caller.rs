@@ -33,6 +33,7 @@ impl Caller {
             Auth::Player => None,
             Auth::Operator => Some(Role::Operator),
             Auth::Privacy => Some(Role::Privacy),
+            Auth::Moderation => Some(Role::Moderator),
             Auth::GameServer => Some(Role::GameServer),
         };
         let verifier = config::verifier(host, route.function).await?;
@@ -58,7 +59,9 @@ impl Caller {
     /// # Errors
     /// Which token is wanted, when his does not have the role.
     pub fn check_role(&self, role: Role) -> Result<(), Refusal> {
-        if self.is(role) {
+        // Support does what moderators of the whole game do.
+        let is_support = role == Role::Moderator && self.is(Role::Support);
+        if self.is(role) || is_support {
             return Ok(());
         }
         let (kind, detail) = match role {
@@ -69,6 +72,10 @@ impl Caller {
             Role::Privacy => (
                 ProblemKind::PrivacyOnly,
                 "Use a token whose role is privacy.",
+            ),
+            Role::Moderator | Role::Support => (
+                ProblemKind::NotModerator,
+                "Use a token whose role is moderator or support.",
             ),
             Role::GameServer => (
                 ProblemKind::GameServerOnly,

@@ -82,13 +82,14 @@ enum Rule {
 const FLEET: &str = "fleet";
 
 /// Every partition that functions have, by what it begins with.
-const RULES: [(&str, Rule); 21] = [
+const RULES: [(&str, Rule); 22] = [
     ("chat#", Rule::Channel),
     ("chat-audit#", Rule::Channel),
     ("chat-floor#", Rule::Channel),
     ("chat-player#", Rule::Name),
     ("chat-react#", Rule::Channel),
     ("chat-report#", Rule::Channel),
+    ("chat-report-queue#", Rule::Name),
     ("enrolment-nonce#", Rule::Fleet),
     ("enrolment-tokens", Rule::Fleet),
     ("evacuation", Rule::Everywhere),

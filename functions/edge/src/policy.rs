@@ -138,7 +138,7 @@ pub struct Rights {
     pub voice: VoiceRight,
     /// Write.
     pub text: TextRight,
-    /// Write direct messages.
+    /// Write and get direct messages.
     pub direct: bool,
     /// Use world channels.
     pub world: WorldRight,

@@ -19,6 +19,7 @@ mod formed;
 mod invitation;
 mod lane;
 mod look;
+mod pace;
 mod party;
 mod pass;
 mod place;

@@ -10,6 +10,7 @@
 mod blocks;
 mod mute;
 mod players;
+mod queue;
 mod report;
 mod sanction;
 mod trail;
@@ -50,6 +51,8 @@ async fn dispatch<H: Ports, S: edge::store::Store>(
         SafetyRoute::Unmute => mute::mute(host, store, call, false).await,
         SafetyRoute::Report => report::report(host, store, call).await,
         SafetyRoute::Reports => report::reports(host, store, call).await,
+        SafetyRoute::ReportQueue => queue::list(host, store, call).await,
+        SafetyRoute::SettleReport => queue::settle(host, store, call).await,
         SafetyRoute::Audit => trail::audit(host, store, call).await,
         SafetyRoute::RoomMute | SafetyRoute::RoomUnmute => {
             sanction::change(host, store, call, Sanction::Mute).await

@@ -8,12 +8,14 @@ use chat_channel::message::existing;
 use chat_channel::plain::check_reason;
 use edge::Refusal;
 use edge::http::{Call, Response};
-use edge::store::{Direction, Store};
+use edge::items;
+use edge::store::{Direction, Key, Store};
 use sha2::{Digest, Sha256};
 use wire::chat::{AuditAction, Report, ReportRequest, ReportsReply};
 use wire::routes::{REPORT, REPORTS};
 
 use crate::Ports;
+use crate::queue;
 
 /// Messages before and after a reported one that go with the report.
 const AROUND: u64 = 5;
@@ -41,8 +43,12 @@ pub(crate) async fn report<H: Ports, S: Store>(
     let range = (seq.saturating_sub(AROUND), seq + AROUND);
     let limit = 2 * AROUND as usize + 1;
     let around = log.messages(range, limit, Direction::Forward).await?;
+    // One report of one player about one message: a retry replaces it, with its place in the queue.
+    let tag = data_encoding::HEXLOWER.encode(&Sha256::digest(me.as_str())[..8]);
+    let (partition, sort) = (reports_partition(&place.key), format!("{seq:016}#{tag}"));
+    let earlier = items::get::<_, Report>(store, now_ms, Key::new(&partition, &sort)).await?;
     let report = Report {
-        at_ms: now_ms,
+        at_ms: earlier.map_or(now_ms, |held| held.value.at_ms),
         reporter: me.clone(),
         seq,
         reason: request.reason,
@@ -50,11 +56,11 @@ pub(crate) async fn report<H: Ports, S: Store>(
             .into_iter()
             .map(|stored: Stored| stored.message)
             .collect(),
+        channel: Some(place.key.clone()),
     };
-    // One report of one player about one message: a retry replaces it.
-    let tag = data_encoding::HEXLOWER.encode(&Sha256::digest(me.as_str())[..8]);
-    let key = (reports_partition(&place.key), format!("{seq:016}#{tag}"));
-    record(store, now_ms, key, access.policy.report_days, &report).await?;
+    let (days, at) = (access.policy.report_days, (partition, sort));
+    record(store, now_ms, at.clone(), days, &report).await?;
+    queue::add(host, store, now_ms, days, (report.at_ms, at)).await?;
     Ok(Response::empty(REPORT.status))
 }
 

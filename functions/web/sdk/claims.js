@@ -58,7 +58,7 @@ export function grants(claims, channel, permission) {
     kind === "room" ? [first, second] : kind === "party" ? [first, "party"] : [kind ?? "", first];
   return claims.grants.some(
     (grant) =>
-      matches(grant.room, room) &&
+      namesRoom(grant.room, room) &&
       grant.channels.some((pattern) => matches(pattern, name)) &&
       grant.permissions.includes(permission),
   );
@@ -73,7 +73,7 @@ export function grants(claims, channel, permission) {
 export function moderatesRoom(claims, room) {
   return claims.grants.some(
     (grant) =>
-      matches(grant.room, room) &&
+      namesRoom(grant.room, room) &&
       grant.channels.includes("*") &&
       grant.permissions.includes("moderate"),
   );
@@ -88,4 +88,15 @@ export function moderatesRoom(claims, room) {
 function matches(pattern, name) {
   if (pattern.endsWith("*")) return name.startsWith(pattern.slice(0, -1));
   return pattern === name;
+}
+
+/** Direct messages and world channels are granted by these names, never by a prefix. */
+const RESERVED_ROOMS = new Set(["direct", "world"]);
+
+/**
+ * @param {string} pattern
+ * @param {string} room
+ */
+function namesRoom(pattern, room) {
+  return RESERVED_ROOMS.has(room) ? pattern === room : matches(pattern, room);
 }

@@ -126,8 +126,8 @@ const SENTENCES = {
     "An dieser Stelle des Verlaufs ist nichts.",
   ],
   "too-fast": [
-    "You write too fast. Wait a moment.",
-    "Du schreibst zu schnell. Warte einen Moment.",
+    "That was too often. Wait a moment.",
+    "Das war zu oft. Warte einen Moment.",
   ],
   "unknown-message": [
     "This message is gone.",

@@ -130,4 +130,7 @@ test("grants name rooms, parties, players and regions, with a star for the rest"
   assert.equal(grants(grant("direct", ["p-*"]), "direct~p-2", "chat"), true);
   assert.equal(grants(grant("world", ["eu"]), "world~eu", "chat"), true);
   assert.equal(grants(grant("world", ["eu"]), "world~us", "chat"), false);
+  assert.equal(grants(grant("*", ["*"]), "room~lobby~main", "chat"), true);
+  assert.equal(grants(grant("*", ["*"]), "direct~p-2", "chat"), false, "no room");
+  assert.equal(grants(grant("w*", ["*"]), "world~eu", "chat"), false, "no room");
 });

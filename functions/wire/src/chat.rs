@@ -8,6 +8,7 @@ use crate::claims::Platform;
 use crate::ids::{
     AttachmentId, BadId, ChannelName, MessageKey, PhraseId, PlayerId, RegionName, RoomName,
 };
+pub use crate::ids::{DIRECT_ROOM, WORLD_ROOM};
 
 /// Longest text that any policy may allow, in characters (Unicode scalar values).
 pub const MAX_TEXT_CHARS: usize = 2_000;
@@ -23,10 +24,6 @@ pub const MAX_ASKED: usize = 50;
 pub const MAX_REACTION_BYTES: usize = 32;
 /// Longest reason of a report or a moderation, in characters.
 pub const MAX_REASON_CHARS: usize = 500;
-/// Room name that a token grants for direct messages; the grant's channels are player ids.
-pub const DIRECT_ROOM: &str = "direct";
-/// Room name that a token grants for world channels; the grant's channels are region names.
-pub const WORLD_ROOM: &str = "world";
 /// Channel that a token grants for the chat of a party, in the party's room.
 pub const PARTY_CHANNEL: &str = "party";
 
@@ -393,6 +390,31 @@ pub struct Report {
     pub reason: String,
     /// The message and those around it, as they were.
     pub messages: Vec<Message>,
+    /// The channel, `direct~PLAYER~PLAYER` for one of two players. Reports of earlier releases do
+    /// not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+}
+
+/// A report that nobody has settled yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct QueuedReport {
+    /// By which it is settled.
+    pub id: String,
+    /// What was reported.
+    pub report: Report,
+}
+
+/// Reply of `GET /v1/chat/reports`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ReportQueueReply {
+    /// Oldest first, at most 20.
+    pub reports: Vec<QueuedReport>,
+    /// `after` of the request that reads on; none when there are no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// Body of `PUT /v1/chat/channels/{channel}/mutes/{player}`.
@@ -442,6 +464,8 @@ pub enum AuditAction {
     Settings,
     /// Read the reports.
     ReadReports,
+    /// Took a report off the queue.
+    SettleReport,
     /// Exported a player's data.
     Export,
     /// Erased a player's data.

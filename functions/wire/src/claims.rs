@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ChannelName, PlayerId, RoomName};
+use crate::ids::{ChannelName, PlayerId, RESERVED_ROOMS, RoomName};
 use crate::ticket::Permissions;
 
 /// The claims that functions read. Unknown claims are ignored.
@@ -44,6 +44,10 @@ pub enum Role {
     Operator,
     /// May export and erase what is kept of a player.
     Privacy,
+    /// Keeps order in the whole game: works off what players report, wherever it was said.
+    Moderator,
+    /// Helps players: the same.
+    Support,
     /// A server of the game: queues players, takes their results, fills running matches.
     GameServer,
 }
@@ -134,7 +138,7 @@ impl Platform {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Grant {
-    /// A room name, or a prefix ended by `*`.
+    /// A room name, or a prefix ended by `*`. `direct` and `world` are named in full only.
     pub room: String,
     /// Channel names; a name may be a prefix ended by `*`.
     pub channels: Vec<String>,
@@ -173,14 +177,14 @@ impl Claims {
     pub fn grants_room(&self, room: &RoomName) -> bool {
         self.grants
             .iter()
-            .any(|grant| matches_pattern(&grant.room, room.as_str()))
+            .any(|grant| grant.names_room(room.as_str()))
     }
 
     /// Whether he may sanction players of `room`: by a grant that moderates all its channels, or as
     /// the game's server.
     pub fn moderates(&self, room: &RoomName) -> bool {
         let moderates = |grant: &Grant| {
-            matches_pattern(&grant.room, room.as_str())
+            grant.names_room(room.as_str())
                 && grant.channels.iter().any(|channel| channel == "*")
                 && grant.permissions.contains(&Permission::Moderate)
         };
@@ -197,10 +201,20 @@ impl Claims {
     pub fn permissions_in(&self, room: &str, channel: &str) -> Permissions {
         self.grants
             .iter()
-            .filter(|grant| matches_pattern(&grant.room, room))
+            .filter(|grant| grant.names_room(room))
             .filter(|grant| grant.channels.iter().any(|c| matches_pattern(c, channel)))
             .flat_map(|grant| grant.permissions.iter().copied())
             .fold(Permissions::default(), |all, one| all.with(one.into()))
+    }
+}
+
+impl Grant {
+    /// A prefix is meant for rooms: whoever may be in all of them may not write to all players.
+    fn names_room(&self, room: &str) -> bool {
+        if RESERVED_ROOMS.contains(&room) {
+            return self.room == room;
+        }
+        matches_pattern(&self.room, room)
     }
 }
 
@@ -251,5 +265,27 @@ mod tests {
         assert_eq!(permissions("lobby", "main"), Permissions::default());
         assert!(claims.grants_room(&"guild-8".parse().unwrap()));
         assert!(!claims.grants_room(&"aguild-8".parse().unwrap()));
+    }
+
+    #[test]
+    fn direct_messages_and_worlds_are_granted_by_their_full_name_only() {
+        for (pattern, direct, world, room) in [
+            ("*", false, false, true),
+            ("d*", false, false, false),
+            ("direct*", false, false, false),
+            ("direct", true, false, false),
+            ("world", false, true, false),
+            ("world*", false, false, false),
+            ("lob*", false, false, true),
+        ] {
+            let claims = claims(vec![Grant {
+                room: pattern.into(),
+                channels: vec!["*".into()],
+                permissions: vec![Permission::Chat],
+            }]);
+            let granted = ["direct", "world", "lobby"]
+                .map(|room| claims.permissions_in(room, "x").contains(Permissions::CHAT));
+            assert_eq!(granted, [direct, world, room], "{pattern}");
+        }
     }
 }

@@ -36,7 +36,10 @@ fn is_name(text: &str, max_chars: usize, extra: &str) -> bool {
 }
 
 macro_rules! name_type {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $extra:literal, $rule:literal) => {
+    (
+        $(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $extra:literal, $rule:literal
+        $(, but not $reserved:expr)?
+    ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -49,10 +52,12 @@ macro_rules! name_type {
             /// Checks `text`.
             ///
             /// # Errors
-            /// [`BadId`] when it is empty, too long, or has a character outside the alphabet.
+            /// [`BadId`] when it is empty, too long, reserved, or has a character outside the
+            /// alphabet.
             pub fn new(text: impl Into<String>) -> Result<Self, BadId> {
                 let text = text.into();
-                if is_name(&text, $max, $extra) {
+                let is_reserved = false $(|| $reserved.contains(&text.as_str()))?;
+                if is_name(&text, $max, $extra) && !is_reserved {
                     Ok(Self(text))
                 } else {
                     Err(BadId { what: $what, rule: $rule })
@@ -102,11 +107,20 @@ macro_rules! name_type {
                     "minLength": 1,
                     "maxLength": $max,
                     "pattern": concat!("^[A-Za-z0-9", $extra, "]+$"),
+                    $("not": { "enum": $reserved },)?
                 })
             }
         }
     };
 }
+
+/// Room name that a token grants for direct messages; the grant's channels are player ids.
+pub const DIRECT_ROOM: &str = "direct";
+/// Room name that a token grants for world channels; the grant's channels are region names.
+pub const WORLD_ROOM: &str = "world";
+/// What grants name besides rooms: direct messages and world channels ([`crate::chat`]). A room of
+/// such a name would have the grants of those, without what guards them.
+pub const RESERVED_ROOMS: [&str; 2] = [DIRECT_ROOM, WORLD_ROOM];
 
 name_type! {
     /// A player, as the game's token names him. Opaque: never an e-mail, a name or an address.
@@ -114,7 +128,8 @@ name_type! {
 }
 name_type! {
     /// A room: the unit that lives on one shard.
-    RoomName, "room name", 64, "_.-", "1 to 64 of A-Z a-z 0-9 _ . -"
+    RoomName, "room name", 64, "_.-", "1 to 64 of A-Z a-z 0-9 _ . -, and neither direct nor world",
+    but not RESERVED_ROOMS
 }
 name_type! {
     /// A channel of a room: who hears whom.
@@ -376,6 +391,12 @@ mod tests {
     #[test]
     fn names_are_checked_where_they_enter() {
         assert!(RoomName::new("lobby-1.eu_x").is_ok());
+        for reserved in RESERVED_ROOMS {
+            assert!(RoomName::new(reserved).is_err(), "{reserved}");
+            assert!(ChannelName::new(reserved).is_ok(), "{reserved}");
+            let longer = format!("{reserved}.1");
+            assert!(RoomName::new(longer).is_ok(), "{reserved}.1 is a room");
+        }
         for bad in ["", "a b", "é", "a/b", "a\0b", &"x".repeat(65)] {
             assert!(RoomName::new(bad).is_err(), "{bad:?}");
         }

@@ -8,6 +8,7 @@ pub mod channel;
 pub mod chat;
 pub mod claims;
 pub mod control;
+pub mod day;
 pub mod enrolment;
 pub mod fleet;
 pub mod hello;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::chat::{
     AuditReply, BlockList, ChannelSettings, ChatChannel, EditRequest, EraseReply, ExportReply,
     HistoryReply, MessageReply, MuteRequest, PostRequest, PresenceReply, PresenceRequest,
-    ReadMarker, ReportRequest, ReportsReply, UnreadReply,
+    ReadMarker, ReportQueueReply, ReportRequest, ReportsReply, UnreadReply,
 };
 use crate::enrolment::{
     Enrolment, EnrolmentReply, EnrolmentRequest, TokenList, TokenReply, TokenRequest,
@@ -93,6 +93,12 @@ fn security_schemes() -> Value {
             "bearerFormat": "JWT",
             "description": "A token whose claim role is privacy.",
         },
+        "moderation": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "A token whose claim role is moderator or support.",
+        },
         "game-server": {
             "type": "http",
             "scheme": "bearer",
@@ -129,6 +135,7 @@ fn parameters(generator: &mut SchemaGenerator, route: &Route) -> Value {
                 "match" => generator.subschema_for::<MatchId>(),
                 "player" => generator.subschema_for::<PlayerId>(),
                 "seq" => schemars::json_schema!({ "type": "integer", "minimum": 1 }),
+                "report" => schemars::json_schema!({ "type": "string", "maxLength": 128 }),
                 "reaction" => schemars::json_schema!({ "type": "string", "maxLength": 32 }),
                 other => panic!("the parameter {other} has no type"),
             };
@@ -147,6 +154,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
         Auth::Player => json!([{ "player": [] }]),
         Auth::Operator => json!([{ "operator": [] }]),
         Auth::Privacy => json!([{ "privacy": [] }]),
+        Auth::Moderation => json!([{ "moderation": [] }]),
         Auth::GameServer => json!([{ "game-server": [] }]),
         Auth::Shard => json!([{ "shard": [] }]),
         // In the body, for which the document has no scheme.
@@ -182,6 +190,11 @@ fn query_parameters(generator: &mut SchemaGenerator, route: &Route) -> Vec<Value
         name if name == routes::RELAYS.name => {
             vec![("region", generator.subschema_for::<RegionName>().into())]
         }
+        name if name == routes::REPORT_QUEUE.name => vec![
+            ("region", generator.subschema_for::<RegionName>().into()),
+            ("day", json!({ "type": "string", "format": "date" })),
+            ("after", text()),
+        ],
         name if name == routes::HISTORY.name => vec![
             ("after", number()),
             ("before", number()),
@@ -351,6 +364,7 @@ fn chat_reply(generator: &mut SchemaGenerator, route: &Route) -> Option<Value> {
         () if is(&[&routes::PLAYERS]) => generator.subschema_for::<RoomPlayers>(),
         () if is(&[&routes::BLOCKS]) => generator.subschema_for::<BlockList>(),
         () if is(&[&routes::AUDIT]) => generator.subschema_for::<AuditReply>(),
+        () if is(&[&routes::REPORT_QUEUE]) => generator.subschema_for::<ReportQueueReply>(),
         () if is(&[&routes::REPORTS]) => generator.subschema_for::<ReportsReply>(),
         () if is(&[&routes::EXPORT]) => generator.subschema_for::<ExportReply>(),
         () if is(&[&routes::ERASE]) => generator.subschema_for::<EraseReply>(),

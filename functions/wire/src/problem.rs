@@ -111,7 +111,7 @@ problem_kinds! {
     /// A number, cursor or count in the query is not one of ours.
     CursorInvalid = "cursor-invalid", 400, "The position asked for is not valid";
     /// More messages than the player may send.
-    TooFast = "too-fast", 429, "Too many messages in a short time";
+    TooFast = "too-fast", 429, "Too many requests of this kind in a short time";
     /// There is no such message, or none any more.
     UnknownMessage = "unknown-message", 404, "There is no such message";
     /// The message changed since the client read it.

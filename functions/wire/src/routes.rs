@@ -24,8 +24,8 @@ pub use matching::{
 };
 pub use regions::{END_EVACUATION, EVACUATE, REGIONS};
 pub use safety::{
-    AUDIT, BLOCK, BLOCKS, KICK, MUTE, PLAYERS, REPORT, REPORTS, ROOM_BAN, ROOM_MUTE, ROOM_UNBAN,
-    ROOM_UNMUTE, UNBLOCK, UNMUTE,
+    AUDIT, BLOCK, BLOCKS, KICK, MUTE, PLAYERS, REPORT, REPORT_QUEUE, REPORTS, ROOM_BAN, ROOM_MUTE,
+    ROOM_UNBAN, ROOM_UNMUTE, SETTLE_REPORT, UNBLOCK, UNMUTE,
 };
 pub use sets::{
     ChatRoute, FleetRoute, MatchmakingRoute, ROUTES, RouteSet, SafetyRoute, SignallingRoute,
@@ -127,6 +127,8 @@ pub enum Auth {
     Operator,
     /// A bearer token with the privacy role.
     Privacy,
+    /// A bearer token with the role of a moderator or of support.
+    Moderation,
     /// A bearer token with the role of a game server.
     GameServer,
     /// A shard's signature of the body (see [`crate::fleet::sign_heartbeat`]).

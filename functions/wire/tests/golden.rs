@@ -11,9 +11,9 @@ use wire::channel::{ClientMessage, EndReason, Participant, RelayMessage, SlotSta
 use wire::chat::{
     Attachment, AuditAction, AuditEntry, AuditReply, BlockList, ChannelSettings, ChatEvent,
     Deletion, EditRequest, EraseReply, ExportReply, ExportedItem, HistoryReply, Message,
-    MessageReply, MuteRequest, PostRequest, Presence, PresenceReply, PresenceRequest,
-    ReactionCount, ReadMarker, Report, ReportRequest, ReportsReply, Status, SystemEvent, Unread,
-    UnreadReply,
+    MessageReply, MuteRequest, PostRequest, Presence, PresenceReply, PresenceRequest, QueuedReport,
+    ReactionCount, ReadMarker, Report, ReportQueueReply, ReportRequest, ReportsReply, Status,
+    SystemEvent, Unread, UnreadReply,
 };
 use wire::claims::{Age, Claims, Grant, Permission, Persona, Platform, Profile, Role};
 use wire::control::{ControlCommand, ControlMessage, PushTarget};
@@ -617,13 +617,18 @@ fn chat_replies(golden: &mut Golden) {
         seq: 7,
         reason: "rude".into(),
         messages: vec![message()],
+        channel: Some("direct~player-1~player-2".into()),
     };
-    golden.check(
-        "chat-reports-reply",
-        &ReportsReply {
-            reports: vec![report],
-        },
-    );
+    let reports = vec![report.clone()];
+    golden.check("chat-reports-reply", &ReportsReply { reports });
+    let queue = ReportQueueReply {
+        reports: vec![QueuedReport {
+            id: "eu~2023-11-14~0001700000000000~0011223344556677".into(),
+            report,
+        }],
+        next: Some("0001700000000000~0011223344556677".into()),
+    };
+    golden.check("chat-report-queue-reply", &queue);
     let item = ExportedItem {
         what: "message".into(),
         place: "room~lobby~main".into(),

@@ -12,13 +12,14 @@ use crate::workspace::Workspace;
 use crate::{install, process};
 
 /// The targets; tests/fuzz has one harness for each.
-const TARGETS: [&str; 7] = [
+const TARGETS: [&str; 8] = [
     "control",
     "enrolment",
     "datagrams",
     "messages",
     "offer",
     "requests",
+    "sessions",
     "ticket",
 ];
 
@@ -32,8 +33,12 @@ const TIMEOUT: &str = "-timeout=20";
 /// What to search, and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct Flags {
-    /// Which
-    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(TARGETS))]
+    /// Which; tests/fuzz/README.md says what each is given and what holds
+    #[arg(
+        value_name = "NAME",
+        value_parser = PossibleValuesParser::new(TARGETS),
+        hide_possible_values = true
+    )]
     target: String,
 
     /// How long to search
@@ -115,10 +120,14 @@ mod tests {
     fn every_target_has_a_harness_and_a_line_for_cargo_fuzz() {
         let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz");
         let manifest = fs::read_to_string(tests.join("fuzz/Cargo.toml")).unwrap();
+        let harnesses = fs::read_to_string(tests.join("src/lib.rs")).unwrap();
+        let readme = fs::read_to_string(tests.join("README.md")).unwrap();
         for target in TARGETS {
             let line = format!("name = \"{target}\"");
             assert!(manifest.contains(&line), "{target}");
-            assert!(tests.join(format!("src/{target}.rs")).is_file(), "{target}");
+            let line = format!("(\"{target}\", {target}::run),");
+            assert!(harnesses.contains(&line), "{target}");
+            assert!(readme.contains(&format!("\n| `{target}` | ")), "{target}");
             let binary = tests.join(format!("fuzz/fuzz_targets/{target}.rs"));
             assert!(fs::read_to_string(binary).unwrap().contains(target));
         }

@@ -59,6 +59,10 @@ pub(crate) struct Flags {
     /// May queue players and report results
     #[arg(long)]
     game_server: bool,
+
+    /// Keeps order in the whole game: reads and settles what players report
+    #[arg(long)]
+    moderator: bool,
 }
 
 /// Mints a token and prints it alone, so that a script can use it.
@@ -141,6 +145,7 @@ impl Flags {
         match () {
             () if self.operator => Some(Role::Operator),
             () if self.game_server => Some(Role::GameServer),
+            () if self.moderator => Some(Role::Moderator),
             () => None,
         }
     }

@@ -122,8 +122,8 @@ impl Attacker {
         }
     }
 
-    /// Does `what` on his first session at each of his turns, for `time` and once at least. He joins
-    /// again whenever that session has ended, as a client would.
+    /// Does `what` on his first session at each of his turns, for `time` and once at least. He
+    /// joins again whenever that session has ended, as a client would.
     ///
     /// # Errors
     /// When a socket fails.

@@ -7,6 +7,8 @@
 //! far that a receiver loses count, queues are bounded, and draining ends. After the last step
 //! everybody goes silent, and nothing is left.
 
+pub mod sessions;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -26,7 +28,9 @@ use wire::BootId;
 use wire::channel::ClientMessage;
 use wire::ticket::ice_password;
 
+use crate::behind::Behind;
 use crate::hostile::{Fault, Peer, Spec, flip};
+use crate::plain;
 use crate::program::Program;
 use crate::proof::{Proofs, binding_request};
 use crate::{BOOT, keys, protocol, world};
@@ -55,6 +59,8 @@ const TRANSMITS_MAX: usize = 4096;
 struct Fixture {
     t0: Instant,
     crypto: Arc<CryptoProvider>,
+    /// The same, but for handshakes.
+    plain: Arc<CryptoProvider>,
     certificate: DtlsCert,
     fingerprint: String,
 }
@@ -68,6 +74,7 @@ fn fixture() -> &'static Fixture {
     FIXTURE.get_or_init(|| {
         let t0 = Instant::now();
         let crypto = Arc::new(from_feature_flags());
+        let plain = plain::provider(&crypto);
         let provider = crypto.dtls_provider;
         let certificate = provider.generate_certificate().expect("a certificate");
         let mut probe = RtcConfig::new()
@@ -78,6 +85,7 @@ fn fixture() -> &'static Fixture {
         Fixture {
             t0,
             crypto,
+            plain,
             certificate,
             fingerprint,
         }
@@ -86,7 +94,7 @@ fn fixture() -> &'static Fixture {
 
 /// One program.
 pub fn run(data: &[u8]) {
-    let mut world = World::new();
+    let mut world = World::new(&fixture().crypto);
     let mut program = Program::new(data);
     for _ in 0..STEPS_MAX {
         if world.step(&mut program).is_none() {
@@ -113,12 +121,17 @@ fn server() -> SocketAddr {
 
 struct World {
     now: Instant,
+    crypto: Arc<CryptoProvider>,
     sfu: Sfu<SealedProtocol>,
     proofs: Proofs,
     peers: Vec<Peer>,
+    /// How many of them, from the first, do nothing wrong.
+    harmless: usize,
     seen: VecDeque<Vec<u8>>,
     connected: BTreeSet<[u8; 8]>,
     ended: BTreeSet<[u8; 8]>,
+    /// Voice was sent that does not say whose it is.
+    voice_lies: bool,
     /// What each slot has sent, by SSRC.
     slots: BTreeMap<u32, Numbers>,
 }
@@ -144,9 +157,9 @@ impl Numbers {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(crypto: &Arc<CryptoProvider>) -> Self {
         let fixture = fixture();
-        let crypto = Arc::clone(&fixture.crypto);
+        let crypto = Arc::clone(crypto);
         let certificate = fixture.certificate.clone();
         let mut config = Config::new(Arc::clone(&crypto), certificate, vec![server()]);
         config.local_tcp = vec![server()];
@@ -158,12 +171,15 @@ impl World {
         let protocol = protocol();
         Self {
             now: fixture.t0,
+            crypto: Arc::clone(&crypto),
             sfu: Sfu::new(config, protocol, clock, 1, fixture.t0),
             proofs: Proofs::new(crypto),
             peers: Vec::new(),
+            harmless: 0,
             seen: VecDeque::new(),
             connected: BTreeSet::new(),
             ended: BTreeSet::new(),
+            voice_lies: false,
             slots: BTreeMap::new(),
         }
     }
@@ -198,7 +214,8 @@ impl World {
     }
 
     fn peer(&self, program: &mut Program<'_>) -> Option<usize> {
-        usize::from(program.byte()?).checked_rem(self.peers.len())
+        let n = usize::from(program.byte()?).checked_rem(self.peers.len() - self.harmless);
+        Some(self.harmless + n?)
     }
 
     fn wait(&mut self, program: &mut Program<'_>) -> Option<()> {
@@ -235,12 +252,17 @@ impl World {
     fn join(&mut self, program: &mut Program<'_>) -> Option<()> {
         let n = self.peers.len();
         let spec = Spec::read(program, SessionId([n as u8 + 1; 8]))?;
-        if n >= PEERS_MAX {
-            return Some(());
+        if n < PEERS_MAX {
+            self.admit(spec, path(n as u8));
         }
-        let fixture = fixture();
+        Some(())
+    }
+
+    /// Lets a client begin to join from `path`.
+    fn admit(&mut self, spec: Spec, path: Path) {
+        let n = self.peers.len();
         let dtls = DtlsVersion::Dtls12;
-        let mut client = Client::new(self.now, n, &fixture.crypto, dtls, server());
+        let mut client = Client::new(self.now, n, &self.crypto, dtls, server());
         let unix_s = UNIX_S + self.elapsed().as_secs();
         let ticket = spec.ticket(client.fingerprint(), unix_s);
         let ufrag = ticket.seal(spec.reads(), &keys(), BOOT);
@@ -251,7 +273,7 @@ impl World {
         let slots = ticket.slots.min(wire::limits::MAX_SLOTS as u8);
         let contact = Contact {
             relay: server(),
-            fingerprint: fixture.fingerprint.clone(),
+            fingerprint: fixture().fingerprint.clone(),
             ufrag,
             password,
             slot_ssrcs: (0..slots)
@@ -267,12 +289,12 @@ impl World {
         self.peers.push(Peer {
             spec,
             client,
-            path: path(n as u8),
+            path,
             fault: None,
             hello,
             inbox: Vec::new(),
+            behind: Behind::default(),
         });
-        Some(())
     }
 
     fn disturb(&mut self, program: &mut Program<'_>) -> Option<()> {
@@ -450,7 +472,8 @@ impl World {
                 self.deliver(from, data);
             }
             let listener = &self.peers[n];
-            let in_the_clear = self.peers.iter().all(|peer| !peer.spec.has_red);
+            let has_red = self.peers.iter().any(|peer| peer.spec.has_red);
+            let in_the_clear = !has_red && !self.voice_lies;
             for heard in listener.client.heard.iter().filter(|_| in_the_clear) {
                 let speaker = &self.peers[heard.speaker].spec;
                 assert!(

@@ -8,6 +8,7 @@ use wire::limits::TICKET_LIFETIME_S;
 use wire::ticket::{ChannelKind, Permissions, TICKET_VERSION, Ticket};
 use wire::{ChannelKey, PlayerKey, RoomKey, RoomName};
 
+use crate::behind::Behind;
 use crate::program::Program;
 
 /// More than a room may have, so that the limit is reached.
@@ -59,6 +60,24 @@ impl Spec {
             slots,
             has_red: flags & 64 != 0,
         })
+    }
+
+    /// What somebody has who talks and listens in the first room.
+    pub(crate) fn harmless(session: SessionId) -> Self {
+        Self {
+            session,
+            room: 0,
+            player: session.0[0],
+            is_owner: true,
+            is_whip: false,
+            is_expired: false,
+            permissions: Permissions::SPEAK.with(Permissions::LISTEN),
+            channels: (0, 1),
+            opus: OPUS,
+            level_id: LEVEL_ID,
+            slots: 4,
+            has_red: false,
+        }
     }
 
     fn room(&self) -> RoomName {
@@ -177,11 +196,14 @@ pub(crate) struct Peer {
     /// What it passes on when it says hello.
     pub(crate) hello: Option<String>,
     pub(crate) inbox: Vec<Vec<u8>>,
+    /// What it can say behind its keys, where these are known.
+    pub(crate) behind: Behind,
 }
 
 impl Peer {
     /// What really arrives when the client sends `data`, and from where.
     pub(crate) fn send(&mut self, data: Vec<u8>) -> Vec<(Path, Vec<u8>)> {
+        self.behind.see(&data);
         let own = self.path;
         match self.fault.take() {
             None => vec![(own, data)],

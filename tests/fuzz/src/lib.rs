@@ -3,17 +3,20 @@
 //! `cargo xtask fuzz TARGET` drives one with libFuzzer (the crate in `fuzz/`); the test
 //! `corpora-hold` replays what is committed under `corpus/`.
 
+mod behind;
 pub mod control;
 pub mod datagrams;
 pub mod enrolment;
 mod hostile;
 pub mod messages;
 pub mod offer;
+mod plain;
 mod program;
 mod proof;
 pub mod requests;
 pub mod ticket;
 
+pub use datagrams::sessions;
 use relay::SealedProtocol;
 use wire::keys::{ShardKey, ShardKeys};
 use wire::{BootId, TopicKey};
@@ -29,6 +32,7 @@ pub const TARGETS: &[Target] = &[
     ("messages", messages::run),
     ("offer", offer::run),
     ("requests", requests::run),
+    ("sessions", sessions::run),
     ("ticket", ticket::run),
 ];
 

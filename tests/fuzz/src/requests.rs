@@ -65,6 +65,7 @@ enum Caller {
     Operator,
     Privacy,
     GameServer,
+    Moderator,
     Shard,
 }
 
@@ -104,12 +105,13 @@ impl Asked {
     }
 
     fn sign(&mut self, who: &str) {
-        let [player, operator, privacy, server, late] = tokens();
+        let [player, operator, privacy, server, moderator, late] = tokens();
         let (caller, authorization) = match who {
             "player" => (Caller::Player, Some(player.clone())),
             "operator" => (Caller::Operator, Some(operator.clone())),
             "privacy" => (Caller::Privacy, Some(privacy.clone())),
             "server" => (Caller::GameServer, Some(server.clone())),
+            "moderator" => (Caller::Moderator, Some(moderator.clone())),
             "late" => (Caller::Stranger, Some(late.clone())),
             "shard" => (Caller::Shard, self.heartbeat_signature()),
             other => (Caller::Stranger, Some(other.to_owned())),
@@ -128,14 +130,15 @@ impl Asked {
 }
 
 /// Signing takes longer than a request, and the same claims give the same token.
-fn tokens() -> &'static [String; 5] {
-    static TOKENS: OnceLock<[String; 5]> = OnceLock::new();
+fn tokens() -> &'static [String; 6] {
+    static TOKENS: OnceLock<[String; 6]> = OnceLock::new();
     TOKENS.get_or_init(|| {
         [
             token(None, u64::MAX),
             token(Some(Role::Operator), u64::MAX),
             token(Some(Role::Privacy), u64::MAX),
             token(Some(Role::GameServer), u64::MAX),
+            token(Some(Role::Moderator), u64::MAX),
             token(None, START_MS / 1000),
         ]
     })
@@ -188,6 +191,7 @@ fn check(function: Function, asked: &Asked, response: &Response, host: &Host) {
         let is_proved = match route.auth {
             Auth::Player => !matches!(asked.caller, Caller::Stranger | Caller::Shard),
             Auth::Privacy => asked.caller == Caller::Privacy,
+            Auth::Moderation => asked.caller == Caller::Moderator,
             Auth::GameServer => asked.caller == Caller::GameServer,
             Auth::Operator => asked.caller == Caller::Operator,
             Auth::Shard => asked.caller == Caller::Shard,

@@ -75,6 +75,11 @@ fn requests() {
 }
 
 #[test]
+fn sessions() {
+    replay("sessions");
+}
+
+#[test]
 fn ticket() {
     replay("ticket");
 }

@@ -11,6 +11,7 @@ use edge::testing::host::{self, NOW_MS, secret, signing_key};
 use edge::testing::schedule::{Chance, block_on};
 use edge::testing::{FaultyStore, FixedVariables, LimitedStore, MemoryStore, calls};
 use serde_json::{Value, json};
+use wire::chat::{DIRECT_ROOM, WORLD_ROOM};
 use wire::claims::{Claims, Grant, Permission, Role};
 use wire::fleet::{Candidate, Heartbeat, Load, ShardState, Transport, sign_heartbeat};
 use wire::ticket::TICKET_VERSION;
@@ -235,13 +236,13 @@ fn claims(player: &str) -> Claims {
     if player == MODERATOR {
         permissions.push(Permission::Moderate);
     }
-    let everywhere = Grant {
-        room: "*".into(),
+    let everywhere = ["*", DIRECT_ROOM, WORLD_ROOM].map(|room| Grant {
+        room: room.into(),
         channels: vec!["*".into()],
-        permissions,
-    };
+        permissions: permissions.clone(),
+    });
     Claims {
-        grants: vec![everywhere],
+        grants: everywhere.into(),
         ..host::claims(player, None)
     }
 }

@@ -138,6 +138,10 @@ impl<'a> Access<'a> {
         if world == WorldRight::Off {
             return Err(policy_refused("Use another channel than the world's."));
         }
+        // Who may not write direct messages gets none either: policy protects both ends.
+        if matches!(place.channel, ChatChannel::Direct(_)) && !self.rights.direct {
+            return Err(policy_refused("The player may not use direct messages."));
+        }
         match intent {
             Intent::Read => Ok(()),
             Intent::Moderate if place.may_moderate() => Ok(()),
@@ -148,11 +152,6 @@ impl<'a> Access<'a> {
             }
             Intent::Write if self.rights.text == TextRight::Off => {
                 Err(policy_refused("The player may not write."))
-            }
-            Intent::Write
-                if matches!(place.channel, ChatChannel::Direct(_)) && !self.rights.direct =>
-            {
-                Err(policy_refused("The player may not write direct messages."))
             }
             Intent::Write => Ok(()),
         }

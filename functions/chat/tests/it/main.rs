@@ -11,6 +11,8 @@ mod rig;
 mod against_a_model;
 #[path = "any-text.rs"]
 mod any_text;
+#[path = "channels-by-age.rs"]
+mod channels_by_age;
 mod limits;
 mod messages;
 #[path = "one-log-for-all.rs"]

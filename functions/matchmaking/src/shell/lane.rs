@@ -25,6 +25,8 @@ const SMOOTHING: f64 = 0.2;
 const MINUTE_MS: u64 = 60_000;
 /// How long after its match must be decided a claimed ticket is read on, in milliseconds.
 const SETTLED_MS: u64 = 2_000;
+/// Ended tickets that a pass reads for each of those that it looks for.
+const ENDED_READ_MAX: usize = 3;
 /// Waits that are remembered.
 const MAX_WAITS: usize = 32;
 /// How long the lease is remembered, in milliseconds.
@@ -196,7 +198,9 @@ pub(super) async fn reveal_for_sure(
     .await
 }
 
-/// The tickets of some lanes, `most` at most; of the first one, only those from a sort key on.
+/// The tickets of some lanes, and of those that have not ended `most` at most; of the first lane,
+/// only those from a sort key on. Ended ones are read past: [`ENDED_READ_MAX`] for each of the
+/// others, so that nobody can hide the pool behind what he took back.
 pub(super) async fn tickets(
     store: &impl Store,
     now_ms: u64,
@@ -205,17 +209,32 @@ pub(super) async fn tickets(
     most: usize,
 ) -> Result<Vec<(TicketRef, Held<StoredTicket>)>, StoreError> {
     let mut found = Vec::new();
+    let mut to_read = most * (1 + ENDED_READ_MAX);
     for (number, &lane) in lanes.iter().enumerate() {
         let partition = pool_partition(queue, lane);
         let from = match number {
             0 => SORT_PREFIX.max(oldest),
             _ => SORT_PREFIX,
         };
-        let bounds = (from, "t#~");
-        let most = most - found.len();
-        for item in items::range(store, now_ms, &partition, bounds, most).await? {
-            if let Some(at) = TicketRef::of_sort(queue, lane, &item.sort) {
-                found.push((at, Held::read(&partition, &item)?));
+        let mut from = from.to_owned();
+        while found.len() < most && to_read > 0 {
+            let page = (most - found.len()).min(to_read);
+            let bounds = (from.as_str(), "t#~");
+            let items = items::range(store, now_ms, &partition, bounds, page).await?;
+            to_read -= items.len();
+            for item in &items {
+                let Some(at) = TicketRef::of_sort(queue, lane, &item.sort) else {
+                    continue;
+                };
+                let held: Held<StoredTicket> = Held::read(&partition, item)?;
+                if !matches!(held.value.state, State::Ended(_)) {
+                    found.push((at, held));
+                }
+            }
+            match items.last() {
+                // Sorts after it and before all others: names are letters and digits.
+                Some(last) if items.len() == page => from = format!("{}!", last.sort),
+                _ => break,
             }
         }
     }

@@ -111,7 +111,8 @@ enum End {
     Plays(Box<Formed>),
 }
 
-/// Ends a ticket, or the caller's place in what it led to; those of its leader end it for all.
+/// Ends a ticket, or the caller's place in the match that it led to. A ticket that waits ends for
+/// all of its party.
 ///
 /// # Errors
 /// `not-in-party`, `not-leader`.
@@ -150,7 +151,7 @@ async fn try_end(
         ));
     }
     let players = held.value.players.iter().map(|member| &member.id);
-    match end_once(store, now_ms, me, at, &held).await? {
+    match end_once(host, store, now_ms, me, at, &held).await? {
         End::Changed => return Ok(None),
         End::Done => {
             for player in players {
@@ -158,9 +159,9 @@ async fn try_end(
             }
         }
         End::Plays(formed) => {
-            let all = only_leader || is_server;
+            // A match that runs is each one's own: nobody but the game takes others out of it.
             let goes: Vec<PlayerId> = players
-                .filter(|player| all || *player == me)
+                .filter(|player| is_server || *player == me)
                 .cloned()
                 .collect();
             leave(host, store, now_ms, *formed, at, &goes).await?;
@@ -171,6 +172,7 @@ async fn try_end(
 
 /// Ends a ticket as it was read.
 async fn end_once(
+    host: &(impl Entropy + Timer),
     store: &impl Store,
     now_ms: u64,
     me: &PlayerId,
@@ -178,7 +180,7 @@ async fn end_once(
     held: &Held<StoredTicket>,
 ) -> Result<End, Refusal> {
     match &held.value.state {
-        State::Claimed(claim) => end_claimed(store, now_ms, me, at, claim).await,
+        State::Claimed(claim) => end_claimed(host, store, now_ms, me, at, claim).await,
         State::Ended(_) => Ok(End::Done),
         State::Gathering | State::Waiting | State::Backfill(_) => {
             let ended = held.value.ended(TicketEnd::Cancelled);
@@ -190,6 +192,7 @@ async fn end_once(
 
 /// Keeps the match from coming to be that a ticket is claimed for, unless it is one.
 async fn end_claimed(
+    host: &(impl Entropy + Timer),
     store: &impl Store,
     now_ms: u64,
     me: &PlayerId,
@@ -201,6 +204,7 @@ async fn end_claimed(
         Standing::Ready(formed) => return Ok(End::Plays(Box::new(formed))),
         Standing::Proposed(formed) => {
             formed::answer(store, now_ms, &formed.id, me, false).await?;
+            player::note_declined(host, store, now_ms, me, &formed.id).await?;
             let formed = formed::get(store, now_ms, &formed.id).await?;
             settle::abandon(store, now_ms, queue, &formed, part, false).await?;
         }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use wire::matching::Rating;
 use wire::{MatchId, PlayerId, QueueName, TicketId};
 
+use super::pace::Pace;
 use super::ticket::TicketRef;
 use crate::ratings;
 
@@ -31,6 +32,8 @@ pub(super) struct StoredPlayer {
     pub(super) ended: Vec<String>,
     #[serde(default, rename = "r", skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) ratings: BTreeMap<QueueName, Rated>,
+    #[serde(default, rename = "p", skip_serializing_if = "Pace::is_new")]
+    pub(super) pace: Pace,
     /// Matches whose results are in the ratings.
     #[serde(default, rename = "m", skip_serializing_if = "Vec::is_empty")]
     rated: Vec<MatchId>,
@@ -202,6 +205,34 @@ pub(super) async fn change(
         Ok(unless_lost(keep(store, now_ms, id, &player, over).await)?)
     })
     .await
+}
+
+/// Notes that a player declined a match, or did not answer in time.
+pub(super) async fn note_declined(
+    host: &(impl Entropy + Timer),
+    store: &impl Store,
+    now_ms: u64,
+    id: &PlayerId,
+    declined: &MatchId,
+) -> Result<(), Refusal> {
+    let note = |player: &mut StoredPlayer| player.pace.note_declined(declined, now_ms);
+    change(host, store, now_ms, id, note).await
+}
+
+/// The same once, where it is not worth another try.
+pub(super) async fn try_note_declined(
+    store: &impl Store,
+    now_ms: u64,
+    id: &PlayerId,
+    declined: &MatchId,
+) -> Result<(), StoreError> {
+    let held = get(store, now_ms, id).await?;
+    let over = Over::read(held.as_ref());
+    let mut player = held.map(|held| held.value).unwrap_or_default();
+    if player.pace.note_declined(declined, now_ms) {
+        unless_lost(keep(store, now_ms, id, &player, over).await)?;
+    }
+    Ok(())
 }
 
 /// Ends a player's part in a ticket.

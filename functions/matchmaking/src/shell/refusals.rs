@@ -14,6 +14,15 @@ pub(super) fn conflict() -> Refusal {
     StoreError::ConditionFailed.into()
 }
 
+/// He queues up too often, or declined too many matches.
+pub(super) fn too_fast(wait_ms: u64) -> Refusal {
+    let wait_s = wait_ms.div_ceil(1000);
+    let detail = format!(
+        "A player of the party queued up too often or declined matches; queue again in {wait_s} s."
+    );
+    Refusal::new(ProblemKind::TooFast, detail).retry_after(wait_s)
+}
+
 /// The ticket is not there any more.
 pub(super) fn ended() -> Refusal {
     Refusal::new(

@@ -18,7 +18,7 @@ use wire::{MatchId, PlayerId};
 
 use super::formed::{self, Formed};
 use super::player::{self, Seat, StoredPlayer};
-use super::refusals::ended;
+use super::refusals::{ended, too_fast};
 use super::ticket::{self, State, StoredTicket, TicketRef};
 
 /// Longer than any host lets a request run, in milliseconds.
@@ -29,7 +29,7 @@ const REQUEST_MAX_MS: u64 = 60_000;
 /// end by now.
 ///
 /// # Errors
-/// `already-queued`, `ticket-expired` when he ended this ticket before.
+/// `already-queued`, `ticket-expired` when he ended this ticket before, `too-fast`.
 pub(super) async fn take(
     host: &(impl Entropy + Timer),
     store: &impl Store,
@@ -67,6 +67,7 @@ async fn try_take(
         }
         clear(store, now_ms, id, (&seat, &seated, is_old)).await?;
     }
+    player.pace.take(now_ms).map_err(too_fast)?;
     player.seat = Some(Seat {
         queue: ticket.queue.clone(),
         ticket: ticket.id(),

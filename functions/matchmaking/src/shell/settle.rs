@@ -10,6 +10,7 @@ use wire::matching::TicketEnd;
 use wire::{MatchId, QueueName, TicketId};
 
 use super::formed::{self, FORM_MS, Formed, Phase};
+use super::player;
 use super::ticket::{self, Claim, State, TicketRef};
 
 /// What a claim means now.
@@ -73,6 +74,13 @@ pub(super) async fn abandon(
         return Ok(false);
     }
     release(store, now_ms, queue, formed, part, timed_out).await?;
+    if timed_out && let Some(body) = formed.bodies.get(&part) {
+        let players = body.parties().flat_map(|party| &party.players);
+        let silent = players.filter(|member| !formed.accepts.contains_key(&member.id));
+        for member in silent {
+            player::try_note_declined(store, now_ms, &member.id, &formed.id).await?;
+        }
+    }
     Ok(true)
 }
 

@@ -10,6 +10,8 @@ mod crowd;
 mod rig;
 mod support;
 
+#[path = "churn-costs-the-churner.rs"]
+mod churn_costs_the_churner;
 #[path = "flexmatch-rule-sets-are-read.rs"]
 mod flexmatch_rule_sets_are_read;
 #[path = "matches-fill-up-and-end.rs"]

@@ -544,9 +544,9 @@ fn an_explanation_of_a_large_pool_reads_a_part_of_it_and_knows_the_ticket() {
         json!({ "key": player, "players": [{ "player": player, "details": details }] })
     };
     let path = "/v1/match/queues/q/tickets";
-    for number in 0..2_100 {
+    for number in 0..300 {
         let name = format!("p{number}");
-        let body = rated(&name, f64::from(number) / 2.0 - 500.0);
+        let body = rated(&name, f64::from(number) / 2.0 - 100.0);
         assert_eq!(rig.server("POST", path, body).status, 201);
     }
     rig.pass(1);
@@ -556,7 +556,7 @@ fn an_explanation_of_a_large_pool_reads_a_part_of_it_and_knows_the_ticket() {
     let why: wire::matching::Explanation = read(&response);
     assert_eq!(why.modes[0].blocked_by[0], "rating.spread");
     let reads = rig::share(&response).store_reads;
-    assert!((2_000..2_020).contains(&reads), "{reads} items");
+    assert!((64..84).contains(&reads), "{reads} items");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! What holds in chat channels: blocks, mutes with their trail, and reports.
 
+use edge::ports::Clock;
 use edge::testing::calls;
 use serde_json::{Value, json};
-use wire::chat::{AuditAction, AuditReply, Report, ReportsReply};
+use wire::chat::{AuditAction, AuditReply, Report, ReportQueueReply, ReportsReply};
+use wire::claims::{Claims, Role};
 
 use crate::rig::{ROOM, Rig, claims, problem, read, request};
 
@@ -143,6 +145,101 @@ fn a_report_keeps_the_messages_around_even_when_they_are_deleted() {
         texts,
         (2..=9).map(|n| format!("text {n}")).collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn what_is_reported_anywhere_is_in_the_queue_of_its_day_until_it_is_settled() {
+    let rig = Rig::unlimited(10);
+    let channels = ["room~lobby~main", "party~squad", "direct~ann", "world~eu-1"];
+    for (number, channel) in channels.iter().enumerate() {
+        assert_eq!(rig.post("bob", channel, "k", "rude").status, 201);
+        rig.pass(1);
+        let reporter = if number == 2 { "ann" } else { "cem" };
+        let seen = if number == 2 { "direct~bob" } else { channel };
+        let path = format!("/v1/chat/channels/{seen}/messages/1/report");
+        let report = || rig.call(reporter, "POST", &path, json!({ "reason": "rude" }));
+        assert_eq!(report().status, 201);
+        rig.pass(1);
+        assert_eq!(report().status, 201, "a retry");
+    }
+    let staff = |role: Option<Role>, method: &str, path: &str| {
+        let claims = Claims {
+            grants: Vec::new(),
+            role,
+            ..claims("sam")
+        };
+        rig.send(request(&claims, method, path, Value::Null))
+    };
+    let queue = "/v1/chat/reports";
+    for role in [None, Some(Role::Operator), Some(Role::GameServer)] {
+        let refused = staff(role, "GET", queue);
+        assert_eq!(problem(&refused), "not-moderator", "{role:?}");
+    }
+    let day = wire::day::day_of(rig.now_ms());
+    let path = format!("{queue}?region=eu-1&day={day}");
+    for role in [Role::Moderator, Role::Support] {
+        let reply: ReportQueueReply = read(&staff(Some(role), "GET", &path));
+        let told = reply.reports.iter().map(|one| {
+            let report = &one.report;
+            assert_eq!(report.messages[0].text.as_deref(), Some("rude"));
+            (report.channel.as_deref().unwrap(), report.reporter.as_str())
+        });
+        let wanted = [
+            ("room~lobby~main", "cem"),
+            ("party~squad", "cem"),
+            ("direct~ann~bob", "ann"),
+            ("world~eu-1", "cem"),
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), wanted);
+        assert_eq!(reply.next, None);
+    }
+    let reply: ReportQueueReply = read(&staff(Some(Role::Support), "GET", queue));
+    assert_eq!(
+        reply.reports.len(),
+        4,
+        "its own region and this day are meant"
+    );
+    let direct = &reply.reports[2];
+    let settle = format!("{queue}/{}", direct.id);
+    for _ in 0..2 {
+        assert_eq!(staff(Some(Role::Support), "DELETE", &settle).status, 204);
+    }
+    let left: ReportQueueReply = read(&staff(Some(Role::Moderator), "GET", queue));
+    assert_eq!(left.reports.len(), 3);
+    for elsewhere in ["region=eu", "day=2020-01-01", "region=eu-1&day=2020-13-77"] {
+        let path = format!("{queue}?{elsewhere}");
+        let reply: ReportQueueReply = read(&staff(Some(Role::Moderator), "GET", &path));
+        assert!(reply.reports.is_empty(), "{elsewhere}");
+    }
+    for wrong in ["region=a%2Fb", "day=today", "after=x"] {
+        let refused = staff(Some(Role::Moderator), "GET", &format!("{queue}?{wrong}"));
+        assert_eq!(refused.status, 400, "{wrong}");
+    }
+}
+
+#[test]
+fn a_long_queue_is_read_page_by_page() {
+    let rig = Rig::unlimited(11);
+    for number in 1..=45 {
+        rig.post("bob", ROOM, &format!("k{number}"), "rude");
+        let path = format!("{MESSAGES}/{number}/report");
+        let report = rig.call("cem", "POST", &path, json!({ "reason": "rude" }));
+        assert_eq!(report.status, 201);
+    }
+    let claims = Claims {
+        role: Some(Role::Moderator),
+        ..claims("sam")
+    };
+    let (mut path, mut seqs) = ("/v1/chat/reports".to_owned(), Vec::new());
+    loop {
+        let page: ReportQueueReply = read(&rig.send(request(&claims, "GET", &path, Value::Null)));
+        assert!(page.reports.len() <= 20);
+        seqs.extend(page.reports.iter().map(|one| one.report.seq));
+        let Some(next) = page.next else { break };
+        path = format!("/v1/chat/reports?after={next}");
+    }
+    seqs.sort_unstable();
+    assert_eq!(seqs, (1..=45).collect::<Vec<_>>(), "each once");
 }
 
 #[test]

@@ -85,7 +85,11 @@ pub const QUEUE_UP: Route = Route {
         TOKEN,
         QUEUE,
         DETAILS,
-        &[ProblemKind::TicketExpired, ProblemKind::Conflict],
+        &[
+            ProblemKind::TicketExpired,
+            ProblemKind::Conflict,
+            ProblemKind::TooFast,
+        ],
     ],
 };
 
@@ -114,7 +118,7 @@ pub const JOIN_PARTY: Route = Route {
     class: Class::Queue,
     body: Some(JSON),
     status: 200,
-    problems: &[TOKEN, TICKET, DETAILS],
+    problems: &[TOKEN, TICKET, DETAILS, &[ProblemKind::TooFast]],
 };
 
 /// Leaves the party of a ticket.

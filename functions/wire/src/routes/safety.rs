@@ -243,6 +243,42 @@ pub const REPORTS: Route = Route {
     problems: &[TOKEN, PLACE, &[ProblemKind::NotModerator]],
 };
 
+/// Reads what was reported in a region on a day.
+pub const REPORT_QUEUE: Route = Route {
+    name: "chat-report-queue",
+    function: Function::Safety,
+    method: "GET",
+    path: "/v1/chat/reports",
+    summary: "Read what was reported in a region on a day, in any channel, and is not settled",
+    auth: Auth::Moderation,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN,
+        &[
+            ProblemKind::NotModerator,
+            ProblemKind::NameInvalid,
+            ProblemKind::CursorInvalid,
+        ],
+    ],
+};
+
+/// Takes a report off the queue.
+pub const SETTLE_REPORT: Route = Route {
+    name: "chat-settle-report",
+    function: Function::Safety,
+    method: "DELETE",
+    path: "/v1/chat/reports/{report}",
+    summary: "Take a report off the queue; its channel keeps it",
+    auth: Auth::Moderation,
+    body: None,
+    status: 204,
+    problems: &[
+        TOKEN,
+        &[ProblemKind::NotModerator, ProblemKind::NameInvalid],
+    ],
+};
+
 /// Reads the audit trail.
 pub const AUDIT: Route = Route {
     name: "chat-audit",

@@ -14,8 +14,8 @@ use super::matching::{
 };
 use super::regions::{END_EVACUATION, EVACUATE, REGIONS};
 use super::safety::{
-    AUDIT, BLOCK, BLOCKS, KICK, MUTE, PLAYERS, REPORT, REPORTS, ROOM_BAN, ROOM_MUTE, ROOM_UNBAN,
-    ROOM_UNMUTE, UNBLOCK, UNMUTE,
+    AUDIT, BLOCK, BLOCKS, KICK, MUTE, PLAYERS, REPORT, REPORT_QUEUE, REPORTS, ROOM_BAN, ROOM_MUTE,
+    ROOM_UNBAN, ROOM_UNMUTE, SETTLE_REPORT, UNBLOCK, UNMUTE,
 };
 use super::{DRAIN, Function, HEARTBEAT, HOME, JOIN, LEAVE, RELAYS, Route, WHIP};
 
@@ -134,6 +134,8 @@ routes! {
         Unmute = UNMUTE,
         Report = REPORT,
         Reports = REPORTS,
+        ReportQueue = REPORT_QUEUE,
+        SettleReport = SETTLE_REPORT,
         Audit = AUDIT,
         RoomMute = ROOM_MUTE,
         RoomUnmute = ROOM_UNMUTE,

@@ -20,7 +20,7 @@ use wire::ticket::Permissions;
 use crate::shell::formed::{self, Formed, Gone, Noted, Phase, room_of};
 use crate::shell::place::open_room;
 use crate::shell::refusals::{body_invalid, conflict, not_in_match, not_running};
-use crate::shell::{backfill, queue, reply, seat, settle};
+use crate::shell::{backfill, player, queue, reply, seat, settle};
 
 /// Most players whom one request may name.
 const MAX_LEFT: usize = crate::rules::MAX_PLAYERS as usize;
@@ -102,6 +102,9 @@ async fn try_accept(
     }
     let id = formed.id;
     formed::answer(store, now_ms, &id, me, accepts).await?;
+    if !accepts {
+        player::note_declined(host, store, now_ms, me, &id).await?;
+    }
     let formed = formed::get(store, now_ms, &id).await?;
     if formed.accepts.values().any(|accepted| !accepted) {
         settle::abandon(store, now_ms, &queue, &formed, 0, false).await?;

@@ -18,7 +18,7 @@ use crate::shell::ticket::{self, State, TicketRef};
 
 /// Most tickets that an explanation goes by, the oldest of the ticket's own lane first: any player
 /// may ask for one, and a large pool is hundreds of times as much as a poll reads.
-const MAX_LOOKED_AT: usize = 2_000;
+const MAX_LOOKED_AT: usize = 64;
 
 /// `GET /v1/match/queues/{queue}/tickets/{ticket}`.
 pub(super) async fn show(

@@ -116,7 +116,7 @@ pub fn claims(player: &str) -> Claims {
     if player.starts_with("mod") {
         permissions.push(Moderate);
     }
-    let grants = ["lobby", "direct"].map(|room| Grant {
+    let grants = ["lobby", "squad", "direct", "world"].map(|room| Grant {
         room: room.into(),
         channels: vec!["*".into()],
         permissions: permissions.clone(),

@@ -1,0 +1,4 @@
+//! See `fuzz::sessions`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::sessions::run(data));

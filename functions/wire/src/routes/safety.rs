@@ -251,6 +251,7 @@ pub const REPORT_QUEUE: Route = Route {
     path: "/v1/chat/reports",
     summary: "Read what was reported in a region on a day, in any channel, and is not settled",
     auth: Auth::Moderation,
+    class: Class::Operate,
     body: None,
     status: 200,
     problems: &[
@@ -271,6 +272,7 @@ pub const SETTLE_REPORT: Route = Route {
     path: "/v1/chat/reports/{report}",
     summary: "Take a report off the queue; its channel keeps it",
     auth: Auth::Moderation,
+    class: Class::Operate,
     body: None,
     status: 204,
     problems: &[

@@ -58,10 +58,10 @@ impl Config {
 /// and one for everything that no route of the API takes.
 pub const LANES: usize = 8;
 
-/// Sixteenths of the instances for each lane: heartbeats, joins, writes, reads, polls, queues,
-/// operators, others. Writes wait for relays; polls compute only, so few of them keep both cores of
-/// a small machine busy, and more would only be in the way of joins.
-const SHARES: [u32; LANES] = [1, 4, 5, 1, 1, 2, 1, 1];
+/// Shares of the lanes: heartbeats, joins, writes, reads, polls, queues, operators, others. Writes
+/// wait for relays; reads and polls compute only, so few of them keep both cores of a small machine
+/// busy, and more would only be in the way of joins.
+const SHARES: [u32; LANES] = [8, 40, 44, 4, 4, 12, 8, 8];
 
 /// Bounds of one host. Each has its unit in its name; `Default` gives the values in the README.
 #[derive(Clone, Copy, Debug)]

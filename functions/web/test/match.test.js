@@ -107,7 +107,7 @@ test("a party gathers, waits, accepts and is matched", async () => {
   assert.deepEqual([follows.state, told["p-bob"]?.at(-1)], ["ended", "ended: cancelled"]);
 });
 
-test("where the service keeps requests, a match is known at once, for no more of them", async () => {
+test("where the service keeps requests, a match is known at once", async () => {
   const { clock, of, service } = rig();
   const pace = { acceptMs: 0, keeps: true, pollMs: 3000, aheadMs: 3_600_000 };
   Object.assign(service, pace);

@@ -93,10 +93,10 @@ mod tests {
             watches: vec![Watch::item("chat#room~a~b", "0000000000000002")],
         };
         let text = serde_json::to_string(&until).unwrap();
-        assert_eq!(
-            text,
-            r#"{"ms":20000,"who":"ann","items":[{"p":"chat#room~a~b","f":"0000000000000002","t":"0000000000000002"}]}"#
-        );
+        let sort = "0000000000000002";
+        let item = format!(r#"{{"p":"chat#room~a~b","f":"{sort}","t":"{sort}"}}"#);
+        let wanted = format!(r#"{{"ms":20000,"who":"ann","items":[{item}]}}"#);
+        assert_eq!(text, wanted);
         assert_eq!(serde_json::from_str::<Until>(&text).unwrap(), until);
     }
 }

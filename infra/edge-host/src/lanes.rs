@@ -1,5 +1,5 @@
-//! Who waits for an instance behind whom. Every class of routes has instances of its own and a queue
-//! of its own, so that whoever fills one class keeps nobody from another (decision 0037).
+//! Who waits for an instance behind whom. Every class of routes has instances of its own and a
+//! queue of its own, so that whoever fills one class keeps nobody from another (decision 0037).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

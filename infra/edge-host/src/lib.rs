@@ -248,8 +248,8 @@ impl Running {
             .load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Stops accepting, answers those that wait for news that there is none yet, waits for requests in flight up to `Limits::drain_ms`, and flushes the
-    /// records.
+    /// Stops accepting, answers those that wait for news that there is none yet, waits for requests
+    /// in flight up to `Limits::drain_ms`, and flushes the records.
     pub async fn stop(mut self) {
         self.app
             .stopping

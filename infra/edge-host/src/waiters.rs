@@ -2,8 +2,8 @@
 //! how many there may be (decision 0037).
 //!
 //! No write is lost between a function's reads and its request's waiting: a run takes the number of
-//! writes before it begins ([`Waiters::writes`]), and a request waits only if none of those that came
-//! since is about it.
+//! writes before it begins ([`Waiters::writes`]), and a request waits only if none of those that
+//! came since is about it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

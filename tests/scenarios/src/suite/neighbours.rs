@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use hyper::Method;
 use hyper::body::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use wire::routes::{Auth, Class, JSON, ROUTES, Route};
 
 use crate::requests::OFFER;
@@ -19,10 +21,19 @@ const POLLS: usize = 140;
 /// Requests of any other route at once.
 const REQUESTS: usize = 24;
 /// Joins of others beside the polls, and beside each other route.
-const JOINS: usize = 40;
-const JOINS_EACH: usize = 3;
+const JOINS: usize = 10;
+const JOINS_EACH: usize = 1;
 
-/// A player who sends one request again and again, over many connections.
+/// Who sends one request again and again, over many connections.
+#[derive(Clone, Copy, PartialEq)]
+enum Who {
+    /// One player, as fast as he is answered.
+    One,
+    /// A player for each connection, at the pace that the service says.
+    Crowd,
+}
+
+/// Requests without end.
 struct Noise {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
@@ -30,22 +41,26 @@ struct Noise {
 }
 
 impl Noise {
-    fn start(target: &Target, at_once: usize, method: &Method, path: &str, body: &str) -> Self {
-        let token = target.secrets.chat_token("noise", "noise");
+    fn start(target: &Target, (who, at_once): (Who, usize), request: &Sent) -> Self {
         let (stop, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let mut requests = JoinSet::new();
-        for _ in 0..at_once {
-            let (http, url) = (target.http.clone(), target.url(path));
-            let (method, token) = (method.clone(), token.clone());
+        for n in 0..at_once {
+            let (http, url) = (target.http.clone(), target.url(&request.path));
+            let player = format!("noise-{}", if who == Who::One { 0 } else { n });
+            let token = target.secrets.chat_token(&player, "noise");
+            let (method, body) = (request.method.clone(), Bytes::from(request.body));
             let (stop, answered) = (stop.clone(), answered.clone());
-            let body = Bytes::from(body.to_owned());
             let media_type = if body.is_empty() { "" } else { JSON };
             requests.spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
                     let sent = http.send(method.clone(), &url, &token, media_type, body.clone());
                     // Whatever he is told: refusals are for him.
-                    if sent.await.is_ok() {
-                        answered.fetch_add(1, Ordering::Relaxed);
+                    let Ok(reply) = sent.await else { continue };
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    if who == Who::Crowd {
+                        let said: Value = reply.json().unwrap_or_default();
+                        let pause_ms = said["poll_after_ms"].as_u64().unwrap_or(1_000);
+                        sleep(Duration::from_millis(pause_ms)).await;
                     }
                 }
             });
@@ -65,11 +80,32 @@ impl Noise {
     }
 }
 
+/// What it sends.
+struct Sent {
+    method: Method,
+    path: String,
+    body: &'static str,
+}
+
+impl Sent {
+    /// A poll of a channel in which nobody writes.
+    fn poll() -> Self {
+        Self {
+            method: Method::GET,
+            path: "/v1/chat/channels/room~noise~main/messages?after=0&wait=20".to_owned(),
+            body: "",
+        }
+    }
+}
+
 /// Others join, and the relay says that it lives.
 async fn bystanders(target: &Target, shard: &Shard, joins: usize, beside: &str) -> Result<()> {
     for n in 0..joins {
         let token = target.secrets.token(&format!("quiet-{n}"), "quiet");
-        let (path, body) = ("/v1/rooms/quiet/sessions", json!({ "offer": OFFER }));
+        let (path, body) = (
+            "/v1/rooms/quiet/sessions",
+            json!({ "offer": OFFER, "region": "neighbours" }),
+        );
         let reply = target.call(Method::POST, path, &token, &body).await?;
         ensure!(reply.status == 201, "a join beside {beside}: {reply:?}");
         if n % 3 == 0 {
@@ -81,10 +117,18 @@ async fn bystanders(target: &Target, shard: &Shard, joins: usize, beside: &str) 
 
 pub(super) async fn polls(target: &Target) -> Result<()> {
     let shard = Shard::start(target, "neighbours-0", "neighbours").await?;
-    let path = "/v1/chat/channels/room~noise~main/messages?after=0&wait=20";
-    let noise = Noise::start(target, POLLS, &Method::GET, path, "");
-    bystanders(target, &shard, JOINS, "polls").await?;
-    // Nothing was written: those who wait do, and the others are told when to come back.
+    let noise = Noise::start(target, (Who::One, POLLS), &Sent::poll());
+    bystanders(target, &shard, JOINS, "polls of one player").await?;
+    // Those who may wait do, and the others are told when to come back.
+    ensure!(noise.stop().await > 0, "no poll was answered");
+    Ok(())
+}
+
+pub(super) async fn crowd(target: &Target) -> Result<()> {
+    let shard = Shard::start(target, "neighbours-2", "neighbours").await?;
+    let noise = Noise::start(target, (Who::Crowd, POLLS), &Sent::poll());
+    bystanders(target, &shard, JOINS, "polls of a crowd").await?;
+    // On a host that keeps them none is answered yet: nobody writes.
     noise.stop().await;
     Ok(())
 }
@@ -93,9 +137,12 @@ pub(super) async fn every_route(target: &Target) -> Result<()> {
     let shard = Shard::start(target, "neighbours-1", "neighbours").await?;
     let is_his = |route: &&Route| route.auth == Auth::Player && route.class != Class::Join;
     for route in ROUTES.iter().filter(is_his) {
-        let (method, path) = (route.method.parse()?, filled(route.path));
-        let body = route.body.map_or("", |_| "{}");
-        let noise = Noise::start(target, REQUESTS, &method, &path, body);
+        let request = Sent {
+            method: route.method.parse()?,
+            path: filled(route.path),
+            body: route.body.map_or("", |_| "{}"),
+        };
+        let noise = Noise::start(target, (Who::One, REQUESTS), &request);
         bystanders(target, &shard, JOINS_EACH, route.name).await?;
         let answered = noise.stop().await;
         ensure!(answered > 0, "{} was never answered", route.name);

@@ -127,7 +127,7 @@ mod tests {
     fn each_route_is_in_the_lane_of_its_class_and_so_is_a_browsers_question_about_it() {
         let lanes = lanes(|_| {});
         for route in ROUTES {
-            let path = route.path.replace('{', "").replace('}', "");
+            let path = route.path.replace(['{', '}'], "");
             let wanted = route.class as usize;
             assert_eq!(at(&lanes, route.method, &path, None), wanted, "{path}");
             let asked = at(&lanes, "OPTIONS", &path, Some(route.method));

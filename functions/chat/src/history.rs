@@ -128,7 +128,7 @@ async fn visible<S: Store>(
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    let hidden = blocked_either_way(store, access.now_ms, access.me()).await?;
+    let hidden = blocked_either_way(store, access.now_ms, access.claims).await?;
     let mut messages: Vec<Message> = found
         .into_iter()
         .filter(|stored| sees(access, stored, &hidden))

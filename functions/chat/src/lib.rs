@@ -13,7 +13,6 @@ mod history;
 mod markers;
 mod post;
 mod presence;
-mod privacy;
 mod push;
 mod pusher;
 mod reach;
@@ -67,7 +66,5 @@ async fn dispatch<H: Ports, S: Store>(
         ChatRoute::SetPresence => presence::set(store, call).await,
         ChatRoute::Presence => presence::show(store, call).await,
         ChatRoute::SetSettings => settings::settings(host, store, call).await,
-        ChatRoute::Export => privacy::export(host, store, call).await,
-        ChatRoute::Erase => privacy::erase(host, store, call).await,
     }
 }

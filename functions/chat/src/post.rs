@@ -20,6 +20,7 @@ use crate::Ports;
 use crate::pusher::Pusher;
 use crate::tail::TailKey;
 use crate::text::clean_text;
+use crate::world;
 use crate::writer::{Appended, Draft, Writer};
 
 /// `POST /v1/chat/channels/{channel}/messages`.
@@ -31,13 +32,14 @@ pub(crate) async fn post<H: Ports, S: Store>(
     let access = &Access::of(host, call).await?;
     let place = &access.place(call.parameter(0)?, Intent::Write)?;
     let request: PostRequest = body(call)?;
+    world::check(store, access.now_ms, &place.channel).await?;
     let tails = TailKey::new(&config::tail_secret(host).await?);
     let known = request
         .tail
         .as_deref()
         .and_then(|tail| tails.open(&place.key, tail, access.now_ms));
     let draft = Draft {
-        key: key_hash(access.me(), &request.key),
+        key: key_hash(access.me(), place.hall(), &request.key),
         message: compose(access, place, request)?,
         settings: None,
     };

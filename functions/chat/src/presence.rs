@@ -41,7 +41,7 @@ pub(crate) async fn set<S: Store>(store: &S, call: &Call<'_>) -> Result<Response
 pub(crate) async fn show<S: Store>(store: &S, call: &Call<'_>) -> Result<Response, Refusal> {
     let caller = call.caller()?;
     let asked = call.request.query_value("players").unwrap_or_default();
-    let hidden = blocked_either_way(store, caller.now_ms, caller.me()).await?;
+    let hidden = blocked_either_way(store, caller.now_ms, &caller.claims).await?;
     let names = listed(&asked)?.into_iter().map(PlayerId::new);
     let names: Vec<PlayerId> = names.collect::<Result<_, _>>()?;
     let known = presences_of(store, caller.now_ms, &names).await?;

@@ -40,8 +40,8 @@ impl<'a, H: Ports, S: Store> Pusher<'a, H, S> {
 
     /// Pushes `event` to the other members of the channel, by the way that the author knows.
     pub(crate) async fn push(&self, channel: &ChatChannel, author: &mut Author, event: ChatEvent) {
-        if let ChatChannel::World(region) = channel {
-            let told = (region, event);
+        if let ChatChannel::World(hall) = channel {
+            let told = (hall, event);
             return world::push(self.host, self.store, self.secrets, self.now_ms, told).await;
         }
         let Some(way) = &author.way else {
@@ -89,7 +89,7 @@ impl<'a, H: Ports, S: Store> Pusher<'a, H, S> {
                 room: RoomKey::of(way.room.as_ref()?),
                 player: self.secrets.player_key(other, way.epoch),
             },
-            // Told to every shard of a region, and no way leads there.
+            // Told to every shard of a hall, and no way leads there.
             ChatChannel::World(_) => return None,
         })
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chat_channel::access::{Access, Intent, seq};
-use chat_channel::log::{Stored, message_sort};
+use chat_channel::log::{Stored, message_sort, reactions_partition};
 use chat_channel::message::existing;
 use edge::Refusal;
 use edge::change::{unless_lost, until_done};
@@ -32,10 +32,6 @@ edge::stored!(reactions: Reactions);
 const MAX_OWN: usize = 5;
 /// Most players who react to one message.
 const MAX_PLAYERS: usize = 100;
-
-pub(crate) fn reactions_partition(place: &str) -> String {
-    format!("chat-react#{place}")
-}
 
 /// `PUT` and `DELETE /v1/chat/channels/{channel}/messages/{seq}/reactions/{reaction}`.
 pub(crate) async fn react<H: Ports, S: Store>(

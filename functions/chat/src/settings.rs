@@ -12,6 +12,7 @@ use wire::routes::SET_SETTINGS;
 use crate::Ports;
 use crate::post::publish;
 use crate::tail::TailKey;
+use crate::world;
 use crate::writer::{Draft, Writer};
 
 /// Longest slow mode, in seconds.
@@ -29,6 +30,7 @@ pub(crate) async fn settings<H: Ports, S: Store>(
     if settings.slow_s > MAX_SLOW_S {
         return Err(body_invalid(format!("Set slow_s to at most {MAX_SLOW_S}.")));
     }
+    world::check(store, access.now_ms, &place.channel).await?;
     let writer = Writer::of(host, store, access, place);
     let last = writer.log().last().await?;
     if let Some(last) = last.filter(|last| last.settings == settings) {

@@ -10,6 +10,7 @@ use wire::routes::TYPING;
 
 use crate::Ports;
 use crate::pusher::Pusher;
+use crate::world;
 use crate::writer::Writer;
 
 /// `POST /v1/chat/channels/{channel}/typing`: tells the others, and keeps only that he may not say
@@ -21,6 +22,7 @@ pub(crate) async fn typing<H: Ports, S: Store>(
 ) -> Result<Response, Refusal> {
     let access = &Access::of(host, call).await?;
     let place = &access.place(call.parameter(0)?, Intent::Write)?;
+    world::check(store, access.now_ms, &place.channel).await?;
     let writer = Writer::of(host, store, access, place);
     let mut held = writer.author().await?;
     held.value.check(access.now_ms)?;

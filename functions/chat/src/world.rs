@@ -1,33 +1,47 @@
-//! Telling those who read a world channel: they are on any shard of its region.
+//! Halls of world channels: which there are, and telling those who read one. They are on any shard
+//! of its bucket.
 
 use std::pin::Pin;
 use std::task::Poll;
 
 use chat_channel::way::Way;
+use edge::Refusal;
 use edge::directory;
 use edge::relays::Secrets;
 use edge::store::Store;
+use wire::Hall;
 use wire::chat::{ChatChannel, ChatEvent};
 use wire::control::PushTarget;
-use wire::{RegionName, TopicKey};
 
 use crate::Ports;
 use crate::push::{push_text, send};
 
-/// Pushes `event` to every live shard of the region.
+/// Refuses a hall that its region does not have: nobody is there, and no moderator looks there.
+pub(crate) async fn check<S: Store>(
+    store: &S,
+    now_ms: u64,
+    channel: &ChatChannel,
+) -> Result<(), Refusal> {
+    match channel {
+        ChatChannel::World(hall) => directory::check_hall(store, now_ms, hall).await,
+        _ => Ok(()),
+    }
+}
+
+/// Pushes `event` to every live shard of the hall.
 pub(crate) async fn push<H: Ports, S: Store>(
     host: &H,
     store: &S,
     secrets: &Secrets,
     now_ms: u64,
-    (region, event): (&RegionName, ChatEvent),
+    (hall, event): (&Hall, ChatEvent),
 ) {
-    let shards = directory::shards(store, now_ms, region).await;
+    let shards = directory::shards_of_hall(store, now_ms, hall).await;
     let live = shards
         .unwrap_or_default()
         .into_iter()
         .filter(|shard| shard.live);
-    let topic = TopicKey::world(region);
+    let topic = hall.topic();
     let target = |reads: u8| match reads {
         0..2 => PushTarget::World,
         _ => PushTarget::Topic { topic },
@@ -38,7 +52,7 @@ pub(crate) async fn push<H: Ports, S: Store>(
             (Way::to(&shard.record, None, now_ms), target)
         })
         .collect();
-    let text = push_text(&ChatChannel::World(region.clone()), event);
+    let text = push_text(&ChatChannel::World(hall.clone()), event);
     let posts = ways
         .iter()
         .map(|(way, target)| send(host, secrets, way, (*target, &text)));

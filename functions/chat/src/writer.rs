@@ -7,10 +7,10 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use chat_channel::access::{Access, Place};
 use chat_channel::author::{Author, Authors};
 use chat_channel::log::{Log, Stored, Tail};
-use edge::Refusal;
 use edge::change::{unless_lost, until_done, until_done_from};
 use edge::items::{Held, Over};
 use edge::store::{Store, StoreError};
+use edge::{Refusal, revocation};
 use wire::chat::{ChannelSettings, Message};
 
 use crate::Ports;
@@ -57,9 +57,14 @@ impl<'a, H: Ports, S: Store> Writer<'a, H, S> {
         Log::of(self.host, self.store, self.access.now_ms, &self.place.key)
     }
 
-    /// Reads the caller as an author.
-    pub(crate) async fn author(&self) -> Result<Held<Author>, StoreError> {
-        self.authors().read(self.access.me()).await
+    /// Reads the caller as an author, if his token was not revoked a minute ago.
+    pub(crate) async fn author(&self) -> Result<Held<Author>, Refusal> {
+        let (store, now_ms) = (self.store, self.access.now_ms);
+        let mut held = self.authors().read(self.access.me()).await?;
+        if held.value.asks_now(now_ms) {
+            revocation::check(store, now_ms, self.access.claims).await?;
+        }
+        Ok(held)
     }
 
     /// Writes the caller as an author. `ConditionFailed`: read him again.

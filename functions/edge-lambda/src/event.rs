@@ -147,10 +147,9 @@ mod tests {
     use super::*;
     use edge::ports::VariableFault;
     use edge::testing::{FixedVariables, schedule::block_on};
-    use edge::token::SigningKey;
+    use edge::token::{Signers, SigningKey};
     use serde_json::json;
     use wire::problem::ProblemKind;
-    use wire::routes::Function;
 
     struct Host(FixedVariables);
 
@@ -253,13 +252,13 @@ mod tests {
             (tick.method.as_str(), tick.path.as_str()),
             ("POST", "/v1/sweep")
         );
-        let verified = |function| {
-            let verifier = block_on(config::verifier(&host(), function)).unwrap();
-            verifier.verify(tick.authorization.as_deref(), 1_000)
+        let verified = |signers| {
+            let verifier = block_on(config::verifier(&host(), signers)).unwrap();
+            verifier.verify(signers, tick.authorization.as_deref(), 1_000)
         };
-        let claims = verified(Function::Matchmaking).unwrap();
+        let claims = verified(Signers::Schedule).unwrap();
         assert_eq!(claims.role, Some(Role::Operator));
-        for other in [Function::Fleet, Function::Chat, Function::Signalling] {
+        for other in [Signers::Game, Signers::Seats] {
             assert_eq!(verified(other).unwrap_err().kind, ProblemKind::TokenInvalid);
         }
         let unset = Host(FixedVariables::default());

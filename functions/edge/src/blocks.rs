@@ -9,6 +9,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
+use wire::claims::Claims;
 use wire::control::ControlCommand;
 use wire::limits::MAX_HELLO_BLOCKS;
 use wire::problem::ProblemKind;
@@ -17,8 +18,10 @@ use wire::{PlayerId, PlayerKey, RoomKey, RoomName};
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held};
+pub use crate::player::player_partition;
 use crate::ports::{Clock, Entropy, RelayLink, Timer};
 use crate::relays::{self, Delivery, Secrets};
+use crate::revocation::{self, Revocation, is_revocation};
 use crate::store::{
     Condition, Delete, Direction, Item, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write,
 };
@@ -55,11 +58,6 @@ impl Newest {
     }
 }
 
-/// The partition of everything that chat keeps of a player.
-pub fn player_partition(player: &PlayerId) -> String {
-    format!("chat-player#{player}")
-}
-
 /// The players whom `player` has blocked.
 ///
 /// # Errors
@@ -69,23 +67,42 @@ pub async fn blocked_by<S: Store>(
     now_ms: u64,
     player: &PlayerId,
 ) -> Result<Vec<PlayerId>, StoreError> {
-    let to = format!("{BLOCK_PREFIX}~");
-    listed(store, now_ms, player, (BLOCK_PREFIX, &to)).await
+    let (players, _) = listed(store, now_ms, player, BLOCK_PREFIX).await?;
+    Ok(players)
 }
 
-/// The players whom `player` has blocked last, as many as a hello names. Reads one item.
+/// The players whom a caller has blocked, if his token was not revoked.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] or [`StoreError::Unreadable`].
+/// `token-revoked` or `store-unavailable`.
+pub async fn of_caller<S: Store>(
+    store: &S,
+    now_ms: u64,
+    claims: &Claims,
+) -> Result<Vec<PlayerId>, Refusal> {
+    let (players, revocation) = listed(store, now_ms, &claims.sub, BLOCK_PREFIX).await?;
+    revocation.check(claims)?;
+    Ok(players)
+}
+
+/// The players whom a caller has blocked last, as many as a hello names, if his token was not
+/// revoked. Reads two small items, which lie side by side.
+///
+/// # Errors
+/// `token-revoked` or `store-unavailable`.
 pub async fn newest<S: Store>(
     store: &S,
     now_ms: u64,
-    player: &PlayerId,
-) -> Result<Vec<PlayerId>, StoreError> {
-    let partition = player_partition(player);
-    let held = items::get(store, now_ms, Key::new(&partition, NEWEST_SORT)).await?;
-    let newest: Newest = held.map(|held| held.value).unwrap_or_default();
-    Ok(newest.players.into())
+    claims: &Claims,
+) -> Result<Vec<PlayerId>, Refusal> {
+    let partition = player_partition(&claims.sub);
+    let between = (NEWEST_SORT, revocation::AFTER_BLOCKS);
+    let found = items::range(store, now_ms, &partition, between, 2).await?;
+    Revocation::among(&partition, &found)?.check(claims)?;
+    match found.iter().find(|item| item.sort == NEWEST_SORT) {
+        Some(item) => Ok(Held::<Newest>::read(&partition, item)?.value.players.into()),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Has `player` block another, or not any more.
@@ -160,32 +177,32 @@ where
     relays::tell(host, store, secrets, room, (at_ms, &command)).await
 }
 
-/// The players whom `player` has blocked or who have blocked him.
+/// The players whom a caller has blocked or who have blocked him, if his token was not revoked.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] or [`StoreError::Unreadable`].
+/// `token-revoked` or `store-unavailable`.
 pub async fn blocked_either_way<S: Store>(
     store: &S,
     now_ms: u64,
-    player: &PlayerId,
-) -> Result<BTreeSet<PlayerId>, StoreError> {
-    let to = format!("{BLOCKED_BY_PREFIX}~");
-    let listed = listed(store, now_ms, player, (BLOCK_PREFIX, &to)).await?;
-    Ok(listed.into_iter().collect())
+    claims: &Claims,
+) -> Result<BTreeSet<PlayerId>, Refusal> {
+    let (players, revocation) = listed(store, now_ms, &claims.sub, BLOCKED_BY_PREFIX).await?;
+    revocation.check(claims)?;
+    Ok(players.into_iter().collect())
 }
 
-/// The players whom sort keys between two name, after a `#`.
+/// The players whom blocks up to those of a prefix name, and what was revoked.
 async fn listed<S: Store>(
     store: &S,
     now_ms: u64,
     player: &PlayerId,
-    (from, to): (&str, &str),
-) -> Result<Vec<PlayerId>, StoreError> {
-    let partition = player_partition(player);
+    last: &str,
+) -> Result<(Vec<PlayerId>, Revocation), StoreError> {
+    let (partition, to) = (player_partition(player), format!("{last}~"));
     let query = Query {
         partition: &partition,
-        from: Some(from),
-        to: Some(to),
+        from: Some(revocation::BEFORE_BLOCKS),
+        to: Some(&to),
         limit: MAX_QUERY_ITEMS,
         direction: Direction::Forward,
     };
@@ -194,7 +211,9 @@ async fn listed<S: Store>(
         let (_, player) = item.sort.split_once('#').unwrap_or_default();
         items::name(Key::new(&partition, &item.sort), player)
     };
-    found.iter().map(player).collect()
+    let blocks = found.iter().filter(|item| !is_revocation(&item.sort));
+    let players = blocks.map(player).collect::<Result<_, _>>()?;
+    Ok((players, Revocation::among(&partition, &found)?))
 }
 
 #[cfg(test)]
@@ -242,7 +261,8 @@ mod tests {
                 .map(|one| one.0)
                 .collect();
             wanted.sort();
-            let mut newest = block_on(newest(&store, 1, &me)).unwrap();
+            let his = crate::testing::host::claims(me.as_str(), None);
+            let mut newest = block_on(newest(&store, 1, &his)).unwrap();
             newest.sort();
             assert_eq!(newest, wanted, "seed {seed}");
             assert_eq!(block_on(blocked_by(&store, 1, &me)).unwrap(), wanted);

@@ -1,12 +1,13 @@
 //! Who asks. The router makes it from what the route wants proved, before any handler runs.
 
 use wire::PlayerId;
-use wire::claims::{Claims, Role};
+use wire::claims::{Claims, Grant, Role};
 use wire::problem::ProblemKind;
 use wire::routes::{Auth, Route};
 
 use crate::policy::{Policy, Rights};
 use crate::ports::{Clock, Variables};
+use crate::token::Signers;
 use crate::{Refusal, config};
 
 /// Somebody whose token is good, and has the role that the route wants.
@@ -28,17 +29,19 @@ impl Caller {
         route: &Route,
         authorization: Option<&str>,
     ) -> Result<Option<Self>, Refusal> {
-        let role = match route.auth {
+        let (signers, role) = match route.auth {
             Auth::Shard | Auth::Proof => return Ok(None),
-            Auth::Player => None,
-            Auth::Operator => Some(Role::Operator),
-            Auth::Privacy => Some(Role::Privacy),
-            Auth::Moderation => Some(Role::Moderator),
-            Auth::GameServer => Some(Role::GameServer),
+            Auth::Player => (Signers::Game, None),
+            Auth::Seat => (Signers::Seats, None),
+            Auth::Operator => (Signers::Game, Some(Role::Operator)),
+            Auth::Schedule => (Signers::Schedule, Some(Role::Operator)),
+            Auth::Privacy => (Signers::Game, Some(Role::Privacy)),
+            Auth::Moderation => (Signers::Game, Some(Role::Moderator)),
+            Auth::GameServer => (Signers::Game, Some(Role::GameServer)),
         };
-        let verifier = config::verifier(host, route.function).await?;
+        let verifier = config::verifier(host, signers).await?;
         let now_ms = host.now_ms();
-        let claims = verifier.verify(authorization, now_ms / 1000)?;
+        let claims = verifier.verify(signers, authorization, now_ms / 1000)?;
         let caller = Self { claims, now_ms };
         if let Some(role) = role {
             caller.check_role(role)?;
@@ -49,6 +52,19 @@ impl Caller {
     /// The player that he is, or whom a server or operator says to be.
     pub fn me(&self) -> &PlayerId {
         &self.claims.sub
+    }
+
+    /// What a token says that a function gives him: it grants something else, and nothing beyond
+    /// the time of the one with which he asks, at most `life_s` seconds. It counts as issued when
+    /// that one was, so whatever ends that one ends it too.
+    pub fn lent(&self, life_s: u64, grants: Vec<Grant>) -> Claims {
+        let until_s = (self.now_ms / 1000).saturating_add(life_s);
+        Claims {
+            exp: self.claims.exp.min(until_s),
+            role: None,
+            grants,
+            ..self.claims.clone()
+        }
     }
 
     /// Whether his token has the role.

@@ -1,18 +1,17 @@
 //! Settings of functions, read from variables. A fault names the variable and never its value.
 
 use wire::RegionName;
-use wire::claims::Role;
 use wire::keys::{
     AdmissionSecret, ControlSecret, FleetSecret, PlayerSecret, Purpose, PurposeSecret,
 };
 use wire::problem::ProblemKind;
-use wire::routes::Function;
 
 use crate::Refusal;
+use crate::directory::StaticShards;
 use crate::homes::HomeRegions;
 use crate::policy::Policy;
 use crate::ports::{VariableFault, Variables};
-use crate::token::{KeySet, SigningKey, Verifier};
+use crate::token::{DEFAULT_LIFE_S, KeySet, Signers, SigningKey, Verifier};
 
 /// The fleet secret: 32 bytes in base64. Required by the function that lets relays in, and by no
 /// other.
@@ -34,6 +33,12 @@ pub const EDGE_TOKEN_PUBLIC: &str = "edge_token_public";
 pub const TOKEN_KEYS: &str = "token_keys";
 /// The audience that player tokens must name; [`DEFAULT_AUDIENCE`] when not set.
 pub const TOKEN_AUDIENCE: &str = "token_audience";
+/// Longest life of a token, in seconds; [`DEFAULT_LIFE_S`] when not set. One that is issued for
+/// longer is refused.
+pub const TOKEN_LIFE_S: &str = "token_life_s";
+/// Relays whose keys come in files, as [`StaticShards`]; none when not set, and then only those
+/// that enrolled are heard.
+pub const STATIC_SHARDS: &str = "static_shards";
 /// The region where rooms are placed that name none; [`DEFAULT_REGION`] when not set.
 pub const REGION: &str = "region";
 
@@ -137,33 +142,54 @@ async fn key<V: Variables, T>(
     read(&text).map_err(|_| Refusal::misconfigured(name, wanted))
 }
 
-/// Reads [`TOKEN_KEYS`], [`TOKEN_AUDIENCE`] and [`EDGE_TOKEN_PUBLIC`]. The tokens of functions are
-/// no operator's but where they are made, and none at all where relays are let in: who holds that
-/// key must not let in a relay.
+/// Reads [`TOKEN_KEYS`], [`TOKEN_AUDIENCE`], [`TOKEN_LIFE_S`] and, where a function's signature may
+/// count, [`EDGE_TOKEN_PUBLIC`]. It counts nowhere in the function that lets in relays.
 ///
 /// # Errors
 /// `misconfigured`, or `store-unavailable` for a moment.
-pub async fn verifier<V: Variables>(
-    variables: &V,
-    function: Function,
-) -> Result<Verifier, Refusal> {
+pub async fn verifier<V: Variables>(variables: &V, signers: Signers) -> Result<Verifier, Refusal> {
     let wanted = "a JSON array of verification keys";
     let text = required(variables, TOKEN_KEYS, wanted).await?;
     let keys = KeySet::from_json(&text)
         .map_err(|fault| Refusal::misconfigured(TOKEN_KEYS, &fault.to_string()))?;
     let audience = audience(variables).await?;
-    if function == Function::Fleet {
-        return Ok(Verifier::new(keys, audience));
+    let life_s = token_life_s(variables).await?;
+    let verifier = |keys| Ok(Verifier::new(keys, audience).with_life_s(life_s));
+    if signers == Signers::Game {
+        return verifier(keys);
     }
     let wanted = "one or two public keys, each 32 bytes in base64 (44 characters)";
     let text = required(variables, EDGE_TOKEN_PUBLIC, wanted).await?;
     let keys = keys
         .with_edge_keys(&text)
         .ok_or_else(|| Refusal::misconfigured(EDGE_TOKEN_PUBLIC, wanted))?;
-    let verifier = Verifier::new(keys, audience);
-    Ok(match function {
-        Function::Matchmaking => verifier.with_edge_role(Role::Operator),
-        _ => verifier,
+    verifier(keys)
+}
+
+/// Reads [`TOKEN_LIFE_S`].
+///
+/// # Errors
+/// `misconfigured`, or `store-unavailable` for a moment.
+pub async fn token_life_s<V: Variables>(variables: &V) -> Result<u64, Refusal> {
+    match optional(variables, TOKEN_LIFE_S).await? {
+        None => Ok(DEFAULT_LIFE_S),
+        Some(text) => text.parse().map_err(|_| {
+            Refusal::misconfigured(TOKEN_LIFE_S, "a number of seconds, such as 86400")
+        }),
+    }
+}
+
+/// Reads [`STATIC_SHARDS`].
+///
+/// # Errors
+/// `misconfigured`, or `store-unavailable` for a moment.
+pub async fn static_shards<V: Variables>(variables: &V) -> Result<Vec<StaticShards>, Refusal> {
+    let Some(text) = optional(variables, STATIC_SHARDS).await? else {
+        return Ok(Vec::new());
+    };
+    serde_json::from_str(&text).map_err(|_| {
+        let wanted = "a JSON array of shards, region, capacity, control_host and least_epoch";
+        Refusal::misconfigured(STATIC_SHARDS, wanted)
     })
 }
 

@@ -11,11 +11,12 @@ use wire::ids::BadId;
 use wire::limits::MAX_BODY_BYTES;
 use wire::problem::{MEDIA_TYPE, ProblemKind};
 use wire::record::{FunctionShare, SHARE_HEADER};
-use wire::routes::{Auth, JSON, ROUTES, Route, RouteSet};
+use wire::routes::{Asks, Auth, JSON, ROUTES, Route, RouteSet};
 use wire::until::{MAX_WAIT_S, MAX_WATCHES, Until, Watch};
 
 use crate::ports::{Clock, Storage, Variables};
-use crate::{Caller, Metered, Refusal};
+use crate::store::Store;
+use crate::{Caller, Metered, Refusal, revocation};
 
 /// Seconds that a browser may remember a preflight.
 const PREFLIGHT_MAX_AGE_S: &str = "86400";
@@ -250,7 +251,7 @@ pub async fn serve<R: RouteSet, H: Storage + Clock + Variables>(
                 Auth::Proof => "Proof",
                 _ => "Bearer",
             };
-            let response = match admit(host, &mut call).await {
+            let response = match admit(host, &meter, &mut call).await {
                 Ok(()) => handler(route, &call, &meter).await,
                 Err(refusal) => Err(refusal),
             };
@@ -282,11 +283,17 @@ pub async fn serve<R: RouteSet, H: Storage + Clock + Variables>(
     response
         .with("access-control-allow-origin", "*")
         .with("access-control-expose-headers", "location, retry-after")
+        // No browser takes what somebody wrote for a page or a script.
+        .with("x-content-type-options", "nosniff")
         .with(SHARE_HEADER, share)
 }
 
 /// What is asked of every call before its handler sees it.
-async fn admit<H: Clock + Variables>(host: &H, call: &mut Call<'_>) -> Result<(), Refusal> {
+async fn admit<H: Clock + Variables, S: Store>(
+    host: &H,
+    store: &S,
+    call: &mut Call<'_>,
+) -> Result<(), Refusal> {
     let request = call.request;
     if request.body.len() > MAX_BODY_BYTES {
         let detail = format!("Send a body of at most {MAX_BODY_BYTES} bytes.");
@@ -294,7 +301,12 @@ async fn admit<H: Clock + Variables>(host: &H, call: &mut Call<'_>) -> Result<()
     }
     let authorization = request.authorization.as_deref();
     call.caller = Caller::admit(host, call.route, authorization).await?;
-    Ok(())
+    match &call.caller {
+        Some(caller) if call.route.asks_revocation() == Asks::Router => {
+            revocation::check(store, caller.now_ms, &caller.claims).await
+        }
+        _ => Ok(()),
+    }
 }
 
 enum Found<'a, R> {

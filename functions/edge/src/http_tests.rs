@@ -225,6 +225,10 @@ fn broken_percent_signs_stay() {
 
 /// What the handler of a route sees of who has a role: his name and the time, or a problem.
 fn seen<R: RouteSet>(route: &Route, authorization: Option<String>) -> String {
+    seen_at::<R>(&Host::new(), route, authorization)
+}
+
+fn seen_at<R: RouteSet>(host: &Host, route: &Route, authorization: Option<String>) -> String {
     let request = Request {
         authorization,
         ..request(route.method, &route.path.replace(['{', '}'], ""))
@@ -233,7 +237,7 @@ fn seen<R: RouteSet>(route: &Route, authorization: Option<String>) -> String {
         let caller = call.caller()?;
         Ok(Response::json(200, &(caller.me(), caller.now_ms)))
     };
-    let response = block_on(serve(&Host::new(), &request, handler));
+    let response = block_on(serve(host, &request, handler));
     match problem(&response) {
         none if none.is_empty() => calls::text(&response),
         problem => problem,
@@ -254,8 +258,8 @@ fn a_handler_sees_only_whom_its_route_lets_in() {
         for member in R::ALL {
             let route = member.route();
             let (wanted, refusal) = match route.auth {
-                Auth::Player => (None, ""),
-                Auth::Operator => (Some(Role::Operator), "operator-only"),
+                Auth::Player | Auth::Seat => (None, ""),
+                Auth::Operator | Auth::Schedule => (Some(Role::Operator), "operator-only"),
                 Auth::Privacy => (Some(Role::Privacy), "privacy-only"),
                 Auth::GameServer => (Some(Role::GameServer), "game-server-only"),
                 Auth::Moderation => (Some(Role::Moderator), "not-moderator"),
@@ -284,4 +288,39 @@ fn a_handler_sees_only_whom_its_route_lets_in() {
     of_set::<wire::routes::MatchmakingRoute>(roles, &mut count);
     of_set::<wire::routes::SafetyRoute>(roles, &mut count);
     assert_eq!(count, ROUTES.len() - 2, "all but heartbeat and enrolment");
+}
+
+#[test]
+fn a_revoked_token_reaches_no_handler_but_those_that_ask_themselves() {
+    fn of_set<R: RouteSet>(host: &Host, asked: &mut usize) {
+        for route in R::ALL.iter().map(|member| member.route()) {
+            let role = match route.auth {
+                Auth::Player | Auth::Seat => None,
+                Auth::Operator | Auth::Schedule => Some(Role::Operator),
+                Auth::Privacy => Some(Role::Privacy),
+                Auth::GameServer => Some(Role::GameServer),
+                Auth::Moderation => Some(Role::Moderator),
+                Auth::Shard | Auth::Proof => continue,
+            };
+            let told = seen_at::<R>(host, route, Some(bearer(role)));
+            let is_refused = route.asks_revocation() == Asks::Router;
+            assert_eq!(told == "token-revoked", is_refused, "{} {told}", route.name);
+            *asked += usize::from(is_refused);
+        }
+    }
+    let host = Host::new();
+    let ann = "ann".parse().unwrap();
+    let revoked = revocation::revoke(&crate::testing::Patience, &host.store, NOW_MS, &ann, 60);
+    block_on(revoked).unwrap();
+    let mut asked = 0;
+    of_set::<SignallingRoute>(&host, &mut asked);
+    of_set::<FleetRoute>(&host, &mut asked);
+    of_set::<wire::routes::ChatRoute>(&host, &mut asked);
+    of_set::<wire::routes::MatchmakingRoute>(&host, &mut asked);
+    of_set::<wire::routes::SafetyRoute>(&host, &mut asked);
+    let by_router = ROUTES
+        .iter()
+        .filter(|r| r.asks_revocation() == Asks::Router);
+    assert_eq!(asked, by_router.count());
+    assert!(asked > 20, "{asked}");
 }

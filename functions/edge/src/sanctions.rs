@@ -15,7 +15,7 @@ use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held};
 use crate::ports::{Clock, Entropy, RelayLink, Timer};
 use crate::relays::{Delivery, Secrets};
-use crate::store::{Key, Store};
+use crate::store::{Key, Store, StoreError};
 use crate::{directory, relays, stored};
 
 /// Sort key beside `home`.
@@ -128,6 +128,20 @@ pub async fn sanction<H: Entropy + Timer, S: Store>(
         Ok(unless_lost(put)?.map(drop))
     });
     changed.await
+}
+
+/// What holds against players of a room.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] or [`StoreError::Unreadable`].
+pub async fn of<S: Store>(
+    store: &S,
+    now_ms: u64,
+    room: &RoomName,
+) -> Result<Sanctions, StoreError> {
+    let partition = format!("home#{room}");
+    let held = items::get(store, now_ms, Key::new(&partition, SORT)).await?;
+    Ok(held.map_or_else(Sanctions::default, |held: Held<_>| held.value))
 }
 
 /// Has the room's relay enforce what is written down of a sanction against a player: whatever that

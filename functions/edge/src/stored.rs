@@ -1,7 +1,7 @@
 //! Which types items hold: [`stored!`](crate::stored!) names each, where it is defined, and those
 //! of `wire` here.
 
-use wire::chat::{AuditEntry, PresenceRequest, Report};
+use wire::chat::{AuditEntry, PresenceRequest};
 use wire::fleet::Evacuation;
 use wire::matching::Invitation;
 
@@ -28,6 +28,5 @@ macro_rules! stored {
 
 stored!(evacuation: Evacuation);
 stored!(presence: PresenceRequest);
-stored!(report: Report);
 stored!(audit: AuditEntry);
 stored!(invitation: Invitation);

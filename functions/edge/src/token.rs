@@ -27,6 +27,8 @@ pub const NOT_BEFORE_LEEWAY_S: u64 = 30;
 pub const MAX_KEYS: usize = 16;
 /// Name of the key of [`sign_as_edge`].
 pub const EDGE_KID: &str = "edge";
+/// Longest life of a token where no setting says another, in seconds.
+pub const DEFAULT_LIFE_S: u64 = 24 * 60 * 60;
 /// Shortest HMAC secret, in bytes (RFC 7518, section 3.2).
 pub const MIN_SECRET_BYTES: usize = 32;
 
@@ -198,13 +200,34 @@ struct Header {
     crit: Option<serde_json::Value>,
 }
 
+/// Whose signature counts besides the game's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signers {
+    /// Nobody's.
+    Game,
+    /// That of functions under seats in matches.
+    Seats,
+    /// That of a function under its own schedule's token.
+    Schedule,
+}
+
+impl Signers {
+    /// Whether a token of this role may be one that a function signed.
+    fn take_edge(self, role: Option<Role>) -> bool {
+        match self {
+            Self::Game => false,
+            Self::Seats => role.is_none(),
+            Self::Schedule => role == Some(Role::Operator),
+        }
+    }
+}
+
 /// Verifies bearer tokens.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     keys: KeySet,
     audience: String,
-    /// The one that a token of the edge may have.
-    edge_role: Option<Role>,
+    life_s: u64,
 }
 
 fn invalid(detail: &'static str) -> Refusal {
@@ -212,29 +235,32 @@ fn invalid(detail: &'static str) -> Refusal {
 }
 
 impl Verifier {
-    /// A verifier of tokens for `audience`.
+    /// A verifier of tokens for `audience` that live [`DEFAULT_LIFE_S`] at most.
     pub fn new(keys: KeySet, audience: String) -> Self {
         Self {
             keys,
             audience,
-            edge_role: None,
+            life_s: DEFAULT_LIFE_S,
         }
     }
 
-    /// One that takes a role from the edge's own tokens, which have none elsewhere.
+    /// One of tokens that live so many seconds at most.
     #[must_use]
-    pub fn with_edge_role(self, role: Role) -> Self {
-        Self {
-            edge_role: Some(role),
-            ..self
-        }
+    pub fn with_life_s(self, life_s: u64) -> Self {
+        Self { life_s, ..self }
     }
 
-    /// Checks the `authorization` header of a request at `now_s` (Unix time).
+    /// Checks the `authorization` header of a request at `now_s` (Unix time), which may be signed
+    /// by the game and by `signers`.
     ///
     /// # Errors
     /// `token-invalid`, `token-expired` or `token-audience`.
-    pub fn verify(&self, authorization: Option<&str>, now_s: u64) -> Result<Claims, Refusal> {
+    pub fn verify(
+        &self,
+        signers: Signers,
+        authorization: Option<&str>,
+        now_s: u64,
+    ) -> Result<Claims, Refusal> {
         let header = authorization
             .ok_or_else(|| invalid("Send the player token in the header authorization: Bearer."))?;
         let token = match header.split_once(' ') {
@@ -245,13 +271,13 @@ impl Verifier {
                 ));
             }
         };
-        let claims = self.authenticate(token)?;
+        let claims = self.authenticate(signers, token)?;
         self.check(&claims, now_s)?;
         Ok(claims)
     }
 
     /// The claims of a token that one of our keys signed.
-    fn authenticate(&self, token: &str) -> Result<Claims, Refusal> {
+    fn authenticate(&self, signers: Signers, token: &str) -> Result<Claims, Refusal> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(invalid(
                 "The token is longer than 4096 bytes; grant less in it.",
@@ -275,6 +301,12 @@ impl Verifier {
             .kid
             .ok_or_else(|| invalid("The token's header must name its key: kid."))?;
         let untrusted = || invalid("The token is not signed by a key that this service trusts.");
+        let lent = || {
+            invalid("A seat's token is for the voice and chat of its match; send the game's own.")
+        };
+        if kid == EDGE_KID && signers == Signers::Game {
+            return Err(lent());
+        }
         let signature = decode(signature)?;
         let signed = |key: &VerificationKey| {
             header.alg == key.algorithm() && key.verifies(input.as_bytes(), &signature)
@@ -285,8 +317,8 @@ impl Verifier {
         let claims: Claims = serde_json::from_slice(&decode(payload)?).map_err(|_| {
             invalid("The token's claims are not complete: it needs sub, aud and exp.")
         })?;
-        if kid == EDGE_KID && claims.role.is_some() && claims.role != self.edge_role {
-            return Err(untrusted());
+        if kid == EDGE_KID && !signers.take_edge(claims.role) {
+            return Err(lent());
         }
         Ok(claims)
     }
@@ -303,6 +335,16 @@ impl Verifier {
             return Err(invalid(
                 "The token is not valid yet; check the issuer's clock.",
             ));
+        }
+        // From when it was issued if it says so, and from now on if that is earlier.
+        let since = claims.iat.map_or(now_s, |iat| iat.min(now_s));
+        let longest_s = self.life_s.saturating_add(NOT_BEFORE_LEEWAY_S);
+        if claims.exp.saturating_sub(since) > longest_s {
+            let detail = format!(
+                "The token lives too long; issue one for at most {} seconds.",
+                self.life_s
+            );
+            return Err(Refusal::new(ProblemKind::TokenInvalid, detail));
         }
         if claims.aud != self.audience {
             let detail = format!(

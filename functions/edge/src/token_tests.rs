@@ -43,7 +43,7 @@ fn verifier() -> Verifier {
 fn verify(token: &str) -> Result<Claims, ProblemKind> {
     let header = format!("Bearer {token}");
     verifier()
-        .verify(Some(&header), NOW)
+        .verify(Signers::Seats, Some(&header), NOW)
         .map_err(|refusal| refusal.kind)
 }
 
@@ -139,7 +139,7 @@ fn names_are_bounded_and_plain() {
 #[test]
 fn the_header_must_be_bearer_and_a_short_token() {
     let token = sign(&claims(), &key(1), "ed");
-    let check = |header: Option<&str>| verifier().verify(header, NOW).map(|_| ());
+    let check = |header: Option<&str>| verifier().verify(Signers::Game, header, NOW).map(|_| ());
     assert_eq!(check(Some(&format!("bearer {token}"))), Ok(()));
     for header in [
         None,
@@ -267,7 +267,7 @@ fn a_token_of_the_edge_is_good_for_its_own_fleet_only() {
     let verify = |keys: KeySet| {
         let verifier = Verifier::new(keys, "game".into());
         verifier
-            .verify(Some(&token), NOW)
+            .verify(Signers::Seats, Some(&token), NOW)
             .map_err(|refusal| refusal.kind)
     };
     assert_eq!(
@@ -290,25 +290,54 @@ fn a_token_of_the_edge_is_good_for_its_own_fleet_only() {
 }
 
 #[test]
-fn a_token_of_the_edge_has_no_role_but_where_it_may() {
+fn a_token_of_the_edge_counts_where_it_may() {
     let ours = key(8);
     let keys = KeySet::from_json(&key(1).key_set_json("ed")).unwrap();
     let keys = keys.with_edge_keys(&ours.public_base64()).unwrap();
     let verifier = Verifier::new(keys, "game".into());
-    let is_good = |verifier: &Verifier, role, key: &SigningKey, kid: &str| {
+    let is_good = |signers, role, key: &SigningKey, kid: &str| {
         let claims = Claims { role, ..claims() };
         let token = format!("Bearer {}", sign(&claims, key, kid));
-        verifier.verify(Some(&token), NOW).is_ok()
+        verifier.verify(signers, Some(&token), NOW).is_ok()
     };
-    let matchmaking = verifier.clone().with_edge_role(Role::Operator);
-    for (role, there, here) in [
-        (None, true, true),
+    for (role, in_seats, in_schedules) in [
+        (None, true, false),
         (Some(Role::Operator), false, true),
         (Some(Role::GameServer), false, false),
         (Some(Role::Privacy), false, false),
     ] {
-        assert_eq!(is_good(&verifier, role, &ours, EDGE_KID), there, "{role:?}");
-        assert_eq!(is_good(&matchmaking, role, &ours, EDGE_KID), here);
-        assert!(is_good(&verifier, role, &key(1), "ed"), "the game's own");
+        let of_edge = |signers| is_good(signers, role, &ours, EDGE_KID);
+        assert!(!of_edge(Signers::Game), "{role:?}");
+        assert_eq!(of_edge(Signers::Seats), in_seats, "{role:?}");
+        assert_eq!(of_edge(Signers::Schedule), in_schedules, "{role:?}");
+        for signers in [Signers::Game, Signers::Seats, Signers::Schedule] {
+            assert!(is_good(signers, role, &key(1), "ed"), "the game's own");
+        }
     }
+}
+
+#[test]
+fn a_token_lives_no_longer_than_the_setting_says() {
+    let verifier = verifier().with_life_s(70);
+    let told = |iat, exp| {
+        let claims = Claims {
+            iat,
+            exp,
+            ..claims()
+        };
+        let token = format!("Bearer {}", sign(&claims, &key(1), "ed"));
+        let verified = verifier.verify(Signers::Game, Some(&token), NOW);
+        verified.map(drop).map_err(|refusal| refusal.kind)
+    };
+    let refused = Err(ProblemKind::TokenInvalid);
+    // Clocks differ by 30 seconds at most.
+    assert_eq!(told(None, NOW + 100), Ok(()));
+    assert_eq!(told(None, NOW + 101), refused);
+    assert_eq!(told(None, u64::MAX), refused);
+    assert_eq!(told(Some(NOW - 50), NOW + 50), Ok(()));
+    assert_eq!(told(Some(NOW - 50), NOW + 51), refused);
+    assert_eq!(told(Some(0), NOW + 1), refused);
+    // What it says of the time to come lends it none.
+    assert_eq!(told(Some(NOW + 50), NOW + 101), refused);
+    assert_eq!(told(Some(u64::MAX), NOW + 101), refused);
 }

@@ -15,9 +15,11 @@ use edge::testing::schedule::block_on;
 use edge::testing::{FaultyStore, FixedVariables, MemoryStore};
 use edge::token::sign_as_edge;
 use serde_json::{Value, json};
-use wire::claims::{Claims, Grant, Permission};
+use wire::claims::{Claims, Grant, Permission, Role};
 use wire::control::{ControlCommand, ControlMessage};
-use wire::fleet::{Candidate, Heartbeat, Load, ShardState, Transport, sign_heartbeat};
+use wire::fleet::{
+    Candidate, Heartbeat, Load, ShardRevocation, ShardState, Transport, sign_heartbeat,
+};
 use wire::hello::Hello;
 use wire::join::JoinReply;
 use wire::keys::{FleetSecret, ShardKeys};
@@ -156,6 +158,19 @@ impl World {
         block_on(fleet::handle(fleet, request)).status
     }
 
+    /// Has an operator refuse keys of the shard of the first epoch; the least that then counts.
+    fn revoke(&self) -> u8 {
+        let reply = self.asked(&json!({ "least_epoch": 1 }));
+        read::<ShardRevocation>(&reply).least_epoch
+    }
+
+    fn asked(&self, body: &Value) -> Response {
+        let [_, fleet, ..] = &self.functions;
+        let operator = bearer(&claims("ops", Some(Role::Operator)), &signing_key());
+        let path = "/v1/relays/eu-1-a/revocation";
+        block_on(fleet::handle(fleet, request(operator, "PUT", path, body)))
+    }
+
     /// Somebody of this round.
     fn claims(&self, name: &str) -> Claims {
         let permissions = [Permission::Speak, Permission::Listen, Permission::Chat];
@@ -277,4 +292,43 @@ fn a_step_that_is_left_out_would_be_found() {
         too_early.is_err(),
         "tokens are signed with what only one knows"
     );
+}
+
+#[test]
+fn a_shard_gets_the_next_epoch_and_nobody_else_has_its_old_one() {
+    let mut world = World::new(OLD);
+    world.traffic();
+    let thief = Relay {
+        boot: BootId([9; 8]),
+        ..Relay::new(OLD, 0)
+    };
+    // The relay starts anew with keys of the next epoch; until the old ones are revoked, whoever
+    // has them speaks for it as well.
+    world.relay = Relay::new(OLD, 1);
+    world.traffic();
+    assert_eq!(world.beat(&thief), 200);
+    world.traffic();
+    assert_eq!(world.revoke(), 1, "the epoch of the last heartbeat is good");
+    world.traffic();
+    for _ in 0..10 {
+        assert_eq!(world.beat(&thief), 403);
+        world.traffic();
+    }
+}
+
+#[test]
+fn a_revoked_shard_takes_nobody_until_it_is_let_in_anew() {
+    let mut world = World::new(OLD);
+    world.traffic();
+    let body = json!({});
+    assert_eq!(read::<ShardRevocation>(&world.asked(&body)).least_epoch, 1);
+    assert_eq!(
+        world.join(world.bearer("ann")).status,
+        503,
+        "its rooms are nowhere"
+    );
+    world.functions.iter().for_each(|rig| rig.pass(ROUND_MS));
+    assert_eq!(world.beat(&world.relay), 403, "at once");
+    world.relay = Relay::new(OLD, 1);
+    world.traffic();
 }

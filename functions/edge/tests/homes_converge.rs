@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use edge::directory::{self, Joinable, Orders, Placement};
 use edge::homes::{HomeRegions, HomedStore};
 use edge::store::{Condition, Key, Put, Store};
+use edge::testing::host::any_terms;
 use edge::testing::schedule::{Chance, block_on, interleave};
 use edge::testing::{FaultyStore, MemoryStore, Patience, Replicas};
 use edge::{Metered, Refusal};
@@ -52,15 +53,19 @@ fn heartbeat(shard: &str, sent_at_ms: u64) -> Heartbeat {
 
 fn beat(store: &MemoryStore, now: u64, heartbeat: &Heartbeat) {
     block_on(directory::record_heartbeat(
-        &Patience, store, now, heartbeat,
+        &Patience, store, now, heartbeat, &any_terms,
     ))
     .unwrap();
 }
 
 /// What a shard is told to which nothing else has to be said.
 fn orders(draining: bool) -> Orders {
-    let pending = Vec::new();
-    Orders { draining, pending }
+    let (pending, ended) = (Vec::new(), Vec::new());
+    Orders {
+        draining,
+        pending,
+        ended,
+    }
 }
 
 fn home_of(store: &impl Store, now: u64, room: &str) -> Result<Placement, ProblemKind> {
@@ -119,6 +124,7 @@ fn shards_of<S: Store>(seed: u64, stores: [S; 2]) -> usize {
             &stores[n % 2],
             NOW,
             &beat,
+            &any_terms,
         ))
         .unwrap();
     }
@@ -448,7 +454,8 @@ fn draining_moves_rooms_and_is_remembered() {
             &Patience,
             &store,
             NOW + 1,
-            &next
+            &next,
+            &any_terms,
         )),
         Ok(orders(true))
     );
@@ -471,7 +478,8 @@ fn draining_moves_rooms_and_is_remembered() {
             &Patience,
             &store,
             NOW + 2,
-            &next
+            &next,
+            &any_terms,
         )),
         Ok(orders(false))
     );
@@ -510,7 +518,7 @@ fn old_and_replayed_heartbeats_change_nothing() {
     );
     for skewed in [NOW - 30_001, NOW + 30_001] {
         let skewed = heartbeat("b", skewed);
-        let refused = directory::record_heartbeat(&Patience, &store, NOW, &skewed);
+        let refused = directory::record_heartbeat(&Patience, &store, NOW, &skewed, &any_terms);
         assert_eq!(
             block_on(refused).unwrap_err().kind,
             ProblemKind::BodyInvalid

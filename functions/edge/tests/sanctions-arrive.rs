@@ -15,6 +15,7 @@ use edge::ports::{Clock, Entropy, RelayLink, Timer, Unreachable};
 use edge::relays::Secrets;
 use edge::sanctions::{self, Sanction, Sanctions};
 use edge::store::Key;
+use edge::testing::host::any_terms;
 use edge::testing::schedule::{Chance, block_on, interleave, yield_now};
 use edge::testing::{FaultyStore, MemoryStore};
 use wire::control::{ControlCommand, ControlMessage, open_pending, seal_pending};
@@ -316,7 +317,8 @@ impl World {
             return false;
         }
         let now_ms = self.now_ms();
-        let taken = directory::record_heartbeat(self, &self.store, now_ms, heartbeat).await;
+        let taken =
+            directory::record_heartbeat(self, &self.store, now_ms, heartbeat, &any_terms).await;
         let Ok(orders) = taken else {
             return false;
         };

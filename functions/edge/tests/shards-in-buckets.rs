@@ -9,13 +9,14 @@ use edge::Metered;
 use edge::directory::{self, GROWS_AFTER_MS, MAX_BUCKET_SHARDS, MAX_DRAWN, Placement};
 use edge::ports::{Entropy, Timer};
 use edge::store::{Condition, Key, Put, Store};
+use edge::testing::host::any_terms;
 use edge::testing::schedule::{Chance, block_on, interleave, yield_now};
 use edge::testing::{FaultyStore, MemoryStore};
 use serde_json::Value;
 use wire::fleet::{Candidate, Heartbeat, Load, ShardState, Transport};
 use wire::problem::ProblemKind;
 use wire::ticket::TICKET_VERSION;
-use wire::{BootId, RegionName, ShardId};
+use wire::{BootId, Hall, RegionName, ShardId};
 
 const NOW: u64 = 1_700_000_000_000;
 const LARGE: usize = 400;
@@ -95,6 +96,7 @@ impl Region {
             &self.store,
             now,
             heartbeat,
+            &any_terms,
         ))
         .unwrap()
         .draining
@@ -196,7 +198,8 @@ fn a_heartbeat_reads_twice_and_writes_once() {
     for (region, now) in [(Region::new(9), NOW), Region::grown(LARGE)] {
         let meter = Metered::new(&region.store);
         let next = heartbeat(3, now + 2_000);
-        let beat = directory::record_heartbeat(&region.host, &meter, now + 2_000, &next);
+        let beat =
+            directory::record_heartbeat(&region.host, &meter, now + 2_000, &next, &any_terms);
         block_on(beat).unwrap();
         assert_eq!(
             (meter.calls(), meter.read_units(), meter.write_units()),
@@ -223,7 +226,8 @@ fn a_drain_is_not_lost_while_its_shard_moves() {
                     drained.unwrap().draining
                 }),
                 Box::pin(async {
-                    let beat = directory::record_heartbeat(host, &store, later, &beat).await;
+                    let beat =
+                        directory::record_heartbeat(host, &store, later, &beat, &any_terms).await;
                     beat.unwrap().draining
                 }),
             ],
@@ -257,7 +261,7 @@ fn a_room_does_not_move_because_its_shard_s_record_does() {
             })
             .collect();
         tasks.push(Box::pin(async {
-            let beat = directory::record_heartbeat(host, &store, later, &beat).await;
+            let beat = directory::record_heartbeat(host, &store, later, &beat, &any_terms).await;
             beat.unwrap();
         }));
         interleave(seed, tasks);
@@ -367,4 +371,38 @@ fn a_placement_goes_on_until_it_finds_a_shard_and_not_for_ever() {
     let (room, wanted) = ("match".parse().unwrap(), self::region());
     let placed = directory::home_for(&region.host, &region.store, now + 3_000, &room, &wanted, 60);
     assert_eq!(block_on(placed).unwrap().placement.home.shard, name(5));
+}
+
+#[test]
+fn a_room_is_in_the_hall_of_its_shards_bucket_before_and_after_it_moves() {
+    let region = Region::new(LARGE);
+    let rooms: Vec<String> = (0..40).map(|room| format!("room-{room}")).collect();
+    let halls = |now: u64| -> Vec<Hall> {
+        let hall = |room: &String| region.join(now, room).unwrap().hall;
+        rooms.iter().map(hall).collect()
+    };
+    let first = Hall::first(self::region());
+    assert!(halls(NOW + 1).iter().all(|hall| *hall == first));
+    let grown = NOW + GROWS_AFTER_MS;
+    region.beat_all(LARGE, grown);
+    for now in [grown, grown + GROWS_AFTER_MS] {
+        region.beat_all(LARGE, now + 1);
+        for (room, hall) in rooms.iter().zip(halls(now + 2)) {
+            let placement = region.join(now + 3, room).unwrap();
+            assert_eq!(placement.hall, hall);
+            let room = room.parse().unwrap();
+            let looked_up = block_on(directory::placement(&region.store, now + 3, &room));
+            assert_eq!(looked_up.unwrap().unwrap().hall, hall);
+            // Whoever is there is told what is said there.
+            let told = block_on(directory::shards_of_hall(&region.store, now + 3, &hall)).unwrap();
+            let shards: BTreeSet<_> = told.iter().map(|it| &it.record.heartbeat.shard).collect();
+            assert!(shards.contains(&placement.home.shard));
+            assert_eq!(
+                block_on(directory::check_hall(&region.store, now, &hall)),
+                Ok(())
+            );
+        }
+    }
+    let distinct: BTreeSet<Hall> = halls(grown + GROWS_AFTER_MS + 4).into_iter().collect();
+    assert!(distinct.len() > 8, "{distinct:?}");
 }

@@ -68,10 +68,11 @@ where
         }
     };
     admission.check(&request)?;
-    let enrolment = admission.enrolment(&request, secret.newest_epoch(), now_ms);
-    let ids = shard_ids(&enrolment.relay, enrolment.shards)
+    let ids = shard_ids(&admission.relay, request.shards)
         .map_err(|_| body_invalid("The relay's name is too long for so many shards."))?;
-    relays::check_free(store, now_ms, &enrolment.relay, &ids, &owner).await?;
+    let least_epoch = relays::check_free(store, now_ms, &admission.relay, &ids, &owner).await?;
+    let epoch = secret.newest_epoch().max(least_epoch);
+    let enrolment = admission.enrolment(&request, epoch, now_ms);
     // From here on the proof is this relay's; a signed one is so since it was checked.
     if let Some(token) = token {
         token.commit(store, now_ms, &owner).await?;

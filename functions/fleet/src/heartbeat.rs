@@ -1,11 +1,12 @@
+use edge::directory::{self, Orders, StaticShards};
 use edge::http::{Call, Response};
 use edge::ports::{Clock, Entropy, Timer, Variables};
 use edge::store::Store;
-use edge::{Metered, Refusal, config, directory};
+use edge::{Metered, Refusal, config};
 use wire::ShardId;
-use wire::control::seal_pending;
+use wire::control::{ControlCommand, ControlMessage, PendingCommand, seal_pending};
 use wire::fleet::{Heartbeat, HeartbeatReply, Transport, verify_heartbeat};
-use wire::keys::{ControlSecret, EPOCHS, HeartbeatSecret, Purpose};
+use wire::keys::{ControlSecret, EPOCHS, FleetSecret, HeartbeatSecret, PlayerSecret, Purpose};
 use wire::limits::{MAX_CANDIDATES, MAX_PENDING_COMMANDS, MAX_REFUSED_ROOMS};
 use wire::problem::ProblemKind;
 use wire::routes::HEARTBEAT;
@@ -43,22 +44,41 @@ pub(crate) async fn heartbeat<H: Clock + Entropy + Timer + Variables, S: Store>(
     }
     check(&heartbeat)?;
     let now_ms = host.now_ms();
-    let orders = directory::record_heartbeat(host, store, now_ms, &heartbeat).await?;
-    let commands = match orders.pending.as_slice() {
-        [] => None,
-        pending => {
-            let sent_at_ms = heartbeat.sent_at_ms;
-            let control = ControlSecret(secret.purpose(Purpose::Control));
-            let key = control.key(&shard, heartbeat.epoch);
-            Some(seal_pending(pending, &key, heartbeat.boot, sent_at_ms))
-        }
+    let declared = async |shard: &ShardId| {
+        let list = config::static_shards(host).await?;
+        Ok(StaticShards::terms(&list, shard))
     };
+    let orders = directory::record_heartbeat(host, store, now_ms, &heartbeat, &declared).await?;
+    let commands = commands(&secret, &heartbeat, &orders);
     let reply = HeartbeatReply {
         draining: orders.draining,
         now_ms,
         commands,
     };
     Ok(Response::json(HEARTBEAT.status, &reply))
+}
+
+/// What the shard is told to do, sealed: what it did not get, and whose sessions end.
+fn commands(secret: &FleetSecret, heartbeat: &Heartbeat, orders: &Orders) -> Option<String> {
+    let mut all = orders.pending.clone();
+    let players = PlayerSecret(secret.purpose(Purpose::Player));
+    for ended in orders.ended.iter().take(MAX_PENDING_COMMANDS - all.len()) {
+        let player = players.player_key(&ended.player, heartbeat.epoch);
+        all.push(PendingCommand::from(&ControlMessage {
+            at_ms: ended.at_ms,
+            nonce: ended.nonce(),
+            command: ControlCommand::Revoke { player },
+        }));
+    }
+    if all.is_empty() {
+        return None;
+    }
+    let control = ControlSecret(secret.purpose(Purpose::Control));
+    let key = control.key(&heartbeat.shard, heartbeat.epoch);
+    let Heartbeat {
+        boot, sent_at_ms, ..
+    } = *heartbeat;
+    Some(seal_pending(&all, &key, boot, sent_at_ms))
 }
 
 /// What functions rely on when they put a heartbeat's content into answers and requests. The relay

@@ -16,9 +16,10 @@ use edge::http::{Call, Request, Response, serve};
 use edge::ports::{Clock, Entropy, IdentityLink, Storage, Timer, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, directory};
-use wire::fleet::{DrainRequest, ShardList};
+use wire::fleet::{DrainRequest, RevokeShardRequest, ShardList, ShardRevocation};
+use wire::keys::EPOCHS;
 use wire::problem::ProblemKind;
-use wire::routes::{DRAIN, FleetRoute, HOME, RELAYS};
+use wire::routes::{DRAIN, FleetRoute, HOME, RELAYS, REVOKE_SHARD};
 use wire::{RegionName, RoomName, ShardId};
 
 /// Serves one request.
@@ -44,6 +45,7 @@ where
     match route {
         FleetRoute::Heartbeat => heartbeat::heartbeat(host, store, call).await,
         FleetRoute::Drain => drain(host, store, call).await,
+        FleetRoute::RevokeShard => revoke(host, store, call).await,
         FleetRoute::Relays => relays(store, call).await,
         FleetRoute::Home => home(store, call).await,
         FleetRoute::Regions => regions::list(host, store, call).await,
@@ -70,6 +72,23 @@ async fn drain<H: Entropy + Timer, S: Store>(
     let now_ms = call.caller()?.now_ms;
     let record = directory::set_draining(host, store, now_ms, &shard, wanted.draining).await?;
     Ok(Response::json(DRAIN.status, &record))
+}
+
+/// `PUT /v1/relays/{shard}/revocation`.
+async fn revoke<H: Entropy + Timer, S: Store>(
+    host: &H,
+    store: &Metered<'_, S>,
+    call: &Call<'_>,
+) -> Result<Response, Refusal> {
+    let shard: ShardId = call.parameter(0)?;
+    let RevokeShardRequest { least_epoch } = call.body()?;
+    if least_epoch.is_some_and(|epoch| !(1..=EPOCHS).contains(&epoch)) {
+        return Err(body_invalid("The least epoch must be 1 to 16."));
+    }
+    let now_ms = call.caller()?.now_ms;
+    let least_epoch = directory::revoke_shard(host, store, now_ms, &shard, least_epoch).await?;
+    let reply = ShardRevocation { shard, least_epoch };
+    Ok(Response::json(REVOKE_SHARD.status, &reply))
 }
 
 /// `GET /v1/relays`.

@@ -47,7 +47,8 @@ pub(crate) async fn set<H: Ports, S: Store>(
     let authors = Authors {
         store,
         now_ms,
-        place: &direct_key(me, &other),
+        place: direct_key(me, &other).into(),
+        hall: 0,
         retention_ms: days_ms(access.policy.retention_days.direct),
     };
     for (player, is_mine) in [(me, true), (&other, false)] {

@@ -8,10 +8,13 @@
 )]
 
 mod blocks;
+mod kept;
 mod mute;
 mod players;
+mod privacy;
 mod queue;
 mod report;
+mod revocation;
 mod sanction;
 mod trail;
 
@@ -53,6 +56,8 @@ async fn dispatch<H: Ports, S: edge::store::Store>(
         SafetyRoute::Reports => report::reports(host, store, call).await,
         SafetyRoute::ReportQueue => queue::list(host, store, call).await,
         SafetyRoute::SettleReport => queue::settle(host, store, call).await,
+        SafetyRoute::Export => privacy::export(host, store, call).await,
+        SafetyRoute::Erase => privacy::erase(host, store, call).await,
         SafetyRoute::Audit => trail::audit(host, store, call).await,
         SafetyRoute::RoomMute | SafetyRoute::RoomUnmute => {
             sanction::change(host, store, call, Sanction::Mute).await
@@ -61,6 +66,7 @@ async fn dispatch<H: Ports, S: edge::store::Store>(
             sanction::change(host, store, call, Sanction::Ban).await
         }
         SafetyRoute::Kick => sanction::kick(host, store, call).await,
+        SafetyRoute::Revoke => revocation::revoke(host, store, call).await,
         SafetyRoute::Players => players::list(host, store, call).await,
     }
 }

@@ -38,7 +38,9 @@ pub(crate) async fn mute<H: Ports, S: Store>(
         (act.action, act.reason) = (AuditAction::Mute, request.reason);
     }
     act.player = Some(PlayerId::clone(player));
-    Trail::of(host, store, access).note(&place.key, act).await?;
+    let trail = Trail::of(host, store, access);
+    // With the mute, which holds in each hall of a region.
+    trail.note(&place.authors(), act).await?;
     let authors = Authors::of(store, access.now_ms, place);
     let muted = until_done(host, || async {
         let mut held = authors.read(player).await?;

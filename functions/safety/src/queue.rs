@@ -10,11 +10,12 @@ use edge::{Refusal, config, stored};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wire::RegionName;
-use wire::chat::{AuditAction, QueuedReport, Report, ReportQueueReply};
+use wire::chat::{AuditAction, QueuedReport, ReportQueueReply};
 use wire::day::day_of;
 use wire::problem::ProblemKind;
 
 use crate::Ports;
+use crate::kept::Kept;
 
 /// Reports of a reply.
 const ENTRIES: usize = 20;
@@ -68,24 +69,30 @@ impl Queue {
     }
 }
 
-/// Puts a report into the queue of this region; the same report has the same place.
-pub(crate) async fn add<H: Ports, S: Store>(
+/// The place of a report in the queue of this region: the same one whenever it is asked.
+pub(crate) async fn place<H: Ports>(
     host: &H,
-    store: &S,
-    now_ms: u64,
-    days: u32,
-    (at_ms, (partition, sort)): (u64, (String, String)),
-) -> Result<(), Refusal> {
+    at_ms: u64,
+    (partition, sort): &(String, String),
+) -> Result<(String, String), Refusal> {
     let queue = Queue {
         region: config::region(host).await?,
         day: day_of(at_ms),
     };
     let digest = Sha256::digest(format!("{partition}\n{sort}"));
     let tag = data_encoding::HEXLOWER.encode(&digest[..8]);
-    let key = (queue.partition(), format!("{at_ms:016}~{tag}"));
-    let pointer = Pointer { partition, sort };
-    record(store, now_ms, key, days, &pointer).await?;
-    Ok(())
+    Ok((queue.partition(), format!("{at_ms:016}~{tag}")))
+}
+
+/// Puts a report there.
+pub(crate) async fn add<S: Store>(
+    store: &S,
+    now_ms: u64,
+    days: u32,
+    place: (String, String),
+    (partition, sort): (String, String),
+) -> Result<(), StoreError> {
+    record(store, now_ms, place, days, &Pointer { partition, sort }).await
 }
 
 /// `GET /v1/chat/reports`.
@@ -139,12 +146,12 @@ async fn read<S: Store>(
     let key = |at: &'_ Pointer| -> (String, String) { (at.partition.clone(), at.sort.clone()) };
     let places: Vec<(String, String)> = pointers.iter().map(key).collect();
     let keys: Vec<Key<'_>> = places.iter().map(|(p, s)| Key::new(p, s)).collect();
-    let reports = items::get_many::<_, Report>(store, now_ms, &keys).await?;
+    let reports = items::get_many::<_, Kept>(store, now_ms, &keys).await?;
     let entries = found.iter().zip(reports);
     let entries = entries.filter_map(|(item, report)| {
         Some(QueuedReport {
             id: queue.id(&item.sort),
-            report: report?.value,
+            report: report?.value.report,
         })
     });
     Ok(entries.collect())

@@ -3,7 +3,7 @@
 use chat_channel::access::{Access, Intent, body, seq};
 use chat_channel::audit::{Act, Trail, record, records};
 use chat_channel::author::Authors;
-use chat_channel::log::{Log, Stored};
+use chat_channel::log::Log;
 use chat_channel::message::existing;
 use chat_channel::plain::check_reason;
 use edge::Refusal;
@@ -15,6 +15,7 @@ use wire::chat::{AuditAction, Report, ReportRequest, ReportsReply};
 use wire::routes::{REPORT, REPORTS};
 
 use crate::Ports;
+use crate::kept::{Kept, reports_partition};
 use crate::queue;
 
 /// Messages before and after a reported one that go with the report.
@@ -42,25 +43,28 @@ pub(crate) async fn report<H: Ports, S: Store>(
     authors.keep(me, &mut held).await?;
     let range = (seq.saturating_sub(AROUND), seq + AROUND);
     let limit = 2 * AROUND as usize + 1;
-    let around = log.messages(range, limit, Direction::Forward).await?;
     // One report of one player about one message: a retry replaces it, with its place in the queue.
     let tag = data_encoding::HEXLOWER.encode(&Sha256::digest(me.as_str())[..8]);
     let (partition, sort) = (reports_partition(&place.key), format!("{seq:016}#{tag}"));
-    let earlier = items::get::<_, Report>(store, now_ms, Key::new(&partition, &sort)).await?;
+    let earlier = items::get::<_, Kept>(store, now_ms, Key::new(&partition, &sort)).await?;
+    let at_ms = earlier.map_or(now_ms, |held| held.value.report.at_ms);
+    let messages = log.messages(range, limit, Direction::Forward).await?;
     let report = Report {
-        at_ms: earlier.map_or(now_ms, |held| held.value.at_ms),
+        at_ms,
         reporter: me.clone(),
         seq,
         reason: request.reason,
-        messages: around
-            .into_iter()
-            .map(|stored: Stored| stored.message)
-            .collect(),
+        messages: messages.into_iter().map(|stored| stored.message).collect(),
         channel: Some(place.key.clone()),
     };
     let (days, at) = (access.policy.report_days, (partition, sort));
-    record(store, now_ms, at.clone(), days, &report).await?;
-    queue::add(host, store, now_ms, days, (report.at_ms, at)).await?;
+    let queued = queue::place(host, at_ms, &at).await?;
+    let kept = Kept {
+        report,
+        queued: Some(queued.clone()),
+    };
+    record(store, now_ms, at.clone(), days, &kept).await?;
+    queue::add(store, now_ms, days, queued, at).await?;
     Ok(Response::empty(REPORT.status))
 }
 
@@ -77,10 +81,7 @@ pub(crate) async fn reports<H: Ports, S: Store>(
         .note(&place.key, act)
         .await?;
     let partition = reports_partition(&place.key);
-    let reports = records(store, access.now_ms, &partition, REPORT_ENTRIES).await?;
+    let kept: Vec<Kept> = records(store, access.now_ms, &partition, REPORT_ENTRIES).await?;
+    let reports = kept.into_iter().map(|kept| kept.report).collect();
     Ok(Response::json(REPORTS.status, &ReportsReply { reports }))
-}
-
-fn reports_partition(place: &str) -> String {
-    format!("chat-report#{place}")
 }

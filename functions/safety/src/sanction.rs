@@ -3,16 +3,21 @@
 //! ([`edge::relays`]), and learns it with the player's next join; the record's outcome tells the
 //! difference.
 
+use edge::blocks::player_partition;
 use edge::http::{Call, Response};
 use edge::ports::{Clock, Entropy, RelayLink, Timer, Variables};
 use edge::relays::{self, Delivery, Made, Secrets};
 use edge::sanctions::{self, Sanction};
-use edge::store::Store;
+use edge::store::{Condition, Key, Put, Store};
 use edge::{Metered, Refusal};
 use wire::control::ControlCommand;
 use wire::moderation::{MAX_SANCTION_S, SanctionRequest};
 use wire::problem::ProblemKind;
 use wire::{PlayerId, PlayerKey, RoomKey, RoomName};
+
+/// Sort key with a player of what names a room in which something holds against him; the room
+/// follows.
+pub(crate) const INDEX_PREFIX: &str = "sanction#";
 
 /// A moderator's request about a player of a room.
 struct About {
@@ -37,6 +42,9 @@ where
         Some(_) => Some(now_ms + u64::from(seconds(call)?) * 1000),
         None => None,
     };
+    if let Some(until_ms) = until_ms {
+        note(store, now_ms, &about, until_ms).await?;
+    }
     let of = (kind, &about.player);
     sanctions::sanction(host, store, now_ms, &about.room, of, until_ms).await?;
     let secrets = Secrets::read(host).await?;
@@ -64,6 +72,31 @@ where
     let now = (host.now_ms(), &command as Made<'_>);
     let outcome = relays::tell(host, store, &secrets, &about.room, now).await?;
     Ok(reply(call, outcome))
+}
+
+/// Notes with the player in which room something holds against him, before it does: what is kept of
+/// him can be found. Until the last of it is over.
+async fn note<S: Store>(
+    store: &S,
+    now_ms: u64,
+    about: &About,
+    until_ms: u64,
+) -> Result<(), Refusal> {
+    let partition = player_partition(&about.player);
+    let sort = format!("{INDEX_PREFIX}{}", about.room);
+    let key = Key::new(&partition, &sort);
+    let noted = store.get(now_ms, key).await?;
+    let noted_ms = noted.and_then(|item| item.expires_at_ms).unwrap_or(0);
+    if noted_ms < until_ms {
+        let put = Put {
+            key,
+            value: &[],
+            expires_at_ms: Some(until_ms),
+            condition: Condition::Always,
+        };
+        store.put(now_ms, put).await?;
+    }
+    Ok(())
 }
 
 impl About {

@@ -7,7 +7,7 @@ use edge::ports::{Clock, Entropy, Timer, Variables};
 use edge::sanctions::{Sanction, Sanctions};
 use edge::store::Store;
 use edge::{Metered, Refusal, blocks, both, config};
-use wire::chat::WORLD_ROOM;
+use wire::chat::{ChatChannel, WORLD_ROOM};
 use wire::claims::Claims;
 use wire::hello::{ChannelGrant, Hello};
 use wire::join::{DEFAULT_CHANNEL, JoinReply, JoinRequest};
@@ -17,7 +17,7 @@ use wire::problem::ProblemKind;
 use wire::routes::{JOIN, JSON, SDP, WHIP};
 use wire::ticket::{ChannelKind, Permissions, TICKET_VERSION, Ticket, ice_password};
 use wire::{ChannelKey, ChannelName, RegionName, RoomKey, RoomName};
-use wire::{SessionId, SessionRef, TopicKey};
+use wire::{SessionId, SessionRef};
 
 use crate::answer::{self, Admission};
 use crate::authenticate;
@@ -77,6 +77,7 @@ where
     }
     let (_, rights) = call.caller()?.rights(host).await?;
     let grants = grants(claims, &room, channel_names(None)?, rights.voice)?;
+    let grants = to_publish(grants, rights.voice)?;
     let text = std::str::from_utf8(&call.request.body)
         .map_err(|_| Refusal::new(ProblemKind::OfferInvalid, "Send the offer in UTF-8."))?;
     let offer = offer::read(text)?;
@@ -171,6 +172,30 @@ fn grants(
     channels.into_iter().map(grant).collect()
 }
 
+/// The same without hearing anybody: a WHIP client says no hello, so that the others of its room
+/// would have a listener whose name they cannot see.
+fn to_publish(
+    mut grants: Vec<ChannelGrant>,
+    voice: VoiceRight,
+) -> Result<Vec<ChannelGrant>, Refusal> {
+    for grant in &mut grants {
+        let permissions = Permissions(grant.permissions);
+        if !permissions.contains(Permissions::SPEAK) {
+            let (kind, who) = match voice {
+                VoiceRight::Speak => (ProblemKind::ChannelNotGranted, "the token"),
+                _ => (ProblemKind::PolicyRefused, "the game's policy"),
+            };
+            let channel = &grant.channel;
+            let detail = format!(
+                "Who publishes speaks, and {who} lets the player only listen in {channel}."
+            );
+            return Err(Refusal::new(kind, detail));
+        }
+        grant.permissions = permissions.without(Permissions::LISTEN).0;
+    }
+    Ok(grants)
+}
+
 /// A checked request on its way to a relay.
 struct Admit<'a, H> {
     host: &'a H,
@@ -204,13 +229,10 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
         };
         let now_ms = self.host.now_ms();
         let home = directory::home_of(self.host, store, now_ms, &self.room, &wanted);
-        let blocked = async {
-            match self.says_hello {
-                true => blocks::newest(store, now_ms, &self.claims.sub).await,
-                false => Ok(Vec::new()),
-            }
-        };
+        let blocked = blocks::newest(store, now_ms, self.claims);
         let (home, blocked) = both(home, blocked).await;
+        // Whether his token counts, before anything that he could learn by it.
+        let blocked = blocked?;
         let Joinable {
             placement,
             sanctions,
@@ -221,7 +243,7 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
         let expires_at = now_ms / 1000 + TICKET_LIFETIME_S;
         let reads_world = self.reads_world(&placement);
         let topics = match reads_world {
-            true => vec![TopicKey::world(&placement.home.region)],
+            true => vec![placement.hall.topic()],
             false => Vec::new(),
         };
         let epoch = placement.shard.heartbeat.epoch;
@@ -233,8 +255,9 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             channels: self.grants.clone(),
             world: reads_world && placement.shard.heartbeat.ticket_version < 2,
             topics,
+            until_ms: Some(self.claims.exp.saturating_mul(1000)),
             muted_until_ms: sanctions.until_ms(now_ms, Sanction::Mute, &self.claims.sub),
-            blocked: blocked?
+            blocked: blocked
                 .iter()
                 .map(|other| secrets.players.player_key(other, epoch))
                 .collect(),
@@ -250,12 +273,14 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
         };
         let location = format!("/v1/rooms/{}/sessions/{session}", self.room);
         let region = placement.home.region;
+        let world = reads_world.then_some(ChatChannel::World(placement.hall));
         let reply = JoinReply {
             session,
             answer,
             hello,
             region,
             relay: shard,
+            world,
             expires_at,
         };
         Ok((reply, location))
@@ -310,6 +335,7 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             slots: self.offer.slots,
             channel_kind: ChannelKind::Group,
             server_muted: hello.muted_until_ms.is_some(),
+            says_hello: self.says_hello,
             recorded: false,
             home_epoch: placement.home.epoch as u8,
             hello_version: TICKET_VERSION,

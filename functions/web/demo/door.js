@@ -6,7 +6,7 @@
 import { announce } from "./announcer.js";
 import { byId, make, say, showFault } from "./dom.js";
 import { invitationWords, partyMax, playersIn, rulesWords } from "./match-words.js";
-import { playerId } from "./token.js";
+import { isOpenToAnybody, playerId } from "./token.js";
 import { cleanRoom, explain, progressWords, roomOf } from "./words.js";
 
 const NAME_KEY = "lifeverse.name";
@@ -54,6 +54,7 @@ export class Door {
     this.#on = on;
     this.#name.value = localStorage.getItem(NAME_KEY) ?? "";
     say(byId("own-id"), playerId());
+    isOpenToAnybody().then((isOpen) => (byId("open-hint").hidden = !isOpen));
     this.#takeAddress();
     window.addEventListener("hashchange", () => this.#takeAddress());
     const join = (/** @type {boolean} */ listenOnly) => {

@@ -20,6 +20,20 @@ export function playerId() {
 }
 
 /**
+ * Whether this server gives a token to whoever reaches it, from other machines too.
+ *
+ * @returns {Promise<boolean>}
+ */
+export async function isOpenToAnybody() {
+  if (/^(localhost|127\.[\d.]+|\[::1\])$/.test(location.hostname)) return false;
+  const asked = fetch("/dev/token", { method: "OPTIONS", cache: "no-store" });
+  return asked.then(
+    (response) => response.ok,
+    () => false,
+  );
+}
+
+/**
  * @param {{ room: string, name: string, token: string, moderator: boolean }} wish with a token that
  *   was pasted, or ""
  * @returns {Promise<string>}

@@ -89,7 +89,7 @@ export class ChatChannel extends Emitter {
 
   // ---- what is so -------------------------------------------------------------------------
 
-  /** `room~ROOM~CHANNEL`, `party~ROOM`, `direct~PLAYER` or `world~REGION`. */
+  /** `room~ROOM~CHANNEL`, `party~ROOM`, `direct~PLAYER`, `world~REGION` or `world~REGION~HALL`. */
   get name() {
     return this.#options.name;
   }
@@ -365,6 +365,11 @@ export class ChatChannel extends Emitter {
     this.#touch();
     this.#feed.refresh();
     this.#emitTyping();
+  }
+
+  /** Tells nothing more; what is on its way is still sent. @internal */
+  silence() {
+    this.forgetHandlers();
   }
 
   /** Ends everything; nothing is sent any more. @internal */

@@ -8,6 +8,7 @@
 
 import { ChatApi } from "./chat-api.js";
 import { ChatChannel } from "./chat-channel.js";
+import { WorldFollower } from "./chat-world.js";
 import { isObject, listOf, readText } from "./check.js";
 import { Emitter } from "./emitter.js";
 import { browserRuntime } from "./runtime.js";
@@ -47,6 +48,7 @@ export class Chat extends Emitter {
   #pushed = new Set();
   #status = /** @type {PresenceStatus | null} */ (null);
   #presence = () => {};
+  #world = /** @type {WorldFollower | null} */ (null);
 
   /** @param {ChatOptions} options */
   constructor(options) {
@@ -70,7 +72,8 @@ export class Chat extends Emitter {
   /**
    * Opens a channel, or gives the open one.
    *
-   * @param {string} name `room~ROOM~CHANNEL`, `party~ROOM`, `direct~PLAYER` or `world~REGION`
+   * @param {string} name `room~ROOM~CHANNEL`, `party~ROOM`, `direct~PLAYER` or `world~REGION`; the
+   *   world channel of this player: `followWorld`
    * @returns {ChatChannel}
    */
   channel(name) {
@@ -101,6 +104,25 @@ export class Chat extends Emitter {
   }
 
   /**
+   * Opens the world channel, as soon as the attached room says which one is this player's: in a
+   * large region it has halls. When the room moves to another hall, `show` is called again with
+   * that; the one before says nothing more, and what is on its way there is still sent.
+   *
+   * @param {(channel: ChatChannel) => void} show
+   * @returns {() => void} closes it and follows no more
+   */
+  followWorld(show) {
+    this.#world?.close();
+    const world = new WorldFollower(this, this.#runtime, show);
+    this.#world = world;
+    world.follow(this.#room?.world ?? null);
+    return () => {
+      world.close();
+      if (this.#world === world) this.#world = null;
+    };
+  }
+
+  /**
    * Takes messages from a voice room's connection too, as long as that is there.
    *
    * @param {VoiceRoom} room
@@ -111,9 +133,11 @@ export class Chat extends Emitter {
     const stops = [
       room.on("chat", (push) => this.#handlePush(push)),
       room.on("state", () => this.#handleRoomState()),
+      room.on("world", () => this.#handleWorld()),
     ];
     this.#detach = () => stops.forEach((stop) => stop());
     this.#handleRoomState();
+    this.#handleWorld();
   }
 
   detach() {
@@ -219,21 +243,35 @@ export class Chat extends Emitter {
   }
 
   /**
-   * Whether the relay pushes a channel: for sure those of its room, others once it has.
+   * Whether the relay pushes a channel: for sure those of its room and the player's world channel,
+   * others once it has.
    *
    * @param {string} name
    */
   #isLive(name) {
-    const room = this.#connected()?.room;
-    if (room === undefined) return false;
-    return name.startsWith(`room~${room}~`) || name === `party~${room}` || this.#pushed.has(name);
+    const connected = this.#connected();
+    if (!connected) return false;
+    const { room, world } = connected;
+    if (name === world || name === `party~${room}`) return true;
+    return name.startsWith(`room~${room}~`) || this.#pushed.has(name);
   }
 
   #handleRoomState() {
     const connected = this.#connected() !== null;
     if (!connected) this.#pushed.clear();
-    for (const [name, channel] of this.#channels) channel.setLive(this.#isLive(name));
+    this.#setLive();
     if (connected && this.#status) this.#tellAgain();
+  }
+
+  #setLive() {
+    for (const [name, channel] of this.#channels) channel.setLive(this.#isLive(name));
+  }
+
+  #handleWorld() {
+    // Of a hall that the room has left nothing is pushed any more.
+    for (const name of this.#pushed) if (name.startsWith("world~")) this.#pushed.delete(name);
+    this.#setLive();
+    this.#world?.follow(this.#room?.world ?? null);
   }
 
   /** @param {ChatPush} push */
@@ -254,6 +292,7 @@ export class Chat extends Emitter {
   close() {
     globalThis.removeEventListener?.("online", this.#refresh);
     this.#detach();
+    this.#world?.close();
     this.#presence();
     for (const channel of this.#channels.values()) channel.close();
     this.#channels.clear();

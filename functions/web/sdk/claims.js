@@ -46,7 +46,7 @@ function readGrant(value) {
 
 /**
  * Whether the claims grant a permission in a chat channel (`room~ROOM~CHANNEL`, `party~ROOM`,
- * `direct~PLAYER`, `world~REGION`).
+ * `direct~PLAYER`, `world~REGION`, `world~REGION~HALL`).
  *
  * @param {Claims} claims
  * @param {string} channel

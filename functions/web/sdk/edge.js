@@ -5,8 +5,10 @@ import { VoiceError } from "./problem.js";
 /** @import { Runtime } from "./runtime.js" */
 
 /**
- * @typedef {{ session: string, answer: string, hello: string, region: string, relay: string }}
- *   JoinReply
+ * `world` is the world channel that the relay pushes; an edge of an earlier release names none.
+ *
+ * @typedef {{ session: string, answer: string, hello: string, region: string, relay: string,
+ *   world?: unknown }} JoinReply
  *
  * @typedef {{ edge: string, room: string, token: string, offer: string, channels?: string[],
  *   region?: string, signal: AbortSignal }} JoinRequest

@@ -17,6 +17,10 @@ const SENTENCES = {
     "Your access token has expired. Sign in to the game again.",
     "Dein Zugang ist abgelaufen. Melde dich im Spiel neu an.",
   ],
+  "token-revoked": [
+    "Your access token was taken back. Sign in to the game again.",
+    "Dein Zugang wurde zurückgenommen. Melde dich im Spiel neu an.",
+  ],
   "token-audience": [
     "Your access token is for another service.",
     "Dein Zugang gilt für einen anderen Dienst.",
@@ -28,6 +32,18 @@ const SENTENCES = {
   "token-needed": [
     "An access token is needed.",
     "Ein Zugang wird gebraucht.",
+  ],
+  "shard-unregistered": [
+    "This relay is not registered.",
+    "Dieses Relay ist nicht eingetragen.",
+  ],
+  "shard-revoked": [
+    "This relay's key was revoked.",
+    "Der Schlüssel dieses Relays wurde zurückgenommen.",
+  ],
+  "registration-exceeded": [
+    "This relay is registered otherwise.",
+    "Dieses Relay ist anders eingetragen.",
   ],
   "signature-invalid": [
     "The signature is not valid.",

@@ -8,13 +8,17 @@
 /** @import { RoomPorts } from "./room-ports.js" */
 /** @import { LinkEffect, RoomEvent } from "./room-state.js" */
 
+import { readText } from "./check.js";
 import { requestJoin } from "./edge.js";
 import { VoiceError } from "./problem.js";
 
+const CHANNEL_CHARS_MAX = 128;
+
 /**
- * `abort` ends what is under way.
+ * `abort` ends what is under way; `world` is the world channel that is pushed there.
  *
- * @typedef {{ abort: AbortController, peer: Peer | null, output: SlotOutput | null }} Opened
+ * @typedef {{ abort: AbortController, peer: Peer | null, output: SlotOutput | null,
+ *   world: string | null }} Opened
  *
  * `track` and `playback` are the present ones; `handle` is told what happens.
  *
@@ -53,7 +57,7 @@ export class RoomLinks {
     const { options, ports, slots, track, handle, problemOf } = this.#options;
     const { edge = "", room, channels, region, redundancy = false } = options;
     const abort = new AbortController();
-    const opened = /** @type {Opened} */ ({ abort, peer: null, output: null });
+    const opened = /** @type {Opened} */ ({ abort, peer: null, output: null, world: null });
     this.#opened.set(link, opened);
     const { signal } = abort;
     try {
@@ -72,6 +76,7 @@ export class RoomLinks {
       const request = { edge, room, token, offer, channels, region, signal };
       const reply = await requestJoin(ports.runtime, request);
       if (signal.aborted) return;
+      opened.world = readText(reply.world, CHANNEL_CHARS_MAX);
       handle({ type: "replied", link, hello: reply.hello });
       await peer.answer(reply.answer).catch(refuseCall);
     } catch (error) {

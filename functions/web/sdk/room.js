@@ -38,6 +38,7 @@ const SLOTS_DEFAULT = 8;
  *   error: VoiceError,
  *   playback: { needsGesture: boolean },
  *   chat: ChatPush,
+ *   world: string | null,
  * }} RoomEvents
  *
  * @typedef {object} RoomOptions
@@ -75,6 +76,7 @@ export class VoiceRoom extends Emitter {
   #joined = /** @type {ReturnType<typeof deferred<void>>} */ (deferred());
   #closed = /** @type {ReturnType<typeof deferred<void>>} */ (deferred());
   #meters;
+  #world = /** @type {string | null} */ (null);
 
   /** @param {RoomOptions} options */
   constructor(options) {
@@ -146,6 +148,14 @@ export class VoiceRoom extends Emitter {
   get slots() {
     const { current, slots } = this.#room;
     return current ? playersInSlots(current.view) : Array(slots).fill(null);
+  }
+
+  /**
+   * The world channel whose messages come here: the region's, or this player's hall of it. During a
+   * reconnect, the one before; null where he may read none.
+   */
+  get world() {
+    return this.#world;
   }
 
   /** Whether nothing of this microphone is sent: muted, or only listening. */
@@ -289,8 +299,17 @@ export class VoiceRoom extends Emitter {
       }
     }
     this.#performing = false;
+    this.#noteWorld();
     this.#setTimer();
     if (isOver(this.#room) && this.#links.size === 0) this.#closed.resolve();
+  }
+
+  /** A move may lead to another hall. */
+  #noteWorld() {
+    const current = this.#current;
+    if (!current || current.world === this.#world) return;
+    this.#world = current.world;
+    this.emit("world", current.world);
   }
 
   #setTimer() {

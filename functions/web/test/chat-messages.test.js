@@ -133,4 +133,6 @@ test("grants name rooms, parties, players and regions, with a star for the rest"
   assert.equal(grants(grant("*", ["*"]), "room~lobby~main", "chat"), true);
   assert.equal(grants(grant("*", ["*"]), "direct~p-2", "chat"), false, "no room");
   assert.equal(grants(grant("w*", ["*"]), "world~eu", "chat"), false, "no room");
+  assert.equal(grants(grant("world", ["eu"]), "world~eu~7", "chat"), true);
+  assert.equal(grants(grant("world", ["eu"]), "world~eu.7", "chat"), false);
 });

@@ -12,6 +12,13 @@ import { randomOf, runtimeOf, VirtualClock } from "./virtual.js";
 class FakeRoom extends Emitter {
   room = "lobby";
   state = "idle";
+  world = /** @type {string | null} */ (null);
+
+  /** @param {string} world as the reply to a join says */
+  enter(world) {
+    this.world = world;
+    this.emit("world", world);
+  }
 
   /** @param {string} state */
   become(state) {

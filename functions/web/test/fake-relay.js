@@ -33,6 +33,8 @@ class FakeRelay {
   sendsAway = WELL.sendsAway;
   flaky = WELL.flaky;
   knownUntilMs = WELL.knownUntilMs;
+  /** The world channel that it pushes. */
+  world = /** @type {string | undefined} */ (undefined);
   /** @type {Set<string>} */
   others = new Set();
   /** @type {Set<FakePeer>} */
@@ -127,7 +129,8 @@ export class FakeRelays extends FakeService {
     if (!home) return problem(503, "no-live-relay", 1);
     const { offer } = JSON.parse(String(body));
     const answer = `${home.id} for ${offer}`;
-    return reply(201, { session: offer, answer, hello: HELLO, region: "eu", relay: home.id });
+    const { id: relay, world } = home;
+    return reply(201, { session: offer, answer, hello: HELLO, region: "eu", relay, world });
   }
 
   /** @param {PeerOptions} options @returns {Peer} */

@@ -209,6 +209,34 @@ test("after a relay's death: reconnecting, then connected, with the people kept"
   assert.deepEqual(room.participants.map(({ id }) => id), ["p-me", "p-a"]);
 });
 
+test("a room says which world channel comes with it, and when that becomes another", async () => {
+  const rig = roomRig();
+  const { clock, room, world } = rig;
+  const [one, two, three] = world.relays;
+  assert.ok(one && two && three);
+  Object.assign(one, { world: "world~eu~7" });
+  Object.assign(two, { world: "world~eu" });
+  Object.assign(three, { world: "world~eu" });
+  /** @type {(string | null)[]} */
+  const told = [];
+  room.on("world", (name) => {
+    assert.equal(room.world, name);
+    told.push(name);
+  });
+  assert.equal(room.world, null);
+  await passUntil(clock, room.join());
+  assert.deepEqual([room.world, told], ["world~eu~7", ["world~eu~7"]]);
+  await clock.pass(6000);
+  one.draining = true;
+  one.say({ type: "migrate" });
+  await clock.pass(3000);
+  assert.deepEqual(told, ["world~eu~7", "world~eu"]);
+  world.kill(two, 0);
+  await clock.pass(6000);
+  assert.equal(room.state, "connected");
+  assert.deepEqual([room.world, told.length], ["world~eu", 2], "another relay of the same hall");
+});
+
 test("a volume is kept within bounds and over a reconnect", async () => {
   const { clock, room, world } = await joined();
   room.setVolume("p-a", 7);

@@ -5,9 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::claims::Platform;
-use crate::ids::{
-    AttachmentId, BadId, ChannelName, MessageKey, PhraseId, PlayerId, RegionName, RoomName,
-};
+use crate::hall::Hall;
+use crate::ids::{AttachmentId, BadId, ChannelName, MessageKey, PhraseId, PlayerId, RoomName};
 pub use crate::ids::{DIRECT_ROOM, WORLD_ROOM};
 
 /// Longest text that any policy may allow, in characters (Unicode scalar values).
@@ -37,8 +36,8 @@ pub enum ChatChannel {
     Party(RoomName),
     /// `direct~PLAYER`: the caller and this player.
     Direct(PlayerId),
-    /// `world~REGION`: everybody of a region.
-    World(RegionName),
+    /// `world~REGION` or `world~REGION~HALL`: everybody of a region, or of one of its halls.
+    World(Hall),
 }
 
 impl fmt::Display for ChatChannel {
@@ -47,7 +46,7 @@ impl fmt::Display for ChatChannel {
             Self::Room(room, channel) => write!(f, "room~{room}~{channel}"),
             Self::Party(room) => write!(f, "party~{room}"),
             Self::Direct(player) => write!(f, "direct~{player}"),
-            Self::World(region) => write!(f, "world~{region}"),
+            Self::World(hall) => write!(f, "world~{hall}"),
         }
     }
 }
@@ -55,7 +54,8 @@ impl fmt::Display for ChatChannel {
 impl std::str::FromStr for ChatChannel {
     type Err = BadId;
     fn from_str(text: &str) -> Result<Self, BadId> {
-        let rule = "room~ROOM~CHANNEL, party~ROOM, direct~PLAYER or world~REGION";
+        let rule = "room~ROOM~CHANNEL, party~ROOM, direct~PLAYER, world~REGION or \
+                    world~REGION~HALL";
         let bad = || BadId::new("chat channel", rule);
         let (kind, rest) = text.split_once('~').ok_or_else(bad)?;
         match kind {
@@ -92,9 +92,11 @@ impl schemars::JsonSchema for ChatChannel {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "type": "string",
-            "description": "room~ROOM~CHANNEL, party~ROOM, direct~PLAYER or world~REGION",
+            "description": "room~ROOM~CHANNEL, party~ROOM, direct~PLAYER, world~REGION, or \
+                world~REGION~HALL with a hall of 1 to 255",
             "pattern": "^(room~[A-Za-z0-9_.-]{1,64}~[A-Za-z0-9_.-]{1,32}|party~[A-Za-z0-9_.-]{1,64}\
-                |direct~[A-Za-z0-9_.:-]{1,64}|world~[A-Za-z0-9_.-]{1,32})$",
+                |direct~[A-Za-z0-9_.:-]{1,64}|world~[A-Za-z0-9_.-]{1,32}\
+                (~([1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5]))?)$",
         })
     }
 }
@@ -503,7 +505,8 @@ pub struct ExportReply {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ExportedItem {
-    /// What it is: `message`, `reactions`, `author`, `read`, `presence`, `block`, `blocked-by`.
+    /// What it is: `message`, `reactions`, `author`, `read`, `presence`, `block`, `blocked-by`,
+    /// `moderation`, `report`, `sanction`, `match-player`.
     pub what: String,
     /// Where: a channel's key or a player id.
     #[serde(rename = "where")]
@@ -583,6 +586,8 @@ mod tests {
             "party~",
             "direct~a/b",
             "world~a~b",
+            "world~a~0",
+            "world~a~1~2",
             "guild~a",
         ] {
             assert!(bad.parse::<ChatChannel>().is_err(), "{bad}");
@@ -595,10 +600,12 @@ mod tests {
             room in "[A-Za-z0-9_.-]{1,64}",
             channel in "[A-Za-z0-9_.-]{1,32}",
             player in "[A-Za-z0-9_.:-]{1,64}",
+            hall in 1..=255_u8,
         ) {
             for text in [
                 format!("room~{room}~{channel}"), format!("party~{room}"),
                 format!("direct~{player}"), format!("world~{channel}"),
+                format!("world~{channel}~{hall}"),
             ] {
                 prop_assert_eq!(text.parse::<ChatChannel>().unwrap().to_string(), text);
             }

@@ -62,6 +62,12 @@ pub enum ControlCommand {
         /// The player.
         player: PlayerKey,
     },
+    /// Remove a player from all rooms of the shard: the game took his tokens back. A ticket from
+    /// before does not bring him back.
+    Revoke {
+        /// The player.
+        player: PlayerKey,
+    },
     /// Let two players of a room not hear each other, in either direction; or let them again.
     Block {
         /// The room.

@@ -142,6 +142,27 @@ pub struct DrainRequest {
     pub draining: bool,
 }
 
+/// Body of a request that revokes a shard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RevokeShardRequest {
+    /// From which epoch on its keys count, 1 to 16; 16 for none of them. When left out, the one
+    /// after that of its last heartbeat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 16)))]
+    pub least_epoch: Option<u8>,
+}
+
+/// Reply to a request that revokes a shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ShardRevocation {
+    /// The shard.
+    pub shard: ShardId,
+    /// From which epoch on its keys count; it never goes back.
+    pub least_epoch: u8,
+}
+
 /// A shard as the fleet function knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

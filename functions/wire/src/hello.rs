@@ -33,6 +33,10 @@ pub struct Hello {
     /// what the ticket says holds for the whole session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub muted_until_ms: Option<u64>,
+    /// Until when the token is good by which he joined, Unix milliseconds: the session ends then.
+    /// Where a release of before does not say it, it lasts a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
     /// Those whom he has blocked, at most [`crate::limits::MAX_HELLO_BLOCKS`]: the newest ones.
     /// Neither hears the other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

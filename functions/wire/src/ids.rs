@@ -302,6 +302,16 @@ impl TopicKey {
     pub fn world(region: &RegionName) -> Self {
         Self(hash8(&["topic", "world", region.as_str()]))
     }
+
+    /// The key of one of its further halls ([`crate::hall`]).
+    pub(crate) fn hall(region: &RegionName, number: u8) -> Self {
+        Self(hash8(&[
+            "topic",
+            "world",
+            region.as_str(),
+            &number.to_string(),
+        ]))
+    }
 }
 
 /// First 8 bytes of SHA-256 over the parts, each ended by a zero byte (no part contains one).

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::chat::ChatChannel;
 use crate::ids::{ChannelName, RegionName, SessionRef, ShardId};
 
 /// Body of `POST /v1/rooms/{room}/sessions`.
@@ -33,6 +34,10 @@ pub struct JoinReply {
     pub region: RegionName,
     /// The shard that carries it.
     pub relay: ShardId,
+    /// The world channel whose messages the relay hands to the player: his region's, or his hall of
+    /// it. Absent when token or policy let him read none. A later join may name another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub world: Option<ChatChannel>,
     /// Last second (Unix time) at which the answer can be used to connect.
     pub expires_at: u64,
 }

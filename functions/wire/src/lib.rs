@@ -11,6 +11,7 @@ pub mod control;
 pub mod day;
 pub mod enrolment;
 pub mod fleet;
+pub mod hall;
 pub mod hello;
 pub mod ids;
 pub mod join;
@@ -28,6 +29,7 @@ mod seal;
 pub mod ticket;
 pub mod until;
 
+pub use hall::Hall;
 pub use ids::{
     AttachmentId, BootId, ChannelKey, ChannelName, EnrolmentId, MatchId, MessageKey, ModeName,
     PhraseId, PlayerId, PlayerKey, QueueName, RegionName, RoomKey, RoomName, SessionId, SessionRef,

@@ -17,6 +17,14 @@ pub struct SanctionRequest {
     pub seconds: u32,
 }
 
+/// Reply of `PUT /v1/players/{player}/revocation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RevocationReply {
+    /// First second (Unix time) at which a token must have been issued to count.
+    pub not_before: u64,
+}
+
 /// Reply of `GET /v1/rooms/{room}/players`: who is in the room's voice now, by their numbers in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -15,12 +15,13 @@ use crate::enrolment::{
     Enrolment, EnrolmentReply, EnrolmentRequest, TokenList, TokenReply, TokenRequest,
 };
 use crate::fleet::{
-    DrainRequest, Heartbeat, HeartbeatReply, Home, RegionList, ShardList, ShardRecord,
+    DrainRequest, Heartbeat, HeartbeatReply, Home, RegionList, RevokeShardRequest, ShardList,
+    ShardRecord, ShardRevocation,
 };
 use crate::ids::AwsRegion;
 use crate::join::{JoinReply, JoinRequest};
 use crate::limits::MAX_BODY_BYTES;
-use crate::moderation::{RoomPlayers, SanctionRequest};
+use crate::moderation::{RevocationReply, RoomPlayers, SanctionRequest};
 use crate::problem::{MEDIA_TYPE, Problem, ProblemKind, TYPE_BASE};
 use crate::routes::{self, Auth, Function, JSON, ROUTES, Route, SDP};
 use crate::{
@@ -80,6 +81,13 @@ fn security_schemes() -> Value {
             "bearerFormat": "JWT",
             "description": "A player token that the game issued. The claim grants names rooms, \
                 channels and permissions.",
+        },
+        "seat": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "The token of a seat in a match, as matchmaking gives it: for the \
+                voice and chat of that match.",
         },
         "operator": {
             "type": "http",
@@ -152,7 +160,8 @@ fn parameters(generator: &mut SchemaGenerator, route: &Route) -> Value {
 fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
     let security = match route.auth {
         Auth::Player => json!([{ "player": [] }]),
-        Auth::Operator => json!([{ "operator": [] }]),
+        Auth::Seat => json!([{ "player": [] }, { "seat": [] }]),
+        Auth::Operator | Auth::Schedule => json!([{ "operator": [] }]),
         Auth::Privacy => json!([{ "privacy": [] }]),
         Auth::Moderation => json!([{ "moderation": [] }]),
         Auth::GameServer => json!([{ "game-server": [] }]),
@@ -229,6 +238,9 @@ fn request_schema(generator: &mut SchemaGenerator, route: &Route) -> Value {
         name if name == routes::JOIN.name => generator.subschema_for::<JoinRequest>(),
         name if name == routes::HEARTBEAT.name => generator.subschema_for::<Heartbeat>(),
         name if name == routes::DRAIN.name => generator.subschema_for::<DrainRequest>(),
+        name if name == routes::REVOKE_SHARD.name => {
+            generator.subschema_for::<RevokeShardRequest>()
+        }
         name if name == routes::ENROL.name => generator.subschema_for::<EnrolmentRequest>(),
         name if name == routes::MAKE_ENROLMENT_TOKEN.name => {
             generator.subschema_for::<TokenRequest>()
@@ -303,6 +315,7 @@ fn success(generator: &mut SchemaGenerator, route: &Route) -> Value {
         name if name == routes::JOIN.name => generator.subschema_for::<JoinReply>(),
         name if name == routes::HEARTBEAT.name => generator.subschema_for::<HeartbeatReply>(),
         name if name == routes::DRAIN.name => generator.subschema_for::<ShardRecord>(),
+        name if name == routes::REVOKE_SHARD.name => generator.subschema_for::<ShardRevocation>(),
         name if name == routes::RELAYS.name => generator.subschema_for::<ShardList>(),
         name if is_of_regions(name) => generator.subschema_for::<RegionList>(),
         name if name == routes::HOME.name => generator.subschema_for::<Home>(),
@@ -362,6 +375,7 @@ fn chat_reply(generator: &mut SchemaGenerator, route: &Route) -> Option<Value> {
         () if is(&[&routes::UNREAD]) => generator.subschema_for::<UnreadReply>(),
         () if is(&[&routes::PRESENCE]) => generator.subschema_for::<PresenceReply>(),
         () if is(&[&routes::PLAYERS]) => generator.subschema_for::<RoomPlayers>(),
+        () if is(&[&routes::REVOKE]) => generator.subschema_for::<RevocationReply>(),
         () if is(&[&routes::BLOCKS]) => generator.subschema_for::<BlockList>(),
         () if is(&[&routes::AUDIT]) => generator.subschema_for::<AuditReply>(),
         () if is(&[&routes::REPORT_QUEUE]) => generator.subschema_for::<ReportQueueReply>(),

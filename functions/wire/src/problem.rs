@@ -44,10 +44,18 @@ problem_kinds! {
     TokenInvalid = "token-invalid", 401, "The token is missing or not valid";
     /// The token was valid once.
     TokenExpired = "token-expired", 401, "The token has expired";
+    /// The game took the token back before its time was over.
+    TokenRevoked = "token-revoked", 401, "The token was revoked";
     /// The token is for another service.
     TokenAudience = "token-audience", 401, "The token is for another audience";
     /// A relay's heartbeat is not signed with its key.
     SignatureInvalid = "signature-invalid", 401, "The signature is missing or not valid";
+    /// A shard that did not enrol and that no operator has listed.
+    ShardUnregistered = "shard-unregistered", 403, "The shard is not registered";
+    /// The shard's keys, or those of its epoch, were taken back.
+    ShardRevoked = "shard-revoked", 403, "The shard's key was revoked";
+    /// A heartbeat says more than its shard may.
+    RegistrationExceeded = "registration-exceeded", 403, "The shard is registered otherwise";
     /// A relay of another release does not know what it is to do.
     CommandUnknown = "command-unknown", 422, "The relay does not know this command";
     /// What a relay shows to join the fleet is not what we made or can trust.

@@ -11,8 +11,8 @@ mod safety;
 mod sets;
 
 pub use chat::{
-    DELETE_MESSAGE, EDIT, ERASE, EXPORT, HISTORY, MARK_READ, POST, PRESENCE, REACT, SET_PRESENCE,
-    SET_SETTINGS, TYPING, UNREACT, UNREAD,
+    DELETE_MESSAGE, EDIT, HISTORY, MARK_READ, POST, PRESENCE, REACT, SET_PRESENCE, SET_SETTINGS,
+    TYPING, UNREACT, UNREAD,
 };
 pub use enrolment::{
     ENROL, ENROLMENT, ENROLMENT_TOKENS, FORGET_ENROLMENT, MAKE_ENROLMENT_TOKEN,
@@ -24,8 +24,8 @@ pub use matching::{
 };
 pub use regions::{END_EVACUATION, EVACUATE, REGIONS};
 pub use safety::{
-    AUDIT, BLOCK, BLOCKS, KICK, MUTE, PLAYERS, REPORT, REPORT_QUEUE, REPORTS, ROOM_BAN, ROOM_MUTE,
-    ROOM_UNBAN, ROOM_UNMUTE, SETTLE_REPORT, UNBLOCK, UNMUTE,
+    AUDIT, BLOCK, BLOCKS, ERASE, EXPORT, KICK, MUTE, PLAYERS, REPORT, REPORT_QUEUE, REPORTS,
+    REVOKE, ROOM_BAN, ROOM_MUTE, ROOM_UNBAN, ROOM_UNMUTE, SETTLE_REPORT, UNBLOCK, UNMUTE,
 };
 pub use sets::{
     ChatRoute, FleetRoute, MatchmakingRoute, ROUTES, RouteSet, SafetyRoute, SignallingRoute,
@@ -121,10 +121,16 @@ impl Class {
 /// What proves that a caller may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Auth {
-    /// A player's bearer token.
+    /// A player's bearer token, signed by the game. Whatever gives tokens or places in the game
+    /// takes no other: what functions sign themselves must not beget more of it.
     Player,
+    /// The same, or the token of a player's seat in a match, which a function signed: for voice
+    /// and chat.
+    Seat,
     /// A bearer token with the operator role.
     Operator,
+    /// The same, or one that the function signed for its own schedule.
+    Schedule,
     /// A bearer token with the privacy role.
     Privacy,
     /// A bearer token with the role of a moderator or of support.
@@ -135,6 +141,17 @@ pub enum Auth {
     Shard,
     /// What the body has to show ([`crate::enrolment::Proof`]).
     Proof,
+}
+
+/// Who asks the store whether the game has taken a caller's token back before its time was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asks {
+    /// Whoever calls the handler, before it.
+    Router,
+    /// The handler, along with what it reads anyway.
+    Handler,
+    /// Nobody: a revoked token does no harm there, or the route wants none.
+    Nobody,
 }
 
 /// Media type of JSON bodies.
@@ -157,6 +174,7 @@ pub const COMMON_PROBLEMS: &[ProblemKind] = &[
 const TOKEN: &[ProblemKind] = &[
     ProblemKind::TokenInvalid,
     ProblemKind::TokenExpired,
+    ProblemKind::TokenRevoked,
     ProblemKind::TokenAudience,
 ];
 
@@ -186,7 +204,7 @@ pub const JOIN: Route = Route {
     method: "POST",
     path: "/v1/rooms/{room}/sessions",
     summary: "Join a room",
-    auth: Auth::Player,
+    auth: Auth::Seat,
     class: Class::Join,
     body: Some(JSON),
     status: 201,
@@ -200,7 +218,7 @@ pub const WHIP: Route = Route {
     method: "POST",
     path: "/v1/rooms/{room}/whip",
     summary: "Publish into a room by WHIP (RFC 9725)",
-    auth: Auth::Player,
+    auth: Auth::Seat,
     class: Class::Join,
     body: Some(SDP),
     status: 201,
@@ -214,7 +232,7 @@ pub const LEAVE: Route = Route {
     method: "DELETE",
     path: "/v1/rooms/{room}/sessions/{session}",
     summary: "Leave a room",
-    auth: Auth::Player,
+    auth: Auth::Seat,
     class: Class::Write,
     body: None,
     status: 204,
@@ -251,6 +269,9 @@ pub const HEARTBEAT: Route = Route {
     status: 200,
     problems: &[&[
         ProblemKind::SignatureInvalid,
+        ProblemKind::ShardUnregistered,
+        ProblemKind::ShardRevoked,
+        ProblemKind::RegistrationExceeded,
         ProblemKind::NameInvalid,
         ProblemKind::BodyInvalid,
         ProblemKind::Conflict,
@@ -264,6 +285,29 @@ pub const DRAIN: Route = Route {
     method: "PUT",
     path: "/v1/relays/{shard}/drain",
     summary: "Start or stop draining a relay shard",
+    auth: Auth::Operator,
+    class: Class::Operate,
+    body: Some(JSON),
+    status: 200,
+    problems: &[
+        TOKEN,
+        &[
+            ProblemKind::OperatorOnly,
+            ProblemKind::NameInvalid,
+            ProblemKind::BodyInvalid,
+            ProblemKind::UnknownRelay,
+            ProblemKind::Conflict,
+        ],
+    ],
+};
+
+/// Revokes a shard.
+pub const REVOKE_SHARD: Route = Route {
+    name: "revoke-shard",
+    function: Function::Fleet,
+    method: "PUT",
+    path: "/v1/relays/{shard}/revocation",
+    summary: "Refuse keys of a shard from before an epoch, and move its rooms",
     auth: Auth::Operator,
     class: Class::Operate,
     body: Some(JSON),
@@ -306,6 +350,28 @@ impl Route {
     pub fn all_problems(&self) -> impl Iterator<Item = ProblemKind> {
         let own = self.problems.iter().copied().flatten();
         COMMON_PROBLEMS.iter().chain(own).copied()
+    }
+
+    /// Who asks whether the caller's token was revoked: the router, at a read more, wherever
+    /// nothing else is said here.
+    pub fn asks_revocation(&self) -> Asks {
+        match self.name {
+            // Hot: his blocks are read, and it is read along with them.
+            "join" | "whip" | "match-queue-up" | "match-join" | "chat-history"
+            | "chat-presence" => Asks::Handler,
+            // Hot: once a minute in each channel, noted in an item that is written anyway.
+            "chat-post" | "chat-edit" | "chat-delete" | "chat-react" | "chat-unreact"
+            | "chat-typing" => Asks::Handler,
+            // What he is given counts as issued when his token was, and so is refused there. The
+            // way out stays open.
+            "match-ticket" | "match-show" | "match-accept" | "match-spectate" | "match-leave"
+            | "match-cancel" | "leave" => Asks::Nobody,
+            // Known to himself alone, or for a moment.
+            "chat-unread" | "chat-mark-read" | "chat-set-presence" => Asks::Nobody,
+            // Relays, and operators: what they hold ends with the key that signed it (KEYS.md).
+            _ if self.function == Function::Fleet => Asks::Nobody,
+            _ => Asks::Router,
+        }
     }
 
     /// Whether the route may be refused with `kind`.

@@ -116,6 +116,10 @@ pub struct Ticket {
     pub channel_kind: ChannelKind,
     /// The game's server or a moderator has silenced the player. Version 1 cannot say so.
     pub server_muted: bool,
+    /// The client introduces itself: it hears nobody before its hello, and its session ends when
+    /// none comes. Not so for one who publishes only (WHIP) and so never hears anybody; where an
+    /// older edge or version 1 sealed the ticket it is not known, and a hello may come or not.
+    pub says_hello: bool,
     /// The player has agreed that what he says is kept for a while, as evidence. Version 1 cannot
     /// say so.
     pub recorded: bool,
@@ -240,8 +244,9 @@ impl Ticket {
         bits.put(1, self.recorded.into());
         bits.put(8, self.home_epoch);
         bits.put(4, self.hello_version);
-        // Two are left.
-        bits.put(2, 0);
+        bits.put(1, self.says_hello.into());
+        // One is left.
+        bits.put(1, 0);
         bits.bytes()
     }
 
@@ -262,6 +267,7 @@ impl Ticket {
             slots: small[4],
             channel_kind: ChannelKind::Group,
             server_muted: false,
+            says_hello: false,
             recorded: false,
             home_epoch: 0,
             hello_version: 1,
@@ -281,6 +287,7 @@ impl Ticket {
             recorded: bits.take(1) != 0,
             home_epoch: bits.take(8),
             hello_version: bits.take(4),
+            says_hello: bits.take(1) != 0,
             ..v1
         };
         (1..=TICKET_VERSION)
@@ -360,7 +367,8 @@ mod tests {
             room: [u8; 8], channel: [u8; 8],
             (permissions, opus_payload_type, red_payload_type) in (0u8..64, 0u8..128, 0u8..128),
             (audio_level_id, slots, hello_version) in (0u8..16, 0u8..32, 1u8..=TICKET_VERSION),
-            (server_muted, recorded, home_epoch) in any::<(bool, bool, u8)>(),
+            (server_muted, says_hello) in any::<(bool, bool)>(),
+            (recorded, home_epoch) in any::<(bool, u8)>(),
         ) -> Ticket {
             Ticket {
                 expires_at,
@@ -376,6 +384,7 @@ mod tests {
                 slots,
                 channel_kind: ChannelKind::Group,
                 server_muted,
+                says_hello,
                 recorded,
                 home_epoch,
                 hello_version,
@@ -402,6 +411,7 @@ mod tests {
             let opened = Ticket::open_expired(&ufrag, &keys(1), BOOT);
             let known = Ticket {
                 server_muted: false,
+                says_hello: false,
                 recorded: false,
                 home_epoch: 0,
                 hello_version: 1,
@@ -471,6 +481,7 @@ mod tests {
             slots: 4,
             channel_kind: ChannelKind::Group,
             server_muted: false,
+            says_hello: true,
             recorded: false,
             home_epoch: 0,
             hello_version: TICKET_VERSION + 1,

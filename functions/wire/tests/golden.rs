@@ -24,13 +24,14 @@ use wire::enrolment::{
 };
 use wire::fleet::{
     Candidate, DrainRequest, Heartbeat, HeartbeatReply, Home, LeftShard, ListedShard, Load,
-    RefusedRoom, ShardList, ShardRecord, ShardState, Transport,
+    RefusedRoom, RevokeShardRequest, ShardList, ShardRecord, ShardRevocation, ShardState,
+    Transport,
 };
 use wire::hello::{ChannelGrant, Hello};
 use wire::ids::{AwsSignature, EnrolmentNonce, InvocationId};
 use wire::join::{JoinReply, JoinRequest};
 use wire::matching::{ProbeUrl, QueueRules, RegionProbe};
-use wire::moderation::{RoomPlayer, RoomPlayers, SanctionRequest};
+use wire::moderation::{RevocationReply, RoomPlayer, RoomPlayers, SanctionRequest};
 use wire::problem::{Problem, ProblemKind};
 use wire::record::{
     FunctionShare, InvocationKind, InvocationRecord, RECORD_FORM, UsageKind, UsageRecord, VoiceMode,
@@ -266,9 +267,16 @@ fn http_messages(golden: &mut Golden) {
         hello: "c2VhbGVk".into(),
         region: "eu-1".parse().expect("a name"),
         relay: "eu-1-a".parse().expect("an id"),
+        world: None,
         expires_at: 1_700_000_060,
     };
     golden.check("join-reply", &reply);
+    let world = "world~eu-1~7".parse().expect("a channel");
+    let in_a_hall = JoinReply {
+        world: Some(world),
+        ..reply
+    };
+    golden.check("join-reply-hall", &in_a_hall);
     for kind in ProblemKind::ALL {
         let problem = Problem::new(*kind, "What to change.");
         golden.check(&format!("problem-{}", kind.name()), &problem);
@@ -349,6 +357,13 @@ fn fleet_messages(golden: &mut Golden) {
         },
     );
     golden.check("drain-request", &DrainRequest { draining: true });
+    let least_epoch = Some(1);
+    golden.check("revoke-shard-request", &RevokeShardRequest { least_epoch });
+    let revocation = ShardRevocation {
+        shard: "eu-1-a".parse().expect("an id"),
+        least_epoch: 1,
+    };
+    golden.check("shard-revocation", &revocation);
     golden.check("shard-record", &record());
     let relays = vec![ListedShard {
         record: record(),
@@ -729,6 +744,7 @@ fn chat_events(golden: &mut Golden) {
             },
         ),
         ("kick", ControlCommand::Kick { room, player }),
+        ("revoke", ControlCommand::Revoke { player }),
         (
             "block",
             ControlCommand::Block {
@@ -752,6 +768,8 @@ fn chat_events(golden: &mut Golden) {
     golden.check("room-players", &room_players());
     let seconds = 600;
     golden.check("sanction-request", &SanctionRequest { seconds });
+    let not_before = 1_700_000_001;
+    golden.check("revocation-reply", &RevocationReply { not_before });
     for (name, to) in [
         (
             "room",
@@ -842,6 +860,7 @@ fn sealed_messages(golden: &mut Golden) {
         world: false,
         topics: vec![TopicKey::world(&"eu-1".parse().expect("a name"))],
         muted_until_ms: None,
+        until_ms: Some(1_700_003_600_000),
         blocked: vec![PlayerKey([6; 16])],
         platform: String::new(),
         one_platform: false,
@@ -862,6 +881,7 @@ fn sealed_messages(golden: &mut Golden) {
             world: true,
             topics: Vec::new(),
             muted_until_ms: None,
+            until_ms: None,
             blocked: Vec::new(),
             platform: String::new(),
             one_platform: false,

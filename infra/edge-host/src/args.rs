@@ -100,6 +100,11 @@ pub(crate) struct Serve {
     /// Serve POST /dev/token with this key (development only)
     #[arg(long, value_name = "FILE")]
     pub(crate) dev_signing_key: Option<PathBuf>,
+
+    /// Also where other machines can ask for one: whoever reaches
+    /// --listen is whoever he says he is
+    #[arg(long, requires = "dev_signing_key", verbatim_doc_comment)]
+    pub(crate) dev_tokens_for_anybody: bool,
 }
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
@@ -125,6 +130,20 @@ impl CommandLine {
 }
 
 impl Serve {
+    /// # Errors
+    /// Which flag is missing when other machines could ask for development tokens.
+    pub(crate) fn check_dev_tokens(&self) -> Result<(), String> {
+        let is_open = self.dev_signing_key.is_some() && !self.listen.ip().is_loopback();
+        if !is_open || self.dev_tokens_for_anybody {
+            return Ok(());
+        }
+        Err(format!(
+            "--dev-signing-key with --listen {} gives a token to anybody who reaches it: listen on \
+             127.0.0.1, or say --dev-tokens-for-anybody",
+            self.listen
+        ))
+    }
+
     /// Each variable must have a name. Clap would repeat what was given, which may be a secret.
     fn check_names(&self) -> Result<(), &'static str> {
         let is_named = |given: &String| given.contains('=');
@@ -184,6 +203,27 @@ mod tests {
         let line = parsed(line).unwrap();
         assert!(line.command.is_none());
         (line.code.unwrap(), line.serve.unwrap())
+    }
+
+    #[test]
+    fn other_machines_get_tokens_only_where_it_was_said_twice() {
+        let check = |line: &str| {
+            let line = format!("--spin-toml s --state-dir d {line}");
+            served(&line).1.check_dev_tokens()
+        };
+        for fine in [
+            "--listen 0.0.0.0:1",
+            "--dev-signing-key k",
+            "--listen [::1]:1 --dev-signing-key k",
+            "--listen 0.0.0.0:1 --dev-signing-key k --dev-tokens-for-anybody",
+        ] {
+            assert_eq!(check(fine), Ok(()), "{fine}");
+        }
+        for open in ["0.0.0.0:1", "[::]:1", "192.0.2.7:1"] {
+            let told = check(&format!("--listen {open} --dev-signing-key k")).unwrap_err();
+            assert!(told.contains(open) && told.contains("--dev-tokens-for-anybody"));
+        }
+        assert!(parsed("--spin-toml s --state-dir d --dev-tokens-for-anybody").is_err());
     }
 
     #[test]

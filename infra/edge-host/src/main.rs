@@ -78,6 +78,7 @@ fn compile(code: Code, cache_dir: PathBuf) -> anyhow::Result<()> {
 }
 
 fn config(code: Code, serve: Serve) -> anyhow::Result<Config> {
+    serve.check_dev_tokens().map_err(anyhow::Error::msg)?;
     let variables = serve.variables().map_err(anyhow::Error::msg)?;
     let dev_token = serve
         .dev_signing_key

@@ -96,6 +96,7 @@ fn posts(more: usize) -> Counts {
         ("fleet_secret", SECRET),
         ("token_keys", keys.as_str()),
         ("region", "eu-1"),
+        ("token_life_s", "18446744073709551615"),
     ])
     .with_derived();
     let (store, entropy) = (MemoryStore::default(), CountingEntropy::default());

@@ -1,4 +1,4 @@
-//! `cargo xtask chat`: everything that chat keeps of one player, exported or erased.
+//! `cargo xtask chat`: everything that is kept of one player, exported or erased.
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -23,7 +23,7 @@ pub(crate) struct Flags {
     edge: Edge,
 }
 
-/// What to do with what chat keeps.
+/// What to do with what is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum What {
     Export,

@@ -94,7 +94,7 @@ of what is paid for, for `finops gate`. finops: a million records priced, and fo
 naive ones. Prints, and writes JSON under target/bench/.")]
     Bench(bench::Flags),
 
-    /// Export or erase what chat keeps of a player
+    /// Export or erase what is kept of a player
     #[command(after_help = "\
 export prints one JSON object per line; erase says how much it erased. Needs curl and a token whose
 role is privacy: in the environment as PRIVACY_TOKEN, or else one signed with the development key.

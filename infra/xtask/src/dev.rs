@@ -31,6 +31,11 @@ pub(crate) struct Secrets {
     pub(crate) signing_key_file: PathBuf,
 }
 
+/// What the edge is told of the one shard, whose key comes in a file.
+pub(crate) fn static_shards() -> String {
+    format!(r#"[{{"shards": "{SHARD}", "region": "{REGION}"}}]"#)
+}
+
 /// Reads the secrets, and makes those that are not there.
 pub(crate) fn secrets(folder: &Path) -> Result<Secrets> {
     DirBuilder::new()

@@ -47,6 +47,11 @@ pub(crate) struct Flags {
     /// Reachable from other machines on this network
     #[arg(long)]
     pub(crate) lan: bool,
+
+    /// Pages on other machines get a token as well, for
+    /// whoever they say they are
+    #[arg(long, verbatim_doc_comment)]
+    pub(crate) dev_tokens_for_anybody: bool,
 }
 
 /// Where things listen.
@@ -57,6 +62,8 @@ struct Addresses {
     health: SocketAddr,
     /// One UDP address per IP that the relay advertises.
     media: Vec<SocketAddr>,
+    /// Whether the page gets tokens for the asking.
+    hands_out: bool,
 }
 
 /// Builds, starts, waits for Ctrl-C or a child's end, and stops.
@@ -84,7 +91,7 @@ pub(crate) fn run(workspace: &Workspace, flags: &Flags) -> Result<()> {
         anyhow::Ok((edge_address, edge, relay))
     })?;
 
-    announce(edge_address, lan, started.elapsed());
+    announce(edge_address, lan, addresses.hands_out, started.elapsed());
     let ended = wait(&mut relay, &mut edge, interrupted);
     println!("stopping");
     // The relay first: its last heartbeat goes to the edge host.
@@ -143,13 +150,19 @@ fn start_edge(
         .args(["--listen", &addresses.listen.to_string()])
         .arg("--state-dir")
         .arg(workspace.dev().join("edge-state"))
-        .arg("--dev-signing-key")
-        .arg(&secrets.signing_key_file)
         .env("SPIN_VARIABLE_FLEET_SECRET", &secrets.fleet_secret)
+        .env("SPIN_VARIABLE_STATIC_SHARDS", dev::static_shards())
         .env(
             "SPIN_VARIABLE_TOKEN_KEYS",
             token::verification_keys(&secrets.signing_key_file)?,
         );
+    if addresses.hands_out {
+        let key = &secrets.signing_key_file;
+        command.arg("--dev-signing-key").arg(key);
+        if !addresses.listen.ip().is_loopback() {
+            command.arg("--dev-tokens-for-anybody");
+        }
+    }
     Supervised::spawn(
         "edge-host",
         command,
@@ -205,6 +218,7 @@ impl Addresses {
             control: flags.control,
             health: flags.health,
             media,
+            hands_out: listen.ip().is_loopback() || flags.dev_tokens_for_anybody,
         }
     }
 
@@ -236,7 +250,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn announce(edge: SocketAddr, lan: Option<IpAddr>, took: Duration) {
+fn announce(edge: SocketAddr, lan: Option<IpAddr>, hands_out: bool, took: Duration) {
     println!("\nready after {:.1} s", took.as_secs_f32());
     println!("  page   http://{}/", reachable(edge));
     if let Some(lan) = lan {
@@ -248,6 +262,10 @@ fn announce(edge: SocketAddr, lan: Option<IpAddr>, took: Duration) {
         println!("   port with ssh -L, or listen without speaking)");
     }
     println!("  token  cargo xtask token --player P --room R");
+    if !hands_out {
+        println!("  (the page asks for it: other machines can reach it. On a network of friends,");
+        println!("   --dev-tokens-for-anybody has the page get its own)");
+    }
     println!("  logs   target/dev/edge-host.jsonl, target/dev/relay.jsonl");
     println!("Ctrl-C stops.");
 }
@@ -327,6 +345,11 @@ mod tests {
         let got = addresses("up --lan --media-port 9", Some("192.0.2.7"), true);
         assert_eq!(got.listen, "0.0.0.0:7400".parse().unwrap());
         assert_eq!(got.control, "127.0.0.1:7411".parse().unwrap());
+        assert!(!got.hands_out, "whoever reaches it would be anybody");
+        let line = "up --lan --dev-tokens-for-anybody";
+        assert!(addresses(line, Some("192.0.2.7"), true).hands_out);
+        assert!(addresses("up", None, true).hands_out);
+        assert!(!addresses("up --listen 192.0.2.7:1", None, true).hands_out);
         assert_eq!(got.media, sockets(&["192.0.2.7:9"]));
         let chosen = addresses("up --lan --listen 127.0.0.1:1", Some("192.0.2.7"), true);
         assert_eq!(chosen.listen, "127.0.0.1:1".parse().unwrap());

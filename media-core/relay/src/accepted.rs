@@ -1,63 +1,26 @@
-//! What became of the connections that the acceptor took.
+//! What became of the connections that came to a door.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What became of a connection. Also the metric's label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Handed to a shard.
-    Taken,
-    /// Too many strangers.
-    Busy,
-    /// Too many strangers of its source.
-    BusySource,
-    /// No ticket in time.
-    Late,
-    /// It was closed, or broke.
-    Closed,
-    /// What came was no framed binding request.
-    NotStun,
-    /// No shard of this relay has sealed its ticket.
-    Ticket,
-    /// The shard takes no more orders.
-    Shard,
+use crate::doors::{Door, DoorLimits};
+use crate::outcome::Outcome;
+
+/// A door, and what a relay has counted of the connections that came there.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) door: Arc<Door>,
+    outcomes: [AtomicU64; Outcome::COUNT],
 }
 
-impl Outcome {
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Taken,
-        Self::Busy,
-        Self::BusySource,
-        Self::Late,
-        Self::Closed,
-        Self::NotStun,
-        Self::Ticket,
-        Self::Shard,
-    ];
-
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Taken => "taken",
-            Self::Busy => "busy",
-            Self::BusySource => "busy-source",
-            Self::Late => "late",
-            Self::Closed => "closed",
-            Self::NotStun => "not-stun",
-            Self::Ticket => "ticket",
-            Self::Shard => "shard",
+impl Accepted {
+    pub(crate) fn new(limits: DoorLimits) -> Self {
+        Self {
+            door: Door::new(limits),
+            outcomes: Default::default(),
         }
     }
-}
 
-/// What a relay has counted of its connections.
-#[derive(Debug, Default)]
-pub(crate) struct AcceptStats {
-    outcomes: [AtomicU64; Outcome::ALL.len()],
-    /// Connections without proof at this moment.
-    pub(crate) strangers: AtomicU64,
-}
-
-impl AcceptStats {
     pub(crate) fn count(&self, outcome: Outcome) -> u64 {
         self.outcomes[outcome as usize].load(Ordering::Relaxed)
     }

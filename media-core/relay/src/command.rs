@@ -47,6 +47,10 @@ pub(crate) fn wish(message: ControlMessage, region: &RegionName) -> Wish {
             player: player(who),
             at_ms,
         },
+        ControlCommand::Revoke { player: who } => Command::Revoke {
+            player: player(who),
+            at_ms,
+        },
         ControlCommand::Block {
             room: of,
             player: who,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, FromArgMatches as _, value_parser};
 use wire::fleet::{Candidate, Transport, shard_ids};
@@ -10,15 +11,23 @@ use wire::keys::ShardKey;
 use wire::limits::MAX_CANDIDATES;
 use wire::{RegionName, ShardId};
 
+use crate::doors::DoorLimits;
 use crate::overload::Limits;
 
 const SPEAKER: sfu::SpeakerLimits = sfu::SpeakerLimits::DEFAULT;
 const WORK: sfu::WorkLimits = sfu::WorkLimits::DEFAULT;
+const PLACES: sfu::PlaceLimits = sfu::PlaceLimits::DEFAULT;
+const DOORS: DoorLimits = DoorLimits::DEFAULT;
+const PATHS: sfu::PathLimits = sfu::PathLimits::DEFAULT;
+const CONSENT_SECONDS: u8 = PATHS.consent.as_secs() as u8;
 
 /// Datagrams sent in a second at 80 % of a core, in large rooms, whose packets cost least: 3.44 us
 /// each (`cargo xtask bench relay`, 10 speakers to 100 listeners; 2026-11-30). Other rooms are
 /// stopped earlier, by the CPU; this one holds where the CPU does not say how busy it is.
 const FULL_PACKETS: u32 = 230_000;
+
+/// Time for a hello: as long as DTLS has for its handshake.
+const HELLO_S: u8 = 10;
 
 /// Why a relay cannot start: a sentence that says what to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +138,61 @@ pub struct Settings {
     #[arg(value_parser = value_parser!(u32).range(1..))]
     pub session_cpu_us: u32,
 
+    /// Sessions of one player on a shard
+    #[arg(long, value_name = "N", default_value_t = PLACES.player_sessions)]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    pub player_sessions: u32,
+
+    /// Those of them that may be half-open: their handshake
+    /// or their hello is to come; the next one ends the
+    /// oldest
+    #[arg(long, value_name = "N", default_value_t = PLACES.player_half_open)]
+    #[arg(value_parser = value_parser!(u32).range(1..), verbatim_doc_comment)]
+    pub player_half_open: u32,
+
+    /// Part of a shard's sessions that is kept for players
+    /// who have none, percent, 0 to 50
+    #[arg(long, value_name = "N", default_value_t = PLACES.reserve_percent)]
+    #[arg(value_parser = value_parser!(u8).range(0..=50), verbatim_doc_comment)]
+    pub reserve_percent: u8,
+
+    /// Seconds for the hello of a session that is to say one
+    #[arg(long, value_name = "N", default_value_t = HELLO_S)]
+    #[arg(value_parser = value_parser!(u8).range(1..))]
+    pub hello_seconds: u8,
+
+    /// Connections that may wait at --control, and at
+    /// --listen-tcp, before they have shown who they are;
+    /// the next one ends the oldest of the source with
+    /// most
+    #[arg(long, value_name = "N", default_value_t = DOORS.strangers)]
+    #[arg(value_parser = value_parser!(u32).range(1..=100_000), verbatim_doc_comment)]
+    pub door_strangers: u32,
+
+    /// The same of one source: an IPv4 address, or 64 bits
+    /// of an IPv6 address
+    #[arg(long, value_name = "N", default_value_t = DOORS.strangers_of_source)]
+    #[arg(value_parser = value_parser!(u32).range(1..), verbatim_doc_comment)]
+    pub door_source: u32,
+
+    /// Seconds for the head of a stranger's request, and
+    /// again for its body; for a ticket at --listen-tcp
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(value_parser = value_parser!(u8).range(1..), verbatim_doc_comment)]
+    pub door_seconds: u8,
+
+    /// Bytes sent for each that came, to an address that has
+    /// not proved to be the client's
+    #[arg(long, value_name = "N", default_value_t = PATHS.unproved_factor)]
+    #[arg(value_parser = value_parser!(u32).range(1..), verbatim_doc_comment)]
+    pub unproved_factor: u32,
+
+    /// Seconds for which such a proof holds after the last
+    /// authentic datagram, 4 to 30
+    #[arg(long, value_name = "N", default_value_t = CONSENT_SECONDS)]
+    #[arg(value_parser = value_parser!(u8).range(4..=30), verbatim_doc_comment)]
+    pub consent_seconds: u8,
+
     /// Time over which a drain moves the participants
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub drain_seconds: u16,
@@ -160,6 +224,32 @@ impl Settings {
         sfu::SpeakerLimits {
             packets_per_s: self.speaker_packets,
             bytes_per_s: self.speaker_bytes,
+        }
+    }
+
+    /// How many places of a shard one player may have.
+    pub(crate) fn places(&self) -> sfu::PlaceLimits {
+        sfu::PlaceLimits {
+            player_sessions: self.player_sessions,
+            player_half_open: self.player_half_open,
+            reserve_percent: self.reserve_percent,
+        }
+    }
+
+    /// How many may wait at a door, and for how long.
+    pub(crate) fn doors(&self) -> DoorLimits {
+        DoorLimits {
+            strangers: self.door_strangers,
+            strangers_of_source: self.door_source,
+            patience: Duration::from_secs(self.door_seconds.into()),
+        }
+    }
+
+    /// What is sent to where a client may not be.
+    pub(crate) fn paths(&self) -> sfu::PathLimits {
+        sfu::PathLimits {
+            unproved_factor: self.unproved_factor,
+            consent: Duration::from_secs(self.consent_seconds.into()),
         }
     }
 

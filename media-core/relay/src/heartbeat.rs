@@ -21,7 +21,7 @@ use wire::control::open_pending;
 use wire::fleet::{Candidate, Heartbeat, HeartbeatReply, ShardState, sign_heartbeat};
 use wire::keys::ShardKeys;
 use wire::limits::MAX_BODY_BYTES;
-use wire::problem::{Problem, TYPE_BASE};
+use wire::problem::{Problem, ProblemKind, TYPE_BASE};
 use wire::ticket::TICKET_VERSION;
 use wire::{BootId, RegionName, SessionId};
 
@@ -215,6 +215,12 @@ impl Pulse {
                 self.note_skew(reply.now_ms);
             }
             Err(_) => self.shard.note_heartbeat(false, clock::now()),
+        }
+        if let Err(Failure::Refused(_, problem)) = &result
+            && problem == ProblemKind::ShardRevoked.name()
+        {
+            // Its rooms have other homes: who is still here is to follow them.
+            self.shard.set_draining(true);
         }
         let reply = result?;
         left.taken = match &reply.commands {

@@ -4,6 +4,7 @@ use clap::{Arg, Args as _};
 use sfu::{DropReason, EndReason, RejectReason};
 
 use super::Settings;
+use crate::outcome::Outcome;
 use crate::overload::FullReason;
 
 const README: &str = include_str!("../README.md");
@@ -12,7 +13,7 @@ const README: &str = include_str!("../README.md");
 const NO_LIMITS: [&str; 1] = ["drain-seconds"];
 
 /// Each limit's flag, and the metric that says that it was reached.
-fn limits() -> [(&'static str, String); 9] {
+fn limits() -> [(&'static str, String); 18] {
     let full = |reason: FullReason| format!("relay_full{{reason=\"{}\"}}", reason.label());
     let rejected = |reason: RejectReason| {
         let label = reason.label();
@@ -25,6 +26,21 @@ fn limits() -> [(&'static str, String); 9] {
         let rejected = rejected(RejectReason::Budget);
         format!("{rejected}`, `relay_sessions_ended_total{{reason=\"{ended}\"}}")
     };
+    let ended = |reason: EndReason| {
+        let label = reason.label();
+        format!("relay_sessions_ended_total{{reason=\"{label}\"}}")
+    };
+    let lost = |ends: &[Outcome]| {
+        let of = |family: &str, end: &Outcome| {
+            let label = end.label();
+            format!("{family}{{outcome=\"{label}\"}}")
+        };
+        let families = ["relay_control_accepts_total", "relay_tcp_accepts_total"];
+        let all = families
+            .iter()
+            .flat_map(|family| ends.iter().map(|end| of(family, end)));
+        all.collect::<Vec<_>>().join("`, `")
+    };
     [
         ("max-participants", full(FullReason::Sessions)),
         ("max-room", rejected(RejectReason::Full)),
@@ -35,6 +51,15 @@ fn limits() -> [(&'static str, String); 9] {
         ("session-datagrams", budget()),
         ("session-bytes", budget()),
         ("session-cpu-us", budget()),
+        ("player-sessions", rejected(RejectReason::PlayerSessions)),
+        ("player-half-open", ended(EndReason::HalfOpen)),
+        ("reserve-percent", rejected(RejectReason::Reserve)),
+        ("hello-seconds", ended(EndReason::NoHello)),
+        ("door-strangers", lost(&[Outcome::Busy])),
+        ("door-source", lost(&[Outcome::BusySource])),
+        ("door-seconds", lost(&[Outcome::Late])),
+        ("unproved-factor", dropped(DropReason::Unproved)),
+        ("consent-seconds", dropped(DropReason::Unproved)),
     ]
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::accepted::{AcceptStats, Outcome};
+use crate::accepted::Accepted;
 use crate::exposition::{Exposition, Kind};
 use crate::handle::{ShardHandle, Snapshot};
+use crate::outcome::Outcome;
 use crate::overload::FullReason;
 use crate::state::Relay;
 use crate::streams::{CloseReason, DropReason};
@@ -178,10 +179,7 @@ pub(crate) fn render(relay: &Relay) -> String {
     fullness(&mut text, &rows);
     reasons(&mut text, &rows);
     streams(&mut text, &rows);
-    accepted(&mut text, &relay.accepted);
-    let help = "Control connections that were over their source's share.";
-    text.family("relay_control_refused_total", Kind::Counter, help)
-        .sample(&[], relay.control_refused.load(Ordering::Relaxed));
+    accepted(&mut text, relay);
     loop_figures(&mut text, &rows);
     heartbeats(&mut text, &rows);
     process(&mut text);
@@ -306,15 +304,21 @@ fn streams(text: &mut Exposition, rows: &[Row<'_>]) {
 }
 
 /// What the listeners, which are shared by all shards, have counted.
-fn accepted(text: &mut Exposition, stats: &AcceptStats) {
-    let help = "TCP connections of the media port that have shown no ticket yet.";
-    text.family("relay_tcp_strangers", Kind::Gauge, help)
-        .sample(&[], stats.strangers.load(Ordering::Relaxed));
-    let help = "TCP connections of the media port, by what became of them.";
-    let mut family = text.family("relay_tcp_accepts_total", Kind::Counter, help);
-    for outcome in Outcome::ALL {
-        family.sample(&[("outcome", outcome.label())], stats.count(outcome));
-    }
+fn accepted(text: &mut Exposition, relay: &Relay) {
+    let mut door = |(strangers, accepts), of: &str, stats: &Accepted, outcomes: &[Outcome]| {
+        let help = format!("TCP connections of the {of} port that have not shown who they are.");
+        text.family(strangers, Kind::Gauge, &help)
+            .sample(&[], stats.door.len() as u64);
+        let help = format!("TCP connections of the {of} port, by what became of them.");
+        let mut family = text.family(accepts, Kind::Counter, &help);
+        for outcome in outcomes {
+            family.sample(&[("outcome", outcome.label())], stats.count(*outcome));
+        }
+    };
+    let names = ("relay_tcp_strangers", "relay_tcp_accepts_total");
+    door(names, "media", &relay.accepted, &Outcome::MEDIA);
+    let names = ("relay_control_strangers", "relay_control_accepts_total");
+    door(names, "control", &relay.control, &Outcome::CONTROL);
 }
 
 fn loop_figures(text: &mut Exposition, rows: &[Row<'_>]) {

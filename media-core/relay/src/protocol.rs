@@ -67,6 +67,7 @@ impl Protocol for SealedProtocol {
             channel: sfu::ChannelKey(ticket.channel.0),
             permissions: permissions(ticket.permissions),
             server_muted: ticket.server_muted,
+            says_hello: ticket.says_hello,
             opus_payload_type: ticket.opus_payload_type,
             red_payload_type: Some(ticket.red_payload_type).filter(|pt| *pt != 0),
             audio_level_id: Some(ticket.audio_level_id).filter(|id| *id != 0),
@@ -183,6 +184,7 @@ impl SealedProtocol {
             channels,
             topics: topics.map(|topic| sfu::TopicKey(topic.0)).collect(),
             muted_until_ms: hello.muted_until_ms,
+            until_ms: hello.until_ms,
             blocked: hello
                 .blocked
                 .iter()
@@ -226,12 +228,16 @@ fn end_reason(reason: sfu::EndReason) -> EndReason {
     match reason {
         sfu::EndReason::Left => EndReason::Left,
         sfu::EndReason::Kicked => EndReason::Kicked,
-        sfu::EndReason::Replaced => EndReason::Replaced,
+        sfu::EndReason::Replaced | sfu::EndReason::HalfOpen => EndReason::Replaced,
         sfu::EndReason::RelayStopping => EndReason::RelayStopping,
         sfu::EndReason::Protocol | sfu::EndReason::Fingerprint | sfu::EndReason::Budget => {
             EndReason::Protocol
         }
-        sfu::EndReason::Timeout | sfu::EndReason::Handshake => EndReason::Timeout,
+        // He comes again with the token that he has then, and hears from the edge what is wrong.
+        sfu::EndReason::TokenExpired => EndReason::Timeout,
+        sfu::EndReason::Timeout | sfu::EndReason::Handshake | sfu::EndReason::NoHello => {
+            EndReason::Timeout
+        }
     }
 }
 

@@ -30,6 +30,7 @@ fn ticket() -> Ticket {
         slots: 3,
         channel_kind: ChannelKind::Group,
         server_muted: false,
+        says_hello: true,
         recorded: false,
         home_epoch: 0,
         hello_version: TICKET_VERSION,
@@ -53,6 +54,7 @@ fn hello() -> Hello {
         world: true,
         topics: vec![wire::TopicKey([6; 8])],
         muted_until_ms: None,
+        until_ms: None,
         blocked: vec![wire::PlayerKey([9; 16])],
         platform: "console".to_owned(),
         one_platform: true,
@@ -132,6 +134,7 @@ fn a_hello_counts_only_on_its_own_session() {
         Request::Hello(sfu::Hello {
             issued_at_ms,
             muted_until_ms: _,
+            until_ms: _,
             crossing,
             profile,
             channels,
@@ -236,9 +239,18 @@ fn messages_are_the_contracts_json() {
 fn every_end_reason_that_clients_know_keeps_its_name() {
     for reason in sfu::EndReason::ALL {
         let name = serde_json::to_value(end_reason(*reason)).expect("JSON");
-        let silent = [sfu::EndReason::Handshake, sfu::EndReason::Fingerprint].contains(reason);
-        // A client is told what it did, an operator by how much.
-        let silent = silent || *reason == sfu::EndReason::Budget;
+        use sfu::EndReason::{Budget, Fingerprint, HalfOpen, Handshake, NoHello, TokenExpired};
+        // A client is told what it did or missed, an operator by how much and when; and what to do
+        // next, which is to ask the edge.
+        let silent = [
+            Handshake,
+            Fingerprint,
+            HalfOpen,
+            NoHello,
+            Budget,
+            TokenExpired,
+        ];
+        let silent = silent.contains(reason);
         assert!(silent || name == reason.label(), "{reason:?}");
     }
 }

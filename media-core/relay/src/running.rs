@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -18,13 +17,12 @@ use wire::fleet::Transport;
 use wire::keys::ShardKey;
 use wire::{BootId, ShardId};
 
-use crate::accepted::AcceptStats;
+use crate::accepted::Accepted;
 use crate::acceptor;
 use crate::config::{Config, StartError, candidates, check_families, listen_addresses};
 use crate::handle::{ORDERS_MAX, ShardHandle};
 use crate::heartbeat::{EdgeClient, Identity, Pulse, edge_client};
 use crate::protocol::SealedProtocol;
-use crate::server::Endpoint;
 use crate::shard::{Certificate, Parts, ShardLoop};
 use crate::state::{Relay, Shard};
 use crate::{clock, drain, server};
@@ -148,19 +146,15 @@ async fn start_here(config: Config, lines: mpsc::Sender<String>) -> Result<Runni
     }
     let relay = Arc::new(Relay {
         shards,
-        accepted: AcceptStats::default(),
-        control_refused: AtomicU64::new(0),
+        accepted: Accepted::new(config.settings.doors()),
+        control: Accepted::new(config.settings.doors()),
     });
     let mut tasks = JoinSet::new();
     for door in doors {
         tasks.spawn(acceptor::accept(door, relay.clone()));
     }
-    for (endpoint, door) in [
-        (Endpoint::Control, control_door),
-        (Endpoint::Health, health_door),
-    ] {
-        tasks.spawn(server::serve(endpoint, door, relay.clone()));
-    }
+    tasks.spawn(server::serve_edge(control_door, relay.clone()));
+    tasks.spawn(server::serve_operators(health_door, relay.clone()));
     Ok(Running {
         relay,
         media,
@@ -212,19 +206,10 @@ fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 impl Maker<'_> {
     fn prepare(&self, number: u16, id: ShardId, key: &ShardKey) -> Result<Prepared, StartError> {
-        let options = Options {
-            arrivals: true,
-            ..Options::default()
-        };
-        let sockets: Vec<Socket> = listen_addresses(&self.config.settings.listen, number)?
-            .into_iter()
-            .map(|address| {
-                Socket::bind(address, &options)
-                    .map_err(|error| bind_error("--listen", address, &error))
-            })
-            .collect::<Result<_, _>>()?;
+        let settings = &self.config.settings;
+        let sockets = self.sockets(number)?;
         let media: Vec<SocketAddr> = sockets.iter().map(Socket::local_address).collect();
-        let candidates = candidates(&media, &self.media_tcp, &self.config.settings.advertise)?;
+        let candidates = candidates(&media, &self.media_tcp, &settings.advertise)?;
         let local = |transport: Transport| {
             let of_it = candidates.iter().filter(|c| c.transport == transport);
             of_it.map(|candidate| candidate.address).collect()
@@ -244,11 +229,14 @@ impl Maker<'_> {
             certificate: self.certificate.clone(),
             local: local(Transport::Udp),
             local_tcp: local(Transport::Tcp),
-            limits: self.config.settings.limits(),
-            max_room: self.config.settings.max_room,
-            speaker: self.config.settings.speaker(),
-            work: self.config.settings.work(),
-            drain: Duration::from_secs(self.config.settings.drain_seconds.into()),
+            limits: settings.limits(),
+            max_room: settings.max_room,
+            speaker: settings.speaker(),
+            work: settings.work(),
+            places: settings.places(),
+            paths: settings.paths(),
+            hello: Duration::from_secs(settings.hello_seconds.into()),
+            drain: Duration::from_secs(settings.drain_seconds.into()),
             seed: u64::from_le_bytes(random()?),
             lines: self.lines.clone(),
         })
@@ -260,7 +248,7 @@ impl Maker<'_> {
             candidates,
             fingerprint: self.certificate.fingerprint.clone(),
             control_url: self.control_url.clone(),
-            capacity: self.config.settings.max_participants,
+            capacity: settings.max_participants,
         };
         let pulse = Pulse {
             shard: handle.clone(),
@@ -281,6 +269,21 @@ impl Maker<'_> {
             pulse,
             media,
         })
+    }
+
+    /// Those of shard `number`, for media by UDP.
+    fn sockets(&self, number: u16) -> Result<Vec<Socket>, StartError> {
+        let options = Options {
+            arrivals: true,
+            ..Options::default()
+        };
+        listen_addresses(&self.config.settings.listen, number)?
+            .into_iter()
+            .map(|address| {
+                Socket::bind(address, &options)
+                    .map_err(|error| bind_error("--listen", address, &error))
+            })
+            .collect()
     }
 }
 

@@ -2,8 +2,8 @@
 //! `/metrics`: two listeners, since one is for the edge and the other for nobody outside.
 
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +14,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wire::control::{
     CONTROL_PATH, ControlCommand, ControlMessage, NotTaken, SHARD_HEADER, page_of, seal_players,
@@ -24,137 +25,262 @@ use wire::moderation::RoomPlayer;
 use wire::problem::{MEDIA_TYPE, Problem, ProblemKind};
 
 use crate::command::{Wish, wish};
+use crate::doors::Place;
+use crate::outcome::Outcome;
 use crate::replay::Refusal;
-use crate::shares::Shares;
 use crate::state::Relay;
 use crate::{clock, exposition, health, metrics};
 
-/// Most control connections at once: functions keep theirs, and there may be hundreds of them.
-const CONTROL_CONNECTIONS_MAX: usize = 1024;
-
-/// Most of one source: an IPv4 address, or the first 64 bits of an IPv6 address. Functions may
-/// share one address.
-const CONNECTIONS_PER_SOURCE_MAX: u32 = 256;
+/// Most connections of the edge that are kept for its next message: functions keep theirs, and
+/// there may be hundreds of them. Others end after their message.
+const KEPT_CONNECTIONS_MAX: usize = 1024;
 
 /// Most health connections at once; a scraper and a few checks need a handful.
 const HEALTH_CONNECTIONS_MAX: usize = 64;
 
-/// Longest time for the head of a request, and for the idle time before the next.
-const HEAD_MAX: Duration = Duration::from_secs(30);
-
-/// Longest time for a body.
-const BODY_MAX: Duration = Duration::from_secs(5);
+/// How long whoever is known may take between two requests, the head of the second included.
+const IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// Pause after a failure to accept, which means that descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 type Reply = Response<Full<Bytes>>;
 
-/// Which of the two endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint {
-    /// For the edge, over networks of others: sealed messages and nothing else, and a share of the
-    /// connections for each source.
-    Control,
-    /// For this machine and its operators: it asks for no proof, and changes nothing.
-    Health,
-}
-
-impl Endpoint {
-    /// Most connections of one source.
-    fn share(self) -> u32 {
-        match self {
-            Self::Control => CONNECTIONS_PER_SOURCE_MAX,
-            // A scraper and a few checks, from one machine.
-            Self::Health => u32::MAX,
-        }
-    }
-
-    fn connections_max(self) -> usize {
-        match self {
-            Self::Control => CONTROL_CONNECTIONS_MAX,
-            Self::Health => HEALTH_CONNECTIONS_MAX,
-        }
-    }
-}
-
-/// Answers on `listener` until dropped.
-pub(crate) async fn serve(endpoint: Endpoint, listener: TcpListener, relay: Arc<Relay>) {
-    let connections = Arc::new(Semaphore::new(endpoint.connections_max()));
-    let shares = Shares::new(endpoint.share());
+/// Answers the edge on `listener`, over networks of others, until dropped: sealed messages and
+/// nothing else. Whoever has not sent one is a stranger at the door.
+pub(crate) async fn serve_edge(listener: TcpListener, relay: Arc<Relay>) {
+    let kept = Arc::new(Semaphore::new(KEPT_CONNECTIONS_MAX));
+    let mut tasks = JoinSet::new();
+    let stats = &relay.control;
     loop {
-        let permit = connections
-            .clone()
-            .acquire_owned()
-            .await
-            .expect("never closed");
-        let (stream, from) = match listener.accept().await {
-            Ok(accepted) => accepted,
+        tokio::select! {
+            // A task that panicked is no reason to take no others.
+            Some(_) = tasks.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, from)) => {
+                    let lost = stats.door.enter(from.ip(), |place| {
+                        let visit = Visit::new(relay.clone(), place, kept.clone());
+                        tasks.spawn(visit.serve(stream))
+                    });
+                    lost.into_iter().for_each(|outcome| stats.note(outcome));
+                }
+                Err(error) => wait_after(&error).await,
+            },
+        }
+    }
+}
+
+/// Answers this machine and its operators on `listener` until dropped: it asks for no proof, and
+/// changes nothing.
+pub(crate) async fn serve_operators(listener: TcpListener, relay: Arc<Relay>) {
+    let connections = Arc::new(Semaphore::new(HEALTH_CONNECTIONS_MAX));
+    loop {
+        let permit = connections.clone().acquire_owned().await;
+        let permit = permit.expect("never closed");
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(kind = %error.kind(), "a control connection was not accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                wait_after(&error).await;
                 continue;
             }
         };
-        let Some(share) = shares.take(from.ip()) else {
-            relay.control_refused.fetch_add(1, Ordering::Relaxed);
-            continue;
-        };
         let relay = relay.clone();
         tokio::spawn(async move {
-            serve_connection(endpoint, stream, relay).await;
-            drop((permit, share));
+            let service = service_fn(move |request| {
+                let relay = relay.clone();
+                async move { Ok::<_, Infallible>(answer_operator(&request, &relay)) }
+            });
+            // Errors here are the client's: a broken connection, a head that is not HTTP.
+            let _ = http().serve_connection(TokioIo::new(stream), service).await;
+            drop(permit);
         });
     }
 }
 
-async fn serve_connection(endpoint: Endpoint, stream: TcpStream, relay: Arc<Relay>) {
-    let service = service_fn(move |request| {
-        let relay = relay.clone();
-        async move { Ok::<_, Infallible>(answer(endpoint, request, &relay).await) }
-    });
+async fn wait_after(error: &std::io::Error) {
+    tracing::warn!(kind = %error.kind(), "a control connection was not accepted");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+fn http() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_MAX)
+        .header_read_timeout(IDLE_MAX)
         .max_buf_size(MAX_BODY_BYTES);
-    // Errors here are the client's: a broken connection, a head that is not HTTP.
-    let _ = builder
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    builder
 }
 
-async fn answer(endpoint: Endpoint, request: Request<Incoming>, relay: &Relay) -> Reply {
-    match endpoint {
-        Endpoint::Control => answer_edge(request, relay).await,
-        Endpoint::Health => answer_operator(&request, relay),
+/// One connection at the control endpoint.
+struct Visit {
+    relay: Arc<Relay>,
+    kept: Arc<Semaphore>,
+    standing: Mutex<Standing>,
+    /// The head of the first request is here.
+    head: Notify,
+}
+
+/// How a connection stands.
+enum Standing {
+    /// No message of it was the edge's.
+    Stranger(#[expect(dead_code, reason = "given back when dropped")] Place),
+    /// One was.
+    Kept(#[expect(dead_code, reason = "given back when dropped")] OwnedSemaphorePermit),
+    /// One was, but too many are kept: it ends after the reply.
+    Known,
+}
+
+impl Visit {
+    fn new(relay: Arc<Relay>, place: Place, kept: Arc<Semaphore>) -> Arc<Self> {
+        Arc::new(Self {
+            relay,
+            kept,
+            standing: Mutex::new(Standing::Stranger(place)),
+            head: Notify::new(),
+        })
     }
-}
 
-async fn answer_edge(request: Request<Incoming>, relay: &Relay) -> Reply {
-    match (request.uri().path(), request.method()) {
-        (CONTROL_PATH, &Method::POST) => match control(request, relay).await {
-            Ok(None) => reply(
-                StatusCode::ACCEPTED,
-                "application/json",
-                Bytes::from_static(b"{}"),
-            ),
-            Ok(Some(answer)) => reply(StatusCode::OK, "text/plain", answer.into()),
-            Err(problem) => {
-                let mut reply = refuse(&problem);
-                if problem.status == ProblemKind::SignatureInvalid.status() {
-                    // Whoever guesses pays a connection for each guess.
-                    let close = header::HeaderValue::from_static("close");
-                    reply.headers_mut().insert(header::CONNECTION, close);
-                }
-                reply
+    /// Until it ends, or is a stranger's whose first request is late.
+    async fn serve(self: Arc<Self>, stream: TcpStream) {
+        let visit = self.clone();
+        let service = service_fn(move |request| {
+            let visit = visit.clone();
+            async move {
+                visit.head.notify_one();
+                Ok::<_, Infallible>(visit.answer(request).await)
             }
-        },
-        (CONTROL_PATH, _) => wrong_method("POST"),
-        _ => refuse(&Problem::new(
-            ProblemKind::UnknownRoute,
-            "This is the control endpoint: it takes sealed messages at /v1/control.",
-        )),
+        });
+        let connection = http().serve_connection(TokioIo::new(stream), service);
+        let (mut is_late, mut has_asked) = (false, false);
+        {
+            let mut connection = pin!(connection);
+            tokio::select! {
+                // Errors here are the client's: a broken connection, a head that is not HTTP.
+                _ = &mut connection => {}
+                asked = timeout(self.patience(), self.head.notified()) => {
+                    (is_late, has_asked) = (asked.is_err(), asked.is_ok());
+                    if has_asked {
+                        let _ = connection.await;
+                    }
+                }
+            }
+        }
+        self.relay.control.note(match self.is_stranger() {
+            false => Outcome::Taken,
+            true if is_late => Outcome::Late,
+            true if has_asked => Outcome::Unproved,
+            true => Outcome::Closed,
+        });
+    }
+
+    /// Time for a stranger's head, and again for a body.
+    fn patience(&self) -> Duration {
+        self.relay.control.door.patience()
+    }
+
+    /// A message of it was the edge's: it is no stranger's any more.
+    fn note_proof(&self) {
+        let mut standing = self.standing.lock().expect("no panic while it is held");
+        if !matches!(*standing, Standing::Kept(_)) {
+            let permit = self.kept.clone().try_acquire_owned();
+            *standing = permit.map_or(Standing::Known, Standing::Kept);
+        }
+    }
+
+    fn is_stranger(&self) -> bool {
+        let standing = self.standing.lock().expect("no panic while it is held");
+        matches!(*standing, Standing::Stranger(_))
+    }
+
+    fn is_kept(&self) -> bool {
+        let standing = self.standing.lock().expect("no panic while it is held");
+        matches!(*standing, Standing::Kept(_))
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Reply {
+        let is_guess = |problem: &Problem| problem.status == ProblemKind::SignatureInvalid.status();
+        let (mut reply, may_stay) = match (request.uri().path(), request.method()) {
+            (CONTROL_PATH, &Method::POST) => match self.control(request).await {
+                Ok(None) => {
+                    let body = Bytes::from_static(b"{}");
+                    (reply(StatusCode::ACCEPTED, "application/json", body), true)
+                }
+                Ok(Some(answer)) => (reply(StatusCode::OK, "text/plain", answer.into()), true),
+                Err(problem) => (refuse(&problem), !is_guess(&problem)),
+            },
+            (CONTROL_PATH, _) => (wrong_method("POST"), true),
+            _ => {
+                let detail =
+                    "This is the control endpoint: it takes sealed messages at /v1/control.";
+                (
+                    refuse(&Problem::new(ProblemKind::UnknownRoute, detail)),
+                    true,
+                )
+            }
+        };
+        if !may_stay || !self.is_kept() {
+            // Whoever guesses pays a connection for each guess.
+            let close = header::HeaderValue::from_static("close");
+            reply.headers_mut().insert(header::CONNECTION, close);
+        }
+        reply
+    }
+
+    /// Takes one message from the edge; returns the sealed answer to a question.
+    async fn control(&self, request: Request<Incoming>) -> Result<Option<String>, Problem> {
+        let shards = &self.relay.shards;
+        let shard = match request.headers().get(SHARD_HEADER) {
+            Some(name) => shards.iter().find(|shard| name == shard.handle.id.as_str()),
+            None => shards.first().filter(|_| shards.len() == 1),
+        };
+        let shard = shard.ok_or_else(|| {
+            let detail = format!("Name a shard of this relay in the header {SHARD_HEADER}.");
+            Problem::new(ProblemKind::UnknownRelay, detail)
+        })?;
+        let body = read_body(request.into_body(), self.patience()).await?;
+        let invalid = |detail: &'static str| Problem::new(ProblemKind::SignatureInvalid, detail);
+        let sealed = std::str::from_utf8(&body).map(str::trim);
+        let opened = sealed
+            .map_err(|_| NotTaken::Seal)
+            .and_then(|sealed| ControlMessage::open(sealed, &shard.keys, shard.boot));
+        let message = opened.map_err(|not_taken| match not_taken {
+            NotTaken::Seal => invalid("Seal the message with the key and boot id of the shard."),
+            NotTaken::Unknown => Problem::new(
+                ProblemKind::CommandUnknown,
+                "This relay is of another release: let the store tell it with the next ticket.",
+            ),
+        })?;
+        let nonce = message.nonce;
+        let now_ms = clock::unix_ms();
+        let checked = {
+            let mut guard = shard.replay.lock().expect("no panic while it is held");
+            guard.check(message.at_ms, nonce, now_ms)
+        };
+        checked.map_err(|refusal| match refusal {
+            Refusal::Stale => {
+                invalid("Seal the message anew: its time differs too much from ours.")
+            }
+            Refusal::Replayed => invalid("Seal the message anew: it was used before."),
+            Refusal::Full => overloaded(),
+        })?;
+        self.note_proof();
+        if let ControlCommand::Push { message, .. } = &message.command
+            && message.len() > MAX_MESSAGE_BYTES
+        {
+            let detail = format!("Push at most {MAX_MESSAGE_BYTES} bytes.");
+            return Err(Problem::new(ProblemKind::BodyTooLarge, detail));
+        }
+        match wish(message, &shard.region) {
+            Wish::Do(command) => match shard.handle.command(command) {
+                Ok(()) => Ok(None),
+                Err(_) => Err(overloaded()),
+            },
+            Wish::Tell(question) => {
+                let answer = shard.handle.ask(question).await.map_err(|_| overloaded())?;
+                let page = page_of(answer.into_iter().map(RoomPlayer::from));
+                Ok(Some(seal_players(&page, &shard.keys, shard.boot, nonce)))
+            }
+        }
     }
 }
 
@@ -187,65 +313,9 @@ fn health(health: &health::Health) -> Reply {
     reply(status, "application/json", health.to_json().into())
 }
 
-/// Takes one message from the edge; returns the sealed answer to a question.
-async fn control(request: Request<Incoming>, relay: &Relay) -> Result<Option<String>, Problem> {
-    let shard = match request.headers().get(SHARD_HEADER) {
-        Some(name) => relay
-            .shards
-            .iter()
-            .find(|shard| name == shard.handle.id.as_str()),
-        None => relay.shards.first().filter(|_| relay.shards.len() == 1),
-    };
-    let shard = shard.ok_or_else(|| {
-        let detail = format!("Name a shard of this relay in the header {SHARD_HEADER}.");
-        Problem::new(ProblemKind::UnknownRelay, detail)
-    })?;
-    let body = read_body(request.into_body()).await?;
-    let invalid = |detail: &'static str| Problem::new(ProblemKind::SignatureInvalid, detail);
-    let sealed = std::str::from_utf8(&body).map(str::trim);
-    let opened = sealed
-        .map_err(|_| NotTaken::Seal)
-        .and_then(|sealed| ControlMessage::open(sealed, &shard.keys, shard.boot));
-    let message = opened.map_err(|not_taken| match not_taken {
-        NotTaken::Seal => invalid("Seal the message with the key and boot id of the shard."),
-        NotTaken::Unknown => Problem::new(
-            ProblemKind::CommandUnknown,
-            "This relay is of another release: let the store tell it with the next ticket.",
-        ),
-    })?;
-    let nonce = message.nonce;
-    let now_ms = clock::unix_ms();
-    let checked = {
-        let mut guard = shard.replay.lock().expect("no panic while it is held");
-        guard.check(message.at_ms, nonce, now_ms)
-    };
-    checked.map_err(|refusal| match refusal {
-        Refusal::Stale => invalid("Seal the message anew: its time differs too much from ours."),
-        Refusal::Replayed => invalid("Seal the message anew: it was used before."),
-        Refusal::Full => overloaded(),
-    })?;
-    if let ControlCommand::Push { message, .. } = &message.command
-        && message.len() > MAX_MESSAGE_BYTES
-    {
-        let detail = format!("Push at most {MAX_MESSAGE_BYTES} bytes.");
-        return Err(Problem::new(ProblemKind::BodyTooLarge, detail));
-    }
-    match wish(message, &shard.region) {
-        Wish::Do(command) => match shard.handle.command(command) {
-            Ok(()) => Ok(None),
-            Err(_) => Err(overloaded()),
-        },
-        Wish::Tell(question) => {
-            let answer = shard.handle.ask(question).await.map_err(|_| overloaded())?;
-            let page = page_of(answer.into_iter().map(RoomPlayer::from));
-            Ok(Some(seal_players(&page, &shard.keys, shard.boot, nonce)))
-        }
-    }
-}
-
-async fn read_body(body: Incoming) -> Result<Bytes, Problem> {
+async fn read_body(body: Incoming, within: Duration) -> Result<Bytes, Problem> {
     let limited = Limited::new(body, MAX_BODY_BYTES);
-    match timeout(BODY_MAX, limited.collect()).await {
+    match timeout(within, limited.collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             let detail = format!("Send at most {MAX_BODY_BYTES} bytes.");

@@ -94,6 +94,10 @@ pub(crate) struct Parts {
     pub(crate) max_room: u32,
     pub(crate) speaker: sfu::SpeakerLimits,
     pub(crate) work: sfu::WorkLimits,
+    pub(crate) places: sfu::PlaceLimits,
+    pub(crate) hello: Duration,
+    /// What is sent to where a client may not be.
+    pub(crate) paths: sfu::PathLimits,
     pub(crate) drain: Duration,
     pub(crate) seed: u64,
     pub(crate) lines: mpsc::Sender<String>,
@@ -165,6 +169,9 @@ impl ShardLoop {
         config.max_room_sessions = usize::try_from(parts.max_room).unwrap_or(usize::MAX);
         config.speaker = parts.speaker;
         config.work = parts.work;
+        config.places = parts.places;
+        config.hello_timeout = parts.hello;
+        config.paths = parts.paths;
         config.meter = Arc::new(ThreadTime);
         let connections_max = config
             .max_sessions

@@ -1,12 +1,11 @@
 //! What the control endpoint looks at.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use wire::keys::ShardKeys;
 use wire::{BootId, RegionName};
 
-use crate::accepted::AcceptStats;
+use crate::accepted::Accepted;
 use crate::handle::ShardHandle;
 use crate::replay::ReplayGuard;
 
@@ -15,9 +14,9 @@ use crate::replay::ReplayGuard;
 pub(crate) struct Relay {
     pub(crate) shards: Vec<Shard>,
     /// Of the TCP listeners for media.
-    pub(crate) accepted: AcceptStats,
-    /// Control connections that were over their source's share.
-    pub(crate) control_refused: AtomicU64,
+    pub(crate) accepted: Accepted,
+    /// Of the control listener.
+    pub(crate) control: Accepted,
 }
 
 /// One of its shards, as the edge addresses it.

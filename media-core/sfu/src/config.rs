@@ -9,7 +9,8 @@ use rtc_srtp::crypto::providers::AwsLcRsProvider;
 use str0m::config::{CryptoProvider, DtlsCert};
 
 use crate::budget::{CostTable, Meter, WorkLimits};
-use crate::path::{Path, Transport};
+use crate::path::{Path, PathLimits, Transport};
+use crate::places::PlaceLimits;
 use crate::room::{Settings, SpeakerLimits, SpeakingConfig};
 
 /// Settings of one [`crate::Sfu`]. The crypto provider and the certificate are chosen by the
@@ -30,8 +31,12 @@ pub struct Config {
     pub max_sessions: usize,
     /// Most sessions of one room.
     pub max_room_sessions: usize,
+    /// Most sessions of one player, and places that are kept for players without any.
+    pub places: PlaceLimits,
     /// Time for the DTLS handshake after admission.
     pub handshake_timeout: Duration,
+    /// Time for the hello after it, where the ticket says that one comes.
+    pub hello_timeout: Duration,
     /// Time without anything authenticated after which a session ends. RFC 7675 allows 30 s.
     pub consent_timeout: Duration,
     /// Time over which roster and speaking changes of a room are gathered into one message.
@@ -49,6 +54,8 @@ pub struct Config {
     pub work: WorkLimits,
     /// Tells what that took.
     pub meter: Arc<dyn Meter>,
+    /// What is sent to where a client may not be.
+    pub paths: PathLimits,
 }
 
 impl Config {
@@ -62,7 +69,9 @@ impl Config {
             local_tcp: Vec::new(),
             max_sessions: 4096,
             max_room_sessions: 5000,
+            places: PlaceLimits::default(),
             handshake_timeout: Duration::from_secs(10),
+            hello_timeout: Duration::from_secs(10),
             consent_timeout: Duration::from_secs(15),
             roster_interval: Duration::from_millis(50),
             max_messages_per_s: 20,
@@ -71,6 +80,7 @@ impl Config {
             speaker: SpeakerLimits::default(),
             work: WorkLimits::default(),
             meter: Arc::new(CostTable),
+            paths: PathLimits::default(),
         }
     }
 

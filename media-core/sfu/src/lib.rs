@@ -18,11 +18,13 @@
 mod bucket;
 mod budget;
 mod config;
+mod deadline;
 mod ended;
 mod idents;
 mod link;
 mod orders;
 mod path;
+mod places;
 mod protocol;
 mod room;
 mod rtp;
@@ -33,7 +35,8 @@ mod timers;
 pub use budget::{CostTable, Meter, Work, WorkLimits};
 pub use config::{Config, WallClock};
 pub use idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId, TopicKey};
-pub use path::{Path, Transport};
+pub use path::{Path, PathLimits, Transport};
+pub use places::PlaceLimits;
 pub use protocol::{
     Admission, BadMessage, BadTicket, Carried, ChannelGrant, Crossing, DataChannel, Hello, Notice,
     Present, Protocol, Request, RosterEntry, SlotChange, Source,

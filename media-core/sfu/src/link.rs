@@ -3,10 +3,12 @@
 
 mod ciphers;
 mod handshakes;
+mod heartbeats;
 mod inbound;
 mod keys;
 mod outbox;
 mod paths;
+mod questions;
 mod reception;
 mod rtc;
 mod srtp;
@@ -19,11 +21,12 @@ use bytes::BytesMut;
 use rtc_srtp::crypto::RTCCryptoProvider;
 use str0m::{Reason, Rtc, RtcError};
 
+use heartbeats::Heartbeats;
 use inbound::Inbound;
 use keys::KeySlot;
 use outbox::Outbox;
 use paths::Paths;
-use srtp::{MasterKey, Outbound};
+use srtp::{MasterKey, Outbound, ntp};
 
 pub(crate) use keys::TappedCrypto;
 pub(crate) use outbox::Unread;
@@ -32,8 +35,10 @@ pub(crate) use stun::{Stun, username};
 
 use crate::budget::Budget;
 use crate::config::Config;
+use crate::deadline::Deadline;
 use crate::idents::SessionId;
 use crate::path::Path;
+use crate::places::Place;
 use crate::protocol::Admission;
 use crate::room::Entry;
 use crate::rtp::{Opened, Sent};
@@ -76,11 +81,19 @@ pub(crate) struct Link {
     /// Boxed, so that what forwarding looks at lies close together.
     pub(crate) rtc: Box<Rtc>,
     pub(crate) phase: Phase,
+    /// What it holds of its player's places.
+    pub(crate) place: Place,
+    /// It is to introduce itself: a hello must come, once it is in its room.
+    pub(crate) says_hello: bool,
+    /// Until when; none before it is in its room, and once it came.
+    pub(crate) hello_until: Option<Instant>,
     pub(crate) paths: Paths,
     keys: KeySlot,
     /// Once there are keys.
     inbound: Option<Inbound>,
     outbound: Option<Outbound>,
+    /// The source whose report is to be told back.
+    asked_of: Option<u32>,
     pub(crate) outbox: Outbox,
     pub(crate) budget: Budget,
     pub(crate) last_heard: Instant,
@@ -92,6 +105,8 @@ pub(crate) struct Link {
     /// When the next reports are due.
     pub(crate) report_at: Option<Instant>,
     pub(crate) migrate_at: Option<Instant>,
+    /// When the session ends.
+    pub(crate) deadline: Deadline,
     /// It is in the queue of those who have something to send.
     pub(crate) dirty: bool,
 }
@@ -121,10 +136,14 @@ impl Link {
             phase: Phase::Handshake {
                 until: now + config.handshake_timeout,
             },
-            paths: Paths::default(),
+            place: Place::HalfOpen,
+            says_hello: admission.says_hello,
+            hello_until: None,
+            paths: Paths::new(config.paths, config.consent_timeout),
             keys: crypto.newest_keys(),
             inbound: None,
             outbound: None,
+            asked_of: None,
             outbox: Outbox::new(now),
             budget: Budget::default(),
             last_heard: now,
@@ -133,6 +152,7 @@ impl Link {
             rtc_at: now,
             report_at: None,
             migrate_at: None,
+            deadline: Deadline::unknown(now),
             dirty: false,
         })
     }
@@ -169,9 +189,9 @@ impl Link {
     }
 
     /// Where a datagram of str0m goes that it wants to send to `to`. Answers to checks go back to
-    /// where they came from. None where that is no path of the session any more, and for RTCP:
-    /// str0m has nothing to report, and its nonces may have been used here.
-    pub(crate) fn route(&mut self, to: Path, data: &[u8]) -> Option<Path> {
+    /// where they came from. None where nothing goes now, and for RTCP: str0m has nothing to
+    /// report, and its nonces may have been used here.
+    pub(crate) fn route(&self, to: Path, data: &[u8]) -> Option<Path> {
         let is_stun = data.first().is_some_and(|byte| *byte < 4);
         if is_stun {
             return Some(to);
@@ -179,7 +199,39 @@ impl Link {
         if is_rtcp(data) {
             return None;
         }
-        self.paths.route(to)
+        self.paths.route()
+    }
+
+    /// Takes note of what DTLS opened of a datagram from `from`: it is the client's, and may answer
+    /// what was asked there.
+    pub(crate) fn note_opened(&mut self, now: Instant, from: Path) {
+        let (has_opened, answer, can_ask) = self.keys.heartbeats(|beats| {
+            let (opened, answer) = (beats.take_has_opened(), beats.take_answer());
+            (opened, answer, beats.can_ask())
+        });
+        if can_ask {
+            self.paths.handle_association(now);
+        }
+        if has_opened {
+            self.paths.note_fresh(now, from);
+        }
+        if let Some(answer) = answer {
+            self.paths.handle_answer(now, from, |nonce| nonce == answer);
+        }
+    }
+
+    /// Has the next poll of str0m seal a question to the client; false when he answers none.
+    #[must_use]
+    pub(crate) fn ask(&mut self, nonce: u64) -> bool {
+        self.keys.heartbeats(|beats| {
+            beats.ask(nonce);
+            beats.can_ask()
+        })
+    }
+
+    /// The question that was sealed.
+    pub(crate) fn take_question(&mut self) -> Option<Vec<u8>> {
+        self.keys.heartbeats(Heartbeats::take_sealed)
     }
 
     /// Takes the keys that the handshake exported. False when there are none of any use.
@@ -233,7 +285,38 @@ impl Link {
         }
         let ssrc = ssrc.unwrap_or(SSRC_WITHOUT_SLOTS);
         let outbound = self.outbound.as_mut()?;
-        outbound.seal_reports(ssrc, unix_ms, sent, received)
+        outbound.seal_reports(ssrc, ntp(unix_ms), sent, received)
+    }
+
+    /// Seals a report of what was `sent` whose time is off by less than a second, which the client
+    /// tells back with its next one. None when nothing was sent.
+    pub(crate) fn seal_question(
+        &mut self,
+        unix_ms: u64,
+        nonce: u64,
+        sent: &[Sent],
+    ) -> Option<BytesMut> {
+        let ssrc = sent.first()?.ssrc;
+        self.asked_of = Some(ssrc);
+        let outbound = self.outbound.as_mut()?;
+        outbound.seal_reports(ssrc, questions::time(ntp(unix_ms), nonce), sent, Vec::new())
+    }
+
+    /// Takes a report of the client, who was asked by one.
+    pub(crate) fn handle_answer(
+        &mut self,
+        now: Instant,
+        (from, packet): (Path, &[u8]),
+        crypto: &dyn RTCCryptoProvider,
+    ) {
+        let plain = self.inbound.as_ref();
+        let plain = plain.and_then(|inbound| inbound.open_answer(packet, crypto));
+        if let (Some(plain), Some(source)) = (plain, self.asked_of)
+            && let Some(told) = questions::told(&plain, source)
+        {
+            let is_answer = |nonce| questions::is_answer(nonce, told);
+            self.paths.handle_answer(now, from, is_answer);
+        }
     }
 
     /// Queues a message; false when the client has let too many pile up.

@@ -1,6 +1,7 @@
 //! Where datagrams come from and go to.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use str0m::net::Protocol;
 
@@ -21,6 +22,30 @@ pub struct Path {
     pub transport: Transport,
     /// The client's address.
     pub address: SocketAddr,
+}
+
+/// What is sent to a path, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PathLimits {
+    /// Bytes sent for each byte that came from a path which has not proved that its client receives
+    /// there (RFC 9000 section 8.1). It bounds what a third party gets whose address was forged.
+    pub unproved_factor: u32,
+    /// Time for which a proof holds after the last authentic datagram from there.
+    pub consent: Duration,
+}
+
+impl PathLimits {
+    /// What applies unless somebody says otherwise.
+    pub const DEFAULT: Self = Self {
+        unproved_factor: 3,
+        consent: Duration::from_secs(5),
+    };
+}
+
+impl Default for PathLimits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
 }
 
 impl Path {

@@ -55,6 +55,9 @@ pub struct Admission {
     pub permissions: Permissions,
     /// Nobody hears him, by order of the edge; the hello says until when.
     pub server_muted: bool,
+    /// Its client introduces itself with a hello, and the session ends without one. Nobody hears
+    /// others before a hello, whatever this says: one who has none publishes only.
+    pub says_hello: bool,
     /// RTP payload type of Opus.
     pub opus_payload_type: u8,
     /// RTP payload type of RED for Opus (RFC 2198); none when not negotiated.
@@ -125,6 +128,8 @@ pub struct Hello<Profile> {
     /// Until when he is silenced, Unix milliseconds, where the ticket says that he is; none for the
     /// whole session.
     pub muted_until_ms: Option<u64>,
+    /// When the session ends, Unix milliseconds; none where the edge does not say it.
+    pub until_ms: Option<u64>,
     /// Those whom he has blocked: neither hears the other.
     pub blocked: Vec<PlayerKey>,
     /// With whom he may talk by what they play on.

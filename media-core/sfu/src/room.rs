@@ -407,14 +407,15 @@ impl<F> Room<F> {
     }
 
     /// Sends all that waits to one listener: what is known of him is looked at once, and datagrams
-    /// to one address leave together. `send` seals a packet and returns the bytes that it sent.
+    /// to one address leave together. `send` seals a packet and returns the bytes that it sent, or
+    /// why it did not.
     /// True when he must be told that slots changed.
     pub(crate) fn forward(
         &mut self,
         now: Instant,
         listener: Listener,
         stats: &mut Stats,
-        mut send: impl FnMut(&[u8]) -> Option<usize>,
+        mut send: impl FnMut(&[u8]) -> Result<usize, DropReason>,
     ) -> bool {
         let Self {
             members,
@@ -447,12 +448,13 @@ impl<F> Room<F> {
             if let Some(slot) = moved {
                 participant.slots_changed |= 1 << slot;
             }
-            let Some(bytes) = send(pending.with_header(types, header)) else {
-                stats.drop(DropReason::Seal);
-                continue;
-            };
-            stats.voice_out += 1;
-            usage.note_sent(bytes);
+            match send(pending.with_header(types, header)) {
+                Ok(bytes) => {
+                    stats.voice_out += 1;
+                    usage.note_sent(bytes);
+                }
+                Err(reason) => stats.drop(reason),
+            }
         }
         debug_assert!(
             u32::from(participant.slots_changed) < 1 << participant.slots.len(),

@@ -144,7 +144,8 @@ impl Member {
     }
 
     fn gets(&self, speaker: &Self) -> bool {
-        !self.deafened && self.player != speaker.player && self.may_hear(speaker)
+        let wants = self.introduced && !self.deafened;
+        wants && self.player != speaker.player && self.may_hear(speaker)
     }
 
     fn speaks(&self, now: Instant) -> bool {
@@ -501,6 +502,7 @@ impl World {
             channels: hello,
             topics: Vec::new(),
             muted_until_ms: None,
+            until_ms: None,
             blocked: blocked.into_iter().map(player_key).collect(),
             crossing,
         };
@@ -650,7 +652,7 @@ impl World {
             let (now, stats) = (self.now, &mut self.stats);
             self.room.forward(now, listener, stats, |packet| {
                 got.push(packet.to_vec());
-                Some(packet.len())
+                Ok(packet.len())
             });
             for packet in got {
                 self.heard(link, &packet);
@@ -952,6 +954,7 @@ fn seventy_duos_hear_each_other() {
                 channels: grants,
                 topics: Vec::new(),
                 muted_until_ms: None,
+                until_ms: None,
                 blocked: Vec::new(),
                 crossing: Crossing::default(),
             };
@@ -1019,6 +1022,7 @@ fn five_thousand_are_told_of_each_other_within_their_outboxes_and_a_share_of_a_c
             }],
             topics: Vec::new(),
             muted_until_ms: None,
+            until_ms: None,
             blocked: Vec::new(),
             crossing: Crossing::default(),
         };

@@ -24,6 +24,7 @@ use crate::idents::{ChannelKey, PlayerKey, RoomKey, SessionId, TopicKey};
 use crate::link::{Link, TappedCrypto};
 use crate::orders::Orders;
 use crate::path::Path;
+use crate::places::Places;
 use crate::protocol::{Present, Protocol};
 use crate::room::Room;
 use crate::stats::{EndReason, Queues, Stats};
@@ -63,6 +64,14 @@ pub enum Command {
         /// When the edge said so, Unix milliseconds.
         at_ms: u64,
     },
+    /// Remove a player from the whole shard, as [`Command::Kick`] does from a room: what he joined
+    /// with was taken back.
+    Revoke {
+        /// The player.
+        player: PlayerKey,
+        /// When the edge said so, Unix milliseconds.
+        at_ms: u64,
+    },
     /// Let two players of a room not hear each other, or let them again; as [`Command::Mute`].
     Block {
         /// The room.
@@ -90,7 +99,8 @@ pub enum Command {
         /// A message of the protocol.
         message: Arc<[u8]>,
     },
-    /// Ask every participant to migrate, at random moments within `over`.
+    /// Ask every participant to migrate, at random moments within `over`, and likewise those who
+    /// come later.
     Drain {
         /// The time over which the requests are spread.
         over: Duration,
@@ -177,6 +187,8 @@ pub struct Sfu<P: Protocol> {
     now: Instant,
     clock: WallClock,
     stopping: bool,
+    /// Within which time everybody is asked to migrate, while the shard drains.
+    drains_over: Option<Duration>,
     full: bool,
     /// Rooms to which somebody was refused since the shard is full, oldest first.
     refused: VecDeque<RoomKey>,
@@ -189,8 +201,12 @@ pub struct Sfu<P: Protocol> {
     ended: Ended,
     /// Players who were removed from rooms a moment ago.
     kicks: Orders<(RoomKey, PlayerKey), ()>,
+    /// Who was removed from the whole shard a moment ago.
+    revoked: Orders<PlayerKey, ()>,
     /// What players may make the shard do.
     budgets: Budgets,
+    /// Who holds how many of its places.
+    places: Places,
     timers: Timers,
     /// Links that have something to send, each once.
     dirty: VecDeque<usize>,
@@ -211,12 +227,14 @@ impl<P: Protocol> Sfu<P> {
         Self {
             crypto: TappedCrypto::new(&config.crypto),
             budgets: Budgets::new(&config.work, state.clone()),
+            places: Places::new(config.places, state.clone()),
             config,
             protocol,
             rng,
             now,
             clock,
             stopping: false,
+            drains_over: None,
             full: false,
             refused: VecDeque::new(),
             stats: Stats::default(),
@@ -227,6 +245,7 @@ impl<P: Protocol> Sfu<P> {
             by_room: HashMap::with_hasher(state),
             ended: Ended::default(),
             kicks: Orders::new(MAX_KICKS),
+            revoked: Orders::new(MAX_KICKS),
             timers: Timers::new(now),
             dirty: VecDeque::new(),
             talking: VecDeque::new(),
@@ -295,6 +314,7 @@ impl<P: Protocol> Sfu<P> {
             timers: self.timers.len(),
             ended: self.ended.len(),
             players: self.budgets.len(),
+            holders: self.places.len(),
         }
     }
 
@@ -322,6 +342,11 @@ impl<P: Protocol> Sfu<P> {
     /// Whether `path` belongs to a session. A TCP connection that belongs to none may be closed.
     pub fn knows(&self, path: Path) -> bool {
         self.by_path.contains_key(&path)
+    }
+
+    /// The session to which `path` belongs.
+    pub fn session_at(&self, path: Path) -> Option<SessionId> {
+        self.by_path.get(&path).map(|&index| self.links[index].id)
     }
 
     /// Notes that a TCP connection is closed. Its session lives on until its consent times out,
@@ -358,6 +383,7 @@ impl<P: Protocol> Sfu<P> {
                 player,
                 at_ms,
             } => self.kick(room, player, at_ms),
+            Command::Revoke { player, at_ms } => self.revoke(player, at_ms),
             Command::Block {
                 room,
                 player,
@@ -369,6 +395,7 @@ impl<P: Protocol> Sfu<P> {
             Command::Push { to, message } => self.push(to, &message),
             Command::Drain { over } => self.drain_over(over),
             Command::Undrain => {
+                self.drains_over = None;
                 for (_, link) in &mut self.links {
                     link.migrate_at = None;
                 }

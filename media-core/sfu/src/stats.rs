@@ -36,6 +36,8 @@ reason_enum! {
         TicketSealed = "ticket-sealed",
         /// The ticket's time is over.
         TicketExpired = "ticket-expired",
+        /// A check from a path that another session is using.
+        PathTaken = "path-taken",
         /// The ticket's session has ended.
         TicketUsed = "ticket-used",
         /// The player was removed from the room after the ticket was made.
@@ -52,6 +54,10 @@ reason_enum! {
         Srtp = "srtp",
         /// More than the session, or its player, may make the shard do.
         Budget = "budget",
+        /// The player has as many sessions as he may.
+        PlayerSessions = "player-sessions",
+        /// The last places of the shard are for players without a session.
+        Reserve = "reserve",
     }
 }
 
@@ -68,6 +74,8 @@ reason_enum! {
         RelayStopping = "relay-stopping",
         /// The client broke the protocol, or did not read its messages.
         Protocol = "protocol",
+        /// The time of the token by which its player joined is over.
+        TokenExpired = "token-expired",
         /// Nothing authenticated was heard for too long (consent, RFC 7675).
         Timeout = "timeout",
         /// The DTLS handshake did not finish in time.
@@ -76,6 +84,10 @@ reason_enum! {
         Fingerprint = "fingerprint",
         /// For seconds it wanted more work than it may.
         Budget = "budget",
+        /// Its player began another before it was through.
+        HalfOpen = "half-open",
+        /// It was to introduce itself, and did not in time.
+        NoHello = "no-hello",
     }
 }
 
@@ -113,6 +125,9 @@ reason_enum! {
         MessageRate = "message-rate",
         /// A pushed message for a client who has too much waiting, or no open data channel.
         Backlog = "backlog",
+        /// A datagram to a path from which too little came, and which has not proved that its
+        /// client receives there.
+        Unproved = "unproved",
     }
 }
 
@@ -191,4 +206,6 @@ pub struct Queues {
     pub ended: usize,
     /// Players whose work is remembered, those included who left a moment ago.
     pub players: usize,
+    /// Players who have a session.
+    pub holders: usize,
 }

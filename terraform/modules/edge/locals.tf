@@ -54,6 +54,7 @@ locals {
   settings = {
     region              = var.settings.region
     token_audience      = var.settings.token_audience
+    token_life_s        = var.settings.token_life_s
     policy              = var.settings.policy
     relay_control_hosts = length(var.settings.relay_control_hosts) == 0 ? null : join(",", var.settings.relay_control_hosts)
     edge_url            = local.edge_url
@@ -62,9 +63,12 @@ locals {
       sts   = local.sts
       allow = var.settings.enrolment_aws.allow
     })
+    static_shards = length(var.settings.static_shards) == 0 ? null : jsonencode([
+      for entry in var.settings.static_shards : { for name, value in entry : name => value if value != null }
+    ])
     sts_hosts = length(local.sts) == 0 ? null : join(",", values(local.sts))
   }
-  known_settings = ["region", "token_audience", "policy", "relay_control_hosts", "edge_url", "home_regions", "enrolment_aws", "sts_hosts"]
+  known_settings = ["region", "token_audience", "token_life_s", "policy", "relay_control_hosts", "edge_url", "home_regions", "enrolment_aws", "sts_hosts", "static_shards"]
 
   environments = {
     for function, needs in local.permissions : function => merge(

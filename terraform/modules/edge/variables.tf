@@ -50,12 +50,22 @@ variable "settings" {
     region = string
     # The audience of players' tokens.
     token_audience = optional(string)
+    # Longest life of a player's token, in seconds: one that is issued for longer is refused. 86400 when not set.
+    token_life_s = optional(number)
     # A policy table in place of the one that is compiled in, as JSON.
     policy = optional(string)
     # Where functions may reach relays, such as http://*.relays.example.com:7412.
     relay_control_hosts = optional(list(string), [])
     # As relays write it after --enrol. Without it the domain, or the address that AWS gives.
     edge_url = optional(string)
+    # Relays whose keys come in files, and what each may say of itself: a name, or what names begin with and *.
+    static_shards = optional(list(object({
+      shards       = string
+      region       = string
+      capacity     = number
+      control_host = optional(string)
+      least_epoch  = optional(number)
+    })), [])
     # Which roles of machines may join the fleet, and the regions whose identity service says who signed.
     enrolment_aws = optional(object({
       sts_regions = set(string)

@@ -30,6 +30,37 @@ pub struct Attacker {
     batch: SendBatch,
     noticed: Noticed,
     poller: Poller,
+    heard: Heard,
+}
+
+/// What somebody hears.
+#[derive(Debug, Clone, Copy)]
+pub struct Heard {
+    /// Voice packets.
+    pub packets: u64,
+    /// Longest time without any.
+    pub longest_gap: Duration,
+    last: Instant,
+}
+
+impl Heard {
+    /// Nothing, from now on.
+    fn nothing() -> Self {
+        Self {
+            packets: 0,
+            longest_gap: Duration::ZERO,
+            last: loadgen::now(),
+        }
+    }
+
+    fn note(&mut self, packets: u64) {
+        let now = loadgen::now();
+        self.longest_gap = self.longest_gap.max(now - self.last);
+        if packets > 0 {
+            self.packets += packets;
+            self.last = now;
+        }
+    }
 }
 
 impl Attacker {
@@ -39,7 +70,7 @@ impl Attacker {
     /// When he does not get in.
     pub fn join(relay: &RelayProcess, rooms: u32) -> Result<Self> {
         let rooms: Vec<String> = (0..rooms).map(|n| format!("attacked-{n}")).collect();
-        Self::join_rooms(relay, &rooms, FIRST_NUMBER)
+        Self::join_rooms(relay, &rooms, FIRST_NUMBER, true)
     }
 
     /// Joins a room with others, as the `nth` attacker of this relay.
@@ -47,35 +78,56 @@ impl Attacker {
     /// # Errors
     /// When he does not get in.
     pub fn join_room(relay: &RelayProcess, room: &str, nth: u32) -> Result<Self> {
-        Self::join_rooms(relay, &[room.to_owned()], FIRST_NUMBER * (1 + nth))
+        Self::join_rooms(relay, &[room.to_owned()], FIRST_NUMBER * (1 + nth), true)
     }
 
-    fn join_rooms(relay: &RelayProcess, rooms: &[String], first: u32) -> Result<Self> {
+    /// The same without a microphone.
+    ///
+    /// # Errors
+    /// When he does not get in.
+    pub fn join_to_listen(relay: &RelayProcess, room: &str, nth: u32) -> Result<Self> {
+        Self::join_rooms(relay, &[room.to_owned()], FIRST_NUMBER * (1 + nth), false)
+    }
+
+    fn join_rooms(
+        relay: &RelayProcess,
+        rooms: &[String],
+        first: u32,
+        speaks: bool,
+    ) -> Result<Self> {
         let mut common = Common::new(relay.entry(), Voice::default(), loadgen::now())?;
         common.player = Some(first);
-        let mut sessions = Vec::new();
-        for (n, room) in (0..).zip(rooms) {
-            sessions.push(session(&common, first + n, room)?);
-        }
-        let batch = SendBatch::new(sessions[0].socket());
+        let first_session = session(&common, first, &rooms[0], speaks)?;
+        let batch = SendBatch::new(first_session.socket());
         let mut attacker = Self {
             common,
-            number: first + rooms.len() as u32,
-            sessions,
+            number: first + 1,
+            sessions: vec![first_session],
             received: RecvBatch::new(),
             batch,
             noticed: Noticed::default(),
             poller: Poller::new()?,
+            heard: Heard::nothing(),
         };
-        let until = loadgen::now() + JOIN_MAX;
-        let mut welcome = 0;
-        while (welcome as usize) < rooms.len() {
-            if loadgen::now() >= until {
-                bail!("the attacker is in {welcome} of {} rooms", rooms.len());
-            }
-            welcome += attacker.turn()?;
+        attacker.wait_until_welcome(&rooms[0])?;
+        // One after the other: few sessions of a player may be half-open.
+        for room in &rooms[1..] {
+            let next = session(&attacker.common, attacker.number, room, speaks)?;
+            attacker.number += 1;
+            attacker.sessions.push(next);
+            attacker.wait_until_welcome(room)?;
         }
         Ok(attacker)
+    }
+
+    fn wait_until_welcome(&mut self, room: &str) -> Result<()> {
+        let until = loadgen::now() + JOIN_MAX;
+        while self.turn()? == 0 {
+            if loadgen::now() >= until {
+                bail!("the attacker does not get into {room}");
+            }
+        }
+        Ok(())
     }
 
     /// Lets every session take and send what is due, and a moment pass; how many became welcome.
@@ -89,6 +141,7 @@ impl Attacker {
                 peer.handle_timeout(now, &mut self.batch, &mut self.noticed);
             }
             welcome += u32::from(self.noticed.welcomed);
+            self.heard.note(self.noticed.voice);
         }
         self.poller.wait(Some(TURN))?;
         Ok(welcome)
@@ -136,8 +189,8 @@ impl Attacker {
         loop {
             let peer = &mut self.sessions[0];
             if peer.is_over() {
-                let room = peer.role().room.to_string();
-                *peer = session(&self.common, self.number, &room)?;
+                let (room, speaks) = (peer.role().room.to_string(), peer.role().speaks);
+                *peer = session(&self.common, self.number, &room, speaks)?;
                 self.number += 1;
             }
             what(peer, &mut self.batch, loadgen::now())?;
@@ -148,6 +201,12 @@ impl Attacker {
                 return Ok(());
             }
         }
+    }
+
+    /// What he has heard since he was asked last.
+    pub fn take_heard(&mut self) -> Heard {
+        self.heard.note(0);
+        std::mem::replace(&mut self.heard, Heard::nothing())
     }
 
     /// Whether his first session has ended.
@@ -176,11 +235,11 @@ impl Attacker {
     }
 }
 
-/// One that talks and listens, and keeps what it sends.
-fn session(common: &Common, number: u32, room: &str) -> Result<Peer> {
+/// One that talks or listens, and keeps what it sends.
+fn session(common: &Common, number: u32, room: &str, speaks: bool) -> Result<Peer> {
     let role = Role {
         room: room.parse()?,
-        speaks: true,
+        speaks,
         probes: true,
         hello: true,
         deafened: false,

@@ -3,10 +3,12 @@
 
 mod attacker;
 mod bystanders;
+mod guests;
 mod scale;
 
-pub use attacker::Attacker;
+pub use attacker::{Attacker, Heard};
 pub use bystanders::{Bystanders, Noticed};
+pub use guests::{Guest, Guests, Kind, first_check};
 pub use scale::Scale;
 
 use std::path::PathBuf;

@@ -58,6 +58,13 @@ class Tone(MediaStreamTrack):
         return frame
 
 
+class Silence(Tone):
+    """A microphone that sends nothing."""
+
+    async def recv(self):
+        await asyncio.Event().wait()
+
+
 class Ear:
     """What one slot plays: shares of energy by frequency over the last half second."""
 
@@ -114,8 +121,8 @@ class Player:
             assert reply.status == 200, await reply.text()
             return (await reply.json())["token"]
 
-    async def join(self, hertz):
-        self.pc.addTransceiver(Tone(hertz), direction="sendonly")
+    async def join(self, microphone):
+        self.pc.addTransceiver(microphone, direction="sendonly")
         for _ in range(SLOTS):
             self.pc.addTransceiver("audio", direction="recvonly")
         channel = self.pc.createDataChannel("lv")
@@ -186,8 +193,8 @@ class Player:
 async def two_players_hear_each_other(http):
     ann, bob = Player(http, "ann", "aiortc-talk"), Player(http, "bob", "aiortc-talk")
     try:
-        await ann.join(440)
-        await bob.join(1000)
+        await ann.join(Tone(440))
+        await bob.join(Tone(1000))
         await ann.hears(1000)
         await bob.hears(440)
         assert not ann.plays(440), "Ann hears herself"
@@ -197,10 +204,27 @@ async def two_players_hear_each_other(http):
         await bob.close()
 
 
+async def who_says_nothing_hears_on(http):
+    """A relay asks him, by a HEARTBEAT of SCTP, before the 5 s are over (decision 34)."""
+    ann, bob = Player(http, "ann", "aiortc-quiet"), Player(http, "bob", "aiortc-quiet")
+    try:
+        await ann.join(Tone(440))
+        await bob.join(Silence(0))
+        async with asyncio.timeout(PATIENCE):
+            for _ in range(16):
+                await bob.hears(440)
+                for ear in bob.ears:
+                    # From nothing: half a second must come anew.
+                    ear.samples = numpy.zeros(0)
+    finally:
+        await ann.close()
+        await bob.close()
+
+
 async def whip_publishes_into_the_room(http):
     listener, publisher = Player(http, "ann", "aiortc-whip"), Player(http, "obs", "aiortc-whip")
     try:
-        await listener.join(440)
+        await listener.join(Tone(440))
         session, headers = await publisher.publish_by_whip(700)
         await listener.hears(700)
         async with http.delete(session, headers=headers) as reply:
@@ -212,7 +236,11 @@ async def whip_publishes_into_the_room(http):
 
 
 async def main():
-    tests = [two_players_hear_each_other, whip_publishes_into_the_room]
+    tests = [
+        two_players_hear_each_other,
+        who_says_nothing_hears_on,
+        whip_publishes_into_the_room,
+    ]
     passed = failed = 0
     async with aiohttp.ClientSession() as http:
         for test in tests:

@@ -56,6 +56,8 @@ impl Edge {
             .variables
             .insert("fleet_secret".to_owned(), fleet_secret);
         config.variables.insert("token_keys".to_owned(), key_set);
+        let any = r#"[{"shards": "*"}]"#.to_owned();
+        config.variables.insert("static_shards".to_owned(), any);
         change(&mut config);
         let running = edge_host::start(config)
             .await

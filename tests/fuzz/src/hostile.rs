@@ -20,6 +20,8 @@ pub(crate) struct Spec {
     pub(crate) player: u8,
     room: u8,
     is_whip: bool,
+    /// Its ticket says otherwise.
+    lies: bool,
     /// The ticket is for the certificate that the client has.
     pub(crate) is_owner: bool,
     is_expired: bool,
@@ -49,6 +51,7 @@ impl Spec {
             player: if flags & 2 == 0 { session.0[0] } else { 99 },
             is_owner: flags & 4 == 0,
             is_whip: flags & 8 != 0,
+            lies: flags & 128 != 0,
             is_expired: flags & 16 != 0,
             permissions: Permissions(permissions),
             channels: (
@@ -70,6 +73,7 @@ impl Spec {
             player: session.0[0],
             is_owner: true,
             is_whip: false,
+            lies: false,
             is_expired: false,
             permissions: Permissions::SPEAK.with(Permissions::LISTEN),
             channels: (0, 1),
@@ -120,6 +124,7 @@ impl Spec {
             slots: self.slots,
             channel_kind: ChannelKind::Group,
             server_muted: false,
+            says_hello: self.is_whip == self.lies,
             recorded: false,
             home_epoch: 0,
             hello_version: TICKET_VERSION,
@@ -151,6 +156,7 @@ impl Spec {
             world: self.room == 0,
             topics: Vec::new(),
             muted_until_ms: None,
+            until_ms: None,
             blocked: Vec::new(),
             platform: String::new(),
             one_platform: false,
@@ -158,11 +164,12 @@ impl Spec {
         })
     }
 
-    /// Whether `speaker` may ever be heard by this one.
+    /// Whether `speaker` may ever be heard by this one: nobody hears who says no hello.
     pub(crate) fn may_hear(&self, speaker: &Self) -> bool {
         let end = |spec: &Self| spec.channels.0 + if spec.is_whip { 1 } else { spec.channels.1 };
         let meet = self.channels.0 < end(speaker) && speaker.channels.0 < end(self);
-        self.room == speaker.room
+        !self.is_whip
+            && self.room == speaker.room
             && self.player != speaker.player
             && meet
             && self.permissions.contains(Permissions::LISTEN)

@@ -189,11 +189,11 @@ fn check(function: Function, asked: &Asked, response: &Response, host: &Host) {
         assert_eq!(response.status, route.status, "{}", route.name);
         assert_eq!(asked.request.method, route.method);
         let is_proved = match route.auth {
-            Auth::Player => !matches!(asked.caller, Caller::Stranger | Caller::Shard),
+            Auth::Player | Auth::Seat => !matches!(asked.caller, Caller::Stranger | Caller::Shard),
             Auth::Privacy => asked.caller == Caller::Privacy,
             Auth::Moderation => asked.caller == Caller::Moderator,
             Auth::GameServer => asked.caller == Caller::GameServer,
-            Auth::Operator => asked.caller == Caller::Operator,
+            Auth::Operator | Auth::Schedule => asked.caller == Caller::Operator,
             Auth::Shard => asked.caller == Caller::Shard,
             // A token is told once, and no program has what a reply said.
             Auth::Proof => false,
@@ -275,6 +275,8 @@ impl Host {
             ),
             ("token_keys", keys.as_str()),
             ("region", "eu-1"),
+            ("static_shards", r#"[{"shards": "*"}]"#),
+            ("token_life_s", "18446744073709551615"),
         ];
         Self {
             store: MemoryStore::default(),

@@ -41,6 +41,7 @@ fn sealed(program: &mut Program<'_>) -> Option<()> {
     );
     let admission = protocol().open(&ufrag).expect("it is ours");
     assert_eq!(admission.server_muted, ticket.server_muted);
+    assert_eq!(admission.says_hello, ticket.says_hello);
     assert_eq!(admission.session.0, ticket.session.0);
     assert!(admission.slot_ssrcs.len() <= wire::limits::MAX_SLOTS);
     let late = u64::from(ticket.expires_at) + 1;
@@ -76,6 +77,7 @@ fn fields(program: &mut Program<'_>) -> Option<Ticket> {
         server_muted: take().is_some_and(|byte| byte & 1 != 0),
         recorded: take().is_some_and(|byte| byte & 1 != 0),
         hello_version: 1 + take().unwrap_or_default() % TICKET_VERSION,
+        says_hello: take().is_some_and(|byte| byte & 1 != 0),
     })
 }
 

@@ -42,7 +42,8 @@ pub struct Role {
     pub speaks: bool,
     /// Decrypts voice and measures its latency; otherwise it is counted by its clear header.
     pub probes: bool,
-    /// Says hello, and so gets rosters, as every real client does.
+    /// Says hello, and so hears others and gets rosters, as every real client does. Its ticket says
+    /// the same.
     pub hello: bool,
     /// Hears nobody, by his own wish, and is told of everything all the same.
     pub deafened: bool,
@@ -110,6 +111,8 @@ pub struct Common {
     pub base: Instant,
     /// Whose tickets they have; none where each peer is a player of its own.
     pub player: Option<u32>,
+    /// Its peers never say the hello that their tickets announce.
+    pub withholds_hello: bool,
 }
 
 impl Common {
@@ -132,6 +135,7 @@ impl Common {
             voice,
             base,
             player: None,
+            withholds_hello: false,
         })
     }
 
@@ -179,6 +183,7 @@ impl Common {
             slots: role.slots,
             channel_kind: ChannelKind::Group,
             server_muted: false,
+            says_hello: role.hello,
             recorded: false,
             home_epoch: 0,
             hello_version: TICKET_VERSION,
@@ -195,6 +200,7 @@ impl Common {
             world: false,
             topics: Vec::new(),
             muted_until_ms: None,
+            until_ms: None,
             blocked: Vec::new(),
             platform: String::new(),
             one_platform: false,
@@ -263,7 +269,9 @@ impl Peer {
     /// When the edge refuses, or no socket can be had.
     pub fn new(common: &Common, number: u32, role: Role, now: Instant) -> Result<Self> {
         let mut contact = common.admit(number, &role)?;
-        contact.hello = contact.hello.filter(|_| role.hello);
+        contact.hello = contact
+            .hello
+            .filter(|_| role.hello && !common.withholds_hello);
         let (hello, relay) = (contact.hello.clone(), contact.relay);
         let socket = Socket::bind(([127, 0, 0, 1], 0).into(), &client_options())?;
         let crypto = Arc::clone(&common.crypto);
@@ -293,6 +301,15 @@ impl Peer {
     /// Its socket, to wait for.
     pub fn socket(&self) -> &Socket {
         &self.socket
+    }
+
+    /// Goes on with another address, as if a NAT had forgotten it.
+    ///
+    /// # Errors
+    /// When no socket can be had.
+    pub fn rebind(&mut self) -> Result<()> {
+        self.socket = Socket::bind(([127, 0, 0, 1], 0).into(), &client_options())?;
+        Ok(())
     }
 
     /// Where its relay is.

@@ -18,6 +18,8 @@ use crate::peer::Entry;
 pub const SHARD: &str = "bench";
 /// Longest wait for the relay's first heartbeat, or for any reply of it.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Participants of a relay that is to be measured and not to refuse anybody.
+const PARTICIPANTS: u32 = 20_000;
 /// Longest body that is read here.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
@@ -125,6 +127,10 @@ fn read_head(reader: &mut impl BufRead) -> Result<Option<usize>> {
 pub struct RelayProcess {
     /// Its first heartbeat: boot id, address, fingerprint, control endpoint.
     pub heartbeat: Heartbeat,
+    /// Where it takes messages of the edge.
+    pub control: SocketAddr,
+    /// Where it takes players without UDP.
+    pub media_tcp: SocketAddr,
     health: SocketAddr,
     process: Process,
     _fleet: FakeFleet,
@@ -137,6 +143,14 @@ impl RelayProcess {
     /// # Errors
     /// When the binary is not there or does not come up.
     pub fn start(binary: &Path) -> Result<Self> {
+        Self::start_for(binary, PARTICIPANTS)
+    }
+
+    /// The same with places for so many participants.
+    ///
+    /// # Errors
+    /// When the binary is not there or does not come up.
+    pub fn start_for(binary: &Path, participants: u32) -> Result<Self> {
         let fleet = FakeFleet::start()?;
         let mut key_file = tempfile::NamedTempFile::new()?;
         writeln!(key_file, "{}", shard_key().to_base64())?;
@@ -144,24 +158,23 @@ impl RelayProcess {
         command
             .args(["--shard", SHARD, "--region", "bench", "--edge", &fleet.url])
             .args(["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"])
-            .args(["--health", "127.0.0.1:0"])
+            .args(["--health", "127.0.0.1:0", "--listen-tcp", "127.0.0.1:0"])
             // What a shard does under load is measured, not refused.
             .args(["--full-cpu-percent", "100", "--full-packets", "0"])
-            .args([
-                "--max-participants",
-                "20000",
-                "--max-room",
-                "10000",
-                "--key-file",
-            ])
+            .args(["--max-participants", &participants.to_string()])
+            .args(["--max-room", "10000", "--key-file"])
             .arg(key_file.path())
             .env("RUST_LOG", "error");
         let process = Process::start("relay", command)?;
         let ready = process.ready("ready", PATIENCE)?;
-        let health = ready["health"].as_str().context("a health address")?;
+        let address = |at: &serde_json::Value| -> Result<SocketAddr> {
+            Ok(at.as_str().context("an address")?.parse()?)
+        };
         Ok(Self {
             heartbeat: fleet.heartbeat()?,
-            health: health.parse()?,
+            control: address(&ready["control"])?,
+            media_tcp: address(&ready["media_tcp"][0])?,
+            health: address(&ready["health"])?,
             process,
             _fleet: fleet,
             _key_file: key_file,

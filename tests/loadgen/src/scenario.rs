@@ -42,8 +42,6 @@ pub struct Scenario {
     pub listeners: usize,
     /// Listeners of all rooms together who decrypt what they hear.
     pub probes: usize,
-    /// Everybody says hello and gets rosters; otherwise only speakers and probes do.
-    pub all_greet: bool,
     /// Listeners hear nobody, so that what else they cost is measured.
     pub deafened: bool,
     /// How speakers talk and pause.
@@ -95,7 +93,7 @@ impl Scenario {
                     room: room.clone(),
                     speaks,
                     probes: is_probe,
-                    hello: self.all_greet || speaks || is_probe,
+                    hello: true,
                     deafened: self.deafened && !speaks,
                     slots: u8::try_from(self.speakers.clamp(SLOTS_MIN, MAX_SLOTS))?,
                 });
@@ -257,7 +255,6 @@ mod tests {
             speakers: 5,
             listeners: 4,
             probes: 6,
-            all_greet: false,
             deafened: false,
             pattern: TalkPattern::ENDLESS,
             voice: Voice::default(),

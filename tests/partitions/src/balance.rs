@@ -3,7 +3,7 @@
 use edge::directory::{self, GROWS_AFTER_MS};
 use edge::ports::{Entropy, Timer};
 use edge::testing::MemoryStore;
-use edge::testing::host::NOW_MS;
+use edge::testing::host::{NOW_MS, any_terms};
 use edge::testing::schedule::{Chance, block_on};
 
 use crate::game::{REGION, heartbeat};
@@ -45,7 +45,7 @@ pub fn spread(seed: u64, rooms: u64, sees_all: bool) -> Spread {
     let (store, host) = (MemoryStore::default(), Host(Chance::new(seed)));
     let beat = |number: usize, at_ms: u64, players: u32| {
         let heartbeat = heartbeat(number, at_ms, players);
-        let beat = directory::record_heartbeat(&host, &store, at_ms, &heartbeat);
+        let beat = directory::record_heartbeat(&host, &store, at_ms, &heartbeat, &any_terms);
         block_on(beat).expect("it is taken");
     };
     (0..SHARDS).for_each(|number| beat(number, NOW_MS, 0));

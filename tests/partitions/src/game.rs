@@ -79,6 +79,8 @@ impl Game {
             ("fleet_secret", host::SECRET),
             ("token_keys", keys.as_str()),
             ("region", REGION),
+            ("static_shards", r#"[{"shards": "*"}]"#),
+            ("token_life_s", "18446744073709551615"),
             ("policy", policy.as_str()),
         ];
         Self {

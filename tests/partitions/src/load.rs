@@ -6,8 +6,10 @@ use crate::demand::{
     ASKS, HEARTBEATS_PER_S, JOINS_PER_H, LANES, MESSAGES_PER_H, NEW_ROOMS, TICKETS_PER_H,
     WORLD_SHARE, busy, busy_in_region, region_shards,
 };
-use crate::game::{CAPACITY, Game};
-use crate::measure::set_queue;
+use wire::Hall;
+
+use crate::game::{CAPACITY, Game, REGION};
+use crate::measure::{buckets, set_queue};
 
 /// Virtual seconds of a load.
 pub const SECONDS: u64 = 3;
@@ -134,29 +136,43 @@ pub struct WorldLoad {
     pub messages: Answers,
     /// Requests to relays, a second.
     pub pushes: u64,
-    /// Shards that were told of a message, on average, of all that should have been.
+    /// Shards that were told of a message, on average, of all in whose hall it was.
     pub told: f64,
     /// What that came to in the store.
     pub hottest: Hottest,
 }
 
-/// Drives it.
+/// Drives it: as many messages from each shard, each to the hall of those there.
 pub fn world(game: Game) -> WorldLoad {
+    let mut halls = Vec::new();
+    for (number, shards) in buckets(&game) {
+        let hall = Hall {
+            region: REGION.parse().expect("a name"),
+            number,
+        };
+        halls.extend(std::iter::repeat_n((hall, shards as u64), shards));
+    }
     let game = game.limited();
     game.take_posts();
+    let mut there = 0;
     let mut messages = Pace::new(busy_in_region(MESSAGES_PER_H * WORLD_SHARE));
     let mut load = WorldLoad::default();
     for ms in 1..=SECONDS * 1_000 {
         game.pass(1);
         for number in messages.due(ms) {
             let author = format!("author-{}", number % 50);
-            let reply = game.post(&author, "world~eu", &format!("k{number}"));
+            // A step that divides no number of shards here: neighbours are in one hall.
+            let (hall, shards) = &halls[(number * 37) as usize % halls.len()];
+            let reply = game.post(&author, &format!("world~{hall}"), &format!("k{number}"));
             load.messages.note(reply.status);
+            if reply.status < 300 {
+                there += shards;
+            }
         }
     }
     let pushes = game.take_posts();
     load.pushes = pushes / SECONDS;
-    load.told = pushes as f64 / (load.messages.done.max(1) * region_shards() as u64) as f64;
+    load.told = pushes as f64 / there.max(1) as f64;
     load.hottest = hottest(&game);
     load
 }

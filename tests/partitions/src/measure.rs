@@ -14,13 +14,14 @@ use crate::demand;
 use crate::game::{CAPACITY, Function, Game, MODERATOR, REGION, shard};
 
 /// The kinds of partitions, by their names with what varies in capitals.
-pub const KINDS: [&str; 22] = [
+pub const KINDS: [&str; 23] = [
     "chat#CHANNEL",
     "chat-audit#CHANNEL",
     "chat-floor#CHANNEL",
     "chat-player#PLAYER",
     "chat-react#CHANNEL",
     "chat-report#CHANNEL",
+    "chat-report-queue#REGION#DAY",
     "enrolment-nonce#N",
     "enrolment-tokens",
     "evacuation",
@@ -56,7 +57,7 @@ pub enum Operation {
     FloorPost,
     /// One by somebody who did not write lately.
     PostAfterAWhile,
-    /// A message to a world channel.
+    /// A message to a hall of a world channel, one of many.
     WorldPost,
     /// The last twenty messages of a channel.
     History,
@@ -95,13 +96,26 @@ pub type Footprint = BTreeMap<&'static str, Units>;
 #[derive(Debug)]
 pub struct Measured {
     footprints: BTreeMap<Operation, Footprint>,
-    /// Buckets of the largest region.
-    pub buckets: usize,
-    /// Shards of the fullest of them.
-    pub fullest: usize,
+    /// Shards of each bucket of the largest region.
+    pub buckets: Vec<usize>,
 }
 
 impl Measured {
+    /// Shards of the fullest bucket.
+    pub fn fullest(&self) -> usize {
+        self.buckets.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Shards that are told of a message to a hall: of one that is drawn as players are spread.
+    pub fn told(&self) -> f64 {
+        let (mut shards, mut squares) = (0, 0);
+        for bucket in &self.buckets {
+            shards += bucket;
+            squares += bucket * bucket;
+        }
+        squares as f64 / shards.max(1) as f64
+    }
+
     /// What an operation uses of the hottest partition of a kind.
     pub fn of(&self, operation: Operation, kind: &str) -> Units {
         // Bucket 0 is one like the others: what was measured went to whichever was drawn.
@@ -169,6 +183,14 @@ pub fn just_begun(seed: u64) -> Game {
 /// The same a day later.
 pub fn grown(seed: u64) -> Game {
     let game = just_begun(seed);
+    game.pass(GROWS_AFTER_MS);
+    beat_all(&game);
+    game
+}
+
+/// The same another day later, when nobody is there any more who was before it grew.
+pub fn settled(seed: u64) -> Game {
+    let game = grown(seed);
     game.pass(GROWS_AFTER_MS);
     beat_all(&game);
     game
@@ -247,11 +269,9 @@ pub fn measure() -> Measured {
         let read = block_on(evacuation::read(&game.store, game.now_ms()));
         Response::json(200, &read.expect("it is read").value)
     });
-    let (buckets, fullest) = buckets(&game);
     Measured {
         footprints,
-        buckets,
-        fullest,
+        buckets: buckets(&game).into_values().collect(),
     }
 }
 
@@ -269,7 +289,7 @@ fn measure_chat(game: &Game, note: &mut Note<'_>) {
     note(Operation::Post, &|game| game.post("ann", room, "k63"));
     note(Operation::FloorPost, &|game| game.post("ann", room, "k64"));
     note(Operation::WorldPost, &|game| {
-        game.post("ann", "world~eu", "w")
+        game.post("ann", "world~eu~7", "w")
     });
     let chat = |player: &'static str, method: &'static str, path: &str, body: Value| {
         let path = path.to_owned();
@@ -343,14 +363,19 @@ fn measure_matches(game: &Game, note: &mut Note<'_>) {
     note(Operation::Pass, &tick);
 }
 
-/// Buckets of the region, and shards of the fullest.
-fn buckets(game: &Game) -> (usize, usize) {
-    let mut shards = BTreeMap::<String, usize>::new();
+/// Shards of each bucket of the largest region, by the bucket's number.
+///
+/// # Panics
+/// When a bucket has no number.
+pub fn buckets(game: &Game) -> BTreeMap<u8, usize> {
+    let mut shards = BTreeMap::<u8, usize>::new();
     for (partition, item) in game.store.inner.inner.everything() {
         let is_there = item.expires_at_ms.is_none_or(|at| at > game.now_ms());
         if is_there && item.sort.ends_with("#shard") {
-            *shards.entry(partition).or_default() += 1;
+            let number = partition.split('#').nth(2).unwrap_or("0");
+            let number = number.parse().expect("buckets have numbers");
+            *shards.entry(number).or_default() += 1;
         }
     }
-    (shards.len(), shards.values().copied().max().unwrap_or(0))
+    shards
 }

@@ -130,7 +130,7 @@ pub fn table(measured: &Measured) -> Vec<Row> {
 
 fn region_rows(measured: &Measured) -> Vec<Row> {
     use Operation::{Heartbeat, Join, NewRoom, PostAfterAWhile, Summary, WorldPost};
-    let (buckets, fullest) = (measured.buckets as f64, measured.fullest as f64);
+    let (buckets, fullest) = (measured.buckets.len() as f64, measured.fullest() as f64);
     let share = fullest / region_shards() as f64;
     let joins = busy_in_region(JOINS_PER_H);
     let world = busy_in_region(MESSAGES_PER_H * WORLD_SHARE);
@@ -158,7 +158,7 @@ fn region_rows(measured: &Measured) -> Vec<Row> {
                 messages * share + EVENT_MESSAGES_PER_S,
                 "messages, by its share of the shards and of the largest room",
             ),
-            source(WorldPost, world, "messages to the region's world channel"),
+            source(WorldPost, world * share, "messages to its hall"),
             source(Summary, 1.0 / 3.0, "summaries of matchmaking"),
         ]
     };
@@ -171,7 +171,7 @@ fn region_rows(measured: &Measured) -> Vec<Row> {
         ),
         row(
             "region#REGION#BUCKET",
-            format!("{} in the largest region", measured.buckets - 1),
+            format!("{} in the largest region", measured.buckets.len() - 1),
             "the fullest bucket, with the largest room",
             of_a_bucket(),
         ),
@@ -186,7 +186,7 @@ fn region_rows(measured: &Measured) -> Vec<Row> {
                     "heartbeats of the region",
                 ),
                 source(NewRoom, joins * NEW_ROOMS, "new rooms of the region"),
-                source(WorldPost, world, "messages to its world channel"),
+                source(WorldPost, world, "messages to its halls"),
                 source(Summary, 1.0 / 3.0, "summaries of matchmaking"),
             ],
         ),
@@ -227,25 +227,27 @@ fn room_rows() -> Vec<Row> {
 }
 
 fn chat_rows() -> Vec<Row> {
-    use Operation::{FloorPost, History, Moderate, React, Report, WorldPost};
-    let world = busy_in_region(MESSAGES_PER_H * WORLD_SHARE);
-    let joins = busy_in_region(JOINS_PER_H);
+    use Operation::{FloorPost, History, Moderate, Post, React, Report};
     let channels = format!("about {}", thousands(PLAYERS / 5.0));
     vec![
         row(
             "chat#CHANNEL",
             channels.clone(),
-            "the world channel of the largest region",
+            "the largest room",
             vec![
-                source(WorldPost, world, "messages to it"),
-                source(History, joins, "whoever joins a room reads it"),
+                source(Post, EVENT_MESSAGES_PER_S, "messages to it"),
+                source(History, EVENT_PLAYERS / 60.0, "joins of it"),
             ],
         ),
         row(
             "chat-floor#CHANNEL",
             channels.clone(),
             "the same",
-            vec![source(FloorPost, world / 64.0, "every 64th message")],
+            vec![source(
+                FloorPost,
+                EVENT_MESSAGES_PER_S / 64.0,
+                "every 64th message",
+            )],
         ),
         row(
             "chat-react#CHANNEL",
@@ -268,6 +270,16 @@ fn chat_rows() -> Vec<Row> {
                 Report,
                 EVENT_MESSAGES_PER_S,
                 "reports, one a message",
+            )],
+        ),
+        row(
+            "chat-report-queue#REGION#DAY",
+            "one a day and home region".to_owned(),
+            "today, while the largest room reports",
+            vec![source(
+                Report,
+                EVENT_MESSAGES_PER_S,
+                "reports, one a message of that room",
             )],
         ),
         row(
@@ -441,7 +453,41 @@ pub fn markdown(measured: &Measured) -> String {
             row.formula(measured)
         );
     }
+    text.push_str(&told(measured));
     text
+}
+
+/// What world channels are to relays, as Markdown.
+fn told(measured: &Measured) -> String {
+    let messages = busy_in_region(MESSAGES_PER_H * WORLD_SHARE);
+    let share = measured.fullest() as f64 / region_shards() as f64;
+    let row = |what: &str, messages: f64, shards: f64, of: &str| {
+        let [told, messages, shards] = [messages * shards, messages, shards].map(significant);
+        format!("| {what} | {told} | {messages} messages x {shards} {of} |\n")
+    };
+    [
+        "\n| requests to relays for world channels | a second | formula |\n|---|---|---|\n"
+            .to_owned(),
+        row(
+            "the largest region",
+            messages,
+            measured.told(),
+            "shards of a hall, on average",
+        ),
+        row(
+            "its fullest hall, each shard",
+            messages * share,
+            1.0,
+            "request",
+        ),
+        row(
+            "the largest region, were all of it one hall",
+            messages,
+            region_shards() as f64,
+            "shards",
+        ),
+    ]
+    .concat()
 }
 
 /// Two digits, or whole numbers.

@@ -150,7 +150,10 @@ pub async fn edge_host_with(cache: &Path) -> Result<Host> {
     })
 }
 
-fn spin_variables(secrets: &Secrets) -> [(&'static str, String); 3] {
+/// Lets every shard be what it says: tests of heartbeats begin with what they say.
+const STATIC_SHARDS: &str = r#"[{"shards": "*"}]"#;
+
+fn spin_variables(secrets: &Secrets) -> [(&'static str, String); 4] {
     [
         ("SPIN_VARIABLE_FLEET_SECRET", secrets.fleet_base64()),
         ("SPIN_VARIABLE_TOKEN_KEYS", secrets.key_set()),
@@ -158,6 +161,7 @@ fn spin_variables(secrets: &Secrets) -> [(&'static str, String); 3] {
             "SPIN_VARIABLE_RELAY_CONTROL_HOSTS",
             RELAY_CONTROL_HOSTS.to_owned(),
         ),
+        ("SPIN_VARIABLE_STATIC_SHARDS", STATIC_SHARDS.to_owned()),
     ]
 }
 
@@ -312,6 +316,7 @@ pub fn environment(aws: &str, name: &str, gateway: &str) -> Vec<(&'static str, S
             "LIFEVERSE_RELAY_CONTROL_HOSTS",
             RELAY_CONTROL_HOSTS.to_owned(),
         ),
+        ("LIFEVERSE_STATIC_SHARDS", STATIC_SHARDS.to_owned()),
     ];
     environment.extend(moto::ENVIRONMENT.map(|(name, value)| (name, value.to_owned())));
     environment

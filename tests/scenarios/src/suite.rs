@@ -8,6 +8,7 @@ mod neighbours;
 mod refusals;
 mod rooms;
 mod sanctions;
+mod world;
 
 use std::pin::Pin;
 
@@ -77,5 +78,6 @@ scenarios! {
     neighbours::every_route = "joins and heartbeats succeed while one player fills any other route";
     matches::two_meet = "two who queue meet in one match";
     matches::who_leaves = "a ticket is its player's, who may give it up";
+    world::is_one_hall = "the world channel is its region's, and a hall that is none is refused";
     chat::data_of_a_player = "a player's data is exported and erased";
 }

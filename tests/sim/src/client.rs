@@ -28,6 +28,11 @@ const VOICE_BYTES: usize = 40;
 const FLOOD_PACKETS: usize = 400;
 const FLOOD_BYTES: usize = 300;
 
+/// Whether a datagram of a client is voice: its header is in the clear.
+pub(crate) fn is_voice(data: &[u8]) -> bool {
+    matches!(data, [first, second, ..] if first >> 6 == 2 && second & 0x7f == OPUS)
+}
+
 /// A voice packet that was heard.
 #[derive(Debug, Clone, Copy)]
 pub struct Heard {

@@ -9,10 +9,12 @@ mod chance;
 pub mod client;
 mod dtls;
 mod egress;
+mod hostile;
 mod model;
 mod network;
 mod observed;
 pub mod queues;
+mod strangers;
 mod tickets;
 mod transition;
 mod watch;
@@ -21,11 +23,11 @@ mod world;
 use std::fmt;
 use std::time::Duration;
 
+pub use hostile::Hostile;
 pub use model::{Grant, Plan};
 pub use network::Weather;
 pub use observed::Sabotage;
-pub use transition::Transition;
-pub use world::HOSTILE_FROM;
+pub use transition::{Name, Transition};
 
 use world::World;
 
@@ -101,8 +103,8 @@ pub fn run(seed: u64, sabotage: Sabotage) -> Result<Report, Box<Violation>> {
 fn live(world: &mut World, transitions: &mut Vec<Transition>) -> Result<(), String> {
     for _ in 0..TRANSITIONS {
         let known = world.known();
-        let has_hostile = world.has_hostile;
-        let transition = transition::choose(&mut world.chance, &known, has_hostile);
+        let hostile = world.hostile;
+        let transition = transition::choose(&mut world.chance, &known, hostile);
         world.apply(&transition)?;
         transitions.push(transition);
         // Often at once, sometimes after a while.

@@ -38,12 +38,23 @@ pub struct Plan {
     pub slots: usize,
     /// Sends no hello, as a WHIP client: it has the ticket's channel only.
     pub whip: bool,
+    /// Its ticket says that a hello comes, and none does.
+    pub ghost: bool,
 }
 
 impl Plan {
+    /// Whether it never says who it is.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.whip || self.ghost
+    }
+
     /// The grants that can come into effect.
     fn effective(&self) -> &[Grant] {
-        &self.grants[..if self.whip { 1 } else { self.grants.len() }]
+        &self.grants[..if self.is_nameless() {
+            1
+        } else {
+            self.grants.len()
+        }]
     }
 
     /// Whether `speaker` may ever be heard by `self`.
@@ -52,7 +63,8 @@ impl Plan {
             let both = |own: &&Grant| own.channel == theirs.channel && own.listen && theirs.speak;
             self.effective().iter().find(both).is_some()
         };
-        self.room == speaker.room && speaker.effective().iter().any(hears)
+        // Nobody hears who never says who he is.
+        !self.is_nameless() && self.room == speaker.room && speaker.effective().iter().any(hears)
     }
 }
 
@@ -62,6 +74,8 @@ pub(crate) struct Member {
     pub(crate) plan: Plan,
     pub(crate) session: SessionId,
     pub(crate) is_live: bool,
+    /// Since when it is in its room, or was.
+    pub(crate) live_since: Option<Instant>,
     pub(crate) ended_at: Option<Instant>,
     pub(crate) is_introduced: bool,
     pub(crate) muted: (bool, Instant),
@@ -87,6 +101,8 @@ pub(crate) struct Member {
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) members: Vec<Member>,
+    /// A drain began and did not end.
+    drains: bool,
 }
 
 impl Model {
@@ -95,6 +111,7 @@ impl Model {
             plan,
             session,
             is_live: false,
+            live_since: None,
             ended_at: None,
             is_introduced: false,
             muted: (false, now),
@@ -124,7 +141,13 @@ impl Model {
         let n = self.index(session)?;
         let member = &mut self.members[n];
         match read {
-            Read::Hello => member.is_introduced = true,
+            Read::Hello => {
+                if self.drains && !member.is_introduced {
+                    member.was_drained = true;
+                    member.to_be_asked_since = Some(now);
+                }
+                member.is_introduced = true;
+            }
             Read::Leave => member.is_leaving = true,
             Read::State { muted, deafened } => {
                 for (state, value) in [(&mut member.muted, muted), (&mut member.deafened, deafened)]
@@ -139,13 +162,13 @@ impl Model {
     }
 
     /// The relay says that a session is in its room.
-    pub(crate) fn connected(&mut self, session: SessionId) -> Result<(), String> {
+    pub(crate) fn connected(&mut self, now: Instant, session: SessionId) -> Result<(), String> {
         let n = self.index(session)?;
         let member = &mut self.members[n];
         if member.is_live || member.ended_at.is_some() {
             return Err(format!("client {n} connected a second time"));
         }
-        member.is_live = true;
+        (member.is_live, member.live_since) = (true, Some(now));
         Ok(())
     }
 
@@ -173,8 +196,20 @@ impl Model {
             EndReason::Left | EndReason::Kicked => member.is_leaving,
             EndReason::Replaced => self.members.iter().enumerate().any(another),
             EndReason::Timeout | EndReason::Handshake => member.has_crashed || !was_calm,
+            EndReason::NoHello => {
+                let has_cause = member.plan.ghost || member.has_crashed || !was_calm;
+                !member.plan.whip && !member.is_introduced && has_cause
+            }
+            EndReason::HalfOpen => {
+                let is_through = member.is_introduced || member.is_live && member.plan.whip;
+                let is_his = |(m, other): (usize, &Member)| {
+                    m != n && other.plan.player == member.plan.player
+                };
+                !is_through && self.members.iter().enumerate().any(is_his)
+            }
             EndReason::RelayStopping
             | EndReason::Protocol
+            | EndReason::TokenExpired
             | EndReason::Fingerprint
             | EndReason::Budget => false,
         };
@@ -208,8 +243,10 @@ impl Model {
         Some(calm_since.saturating_duration_since(member.troubled_since?))
     }
 
-    /// The shard drains from now on, or does not any more: every session that it has is asked.
+    /// The shard drains from now on, or does not any more: every session that it has is asked, and
+    /// every one that comes.
     pub(crate) fn drain(&mut self, now: Instant, drains: bool) {
+        self.drains = drains;
         for member in self.members.iter_mut().filter(|m| m.ended_at.is_none()) {
             member.was_drained |= drains;
             member.to_be_asked_since = (drains && member.is_live).then_some(now);
@@ -260,6 +297,8 @@ impl Model {
             "himself"
         } else if l.plan.room != s.plan.room {
             "another room"
+        } else if !l.is_introduced {
+            "somebody before his hello"
         } else if !l.plan.may_hear(&s.plan) {
             "a channel or speaker that he was not granted"
         } else if s.muted.0 && past(s.muted.1) {

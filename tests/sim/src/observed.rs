@@ -37,8 +37,18 @@ pub enum Sabotage {
     NoVoice,
     /// The relay sends a voice packet twice.
     SendTwice,
+    /// Nobody sees that the relay takes a hello.
+    UnseenHello,
+    /// The relay waits for a hello without end.
+    EndlessPatience,
     /// The relay passes on whatever a speaker sends.
     NoSpeakerLimit,
+    /// The relay sends as much as it likes to where nobody has answered.
+    NoUnprovedLimit,
+    /// The relay takes clients for gone who were there a moment ago.
+    ShortConsent,
+    /// A client has another address, and the world does not know.
+    UnseenMove,
 }
 
 /// What the relay read.
@@ -89,7 +99,7 @@ impl Protocol for Observed {
     ) -> Result<Request<Arc<Profile>>, BadMessage> {
         let mut request = self.sealed.read(session, message)?;
         let read = match &request {
-            Request::Hello(_) => Some(Read::Hello),
+            Request::Hello(_) => (self.sabotage != Sabotage::UnseenHello).then_some(Read::Hello),
             Request::State { muted, deafened } => Some(Read::State {
                 muted: *muted,
                 deafened: *deafened,

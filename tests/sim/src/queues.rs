@@ -20,6 +20,7 @@ pub fn check<P: Protocol>(sfu: &Sfu<P>) -> Result<(), String> {
         ("sessions to serve", queues.dirty, 0),
         ("messages of one session", queues.longest_outbox, OUTBOX_MAX),
         ("addresses", queues.addresses, 4 * sfu.sessions()),
+        ("players with sessions", queues.holders, sfu.sessions()),
         ("timers", queues.timers, TIMERS_EACH_MAX * (owners + 1)),
     ];
     for (what, length, bound) in bounds {
@@ -36,7 +37,7 @@ pub fn check<P: Protocol>(sfu: &Sfu<P>) -> Result<(), String> {
 /// What is left.
 pub fn check_empty<P: Protocol>(sfu: &Sfu<P>) -> Result<(), String> {
     let queues = sfu.queues();
-    let left = queues.addresses + queues.timers + queues.dirty + queues.transmits;
+    let left = queues.addresses + queues.timers + queues.dirty + queues.transmits + queues.holders;
     if left > 0 {
         return Err(format!("nobody is left, but {queues:?} is"));
     }

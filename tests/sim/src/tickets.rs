@@ -43,6 +43,7 @@ pub(crate) fn ticket(
         slots: plan.slots as u8,
         channel_kind: ChannelKind::Group,
         server_muted: false,
+        says_hello: !plan.whip,
         recorded: false,
         home_epoch: 0,
         hello_version: TICKET_VERSION,
@@ -65,6 +66,7 @@ pub(crate) fn hello(plan: &Plan, session: SessionId) -> Hello {
         world: false,
         topics: Vec::new(),
         muted_until_ms: None,
+        until_ms: None,
         blocked: Vec::new(),
         platform: String::new(),
         one_platform: false,
@@ -76,7 +78,7 @@ pub(crate) fn hello(plan: &Plan, session: SessionId) -> Hello {
 pub(crate) fn contact(
     ticket: &Ticket,
     keys: &ShardKeys,
-    hello: Option<String>,
+    (has_channel, hello): (bool, Option<String>),
     relay: SocketAddr,
     fingerprint: String,
 ) -> Contact {
@@ -89,7 +91,7 @@ pub(crate) fn contact(
         slot_ssrcs: (0..ticket.slots)
             .map(|slot| ticket.session.slot_ssrc(slot))
             .collect(),
-        has_channel: hello.is_some(),
+        has_channel,
         hello,
     }
 }

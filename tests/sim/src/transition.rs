@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::chance::Chance;
+use crate::hostile::Hostile;
 use crate::model::{Grant, Plan};
 use crate::network::Weather;
+use crate::strangers::{RECORDED, STRANGERS};
 
 /// Rooms and channels of the world.
 pub(crate) const ROOMS: [&str; 2] = ["alpha", "beta"];
@@ -15,6 +17,15 @@ pub(crate) const DRAIN_OVER: Duration = Duration::from_secs(2);
 const CLIENTS_UP_MAX: usize = 7;
 /// Most clients of a run, the dead ones included.
 const CLIENTS_MAX: usize = 40;
+
+/// In whose name a datagram is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// That of somebody who is no player.
+    Stranger(u8),
+    /// That of a client, as the relay sees it.
+    Client(usize),
+}
 
 /// One thing that happens. Numbers are those of clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +50,33 @@ pub enum Transition {
     Stop(usize),
     /// Sends hundreds of long packets at once.
     Flood(usize),
+    /// A player joins in the name of a stranger, who gets what is sent to him.
+    JoinAs(u8, Plan),
+    /// Sends checks of connectivity in another name.
+    ForgeCheck {
+        /// Whose session it is.
+        client: usize,
+        /// The other name.
+        name: Name,
+        /// How many.
+        times: u8,
+    },
+    /// Somebody sends the last check of a client again.
+    ReplayCheck {
+        /// Whose check it is.
+        client: usize,
+        /// In which name.
+        name: Name,
+    },
+    /// Somebody sends another datagram of a client again.
+    Replay {
+        /// Whose datagram it is.
+        client: usize,
+        /// In which name.
+        name: Name,
+        /// How many others he has sent since.
+        back: usize,
+    },
     /// Sets mute.
     Mute(usize, bool),
     /// Sets deafen.
@@ -73,19 +111,22 @@ pub(crate) struct Known {
     pub(crate) weather: Weather,
 }
 
-/// Chooses what happens next; `has_hostile` where clients may mean no good.
-pub(crate) fn choose(chance: &mut Chance, clients: &[Known], has_hostile: bool) -> Transition {
+/// Chooses what happens next.
+pub(crate) fn choose(chance: &mut Chance, clients: &[Known], hostile: Hostile) -> Transition {
     let up: Vec<usize> = (0..clients.len()).filter(|&n| clients[n].up).collect();
     let may_grow = up.len() < CLIENTS_UP_MAX && clients.len() < CLIENTS_MAX;
     if up.len() < 3 && clients.len() < CLIENTS_MAX || may_grow && chance.percent(15) {
-        return Transition::Join(plan(chance, clients.len()));
+        return Transition::Join(plan(chance, clients.len(), hostile));
     }
     let Some(n) = chance.pick(&up) else {
         return Transition::Undrain;
     };
     let client = &clients[n];
-    if has_hostile && client.talking && chance.percent(25) {
+    if hostile.floods && client.talking && chance.percent(25) {
         return Transition::Flood(n);
+    }
+    if hostile.forges && chance.percent(50) {
+        return forgery(chance, n, clients, hostile);
     }
     match chance.between(0, 99) {
         0..20 if client.talking => Transition::Stop(n),
@@ -116,7 +157,32 @@ pub(crate) fn choose(chance: &mut Chance, clients: &[Known], has_hostile: bool) 
     }
 }
 
-fn plan(chance: &mut Chance, player: usize) -> Plan {
+/// What somebody sends who has the password of client `n`, or has recorded what it sent.
+fn forgery(chance: &mut Chance, n: usize, clients: &[Known], hostile: Hostile) -> Transition {
+    let others: Vec<usize> = (0..clients.len()).filter(|&m| m != n).collect();
+    let other = chance.pick(&others).filter(|_| chance.percent(50));
+    let stranger = chance.between(0, STRANGERS - 1) as u8;
+    let name = other.map_or(Name::Stranger(stranger), Name::Client);
+    if chance.percent(10) && clients.len() < CLIENTS_MAX {
+        return Transition::JoinAs(stranger, plan(chance, clients.len(), hostile));
+    }
+    match chance.between(0, 2) {
+        // One whose own name for ICE is not known yet would only hinder itself.
+        0 if clients[n].is_welcome => Transition::ForgeCheck {
+            client: n,
+            name,
+            times: chance.between(1, 20) as u8,
+        },
+        0 | 1 => Transition::ReplayCheck { client: n, name },
+        _ => Transition::Replay {
+            client: n,
+            name,
+            back: chance.between(0, RECORDED as u64 - 1) as usize,
+        },
+    }
+}
+
+fn plan(chance: &mut Chance, player: usize, hostile: Hostile) -> Plan {
     // Most meet in one room.
     let room = usize::from(chance.percent(20));
     let mut grants = vec![grant(chance)];
@@ -132,6 +198,7 @@ fn plan(chance: &mut Chance, player: usize) -> Plan {
         grants,
         slots: chance.between(1, 5) as usize,
         whip: chance.percent(8),
+        ghost: hostile.ghosts && chance.percent(15),
     }
 }
 

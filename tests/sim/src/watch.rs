@@ -7,11 +7,14 @@ use crate::client::{Client, Heard, OPUS};
 use crate::model::Model;
 use crate::transition::DRAIN_OVER;
 
-/// Voice must come within this time of calm.
-const VOICE_BOUND: Duration = Duration::from_secs(6);
+/// Voice must come within this time of calm. An address that somebody had who is gone is free after
+/// 5 s, and up to 3 s later comes the check that takes it.
+const VOICE_BOUND: Duration = Duration::from_secs(9);
 /// Messages and handshakes must, on a network that was always calm. See [`bound`].
 /// A retry from a new address may come up to 3 s before the check that tells the relay of it.
 const MESSAGE_BOUND: Duration = Duration::from_secs(13);
+/// The relay's time for a hello, and that between two looks.
+const HELLO_BOUND: Duration = Duration::from_millis(10_500);
 /// Who was heard this recently is heard.
 const RECENT: Duration = Duration::from_secs(1);
 /// Numbers of one slot are never further apart than this: receivers guess the rest (RFC 3711).
@@ -141,6 +144,7 @@ impl Watch {
                 continue;
             }
             self.check_welcome(now, model, clients, n)?;
+            check_hello(now, model, n)?;
             self.check_roster(now, model, clients, n)?;
             self.check_migrate(now, model, clients, n)?;
             self.check_speaking(now, model, clients, n)?;
@@ -179,7 +183,8 @@ impl Watch {
         n: usize,
     ) -> Result<(), String> {
         let member = &model.members[n];
-        let is_in = member.is_live && (member.plan.whip || clients[n].participant().is_some());
+        let is_in =
+            member.is_live && (member.plan.is_nameless() || clients[n].participant().is_some());
         let pending = !is_in && member.calm_since.is_some() && !member.is_leaving;
         if self.is_late(now, Due::Welcome(n), pending, bound(model, n)) {
             return Err(format!(
@@ -343,10 +348,23 @@ impl Watch {
     }
 }
 
+/// Nobody stays who does not say who he is, as his ticket says he will.
+fn check_hello(now: Instant, model: &Model, n: usize) -> Result<(), String> {
+    let member = &model.members[n];
+    let stayed = member
+        .live_since
+        .map(|at| now.saturating_duration_since(at));
+    let is_late = stayed.is_some_and(|stayed| stayed > HELLO_BOUND);
+    if member.is_live && !member.plan.whip && !member.is_introduced && is_late {
+        return Err(format!("client {n} is in its room without a hello"));
+    }
+    Ok(())
+}
+
 /// Whether every channel of the session is in effect.
 fn is_introduced(model: &Model, n: usize) -> bool {
     let member = &model.members[n];
-    member.plan.whip || member.is_introduced
+    member.plan.is_nameless() || member.is_introduced
 }
 
 /// How late a message to client `n` may be. The timers of DTLS and SCTP double while nothing comes

@@ -1,6 +1,8 @@
 //! The world: one shard, its clients and their links on a virtual clock.
 
-use std::collections::{BTreeMap, VecDeque};
+mod forgeries;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,12 +16,14 @@ use wire::SessionId;
 use wire::keys::{ShardKey, ShardKeys};
 
 use crate::chance::Chance;
-use crate::client::{Client, OPUS, PATIENCE};
+use crate::client::{Client, PATIENCE, is_voice};
 use crate::dtls;
 use crate::egress::Egress;
+use crate::hostile::Hostile;
 use crate::model::{Grant, Model, Plan};
 use crate::network::{Datagram, Link, Weather};
 use crate::observed::{Log, Observed, Sabotage};
+use crate::strangers::{Strangers, There};
 use crate::tickets::{self, BOOT};
 use crate::transition::{DRAIN_OVER, Known, Transition};
 use crate::watch::Watch;
@@ -31,8 +35,10 @@ const CHECK_EVERY: Duration = Duration::from_millis(200);
 /// Runs of this seed and later ones have clients with DTLS 1.3 too. Those before keep to 1.2, and
 /// so to what they once found.
 const DTLS_13_FROM: u64 = 10_000_000;
-/// Runs of this seed and later ones have clients that mean no good.
-pub const HOSTILE_FROM: u64 = 11_000_000;
+/// How long a path is kept for who was there, and for who came first: the relay's limits, said
+/// again.
+const CONSENT: Duration = Duration::from_secs(5);
+const CANDIDACY: Duration = Duration::from_secs(2);
 /// Transitions that a violation shows.
 const HISTORY: usize = 15;
 
@@ -55,6 +61,7 @@ pub(crate) struct World {
     /// Each client's address as the relay sees it.
     public: Vec<SocketAddr>,
     owners: BTreeMap<SocketAddr, usize>,
+    /// Whose voice has an SSRC that the relay sends.
     model: Model,
     log: Log,
     sabotage: Sabotage,
@@ -64,8 +71,12 @@ pub(crate) struct World {
     server_fingerprint: String,
     /// Half of the clients have it.
     has_dtls_13: bool,
-    pub(crate) has_hostile: bool,
+    pub(crate) hostile: Hostile,
     egress: Egress,
+    strangers: Strangers,
+    /// Clients that are not where they say.
+    impostors: BTreeSet<usize>,
+    there: BTreeMap<usize, There>,
     rebinds: u16,
     check_at: Instant,
 }
@@ -78,9 +89,19 @@ fn some_instant() -> Instant {
     Instant::now()
 }
 
-/// Whether a datagram of a client is voice: its header is in the clear.
-fn is_voice(data: &[u8]) -> bool {
-    matches!(data, [first, second, ..] if first >> 6 == 2 && second & 0x7f == OPUS)
+fn break_limits(config: &mut Config, sabotage: Sabotage) {
+    match sabotage {
+        Sabotage::NoSpeakerLimit => {
+            config.speaker = SpeakerLimits {
+                packets_per_s: u32::MAX,
+                bytes_per_s: u32::MAX,
+            }
+        }
+        Sabotage::EndlessPatience => config.hello_timeout = Duration::from_secs(3600),
+        Sabotage::NoUnprovedLimit => config.paths.unproved_factor = u32::MAX,
+        Sabotage::ShortConsent => config.paths.consent = Duration::from_millis(300),
+        _ => {}
+    }
 }
 
 impl World {
@@ -105,12 +126,7 @@ impl World {
             sabotage,
         };
         let mut config = Config::new(Arc::clone(&crypto), certificate, vec![server]);
-        if sabotage == Sabotage::NoSpeakerLimit {
-            config.speaker = SpeakerLimits {
-                packets_per_s: u32::MAX,
-                bytes_per_s: u32::MAX,
-            };
-        }
+        break_limits(&mut config, sabotage);
         let clock = WallClock {
             at: now,
             unix_ms: UNIX_S * 1000,
@@ -134,8 +150,11 @@ impl World {
             server,
             server_fingerprint,
             has_dtls_13: seed >= DTLS_13_FROM,
-            has_hostile: seed >= HOSTILE_FROM,
+            hostile: Hostile::of(seed),
             egress: Egress::default(),
+            strangers: Strangers::default(),
+            impostors: BTreeSet::new(),
+            there: BTreeMap::new(),
             rebinds: 0,
             check_at: now,
         }
@@ -149,7 +168,7 @@ impl World {
     /// What the generator may know.
     pub(crate) fn known(&self) -> Vec<Known> {
         let known = |(n, client): (usize, &Client)| Known {
-            up: !client.down,
+            up: !client.down && !self.impostors.contains(&n),
             talking: client.talking,
             muted: client.muted,
             deafened: client.deafened,
@@ -170,7 +189,7 @@ impl World {
         let now = self.now;
         match *transition {
             Transition::Join(ref plan) => self.join(plan.clone(), Weather::Calm),
-            Transition::Leave(n) if self.model.members[n].plan.whip => {
+            Transition::Leave(n) if self.model.members[n].plan.is_nameless() => {
                 self.kick(n, EndReason::Left)
             }
             Transition::Leave(n) => self.clients[n].leave(now),
@@ -178,6 +197,20 @@ impl World {
             Transition::ComeBack { client, further } => self.come_back(client, further),
             Transition::Talk(n) => self.clients[n].talk(now, true),
             Transition::Flood(n) => self.clients[n].flood(now),
+            Transition::JoinAs(stranger, ref plan) => self.join_as(stranger, plan.clone()),
+            Transition::ForgeCheck {
+                client,
+                name,
+                times,
+            } => self.forge_checks(client, name, times)?,
+            Transition::ReplayCheck { client, name } => {
+                let check = self.strangers.last_check(client);
+                self.send_as(client, name, &check.unwrap_or_default())?;
+            }
+            Transition::Replay { client, name, back } => {
+                let datagram = self.strangers.recorded(now, client, back);
+                self.send_as(client, name, &datagram.unwrap_or_default())?;
+            }
             Transition::Stop(n) => self.clients[n].talk(now, false),
             Transition::Mute(n, muted) => {
                 let deafened = self.clients[n].deafened;
@@ -215,12 +248,14 @@ impl World {
         let session = SessionId([salt[0], salt[1], salt[2], salt[3], a, b, c, d]);
         let unix_s = UNIX_S + self.elapsed().as_secs();
         let ticket = tickets::ticket(&plan, session, client.fingerprint(), unix_s);
-        let hello = (!plan.whip).then(|| tickets::hello(&plan, session).seal(&self.keys, BOOT));
+        let hello = tickets::hello(&plan, session).seal(&self.keys, BOOT);
+        let hello = (!plan.whip, (!plan.is_nameless()).then_some(hello));
         let fingerprint = self.server_fingerprint.clone();
         let contact = tickets::contact(&ticket, &self.keys, hello, self.server, fingerprint);
         let source = self.new_source();
-        client.start(self.now, contact, source);
         let address = client.local();
+        self.strangers.join(&contact, address);
+        client.start(self.now, contact, source);
         self.owners.insert(address, n);
         self.public.push(address);
         self.clients.push(client);
@@ -279,6 +314,7 @@ impl World {
     }
 
     fn rebind(&mut self, n: usize, of: Option<usize>) {
+        let of = of.filter(|gone| !self.impostors.contains(gone));
         self.rebinds += 1;
         let [high, low] = self.rebinds.to_be_bytes();
         let fresh = SocketAddr::from(([10, 2, high, low], 6000));
@@ -293,11 +329,24 @@ impl World {
         self.owners.remove(&self.public[n]);
         self.owners.insert(address, n);
         self.public[n] = address;
-        // The relay learns of the new address with the next check of connectivity.
+        if self.sabotage != Sabotage::UnseenMove {
+            self.strangers.moved(n, address);
+        }
+        // The relay learns of the new address with the next check of connectivity, and waits until
+        // nobody else is there.
+        let held = of.map_or(Duration::ZERO, |_| CONSENT);
+        self.cut_off(n, held);
+    }
+
+    /// What client `n` sends and waits for may be lost for a moment, and for as long as another
+    /// has its address.
+    fn cut_off(&mut self, n: usize, held: Duration) {
         let passes = self.model.members[n].calm_since.is_some();
         let has_all = self.watch.has_all(n);
         self.watch.restart(n);
         self.model.trouble(self.now, n, passes, has_all);
+        let member = &mut self.model.members[n];
+        member.calm_since = member.calm_since.map(|since| since + held);
     }
 
     fn change_weather(&mut self, n: usize, weather: Weather) {
@@ -393,7 +442,10 @@ impl World {
                 if is_voice(&datagram.data) {
                     self.model.members[n].last_voice = Some(now);
                 }
+                self.strangers
+                    .handle_received(datagram.peer, datagram.data.len());
                 self.sfu.handle_datagram(now, datagram.peer, &datagram.data);
+                self.note_arrived(n, datagram.peer, &datagram.data);
             }
             for datagram in self.links[n].down.arrived(now) {
                 // What was sent to an address that the NAT has given up is lost.
@@ -421,6 +473,8 @@ impl World {
             let peer = self.public[n];
             let sent = self.clients[n].advance(self.now);
             for data in sent {
+                self.strangers.record(self.now, n, &data);
+                self.note_impostor(n, &data);
                 if !(is_voice(&data) && self.sabotage == Sabotage::NoVoice) {
                     self.links[n].up.send(self.now, Datagram { peer, data });
                 }
@@ -458,13 +512,13 @@ impl World {
             if self.sabotage == Sabotage::SendTwice {
                 self.watch.handle_sent(&transmit.data)?;
             }
-            let Some(&n) = self.owners.get(&transmit.to.address) else {
+            let (peer, data) = (transmit.to.address, transmit.data);
+            if let Some(listener) = self.strangers.handle_sent(peer, &data)? {
+                self.egress.handle_sent(self.now, listener, data.len());
+            }
+            let Some(n) = self.receiver(peer, &data) else {
                 continue;
             };
-            let (peer, data) = (transmit.to.address, transmit.data);
-            if is_voice(&data) {
-                self.egress.handle_sent(self.now, n, data.len());
-            }
             self.links[n].down.send(self.now, Datagram { peer, data });
         }
         let read = std::mem::take(&mut *self.log.borrow_mut());
@@ -473,7 +527,7 @@ impl World {
         }
         while let Some(event) = self.sfu.poll_event() {
             match event {
-                Event::Connected { session } => self.model.connected(session)?,
+                Event::Connected { session } => self.model.connected(self.now, session)?,
                 Event::Ended { session, reason } => self.model.ended(self.now, session, reason)?,
                 Event::Used { .. } => {}
             }

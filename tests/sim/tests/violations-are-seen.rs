@@ -1,6 +1,6 @@
 //! Each invariant can fail: the system is broken on purpose, and the run says what is wrong.
 
-use sim::{HOSTILE_FROM, Sabotage, run};
+use sim::{Hostile, Sabotage, run};
 
 /// Runs committed seeds, which hold otherwise, until a violation says `what`. Another one may come
 /// first: a mute that is not heard is missing in the rosters too.
@@ -28,6 +28,17 @@ fn sees_from(first: u64, sabotage: Sabotage, what: &str) {
 #[test]
 fn a_channel_that_was_not_granted() {
     sees(Sabotage::WrongChannel, "was not granted");
+}
+
+#[test]
+fn somebody_who_hears_before_his_hello() {
+    sees(Sabotage::UnseenHello, "before his hello");
+}
+
+#[test]
+fn a_ghost_that_stays() {
+    let sabotage = Sabotage::EndlessPatience;
+    sees_from(Hostile::GHOSTS_FROM, sabotage, "without a hello");
 }
 
 #[test]
@@ -78,5 +89,29 @@ fn a_sequence_number_that_is_used_twice() {
 #[test]
 fn a_speaker_who_says_more_than_he_may() {
     let sabotage = Sabotage::NoSpeakerLimit;
-    sees_from(HOSTILE_FROM, sabotage, "compliant speakers cause");
+    sees_from(Hostile::FLOODS_FROM, sabotage, "compliant speakers cause");
+}
+
+#[test]
+fn a_stranger_who_gets_more_than_three_times_what_came() {
+    let sabotage = Sabotage::NoUnprovedLimit;
+    sees_from(Hostile::FORGERS_FROM, sabotage, "that came");
+}
+
+#[test]
+fn a_path_that_a_forged_check_takes() {
+    sees_from(
+        Hostile::FORGERS_FROM,
+        Sabotage::ShortConsent,
+        "lost its path",
+    );
+}
+
+#[test]
+fn voice_to_where_its_listener_never_was() {
+    sees_from(
+        Hostile::FORGERS_FROM,
+        Sabotage::UnseenMove,
+        "where it never was",
+    );
 }

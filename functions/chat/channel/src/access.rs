@@ -1,15 +1,17 @@
 //! Who asks, for which channel, and what he may do there.
 
+use std::borrow::Cow;
+
 use edge::Refusal;
 use edge::http::Call;
 use edge::policy::{Policy, Rights, TextRight, WorldRight};
 use edge::ports::Variables;
 use serde::de::DeserializeOwned;
-use wire::PlayerId;
 use wire::chat::{ChatChannel, DIRECT_ROOM, PARTY_CHANNEL, WORLD_ROOM};
 use wire::claims::Claims;
 use wire::problem::ProblemKind;
 use wire::ticket::Permissions;
+use wire::{Hall, PlayerId};
 
 use crate::log::MAX_SEQ;
 
@@ -53,6 +55,25 @@ pub struct Place {
 }
 
 impl Place {
+    /// The channel's key as its authors know it: of all halls of a region's world channel the same,
+    /// so that who is muted, or writes too much, is so in each of them.
+    pub fn authors(&self) -> Cow<'_, str> {
+        match &self.channel {
+            ChatChannel::World(hall) => ChatChannel::World(Hall::first(hall.region.clone()))
+                .to_string()
+                .into(),
+            _ => self.key.as_str().into(),
+        }
+    }
+
+    /// Which hall of a region's world channel it is; 0 for every other channel.
+    pub fn hall(&self) -> u8 {
+        match &self.channel {
+            ChatChannel::World(hall) => hall.number,
+            _ => 0,
+        }
+    }
+
     /// Whether the caller may moderate it.
     pub fn may_moderate(&self) -> bool {
         self.permissions.contains(Permissions::MODERATE)
@@ -96,8 +117,8 @@ impl<'a> Access<'a> {
                 self.claims.permissions_in(DIRECT_ROOM, player.as_str()),
                 kept.direct,
             ),
-            ChatChannel::World(region) => (
-                self.claims.permissions_in(WORLD_ROOM, region.as_str()),
+            ChatChannel::World(hall) => (
+                self.claims.permissions_in(WORLD_ROOM, hall.region.as_str()),
                 kept.world,
             ),
         };

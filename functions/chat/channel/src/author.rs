@@ -1,6 +1,8 @@
 //! A player as an author in a channel: one item, read and written with each post, that holds his
 //! limits, what a moderator said, and which number each of his last keys was tried with.
 
+use std::borrow::Cow;
+
 use edge::Refusal;
 use edge::blocks::player_partition;
 use edge::items::{self, Held};
@@ -53,9 +55,16 @@ pub struct Author {
     /// The way to the others, as far as it is known.
     #[serde(default, rename = "r", skip_serializing_if = "Option::is_none")]
     pub way: Option<Way>,
+    /// The further halls of a region's world channel where he wrote, reacted or reported, and until
+    /// when that is kept, Unix milliseconds.
+    #[serde(default, rename = "h", skip_serializing_if = "Vec::is_empty")]
+    halls: Vec<(u8, u64)>,
     /// Nobody is there to push to; looked for again from then on, Unix milliseconds.
     #[serde(default, rename = "n", skip_serializing_if = "is_zero")]
     pub no_way_until_ms: u64,
+    /// When it was last asked whether his tokens were taken back, Unix milliseconds.
+    #[serde(default, rename = "a", skip_serializing_if = "is_zero")]
+    asked_ms: u64,
 }
 
 stored!(author: Author);
@@ -71,14 +80,17 @@ fn is_false(flag: &bool) -> bool {
 /// Prefix of the sort keys of [`Author`] items; the channel's key follows.
 pub const IN: &str = "in#";
 
-/// What a key is remembered as.
-pub fn key_hash(player: &PlayerId, key: &MessageKey) -> String {
-    let hash = Sha256::new()
+/// What a key is remembered as. A player is one author in all halls of a region, and a key another
+/// one in each: its number is one of that hall's log.
+pub fn key_hash(player: &PlayerId, hall: u8, key: &MessageKey) -> String {
+    let mut hash = Sha256::new()
         .chain_update(player.as_str())
         .chain_update([0])
-        .chain_update(key.as_str())
-        .finalize();
-    data_encoding::HEXLOWER.encode(&hash[..8])
+        .chain_update(key.as_str());
+    if hall > 0 {
+        hash.update([0, hall]);
+    }
+    data_encoding::HEXLOWER.encode(&hash.finalize()[..8])
 }
 
 /// The authors of a channel.
@@ -88,8 +100,10 @@ pub struct Authors<'a, S> {
     pub store: &'a S,
     /// When the request began, Unix milliseconds.
     pub now_ms: u64,
-    /// The channel's key.
-    pub place: &'a str,
+    /// The channel's key, of a hall its region's ([`Place::authors`]).
+    pub place: Cow<'a, str>,
+    /// Which hall of that region; 0 for every other channel.
+    pub hall: u8,
     /// How long its messages are kept, in milliseconds.
     pub retention_ms: u64,
 }
@@ -100,7 +114,8 @@ impl<'a, S: Store> Authors<'a, S> {
         Self {
             store,
             now_ms,
-            place: &place.key,
+            place: place.authors(),
+            hall: place.hall(),
             retention_ms: place.retention_ms,
         }
     }
@@ -116,19 +131,21 @@ impl<'a, S: Store> Authors<'a, S> {
         Ok(known.unwrap_or_default())
     }
 
-    /// Writes a player as an author.
+    /// Writes a player as an author, and that there may be something of him in this hall: whoever
+    /// leaves anything in a channel is written first, so that export and erasure find it.
     ///
     /// # Errors
     /// [`StoreError::ConditionFailed`]: read him again; [`StoreError::Unavailable`].
     pub async fn keep(&self, player: &PlayerId, held: &mut Held<Author>) -> Result<(), StoreError> {
         let (partition, sort) = self.address(player);
         let key = Key::new(&partition, &sort);
-        let author = &held.value;
+        let author = &mut held.value;
+        author.visit(self.now_ms, self.hall, self.now_ms + self.retention_ms);
         let until = self.now_ms.max(author.muted_until_ms) + self.retention_ms + SLACK_MS;
         // A block lasts until it is taken back.
         let expires = (!author.blocks && !author.is_blocked).then_some(until);
         let over = held.over();
-        held.version = items::put(self.store, self.now_ms, key, author, expires, over).await?;
+        held.version = items::put(self.store, self.now_ms, key, &held.value, expires, over).await?;
         Ok(())
     }
 
@@ -157,6 +174,16 @@ impl Author {
             return Err(Refusal::new(ProblemKind::Muted, detail).retry_after(left_s));
         }
         Ok(())
+    }
+
+    /// Whether it is time to ask again whether his tokens were taken back; notes it if so. Once a
+    /// minute, since it costs a read, and a post is the most frequent thing that players do.
+    pub fn asks_now(&mut self, now_ms: u64) -> bool {
+        let asks = now_ms.saturating_sub(self.asked_ms) >= MINUTE_MS;
+        if asks {
+            self.asked_ms = now_ms;
+        }
+        asks
     }
 
     /// Whether the channel's settings keep him, who has these rights, from writing now.
@@ -215,6 +242,22 @@ impl Author {
         }
         self.tries.push((key.to_owned(), seq));
         self.before_last_ms = std::mem::replace(&mut self.last_ms, now_ms);
+    }
+
+    /// Notes that he leaves something in a hall, where that is kept until then.
+    fn visit(&mut self, now_ms: u64, hall: u8, until_ms: u64) {
+        self.halls
+            .retain(|(other, until_ms)| *other != hall && *until_ms > now_ms);
+        if hall > 0 {
+            self.halls.push((hall, until_ms));
+        }
+    }
+
+    /// The further halls where there may be something of him, in order.
+    pub fn halls(&self) -> Vec<u8> {
+        let mut halls: Vec<u8> = self.halls.iter().map(|(hall, _)| *hall).collect();
+        halls.sort_unstable();
+        halls
     }
 
     /// Takes his last message out of account: it is the one that is to follow, at another number.

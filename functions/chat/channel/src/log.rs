@@ -70,6 +70,14 @@ pub struct Tail {
 }
 
 impl Stored {
+    /// It from its item.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`].
+    pub fn read(partition: &str, item: &Item) -> Result<Self, StoreError> {
+        Held::read(partition, item).map(of_held)
+    }
+
     /// It as the last message.
     pub fn tail(&self) -> Tail {
         Tail {
@@ -85,6 +93,11 @@ pub fn messages_partition(place: &str) -> String {
     format!("chat#{place}")
 }
 
+/// The partition of a channel's reactions.
+pub fn reactions_partition(place: &str) -> String {
+    format!("chat-react#{place}")
+}
+
 /// The sort key of a message, and how the sort key of what belongs to it begins.
 pub fn message_sort(seq: u64) -> String {
     format!("{seq:016}")
@@ -95,10 +108,6 @@ fn floor_partition(place: &str) -> String {
 }
 
 const FLOOR_SORT: &str = "floor";
-
-fn stored(partition: &str, item: &Item) -> Result<Stored, StoreError> {
-    Held::read(partition, item).map(of_held)
-}
 
 fn of_held(held: Held<Stored>) -> Stored {
     let over = held.over();
@@ -162,7 +171,8 @@ impl<'a, H: Clock, S: Store> Log<'a, H, S> {
             direction,
         };
         let items = self.store.query(self.host.now_ms(), query).await?;
-        items.iter().map(|item| stored(&partition, item)).collect()
+        let read = |item| Stored::read(&partition, item);
+        items.iter().map(read).collect()
     }
 
     /// The last message, as far as it has not expired.

@@ -13,9 +13,10 @@ mod against_a_model;
 mod any_text;
 #[path = "channels-by-age.rs"]
 mod channels_by_age;
+mod halls;
 mod limits;
 mod messages;
 #[path = "one-log-for-all.rs"]
 mod one_log_for_all;
-mod privacy;
 mod pushes;
+mod retention;

@@ -62,6 +62,10 @@ fn a_post_with_a_tail_is_one_read_and_two_writes() {
         (share(&response).store_reads, share(&response).store_writes),
         (2, 2)
     );
+    // Whether his token was revoked is asked once a minute, as is the way to the others.
+    rig.pass(60_000);
+    let reads = |key| share(&rig.post("ann", ROOM, key, "more")).store_reads;
+    assert_eq!((reads("a"), reads("b")), (4, 2));
 }
 
 #[test]

@@ -19,8 +19,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use wire::limits::MAX_CLOCK_SKEW_MS;
 use wire::{RegionName, ShardId};
 
+use super::ended::{self, StoredEnded};
 use super::record::{StoredShard, is_live, record_sort};
 use crate::change::unless_lost;
 use crate::items::{self, Held};
@@ -101,6 +103,23 @@ impl Buckets {
         0..self.count.max(self.before).clamp(1, MAX_BUCKETS)
     }
 
+    /// The buckets in which shards are that were in `bucket` a day ago at most, itself the first.
+    pub(super) fn told(self, bucket: u32, now_ms: u64) -> Vec<u32> {
+        let before = self.before.clamp(1, MAX_BUCKETS);
+        let grew = self.from_ms.saturating_sub(MAX_CLOCK_SKEW_MS)
+            ..self.from_ms.saturating_add(GROWS_AFTER_MS);
+        // Both are powers of two, and a shard's bucket the last bits of its hash.
+        let has_come = |other: &u32| {
+            *other != bucket
+                && bucket < before
+                && *other % before == bucket
+                && grew.contains(&now_ms)
+        };
+        std::iter::once(bucket)
+            .chain(self.all().filter(has_come))
+            .collect()
+    }
+
     /// What should be when a bucket has so many shards; none where that is well.
     fn grown(self, now_ms: u64, shards: usize) -> Option<Self> {
         if shards <= MAX_BUCKET_SHARDS {
@@ -175,7 +194,7 @@ impl FromStr for Address {
 }
 
 /// Apart from the buckets, since every heartbeat and every placement reads it.
-fn count_partition(region: &RegionName) -> String {
+pub(super) fn count_partition(region: &RegionName) -> String {
     format!("region#{region}#buckets")
 }
 
@@ -188,6 +207,25 @@ pub(super) async fn buckets<S: Store>(
     let partition = count_partition(region);
     let held = items::get(store, now_ms, Key::new(&partition, SORT)).await?;
     Ok(held.unwrap_or_default())
+}
+
+/// The same for a heartbeat, with whose sessions end there: as much as one read.
+pub(super) async fn buckets_and_ended<S: Store>(
+    store: &S,
+    now_ms: u64,
+    region: &RegionName,
+) -> Result<(Held<Buckets>, StoredEnded), StoreError> {
+    let partition = count_partition(region);
+    let found = items::range(store, now_ms, &partition, (SORT, ended::SORT), 2).await?;
+    let (mut buckets, mut all) = (Held::default(), StoredEnded::default());
+    for item in &found {
+        match item.sort.as_str() {
+            SORT => buckets = Held::read(&partition, item)?,
+            ended::SORT => all = Held::read(&partition, item)?.value,
+            _ => {}
+        }
+    }
+    Ok((buckets, all))
 }
 
 /// Has the region get more buckets when one has so many shards. If somebody else changes it at the
@@ -359,6 +397,33 @@ mod tests {
     }
 
     #[test]
+    fn for_a_day_who_left_a_bucket_is_told_as_those_who_stayed() {
+        let grown = Buckets {
+            count: 16,
+            before: 4,
+            from_ms: NOW_MS,
+        };
+        for (at_ms, is_told) in [
+            (NOW_MS - MAX_CLOCK_SKEW_MS - 1, false),
+            (NOW_MS - MAX_CLOCK_SKEW_MS, true),
+            (NOW_MS + GROWS_AFTER_MS - 1, true),
+            (NOW_MS + GROWS_AFTER_MS, false),
+        ] {
+            for number in 0..500 {
+                let shard: ShardId = format!("shard-{number}").parse().unwrap();
+                let (old, new) = (bucket_of(&shard, 4), bucket_of(&shard, 16));
+                assert_eq!(grown.told(old, at_ms)[0], old);
+                let is_there = old == new || is_told;
+                assert_eq!(grown.told(old, at_ms).contains(&new), is_there);
+                let other = (old + 1) % 4;
+                assert!(!grown.told(other, at_ms).contains(&new));
+            }
+            assert_eq!(grown.told(7, at_ms), [7], "nobody was there before");
+        }
+        assert_eq!(Buckets::default().told(0, NOW_MS), [0]);
+    }
+
+    #[test]
     fn what_the_store_says_is_bounded() {
         for (count, before) in [(0, 0), (u32::MAX, u32::MAX), (3, 0)] {
             let odd = Buckets {
@@ -370,6 +435,7 @@ mod tests {
             assert!(odd.all().end <= MAX_BUCKETS);
             let shard = "a".parse().unwrap();
             assert!(odd.of(&shard).contains(&0));
+            assert!(odd.told(0, NOW_MS).len() <= MAX_BUCKETS as usize);
         }
     }
 

@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wire::fleet::{Home, LeftShard, RefusedRoom, ShardRecord, ShardState};
 use wire::problem::ProblemKind;
-use wire::{RegionName, RoomKey, RoomName, ShardId};
+use wire::{Hall, RegionName, RoomKey, RoomName, ShardId};
 
 use super::bucket::{buckets, drawn, find};
+use super::hall::hall_of;
+use super::placed::{ShardLoad, count_placement, loads};
+use super::record::SHARD_TTL_MS;
 use super::record::is_live;
-use super::shard::{
-    SHARD_TTL_MS, ShardAt, ShardLoad, count_placement, keeps_rooms, last_seen, loads,
-};
+use super::shard::{ShardAt, keeps_rooms};
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};
@@ -34,6 +35,8 @@ pub struct Placement {
     pub home: Home,
     /// The shard as of its last heartbeat.
     pub shard: ShardRecord,
+    /// The world channel of those who are there.
+    pub hall: Hall,
 }
 
 /// A room that can be joined.
@@ -70,11 +73,13 @@ pub async fn placement<S: Store>(
     let Some(stored) = stored(store, now_ms, room).await? else {
         return Ok(None);
     };
-    let shard = last_seen(store, now_ms, stored.at()).await?;
-    let live = shard.filter(|record| is_live(record, now_ms));
-    Ok(live.map(|shard| Placement {
+    let at = stored.at();
+    let found = find(store, now_ms, at.region, at.shard, at.bucket).await?;
+    let live = found.filter(|found| is_live(&found.held.value.record, now_ms));
+    Ok(live.map(|found| Placement {
+        hall: hall_of(&stored.home.region, found.bucket),
         home: stored.home,
-        shard,
+        shard: found.held.value.record,
     }))
 }
 
@@ -118,7 +123,8 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
         {
             renew(store, now_ms, known, bucket).await?;
             let home = known.value.home.clone();
-            let placement = Placement { home, shard };
+            let hall = hall_of(&home.region, bucket);
+            let placement = Placement { home, shard, hall };
             return Ok(Some(Joinable {
                 placement,
                 sanctions,
@@ -149,6 +155,7 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
         // where it is, and look again what is written down: one of us sees the other.
         let (_, sanctions) = with_sanctions(store, now_ms, room).await?;
         let placement = Placement {
+            hall: hall_of(&stored.home.region, stored.bucket),
             home: stored.home,
             shard: chosen.record,
         };

@@ -6,7 +6,11 @@ use wire::control::PendingCommand;
 use wire::fleet::{Heartbeat, ShardRecord, ShardState};
 use wire::limits::SHARD_LIVE_S;
 
+use super::terms::Terms;
 use crate::stored;
+
+/// How long a shard is remembered after its last heartbeat, in milliseconds.
+pub const SHARD_TTL_MS: u64 = 10 * 60 * 1000;
 
 /// A shard as the store keeps it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,11 +25,30 @@ pub(super) struct StoredShard {
     /// [`wire::limits::MAX_PENDING_COMMANDS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) pending: Vec<PendingCommand>,
+    /// Until when it knows whose sessions end ([`super::ended`]), Unix milliseconds.
+    #[serde(default, rename = "t", skip_serializing_if = "is_zero")]
+    pub(super) told_ms: u64,
+    /// What it may say of itself, as it was when this run of it began.
+    #[serde(default, rename = "m", skip_serializing_if = "Option::is_none")]
+    pub(super) terms: Option<Terms>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 stored!(shard: StoredShard);
 
 impl StoredShard {
+    /// What is known of what the shard may say that sent `heartbeat`; none where it is to be looked
+    /// up: this run of it is new, or wants more.
+    pub(super) fn terms_of(&self, heartbeat: &Heartbeat) -> Option<Terms> {
+        let is_same = self.record.heartbeat.boot == heartbeat.boot;
+        let terms = self.terms.clone().filter(|_| is_same);
+        terms.filter(|terms| terms.check(heartbeat).is_ok())
+    }
+
     /// What is left to tell the shard that sent `heartbeat`: another run of it has nobody whom a
     /// command could be about, and whoever comes brings what holds against him along.
     pub(super) fn pending_after(&self, heartbeat: &Heartbeat) -> Vec<PendingCommand> {

@@ -3,6 +3,7 @@ use wire::problem::ProblemKind;
 use wire::{RegionName, ShardId};
 
 use super::record::shard_partition;
+use super::terms::Terms;
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};
@@ -11,6 +12,8 @@ use crate::store::{Delete, Key, Store, StoreError};
 use crate::stored;
 
 const REGISTRATION_SORT: &str = "registration";
+/// Directly behind it.
+const REVOCATION_SORT: &str = "revocation";
 
 /// What a shard was let in with, kept until its relay is forgotten. A shard whose key came in a
 /// file has none.
@@ -27,6 +30,62 @@ pub struct Registration {
 }
 
 stored!(registration: Registration);
+
+/// That a shard was revoked, kept whoever has its name after that: a stolen key stays stolen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Revoked {
+    /// Keys of earlier epochs are nobody's any more; above 15 all of them.
+    #[serde(rename = "e")]
+    least_epoch: u8,
+}
+
+stored!(shard_revocation: Revoked);
+
+/// Has keys of a shard count from an epoch on and no earlier; returns the epoch that then holds,
+/// which never goes back.
+///
+/// # Errors
+/// `conflict` or `store-unavailable`.
+pub(super) async fn raise_epoch<H: Entropy + Timer, S: Store>(
+    host: &H,
+    store: &S,
+    now_ms: u64,
+    shard: &ShardId,
+    least_epoch: u8,
+) -> Result<u8, Refusal> {
+    let partition = shard_partition(shard);
+    let key = Key::new(&partition, REVOCATION_SORT);
+    until_done(host, || async {
+        let held: Held<Revoked> = items::get(store, now_ms, key).await?.unwrap_or_default();
+        let least_epoch = least_epoch.max(held.value.least_epoch);
+        let new = Revoked { least_epoch };
+        let written = items::put(store, now_ms, key, &new, None, held.over()).await;
+        Ok(unless_lost(written)?.map(|_| least_epoch))
+    })
+    .await
+}
+
+/// What a shard was let in with, if it was, and the least epoch of its keys. One read.
+///
+/// # Errors
+/// `store-unavailable`, also when either cannot be read.
+pub async fn known<S: Store>(
+    store: &S,
+    now_ms: u64,
+    shard: &ShardId,
+) -> Result<(Option<Registration>, u8), Refusal> {
+    let partition = shard_partition(shard);
+    let between = (REGISTRATION_SORT, REVOCATION_SORT);
+    let (mut registration, mut revoked) = (None, Revoked::default());
+    for item in items::range(store, now_ms, &partition, between, 2).await? {
+        match item.sort.as_str() {
+            REGISTRATION_SORT => registration = Some(Held::read(&partition, &item)?.value),
+            REVOCATION_SORT => revoked = Held::<Revoked>::read(&partition, &item)?.value,
+            _ => {}
+        }
+    }
+    Ok((registration, revoked.least_epoch))
+}
 
 /// Registers a shard, or registers it anew for the relay that it is of.
 ///
@@ -111,6 +170,34 @@ fn taken(shard: &ShardId) -> Refusal {
          DELETE /v1/relays/NAME/enrolment."
     );
     Refusal::new(ProblemKind::RelayEnrolled, detail)
+}
+
+/// What a shard may say of itself now: one read, and what `declared` does where nobody enrolled.
+pub(super) async fn terms<S: Store>(
+    store: &S,
+    now_ms: u64,
+    shard: &ShardId,
+    declared: &impl AsyncFn(&ShardId) -> Result<Option<Terms>, Refusal>,
+) -> Result<Terms, Refusal> {
+    let (registration, least_epoch) = known(store, now_ms, shard).await?;
+    let terms = match registration {
+        Some(registration) => Terms {
+            region: Some(registration.region),
+            capacity: Some(registration.capacity),
+            ..Terms::default()
+        },
+        None => declared(shard).await?.ok_or_else(|| {
+            Refusal::new(
+                ProblemKind::ShardUnregistered,
+                "No operator knows this shard: enrol its relay, or list it in the setting \
+                 static_shards of the function fleet.",
+            )
+        })?,
+    };
+    Ok(Terms {
+        least_epoch: terms.least_epoch.max(least_epoch),
+        ..terms
+    })
 }
 
 #[cfg(test)]

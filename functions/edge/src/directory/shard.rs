@@ -4,20 +4,25 @@ use wire::control::PendingCommand;
 use wire::fleet::{Heartbeat, ListedShard, ShardRecord, ShardState};
 use wire::limits::{MAX_CLOCK_SKEW_MS, MAX_PENDING_COMMANDS};
 use wire::problem::ProblemKind;
-use wire::{BootId, RegionName, ShardId};
+use wire::{BootId, PlayerId, RegionName, ShardId};
 
 use super::bucket::{
-    Address, Buckets, Found, address, bucket_of, bucket_partition, buckets, find, grow, later, read,
+    Address, Buckets, Found, address, bucket_of, bucket_partition, buckets, buckets_and_ended,
+    count_partition, find, grow, later, read,
 };
-use super::record::{StoredShard, is_live, record_sort, shard_partition};
+use super::ended::{self, Ended, StoredEnded};
+use super::placed::{ShardLoad, counter_value, loads, placed_sort};
+use super::record::{SHARD_TTL_MS, StoredShard, is_live, record_sort, shard_partition};
+use super::registration::{self, raise_epoch};
+use super::terms::Terms;
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};
 use crate::ports::{Entropy, Timer};
-use crate::store::{Condition, Item, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write};
+use crate::store::{
+    Condition, Delete, Item, Key, MAX_QUERY_ITEMS, Put, Query, Store, StoreError, Write,
+};
 
-/// How long a shard is remembered after its last heartbeat, in milliseconds.
-pub const SHARD_TTL_MS: u64 = 10 * 60 * 1000;
 /// How long the index entries of a shard live; they are renewed after half of that.
 pub const INDEX_TTL_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 /// Most shards of one bucket that are looked at; each has two items.
@@ -32,6 +37,8 @@ pub struct Orders {
     pub draining: bool,
     /// Commands that it may not have, oldest first.
     pub pending: Vec<PendingCommand>,
+    /// Players whose sessions end, of whom it does not know yet, oldest first.
+    pub ended: Vec<Ended>,
 }
 
 /// Which shard, and the bucket in which it was ([`super::bucket`]).
@@ -40,18 +47,6 @@ pub(crate) struct ShardAt<'a> {
     pub(crate) region: &'a RegionName,
     pub(crate) shard: &'a ShardId,
     pub(crate) bucket: u32,
-}
-
-/// A shard with what was placed on it since its last heartbeat.
-#[derive(Debug, Clone)]
-pub(super) struct ShardLoad {
-    pub(super) record: ShardRecord,
-    pub(super) bucket: u32,
-    pub(super) placed_since: u32,
-}
-
-fn placed_sort(shard: &ShardId) -> String {
-    format!("{shard}#placed")
 }
 
 /// Whether rooms may stay on the shard.
@@ -65,58 +60,159 @@ fn body_invalid(detail: &'static str) -> Refusal {
 
 /// Takes a heartbeat whose signature was checked, and returns what the shard is to do. One that is
 /// not newer than the last is ignored, so a captured one changes nothing when it is sent again.
+/// `declared` says what a shard may be that did not enrol.
 ///
 /// # Errors
-/// `body-invalid` when its clock is off by more than [`MAX_CLOCK_SKEW_MS`], `conflict`, or
-/// `store-unavailable`.
+/// `body-invalid` when its clock is off by more than [`MAX_CLOCK_SKEW_MS`]; `shard-unregistered`,
+/// `shard-revoked` and `registration-exceeded` when it is not what the shard may say ([`Terms`]);
+/// `conflict`; `store-unavailable`.
 pub async fn record_heartbeat<H: Entropy + Timer, S: Store>(
     host: &H,
     store: &S,
     now_ms: u64,
     heartbeat: &Heartbeat,
+    declared: &impl AsyncFn(&ShardId) -> Result<Option<Terms>, Refusal>,
 ) -> Result<Orders, Refusal> {
     if heartbeat.sent_at_ms.abs_diff(now_ms) > MAX_CLOCK_SKEW_MS {
         return Err(body_invalid(
             "Set the relay's clock: sent_at_ms is more than 30 seconds from the edge's clock.",
         ));
     }
-    let region_buckets = buckets(store, now_ms, &heartbeat.region).await?;
-    let (orders, is_new) = until_done(host, || async {
-        let known = known(store, now_ms, heartbeat, region_buckets.value).await?;
-        let old = known.old.as_ref().map(|found| &found.held.value);
-        let draining = old.is_some_and(|old| old.record.draining);
-        if old.is_some_and(|old| old.record.heartbeat.sent_at_ms >= heartbeat.sent_at_ms) {
-            let pending = Vec::new();
-            return Ok(Some((Orders { draining, pending }, false)));
-        }
-        let is_new = old.is_none();
-        let indexed_until_ms = old.map_or(0, |old| old.indexed_until_ms);
-        let pending = old.map_or_else(Vec::new, |old| old.pending_after(heartbeat));
-        let mut new = StoredShard {
-            record: ShardRecord {
-                heartbeat: heartbeat.clone(),
-                seen_at_ms: now_ms,
-                draining,
-            },
-            placed_before: known.placed,
-            indexed_until_ms,
-            pending,
-        };
-        if known.moves() || indexed_until_ms < now_ms + INDEX_TTL_MS / 2 {
-            new.indexed_until_ms = now_ms + INDEX_TTL_MS;
-            // The index first: it may be without a record, and a record says that it is there.
-            write_index(store, now_ms, &new, known.bucket).await?;
-        }
-        let written = unless_lost(known.replace(store, now_ms, &new).await)?;
-        let pending = new.pending;
-        Ok(written.map(|()| (Orders { draining, pending }, is_new)))
-    })
-    .await?;
+    let (region_buckets, ended) = buckets_and_ended(store, now_ms, &heartbeat.region).await?;
+    let region = (&region_buckets, &ended);
+    let tried = until_done(host, || {
+        try_record(host, store, now_ms, heartbeat, region, declared)
+    });
+    let (orders, is_new) = tried.await?;
     if is_new {
         // The heartbeat is taken, whatever comes of this; the next new shard tries again.
         let _ = grow_around(store, now_ms, heartbeat, &region_buckets).await;
     }
     Ok(orders)
+}
+
+/// Records a heartbeat, of a region with these buckets in which the sessions of these players end;
+/// whether its shard is new. None inside when somebody else was faster.
+async fn try_record<H: Entropy + Timer, S: Store>(
+    host: &H,
+    store: &S,
+    now_ms: u64,
+    heartbeat: &Heartbeat,
+    (buckets, ended): (&Held<Buckets>, &StoredEnded),
+    declared: &impl AsyncFn(&ShardId) -> Result<Option<Terms>, Refusal>,
+) -> Result<Option<(Orders, bool)>, Refusal> {
+    let known = known(store, now_ms, heartbeat, buckets.value).await?;
+    let old = known.old.as_ref().map(|found| &found.held.value);
+    let kept = old.and_then(|old| old.terms_of(heartbeat));
+    let is_kept = kept.is_some();
+    let terms = match kept {
+        Some(terms) => terms,
+        None => registration::terms(store, now_ms, &heartbeat.shard, declared).await?,
+    };
+    terms.check(heartbeat)?;
+    let mut orders = Orders {
+        draining: old.is_some_and(|old| old.record.draining),
+        pending: Vec::new(),
+        ended: Vec::new(),
+    };
+    if old.is_some_and(|old| old.record.heartbeat.sent_at_ms >= heartbeat.sent_at_ms) {
+        return Ok(Some((orders, false)));
+    }
+    let told_ms = old.map_or(0, |old| old.told_ms);
+    let (untold, told_ms) = ended.since(told_ms, &heartbeat.taken);
+    orders.ended = untold;
+    let mut new = StoredShard {
+        record: ShardRecord {
+            heartbeat: heartbeat.clone(),
+            seen_at_ms: now_ms,
+            draining: orders.draining,
+        },
+        placed_before: known.placed,
+        indexed_until_ms: old.map_or(0, |old| old.indexed_until_ms),
+        pending: old.map_or_else(Vec::new, |old| old.pending_after(heartbeat)),
+        told_ms,
+        terms: Some(terms),
+    };
+    if known.moves() || new.indexed_until_ms < now_ms + INDEX_TTL_MS / 2 {
+        new.indexed_until_ms = now_ms + INDEX_TTL_MS;
+        // The index first: it may be without a record, and a record says that it is there.
+        write_index(store, now_ms, &new, known.bucket).await?;
+    }
+    if unless_lost(known.replace(store, now_ms, &new).await)?.is_none() {
+        return Ok(None);
+    }
+    if !is_kept {
+        // Whoever revokes a shard writes that down and then removes what is here. We wrote what is
+        // here, and look again what is written down: one of us sees the other.
+        let terms = registration::terms(store, now_ms, &heartbeat.shard, declared).await?;
+        if let Err(refusal) = terms.check(heartbeat) {
+            remove(host, store, now_ms, &heartbeat.shard).await?;
+            return Err(refusal);
+        }
+    }
+    orders.pending = new.pending;
+    Ok(Some((orders, known.old.is_none())))
+}
+
+/// Has no key of a shard count that is of an earlier epoch than this, or than the one after that of
+/// its last heartbeat where none is given, and forgets it: its rooms have another home from their
+/// next joins on. Returns the least epoch that then holds.
+///
+/// # Errors
+/// `unknown-relay` when no epoch is given and the shard has not reported for ten minutes;
+/// `conflict`; `store-unavailable`.
+pub async fn revoke_shard<H: Entropy + Timer, S: Store>(
+    host: &H,
+    store: &S,
+    now_ms: u64,
+    shard: &ShardId,
+    least_epoch: Option<u8>,
+) -> Result<u8, Refusal> {
+    let least_epoch = match least_epoch {
+        Some(least_epoch) => least_epoch,
+        None => {
+            let found = self::shard(store, now_ms, shard).await?;
+            found.ok_or_else(unknown)?.heartbeat.epoch.saturating_add(1)
+        }
+    };
+    let least_epoch = raise_epoch(host, store, now_ms, shard, least_epoch).await?;
+    let found = self::shard(store, now_ms, shard).await?;
+    if found.is_some_and(|found| found.heartbeat.epoch < least_epoch) {
+        remove(host, store, now_ms, shard).await?;
+    }
+    Ok(least_epoch)
+}
+
+/// Forgets what a shard said last.
+async fn remove<H: Entropy + Timer, S: Store>(
+    host: &H,
+    store: &S,
+    now_ms: u64,
+    shard: &ShardId,
+) -> Result<(), Refusal> {
+    let Some((region, hint)) = address_of(store, now_ms, shard).await? else {
+        return Ok(());
+    };
+    until_done(host, || async {
+        let Some(found) = find(store, now_ms, &region, shard, hint).await? else {
+            return Ok(Some(()));
+        };
+        let partition = bucket_partition(&region, found.bucket);
+        let sort = record_sort(shard);
+        let delete = Delete {
+            key: Key::new(&partition, &sort),
+            version: Some(found.held.version),
+        };
+        Ok(unless_lost(store.delete(now_ms, delete).await)?)
+    })
+    .await
+}
+
+fn unknown() -> Refusal {
+    Refusal::new(
+        ProblemKind::UnknownRelay,
+        "No relay shard of this name has reported within ten minutes; see GET /v1/relays.",
+    )
 }
 
 /// Keeps a command for a run of a shard that may not have it, to be handed over in the replies to
@@ -288,12 +384,6 @@ pub async fn set_draining<H: Entropy + Timer, S: Store>(
     shard: &ShardId,
     draining: bool,
 ) -> Result<ShardRecord, Refusal> {
-    let unknown = || {
-        Refusal::new(
-            ProblemKind::UnknownRelay,
-            "No relay shard of this name has reported within ten minutes; see GET /v1/relays.",
-        )
-    };
     let (region, hint) = address_of(store, now_ms, shard)
         .await?
         .ok_or_else(unknown)?;
@@ -336,8 +426,19 @@ pub async fn shards<S: Store>(
     now_ms: u64,
     region: &RegionName,
 ) -> Result<Vec<ListedShard>, Refusal> {
+    let buckets = buckets(store, now_ms, region).await?.value.all();
+    listed(store, now_ms, region, buckets).await
+}
+
+/// The shards of some buckets, by id.
+pub(super) async fn listed<S: Store>(
+    store: &S,
+    now_ms: u64,
+    region: &RegionName,
+    buckets: impl IntoIterator<Item = u32>,
+) -> Result<Vec<ListedShard>, Refusal> {
     let mut listed = BTreeMap::<ShardId, ListedShard>::new();
-    for bucket in buckets(store, now_ms, region).await?.value.all() {
+    for bucket in buckets {
         for ShardLoad { record, .. } in loads(store, now_ms, region, bucket).await? {
             let live = is_live(&record, now_ms);
             let shard = ListedShard { record, live };
@@ -361,77 +462,49 @@ pub async fn shards_everywhere<S: Store>(
     now_ms: u64,
 ) -> Result<Vec<ListedShard>, Refusal> {
     let mut all = Vec::new();
-    for region in store
-        .query(now_ms, Query::all(REGIONS, MAX_REGIONS))
-        .await?
-    {
-        let region = items::name(Key::new(REGIONS, &region.sort), &region.sort)?;
+    for region in region_names(store, now_ms).await? {
         all.extend(shards(store, now_ms, &region).await?);
     }
     Ok(all)
 }
 
+/// The regions that have shards.
+pub(super) async fn region_names<S: Store>(
+    store: &S,
+    now_ms: u64,
+) -> Result<Vec<RegionName>, StoreError> {
+    let query = Query::all(REGIONS, MAX_REGIONS);
+    let found = store.query(now_ms, query).await?;
+    let name = |item: &Item| items::name(Key::new(REGIONS, &item.sort), &item.sort);
+    found.iter().map(name).collect()
+}
+
 const REGIONS: &str = "regions";
 const REGION_SORT: &str = "region";
 
-/// The shards of a bucket that can be read, live or not, in order of their ids.
-pub(super) async fn loads<S: Store>(
+/// Has every shard of every region end what sessions a player has, once his tokens are revoked.
+///
+/// # Errors
+/// `overloaded` beyond [`super::MAX_ENDED`]; `conflict`; `store-unavailable`.
+pub async fn end_sessions<H: Entropy + Timer, S: Store>(
+    host: &H,
     store: &S,
     now_ms: u64,
-    region: &RegionName,
-    bucket: u32,
-) -> Result<Vec<ShardLoad>, StoreError> {
-    let partition = bucket_partition(region, bucket);
-    let items = store
-        .query(now_ms, Query::all(&partition, MAX_QUERY_ITEMS))
+    player: &PlayerId,
+) -> Result<(), Refusal> {
+    for region in region_names(store, now_ms).await? {
+        let partition = count_partition(&region);
+        let key = Key::new(&partition, ended::SORT);
+        until_done(host, || async {
+            let held: Held<StoredEnded> = items::get(store, now_ms, key).await?.unwrap_or_default();
+            let mut new = held.value.clone();
+            new.add(now_ms, player)?;
+            let expires_at_ms = new.expires_at_ms();
+            let put = items::put(store, now_ms, key, &new, expires_at_ms, held.over()).await;
+            Ok(unless_lost(put)?.map(drop))
+        })
         .await?;
-    let mut placed = ("", 0);
-    let mut loads = Vec::with_capacity(items.len());
-    for item in &items {
-        // `S#placed` sorts directly before `S#shard`.
-        match item.sort.split_once('#') {
-            Some((shard, "placed")) => placed = (shard, counter_value(&item.value)),
-            Some((shard, "shard")) => {
-                // A shard of which we cannot tell whether it takes anybody gets nobody, and keeps
-                // what is there: whoever would change it, or has a room on it, is refused.
-                let Ok(Held { value: stored, .. }) = Held::<StoredShard>::read(&partition, item)
-                else {
-                    continue;
-                };
-                let now = if placed.0 == shard { placed.1 } else { 0 };
-                let since = now.saturating_sub(stored.placed_before).max(0);
-                loads.push(ShardLoad {
-                    record: stored.record,
-                    bucket,
-                    placed_since: u32::try_from(since).unwrap_or(u32::MAX),
-                });
-            }
-            _ => {}
-        }
     }
-    Ok(loads)
-}
-
-/// Notes that a room was placed on the shard, or one as large as so many.
-pub(super) async fn count_placement<S: Store>(
-    store: &S,
-    now_ms: u64,
-    load: &ShardLoad,
-    rooms: u64,
-) -> Result<(), StoreError> {
-    let heartbeat = &load.record.heartbeat;
-    let partition = bucket_partition(&heartbeat.region, load.bucket);
-    let sort = placed_sort(&heartbeat.shard);
-    // Lives longer than the shard's record, or it would start again below `placed_before`.
-    let expires = now_ms + 2 * SHARD_TTL_MS + MAX_CLOCK_SKEW_MS;
-    store
-        .increment(
-            now_ms,
-            Key::new(&partition, &sort),
-            i64::try_from(rooms).unwrap_or(i64::MAX),
-            Some(expires),
-        )
-        .await?;
     Ok(())
 }
 
@@ -475,11 +548,4 @@ async fn write_index<S: Store>(
         index(Key::new(REGIONS, region.as_str()), b""),
     ];
     store.commit(now_ms, &writes).await
-}
-
-fn counter_value(digits: &[u8]) -> i64 {
-    std::str::from_utf8(digits)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0)
 }

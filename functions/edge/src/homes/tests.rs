@@ -78,6 +78,7 @@ fn names_of_a_place_are_at_home_there_and_what_goes_together_stays_together() {
         ("chat#room~eu.lobby~main", "eu-west-1"),
         ("chat-audit#party~oce.7", "ap-southeast-1"),
         ("chat#world~us", "us-east-1"),
+        ("chat-floor#world~us~31", "us-east-1"),
         ("match-pool#us.duel#3", "us-east-1"),
         ("match#eu.abcdefgh", "eu-west-1"),
         ("home#match-eu.abcdefgh", "eu-west-1"),
@@ -92,6 +93,8 @@ fn names_of_a_place_are_at_home_there_and_what_goes_together_stays_together() {
             format!("chat#room~{name}~main"),
             format!("chat-floor#room~{name}~team-2"),
             format!("chat#party~{name}"),
+            format!("chat#world~{name}"),
+            format!("chat-react#world~{name}~7"),
         ];
         let homes = together
             .each_ref()

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use wire::ShardId;
 use wire::enrolment::Enrolment;
 use wire::fleet::shard_ids;
+use wire::keys::EPOCHS;
 use wire::problem::ProblemKind;
 
 const SORT: &str = "enrolment";
@@ -32,28 +33,52 @@ impl Stored {
 }
 
 /// Refuses a name that is not the caller's and not free: another relay enrolled with it, or one
-/// whose key came in a file runs under it.
+/// whose key came in a file runs under it. A relay that was revoked is refused until an operator
+/// frees its name: whoever has its keys may have its claim as well. Returns the least epoch of keys
+/// for all these shards.
 pub(super) async fn check_free<S: Store>(
     store: &S,
     now_ms: u64,
     relay: &ShardId,
     shards: &[ShardId],
     owner: &str,
-) -> Result<(), Refusal> {
-    match read(store, now_ms, relay).await? {
-        Some(known) if known.value.owner == owner => return Ok(()),
-        Some(_) => return Err(taken(relay)),
-        None => {}
+) -> Result<u8, Refusal> {
+    let known = read(store, now_ms, relay).await?;
+    if known
+        .as_ref()
+        .is_some_and(|known| known.value.owner != owner)
+    {
+        return Err(taken(relay));
+    }
+    let mut least_epoch = 0;
+    for shard in shards {
+        let (_, of_shard) = directory::known_registration(store, now_ms, shard).await?;
+        least_epoch = least_epoch.max(of_shard);
+    }
+    let enrolled = known.map(|known| known.value.enrolment.epoch);
+    if least_epoch >= EPOCHS || enrolled.is_some_and(|epoch| epoch < least_epoch) {
+        return Err(revoked(relay, least_epoch));
     }
     // All shards of a relay run together, so the first one speaks for them.
-    let Some(first) = shards.first() else {
-        return Ok(());
+    let Some(first) = shards.first().filter(|_| enrolled.is_none()) else {
+        return Ok(least_epoch);
     };
     let running = directory::shard(store, now_ms, first).await?;
     if running.is_some_and(|record| directory::is_live(&record, now_ms)) {
         return Err(taken(relay));
     }
-    Ok(())
+    Ok(least_epoch)
+}
+
+fn revoked(relay: &ShardId, least_epoch: u8) -> Refusal {
+    let detail = match least_epoch >= EPOCHS {
+        true => format!("No key of {relay} counts any more: give the relay another name."),
+        false => format!(
+            "The relay {relay} was revoked. When its machine is gone or clean, an operator frees \
+             its name: DELETE /v1/relays/{relay}/enrolment."
+        ),
+    };
+    Refusal::new(ProblemKind::ShardRevoked, detail)
 }
 
 /// Gives the name to the relay, and registers its shards.

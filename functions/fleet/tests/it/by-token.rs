@@ -1,6 +1,7 @@
 //! Enrolment by an operator's token.
 
 use edge::http::Response;
+use edge::testing::host::any_terms;
 use edge::testing::schedule::{block_on, interleave};
 use edge::testing::{FaultyStore, Patience, calls};
 use serde_json::{Value, json};
@@ -247,7 +248,7 @@ fn a_name_under_which_a_relay_runs_is_not_given_away() {
         taken: Vec::new(),
     };
     block_on(edge::directory::record_heartbeat(
-        &Patience, &rig.store, NOW_MS, &running,
+        &Patience, &rig.store, NOW_MS, &running, &any_terms,
     ))
     .unwrap();
     let made = rig.token_for("eu-1");

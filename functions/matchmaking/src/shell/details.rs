@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use data_encoding::BASE64URL_NOPAD;
-use edge::blocks::blocked_by;
+use edge::blocks::{blocked_by, of_caller};
 use edge::ports::Variables;
 use edge::store::Store;
 use edge::{Caller, Refusal};
@@ -112,7 +112,10 @@ pub(super) async fn of(
     let (_, rights) = caller.rights(host).await?;
     let platform = asked.platform.unwrap_or(rights.platform);
     let mut blocks = asked.blocks.clone();
-    blocks.extend(blocked_by(store, caller.now_ms, player).await?);
+    blocks.extend(match player == caller.me() {
+        true => of_caller(store, caller.now_ms, &caller.claims).await?,
+        false => blocked_by(store, caller.now_ms, player).await?,
+    });
     blocks.sort();
     blocks.dedup();
     let rating = asked.rating.unwrap_or(rating);

@@ -16,7 +16,9 @@ use super::pace::Pace;
 use super::ticket::TicketRef;
 use crate::ratings;
 
-/// How long a player without a rating is remembered, in milliseconds.
+/// How long a player who has ratings is remembered after he last came, in milliseconds.
+const RATED_MS: u64 = 400 * 24 * 60 * 60 * 1000;
+/// How long one without a rating is, in milliseconds.
 const STRANGER_MS: u64 = 24 * 60 * 60 * 1000;
 /// Ended tickets that are remembered, and rated matches: more than a player has in the minute in
 /// which a late duplicate may come. A result that is in all ratings is noted with its match.
@@ -121,7 +123,12 @@ impl StoredPlayer {
     }
 
     fn expires_at_ms(&self, now_ms: u64) -> Option<u64> {
-        self.ratings.is_empty().then_some(now_ms + STRANGER_MS)
+        let kept_ms = if self.ratings.is_empty() {
+            STRANGER_MS
+        } else {
+            RATED_MS
+        };
+        Some(now_ms + kept_ms)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use edge::ports::Variables;
 use edge::{Caller, Refusal, config, token};
-use wire::claims::{Claims, Grant, Permission};
+use wire::claims::{Grant, Permission};
 use wire::limits::MAX_CHANNELS;
 use wire::matching::{
     ALL_CHANNEL, MatchReply, MatchSeat, MatchStatus, MatchTeam, Member, SPECTATORS_CHANNEL,
@@ -13,7 +13,7 @@ use wire::{ChannelName, PlayerId};
 use super::formed::{Formed, Phase, channel_of, room_of};
 use super::ticket::{self, State, StoredTicket, TicketRef};
 
-/// How long a token for a match is good, in seconds.
+/// How long a token for a match is good at most, in seconds; never longer than the caller's own.
 const TOKEN_S: u64 = 60 * 60;
 /// Shortest and longest time after which a waiting client asks again, in milliseconds. In between,
 /// a third of what it has waited.
@@ -138,27 +138,16 @@ async fn seat(
     grants: Vec<(ChannelName, Vec<Permission>)>,
 ) -> Result<MatchSeat, Refusal> {
     let channels = grants.iter().map(|(channel, _)| channel.clone()).collect();
-    let expires_at = caller.now_ms / 1000 + TOKEN_S;
     let grant = |(channel, permissions): (ChannelName, Vec<Permission>)| Grant {
         room: room_of(&formed.id).to_string(),
         channels: vec![channel.to_string()],
         permissions,
     };
-    let claims = Claims {
-        sub: caller.me().clone(),
-        aud: config::audience(host).await?,
-        exp: expires_at,
-        nbf: None,
-        iat: Some(caller.now_ms / 1000),
-        name: caller.claims.name.clone(),
-        profile: caller.claims.profile,
-        role: None,
-        grants: grants.into_iter().map(grant).collect(),
-    };
+    let claims = caller.lent(TOKEN_S, grants.into_iter().map(grant).collect());
     let key = config::edge_token_secret(host).await?;
     Ok(MatchSeat {
         token: token::sign_as_edge(&claims, &key),
-        expires_at,
+        expires_at: claims.exp,
         channels,
     })
 }

@@ -18,6 +18,8 @@ mod flexmatch_rule_sets_are_read;
 mod matches_fill_up_and_end;
 #[path = "matches-keep-their-rules.rs"]
 mod matches_keep_their_rules;
+#[path = "no-token-outlives-the-games.rs"]
+mod no_token_outlives_the_games;
 #[path = "nobody-is-in-two-matches.rs"]
 mod nobody_is_in_two_matches;
 #[path = "nobody-starves.rs"]

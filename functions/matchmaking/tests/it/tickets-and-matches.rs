@@ -5,13 +5,13 @@ use edge::config;
 use edge::ports::Clock as _;
 use edge::store::Store as _;
 use edge::testing::schedule::block_on;
+use edge::token::Signers;
 use serde_json::{Value, json};
 use wire::claims::{Grant, Permission, Role};
 use wire::matching::{
     BackfillReply, MatchReply, MatchStatus, QueueRules, RatingReply, ResultReply, SeatReply,
     TicketEnd, TicketReply, TicketStatus,
 };
-use wire::routes::Function;
 use wire::ticket::Permissions;
 
 fn duel() -> Rig {
@@ -44,13 +44,13 @@ fn two_players_meet_and_their_tokens_open_their_own_channels() {
     assert_eq!(found.status, MatchStatus::Ready);
     assert_eq!(found.region.as_str(), "eu");
     assert_eq!(found.teams.len(), 2);
-    let verifier = block_on(config::verifier(&rig.variables, Function::Signalling)).unwrap();
+    let verifier = block_on(config::verifier(&rig.variables, Signers::Seats)).unwrap();
     let seats = [(&ann, "ann"), (&bob, "bob")].map(|(ticket, player)| {
         let found = ticket.found.as_ref().unwrap();
         let seat = found.seat.as_ref().unwrap();
-        let claims = verifier
-            .verify(Some(&format!("Bearer {}", seat.token)), rig::NOW_MS / 1000)
-            .unwrap();
+        let (shown, now_s) = (format!("Bearer {}", seat.token), rig::NOW_MS / 1000);
+        let claims = verifier.verify(Signers::Seats, Some(&shown), now_s);
+        let claims = claims.unwrap();
         assert_eq!(claims.sub.as_str(), player);
         assert_eq!(claims.role, None);
         let own = claims.permissions(&found.room, &seat.channels[0]);

@@ -10,4 +10,6 @@ mod rig;
 
 mod channels;
 mod players;
+mod privacy;
+mod revocations;
 mod rooms;

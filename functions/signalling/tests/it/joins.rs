@@ -1,12 +1,18 @@
 //! What a join, a WHIP publication and a leave do.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 
 use crate::rig::{
     self, BOOT, NOW_S, Rig, bearer, claims, heartbeat, join_body, join_request, offer, secret,
     shard_keys, share,
 };
+use edge::directory;
+use edge::store::{Key, Store};
+use edge::testing::schedule::block_on;
 use wire::channel::EndReason;
+use wire::chat::ChatChannel;
 use wire::control::{ControlCommand, ControlMessage};
 use wire::fleet::Heartbeat;
 use wire::hello::{ChannelGrant, Hello};
@@ -73,6 +79,7 @@ fn the_relay_finds_everything_in_the_ticket_and_the_hello() {
         slots: 4,
         channel_kind: ChannelKind::Group,
         server_muted: false,
+        says_hello: true,
         recorded: false,
         home_epoch: 1,
         hello_version: TICKET_VERSION,
@@ -98,6 +105,7 @@ fn the_relay_finds_everything_in_the_ticket_and_the_hello() {
         world: false,
         topics: Vec::new(),
         muted_until_ms: None,
+        until_ms: Some(claims().exp * 1000),
         blocked: Vec::new(),
         platform: "pc".into(),
         one_platform: false,
@@ -123,12 +131,78 @@ fn the_world_channel_needs_a_grant_of_the_region_and_the_policys_consent() {
         let hello = Hello::open(&reply.hello, &shard_keys(), BOOT).expect("a hello");
         assert!(!hello.world, "the relay knows topics");
         let region = TopicKey::world(&heartbeat().region);
-        hello.topics == [region]
+        let reads = hello.topics == [region];
+        let named = reply.world.map(|world| world.to_string());
+        assert_eq!(named.as_deref(), reads.then_some("world~eu-1"));
+        reads
     };
     use wire::claims::Age;
     assert!(world("eu-*", Age::Adult));
     assert!(!world("us-1", Age::Adult), "another region");
     assert!(!world("eu-1", Age::Child));
+}
+
+#[test]
+fn in_a_large_region_the_world_channel_is_the_hall_of_the_shards_bucket() {
+    let shards = directory::MAX_BUCKET_SHARDS + 1;
+    let beat_all = |rig: &Rig| {
+        for number in 0..shards {
+            rig.beat(&Heartbeat {
+                shard: format!("eu-1-{number}").parse().expect("a name"),
+                sent_at_ms: rig.now_ms.load(Ordering::Relaxed),
+                ..heartbeat()
+            });
+        }
+    };
+    let rig = Rig::without_relay();
+    beat_all(&rig);
+    rig.pass(directory::GROWS_AFTER_MS);
+    beat_all(&rig);
+    let mut claims = claims();
+    claims.exp += directory::GROWS_AFTER_MS / 1000;
+    claims.grants.push(wire::claims::Grant {
+        room: "world".into(),
+        channels: vec!["eu-1".into()],
+        permissions: vec![wire::claims::Permission::Listen],
+    });
+    let mut halls = BTreeSet::new();
+    for number in 0..40 {
+        let room = format!("room-{number}");
+        claims.grants[0].room.clone_from(&room);
+        // The second finds it where the first has placed it.
+        let mut worlds = BTreeSet::new();
+        for _ in 0..2 {
+            let mut request = join_request(&join_body(&offer("chromium")));
+            request.path = format!("/v1/rooms/{room}/sessions");
+            request.authorization = bearer(&claims);
+            let response = rig.handle(request);
+            let reply: JoinReply = serde_json::from_slice(&response.body).expect("a reply");
+            let Some(ChatChannel::World(hall)) = reply.world else {
+                panic!("no world channel: {:?}", reply.world);
+            };
+            let bucket = match hall.number {
+                0 => "region#eu-1".to_owned(),
+                number => format!("region#eu-1#{number}"),
+            };
+            let sort = format!("{}#shard", reply.relay);
+            let store = rig.store.inner.open();
+            let record =
+                block_on(store.get(rig.now_ms.load(Ordering::Relaxed), Key::new(&bucket, &sort)));
+            assert!(
+                record.expect("memory").is_some(),
+                "{sort} is not in {bucket}"
+            );
+            let keys = secret()
+                .shard_key(&reply.relay, heartbeat().epoch)
+                .subkeys();
+            let hello = Hello::open(&reply.hello, &keys, BOOT).expect("a hello");
+            assert_eq!(hello.topics, [hall.topic()]);
+            worlds.insert(hall);
+        }
+        assert_eq!(worlds.len(), 1);
+        halls.extend(worlds);
+    }
+    assert_eq!(halls.len(), 4, "{halls:?}");
 }
 
 #[test]
@@ -211,6 +285,12 @@ fn whip_gets_the_answer_and_the_session_s_address() {
             ticket.audio_level_id
         ),
         (0, 96, 0)
+    );
+    assert!(!ticket.says_hello, "nobody would take it");
+    assert!(ticket.permissions.contains(Permissions::SPEAK));
+    assert!(
+        !ticket.permissions.contains(Permissions::LISTEN),
+        "it publishes only"
     );
     let session = ticket.session;
     let location = format!("/v1/rooms/lobby/sessions/eu-1-a~{session}");

@@ -80,14 +80,22 @@ fn the_policy_says_who_may_listen_and_who_may_speak() {
     assert!(granted(&adult).contains(Permissions::SPEAK));
     let child = ask(JOIN, &|claims| claims.profile.age = Some(Age::Child));
     assert_eq!(granted(&child), Permissions::LISTEN);
+    let refused = |response: Response| (response.status, response.outcome);
+    const WHIP: &str = "/v1/rooms/lobby/whip";
+    let child = ask(WHIP, &|claims| claims.profile.age = Some(Age::Child));
+    assert_eq!(
+        refused(child),
+        (403, "policy-refused"),
+        "he could only listen"
+    );
+    let listener = ask(WHIP, &|claims| {
+        claims.profile.age = Some(Age::Adult);
+        claims.grants[0].permissions = vec![Permission::Listen];
+    });
+    assert_eq!(refused(listener), (403, "channel-not-granted"));
     let off = |claims: &mut Claims| claims.profile.platform = Some(Platform::Console);
-    for path in [JOIN, "/v1/rooms/lobby/whip"] {
-        let refused = ask(path, &off);
-        assert_eq!(
-            (refused.status, refused.outcome),
-            (403, "policy-refused"),
-            "{path}"
-        );
+    for path in [JOIN, WHIP] {
+        assert_eq!(refused(ask(path, &off)), (403, "policy-refused"), "{path}");
     }
     // Nothing is left of a grant to speak.
     let dumb = ask(JOIN, &|claims| {

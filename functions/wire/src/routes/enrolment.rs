@@ -21,6 +21,7 @@ pub const ENROL: Route = Route {
         ProblemKind::ProofUsed,
         ProblemKind::EnrolmentRefused,
         ProblemKind::RelayEnrolled,
+        ProblemKind::ShardRevoked,
         ProblemKind::IdentityUnavailable,
         ProblemKind::Conflict,
     ]],

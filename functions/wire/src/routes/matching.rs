@@ -314,7 +314,7 @@ pub const TICK: Route = Route {
     method: "POST",
     path: "/v1/match/queues/{queue}/tick",
     summary: "Form the matches that are due; for a scheduler, which is optional",
-    auth: Auth::Operator,
+    auth: Auth::Schedule,
     class: Class::Operate,
     body: None,
     status: 200,

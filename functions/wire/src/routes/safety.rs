@@ -111,7 +111,7 @@ pub const BLOCKS: Route = Route {
     method: "GET",
     path: "/v1/chat/blocks",
     summary: "List the players whom the caller blocked",
-    auth: Auth::Player,
+    auth: Auth::Seat,
     class: Class::Read,
     body: None,
     status: 200,
@@ -125,7 +125,7 @@ pub const BLOCK: Route = Route {
     method: "PUT",
     path: "/v1/chat/blocks/{player}",
     summary: "Block a player, both ways; at once in the rooms of ?in=, by commas",
-    auth: Auth::Player,
+    auth: Auth::Seat,
     class: Class::Write,
     body: None,
     status: 204,
@@ -147,7 +147,7 @@ pub const UNBLOCK: Route = Route {
     method: "DELETE",
     path: "/v1/chat/blocks/{player}",
     summary: "Take a block back; at once in the rooms of ?in=, by commas",
-    auth: Auth::Player,
+    auth: Auth::Seat,
     class: Class::Write,
     body: None,
     status: 204,
@@ -210,7 +210,7 @@ pub const REPORT: Route = Route {
     method: "POST",
     path: "/v1/chat/channels/{channel}/messages/{seq}/report",
     summary: "Report a message, with those around it, to the moderators",
-    auth: Auth::Player,
+    auth: Auth::Seat,
     class: Class::Write,
     body: Some(JSON),
     status: 201,
@@ -293,4 +293,68 @@ pub const AUDIT: Route = Route {
     body: None,
     status: 200,
     problems: &[TOKEN, PLACE, &[ProblemKind::NotModerator]],
+};
+
+/// Takes a player's tokens back.
+pub const REVOKE: Route = Route {
+    name: "revoke-player",
+    function: Function::Safety,
+    method: "PUT",
+    path: "/v1/players/{player}/revocation",
+    summary: "Take back all tokens of a player issued until now, and end his sessions",
+    auth: Auth::Operator,
+    class: Class::Operate,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN,
+        &[
+            ProblemKind::OperatorOnly,
+            ProblemKind::NameInvalid,
+            ProblemKind::Conflict,
+        ],
+    ],
+};
+
+/// Exports what is kept of a player.
+pub const EXPORT: Route = Route {
+    name: "chat-export",
+    function: Function::Safety,
+    method: "GET",
+    path: "/v1/chat/players/{player}/data",
+    summary: "Export what is kept of a player, step by step with ?next=",
+    auth: Auth::Privacy,
+    class: Class::Operate,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN,
+        &[
+            ProblemKind::NameInvalid,
+            ProblemKind::PrivacyOnly,
+            ProblemKind::CursorInvalid,
+        ],
+    ],
+};
+
+/// Erases what is kept of a player.
+pub const ERASE: Route = Route {
+    name: "chat-erase",
+    function: Function::Safety,
+    method: "DELETE",
+    path: "/v1/chat/players/{player}/data",
+    summary: "Erase what is kept of a player, step by step with ?next=",
+    auth: Auth::Privacy,
+    class: Class::Operate,
+    body: None,
+    status: 200,
+    problems: &[
+        TOKEN,
+        &[
+            ProblemKind::NameInvalid,
+            ProblemKind::PrivacyOnly,
+            ProblemKind::CursorInvalid,
+            ProblemKind::Conflict,
+        ],
+    ],
 };

@@ -1,8 +1,8 @@
 //! The routes of each function as an enum, so that a function that forgets one does not compile.
 
 use super::chat::{
-    DELETE_MESSAGE, EDIT, ERASE, EXPORT, HISTORY, MARK_READ, POST, PRESENCE, REACT, SET_PRESENCE,
-    SET_SETTINGS, TYPING, UNREACT, UNREAD,
+    DELETE_MESSAGE, EDIT, HISTORY, MARK_READ, POST, PRESENCE, REACT, SET_PRESENCE, SET_SETTINGS,
+    TYPING, UNREACT, UNREAD,
 };
 use super::enrolment::{
     ENROL, ENROLMENT, ENROLMENT_TOKENS, FORGET_ENROLMENT, MAKE_ENROLMENT_TOKEN,
@@ -14,10 +14,10 @@ use super::matching::{
 };
 use super::regions::{END_EVACUATION, EVACUATE, REGIONS};
 use super::safety::{
-    AUDIT, BLOCK, BLOCKS, KICK, MUTE, PLAYERS, REPORT, REPORT_QUEUE, REPORTS, ROOM_BAN, ROOM_MUTE,
-    ROOM_UNBAN, ROOM_UNMUTE, SETTLE_REPORT, UNBLOCK, UNMUTE,
+    AUDIT, BLOCK, BLOCKS, ERASE, EXPORT, KICK, MUTE, PLAYERS, REPORT, REPORT_QUEUE, REPORTS,
+    REVOKE, ROOM_BAN, ROOM_MUTE, ROOM_UNBAN, ROOM_UNMUTE, SETTLE_REPORT, UNBLOCK, UNMUTE,
 };
-use super::{DRAIN, Function, HEARTBEAT, HOME, JOIN, LEAVE, RELAYS, Route, WHIP};
+use super::{DRAIN, Function, HEARTBEAT, HOME, JOIN, LEAVE, RELAYS, REVOKE_SHARD, Route, WHIP};
 
 /// The routes of one function.
 pub trait RouteSet: Copy + 'static {
@@ -68,6 +68,7 @@ routes! {
         Relays = RELAYS,
         Heartbeat = HEARTBEAT,
         Drain = DRAIN,
+        RevokeShard = REVOKE_SHARD,
         Home = HOME,
         Enrol = ENROL,
         MakeEnrolmentToken = MAKE_ENROLMENT_TOKEN,
@@ -96,8 +97,6 @@ routes! {
         SetPresence = SET_PRESENCE,
         Presence = PRESENCE,
         SetSettings = SET_SETTINGS,
-        Export = EXPORT,
-        Erase = ERASE,
     }
 }
 
@@ -136,12 +135,15 @@ routes! {
         Reports = REPORTS,
         ReportQueue = REPORT_QUEUE,
         SettleReport = SETTLE_REPORT,
+        Export = EXPORT,
+        Erase = ERASE,
         Audit = AUDIT,
         RoomMute = ROOM_MUTE,
         RoomUnmute = ROOM_UNMUTE,
         RoomBan = ROOM_BAN,
         RoomUnban = ROOM_UNBAN,
         Kick = KICK,
+        Revoke = REVOKE,
         Players = PLAYERS,
     }
 }

@@ -77,11 +77,11 @@ const ROWS: &[Row] = &[
         &["matchmaking", "edge-spin", "edge", "wire"],
     ),
     row("matchmaking-lambda", &["matchmaking", "edge-lambda"]),
-    // Its tests write and join, to see what holds.
+    // Its tests write, join and play, to see what holds and what is kept.
     Row {
         name: "safety",
         uses: &["chat-channel", "edge", "wire"],
-        tests_use: &["chat", "signalling"],
+        tests_use: &["chat", "matchmaking", "signalling"],
     },
     row("safety-spin", &["safety", "edge-spin", "edge", "wire"]),
     row("safety-lambda", &["safety", "edge-lambda"]),
@@ -162,8 +162,13 @@ const ROWS: &[Row] = &[
         uses: &["bench-report", "client", "edge", "process", "udp", "wire"],
         tests_use: &["fleet", "relay", "signalling", "tokio"],
     },
-    // Its bystanders and its relay are the benchmark's.
-    row("attacks", &["client", "loadgen", "udp", "wire"]),
+    // Its bystanders and its relay are the benchmark's; its tests hold doors with a thousand
+    // connections.
+    Row {
+        name: "attacks",
+        uses: &["client", "loadgen", "udp", "wire"],
+        tests_use: &["tokio"],
+    },
     row("matchbench", &["bench-report", "matchmaking", "wire"]),
     row(
         "partitions",

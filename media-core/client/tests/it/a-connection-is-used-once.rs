@@ -31,6 +31,7 @@ fn reply(answer: &str) -> JoinReply {
         hello: "sealed".to_owned(),
         region: "eu".parse().unwrap(),
         relay: "eu-1".parse().unwrap(),
+        world: None,
         expires_at: 0,
     }
 }

@@ -1,10 +1,10 @@
 //! A later hello changes channels while a session runs; positions have a channel of their own.
 
 use client::{Command, State};
-use sfu::{DropReason, PlayerKey, RejectReason, RoomKey};
+use sfu::{DropReason, EndReason, PlayerKey, RejectReason, RoomKey};
 use wire::RoomName;
 
-use crate::world::{Relay, World};
+use crate::world::{Edge, Relay, UNIX_S, World};
 
 /// Two players in the channel `main`, of whom the second talks. Sessions count from 1.
 fn pair() -> World {
@@ -182,4 +182,68 @@ fn who_is_kicked_while_he_joins_does_not_get_in_with_the_ticket_that_he_has() {
     world.order(0, kick(1, AT_MS + 3_600_000 * 3));
     world.run_ms(100);
     assert!(matches!(world.players[1].call.state(), State::Ended(_)));
+}
+
+#[test]
+fn whose_tokens_were_taken_back_is_out_of_every_room_and_comes_again_with_new_ones() {
+    let mut world = pair();
+    let revoke = |n, at_ms| sfu::Command::Revoke {
+        player: player(n),
+        at_ms,
+    };
+    let state = |world: &World, n: usize| world.players[n].call.state().clone();
+    world.order(0, revoke(1, 1));
+    world.run_ms(100);
+    let is_over = |state| matches!(state, State::Ended(_));
+    assert!(!is_over(state(&world, 1)), "he joined since");
+    // Ended on his way, and before his first datagram.
+    for after_ms in [1, 0] {
+        let joining = world.enter();
+        world.run_ms(after_ms);
+        world.order(0, revoke(joining as u8, AT_MS + 3_600_000));
+        world.run_ms(3_000);
+        assert!(world.players[joining].call.players().is_empty());
+        world.command(joining, Command::Leave);
+    }
+    let rejected = world.relays[0].sfu.stats().rejected(RejectReason::Kicked);
+    assert!(rejected > 0, "his ticket is of before");
+    assert!(heard_in(&mut world, 200) > 5, "nobody else is concerned");
+    world.order(0, revoke(1, AT_MS + 3_600_000 * 2));
+    world.run_ms(100);
+    assert!(is_over(state(&world, 1)));
+    assert!(!is_over(state(&world, 0)));
+}
+
+/// A hello of a session by which it ends after a while.
+fn limit(world: &mut World, session: u8, player: usize, left_ms: u64) {
+    let now_ms = UNIX_S * 1000 + (world.now - world.t0).as_millis() as u64;
+    let mut hello = Relay::hello(session, player, &["main"], now_ms);
+    hello.until_ms = Some(now_ms + left_ms);
+    let sealed = Relay::seal(&hello);
+    world.command(player, Command::Hello { sealed });
+}
+
+#[test]
+fn a_session_ends_with_its_token_and_goes_on_with_a_newer_one() {
+    let mut world = pair();
+    let from = world.now;
+    limit(&mut world, 2, 1, 60_000);
+    world.run_ms(29_000);
+    assert_eq!(world.players[1].asked.len(), 1);
+    world.run_ms(3_000);
+    assert_eq!(world.players[1].asked.len(), 2, "he comes again in time");
+    world.run_ms(30_000);
+    assert_eq!(*world.players[1].call.state(), State::Connected);
+    let gap = world.longest_gap(0, 1, from);
+    assert!(gap.as_millis() < 100, "nothing was heard for {gap:?}");
+    let ended = |world: &World| world.relays[0].sfu.stats().ended(EndReason::TokenExpired);
+    assert_eq!(ended(&world), 0);
+
+    limit(&mut world, 1, 0, 60_000);
+    world.edge = Edge::Silent;
+    world.run_ms(59_000);
+    assert_eq!(ended(&world), 0);
+    world.run_ms(1_500);
+    assert_eq!(ended(&world), 1, "without one it is over");
+    assert_eq!(world.players[1].call.players().len(), 1);
 }

@@ -17,7 +17,7 @@ use wire::keys::{ShardKey, ShardKeys};
 use wire::ticket::{ChannelKind, Permissions, TICKET_VERSION, Ticket, ice_password};
 use wire::{BootId, ChannelKey, ChannelName, PlayerKey, RoomKey, RoomName, SessionId, SessionRef};
 
-const UNIX_S: u64 = 1_700_000_000;
+pub(crate) const UNIX_S: u64 = 1_700_000_000;
 const BOOT: BootId = BootId([7; 8]);
 const DELAY: Duration = Duration::from_millis(1);
 const FRAME: Duration = Duration::from_millis(20);
@@ -328,6 +328,7 @@ impl Relay {
             world: false,
             topics: Vec::new(),
             muted_until_ms: None,
+            until_ms: None,
             blocked: Vec::new(),
             platform: String::new(),
             one_platform: false,
@@ -361,6 +362,7 @@ impl Relay {
             slots: offer.slots,
             channel_kind: ChannelKind::Group,
             server_muted: false,
+            says_hello: true,
             recorded: false,
             home_epoch: 0,
             hello_version: TICKET_VERSION,
@@ -388,6 +390,7 @@ impl Relay {
             hello: Self::seal(&hello),
             region: "eu".parse().unwrap(),
             relay: shard,
+            world: None,
             expires_at: UNIX_S + 60,
         }
     }

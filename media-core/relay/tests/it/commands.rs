@@ -210,6 +210,7 @@ async fn a_grant_is_a_hello_that_the_edge_brings() {
         world: false,
         topics: Vec::new(),
         muted_until_ms: None,
+        until_ms: None,
         blocked: Vec::new(),
         platform: String::new(),
         one_platform: false,

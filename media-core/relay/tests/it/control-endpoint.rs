@@ -1,16 +1,15 @@
 //! What the control endpoint takes and refuses.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use crate::common::{FakeEdge, WAIT_MAX, call, config, get, key, metrics_until, sample, start};
-use bytes::Bytes;
-use http::{Request, StatusCode};
-use http_body_util::Full;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use http::StatusCode;
 use relay::Running;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
-use tokio::time::timeout;
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::time::{Instant, timeout};
 use wire::BootId;
 use wire::channel::EndReason;
 use wire::control::{CONTROL_PATH, ControlCommand, ControlMessage, SHARD_HEADER, seal_json};
@@ -106,8 +105,15 @@ async fn what_is_not_sealed_for_this_boot_and_time_is_refused() {
 async fn a_command_that_is_not_known_is_told_from_a_wrong_seal() {
     let (running, heartbeat, _edge) = relay(1).await;
     let at_ms = heartbeat.sent_at_ms;
+    let room = "0101010101010101";
+    let player = "02".repeat(16);
+    let other_key = wire::keys::ShardKey::new(0, [6; 32]).subkeys();
     for command in [
         json!({ "do": "levitate", "player": "0" }),
+        // What the edge is to ask of relays one day, who may be of this release then.
+        json!({ "do": "evict", "room": room }),
+        json!({ "do": "settings", "room": room, "settings": { "slots": 4 } }),
+        json!({ "do": "clip", "room": room, "player": player, "seconds": 10 }),
         json!({ "do": "push", "to": { "who": "all-who-sleep" }, "message": "{}" }),
         json!(7),
     ] {
@@ -115,6 +121,9 @@ async fn a_command_that_is_not_known_is_told_from_a_wrong_seal() {
         let body = seal_json(&message, &key().subkeys(), heartbeat.boot);
         let reply = call(running.control(), "POST", CONTROL_PATH, &[], body).await;
         assert_problem(reply, (422, "command-unknown"));
+        let body = seal_json(&message, &other_key, heartbeat.boot);
+        let reply = call(running.control(), "POST", CONTROL_PATH, &[], body).await;
+        assert_problem(reply, (401, "signature-invalid"));
     }
     running.stop().await.unwrap();
 }
@@ -294,40 +303,144 @@ async fn metrics_are_well_formed_and_name_no_address() {
     running.stop().await.unwrap();
 }
 
-/// What a source gets from one connection more: nothing, but its end.
-async fn is_turned_away(running: &Running) -> bool {
-    let mut stream = TcpStream::connect(running.control()).await.unwrap();
-    let mut byte = [0];
-    let read = timeout(WAIT_MAX, stream.read(&mut byte)).await.unwrap();
-    matches!(read, Ok(0) | Err(_))
+/// Connects from a source of this machine.
+async fn connect_from(source: u8, to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    let from = SocketAddr::from(([127, 0, 7, source], 0));
+    socket.bind(from).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+/// The value of one outcome at the control endpoint.
+fn outcome(text: &str, outcome: &str) -> f64 {
+    let name = format!("relay_control_accepts_total{{outcome=\"{outcome}\"}}");
+    sample(text, &name)
 }
 
 #[tokio::test]
-async fn one_source_has_a_share_of_the_control_endpoint_and_health_goes_on() {
+async fn the_edge_gets_in_whoever_holds_the_door() {
+    udp::raise_descriptor_limit().unwrap();
     let (running, heartbeat, _edge) = relay(1).await;
     let mut held = Vec::new();
-    for _ in 0..256 {
-        held.push(TcpStream::connect(running.control()).await.unwrap());
+    for n in 0..1200_u32 {
+        // Sixty each of more sources than fill the door.
+        let source = (n % 20) as u8 + 1;
+        held.push(connect_from(source, running.control()).await);
     }
-    assert!(is_turned_away(&running).await);
-    let refused = "relay_control_refused_total";
-    metrics_until(running.health(), |text| sample(text, refused) >= 1.0).await;
-    // Whoever goes makes room.
-    held.clear();
     let sealed = seal(&message(heartbeat.sent_at_ms, 1), heartbeat.boot);
-    let posted = async {
-        let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-        loop {
-            let request = Request::post(format!("http://{}{CONTROL_PATH}", running.control()));
-            let request = request.body(Full::new(sealed.clone().into())).unwrap();
-            match client.request(request).await {
-                Ok(reply) => return reply.status(),
-                Err(_) => tokio::task::yield_now().await,
+    let posted = call(running.control(), "POST", CONTROL_PATH, &[], sealed);
+    let (status, _) = timeout(WAIT_MAX, posted).await.unwrap();
+    assert_eq!(status, StatusCode::ACCEPTED);
+    // And all of them go, those who lost their place first.
+    let gone = |text: &str| outcome(text, "busy") + outcome(text, "late") >= 1200.0;
+    let text = metrics_until(running.health(), gone).await;
+    assert!(outcome(&text, "busy") >= 170.0);
+    assert_eq!(sample(&text, "relay_control_strangers"), 0.0);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_source_has_a_share_of_the_door() {
+    let (running, ..) = relay(1).await;
+    let mut first = connect_from(1, running.control()).await;
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        held.push(connect_from(1, running.control()).await);
+    }
+    let mut byte = [0];
+    let read = timeout(WAIT_MAX, first.read(&mut byte)).await.unwrap();
+    assert!(matches!(read, Ok(0) | Err(_)), "its oldest is ended");
+    metrics_until(running.health(), |text| outcome(text, "busy-source") >= 1.0).await;
+    running.stop().await.unwrap();
+}
+
+/// Sends `text` a byte at a time, and returns after how long the relay ended the connection, and
+/// what it said.
+async fn ended_after(running: &Running, text: &str, every: Duration) -> (Duration, String) {
+    let (mut read, mut write) = connect_from(2, running.control()).await.into_split();
+    let began = Instant::now();
+    let bytes = text.as_bytes().to_vec();
+    let writing = tokio::spawn(async move {
+        let mut turns = tokio::time::interval(every);
+        for byte in bytes {
+            turns.tick().await;
+            if write.write_all(&[byte]).await.is_err() {
+                return;
             }
         }
+        // Open, and nothing more.
+        std::future::pending::<()>().await;
+    });
+    let mut told = Vec::new();
+    let end = timeout(WAIT_MAX, read.read_to_end(&mut told)).await;
+    writing.abort();
+    // An end or a reset.
+    let _ = end.expect("ended in time");
+    (began.elapsed(), String::from_utf8_lossy(&told).into_owned())
+}
+
+#[tokio::test]
+async fn a_slow_stranger_has_three_seconds_for_each_part() {
+    let (running, ..) = relay(1).await;
+    let head = "POST /v1/control HTTP/1.1\r\nhost: relay\r\ncontent-length: 1000\r\n\r\n";
+    let with_body = [head, &"x".repeat(600)].concat();
+    let slow = Duration::from_millis(100);
+    let fast = Duration::from_micros(100);
+    let (idle, byte_by_byte, no_body, slow_body) = tokio::join!(
+        ended_after(&running, "", fast),
+        ended_after(&running, head, slow),
+        ended_after(&running, head, fast),
+        ended_after(&running, &with_body, Duration::from_millis(7)),
+    );
+    for (name, (after, told), at_least_s, at_most_s, status) in [
+        ("no head", idle, 2, 5, ""),
+        ("a head byte by byte", byte_by_byte, 2, 5, ""),
+        ("no body", no_body, 2, 5, "HTTP/1.1 400"),
+        ("a body byte by byte", slow_body, 3, 8, "HTTP/1.1 400"),
+    ] {
+        let span = Duration::from_secs(at_least_s)..Duration::from_secs(at_most_s);
+        assert!(span.contains(&after), "{name}: {after:?}");
+        assert!(told.starts_with(status), "{name}: {told}");
+    }
+    let ended = |text: &str| outcome(text, "late") == 2.0 && outcome(text, "unproved") == 2.0;
+    metrics_until(running.health(), ended).await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_edge_keeps_its_connection_and_a_stranger_does_not() {
+    let (running, heartbeat, _edge) = relay(1).await;
+    let sealed = |nonce| seal(&message(heartbeat.sent_at_ms, nonce), heartbeat.boot);
+    let request = |body: &str| {
+        let length = body.len();
+        format!(
+            "POST /v1/control HTTP/1.1\r\nhost: relay\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
     };
-    let status = timeout(WAIT_MAX, posted).await.unwrap();
-    assert_eq!(status, StatusCode::ACCEPTED);
+    let mut known = connect_from(3, running.control()).await;
+    for nonce in 1..4 {
+        known
+            .write_all(request(&sealed(nonce)).as_bytes())
+            .await
+            .unwrap();
+        let mut told = [0; 12];
+        let read = timeout(WAIT_MAX, known.read_exact(&mut told));
+        read.await.unwrap().unwrap();
+        assert_eq!(&told, b"HTTP/1.1 202");
+        // The rest of the reply, up to its body.
+        let mut last = [0; 2];
+        while &last != b"{}" {
+            last[0] = last[1];
+            known.read_exact(&mut last[1..]).await.unwrap();
+        }
+    }
+    let mut stranger = connect_from(3, running.control()).await;
+    let elsewhere = "GET /healthz HTTP/1.1\r\nhost: relay\r\n\r\n";
+    stranger.write_all(elsewhere.as_bytes()).await.unwrap();
+    let mut told = String::new();
+    let read = timeout(WAIT_MAX, stranger.read_to_string(&mut told));
+    read.await.unwrap().unwrap();
+    assert!(told.starts_with("HTTP/1.1 404"), "{told}");
     running.stop().await.unwrap();
 }
 

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::common::WAIT_MAX;
 use crate::common::fleet::{self, Fleet};
+use crate::common::{WAIT_MAX, metrics_until, sample};
 
 /// A relay of two shards that enrols at `edge`.
 fn arguments(edge: &str, state: &Path, more: &str) -> Arguments {
@@ -229,4 +229,27 @@ async fn a_machine_that_is_not_on_aws_is_told_so() {
     );
     let told = configured_on_aws(asked, &metadata).await.unwrap_err().0;
     assert!(told.contains("enrolment-refused"), "{told}");
+}
+
+#[tokio::test]
+async fn a_relay_whose_key_is_revoked_sends_its_people_away_and_is_not_let_in_again() {
+    let (fleet, state) = (Fleet::start().await, TempDir::new().unwrap());
+    let token = fleet.token().await;
+    let first = arguments(&fleet.url, state.path(), TWO_SHARDS);
+    let config = configured(first, Some(&token)).await.unwrap();
+    let running = started(config).await;
+    let path = "/v1/relays/eu-1-0/revocation";
+    let reply = fleet.operator("PUT", path, json!({})).await;
+    assert_eq!(reply["least_epoch"], 1);
+    let draining = |n: u8| format!("relay_draining{{shard=\"eu-1-{n}\"}}");
+    let text = metrics_until(running.health(), |text| sample(text, &draining(0)) == 1.0).await;
+    assert_eq!(sample(&text, &draining(1)), 0.0, "the other shard is well");
+    assert_eq!(fleet.live().await, ["eu-1-1"]);
+    running.stop().await.unwrap();
+
+    // Its token is still its own, and no good any more: whoever has its keys may have its claim.
+    let more = "--shards 4 --max-participants 250";
+    let again = arguments(&fleet.url, state.path(), more);
+    let told = configured(again, Some(&token)).await.unwrap_err().0;
+    assert!(told.contains("shard-revoked"), "{told}");
 }

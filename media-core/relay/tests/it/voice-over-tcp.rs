@@ -199,13 +199,15 @@ async fn thousands_who_say_nothing_are_bounded_and_go_and_a_player_still_gets_in
         assert!(sample(text, "relay_tcp_strangers") <= 1024.0);
         closed.iter().sum::<f64>() >= idle.len() as f64
     };
+    // While they hold every place.
+    let mut client = Client::join_over(Transport::Tcp, 1, &heartbeats[0]).await;
+    client.until_welcome().await;
     let text = metrics_until(running.health(), all_met).await;
     assert!(
         count(&text, "busy-source") >= 16.0,
         "64 of one source at a time"
     );
-    let mut client = Client::join_over(Transport::Tcp, 1, &heartbeats[0]).await;
-    client.until_welcome().await;
+    assert!(count(&text, "busy") > 0.0, "the places were full");
     timeout(Duration::from_secs(2), running.stop())
         .await
         .unwrap()

@@ -27,6 +27,11 @@ impl Handshake {
         self.is_past_init |= first_chunk == Some(&COOKIE_ECHO);
         !(self.is_past_init && first_chunk == Some(&INIT))
     }
+
+    /// Whether both sides know each other's tags.
+    pub(crate) fn is_established(&self) -> bool {
+        self.is_past_init
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 use std::time::Instant;
 
+use bytes::BytesMut;
 use rtc_rtcp::reception_report::ReceptionReport;
 use rtc_rtp::Header;
 use rtc_shared::marshal::{MarshalSize, Unmarshal};
@@ -109,6 +110,19 @@ impl Inbound {
                 .note_report(now, u32::from_be_bytes(*middle));
         }
         true
+    }
+
+    /// Opens a report of the client, whoever of it sends; none when it is forged. Leaves nothing,
+    /// so that one may be opened again.
+    pub(crate) fn open_answer(
+        &self,
+        packet: &[u8],
+        crypto: &dyn RTCCryptoProvider,
+    ) -> Option<BytesMut> {
+        self.key
+            .context(None, None, crypto)?
+            .decrypt_rtcp(packet)
+            .ok()
     }
 
     /// Reports about the sources that sent anything since they were reported last.

@@ -3,7 +3,8 @@
 //! str0m runs DTLS and keeps the keys to itself. The crypto provider that it is given is a tap on
 //! the real one: it passes everything on, and hands the exported keying material to the session
 //! too, whose voice is opened and sealed beside str0m (see `inbound` and `srtp`). What DTLS opens
-//! for SCTP passes here as well, but for what its association must not see (see `handshakes`).
+//! for SCTP passes here as well, but for what its association must not see (see `handshakes`), and
+//! what the session asks its client is sealed here (see `heartbeats`).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -17,6 +18,7 @@ use str0m::crypto::dtls::{
 
 use super::ciphers::LazySrtp;
 use super::handshakes::Handshake;
+use super::heartbeats::Heartbeats;
 
 /// One assignment is done under each lock of this file, so a poisoned value is a whole one.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -29,14 +31,28 @@ pub(crate) struct Exported {
     pub(crate) material: KeyingMaterial,
 }
 
-/// Where the handshake of one session leaves what it exports.
+/// Longest question to a client, sealed.
+const SEALED_BYTES_MAX: usize = 256;
+
+/// Where the handshake of one session leaves what it exports, and where its client is asked.
 #[derive(Clone, Default)]
-pub(crate) struct KeySlot(Arc<Mutex<Option<Exported>>>);
+pub(crate) struct KeySlot(Arc<Mutex<Slot>>);
+
+#[derive(Default)]
+struct Slot {
+    keys: Option<Exported>,
+    heartbeats: Heartbeats,
+}
 
 impl KeySlot {
     /// Takes the keys, once there are any.
     pub(crate) fn take(&self) -> Option<Exported> {
-        lock(&self.0).take()
+        lock(&self.0).keys.take()
+    }
+
+    /// Lets `what` happen to the questions and answers of the session.
+    pub(crate) fn heartbeats<T>(&self, what: impl FnOnce(&mut Heartbeats) -> T) -> T {
+        what(&mut lock(&self.0).heartbeats)
     }
 }
 
@@ -121,6 +137,30 @@ struct Tapped {
     association: Handshake,
 }
 
+impl Tapped {
+    /// Takes note of what DTLS opened; false when SCTP must not see it.
+    fn is_for_association(&mut self, packet: &[u8]) -> bool {
+        let is_accepted = self.association.accepts(packet);
+        let is_established = self.association.is_established();
+        let noted = |beats: &mut Heartbeats| beats.note_opened(packet, is_established);
+        self.keys.heartbeats(noted) && is_accepted
+    }
+
+    /// Seals what the client is to be asked; when DTLS wants to be called then, if it was.
+    fn seal_question(&mut self) -> Option<Instant> {
+        let question = self.keys.heartbeats(Heartbeats::take_question)?;
+        self.real.send_application_data(&question).ok()?;
+        let mut buffer = [0; SEALED_BYTES_MAX];
+        if let DtlsOutput::Packet(datagram) = self.real.poll_output(&mut buffer) {
+            self.keys.heartbeats(|beats| beats.note_sealed(datagram));
+        }
+        match self.real.poll_output(&mut buffer) {
+            DtlsOutput::Timeout(at) => Some(at),
+            _ => None,
+        }
+    }
+}
+
 impl DtlsInstance for Tapped {
     fn set_active(&mut self, active: bool) {
         self.real.set_active(active);
@@ -134,16 +174,18 @@ impl DtlsInstance for Tapped {
         let output = self.real.poll_output(buf);
         match &output {
             DtlsOutput::KeyingMaterial(material, profile) => {
-                *lock(&self.keys.0) = Some(Exported {
+                lock(&self.keys.0).keys = Some(Exported {
                     profile: *profile,
                     material: KeyingMaterial::new(material),
                 });
                 output
             }
             // SCTP discards what is shorter than its header (RFC 9260 section 8.5).
-            DtlsOutput::ApplicationData(packet) if !self.association.accepts(packet) => {
+            DtlsOutput::ApplicationData(packet) if !self.is_for_association(packet) => {
                 DtlsOutput::ApplicationData(&[])
             }
+            // Nothing else waits to be sent.
+            DtlsOutput::Timeout(at) => DtlsOutput::Timeout(self.seal_question().unwrap_or(*at)),
             _ => output,
         }
     }
@@ -153,6 +195,7 @@ impl DtlsInstance for Tapped {
     }
 
     fn send_application_data(&mut self, data: &[u8]) -> Result<usize, DtlsImplError> {
+        self.keys.heartbeats(|beats| beats.note_sent(data));
         self.real.send_application_data(data)
     }
 

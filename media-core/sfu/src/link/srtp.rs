@@ -86,16 +86,15 @@ impl Outbound {
         self.0.encrypt_rtp(packet).ok()
     }
 
-    /// Seals a compound packet of reports by `ssrc`: about what was sent, at `unix_ms`, and about
+    /// Seals a compound packet of reports by `ssrc`: about what was sent, at `ntp_time`, and about
     /// what was `received`, four sources at most.
     pub(crate) fn seal_reports(
         &mut self,
         ssrc: u32,
-        unix_ms: u64,
+        ntp_time: u64,
         sent: &[Sent],
         received: Vec<ReceptionReport>,
     ) -> Option<BytesMut> {
-        let ntp_time = ntp(unix_ms);
         let mut compound: Vec<Box<dyn Packet>> = Vec::with_capacity(sent.len() + 2);
         for sent in sent {
             compound.push(Box::new(SenderReport {
@@ -143,7 +142,7 @@ pub(crate) fn is_rtcp(datagram: &[u8]) -> bool {
 }
 
 /// Unix time in milliseconds as an NTP timestamp (RFC 5905): 32 bits of seconds, 32 of fractions.
-fn ntp(unix_ms: u64) -> u64 {
+pub(super) fn ntp(unix_ms: u64) -> u64 {
     // The era that began in 1900 ends in 2036; the seconds then start again at zero.
     let seconds = (unix_ms / 1000).wrapping_add(NTP_OFFSET_S) << 32;
     let fraction = ((unix_ms % 1000) << 32) / 1000;

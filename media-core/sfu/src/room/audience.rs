@@ -11,10 +11,12 @@ use super::participant::Participant;
 #[derive(Debug, Default)]
 pub(crate) struct Audiences(Vec<Option<Bits>>);
 
-/// Whether `listener` gets the voice of `speaker`: the only place where that is decided.
+/// Whether `listener` gets the voice of `speaker`: the only place where that is decided. Nobody
+/// listens whom others cannot see: before his hello the roster has no name for him.
 pub(crate) fn gets<F>(listener: &Participant<F>, speaker: &Participant<F>) -> bool {
+    let wants = listener.is_introduced() && !listener.deafened;
     // Also while a player moves from one session to the next he does not hear himself.
-    !listener.deafened && listener.player != speaker.player && may_hear(listener, speaker)
+    wants && listener.player != speaker.player && may_hear(listener, speaker)
 }
 
 /// Whether `listener` may know that `speaker` talks.

@@ -119,6 +119,13 @@ impl<F> Room<F> {
         }
     }
 
+    /// Whether some member is `player`. Looks at all: once for a session that is to begin.
+    pub(crate) fn has_player(&self, player: PlayerKey) -> bool {
+        self.members
+            .iter()
+            .any(|(_, member)| member.player == player)
+    }
+
     /// Members who are `player`, by index.
     pub(super) fn members_of(&self, player: PlayerKey) -> Vec<usize> {
         let members = self.members.iter();

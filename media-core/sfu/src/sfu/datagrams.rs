@@ -9,12 +9,12 @@ use str0m::net::Receive;
 
 use super::{Kept, Sfu, Transmit};
 use crate::budget::Work;
-use crate::idents::RoomKey;
+use crate::idents::{PlayerKey, RoomKey};
 use crate::link::{Link, Stun, is_rtcp, username};
 use crate::path::Path;
 use crate::protocol::{Admission, BadTicket, Protocol};
 use crate::room::{Entry, PayloadTypes, Room};
-use crate::stats::RejectReason;
+use crate::stats::{EndReason, RejectReason};
 
 /// RTCP packet type of a receiver report (RFC 3550); the first of a compound is in the clear.
 const RECEIVER_REPORT: u8 = 201;
@@ -47,19 +47,40 @@ impl<P: Protocol> Sfu<P> {
     /// DTLS, RTP and RTCP: only from an address that STUN has proved.
     fn handle_from_peer(&mut self, from: Path, data: &[u8]) -> Result<(), RejectReason> {
         let index = *self.by_path.get(&from).ok_or(RejectReason::NoSession)?;
+        let link = &mut self.links[index];
+        link.paths.note_received(self.now, from, data.len());
+        if is_rtcp(data) && link.paths.awaits_report() {
+            self.handle_answer(index, from, data)?;
+        }
         match data {
             // About slots: there is nothing that it would change.
             [128..=191, RECEIVER_REPORT, ..] => Ok(()),
             [128..=191, ..] if is_rtcp(data) => self.handle_report(index, data),
-            [128..=191, ..] => self.handle_rtp(index, data),
-            _ => self.give(index, from, data),
+            [128..=191, ..] => self.handle_rtp(index, from, data),
+            _ => {
+                self.links[index].paths.note_dtls(from);
+                self.give(index, from, data)
+            }
         }
     }
 
-    fn handle_rtp(&mut self, index: usize, data: &[u8]) -> Result<(), RejectReason> {
+    fn handle_rtp(&mut self, index: usize, from: Path, data: &[u8]) -> Result<(), RejectReason> {
         let link = &mut self.links[index];
         let opened = link.open_rtp(self.now, data, &*self.config.srtp);
-        self.handle_voice(index, &opened.ok_or(RejectReason::Srtp)?);
+        let opened = opened.ok_or(RejectReason::Srtp)?;
+        let is_to_be_asked = link.paths.note_fresh(self.now, from);
+        self.handle_voice(index, &opened);
+        if is_to_be_asked {
+            self.ask(index);
+        }
+        Ok(())
+    }
+
+    /// A report may answer what was asked by one.
+    fn handle_answer(&mut self, index: usize, from: Path, data: &[u8]) -> Result<(), RejectReason> {
+        self.take_work(index, data.len())?;
+        let link = &mut self.links[index];
+        link.handle_answer(self.now, (from, data), &*self.config.srtp);
         Ok(())
     }
 
@@ -83,20 +104,32 @@ impl<P: Protocol> Sfu<P> {
             BadTicket::Version => RejectReason::TicketVersion,
             BadTicket::Sealed => RejectReason::TicketSealed,
         })?;
-        let (index, check) = match self.by_session.get(&admission.session) {
-            Some(&index) => (index, self.stun().verify(data, &admission.ice_password)?),
-            None => {
-                let allowed = self.may_admit(&admission);
-                if let Err(reason @ (RejectReason::Full | RejectReason::Stopping)) = allowed {
+        let known = self.by_session.get(&admission.session).copied();
+        let mut instead_of = None;
+        if known.is_none() {
+            instead_of = match self.may_admit(&admission) {
+                Ok(instead_of) => instead_of,
+                Err(reason) if is_answered(reason) => {
                     return Err(self.refuse(from, data, &admission, reason));
                 }
-                allowed?;
-                let check = self.stun().verify(data, &admission.ice_password)?;
-                (self.admit(admission, ufrag, client)?, check)
-            }
+                Err(reason) => return Err(reason),
+            };
+        }
+        let check = self.stun().verify(data, &admission.ice_password)?;
+        // First, since the new one may come from where it is.
+        if let Some(other) = instead_of {
+            self.close(other, EndReason::HalfOpen);
+        }
+        let newcomer = known.is_none().then_some(admission.player);
+        self.free_path(from, newcomer)?;
+        let index = match known {
+            Some(index) => index,
+            None => self.admit(admission, ufrag, client)?,
         };
         self.bind_path(index, from);
-        self.links[index].handle_check(self.now, from, check.use_candidate());
+        let link = &mut self.links[index];
+        link.paths.note_received(self.now, from, data.len());
+        link.handle_check(self.now, from, check.use_candidate());
         self.give(index, from, data)
     }
 
@@ -107,10 +140,12 @@ impl<P: Protocol> Sfu<P> {
         let password = &link.credentials.password;
         let check = stun.verify(data, password)?;
         let answer = stun.answer(&check, from.address, password);
+        link.paths.note_received(self.now, from, data.len());
         if !link.handle_check(self.now, from, check.use_candidate()) {
             return self.give(index, from, data);
         }
         self.push_transmit(index, from, answer.ok_or(RejectReason::Session)?);
+        self.arm_link(index);
         Ok(())
     }
 
@@ -118,7 +153,8 @@ impl<P: Protocol> Sfu<P> {
         Stun(&self.config.crypto)
     }
 
-    fn may_admit(&mut self, admission: &Admission) -> Result<(), RejectReason> {
+    /// Whether a session may begin: the link that its player loses for it, if any.
+    fn may_admit(&mut self, admission: &Admission) -> Result<Option<usize>, RejectReason> {
         if self.unix_s() > admission.expires_at_unix_s {
             return Err(RejectReason::TicketExpired);
         }
@@ -128,7 +164,9 @@ impl<P: Protocol> Sfu<P> {
         }
         let of = (admission.room, admission.player);
         let mut kicked = self.kicks.since(admission.issued_at_ms);
-        if kicked.any(|(known, ())| *known == of) {
+        let mut revoked = self.revoked.since(admission.issued_at_ms);
+        let is_removed = kicked.any(|(known, ())| *known == of);
+        if is_removed || revoked.any(|(known, ())| *known == admission.player) {
             return Err(RejectReason::Kicked);
         }
         if self.stopping {
@@ -145,7 +183,13 @@ impl<P: Protocol> Sfu<P> {
         if room_full || self.full || self.links.len() >= self.config.max_sessions {
             return Err(RejectReason::Full);
         }
-        Ok(())
+        // His hello ends the session that he has in the room.
+        let comes_back = || {
+            let is_here = |&index: &usize| self.rooms[index].room.has_player(admission.player);
+            admission.says_hello && room.is_some_and(is_here)
+        };
+        let taken = (self.links.len(), self.config.max_sessions);
+        self.places.ask(admission.player, taken, comes_back)
     }
 
     /// Tells a client with a good ticket that he is not let in, so that he joins again at once
@@ -211,7 +255,9 @@ impl<P: Protocol> Sfu<P> {
         link.alarm = self.timers.new_alarm();
         self.rooms[link.room].room.take_link();
         self.budgets.open(link.entry.player);
+        let player = link.entry.player;
         let index = self.links.insert(link);
+        self.places.open(player, index);
         let other = self.by_session.insert(id, index);
         debug_assert_eq!(other, None, "a session has one link");
         self.stats.admitted += 1;
@@ -232,13 +278,33 @@ impl<P: Protocol> Sfu<P> {
         index
     }
 
-    /// From now on datagrams from `path` belong to session `index`.
-    fn bind_path(&mut self, index: usize, path: Path) {
-        if let Some(other) = self.by_path.insert(path, index) {
-            self.links[other].paths.remove(path);
+    /// Takes a path from the session that has it, if its client is not there, or if its player
+    /// comes with a ticket that was never shown: a client with one socket moves to another session
+    /// so. He hears by the old one until he is through.
+    fn free_path(&mut self, path: Path, newcomer: Option<PlayerKey>) -> Result<(), RejectReason> {
+        let Some(&holder) = self.by_path.get(&path) else {
+            return Ok(());
+        };
+        let link = &mut self.links[holder];
+        if link.paths.holds(self.now, path) {
+            if newcomer != Some(link.entry.player) {
+                return Err(RejectReason::PathTaken);
+            }
+        } else {
+            link.paths.remove(path);
         }
-        if let Some(given_up) = self.links[index].paths.add(path) {
-            self.by_path.remove(&given_up);
+        self.by_path.remove(&path);
+        Ok(())
+    }
+
+    /// From now on datagrams from `path`, which is free, belong to session `index`.
+    fn bind_path(&mut self, index: usize, path: Path) {
+        let other = self.by_path.insert(path, index);
+        debug_assert_eq!(other, None, "a path belongs to one session");
+        if let Some(given_up) = self.links[index].paths.add(self.now, path) {
+            if self.by_path.get(&given_up) == Some(&index) {
+                self.by_path.remove(&given_up);
+            }
         }
         debug_assert!(self.links[index].paths.iter().any(|known| known == path));
     }
@@ -259,9 +325,19 @@ impl<P: Protocol> Sfu<P> {
         let taken = link.rtc.handle_input(Input::Receive(self.now, receive));
         // An error is the fault of this datagram, which may be forged: the session goes on.
         self.drain(index);
+        if let Some(link) = self.links.get_mut(index).filter(|link| link.id == who.0) {
+            link.note_opened(self.now, from);
+            self.ask(index);
+        }
         self.note_work(index, who, (began, Work::Datagram));
         taken.map_err(|_| RejectReason::Session)
     }
+}
+
+/// Whether a client with a good ticket is told that it was refused for `reason`.
+fn is_answered(reason: RejectReason) -> bool {
+    use RejectReason::{Full, PlayerSessions, Reserve, Stopping};
+    matches!(reason, Full | Stopping | PlayerSessions | Reserve)
 }
 
 /// The ticket that a STUN binding request shows in its USERNAME, unopened and unproved; none when

@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use rand::Rng;
 use str0m::channel::ChannelData;
 use str0m::{Event as RtcEvent, Input, Output, net};
 
 use super::{Event, Sfu, Transmit};
 use crate::budget::Work;
-use crate::link::Phase;
+use crate::deadline::Due;
+use crate::link::{Link, Phase};
 use crate::path::Path;
+use crate::places::Place;
 use crate::protocol::{DataChannel, Notice, Protocol, Request};
 use crate::stats::{DropReason, EndReason};
 use crate::timers::Owner;
@@ -85,7 +88,7 @@ impl<P: Protocol> Sfu<P> {
     }
 
     /// Says good-bye on the transport and forgets the link.
-    fn close(&mut self, index: usize, reason: EndReason) {
+    pub(super) fn close(&mut self, index: usize, reason: EndReason) {
         let link = &mut self.links[index];
         let _ = link.rtc.close();
         let _ = link.rtc.handle_input(Input::Timeout(self.now));
@@ -108,9 +111,49 @@ impl<P: Protocol> Sfu<P> {
     }
 
     pub(super) fn push_transmit(&mut self, index: usize, to: Path, data: Vec<u8>) {
-        let room = &mut self.rooms[self.links[index].room].room;
+        let link = &mut self.links[index];
+        if !link.paths.may_send(self.now, to, data.len()) {
+            return self.stats.drop(DropReason::Unproved);
+        }
+        let room = &mut self.rooms[link.room].room;
         room.note_sent(data.len());
         self.transmits.push_back(Transmit { to, data });
+    }
+
+    /// Asks every path of a link that is to be asked now whether its client is there.
+    pub(super) fn ask(&mut self, index: usize) {
+        let Some(session) = self.links.get(index).map(|link| link.id) else {
+            return;
+        };
+        while let Some(link) = self.links.get_mut(index).filter(|link| link.id == session) {
+            let draw = || self.rng.next_u64();
+            let Some((path, nonce)) = link.paths.poll_question(self.now, draw) else {
+                return self.arm_link(index);
+            };
+            if !link.ask(nonce) {
+                self.ask_by_report(index, path, nonce);
+                continue;
+            }
+            // str0m asks DTLS nothing unless it was given something.
+            let _ = link.rtc.handle_input(Input::Timeout(self.now));
+            self.drain(index);
+            let link = self.links.get_mut(index).filter(|link| link.id == session);
+            if let Some(question) = link.and_then(Link::take_question) {
+                self.push_transmit(index, path, question);
+            }
+        }
+    }
+
+    /// The same by a report, which only a client tells back who got it.
+    fn ask_by_report(&mut self, index: usize, path: Path, nonce: u64) {
+        let unix_ms = self.clock.unix_ms(self.now);
+        let link = &mut self.links[index];
+        let Some(member) = link.member() else { return };
+        let room = &mut self.rooms[link.room].room;
+        let (sent, _) = room.take_reports(self.now, member);
+        if let Some(data) = link.seal_question(unix_ms, nonce, &sent) {
+            self.push_transmit(index, path, data.into());
+        }
     }
 
     fn handle_rtc_event(&mut self, index: usize, event: RtcEvent) {
@@ -154,12 +197,40 @@ impl<P: Protocol> Sfu<P> {
         };
         if let Some(reason) = refused {
             link.phase = Phase::Gone { reason };
-            return;
+            return self.give_place_back(index);
         }
         link.last_heard = self.now;
+        link.paths.handle_connected(self.now);
         self.stats.connected += 1;
         self.events.push_back(Event::Connected { session: link.id });
+        if link.says_hello {
+            link.hello_until = Some(self.now + self.config.hello_timeout);
+        } else {
+            self.settle_place(index);
+        }
         self.enter_room(index);
+    }
+
+    /// A session is through: it is not lost to its player's next.
+    pub(super) fn settle_place(&mut self, index: usize) {
+        let link = &mut self.links[index];
+        link.hello_until = None;
+        if link.place == Place::HalfOpen {
+            link.place = Place::Whole;
+            self.places.settle(link.entry.player, index);
+            // He came with a ticket from before the drain; nobody could tell him sooner.
+            if let Some(over) = self.drains_over {
+                self.migrate_within(index, over);
+            }
+        }
+    }
+
+    /// A session is over: its player may have another.
+    fn give_place_back(&mut self, index: usize) {
+        let link = &mut self.links[index];
+        link.hello_until = None;
+        let place = std::mem::replace(&mut link.place, Place::None);
+        self.places.close(link.entry.player, index, place);
     }
 
     fn handle_message(&mut self, index: usize, data: &ChannelData) {
@@ -229,11 +300,16 @@ impl<P: Protocol> Sfu<P> {
 
     /// Has every client asked to migrate, at random moments within `over`.
     pub(super) fn drain_over(&mut self, over: Duration) {
+        self.drains_over = Some(over);
         for index in self.link_indices() {
-            let share = self.share();
-            self.links[index].migrate_at = Some(self.now + over.mul_f64(share));
-            self.arm_link(index);
+            self.migrate_within(index, over);
         }
+    }
+
+    fn migrate_within(&mut self, index: usize, over: Duration) {
+        let share = self.share();
+        self.links[index].migrate_at = Some(self.now + over.mul_f64(share));
+        self.arm_link(index);
     }
 
     /// Ends a session: out of its room at once; the connection stays for the last message.
@@ -246,7 +322,10 @@ impl<P: Protocol> Sfu<P> {
                 self.say_good_bye(index, reason);
                 self.after_room(room);
             }
-            Phase::Handshake { .. } => link.phase = Phase::Gone { reason },
+            Phase::Handshake { .. } => {
+                link.phase = Phase::Gone { reason };
+                self.give_place_back(index);
+            }
             Phase::Ending { .. } | Phase::Gone { .. } => {}
         }
         self.mark_dirty(index);
@@ -260,6 +339,7 @@ impl<P: Protocol> Sfu<P> {
         link.phase = Phase::Ending { until, reason };
         // A client that does not read is not told.
         let _ = link.queue(message.into());
+        self.give_place_back(index);
         self.mark_dirty(index);
     }
 
@@ -272,6 +352,7 @@ impl<P: Protocol> Sfu<P> {
             self.links[index].phase = Phase::Gone { reason };
             self.after_room(room);
         }
+        self.give_place_back(index);
         let link = self.links.remove(index);
         self.budgets.close(self.now, link.entry.player);
         for path in link.paths.iter() {
@@ -302,7 +383,13 @@ impl<P: Protocol> Sfu<P> {
             Phase::Handshake { until } | Phase::Ending { until, .. } => at = at.min(until),
             Phase::Live { .. } | Phase::Gone { .. } => {}
         }
-        let others = [link.migrate_at, link.report_at];
+        let others = [
+            link.migrate_at,
+            link.report_at,
+            link.hello_until,
+            link.paths.next_at(),
+            link.deadline.next_at(),
+        ];
         at = others.into_iter().flatten().fold(at, Instant::min);
         self.timers
             .arm(self.now, &mut link.alarm, at, Owner::Link(index));
@@ -321,15 +408,34 @@ impl<P: Protocol> Sfu<P> {
             _ if now >= link.last_heard + self.config.consent_timeout => {
                 return self.remove(index, EndReason::Timeout);
             }
+            _ if link.hello_until.is_some_and(|until| now >= until) => {
+                return self.end(index, EndReason::NoHello);
+            }
             _ => {}
         }
-        if link.migrate_at.is_some_and(|at| now >= at) {
+        let due = link.deadline.poll(now);
+        if due == Some(Due::End) && !matches!(link.phase, Phase::Ending { .. } | Phase::Gone { .. })
+        {
+            return self.end(index, EndReason::TokenExpired);
+        }
+        if due == Some(Due::Ask) || link.migrate_at.is_some_and(|at| now >= at) {
             link.migrate_at = None;
             self.tell(index, &Notice::Migrate);
         }
         let link = &self.links[index];
         if link.report_at.is_some_and(|at| now >= at) {
             self.send_reports(index);
+        }
+        if self.links[index]
+            .paths
+            .next_at()
+            .is_some_and(|at| now >= at)
+        {
+            let session = self.links[index].id;
+            self.ask(index);
+            if self.links.get(index).is_none_or(|link| link.id != session) {
+                return;
+            }
         }
         let link = &self.links[index];
         if now >= link.rtc_at || matches!(link.phase, Phase::Gone { .. }) {

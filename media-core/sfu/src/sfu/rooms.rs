@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Audience, Event, Sfu, Transmit};
+use crate::deadline::Deadline;
 use crate::idents::{PlayerKey, RoomKey, SessionId};
 use crate::link::Phase;
 use crate::protocol::{Hello, Protocol, Request};
@@ -13,6 +14,8 @@ use crate::timers::Owner;
 
 /// Buffers kept for voice that waits: more than most batches bring.
 const MAX_SPARE: usize = 256;
+/// Longest tag of a sealed voice packet (RFC 7714).
+const MAX_TAG_BYTES: usize = 16;
 
 impl<P: Protocol> Sfu<P> {
     /// Puts a session whose handshake finished into its room.
@@ -29,6 +32,7 @@ impl<P: Protocol> Sfu<P> {
     pub(super) fn introduce(&mut self, index: usize, member: usize, hello: Hello<P::Profile>) {
         let room_index = self.links[index].room;
         let muted_until = hello.muted_until_ms.map(|at_ms| self.instant_at(at_ms));
+        let ends_at = hello.until_ms.map(|at_ms| self.instant_at(at_ms));
         let Self {
             rooms,
             protocol,
@@ -37,8 +41,18 @@ impl<P: Protocol> Sfu<P> {
             ..
         } = self;
         let room = &mut rooms[room_index].room;
-        match room.introduce(*now, protocol, member, hello, stats) {
-            Ok(()) => room.limit_mute(member, muted_until),
+        let introduced = room.introduce(*now, protocol, member, hello, stats);
+        if introduced.is_ok() {
+            room.limit_mute(member, muted_until);
+        }
+        match introduced {
+            Ok(()) => {
+                if let Some(ends_at) = ends_at {
+                    self.links[index].deadline = Deadline::at(self.now, ends_at);
+                    self.arm_link(index);
+                }
+                self.settle_place(index);
+            }
             Err(reason) => stats.drop(reason),
         }
         self.after_room(room_index);
@@ -84,6 +98,17 @@ impl<P: Protocol> Sfu<P> {
             let link = &self.links[index];
             let is_his = link.room == room && link.entry.player == player;
             if is_his && link.entry.issued_at_ms <= at_ms {
+                self.end(index, EndReason::Kicked);
+            }
+        }
+    }
+
+    /// Ends what sessions a player has on the shard, those included that are about to come.
+    pub(super) fn revoke(&mut self, player: PlayerKey, at_ms: u64) {
+        self.revoked.note(player, (), at_ms);
+        for index in self.link_indices() {
+            let entry = &self.links[index].entry;
+            if entry.player == player && entry.issued_at_ms <= at_ms {
                 self.end(index, EndReason::Kicked);
             }
         }
@@ -228,10 +253,15 @@ impl<P: Protocol> Sfu<P> {
             return;
         };
         let moved = kept.room.forward(*now, listener, stats, |packet| {
-            let data = Vec::from(link.seal_rtp(packet)?);
+            let sealed_bytes = packet.len() + MAX_TAG_BYTES;
+            if !link.paths.may_send_voice(*now, to, sealed_bytes) {
+                return Err(DropReason::Unproved);
+            }
+            let sealed = link.seal_rtp(packet).ok_or(DropReason::Seal)?;
+            let data = Vec::from(sealed);
             let bytes = data.len();
             transmits.push_back(Transmit { to, data });
-            Some(bytes)
+            Ok(bytes)
         });
         if moved && !link.dirty {
             link.dirty = true;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::common::{Client, UNIX_S, Want, World};
+use crate::common::{Client, UNIX_S, Want, World, binding_request};
 use sfu::RejectReason;
 use wire::channel::{ClientMessage, EndReason, RelayMessage};
 
@@ -221,6 +221,41 @@ fn a_draining_shard_asks_everybody_to_migrate() {
 }
 
 #[test]
+fn who_comes_while_a_shard_drains_is_asked_as_well() {
+    let mut world = World::new(&vec![Want::default(); 12]);
+    world.start(0);
+    world.run_until("welcome", |w| w.clients[0].is_welcome());
+    let over = Duration::from_secs(2);
+    world.command(sfu::Command::Drain { over });
+    // Some are in their handshake when the others are asked, and some are not there yet.
+    let mut asked_at = Vec::new();
+    for n in 1..12 {
+        world.start(n);
+        world.run_ms(137);
+    }
+    let began = world.now;
+    for _ in 0..60 {
+        world.run_ms(50);
+        let asked = |it: &&Client| it.messages.contains(&RelayMessage::Migrate);
+        asked_at.push((
+            world.now - began,
+            world.clients.iter().filter(asked).count(),
+        ));
+    }
+    assert!(world.clients.iter().all(Client::is_welcome));
+    let (_, all) = asked_at[59];
+    assert_eq!(all, 12, "{asked_at:?}");
+    // The last of them come within 1.5 s, and are not asked all at once.
+    let (_, at_once) = asked_at[0];
+    assert!(at_once < 12, "{asked_at:?}");
+    world.command(sfu::Command::Undrain);
+    let before = world.clients[0].messages.len();
+    world.run_ms(3_000);
+    let later = &world.clients[0].messages[before..];
+    assert!(!later.contains(&RelayMessage::Migrate));
+}
+
+#[test]
 fn a_second_join_of_a_player_replaces_the_first() {
     let want = Want {
         player: 9,
@@ -241,18 +276,4 @@ fn a_second_join_of_a_player_replaces_the_first() {
 
 fn ended(reason: EndReason) -> RelayMessage {
     RelayMessage::Ended { reason }
-}
-
-fn binding_request(ufrag: &str, password: &str) -> Vec<u8> {
-    use str0m::ice::{StunMessage, TransId};
-    let crypto = str0m::crypto::from_feature_flags();
-    let username = format!("{ufrag}:client");
-    let message = StunMessage::binding_request(&username, TransId::new(), true, 1, 1, true);
-    let mut buffer = vec![0; 512];
-    let hmac = |key: &[u8], parts: &[&[u8]]| crypto.sha1_hmac_provider.sha1_hmac(key, parts);
-    let length = message
-        .to_bytes(Some(password.as_bytes()), &mut buffer, hmac)
-        .unwrap();
-    buffer.truncate(length);
-    buffer
 }

@@ -47,6 +47,7 @@ fn a_player_with_two_sessions_does_not_hear_himself() {
     let moves = |hello| Want {
         player: 9,
         hello,
+        says_hello: hello,
         ..Want::default()
     };
     // Without a hello, the second session does not replace the first.

@@ -9,6 +9,10 @@ mod common;
 
 #[path = "a-full-shard-refuses.rs"]
 mod a_full_shard_refuses;
+#[path = "a-path-proves-itself.rs"]
+mod a_path_proves_itself;
+#[path = "a-player-has-few-sessions.rs"]
+mod a_player_has_few_sessions;
 #[path = "admission-needs-proof.rs"]
 mod admission_needs_proof;
 #[path = "both-dtls-versions-connect.rs"]

@@ -51,6 +51,7 @@ fn world() -> World {
         want("other", "main"),
         Want {
             hello: false,
+            says_hello: false,
             ..want("room", "main")
         },
     ];

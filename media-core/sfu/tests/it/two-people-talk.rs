@@ -216,6 +216,7 @@ fn the_source_of_a_microphone_may_change() {
 fn a_session_without_hello_still_has_voice() {
     let whip = Want {
         hello: false,
+        says_hello: false,
         slots: 0,
         ..Want::default()
     };

@@ -9,6 +9,14 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+#[path = "checks-that-move-paths.rs"]
+mod checks_that_move_paths;
+#[path = "doors-held-open.rs"]
+mod doors_held_open;
+#[path = "ghost-listeners.rs"]
+mod ghost_listeners;
+#[path = "half-open-sessions.rs"]
+mod half_open_sessions;
 #[path = "noisy-neighbour.rs"]
 mod noisy_neighbour;
 mod strangers;

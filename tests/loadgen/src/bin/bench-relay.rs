@@ -94,8 +94,7 @@ fn main() -> Result<()> {
         large_us = talk(&binary, &extent, &mut report, &scenario)?;
     }
     if wants("huge") {
-        let mut scenario = room("4 to 1,000", 1, 4, 1000);
-        scenario.all_greet = false;
+        let scenario = room("4 to 1,000", 1, 4, 1000);
         talk(&binary, &extent, &mut report, &scenario)?;
     }
     if wants("small") {
@@ -125,7 +124,6 @@ fn room(name: &str, rooms: usize, speakers: usize, listeners: usize) -> Scenario
         speakers,
         listeners,
         probes: 2,
-        all_greet: true,
         deafened: false,
         pattern: TalkPattern::ENDLESS,
         voice: Voice::default(),

@@ -125,7 +125,6 @@ impl Options {
             speakers: self.speakers,
             listeners: self.listeners,
             probes: self.probes,
-            all_greet: true,
             deafened: false,
             pattern: TalkPattern {
                 talk: self.talk,

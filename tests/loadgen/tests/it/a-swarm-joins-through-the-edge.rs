@@ -90,6 +90,7 @@ fn serve_functions() -> String {
         ("fleet_secret", SECRET_TEXT),
         ("token_keys", keys.as_str()),
         ("region", "dev"),
+        ("static_shards", r#"[{"shards": "*"}]"#),
     ];
     let host = Arc::new(Host {
         store: MemoryStore::default(),

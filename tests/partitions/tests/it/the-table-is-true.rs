@@ -6,7 +6,7 @@ use edge::http::Response;
 use edge::testing::schedule::interleave;
 use partitions::balance::spread;
 use partitions::load;
-use partitions::measure::{KINDS, grown, just_begun, kind, measure, set_queue};
+use partitions::measure::{KINDS, grown, just_begun, kind, measure, set_queue, settled};
 use partitions::table::{FILE, file, path, table};
 
 #[test]
@@ -62,6 +62,19 @@ fn a_large_region_breaks_as_one_partition_and_holds_in_buckets() {
         assert!(answers.done > 100 && answers.refused == 0, "{after:?}");
     }
     assert_eq!(after.hottest.refused, 0);
+}
+
+#[test]
+fn the_world_channel_of_a_large_region_breaks_as_one_hall_and_holds_as_many() {
+    let before = load::world(just_begun(1));
+    assert!(before.told < 0.5, "{before:?}");
+    let after = load::world(settled(1));
+    assert!(after.messages.done > 300 && after.messages.refused == 0);
+    assert_eq!((after.told, after.hottest.refused), (1.0, 0), "{after:?}");
+    // What the table says that each message is.
+    let wanted = after.messages.done as f64 * measure().told() / load::SECONDS as f64;
+    let is_near = (after.pushes as f64 / wanted - 1.0).abs() < 0.1;
+    assert!(is_near, "{after:?} and not {wanted} requests a second");
 }
 
 #[test]

@@ -135,7 +135,9 @@ pub(super) async fn crowd(target: &Target) -> Result<()> {
 
 pub(super) async fn every_route(target: &Target) -> Result<()> {
     let shard = Shard::start(target, "neighbours-1", "neighbours").await?;
-    let is_his = |route: &&Route| route.auth == Auth::Player && route.class != Class::Join;
+    let is_his = |route: &&Route| {
+        matches!(route.auth, Auth::Player | Auth::Seat) && route.class != Class::Join
+    };
     for route in ROUTES.iter().filter(is_his) {
         let request = Sent {
             method: route.method.parse()?,

@@ -50,6 +50,9 @@ impl Rig {
     pub fn send(&self, request: Request) -> Response {
         match request.route().map(|route| route.function) {
             Some(Function::Chat) => block_on(chat::handle(&&self.beside("chat"), request)),
+            Some(Function::Matchmaking) => {
+                block_on(matchmaking::handle(&&self.beside("matchmaking"), request))
+            }
             Some(Function::Signalling) => {
                 let host = &&self.beside("signalling");
                 block_on(signalling::handle(host, request))
@@ -68,7 +71,11 @@ impl Rig {
     }
 
     pub fn history(&self, player: &str, channel: &str) -> wire::chat::HistoryReply {
-        let path = format!("/v1/chat/channels/{channel}/messages");
+        self.history_of(player, channel, "")
+    }
+
+    pub fn history_of(&self, player: &str, channel: &str, query: &str) -> wire::chat::HistoryReply {
+        let path = format!("/v1/chat/channels/{channel}/messages?{query}");
         read(&self.call(player, "GET", &path, Value::Null))
     }
 

@@ -23,7 +23,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
 use wire::claims::{Claims, Role};
 
 const SECRET: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
@@ -32,7 +33,8 @@ const SECRET: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
 pub(crate) struct Fleet {
     pub(crate) url: String,
     pub(crate) host: Arc<Host>,
-    server: JoinHandle<()>,
+    /// Dropped with it, which ends its server.
+    _server: oneshot::Sender<()>,
 }
 
 pub(crate) struct Host {
@@ -53,7 +55,11 @@ impl Fleet {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let keys = SigningKey::new([1; 32]).key_set_json("dev");
-        let variables = [("fleet_secret", SECRET), ("token_keys", keys.as_str())];
+        let variables = [
+            ("fleet_secret", SECRET),
+            ("token_keys", keys.as_str()),
+            ("token_life_s", "18446744073709551615"),
+        ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let host = Arc::new(Host {
             store: MemoryStore::default(),
@@ -63,8 +69,14 @@ impl Fleet {
             asked: AtomicU32::new(0),
             sts: Mutex::new(None),
         });
-        let server = tokio::spawn(serve(listener, host.clone()));
-        Self { url, host, server }
+        let (stop, stopped) = oneshot::channel();
+        let (listener, served) = (listener.into_std().unwrap(), host.clone());
+        std::thread::spawn(move || run(listener, served, stopped));
+        Self {
+            url,
+            host,
+            _server: stop,
+        }
     }
 
     /// Whatever an operator asks.
@@ -72,7 +84,7 @@ impl Fleet {
         let claims = Claims {
             sub: "ops".parse().unwrap(),
             aud: "lifeverse-voice".into(),
-            exp: u64::MAX,
+            exp: self.host.now_ms() / 1000 + 3_600,
             nbf: None,
             iat: None,
             name: None,
@@ -112,10 +124,19 @@ impl Fleet {
     }
 }
 
-impl Drop for Fleet {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
+/// Serves until `stopped`, on a thread of its own: what a function does stays on one, as on its
+/// hosts.
+fn run(listener: std::net::TcpListener, host: Arc<Host>, stopped: oneshot::Receiver<()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    LocalSet::new().block_on(&runtime.unwrap(), async move {
+        let listener = TcpListener::from_std(listener).unwrap();
+        tokio::select! {
+            () = serve(listener, host) => {}
+            _ = stopped => {}
+        }
+    });
 }
 
 async fn serve(listener: TcpListener, host: Arc<Host>) {
@@ -127,7 +148,8 @@ async fn serve(listener: TcpListener, host: Arc<Host>) {
             async move { answer(request, &host).await.ok_or(Lost) }
         });
         // What a client breaks off is its own affair, and so is what we lose on purpose.
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        tokio::task::spawn_local(connection);
     }
 }
 

@@ -83,7 +83,7 @@ impl Client {
             ufrag: ufrag.clone(),
             password,
             slot_ssrcs: admission.slot_ssrcs.clone(),
-            has_channel: true,
+            has_channel: !want.no_channel,
             hello: want.hello.then(|| tickets::hello(n, want)),
         };
         Self {

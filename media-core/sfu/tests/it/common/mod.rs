@@ -17,11 +17,12 @@ use sfu::{
 };
 use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
 use str0m::crypto::from_feature_flags;
+use str0m::ice::{StunMessage, TransId};
 use wire::channel::ClientMessage;
 
 pub use ::client::OPUS;
 pub use client::Client;
-pub use tickets::{TOPIC, channel, room};
+pub use tickets::{TOPIC, channel, hello, room};
 
 use tickets::ClearTickets;
 
@@ -40,6 +41,8 @@ pub struct World {
     pub allocations: (Vec<u64>, Vec<u64>),
     /// What clients sent, while set.
     pub recorded: Option<Vec<(SocketAddr, Vec<u8>)>>,
+    /// What the shard sent to addresses that are no client's.
+    pub to_others: Vec<(SocketAddr, Vec<u8>)>,
     /// What happens on the way to what clients send, while set.
     pub tamper: Option<fn(&mut Vec<u8>)>,
     in_flight: BinaryHeap<Reverse<Packet>>,
@@ -58,6 +61,8 @@ pub struct Want {
     pub player: u8,
     pub expires_at: u64,
     pub hello: bool,
+    /// The ticket says that a hello comes; none does unless `hello`.
+    pub says_hello: bool,
     /// The ticket says that nobody may hear him.
     pub server_muted: bool,
     /// Use another certificate than the ticket names.
@@ -67,6 +72,8 @@ pub struct Want {
     pub dtls: DtlsVersion,
     /// Connect by ICE-TCP.
     pub tcp: bool,
+    /// Has no data channel, as a WHIP client.
+    pub no_channel: bool,
     pub opus: u8,
     /// Payload type of RED, where negotiated.
     pub red: Option<u8>,
@@ -81,11 +88,13 @@ impl Default for Want {
             player: 0,
             expires_at: UNIX_S + 60,
             hello: true,
+            says_hello: true,
             server_muted: false,
             other_certificate: false,
             other_password: false,
             dtls: DtlsVersion::Auto,
             tcp: false,
+            no_channel: false,
             opus: OPUS,
             red: None,
         }
@@ -115,14 +124,19 @@ fn admission(n: u8, want: &Want, fingerprint: &[u8]) -> Admission {
             listen: true,
         },
         server_muted: want.server_muted,
+        says_hello: want.says_hello,
         opus_payload_type: want.opus,
         red_payload_type: want.red,
         audio_level_id: Some(::client::LEVEL_ID),
         slot_ssrcs: (0..want.slots)
             .map(|slot| 1000 * u32::from(n) + slot as u32 + 1)
             .collect(),
-        ice_password: format!("password-of-the-session-{n:03}"),
+        ice_password: password(n),
     }
+}
+
+fn password(n: u8) -> String {
+    format!("password-of-the-session-{n:03}")
 }
 
 impl World {
@@ -174,6 +188,7 @@ impl World {
             events: Vec::new(),
             allocations: (Vec::new(), Vec::new()),
             recorded: None,
+            to_others: Vec::new(),
             tamper: None,
             in_flight: BinaryHeap::new(),
             order: 0,
@@ -325,6 +340,8 @@ impl World {
             if let Some(client) = receiver {
                 let own = client.tcp == (to.transport == sfu::Transport::Tcp);
                 assert!(own, "sent to a client's other transport");
+            } else {
+                self.to_others.push((to.address, transmit.data.clone()));
             }
             self.send(server, to.address, transmit.data);
         }
@@ -334,7 +351,43 @@ impl World {
     }
 }
 
+/// A nominating connectivity check, as whoever knows the password can make it.
+pub fn binding_request(ufrag: &str, password: &str) -> Vec<u8> {
+    sealed_check(ufrag, password, TransId::new(), true)
+}
+
+fn sealed_check(ufrag: &str, password: &str, id: TransId, nominates: bool) -> Vec<u8> {
+    let crypto = from_feature_flags();
+    let username = format!("{ufrag}:client");
+    let message = StunMessage::binding_request(&username, id, true, 1, 1, nominates);
+    let mut buffer = vec![0; 512];
+    let hmac = |key: &[u8], parts: &[&[u8]]| crypto.sha1_hmac_provider.sha1_hmac(key, parts);
+    let length = message
+        .to_bytes(Some(password.as_bytes()), &mut buffer, hmac)
+        .unwrap();
+    buffer.truncate(length);
+    buffer
+}
+
 /// Whether a datagram is RTP with the payload type of all clients.
 pub fn is_voice(data: &[u8]) -> bool {
     matches!(data, [128..=191, second, ..] if second & 0x7f == OPUS)
+}
+
+/// Takes the nomination from a check, as if its client had nominated once, long ago.
+pub fn nominate_once(data: &mut Vec<u8>) {
+    if data.first() != Some(&0) {
+        return;
+    }
+    let Ok(message) = StunMessage::parse(data) else {
+        return;
+    };
+    let Some((ufrag, _)) = message
+        .split_username()
+        .filter(|_| message.is_binding_request())
+    else {
+        return;
+    };
+    let number: u8 = ufrag["ticket-".len()..].parse().unwrap();
+    *data = sealed_check(ufrag, &password(number), message.trans_id(), false);
 }

@@ -78,6 +78,7 @@ pub fn hello(n: u8, want: &Want) -> String {
             _ => Vec::new(),
         },
         muted_until_ms: None,
+        until_ms: None,
         blocked: Vec::new(),
         platform: String::new(),
         one_platform: false,

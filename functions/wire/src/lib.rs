@@ -27,6 +27,7 @@ pub mod record;
 pub mod routes;
 mod seal;
 pub mod ticket;
+pub mod until;
 
 pub use hall::Hall;
 pub use ids::{

@@ -5,6 +5,7 @@ use hyper::Method;
 use serde_json::Value;
 use wire::problem::MEDIA_TYPE;
 use wire::record::SHARE_HEADER;
+use wire::until::UNTIL_HEADER;
 
 use crate::http::{Http, Reply};
 use crate::sts::Sts;
@@ -106,6 +107,10 @@ pub fn check(reply: &Reply) -> Result<()> {
     ensure!(
         header(SHARE_HEADER).is_none(),
         "the record's share is not for clients"
+    );
+    ensure!(
+        header(UNTIL_HEADER).is_none(),
+        "until when a reply holds is the host's matter"
     );
     if reply.status.as_u16() >= 400 {
         ensure!(

@@ -43,6 +43,10 @@ async fn main() -> Result<ExitCode> {
     for scenario in chosen {
         print!("{:<width$}", scenario.name);
         for host in &running {
+            if !scenario.fits(host.name) {
+                print!("{:>11}", "-");
+                continue;
+            }
             let outcome = run(scenario, host).await;
             print!("{:>11}", if outcome.is_ok() { "ok" } else { "FAILED" });
             match outcome {

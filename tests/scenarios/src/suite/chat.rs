@@ -1,8 +1,9 @@
 //! Text chat.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use hyper::Method;
 use serde_json::{Value, json};
 use wire::control::{ControlCommand, PushTarget};
@@ -12,6 +13,8 @@ use crate::target::Target;
 
 const AUTHORS: usize = 6;
 const MESSAGES_EACH: usize = 4;
+/// Polls until a message has come, at the pace that the host says.
+const POLLS_MAX: usize = 5;
 
 /// The messages of a room's channel.
 fn messages(room: &str) -> String {
@@ -74,6 +77,37 @@ pub(super) async fn a_retry(target: &Target) -> Result<()> {
     let next = post(target, &token, &path, "twice", "hello").await?;
     ensure!(next == first + 1);
     Ok(())
+}
+
+pub(super) async fn waits(target: &Target) -> Result<()> {
+    let path = messages("waits");
+    let [author, reader] =
+        ["waits-p1", "waits-p2"].map(|player| target.secrets.chat_token(player, "waits"));
+    let first = post(target, &author, &path, "a", "one").await?;
+    let asked = format!("{path}?after={first}&wait=20");
+    let read = async {
+        for _ in 0..POLLS_MAX {
+            let page = target
+                .expect(200, Method::GET, &asked, &reader, Value::Null)
+                .await?;
+            if page["next"].is_u64() {
+                return Ok(page);
+            }
+            let pause_ms = page["poll_after_ms"].as_u64().context("a pace")?;
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        }
+        bail!("the message never came")
+    };
+    // Nobody else writes there, so what is waited for is in this one post.
+    let (page, posted) = tokio::join!(read, post(target, &author, &path, "b", "two"));
+    let (page, posted) = (page?, posted?);
+    ensure!(page["messages"][0]["seq"] == posted, "{page}");
+    ensure!(page["messages"][0]["text"] == "two", "{page}");
+    ensure!(page["poll_after_ms"].is_null(), "{page}");
+    let odd = format!("{path}?wait=soon");
+    target
+        .refuses("cursor-invalid", Method::GET, &odd, &reader, Value::Null)
+        .await
 }
 
 pub(super) async fn many_authors(target: &Target) -> Result<()> {

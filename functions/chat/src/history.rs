@@ -1,18 +1,19 @@
-//! Reading a channel, and waiting for its next message.
+//! Reading a channel, and until when there is nothing to read.
 
 use std::collections::BTreeSet;
 
 use chat_channel::access::{Access, Intent, Place, number};
-use chat_channel::log::{Log, MAX_SEQ, Stored};
+use chat_channel::log::{Log, MAX_SEQ, Stored, message_sort, messages_partition};
 use edge::blocks::blocked_either_way;
 use edge::http::{Call, Response};
 use edge::ports::Clock;
 use edge::store::{Direction, Store, StoreError};
 use edge::{Refusal, config};
 use wire::PlayerId;
-use wire::chat::{HistoryReply, MAX_HISTORY, MAX_WAIT_S, Message};
+use wire::chat::{HistoryReply, MAX_HISTORY, Message};
 use wire::problem::ProblemKind;
 use wire::routes::HISTORY;
+use wire::until::Watch;
 
 use crate::Ports;
 use crate::react::count_reactions;
@@ -20,8 +21,9 @@ use crate::tail::TailKey;
 
 /// Messages of a page when the client does not say.
 const DEFAULT_LIMIT: usize = 50;
-/// Time between two looks while waiting, in milliseconds.
-const LOOK_MS: u64 = 250;
+/// After how long a client that waits asks again where its request was not kept meanwhile, in
+/// milliseconds.
+const POLL_MS: u64 = 2_000;
 
 struct Page {
     from: u64,
@@ -42,15 +44,7 @@ pub(crate) async fn history<H: Ports, S: Store>(
     let page = Page::read(call)?;
     let log = Log::of(host, store, access.now_ms, &place.key);
     let mut found = page.look(&log).await?;
-    let until_ms = access.now_ms + page.wait_ms;
-    while found.is_empty() && page.wait_ms > 0 {
-        let left_ms = until_ms.saturating_sub(host.now_ms());
-        if left_ms == 0 {
-            break;
-        }
-        host.sleep(left_ms.min(LOOK_MS)).await;
-        found = page.look(&log).await?;
-    }
+    let waits = found.is_empty() && page.wait_ms > 0;
     let more = found.len() == page.limit;
     let next = found.last().map(|stored| stored.message.seq);
     if page.direction == Direction::Backward {
@@ -68,8 +62,13 @@ pub(crate) async fn history<H: Ports, S: Store>(
         settings: last.map(|stored| stored.settings),
         tail: last.map(|stored| tails.seal(&place.key, &stored.tail())),
         messages: visible(store, &access, &place, found).await?,
+        poll_after_ms: waits.then_some(POLL_MS),
     };
-    Ok(Response::json(HISTORY.status, &reply).with("cache-control", "no-store"))
+    let response = Response::json(HISTORY.status, &reply).with("cache-control", "no-store");
+    Ok(match waits {
+        true => response.until(page.wait_ms, access.me(), vec![page.watch(&place.key)]),
+        false => response,
+    })
 }
 
 impl Page {
@@ -81,12 +80,20 @@ impl Page {
         log.messages(range, self.limit, self.direction).await
     }
 
+    fn watch(&self, place: &str) -> Watch {
+        Watch {
+            partition: messages_partition(place),
+            from: message_sort(self.from),
+            to: message_sort(self.to),
+        }
+    }
+
     fn read(call: &Call<'_>) -> Result<Self, Refusal> {
         let value = |name: &str| call.request.query_value(name);
         let asked = |name: &str| value(name).map(|text| number(&text)).transpose();
         let (after, before) = (asked("after")?, asked("before")?);
         let limit = asked("limit")?.unwrap_or(DEFAULT_LIMIT as u64);
-        let wait_s = asked("wait")?.unwrap_or(0);
+        let wait_ms = call.request.wait_ms()?;
         if after.is_some() && before.is_some() || limit == 0 {
             let detail = "Ask for after or before, and for at least one message.";
             return Err(Refusal::new(ProblemKind::CursorInvalid, detail));
@@ -106,7 +113,7 @@ impl Page {
                 .unwrap_or(MAX_HISTORY)
                 .min(MAX_HISTORY),
             direction,
-            wait_ms: wait_s.min(MAX_WAIT_S) * 1000 * u64::from(direction == Direction::Forward),
+            wait_ms: wait_ms * u64::from(direction == Direction::Forward),
         })
     }
 }

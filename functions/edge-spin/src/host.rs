@@ -15,6 +15,7 @@ use spin_sdk::{http as spin_http, sqlite, variables};
 use wire::ShardId;
 use wire::control::SHARD_HEADER;
 use wire::limits::{MAX_ANSWER_BYTES, MAX_BODY_BYTES};
+use wire::until::{UNTIL_HEADER, UNTIL_VARIABLE};
 
 use crate::sql::{Database, SqlError, SqlStore, Value};
 
@@ -61,7 +62,16 @@ async fn from_http(request: spin_http::Request) -> Request {
     }
 }
 
+/// What a host that knows of it is told of a reply that says "nothing yet".
+fn until(response: &Response) -> Option<spin_http::HeaderValue> {
+    let until = response.until.as_ref()?;
+    std::env::var_os(UNTIL_VARIABLE)?;
+    let text = serde_json::to_string(until).ok()?;
+    spin_http::HeaderValue::from_str(&text).ok()
+}
+
 fn into_http(response: Response) -> spin_http::Response<Full<bytes::Bytes>> {
+    let until = until(&response);
     let mut reply = spin_http::Response::new(Full::new(bytes::Bytes::from(response.body)));
     *reply.status_mut() =
         spin_http::StatusCode::from_u16(response.status).expect("functions reply with valid codes");
@@ -70,6 +80,10 @@ fn into_http(response: Response) -> spin_http::Response<Full<bytes::Bytes>> {
         let value = spin_http::HeaderValue::from_str(&value)
             .expect("functions put checked names and our own words into headers");
         reply.headers_mut().append(name, value);
+    }
+    if let Some(until) = until {
+        let name = spin_http::HeaderName::from_static(UNTIL_HEADER);
+        reply.headers_mut().insert(name, until);
     }
     reply
 }

@@ -88,6 +88,17 @@ pub const OF_A_PARTITION: [&str; 9] = [
     INCREMENT,
 ];
 
+/// Those of them that write the item whose key their first two parameters are: what a host goes by
+/// that tells who waits for it.
+pub const WRITES: [&str; 6] = [
+    PUT_ALWAYS,
+    PUT_ABSENT,
+    PUT_VERSION,
+    DELETE,
+    DELETE_VERSION,
+    INCREMENT,
+];
+
 /// Statements about the table, or about what nobody can see any more.
 pub const OF_THE_TABLE: [&str; 6] = [CREATE[0], CREATE[1], PURGE, BEGIN, COMMIT, ROLLBACK];
 

@@ -6,11 +6,13 @@ use std::str::FromStr;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use wire::PlayerId;
 use wire::ids::BadId;
 use wire::limits::MAX_BODY_BYTES;
 use wire::problem::{MEDIA_TYPE, ProblemKind};
 use wire::record::{FunctionShare, SHARE_HEADER};
 use wire::routes::{Auth, JSON, ROUTES, Route, RouteSet};
+use wire::until::{MAX_WAIT_S, MAX_WATCHES, Until, Watch};
 
 use crate::ports::{Clock, Storage, Variables};
 use crate::{Caller, Metered, Refusal};
@@ -47,6 +49,9 @@ pub struct Response {
     pub body: Vec<u8>,
     /// For the invocation record: `ok`, a problem's name, or a word of the route.
     pub outcome: &'static str,
+    /// Where it says "nothing yet": until when it stays true. A host that can sends it no sooner,
+    /// and runs the request again when that is worth it; the others send it as it is.
+    pub until: Option<Until>,
 }
 
 impl Request {
@@ -59,6 +64,24 @@ impl Request {
         pairs
             .find(|(key, _)| *key == name)
             .map(|(_, value)| percent_decode(value))
+    }
+
+    /// How long the client would have the request wait for news, milliseconds: `?wait=` in seconds,
+    /// at most [`MAX_WAIT_S`].
+    ///
+    /// # Errors
+    /// `cursor-invalid` when it is no number.
+    pub fn wait_ms(&self) -> Result<u64, Refusal> {
+        let Some(text) = self.query_value("wait") else {
+            return Ok(0);
+        };
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let seconds: Option<u64> = text.parse().ok().filter(|_| is_plain);
+        let seconds = seconds.ok_or_else(|| {
+            let detail = "Ask to wait for a whole number of seconds.";
+            Refusal::new(ProblemKind::CursorInvalid, detail)
+        })?;
+        Ok(seconds.min(MAX_WAIT_S) * 1000)
     }
 
     /// Whether the content type is `wanted`, whatever its parameters.
@@ -75,14 +98,18 @@ impl Request {
 
     /// The route that takes it, of whatever function.
     pub fn route(&self) -> Option<&'static Route> {
-        let takes =
-            |route: &&Route| route.method == self.method && parameters(route.path, self).is_some();
-        ROUTES.iter().find(takes)
+        route_of(&self.method, &self.path)
     }
 
     fn segments(&self) -> impl Iterator<Item = &str> {
         self.path.split('/')
     }
+}
+
+/// The route of whatever function that takes `method` (upper case) at `path` (without the query).
+pub fn route_of(method: &str, path: &str) -> Option<&'static Route> {
+    let fits = |route: &&Route| route.method == method && fits(route.path, path);
+    ROUTES.iter().find(fits)
 }
 
 impl Response {
@@ -93,6 +120,7 @@ impl Response {
             headers: Vec::new(),
             body: Vec::new(),
             outcome: "ok",
+            until: None,
         }
     }
 
@@ -115,6 +143,20 @@ impl Response {
     pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// The same, true for `wait_ms` milliseconds while nothing is written of what is watched.
+    #[must_use]
+    pub fn until(self, wait_ms: u64, player: &PlayerId, watches: Vec<Watch>) -> Self {
+        debug_assert!(watches.len() <= MAX_WATCHES);
+        Self {
+            until: Some(Until {
+                wait_ms,
+                player: player.clone(),
+                watches,
+            }),
+            ..self
+        }
     }
 
     /// The first header called `name` (lower case).
@@ -287,6 +329,15 @@ fn find<R: RouteSet>(request: &Request) -> Found<'_, R> {
         None if request.method == "OPTIONS" => Found::Preflight(at_path),
         None => Found::OtherMethod(at_path),
     }
+}
+
+/// Whether a path fits a route's pattern.
+fn fits(pattern: &str, path: &str) -> bool {
+    let mut actual = path.split('/');
+    pattern.split('/').all(|wanted| {
+        let segment = actual.next();
+        segment.is_some_and(|it| wanted == it || wanted.starts_with('{') && !it.is_empty())
+    }) && actual.next().is_none()
 }
 
 /// The values of the braced segments of `pattern` when the request's path fits it.

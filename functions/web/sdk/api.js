@@ -7,7 +7,7 @@ import { claimsOf } from "./claims.js";
 import { VoiceError, verdict } from "./problem.js";
 import { delayBefore } from "./schedule.js";
 
-/** The longest wait for a reply. */
+/** The longest wait for a reply, beyond the one that a request asks for with `wait`. */
 const REPLY_MAX_MS = 10_000;
 /** How often a call that may be repeated is tried. */
 const TRIES_MAX = 4;
@@ -94,7 +94,7 @@ export class Api {
   async #send(method, path, token, { query = {}, body, signal }) {
     const timeout = new AbortController();
     const stop = () => timeout.abort();
-    const cancel = this.#runtime.later(REPLY_MAX_MS, stop);
+    const cancel = this.#runtime.later(REPLY_MAX_MS + Number(query.wait ?? 0) * 1000, stop);
     signal?.addEventListener("abort", stop);
     if (signal?.aborted) stop();
     try {

@@ -12,9 +12,14 @@ import { delayBefore } from "./schedule.js";
 /** Messages of a page; the most that the service gives. */
 export const PAGE = 100;
 /** How long a request waits for the next message, in seconds; the most that the service waits. */
-const WAIT_S = 4;
+const WAIT_S = 20;
 /** Shortest pause between two such requests. */
 const POLL_PAUSE_MS = 250;
+/** When there is nothing new and the service does not say when to ask again, and the longest. */
+const POLL_DEFAULT_MS = 1000;
+const POLL_MAX_MS = 30_000;
+/** Chance, so that players who got the same message do not ask together for ever. */
+const POLL_SPREAD = 0.1;
 /**
  * A missing message may still be on its way. Chance spreads the requests of all who missed the
  * same one.
@@ -228,9 +233,11 @@ export class ChatFeed {
     else log.noteLatest(page.next ?? 0);
     this.#options.onState("polling", null);
     if (page.next !== null) this.#options.onChange();
-    // A host that does not wait must not be asked without a pause.
-    const quick = page.next === null && this.#runtime.now() - startedMs < 1000;
-    await this.#runtime.sleep(quick ? 1000 : POLL_PAUSE_MS, this.#wake.signal);
+    // A host that does not keep requests that wait says when to ask again instead.
+    const said = page.next === null ? (page.pollAfterMs ?? POLL_DEFAULT_MS) : 0;
+    const spread = 1 + this.#runtime.random() * POLL_SPREAD;
+    const left = startedMs + Math.min(POLL_MAX_MS, said * spread) - this.#runtime.now();
+    await this.#runtime.sleep(Math.max(POLL_PAUSE_MS * spread, left), this.#wake.signal);
   }
 
   /** @param {HistoryQuery} query */

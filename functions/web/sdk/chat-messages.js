@@ -40,7 +40,8 @@ const LIST_MAX = 1024;
  *   | { kind: "fetch", seq: number }} ChatEvent
  *
  * @typedef {{ messages: Message[], next: number | null, more: boolean,
- *   settings: ChannelSettings | null, tail: string | null }} HistoryPage
+ *   settings: ChannelSettings | null, tail: string | null,
+ *   pollAfterMs: number | null }} HistoryPage
  */
 
 /**
@@ -99,6 +100,7 @@ export function readHistory(value) {
     more: value.more === true,
     settings: isObject(value.settings) ? readSettings(value.settings) : null,
     tail: readTail(value.tail),
+    pollAfterMs: isId(value.poll_after_ms) ? value.poll_after_ms : null,
   };
 }
 

@@ -17,6 +17,8 @@ import { delayBefore } from "./schedule.js";
 const POLL_DEFAULT_MS = 2000;
 /** Well below the time that a ticket lives unasked, which is 75 s. */
 const POLL_MAX_MS = 30_000;
+/** How long a request waits for a match, in seconds; the most that the service waits. */
+const WAIT_S = 20;
 /** Chance, so that players who came together do not ask together for ever. */
 const POLL_SPREAD = 0.1;
 
@@ -271,14 +273,23 @@ export class MatchTicket extends Emitter {
   }
 
   async #follow() {
+    const { runtime } = this.#context;
+    let askedMs = runtime.now();
     while (!this.#ended) {
       const pause = this.#data?.pollAfterMs ?? null;
       if (pause === null && this.state === "matched") return this.#stop();
-      const spread = 1 + this.#context.runtime.random() * POLL_SPREAD;
-      await this.#pause(Math.min(POLL_MAX_MS, (pause ?? POLL_DEFAULT_MS) * spread));
+      const spread = 1 + runtime.random() * POLL_SPREAD;
+      const pauseMs = Math.min(POLL_MAX_MS, (pause ?? POLL_DEFAULT_MS) * spread);
+      // The service may have kept the last request for as long.
+      await this.#pause(Math.max(0, askedMs + pauseMs - runtime.now()));
+      askedMs = runtime.now();
       try {
-        const data = await this.#persist(() => this.#read());
-        if (data) this.#take(data);
+        let sentMs = askedMs;
+        const data = await this.#persist(() => {
+          sentMs = runtime.now();
+          return this.#read();
+        });
+        if (data) this.#take(data, sentMs);
       } catch (error) {
         this.#finish(endBy(/** @type {VoiceError} */ (error)));
       }
@@ -287,7 +298,9 @@ export class MatchTicket extends Emitter {
 
   async #read() {
     const { signal } = this.#abort;
-    const data = readTicket(await this.#context.api.call("GET", this.#path, { signal }));
+    // Whoever does not know yet that it waits wants to be told of that at once.
+    const query = { wait: this.state === "waiting" ? WAIT_S : undefined };
+    const data = readTicket(await this.#context.api.call("GET", this.#path, { query, signal }));
     if (!data) throw badReply();
     return data;
   }
@@ -368,15 +381,20 @@ export class MatchTicket extends Emitter {
 
   // ---- what the service says --------------------------------------------------------------
 
-  /** @param {TicketData} data */
-  #take(data) {
+  /**
+   * @param {TicketData} data
+   * @param {number} [sentMs] when it was asked for; the service may have kept the request since
+   */
+  #take(data, sentMs = this.#context.runtime.now()) {
     if (this.#ended) {
       this.#data ??= data;
       return;
     }
     const before = this.#data;
     this.#data = data;
-    this.#aheadMs = data.nowMs - this.#context.runtime.now();
+    // The service looked at its clock between the question and the answer.
+    const least = data.nowMs - this.#context.runtime.now();
+    this.#aheadMs = Math.min(data.nowMs - sentMs, Math.max(least, this.#aheadMs));
     if (JSON.stringify(before?.players) !== JSON.stringify(data.players)) {
       this.emit("party", data.players);
     }

@@ -27,6 +27,8 @@ export class FakeChat extends FakeService {
   presence = null;
   /** Whether a request for what comes next waits for it. */
   waits = true;
+  /** What it says to those who would wait and have nothing. @type {number | undefined} */
+  pollAfterMs = 2000;
   /** A problem that answers the next post, and for how many seconds to wait. */
   refusals = /** @type {{ problem: string, status: number, retryAfter?: number }[]} */ ([]);
   /** What the relay is handed. @type {(event: any) => void} */
@@ -157,7 +159,8 @@ export class FakeChat extends FakeService {
     };
     const [after, before] = [number("after"), number("before")];
     const limit = Math.min(number("limit") ?? 50, 100);
-    const untilMs = this.clock.nowMs + (this.waits ? (number("wait") ?? 0) * 1000 : 0);
+    const waitMs = (number("wait") ?? 0) * 1000;
+    const untilMs = this.clock.nowMs + (this.waits ? waitMs : 0);
     const look = () => {
       const all = this.messages;
       if (after !== null) return all.filter(({ seq }) => seq > after).slice(0, limit);
@@ -175,7 +178,9 @@ export class FakeChat extends FakeService {
     const shown = new Map(this.visible().map((message) => [message.seq, message]));
     const messages = found.flatMap(({ seq }) => shown.get(seq) ?? []);
     const settings = holdsLast && found.length > 0 ? this.settings : undefined;
-    return reply(200, { messages, next, more, settings, tail: settings && `tail-${this.lastSeq}` });
+    const tail = settings && `tail-${this.lastSeq}`;
+    const poll_after_ms = found.length === 0 && waitMs > 0 ? this.pollAfterMs : undefined;
+    return reply(200, { messages, next, more, settings, tail, poll_after_ms });
   }
 
   #unread() {

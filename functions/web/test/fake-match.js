@@ -23,6 +23,11 @@ export const MODE = {
  *   accepted: Set<string>, untilMs: number, formedMs: number }} FoundMatch
  */
 
+/** @param {Response} answer @returns {Promise<unknown>} */
+async function statusOf(answer) {
+  return (await answer.clone().json()).status;
+}
+
 export class FakeMatch extends FakeService {
   /** @type {Map<string, Ticket>} */
   tickets = new Map();
@@ -33,6 +38,8 @@ export class FakeMatch extends FakeService {
   /** Time to accept; 0 when nobody is asked. */
   acceptMs = 20_000;
   pollMs = 1000;
+  /** Whether it keeps requests that wait for a match. */
+  keeps = false;
   /** Problems that answer the next requests, whatever these are. @type {[number, string][]} */
   refusals = [];
   /** Regions that the queue names. @type {Record<string, { probe: string }>} */
@@ -81,10 +88,17 @@ export class FakeMatch extends FakeService {
    * @param {RequestInit} init
    * @param {string} authorization
    */
-  async answer({ pathname }, { method = "", body }, authorization) {
+  async answer({ pathname, searchParams }, { method = "", body, signal }, authorization) {
     const json = typeof body === "string" ? JSON.parse(body) : null;
     const player = claimsOf(authorization)?.player ?? "";
-    const answer = this.#route(pathname, method, json, player);
+    let answer = this.#route(pathname, method, json, player);
+    const waitMs = this.keeps ? Number(searchParams.get("wait")) * 1000 : 0;
+    const endMs = this.clock.nowMs + Math.min(waitMs, this.pollMs);
+    while (this.clock.nowMs < endMs && (await statusOf(answer)) === "waiting") {
+      await this.clock.sleep(50, signal ?? undefined);
+      const next = this.#route(pathname, method, json, player);
+      if ((await statusOf(next)) !== "waiting") answer = next;
+    }
     await checkExchange(method, pathname, json, answer);
     return answer;
   }

@@ -107,6 +107,24 @@ test("a party gathers, waits, accepts and is matched", async () => {
   assert.deepEqual([follows.state, told["p-bob"]?.at(-1)], ["ended", "ended: cancelled"]);
 });
 
+test("where the service keeps requests, a match is known at once, for no more of them", async () => {
+  const { clock, of, service } = rig();
+  const pace = { acceptMs: 0, keeps: true, pollMs: 3000, aheadMs: 3_600_000 };
+  Object.assign(service, pace);
+  const ticket = await passUntil(clock, of("p-ann").queue());
+  const before = service.requests.length;
+  await clock.pass(30_000);
+  const asked = service.requests.length - before;
+  assert.ok(asked >= 8 && asked <= 11, `${asked} requests`);
+  // Replies that are as old as the pace do not put the clock back.
+  const off = (ticket.waitedMs ?? 0) - 30_000;
+  assert.ok(Math.abs(off) < 500, `${off} ms`);
+  service.arrive("p-bob");
+  service.arrive("p-cyd", "p-dan");
+  await clock.pass(300);
+  assert.equal(ticket.state, "matched");
+});
+
 test("where nobody is asked to accept, a match is there at once", async () => {
   const { clock, of, service, told } = rig();
   service.acceptMs = 0;
@@ -394,7 +412,7 @@ test("on a bad network everybody is matched once all the same", async () => {
     const trouble = () => random() * 0.4;
     service.weather = { lose: trouble(), loseReply: trouble(), busy: trouble(), delayMs: 400 };
     // A reply that is as late as the proposal's end is an own matter.
-    service.acceptMs = 60_000;
+    service.acceptMs = 120_000;
     const names = ["p-a", "p-b", "p-c", "p-d"];
     const tickets = await passUntil(clock, Promise.all(names.map((name) => of(name).queue())));
     for (const ticket of tickets) {
@@ -404,7 +422,7 @@ test("on a bad network everybody is matched once all the same", async () => {
       if (ticket.match) accept();
       else ticket.on("proposed", accept);
     }
-    await clock.pass(50_000);
+    await clock.pass(100_000);
     const at = `seed ${seed}: ${JSON.stringify(told)}`;
     assert.equal(service.tickets.size, 4, at);
     assert.deepEqual(tickets.map(({ state }) => state), Array(4).fill("matched"), at);

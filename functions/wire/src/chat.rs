@@ -18,9 +18,6 @@ pub const MAX_MENTIONS: usize = 16;
 pub const MAX_ATTACHMENTS: usize = 4;
 /// Most messages of one history reply.
 pub const MAX_HISTORY: usize = 100;
-/// Longest time that a history request waits for a message, in seconds: below the time that
-/// hosts give a request.
-pub const MAX_WAIT_S: u64 = 4;
 /// Most channels or players that one request may ask about.
 pub const MAX_ASKED: usize = 50;
 /// Longest reaction, in bytes of UTF-8.
@@ -283,6 +280,10 @@ pub struct HistoryReply {
     /// See [`PostRequest::tail`]; when the page holds the last message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tail: Option<String>,
+    /// When the caller waits and there is nothing: ask again this long after this request was sent
+    /// and not sooner, milliseconds. A host that keeps waiting requests replies later than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll_after_ms: Option<u64>,
 }
 
 /// Body of `PUT /v1/chat/channels/{channel}/read`, and its reply.

@@ -26,6 +26,7 @@ pub mod record;
 pub mod routes;
 mod seal;
 pub mod ticket;
+pub mod until;
 
 pub use ids::{
     AttachmentId, BootId, ChannelKey, ChannelName, EnrolmentId, MatchId, MessageKey, ModeName,

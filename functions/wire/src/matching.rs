@@ -212,7 +212,8 @@ pub struct TicketReply {
     pub since_ms: Option<u64>,
     /// The service's clock, Unix milliseconds.
     pub now_ms: u64,
-    /// Ask again after this time, milliseconds; none when nothing will change any more.
+    /// Ask again this long after this request was sent, milliseconds; none when nothing will change
+    /// any more. With `?wait=` the reply may come later than that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll_after_ms: Option<u64>,
     /// How long tickets waited that were matched lately: the median, seconds.

@@ -46,6 +46,8 @@ pub struct Route {
     pub summary: &'static str,
     /// What proves that the caller may.
     pub auth: Auth,
+    /// Whom it shares its host's instances with.
+    pub class: Class,
     /// Media type of the request body, when the route has one.
     pub body: Option<&'static str>,
     /// Status of a success.
@@ -80,6 +82,40 @@ impl Function {
             Self::Safety => "safety",
         }
     }
+}
+
+/// Routes that share a host's instances among themselves and with no others, so that whoever fills
+/// one class keeps nobody from another (decision 0037).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Relays say that they live: without it everybody moves away from them.
+    Heartbeat,
+    /// Into a room. None of them waits for a relay.
+    Join,
+    /// Changes of a player: messages, markers, presence, blocks, reports, leaving. Some wait for a
+    /// relay.
+    Write,
+    /// Reads that cost more than a look.
+    Read,
+    /// Asked again and again by whoever waits for something.
+    Poll,
+    /// Into a queue, through a match, and out of both.
+    Queue,
+    /// What operators, moderators and servers do.
+    Operate,
+}
+
+impl Class {
+    /// All of them, in order.
+    pub const ALL: [Self; 7] = [
+        Self::Heartbeat,
+        Self::Join,
+        Self::Write,
+        Self::Read,
+        Self::Poll,
+        Self::Queue,
+        Self::Operate,
+    ];
 }
 
 /// What proves that a caller may use a route.
@@ -151,6 +187,7 @@ pub const JOIN: Route = Route {
     path: "/v1/rooms/{room}/sessions",
     summary: "Join a room",
     auth: Auth::Player,
+    class: Class::Join,
     body: Some(JSON),
     status: 201,
     problems: JOIN_PROBLEMS,
@@ -164,6 +201,7 @@ pub const WHIP: Route = Route {
     path: "/v1/rooms/{room}/whip",
     summary: "Publish into a room by WHIP (RFC 9725)",
     auth: Auth::Player,
+    class: Class::Join,
     body: Some(SDP),
     status: 201,
     problems: JOIN_PROBLEMS,
@@ -177,6 +215,7 @@ pub const LEAVE: Route = Route {
     path: "/v1/rooms/{room}/sessions/{session}",
     summary: "Leave a room",
     auth: Auth::Player,
+    class: Class::Write,
     body: None,
     status: 204,
     problems: &[TOKEN, &[ProblemKind::NameInvalid]],
@@ -190,6 +229,7 @@ pub const RELAYS: Route = Route {
     path: "/v1/relays",
     summary: "List the relays, of one region with ?region=",
     auth: Auth::Operator,
+    class: Class::Operate,
     body: None,
     status: 200,
     problems: &[
@@ -206,6 +246,7 @@ pub const HEARTBEAT: Route = Route {
     path: "/v1/relays/{shard}/heartbeat",
     summary: "Report a relay shard's state",
     auth: Auth::Shard,
+    class: Class::Heartbeat,
     body: Some(JSON),
     status: 200,
     problems: &[&[
@@ -224,6 +265,7 @@ pub const DRAIN: Route = Route {
     path: "/v1/relays/{shard}/drain",
     summary: "Start or stop draining a relay shard",
     auth: Auth::Operator,
+    class: Class::Operate,
     body: Some(JSON),
     status: 200,
     problems: &[
@@ -246,6 +288,7 @@ pub const HOME: Route = Route {
     path: "/v1/homes/{room}",
     summary: "Show where a room lives",
     auth: Auth::Operator,
+    class: Class::Operate,
     body: None,
     status: 200,
     problems: &[
@@ -274,6 +317,14 @@ impl Route {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_classes_are_in_order_and_each_has_a_route() {
+        for (at, class) in Class::ALL.into_iter().enumerate() {
+            assert_eq!(class as usize, at);
+            assert!(ROUTES.iter().any(|route| route.class == class), "{class:?}");
+        }
+    }
 
     #[test]
     fn names_and_addresses_are_distinct() {

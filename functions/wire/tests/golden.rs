@@ -564,6 +564,7 @@ fn chat_replies(golden: &mut Golden) {
         more: false,
         settings: Some(ChannelSettings::default()),
         tail: Some("dGFpbA".into()),
+        poll_after_ms: Some(2_000),
     };
     golden.check("chat-history-reply", &history);
     let channel = || "direct~player-2".parse().expect("a channel");

@@ -170,7 +170,6 @@ impl<'a, H: Clock, S: Store> Log<'a, H, S> {
             limit,
             direction,
         };
-        // A request that waits reads at a later time than it came.
         let items = self.store.query(self.host.now_ms(), query).await?;
         let read = |item| Stored::read(&partition, item);
         items.iter().map(read).collect()

@@ -1,8 +1,10 @@
 //! What a channel does for its members.
 
 use crate::rig::{NOW_MS, ROOM, Rig, problem, read, share};
+use edge::ports::Clock as _;
+use edge::store::Store as _;
 use serde_json::{Value, json};
-use wire::chat::{Deletion, MessageReply, UnreadReply};
+use wire::chat::{Deletion, HistoryReply, MessageReply, UnreadReply};
 
 const MESSAGES: &str = "/v1/chat/channels/room~lobby~main/messages";
 
@@ -219,37 +221,70 @@ fn a_direct_channel_is_the_same_from_both_sides_and_nobody_elses() {
 }
 
 #[test]
-fn waiting_returns_the_message_that_comes_or_nothing() {
+fn who_waits_is_told_until_when_there_is_nothing() {
     let rig = Rig::unlimited(9);
     rig.post("ann", ROOM, "k1", "one");
+    let ask = |query: &str| rig.call("bob", "GET", &format!("{MESSAGES}?{query}"), Value::Null);
     let before = rig.now_ms.load(std::sync::atomic::Ordering::Relaxed);
-    assert_eq!(
-        rig.history("bob", ROOM, "after=1&wait=60").messages.len(),
-        0
-    );
-    let waited = rig.now_ms.load(std::sync::atomic::Ordering::Relaxed) - before;
-    assert!((4_000..4_500).contains(&waited), "{waited}");
-    let waiting = Box::pin(chat::handle(
-        &rig,
-        crate::rig::request(
-            &crate::rig::claims("bob"),
-            "GET",
-            &format!("{MESSAGES}?after=1&wait=4"),
-            Value::Null,
-        ),
-    ));
-    let posting = Box::pin(chat::handle(
-        &rig,
-        crate::rig::request(
-            &crate::rig::claims("ann"),
-            "POST",
-            MESSAGES,
-            json!({ "key": "k2", "text": "two" }),
-        ),
-    ));
-    let mut replies = edge::testing::schedule::interleave(3, vec![waiting as _, posting as _]);
-    let history: wire::chat::HistoryReply = read(&replies.swap_remove(0));
-    assert_eq!(history.messages[0].text.as_deref(), Some("two"));
+    let reply = ask("after=1&wait=7");
+    assert_eq!(read::<HistoryReply>(&reply).poll_after_ms, Some(2_000));
+    let until = reply.until.expect("there is nothing yet");
+    assert_eq!((until.wait_ms, until.player.as_str()), (7_000, "bob"));
+    assert_eq!(ask("after=1&wait=60").until.unwrap().wait_ms, 20_000);
+    // Nothing that says "nothing yet" takes time of the function.
+    let after = rig.now_ms.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(after, before);
+    for settled in [
+        "after=0&wait=7",
+        "after=1",
+        "after=1&wait=0",
+        "before=1&wait=7",
+    ] {
+        let reply = ask(settled);
+        assert_eq!(reply.until, None, "{settled}");
+        assert_eq!(
+            read::<HistoryReply>(&reply).poll_after_ms,
+            None,
+            "{settled}"
+        );
+    }
+    for odd in ["-1", "+1", "1.5", "", "x", "99999999999999999999"] {
+        let refused = ask(&format!("after=1&wait={odd}"));
+        assert_eq!(problem(&refused), "cursor-invalid", "{odd}");
+    }
+}
+
+/// What a host is told to look for is what makes it news.
+#[test]
+fn what_is_posted_is_what_was_waited_for() {
+    let rig = Rig::unlimited(9);
+    rig.post("ann", ROOM, "k1", "one");
+    let path = format!("{MESSAGES}?after=1&wait=7");
+    let until = rig.call("bob", "GET", &path, Value::Null).until.unwrap();
+    let [watch] = &until.watches[..] else {
+        panic!("one log is watched: {:?}", until.watches);
+    };
+    let newest = |limit| {
+        let query = edge::store::Query {
+            partition: &watch.partition,
+            from: Some(&watch.from),
+            to: Some(&watch.to),
+            limit,
+            direction: edge::store::Direction::Forward,
+        };
+        let found = rig.store.inner.query(rig.now_ms(), query);
+        edge::testing::schedule::block_on(found).unwrap()
+    };
+    assert_eq!(newest(9), []);
+    rig.post("ann", ROOM, "k2", "two");
+    let [item] = &newest(9)[..] else {
+        panic!("one item is news")
+    };
+    assert!(watch.has(&item.sort));
+    let reply = rig.call("bob", "GET", &path, Value::Null);
+    let page: HistoryReply = read(&reply);
+    assert_eq!(page.messages[0].text.as_deref(), Some("two"));
+    assert_eq!(reply.until, None);
 }
 
 #[test]

@@ -25,6 +25,7 @@ use edge::store::{Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use wire::matching::{MatchQuality, ROOM_PREFIX, RatingChange};
 use wire::problem::ProblemKind;
+use wire::until::Watch;
 use wire::{ChannelName, MatchId, ModeName, PlayerId, QueueName, RegionName, RoomName, TicketId};
 
 use super::ticket::Member;
@@ -272,8 +273,21 @@ pub(super) fn channel_of(at: usize, team: &str) -> ChannelName {
     ChannelName::new(name).expect("of its alphabet and length")
 }
 
+/// From the first to the last sort key.
+const ALL: (&str, &str) = ("a", "~");
+
 fn partition(id: &MatchId) -> String {
     format!("match#{id}")
+}
+
+/// Everything that is kept of a match, to be told of changes.
+pub(super) fn watch(id: &MatchId) -> Watch {
+    let (from, to) = ALL;
+    Watch {
+        partition: partition(id),
+        from: from.into(),
+        to: to.into(),
+    }
 }
 
 /// Everything that is kept of a match; empty when nothing is.
@@ -294,8 +308,7 @@ pub(super) async fn get(
         watchers: BTreeSet::new(),
     };
     let partition = partition(id);
-    let all = ("a", "~");
-    for item in items::range(store, now_ms, &partition, all, MAX_ITEMS).await? {
+    for item in items::range(store, now_ms, &partition, ALL, MAX_ITEMS).await? {
         let (kind, rest) = item.sort.split_once('#').unwrap_or((&item.sort, ""));
         let part = || rest.parse().unwrap_or(u32::MAX);
         match kind {

@@ -6,8 +6,9 @@ use edge::items::Held;
 use edge::store::{Store, StoreError};
 use edge::{Caller, Refusal};
 use wire::matching::{TicketReply, TicketStatus};
+use wire::until::Watch;
 
-use super::formed::Formed;
+use super::formed::{self, Formed};
 use super::lane::{self, Revealed};
 use super::pass;
 use super::ports::Ports;
@@ -27,9 +28,25 @@ pub(super) struct Look {
     reply: TicketReply,
     /// Whether a pass was due, and done.
     has_passed: bool,
+    /// What the reply is about.
+    watches: Vec<Watch>,
 }
 
 impl Look {
+    /// For somebody who knows that the ticket waits, and would wait `wait_ms` for news: if it still
+    /// does, the reply holds until something changes, but not longer than until it is time to ask
+    /// again, for asking is what drives the passes.
+    pub(super) fn response_until(mut self, status: u16, caller: &Caller, wait_ms: u64) -> Response {
+        let holds_ms = self.reply.poll_after_ms.unwrap_or(0).min(wait_ms);
+        let holds = holds_ms > 0 && self.reply.status == TicketStatus::Waiting;
+        let watches = std::mem::take(&mut self.watches);
+        let response = self.response(status);
+        match holds {
+            true => response.until(holds_ms, caller.me(), watches),
+            false => response,
+        }
+    }
+
     /// The reply. Whoever asked first when a pass was due: his request is told apart from those
     /// that only read.
     pub(super) fn response(self, status: u16) -> Response {
@@ -79,6 +96,10 @@ pub(super) async fn look(
     if !is_new {
         renew(store, now_ms, at, &held).await?;
     }
+    let mut watches = vec![Watch::item(at.partition(), at.sort())];
+    if let State::Claimed(claim) = &held.value.state {
+        watches.push(formed::watch(&claim.id));
+    }
     let mut reply = reply::of_ticket(now_ms, at, &held.value);
     reply.typical_wait_s = typical_wait_s;
     if let Some(standing) = standing {
@@ -87,6 +108,7 @@ pub(super) async fn look(
     Ok(Look {
         reply,
         has_passed: passed.is_some(),
+        watches,
     })
 }
 

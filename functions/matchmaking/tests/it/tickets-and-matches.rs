@@ -2,6 +2,8 @@
 
 use crate::rig::{self, Rig, path, problem, read, rules, text, ticket};
 use edge::config;
+use edge::ports::Clock as _;
+use edge::store::Store as _;
 use edge::testing::schedule::block_on;
 use serde_json::{Value, json};
 use wire::claims::{Grant, Permission, Role};
@@ -88,6 +90,44 @@ fn a_retry_is_the_same_ticket_and_another_one_is_refused() {
         "a late duplicate"
     );
     assert_eq!(rig.queue("q", "ann", "k2").status, 201);
+}
+
+/// What a host is told to look for is what a match writes.
+#[test]
+fn who_waits_for_a_match_is_told_until_when_there_is_none() {
+    let rig = duel();
+    let ann = rig.queued("q", "ann");
+    let ask = |query: &str| {
+        let path = format!("{}{query}", path(&ann));
+        rig.call("ann", "GET", &path, Value::Null)
+    };
+    let reply = ask("?wait=20");
+    let until = reply.until.clone().expect("there is nothing yet");
+    let pause_ms = read::<TicketReply>(&reply).poll_after_ms.unwrap();
+    // Not longer than until it is time to ask again: that drives the passes.
+    assert_eq!((until.wait_ms, until.player.as_str()), (pause_ms, "ann"));
+    assert_eq!(ask("").until, None);
+    assert_eq!(ask("?wait=0").until, None);
+    assert_eq!(problem(&ask("?wait=soon")), "cursor-invalid");
+    let watched = || -> Vec<_> {
+        let item = |watch: &wire::until::Watch| {
+            assert_eq!(watch.from, watch.to);
+            let key = edge::store::Key {
+                partition: &watch.partition,
+                sort: &watch.from,
+            };
+            let found = block_on(rig.store.inner.get(rig.now_ms(), key)).unwrap();
+            found.map(|item| item.version)
+        };
+        until.watches.iter().map(item).collect()
+    };
+    let before = watched();
+    assert_eq!(before.len(), 1);
+    rig.pass(1_000);
+    rig.queued("q", "bob");
+    rig.until("ann", &ann, TicketStatus::Matched);
+    assert_ne!(watched(), before);
+    assert_eq!(ask("?wait=20").until, None);
 }
 
 #[test]

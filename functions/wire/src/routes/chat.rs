@@ -1,6 +1,6 @@
 //! The routes of text chat.
 
-use super::{Auth, Function, JSON, Route, TOKEN};
+use super::{Auth, Class, Function, JSON, Route, TOKEN};
 use crate::problem::ProblemKind;
 
 /// Refusals of whoever names a channel.
@@ -18,6 +18,7 @@ pub const POST: Route = Route {
     path: "/v1/chat/channels/{channel}/messages",
     summary: "Send a message",
     auth: Auth::Player,
+    class: Class::Write,
     body: Some(JSON),
     status: 201,
     problems: &[
@@ -47,6 +48,7 @@ pub const HISTORY: Route = Route {
     path: "/v1/chat/channels/{channel}/messages",
     summary: "Read messages: ?after= or ?before= a number, ?limit=, ?wait= seconds for the next",
     auth: Auth::Player,
+    class: Class::Poll,
     body: None,
     status: 200,
     problems: &[TOKEN, PLACE, &[ProblemKind::CursorInvalid]],
@@ -60,6 +62,7 @@ pub const EDIT: Route = Route {
     path: "/v1/chat/channels/{channel}/messages/{seq}",
     summary: "Edit an own message",
     auth: Auth::Player,
+    class: Class::Write,
     body: Some(JSON),
     status: 200,
     problems: &[
@@ -92,6 +95,7 @@ pub const DELETE_MESSAGE: Route = Route {
     path: "/v1/chat/channels/{channel}/messages/{seq}",
     summary: "Delete a message: an own one, or any as a moderator",
     auth: Auth::Player,
+    class: Class::Write,
     body: None,
     status: 200,
     problems: &[
@@ -130,6 +134,7 @@ pub const REACT: Route = Route {
     path: "/v1/chat/channels/{channel}/messages/{seq}/reactions/{reaction}",
     summary: "React to a message",
     auth: Auth::Player,
+    class: Class::Write,
     body: None,
     status: 204,
     problems: REACTION_PROBLEMS,
@@ -143,6 +148,7 @@ pub const UNREACT: Route = Route {
     path: "/v1/chat/channels/{channel}/messages/{seq}/reactions/{reaction}",
     summary: "Take a reaction back",
     auth: Auth::Player,
+    class: Class::Write,
     body: None,
     status: 204,
     problems: REACTION_PROBLEMS,
@@ -156,6 +162,7 @@ pub const MARK_READ: Route = Route {
     path: "/v1/chat/channels/{channel}/read",
     summary: "Set the read marker; it never goes back",
     auth: Auth::Player,
+    class: Class::Write,
     body: Some(JSON),
     status: 200,
     problems: &[
@@ -177,6 +184,7 @@ pub const TYPING: Route = Route {
     path: "/v1/chat/channels/{channel}/typing",
     summary: "Say that the player types",
     auth: Auth::Player,
+    class: Class::Write,
     body: None,
     status: 202,
     problems: &[
@@ -200,6 +208,7 @@ pub const UNREAD: Route = Route {
     path: "/v1/chat/unread",
     summary: "Count unread messages of ?in= channels, by commas",
     auth: Auth::Player,
+    class: Class::Read,
     body: None,
     status: 200,
     problems: &[TOKEN, PLACE, &[ProblemKind::CursorInvalid]],
@@ -213,6 +222,7 @@ pub const SET_PRESENCE: Route = Route {
     path: "/v1/chat/presence",
     summary: "Say that the player is here, for 90 seconds",
     auth: Auth::Player,
+    class: Class::Write,
     body: Some(JSON),
     status: 204,
     problems: &[
@@ -233,6 +243,7 @@ pub const PRESENCE: Route = Route {
     path: "/v1/chat/presence",
     summary: "See whether ?players= by commas are here",
     auth: Auth::Player,
+    class: Class::Read,
     body: None,
     status: 200,
     problems: &[
@@ -249,6 +260,7 @@ pub const SET_SETTINGS: Route = Route {
     path: "/v1/chat/channels/{channel}/settings",
     summary: "Lock a channel or slow it down; moderators only",
     auth: Auth::Player,
+    class: Class::Operate,
     body: Some(JSON),
     status: 200,
     problems: &[

@@ -1,6 +1,6 @@
 //! Routes by which relays join the fleet.
 
-use super::{Auth, Function, JSON, Route, TOKEN};
+use super::{Auth, Class, Function, JSON, Route, TOKEN};
 use crate::problem::ProblemKind;
 
 /// Lets a relay in.
@@ -11,6 +11,7 @@ pub const ENROL: Route = Route {
     path: "/v1/relays/enrolment",
     summary: "Join the fleet with a proof; the reply has the relay's keys",
     auth: Auth::Proof,
+    class: Class::Operate,
     body: Some(JSON),
     status: 201,
     problems: &[&[
@@ -33,6 +34,7 @@ pub const MAKE_ENROLMENT_TOKEN: Route = Route {
     path: "/v1/relays/enrolment-tokens",
     summary: "Make a token by which one relay may join the fleet",
     auth: Auth::Operator,
+    class: Class::Operate,
     body: Some(JSON),
     status: 201,
     problems: &[
@@ -54,6 +56,7 @@ pub const ENROLMENT_TOKENS: Route = Route {
     path: "/v1/relays/enrolment-tokens",
     summary: "List the enrolment tokens, used ones too",
     auth: Auth::Operator,
+    class: Class::Operate,
     body: None,
     status: 200,
     problems: &[TOKEN, &[ProblemKind::OperatorOnly]],
@@ -67,6 +70,7 @@ pub const REVOKE_ENROLMENT_TOKEN: Route = Route {
     path: "/v1/relays/enrolment-tokens/{enrolment}",
     summary: "Take an enrolment token back",
     auth: Auth::Operator,
+    class: Class::Operate,
     body: None,
     status: 204,
     problems: &[
@@ -87,6 +91,7 @@ pub const ENROLMENT: Route = Route {
     path: "/v1/relays/{shard}/enrolment",
     summary: "Show how a relay joined the fleet",
     auth: Auth::Operator,
+    class: Class::Operate,
     body: None,
     status: 200,
     problems: &[
@@ -107,6 +112,7 @@ pub const FORGET_ENROLMENT: Route = Route {
     path: "/v1/relays/{shard}/enrolment",
     summary: "Forget an enrolled relay, so that its name is free",
     auth: Auth::Operator,
+    class: Class::Operate,
     body: None,
     status: 204,
     problems: &[

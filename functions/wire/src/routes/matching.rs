@@ -1,6 +1,6 @@
 //! The routes of matchmaking.
 
-use super::{Auth, Function, JSON, Route, TOKEN};
+use super::{Auth, Class, Function, JSON, Route, TOKEN};
 use crate::problem::ProblemKind;
 
 const QUEUE: &[ProblemKind] = &[ProblemKind::NameInvalid, ProblemKind::UnknownQueue];
@@ -40,6 +40,7 @@ pub const RULES: Route = Route {
     path: "/v1/match/queues/{queue}",
     summary: "Set the rules of a queue; ?check=1 only checks them",
     auth: Auth::Operator,
+    class: Class::Operate,
     body: Some(JSON),
     status: 200,
     problems: &[
@@ -63,6 +64,7 @@ pub const QUEUE_RULES: Route = Route {
     path: "/v1/match/queues/{queue}",
     summary: "Read the rules of a queue",
     auth: Auth::Player,
+    class: Class::Read,
     body: None,
     status: 200,
     problems: &[TOKEN, QUEUE],
@@ -76,6 +78,7 @@ pub const QUEUE_UP: Route = Route {
     path: "/v1/match/queues/{queue}/tickets",
     summary: "Queue a party",
     auth: Auth::Player,
+    class: Class::Queue,
     body: Some(JSON),
     status: 201,
     problems: &[
@@ -96,11 +99,12 @@ pub const TICKET_STATE: Route = Route {
     function: Function::Matchmaking,
     method: "GET",
     path: "/v1/match/queues/{queue}/tickets/{ticket}",
-    summary: "Ask what became of a ticket, and keep it alive",
+    summary: "Ask what became of a ticket, and keep it alive; ?wait= seconds for a match",
     auth: Auth::Player,
+    class: Class::Poll,
     body: None,
     status: 200,
-    problems: &[TOKEN, TICKET],
+    problems: &[TOKEN, TICKET, &[ProblemKind::CursorInvalid]],
 };
 
 /// Joins the party of a ticket.
@@ -111,6 +115,7 @@ pub const JOIN_PARTY: Route = Route {
     path: "/v1/match/queues/{queue}/tickets/{ticket}/party",
     summary: "Join the party that named the caller; it waits when all have joined",
     auth: Auth::Player,
+    class: Class::Queue,
     body: Some(JSON),
     status: 200,
     problems: &[TOKEN, TICKET, DETAILS, &[ProblemKind::TooFast]],
@@ -124,6 +129,7 @@ pub const LEAVE_PARTY: Route = Route {
     path: "/v1/match/queues/{queue}/tickets/{ticket}/party",
     summary: "Leave the party, which ends its ticket",
     auth: Auth::Player,
+    class: Class::Queue,
     body: None,
     status: 204,
     problems: &[TOKEN, TICKET],
@@ -137,6 +143,7 @@ pub const CANCEL: Route = Route {
     path: "/v1/match/queues/{queue}/tickets/{ticket}",
     summary: "Take a ticket back; for the party's leader",
     auth: Auth::Player,
+    class: Class::Queue,
     body: None,
     status: 204,
     problems: &[TOKEN, TICKET, &[ProblemKind::NotLeader]],
@@ -150,6 +157,7 @@ pub const EXPLAIN: Route = Route {
     path: "/v1/match/queues/{queue}/tickets/{ticket}/explanation",
     summary: "Ask why a ticket waits",
     auth: Auth::Player,
+    class: Class::Read,
     body: None,
     status: 200,
     problems: &[TOKEN, TICKET],
@@ -163,6 +171,7 @@ pub const SEAT: Route = Route {
     path: "/v1/match/seat",
     summary: "Find the caller's ticket, match and invitations, after a restart of the client",
     auth: Auth::Player,
+    class: Class::Read,
     body: None,
     status: 200,
     problems: &[TOKEN],
@@ -176,6 +185,7 @@ pub const MATCH_STATE: Route = Route {
     path: "/v1/match/matches/{match}",
     summary: "Read a match, with a fresh token for its players",
     auth: Auth::Player,
+    class: Class::Poll,
     body: None,
     status: 200,
     problems: &[TOKEN, MATCH, &[ProblemKind::NotInMatch]],
@@ -189,6 +199,7 @@ pub const ACCEPT: Route = Route {
     path: "/v1/match/matches/{match}/acceptance",
     summary: "Accept a match, or decline it",
     auth: Auth::Player,
+    class: Class::Queue,
     body: Some(JSON),
     status: 200,
     problems: &[
@@ -210,6 +221,7 @@ pub const SPECTATE: Route = Route {
     path: "/v1/match/matches/{match}/spectators",
     summary: "Take a spectator's seat, if the token grants the room's channel spectators",
     auth: Auth::Player,
+    class: Class::Queue,
     body: None,
     status: 200,
     problems: &[
@@ -231,6 +243,7 @@ pub const RESULT: Route = Route {
     path: "/v1/match/matches/{match}/result",
     summary: "Report how a match ended, which changes ratings",
     auth: Auth::GameServer,
+    class: Class::Queue,
     body: Some(JSON),
     status: 200,
     problems: &[
@@ -252,6 +265,7 @@ pub const BACKFILL: Route = Route {
     path: "/v1/match/matches/{match}/backfill",
     summary: "Ask for players in place of those who left",
     auth: Auth::GameServer,
+    class: Class::Queue,
     body: Some(JSON),
     status: 200,
     problems: &[
@@ -273,6 +287,7 @@ pub const END_BACKFILL: Route = Route {
     path: "/v1/match/matches/{match}/backfill",
     summary: "Ask for no more players",
     auth: Auth::GameServer,
+    class: Class::Queue,
     body: None,
     status: 204,
     problems: &[TOKEN, MATCH, &[ProblemKind::GameServerOnly]],
@@ -286,6 +301,7 @@ pub const RATING: Route = Route {
     path: "/v1/match/queues/{queue}/ratings/{player}",
     summary: "Read one's own rating; game servers, anybody's",
     auth: Auth::Player,
+    class: Class::Read,
     body: None,
     status: 200,
     problems: &[TOKEN, QUEUE, &[ProblemKind::GameServerOnly]],
@@ -299,6 +315,7 @@ pub const TICK: Route = Route {
     path: "/v1/match/queues/{queue}/tick",
     summary: "Form the matches that are due; for a scheduler, which is optional",
     auth: Auth::Operator,
+    class: Class::Operate,
     body: None,
     status: 200,
     problems: &[

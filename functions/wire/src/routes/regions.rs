@@ -1,6 +1,6 @@
 //! Home regions: which there are, and which are given up.
 
-use super::{Auth, Function, Route, TOKEN};
+use super::{Auth, Class, Function, Route, TOKEN};
 use crate::problem::ProblemKind;
 
 const PROBLEMS: &[&[ProblemKind]] = &[
@@ -20,6 +20,7 @@ pub const REGIONS: Route = Route {
     path: "/v1/regions",
     summary: "Show the home regions, and which are evacuated",
     auth: Auth::Operator,
+    class: Class::Operate,
     body: None,
     status: 200,
     problems: &[TOKEN, &[ProblemKind::OperatorOnly]],
@@ -33,6 +34,7 @@ pub const EVACUATE: Route = Route {
     path: "/v1/regions/{region}/evacuation",
     summary: "Evacuate a region: the others take its homes over. ?coming=true: one not known yet",
     auth: Auth::Operator,
+    class: Class::Operate,
     body: None,
     status: 200,
     problems: PROBLEMS,
@@ -46,6 +48,7 @@ pub const END_EVACUATION: Route = Route {
     path: "/v1/regions/{region}/evacuation",
     summary: "End a region's evacuation: its homes return",
     auth: Auth::Operator,
+    class: Class::Operate,
     body: None,
     status: 200,
     problems: PROBLEMS,

@@ -2,7 +2,7 @@
 //! game's server do in rooms and chat channels.
 
 use super::chat::PLACE;
-use super::{Auth, Function, JSON, Route, TOKEN};
+use super::{Auth, Class, Function, JSON, Route, TOKEN};
 use crate::problem::ProblemKind;
 
 /// Refusals of whoever names a player of a room.
@@ -20,6 +20,7 @@ pub const ROOM_MUTE: Route = Route {
     path: "/v1/rooms/{room}/mutes/{player}",
     summary: "Let nobody hear a player in a room; moderators",
     auth: Auth::Player,
+    class: Class::Operate,
     body: Some(JSON),
     status: 204,
     problems: &[TOKEN, PLAYER, WRITE, UNTIL],
@@ -33,6 +34,7 @@ pub const ROOM_UNMUTE: Route = Route {
     path: "/v1/rooms/{room}/mutes/{player}",
     summary: "Let a player be heard in a room again; moderators",
     auth: Auth::Player,
+    class: Class::Operate,
     body: None,
     status: 204,
     problems: &[TOKEN, PLAYER, WRITE],
@@ -46,6 +48,7 @@ pub const ROOM_BAN: Route = Route {
     path: "/v1/rooms/{room}/bans/{player}",
     summary: "Remove a player from a room and keep him out; moderators",
     auth: Auth::Player,
+    class: Class::Operate,
     body: Some(JSON),
     status: 204,
     problems: &[TOKEN, PLAYER, WRITE, UNTIL],
@@ -59,6 +62,7 @@ pub const ROOM_UNBAN: Route = Route {
     path: "/v1/rooms/{room}/bans/{player}",
     summary: "Let a player into a room again; moderators",
     auth: Auth::Player,
+    class: Class::Operate,
     body: None,
     status: 204,
     problems: &[TOKEN, PLAYER, WRITE],
@@ -72,6 +76,7 @@ pub const KICK: Route = Route {
     path: "/v1/rooms/{room}/players/{player}",
     summary: "Remove a player from a room; he may come back; moderators",
     auth: Auth::Player,
+    class: Class::Operate,
     body: None,
     status: 204,
     problems: &[TOKEN, PLAYER],
@@ -85,6 +90,7 @@ pub const PLAYERS: Route = Route {
     path: "/v1/rooms/{room}/players",
     summary: "List who is in a room's voice, by ?after=; moderators",
     auth: Auth::Player,
+    class: Class::Operate,
     body: None,
     status: 200,
     problems: &[
@@ -106,6 +112,7 @@ pub const BLOCKS: Route = Route {
     path: "/v1/chat/blocks",
     summary: "List the players whom the caller blocked",
     auth: Auth::Player,
+    class: Class::Read,
     body: None,
     status: 200,
     problems: &[TOKEN],
@@ -119,6 +126,7 @@ pub const BLOCK: Route = Route {
     path: "/v1/chat/blocks/{player}",
     summary: "Block a player, both ways; at once in the rooms of ?in=, by commas",
     auth: Auth::Player,
+    class: Class::Write,
     body: None,
     status: 204,
     problems: &[
@@ -140,6 +148,7 @@ pub const UNBLOCK: Route = Route {
     path: "/v1/chat/blocks/{player}",
     summary: "Take a block back; at once in the rooms of ?in=, by commas",
     auth: Auth::Player,
+    class: Class::Write,
     body: None,
     status: 204,
     problems: &[
@@ -160,6 +169,7 @@ pub const MUTE: Route = Route {
     path: "/v1/chat/channels/{channel}/mutes/{player}",
     summary: "Mute a player in a channel; moderators only",
     auth: Auth::Player,
+    class: Class::Operate,
     body: Some(JSON),
     status: 204,
     problems: &[
@@ -183,6 +193,7 @@ pub const UNMUTE: Route = Route {
     path: "/v1/chat/channels/{channel}/mutes/{player}",
     summary: "End a mute; moderators only",
     auth: Auth::Player,
+    class: Class::Operate,
     body: None,
     status: 204,
     problems: &[
@@ -200,6 +211,7 @@ pub const REPORT: Route = Route {
     path: "/v1/chat/channels/{channel}/messages/{seq}/report",
     summary: "Report a message, with those around it, to the moderators",
     auth: Auth::Player,
+    class: Class::Write,
     body: Some(JSON),
     status: 201,
     problems: &[
@@ -225,6 +237,7 @@ pub const REPORTS: Route = Route {
     path: "/v1/chat/channels/{channel}/reports",
     summary: "Read the reports, newest first; moderators only",
     auth: Auth::Player,
+    class: Class::Operate,
     body: None,
     status: 200,
     problems: &[TOKEN, PLACE, &[ProblemKind::NotModerator]],
@@ -238,6 +251,7 @@ pub const REPORT_QUEUE: Route = Route {
     path: "/v1/chat/reports",
     summary: "Read what was reported in a region on a day, in any channel, and is not settled",
     auth: Auth::Moderation,
+    class: Class::Operate,
     body: None,
     status: 200,
     problems: &[
@@ -258,6 +272,7 @@ pub const SETTLE_REPORT: Route = Route {
     path: "/v1/chat/reports/{report}",
     summary: "Take a report off the queue; its channel keeps it",
     auth: Auth::Moderation,
+    class: Class::Operate,
     body: None,
     status: 204,
     problems: &[
@@ -274,6 +289,7 @@ pub const AUDIT: Route = Route {
     path: "/v1/chat/channels/{channel}/audit",
     summary: "Read who moderated what, newest first; moderators only",
     auth: Auth::Player,
+    class: Class::Operate,
     body: None,
     status: 200,
     problems: &[TOKEN, PLACE, &[ProblemKind::NotModerator]],
@@ -287,6 +303,7 @@ pub const EXPORT: Route = Route {
     path: "/v1/chat/players/{player}/data",
     summary: "Export what is kept of a player, step by step with ?next=",
     auth: Auth::Privacy,
+    class: Class::Operate,
     body: None,
     status: 200,
     problems: &[
@@ -307,6 +324,7 @@ pub const ERASE: Route = Route {
     path: "/v1/chat/players/{player}/data",
     summary: "Erase what is kept of a player, step by step with ?next=",
     auth: Auth::Privacy,
+    class: Class::Operate,
     body: None,
     status: 200,
     problems: &[

@@ -26,9 +26,10 @@ pub(super) async fn show(
     store: &impl Store,
     call: &Call<'_>,
 ) -> Result<Response, Refusal> {
-    let at = TicketRef::of_path(call)?;
-    let look = look(host, store, call.caller()?, &at, None).await?;
-    Ok(look.response(TICKET_STATE.status))
+    let (caller, at) = (call.caller()?, TicketRef::of_path(call)?);
+    let wait_ms = call.request.wait_ms()?;
+    let look = look(host, store, caller, &at, None).await?;
+    Ok(look.response_until(TICKET_STATE.status, caller, wait_ms))
 }
 
 /// `GET /v1/match/queues/{queue}/tickets/{ticket}/explanation`.

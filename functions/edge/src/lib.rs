@@ -27,6 +27,7 @@ pub mod items;
 mod meter;
 pub mod policy;
 pub mod ports;
+pub mod rates;
 mod refusal;
 pub mod relays;
 pub mod sanctions;

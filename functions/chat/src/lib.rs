@@ -18,6 +18,7 @@ mod pusher;
 mod reach;
 mod react;
 mod settings;
+mod strangers;
 mod tail;
 mod text;
 mod typing;

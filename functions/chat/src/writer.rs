@@ -11,10 +11,11 @@ use edge::Refusal;
 use edge::change::{unless_lost, until_done, until_done_from};
 use edge::items::{Held, Over};
 use edge::store::{Store, StoreError};
-use wire::chat::{ChannelSettings, Message};
+use wire::chat::{ChannelSettings, ChatChannel, Message};
 
 use crate::Ports;
 use crate::reach::refresh_way;
+use crate::strangers;
 
 /// The caller as one who writes in a channel.
 pub(crate) struct Writer<'a, H, S> {
@@ -57,9 +58,18 @@ impl<'a, H: Ports, S: Store> Writer<'a, H, S> {
         Log::of(self.host, self.store, self.access.now_ms, &self.place.key)
     }
 
-    /// Reads the caller as an author.
-    pub(crate) async fn author(&self) -> Result<Held<Author>, StoreError> {
-        self.authors().read(self.access.me()).await
+    /// Reads the caller as an author. In a direct channel where he is none yet, it is charged.
+    pub(crate) async fn author(&self) -> Result<Held<Author>, Refusal> {
+        let (authors, me) = (self.authors(), self.access.me());
+        let held = authors.read(me).await?;
+        if let ChatChannel::Direct(other) = &self.place.channel
+            && !held.is_there()
+            // Who answers addresses no stranger.
+            && !authors.read(other).await?.value.has_written()
+        {
+            strangers::charge(self.host, self.store, self.access.now_ms, me).await?;
+        }
+        Ok(held)
     }
 
     /// Writes the caller as an author. `ConditionFailed`: read him again.

@@ -54,12 +54,36 @@ impl Config {
     }
 }
 
+/// Lanes of requests that share the instances: one for each [`wire::routes::Class`], in its order,
+/// and one for everything that no route of the API takes.
+pub const LANES: usize = 8;
+
+/// Sixteenths of the instances for each lane: heartbeats, joins, writes, reads, polls, queues,
+/// operators, others. Writes wait for relays; polls compute only, so few of them keep both cores of
+/// a small machine busy, and more would only be in the way of joins.
+const SHARES: [u32; LANES] = [1, 4, 5, 1, 1, 2, 1, 1];
+
 /// Bounds of one host. Each has its unit in its name; `Default` gives the values in the README.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Requests in components at the same time; one more gets 503. Also the size of the instance
-    /// pool.
+    /// Requests in components at the same time. Also the size of the instance pool.
     pub concurrent_requests: u32,
+    /// How each lane shares in them, relative to the others. Each has one at least.
+    pub shares: [u32; LANES],
+    /// Requests that wait for an instance of their lane, for each of its instances; one more gets
+    /// 503.
+    pub queued_per_instance: usize,
+    /// How long they wait before they get 503.
+    pub queue_ms: u64,
+    /// Requests that wait for news and have no instance meanwhile; further ones are answered that
+    /// there is none yet.
+    pub waiting_requests: usize,
+    /// The same of one player.
+    pub waiting_per_player: usize,
+    /// What is kept of them: headers, bodies, replies and what they wait for.
+    pub waiting_bytes: usize,
+    /// How long one waits.
+    pub waiting_ms: u64,
     /// Open client connections; further ones wait in the listen queue.
     pub connections: usize,
     /// Linear memory of one instance.
@@ -104,7 +128,15 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             concurrent_requests: 128,
-            connections: 4_096,
+            shares: SHARES,
+            queued_per_instance: 64,
+            queue_ms: 1_000,
+            waiting_requests: 8_192,
+            waiting_per_player: 16,
+            waiting_bytes: 64 << 20,
+            waiting_ms: wire::until::MAX_WAIT_S * 1_000,
+            // Those that wait, and as many again.
+            connections: 16_384,
             instance_memory_bytes: 64 << 20,
             request_ms: 5_000,
             request_fuel: 2_000_000_000,
@@ -124,6 +156,17 @@ impl Default for Limits {
             sqlite_database_bytes: 4 << 30,
             drain_ms: 10_000,
         }
+    }
+}
+
+impl Limits {
+    /// The instances of each lane.
+    pub(crate) fn instances(&self) -> [u32; LANES] {
+        let all = self.shares.iter().sum::<u32>().max(1);
+        self.shares.map(|share| {
+            let instances = u64::from(self.concurrent_requests) * u64::from(share);
+            u32::try_from(instances / u64::from(all)).map_or(1, |it| it.max(1))
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use edge::store::MAX_COMMIT_WRITES;
 use rusqlite::config::DbConfig;
 use rusqlite::ffi::ErrorCode;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -192,6 +193,7 @@ impl Database {
         Ok(Checkout {
             database: self.clone(),
             pooled: Some(pooled),
+            written: Vec::new(),
         })
     }
 
@@ -232,6 +234,8 @@ impl Database {
 pub struct Checkout {
     database: Arc<Database>,
     pooled: Option<Pooled>,
+    /// Items that were written since the last commit: partition and sort key.
+    written: Vec<(String, String)>,
 }
 
 impl Drop for Checkout {
@@ -297,6 +301,25 @@ impl Checkout {
             rows,
             is_read,
         })
+    }
+
+    /// Remembers that the last statement wrote an item.
+    pub(crate) fn wrote(&mut self, partition: &str, sort: &str) {
+        self.written.push((partition.to_owned(), sort.to_owned()));
+    }
+
+    /// Whether a transaction wrote as many items as one may.
+    pub(crate) fn is_full(&self) -> bool {
+        self.written.len() >= MAX_COMMIT_WRITES
+    }
+
+    /// The items that others can read now: none while a transaction is open. After a rollback too,
+    /// so that somebody looks for nothing.
+    pub(crate) fn take_committed(&mut self) -> Vec<(String, String)> {
+        match self.connection().is_autocommit() {
+            true => std::mem::take(&mut self.written),
+            false => Vec::new(),
+        }
     }
 
     pub(crate) fn last_insert_rowid(&self) -> i64 {

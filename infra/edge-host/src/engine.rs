@@ -45,10 +45,10 @@ const SYSTEM: &str = match (cfg!(target_os = "linux"), cfg!(target_env = "musl")
     (false, _) => "unknown-unknown",
 };
 
-/// Makes an engine whose pool has room for `limits.concurrent_requests` instances. Code is compiled
+/// Makes an engine whose pool has room for the instances of all lanes. Code is compiled
 /// for this very processor, or `portable` for all of its architecture.
 pub(crate) fn engine(limits: &Limits, portable: bool) -> anyhow::Result<Engine> {
-    let instances = limits.concurrent_requests;
+    let instances = limits.instances().iter().sum::<u32>();
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .max_component_instance_size(INSTANCE_BYTES)

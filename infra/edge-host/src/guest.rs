@@ -15,6 +15,7 @@ use crate::guest_log::{GuestLog, Stream};
 use crate::outbound::{GuestOutbound, Outbound};
 use crate::partitions::Partitions;
 use crate::variables::is_name;
+use crate::waiters::Waiters;
 
 /// What all instances of one component share.
 pub(crate) struct Grants {
@@ -24,6 +25,8 @@ pub(crate) struct Grants {
     /// Names of `databases` that the component may open.
     pub(crate) database_names: Vec<String>,
     pub(crate) databases: Arc<Databases>,
+    /// Those who want to know what it writes.
+    pub(crate) waiters: Arc<Waiters>,
     /// What of their table it may touch.
     pub(crate) partitions: Partitions,
     pub(crate) outbound: Outbound,

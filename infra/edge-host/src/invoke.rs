@@ -43,6 +43,18 @@ pub(crate) struct Invocation {
     pub(crate) log_bytes: u64,
 }
 
+impl Invocation {
+    /// Adds what an earlier run of the same request used.
+    pub(crate) fn add(&mut self, before: &Self) {
+        self.duration_us += before.duration_us;
+        self.fuel += before.fuel;
+        self.peak_memory_bytes = self.peak_memory_bytes.max(before.peak_memory_bytes);
+        self.store_reads += before.store_reads;
+        self.store_writes += before.store_writes;
+        self.log_bytes += before.log_bytes;
+    }
+}
+
 /// Why a component gave no reply. The name is the record's outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {

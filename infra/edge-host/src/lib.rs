@@ -5,6 +5,7 @@
 //! [`Limits`]. The binary of the same name is a thin shell around this library; tests start it in
 //! their own process on port 0.
 
+mod answer;
 mod bindings;
 mod clock;
 mod config;
@@ -14,10 +15,10 @@ mod guest;
 mod guest_log;
 mod health;
 mod invoke;
+mod lanes;
 mod manifest;
 mod outbound;
 mod partitions;
-
 mod record;
 mod refusal;
 mod route;
@@ -25,6 +26,7 @@ mod server;
 mod sqlite;
 mod stall;
 mod variables;
+mod waiters;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -33,11 +35,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
-pub use config::{Config, DevTokenRequest, Limits, TokenMint};
+pub use config::{Config, DevTokenRequest, LANES, Limits, TokenMint};
 pub use engine::CodeSource;
 pub use manifest::ManifestError;
 pub use record::RecordSink;
@@ -47,12 +49,14 @@ use database::Databases;
 use engine::EpochTicker;
 use guest::Grants;
 use invoke::Function;
+use lanes::Lanes;
 use manifest::Manifest;
 use outbound::OutboundClient;
 use partitions::Partitions;
 use record::Recorder;
-use route::Routes;
 use server::App;
+use waiters::Waiters;
+use wire::until::UNTIL_VARIABLE;
 
 /// A host that is serving. Dropping it cuts off what is in flight; [`Running::stop`] lets it
 /// finish.
@@ -151,9 +155,12 @@ fn load(config: &Config, manifest: Manifest, recorder: Recorder) -> anyhow::Resu
         .map_err(|cause| anyhow!("{cause}; check --state-dir"))?;
     let databases = Arc::new(databases);
     let client = OutboundClient::new(&limits);
+    let waiters = Arc::new(Waiters::new(&limits));
     let mut functions = Vec::new();
     let mut code = BTreeMap::new();
-    for spec in manifest.components {
+    for mut spec in manifest.components {
+        let knows_until = (UNTIL_VARIABLE.to_owned(), "1".to_owned());
+        spec.environment.push(knows_until);
         let (component, source, build) = engine::load(&engine, &spec.source, &config.cache_dir)?;
         let pre = linker
             .instantiate_pre(&component)
@@ -177,6 +184,7 @@ fn load(config: &Config, manifest: Manifest, recorder: Recorder) -> anyhow::Resu
             environment: spec.environment,
             database_names: spec.databases,
             databases: databases.clone(),
+            waiters: waiters.clone(),
             memory_bytes: limits.instance_memory_bytes,
             log_bytes: limits.log_bytes,
             sqlite_busy_ms: limits.sqlite_busy_ms,
@@ -188,32 +196,23 @@ fn load(config: &Config, manifest: Manifest, recorder: Recorder) -> anyhow::Resu
         });
     }
     let ticker = EpochTicker::start(&engine)?;
-    let app = app(engine, functions, manifest.routes, config, recorder);
-    Ok((app, ticker, code))
-}
-
-fn app(
-    engine: wasmtime::Engine,
-    functions: Vec<Function>,
-    routes: Routes<usize>,
-    config: &Config,
-    recorder: Recorder,
-) -> App {
-    for (pattern, index) in routes.iter() {
+    for (pattern, index) in manifest.routes.iter() {
         let component = &functions[*index].grants.component;
         tracing::info!(route = pattern.text(), component, "serving");
     }
-    App {
+    let app = App {
         engine,
         functions,
-        routes,
-        limits: config.limits,
-        slots: Semaphore::new(config.limits.concurrent_requests as usize),
+        routes: manifest.routes,
+        limits,
+        lanes: Lanes::new(&limits),
+        waiters,
         recorder,
         malformed_shares: Default::default(),
         stopping: Default::default(),
         dev_token: config.dev_token.clone(),
-    }
+    };
+    Ok((app, ticker, code))
 }
 
 impl Running {
@@ -229,7 +228,12 @@ impl Running {
 
     /// Requests that are in components now.
     pub fn in_flight(&self) -> usize {
-        self.app.limits.concurrent_requests as usize - self.app.slots.available_permits()
+        self.app.lanes.in_flight()
+    }
+
+    /// Requests that wait for news, and are in no component meanwhile.
+    pub fn waiting(&self) -> usize {
+        self.app.waiters.waiting()
     }
 
     /// Invocation records lost because their reader was too slow.
@@ -244,12 +248,13 @@ impl Running {
             .load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Stops accepting, waits for requests in flight up to `Limits::drain_ms`, and flushes the
+    /// Stops accepting, answers those that wait for news that there is none yet, waits for requests in flight up to `Limits::drain_ms`, and flushes the
     /// records.
     pub async fn stop(mut self) {
         self.app
             .stopping
             .store(true, std::sync::atomic::Ordering::Relaxed);
+        self.app.waiters.stop();
         // Nobody listens when the server task has ended already.
         let _ = self.stop.send(true);
         if let Err(cause) = (&mut self.server).await {

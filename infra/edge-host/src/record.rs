@@ -28,6 +28,19 @@ pub(crate) struct FunctionShare {
     pub(crate) store_write_units: u32,
 }
 
+impl FunctionShare {
+    /// Adds what an earlier run of the same request counted. One that did not count leaves it to
+    /// the host, which knows of all runs.
+    pub(crate) fn add(&mut self, before: &Self) {
+        let both = |this: Option<u32>, before: Option<u32>| Some(this? + before?);
+        self.store_calls += before.store_calls;
+        self.store_reads = both(self.store_reads, before.store_reads);
+        self.store_writes = both(self.store_writes, before.store_writes);
+        self.store_read_units += before.store_read_units;
+        self.store_write_units += before.store_write_units;
+    }
+}
+
 /// Where invocation records go.
 #[derive(Clone, Debug, Default)]
 pub enum RecordSink {

@@ -25,13 +25,14 @@ use crate::clock;
 use crate::config::{DevTokenRequest, Limits, TokenMint, milliseconds};
 use crate::health;
 use crate::invoke::{Function, Invocation};
+use crate::lanes::Lanes;
 use crate::record::{FunctionShare, Recorder};
 use crate::refusal::Refusal;
 use crate::route::{Match, Pattern, Routes};
 use crate::stall::StallGuard;
+use crate::waiters::Waiters;
 
 const DEV_TOKEN_PATH: &str = "/dev/token";
-const RECORD_HEADER: HeaderName = HeaderName::from_static(wire::record::SHARE_HEADER);
 /// Headers that only the host may set: a component trusts them.
 const HOST_HEADER_PREFIX: &str = "spin-";
 
@@ -41,7 +42,8 @@ pub(crate) struct App {
     pub(crate) functions: Vec<Function>,
     pub(crate) routes: Routes<usize>,
     pub(crate) limits: Limits,
-    pub(crate) slots: Semaphore,
+    pub(crate) lanes: Lanes,
+    pub(crate) waiters: Arc<Waiters>,
     pub(crate) recorder: Recorder,
     /// `lv-record` headers that were not understood.
     pub(crate) malformed_shares: AtomicU64,
@@ -137,7 +139,7 @@ async fn connection(
 const REGION: &str = "region";
 
 /// The parts of a record that do not come from the component.
-struct Seen {
+pub(crate) struct Seen {
     function: String,
     region: String,
     build: String,
@@ -182,7 +184,10 @@ impl App {
                 .read(request, &mut seen, Some((pattern, &found)), peer, local)
                 .await
             {
-                Ok(request) => return self.answer_function(function, request, seen).await,
+                Ok(request) => {
+                    let lane = self.lanes.of(request.method(), &path, request.headers());
+                    return self.answer_function(function, lane, request, seen).await;
+                }
                 Err(refusal) => Err(refusal),
             }
         } else {
@@ -200,52 +205,6 @@ impl App {
             FunctionShare::default(),
         ));
         reply.map(Full::new)
-    }
-
-    async fn answer_function(
-        &self,
-        function: &Function,
-        request: Request<Bytes>,
-        seen: Seen,
-    ) -> Response<Full<Bytes>> {
-        let Ok(_slot) = self.slots.try_acquire() else {
-            let reply = Refusal::Overloaded.response();
-            let outcome = Refusal::Overloaded.name();
-            self.recorder.record(record(
-                seen,
-                &reply,
-                outcome,
-                None,
-                FunctionShare::default(),
-            ));
-            return reply.map(Full::new);
-        };
-        let mut invocation = function.invoke(&self.engine, &self.limits, request).await;
-        let mut share = FunctionShare::default();
-        let result = std::mem::replace(&mut invocation.result, Err(crate::invoke::Failure::Trap));
-        let (reply, outcome) = match result {
-            Ok(mut reply) => {
-                share = self.take_share(reply.headers_mut());
-                let is_good = reply.status().is_success() || reply.status().is_redirection();
-                (reply, if is_good { "ok" } else { "refused" })
-            }
-            Err(failure) => (failure.refusal().response(), failure.name()),
-        };
-        self.recorder
-            .record(record(seen, &reply, outcome, Some(&invocation), share));
-        reply.map(Full::new)
-    }
-
-    /// Takes the function's share of the record out of its reply.
-    fn take_share(&self, headers: &mut HeaderMap) -> FunctionShare {
-        let Some(value) = headers.remove(RECORD_HEADER) else {
-            return FunctionShare::default();
-        };
-        serde_json::from_slice(value.as_bytes()).unwrap_or_else(|cause| {
-            self.malformed_shares.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(%cause, "a function's lv-record header is malformed");
-            FunctionShare::default()
-        })
     }
 
     /// Reads the whole body within its limits and makes the request that the component sees.
@@ -388,7 +347,7 @@ fn set_host_headers(
     }
 }
 
-fn record(
+pub(crate) fn record(
     seen: Seen,
     reply: &Response<Bytes>,
     outcome: &str,

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use edge::store::MAX_COMMIT_WRITES;
+use edge_spin::sql::WRITES;
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
 use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader};
@@ -50,12 +52,26 @@ impl SpinView<'_> {
         if let Err(refused) = partitions.check(statement, first_text(parameters)) {
             return Ok(Err(Failure::Other(refused)));
         }
-        let outcome = self.table.get(connection)?.execute(statement, parameters);
+        let key = written_key(statement, parameters);
+        let checkout = self.table.get_mut(connection)?;
+        if key.is_some() && checkout.is_full() {
+            let refused = format!("a transaction writes at most {MAX_COMMIT_WRITES} items");
+            return Ok(Err(Failure::Other(refused)));
+        }
+        let outcome = checkout.execute(statement, parameters);
         if let Ok(rows) = &outcome {
             match rows.is_read {
                 true => self.state.reads += 1,
                 false => self.state.writes += 1,
             }
+            if let Some((partition, sort)) = key
+                && checkout.changes() > 0
+            {
+                checkout.wrote(partition, sort);
+            }
+        }
+        for (partition, sort) in checkout.take_committed() {
+            self.state.grants.waiters.note(&partition, &sort);
         }
         Ok(outcome)
     }
@@ -198,6 +214,16 @@ fn row_results(rows: Vec<Vec<Value>>) -> Vec<RowResult> {
 fn first_text(parameters: &[Value]) -> Option<&str> {
     match parameters.first() {
         Some(Value::Text(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// The item that a statement of the store writes, if it writes one.
+fn written_key<'p>(statement: &str, parameters: &'p [Value]) -> Option<(&'p str, &'p str)> {
+    match parameters {
+        [Value::Text(partition), Value::Text(sort), ..] if WRITES.contains(&statement) => {
+            Some((partition, sort))
+        }
         _ => None,
     }
 }

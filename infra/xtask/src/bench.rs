@@ -18,7 +18,7 @@ struct Bench {
     serves: bool,
 }
 
-const BENCHES: [Bench; 9] = [
+const BENCHES: [Bench; 10] = [
     Bench {
         name: "join",
         starts: &[],
@@ -41,6 +41,11 @@ const BENCHES: [Bench; 9] = [
     },
     Bench {
         name: "edge",
+        starts: &["edge-host"],
+        serves: true,
+    },
+    Bench {
+        name: "polls",
         starts: &["edge-host"],
         serves: true,
     },
@@ -73,7 +78,7 @@ pub(crate) struct Flags {
     #[arg(value_parser = PossibleValuesParser::new(BENCHES.map(|bench| bench.name)))]
     name: String,
 
-    /// relay, chat, queue, match: under a minute, less exact
+    /// relay, chat, queue, polls, match: under a minute, less exact
     #[arg(long)]
     quick: bool,
 }

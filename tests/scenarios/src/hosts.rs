@@ -49,12 +49,17 @@ pub struct Host {
     pub records: Option<mpsc::UnboundedReceiver<InvocationRecord>>,
     // In the order in which they stop.
     functions: Vec<Instance>,
-    _process: Process,
+    process: Process,
     _moto: Option<Moto>,
     _state: TempDir,
 }
 
 impl Host {
+    /// Id of its process, of Lambda's that hands requests on.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// What it has told of invocations so far and nobody has taken.
     pub fn records(&mut self) -> Vec<InvocationRecord> {
         let mut found = Vec::new();
@@ -139,7 +144,7 @@ pub async fn edge_host_with(cache: &Path) -> Result<Host> {
         target: target(format!("http://{address}"), secrets, sts),
         records: Some(records),
         functions: Vec::new(),
-        _process: process,
+        process,
         _moto: None,
         _state: state,
     })
@@ -239,7 +244,7 @@ async fn lambda_with(secrets: Secrets, moto: Moto, table: &str) -> Result<Host> 
         target,
         records: None,
         functions: instances,
-        _process: watch,
+        process: watch,
         _moto: Some(moto),
         _state: state,
     })
@@ -344,7 +349,7 @@ pub async fn spin() -> Result<Option<Host>> {
         target: target(format!("http://127.0.0.1:{port}"), secrets, sts),
         records: None,
         functions: Vec::new(),
-        _process: child,
+        process: child,
         _moto: None,
         _state: state,
     }))

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use crate::shard::Shard;
 use crate::target::Target;
 
-const OFFER: &str = include_str!("../../../functions/signalling/tests/offers/chromium.sdp");
+/// What a browser offers.
+pub(crate) const OFFER: &str =
+    include_str!("../../../functions/signalling/tests/offers/chromium.sdp");
 const WHIP_OFFER: &str = include_str!("../../../functions/signalling/tests/offers/aiortc-whip.sdp");
 
 /// What is measured, and whose it is.

@@ -4,6 +4,7 @@
 mod chat;
 mod enrolment;
 mod matches;
+mod neighbours;
 mod refusals;
 mod rooms;
 mod sanctions;
@@ -62,6 +63,8 @@ scenarios! {
     chat::reports = "a report shows the message to moderators";
     chat::blocks = "blocked players cannot write to each other";
     chat::presence = "presence is what players say";
+    neighbours::polls = "joins and heartbeats succeed while one player polls without end";
+    neighbours::every_route = "joins and heartbeats succeed while one player fills any other route";
     matches::two_meet = "two who queue meet in one match";
     matches::who_leaves = "a ticket is its player's, who may give it up";
     chat::data_of_a_player = "a player's data is exported and erased";

@@ -217,6 +217,7 @@ async fn a_client_that_does_not_read_is_cut_off() {
 async fn more_requests_than_instances_are_told_to_come_back() {
     let mut rig = Rig::with_limits(|limits| {
         limits.concurrent_requests = 2;
+        limits.queue_ms = 50;
         limits.request_ms = 1_000;
     })
     .await;

@@ -12,3 +12,4 @@ mod limits;
 mod outbound;
 mod serving;
 mod sqlite;
+mod waiting;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use edge_host::{Config, InvocationRecord, Limits, RecordSink, Running};
+use edge_host::{Config, InvocationRecord, LANES, Limits, RecordSink, Running};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -79,6 +79,9 @@ pub fn config(folder: &Path) -> Config {
         .variables
         .insert("fixture_secret".into(), SECRET.into());
     config.limits.concurrent_requests = 16;
+    // The fixture has no routes of the API: all of them are for what is none.
+    config.limits.shares = [0; LANES];
+    config.limits.shares[LANES - 1] = 1;
     config
 }
 

@@ -5,6 +5,7 @@ mod chat;
 mod enrolment;
 mod matches;
 mod neighbours;
+mod rates;
 mod refusals;
 mod rooms;
 mod sanctions;
@@ -65,6 +66,7 @@ scenarios! {
     chat::presence = "presence is what players say";
     neighbours::polls = "joins and heartbeats succeed while one player polls without end";
     neighbours::every_route = "joins and heartbeats succeed while one player fills any other route";
+    rates::of_a_token = "a token that joins without end is told when it may again, and nobody else is";
     matches::two_meet = "two who queue meet in one match";
     matches::who_leaves = "a ticket is its player's, who may give it up";
     chat::data_of_a_player = "a player's data is exported and erased";

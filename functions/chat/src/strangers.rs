@@ -26,7 +26,7 @@ struct Spent {
 
 edge::stored!(strangers: Spent);
 
-/// Takes one of them. Only a first word costs that: the author's item says that it was not the first.
+/// Takes one of them. Only a first word costs that: the author's item says when it was not.
 ///
 /// # Errors
 /// `too-fast`.
@@ -45,7 +45,7 @@ pub(crate) async fn charge<H: Entropy + Timer, S: Store>(
         if wait_ms > 0 {
             let wait_s = wait_ms.div_ceil(1000);
             let detail = format!(
-                "The player addressed {PER_HOUR} others for the first time in an hour; wait {wait_s} s."
+                "The player has addressed {PER_HOUR} strangers within an hour; wait {wait_s} s."
             );
             return Err(Refusal::new(ProblemKind::TooFast, detail).retry_after(wait_s));
         }

@@ -43,7 +43,7 @@ pub struct TooFast {
 
 impl Rates {
     /// Counts a request. Who shows no token is not counted, since no route does much for him, nor
-    /// whose token says that he is more than a player: where that is not so, the function refuses it.
+    /// whose token says that he is more than a player: where that is a lie, the function refuses.
     ///
     /// # Errors
     /// [`TooFast`].

@@ -19,6 +19,7 @@ mod reach;
 mod react;
 mod said;
 mod settings;
+mod strangers;
 mod tail;
 mod text;
 mod typing;

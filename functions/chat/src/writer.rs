@@ -11,10 +11,11 @@ use edge::change::{unless_lost, until_done, until_done_from};
 use edge::items::{Held, Over};
 use edge::store::{Store, StoreError};
 use edge::{Refusal, revocation};
-use wire::chat::{ChannelSettings, Message};
+use wire::chat::{ChannelSettings, ChatChannel, Message};
 
 use crate::Ports;
 use crate::reach::refresh_way;
+use crate::strangers;
 
 /// The caller as one who writes in a channel.
 pub(crate) struct Writer<'a, H, S> {
@@ -57,12 +58,21 @@ impl<'a, H: Ports, S: Store> Writer<'a, H, S> {
         Log::of(self.host, self.store, self.access.now_ms, &self.place.key)
     }
 
-    /// Reads the caller as an author, if his token was not revoked a minute ago.
+    /// Reads the caller as an author, if his token was not revoked a minute ago. In a direct
+    /// channel where he is none yet, it is charged.
     pub(crate) async fn author(&self) -> Result<Held<Author>, Refusal> {
         let (store, now_ms) = (self.store, self.access.now_ms);
-        let mut held = self.authors().read(self.access.me()).await?;
+        let (authors, me) = (self.authors(), self.access.me());
+        let mut held = authors.read(me).await?;
         if held.value.asks_now(now_ms) {
             revocation::check(store, now_ms, self.access.claims).await?;
+        }
+        if let ChatChannel::Direct(other) = &self.place.channel
+            && !held.is_there()
+            // Who answers addresses no stranger.
+            && !authors.read(other).await?.value.has_written()
+        {
+            strangers::charge(self.host, store, now_ms, me).await?;
         }
         Ok(held)
     }

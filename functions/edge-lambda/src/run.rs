@@ -1,5 +1,6 @@
 //! The loop of a Lambda function: event, request, handler, reply, record.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -8,6 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use edge::Refusal;
 use edge::http::{Request, Response};
+use edge::rates::Rates;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::lambda_runtime::Config;
 use lambda_http::{Context, Error, LambdaEvent, service_fn};
@@ -53,6 +55,7 @@ where
         let process = Process {
             function,
             region: std::env::var("AWS_REGION").unwrap_or_default(),
+            rates: RefCell::default(),
             init_us: AtomicU64::new(micros(began.elapsed())),
         };
         let (process, environment, handler) = (&process, &environment, &handler);
@@ -65,6 +68,8 @@ where
 struct Process {
     function: &'static str,
     region: String,
+    /// What tokens asked of it lately.
+    rates: RefCell<Rates>,
     /// Time that its start took, microseconds; 0 once an invocation has been billed for it.
     init_us: AtomicU64,
 }
@@ -82,6 +87,13 @@ struct Seen<'a> {
 }
 
 impl Process {
+    /// The reply to a request whose token asks too often, before anything is done for it.
+    fn too_fast(&self, request: &Request, at_ms: u64) -> Option<Response> {
+        let (route, token) = (request.route()?, request.authorization.as_deref());
+        let taken = self.rates.borrow_mut().take(route, token, at_ms);
+        taken.err().map(|fast| fast.reply())
+    }
+
     fn record(&self, seen: Seen<'_>) {
         let init_us = self.init_us.swap(0, Ordering::Relaxed);
         let Seen {
@@ -147,7 +159,10 @@ where
                 method.clone_from(&request.method);
                 route = request.route().map_or(route, |route| route.name);
                 bytes_in = request.body.len() as u64;
-                handler(&host, request).await
+                match process.too_fast(&request, at_ms) {
+                    Some(reply) => reply,
+                    None => handler(&host, request).await,
+                }
             }
             Err(refusal) => Response::of_host(&refusal),
         }

@@ -160,6 +160,15 @@ impl Response {
         }
     }
 
+    /// With what a page of any origin needs to read it.
+    fn for_browsers(self) -> Self {
+        const EXPOSED: &str = "location, retry-after, ratelimit, ratelimit-policy";
+        self.with("access-control-allow-origin", "*")
+            .with("access-control-expose-headers", EXPOSED)
+            // No browser takes what somebody wrote for a page or a script.
+            .with("x-content-type-options", "nosniff")
+    }
+
     /// The first header called `name` (lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
@@ -170,7 +179,7 @@ impl Response {
 
     /// Reply of a host that answers in place of a function.
     pub fn of_host(refusal: &Refusal) -> Self {
-        Self::refused(refusal, "").with("access-control-allow-origin", "*")
+        Self::refused(refusal, "").for_browsers()
     }
 
     /// Reply to a refusal; `scheme` is what a 401 asks for.
@@ -280,12 +289,7 @@ pub async fn serve<R: RouteSet, H: Storage + Clock + Variables>(
         store_write_units: meter.write_units(),
     };
     let share = serde_json::to_string(&share).expect("a share has string keys only");
-    response
-        .with("access-control-allow-origin", "*")
-        .with("access-control-expose-headers", "location, retry-after")
-        // No browser takes what somebody wrote for a page or a script.
-        .with("x-content-type-options", "nosniff")
-        .with(SHARE_HEADER, share)
+    response.for_browsers().with(SHARE_HEADER, share)
 }
 
 /// What is asked of every call before its handler sees it.

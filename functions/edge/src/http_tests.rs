@@ -184,7 +184,7 @@ fn refusals_carry_what_http_asks_for() {
     assert_eq!(token.header("www-authenticate"), Some("Bearer"));
     assert_eq!(
         token.header("access-control-expose-headers"),
-        Some("location, retry-after")
+        Some("location, retry-after, ratelimit, ratelimit-policy")
     );
     let invalid = ProblemKind::SignatureInvalid;
     let beat = refuse::<FleetRoute>("POST", HEARTBEAT.path, invalid);

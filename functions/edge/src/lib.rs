@@ -28,6 +28,7 @@ mod meter;
 mod player;
 pub mod policy;
 pub mod ports;
+pub mod rates;
 mod refusal;
 pub mod relays;
 pub mod revocation;

@@ -116,6 +116,45 @@ impl Class {
         Self::Queue,
         Self::Operate,
     ];
+
+    /// How often one token may ask for routes of it; none where relays, servers and operators ask.
+    /// Several times what the SDKs need at their busiest: a player who plays never notices.
+    pub const fn rate(self) -> Option<Rate> {
+        let (at_once, per_minute) = match self {
+            Self::Join => (30, 30),
+            Self::Write => (100, 300),
+            Self::Read => (100, 240),
+            Self::Poll => (200, 600),
+            Self::Queue => (100, 240),
+            Self::Heartbeat | Self::Operate => return None,
+        };
+        Some(Rate {
+            at_once,
+            per_minute,
+        })
+    }
+
+    /// Its name in headers and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Heartbeat => "heartbeat",
+            Self::Join => "join",
+            Self::Write => "write",
+            Self::Read => "read",
+            Self::Poll => "poll",
+            Self::Queue => "queue",
+            Self::Operate => "operate",
+        }
+    }
+}
+
+/// How often something may be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Requests at once after a pause.
+    pub at_once: u32,
+    /// Requests a minute in the long run.
+    pub per_minute: u32,
 }
 
 /// What proves that a caller may use a route.
@@ -348,8 +387,11 @@ pub const HOME: Route = Route {
 impl Route {
     /// Every refusal that the route documents, those of all routes first.
     pub fn all_problems(&self) -> impl Iterator<Item = ProblemKind> {
-        let own = self.problems.iter().copied().flatten();
-        COMMON_PROBLEMS.iter().chain(own).copied()
+        let own = || self.problems.iter().copied().flatten();
+        let is_limited = self.class.rate().is_some();
+        let is_told = own().any(|kind| *kind == ProblemKind::TooFast);
+        let rate = (is_limited && !is_told).then_some(&ProblemKind::TooFast);
+        COMMON_PROBLEMS.iter().chain(own()).chain(rate).copied()
     }
 
     /// Who asks whether the caller's token was revoked: the router, at a read more, wherever

@@ -23,6 +23,7 @@ mod record;
 mod refusal;
 mod route;
 mod server;
+mod sources;
 mod sqlite;
 mod stall;
 mod variables;
@@ -206,6 +207,7 @@ fn load(config: &Config, manifest: Manifest, recorder: Recorder) -> anyhow::Resu
         routes: manifest.routes,
         limits,
         lanes: Lanes::new(&limits),
+        rates: Default::default(),
         waiters,
         recorder,
         malformed_shares: Default::default(),

@@ -2,11 +2,13 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HOST};
+use edge::http::route_of;
+use edge::rates::Rates;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -19,6 +21,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use wasmtime::Engine;
 use wire::ids::InvocationId;
+use wire::problem::ProblemKind;
 use wire::record::{InvocationKind, InvocationRecord, RECORD_FORM};
 
 use crate::clock;
@@ -29,6 +32,7 @@ use crate::lanes::Lanes;
 use crate::record::{FunctionShare, Recorder};
 use crate::refusal::Refusal;
 use crate::route::{Match, Pattern, Routes};
+use crate::sources::Sources;
 use crate::stall::StallGuard;
 use crate::waiters::Waiters;
 
@@ -44,6 +48,8 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     pub(crate) lanes: Lanes,
     pub(crate) waiters: Arc<Waiters>,
+    /// What tokens asked for lately.
+    pub(crate) rates: Mutex<Rates>,
     pub(crate) recorder: Recorder,
     /// `lv-record` headers that were not understood.
     pub(crate) malformed_shares: AtomicU64,
@@ -55,6 +61,7 @@ pub(crate) struct App {
 /// Serves until `stop` turns true, then lets what is in flight finish, up to the limit.
 pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let open = Arc::new(Semaphore::new(app.limits.connections));
+    let sources = Arc::new(Sources::new(app.limits.connections));
     let mut connections = JoinSet::new();
     loop {
         let permit = open.clone().acquire_owned();
@@ -68,10 +75,12 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, mut stop: watch:
             Some(_) = connections.join_next() => {}
             accepted = accepted => match accepted {
                 Ok(((stream, peer), permit)) => {
+                    // Closed at once: there is no reply that costs less.
+                    let Some(place) = sources.enter(peer.ip()) else { continue };
                     let connection = connection(stream, peer, app.clone(), stop.clone());
                     connections.spawn(async move {
                         connection.await;
-                        drop(permit);
+                        drop((permit, place));
                     });
                 }
                 Err(cause) => {
@@ -180,6 +189,12 @@ impl App {
                 seen.region.clone_from(region);
             }
             pattern.text().clone_into(&mut seen.route);
+            if let Some(reply) = self.too_fast(&request, &path) {
+                let outcome = ProblemKind::TooFast.name();
+                let refused = record(seen, &reply, outcome, None, FunctionShare::default());
+                self.recorder.record(refused);
+                return reply.map(Full::new);
+            }
             match self
                 .read(request, &mut seen, Some((pattern, &found)), peer, local)
                 .await
@@ -205,6 +220,23 @@ impl App {
             FunctionShare::default(),
         ));
         reply.map(Full::new)
+    }
+
+    /// The reply to a request whose token asks too often, before anything is done for it.
+    fn too_fast(&self, request: &Request<Incoming>, path: &str) -> Option<Response<Bytes>> {
+        let route = route_of(request.method().as_str(), path)?;
+        let token = request.headers().get(AUTHORIZATION)?.to_str().ok();
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let fast = rates.take(route, token, clock::unix_ms()).err()?;
+        drop(rates);
+        let told = fast.reply();
+        let mut reply = Response::new(Bytes::from(told.body));
+        *reply.status_mut() = StatusCode::from_u16(told.status).expect("a status of ours");
+        for (name, value) in told.headers {
+            let value = HeaderValue::from_str(&value).expect("a header of ours");
+            reply.headers_mut().insert(name, value);
+        }
+        Some(reply)
     }
 
     /// Reads the whole body within its limits and makes the request that the component sees.

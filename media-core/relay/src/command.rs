@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sfu::{Audience, Author, Command, Crossing, News, Push};
 use wire::channel::{ClientMessage, EndReason, RelayMessage};
-use wire::chat::{ChatEvent, MAX_WAIT_S};
+use wire::chat::ChatEvent;
 use wire::control::{ControlCommand, ControlMessage, PushAuthor, PushTarget};
 use wire::limits::MAX_HELLO_BLOCKS;
 use wire::{RegionName, TopicKey};
@@ -13,9 +13,8 @@ use crate::protocol::platform;
 use crate::question::Question;
 
 /// Time over which those who are told only that there is something new spread their requests, in
-/// milliseconds: as long as the edge lets a request wait that asks for it without a relay, so that
-/// nobody costs more than one of those does.
-const NEWS_WITHIN_MS: u32 = MAX_WAIT_S as u32 * 1000;
+/// milliseconds: nobody costs more than one who polls without a relay.
+const NEWS_WITHIN_MS: u32 = 4_000;
 
 /// What the edge wants of a shard.
 #[derive(Debug)]

@@ -96,6 +96,7 @@ fn target(base: String, secrets: Secrets, sts: Sts) -> Target {
         http: Http::default(),
         secrets,
         sts: Some(sts),
+        counts_rates: true,
     }
 }
 
@@ -351,7 +352,10 @@ pub async fn spin() -> Result<Option<Host>> {
     wait_until_open(port).await?;
     Ok(Some(Host {
         name: "spin",
-        target: target(format!("http://127.0.0.1:{port}"), secrets, sts),
+        target: Target {
+            counts_rates: false,
+            ..target(format!("http://127.0.0.1:{port}"), secrets, sts)
+        },
         records: None,
         functions: Vec::new(),
         process: child,

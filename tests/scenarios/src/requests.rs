@@ -83,7 +83,7 @@ impl<'a> Bench<'a> {
         let (target, secrets, queue) = (self.target, &self.target.secrets, &self.queue);
         // An author of his own every few messages, or the limits would bind.
         let chatter = secrets.chat_token(&format!("p{}", n / 4), "bench");
-        let player = secrets.token("p", "bench");
+        let player = secrets.token(&format!("p{}", n / 4), "bench");
         let messages = "/v1/chat/channels/room~bench~main/messages";
         let post = json!({ "key": format!("k{n}"), "text": "see you at the gate" });
         let (status, method, path, token, body) = match route {
@@ -126,7 +126,7 @@ impl<'a> Bench<'a> {
             _ => {
                 let alone = format!("{queue}-alone");
                 let path = format!("/v1/match/queues/{alone}/tickets/{}", self.ticket);
-                let token = secrets.token(&alone, "bench");
+                let token = secrets.another_token(&alone, "bench", n / 50);
                 (200, Method::GET, path, token, Value::Null)
             }
         };

@@ -21,6 +21,8 @@ pub struct Target {
     pub secrets: Secrets,
     /// Whom it asks who signed proofs of enrolment, if it does.
     pub sts: Option<Sts>,
+    /// Whether it knows what a token asked for before: its process lives on.
+    pub counts_rates: bool,
 }
 
 impl Target {

@@ -73,9 +73,20 @@ impl Secrets {
         self.sign(&claims(player, room))
     }
 
+    /// One of several tokens of `player`, as of logins at the same time.
+    pub fn another_token(&self, player: &str, room: &str, number: usize) -> String {
+        let mut claims = claims(player, room);
+        claims.name = Some(number.to_string());
+        self.sign(&claims)
+    }
+
     /// A token of `player` who may also write in every channel of `room`, to everybody and to the
     /// world.
     pub fn chat_token(&self, player: &str, room: &str) -> String {
+        self.sign(&Self::chat_claims(player, room))
+    }
+
+    fn chat_claims(player: &str, room: &str) -> Claims {
         let mut claims = claims(player, room);
         for name in [room, "direct", "world"] {
             claims.grants.push(Grant {
@@ -84,6 +95,13 @@ impl Secrets {
                 permissions: vec![Permission::Listen, Permission::Chat],
             });
         }
+        claims
+    }
+
+    /// The same of a server of the game.
+    pub fn server_token(&self, name: &str, room: &str) -> String {
+        let mut claims = Self::chat_claims(name, room);
+        claims.role = Some(Role::GameServer);
         self.sign(&claims)
     }
 

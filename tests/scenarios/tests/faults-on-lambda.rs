@@ -48,6 +48,7 @@ impl Rig {
             http: Http::default(),
             secrets,
             sts: None,
+            counts_rates: true,
         };
         let mut rig = Self {
             gateway,

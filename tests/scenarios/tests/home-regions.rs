@@ -54,6 +54,7 @@ impl Region {
             http: Http::default(),
             secrets,
             sts: None,
+            counts_rates: true,
         };
         Self {
             target,

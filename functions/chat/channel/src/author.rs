@@ -210,6 +210,11 @@ impl Author {
         Ok(())
     }
 
+    /// Whether he has written here.
+    pub fn has_written(&self) -> bool {
+        self.last_ms > 0
+    }
+
     /// Takes one message from his bucket.
     ///
     /// # Errors

@@ -254,3 +254,50 @@ fn garbage_is_refused_by_every_route_with_a_documented_problem() {
         }
     }
 }
+
+#[test]
+fn nobody_addresses_more_than_so_many_strangers_but_talks_to_whom_he_knows() {
+    let rig = Rig::unlimited(12);
+    let direct = |from: &str, to: &str, key: &str| {
+        post_as(
+            &rig,
+            &claims(from),
+            &format!("direct~{to}"),
+            json!({ "key": key, "text": "hi" }),
+        )
+    };
+    assert_eq!(direct("zoe", "mal", "k").status, 201);
+    let mut reached = 0;
+    for number in 0..600 {
+        let response = direct("mal", &format!("p{number}"), "k");
+        if response.status == 201 {
+            reached += 1;
+            continue;
+        }
+        let told = (problem(&response), response.header("retry-after"));
+        assert_eq!(
+            told,
+            ("too-fast".into(), Some("120")),
+            "to stranger {number}"
+        );
+        // Nor does he reach them by saying that he types.
+        let path = format!("/v1/chat/channels/direct~p{number}/typing");
+        let typing = rig.send(request(&claims("mal"), "POST", &path, Value::Null));
+        assert_eq!(problem(&typing), "too-fast");
+    }
+    assert_eq!(reached, 30);
+    assert_eq!(
+        direct("mal", "p0", "k2").status,
+        201,
+        "no stranger any more"
+    );
+    assert_eq!(direct("mal", "zoe", "k2").status, 201, "he answers");
+    assert_eq!(
+        direct("ann", "p599", "k").status,
+        201,
+        "others have their own"
+    );
+    rig.pass(120_000);
+    assert_eq!(direct("mal", "p598", "k").status, 201);
+    assert_eq!(problem(&direct("mal", "p597", "k")), "too-fast");
+}

@@ -162,6 +162,7 @@ impl Lambda {
             http: Http::default(),
             secrets,
             sts: None,
+            counts_rates: true,
         };
         Ok(Self {
             gateway,

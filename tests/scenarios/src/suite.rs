@@ -77,7 +77,7 @@ scenarios! {
     neighbours::polls = "joins and heartbeats succeed while one player polls without end";
     neighbours::crowd = "joins and heartbeats succeed while a crowd polls at its pace";
     neighbours::every_route = "joins and heartbeats succeed while one player fills any other route";
-    rates::of_a_token = "a token that joins without end is told when it may again, and nobody else is";
+    rates::of_a_token = "a token that joins without end is told when it may again";
     matches::two_meet = "two who queue meet in one match";
     matches::who_leaves = "a ticket is its player's, who may give it up";
     world::is_one_hall = "the world channel is its region's, and a hall that is none is refused";

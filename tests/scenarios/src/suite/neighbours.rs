@@ -47,7 +47,7 @@ impl Noise {
         for n in 0..at_once {
             let (http, url) = (target.http.clone(), target.url(&request.path));
             let token = match who {
-                // One whom the host lets ask as often as he likes, so that the lanes are what holds.
+                // Whom the host lets ask as often as he likes: the lanes are what holds.
                 Who::One => target.secrets.server_token("noise", "noise"),
                 Who::Crowd => target.secrets.chat_token(&format!("noise-{n}"), "noise"),
             };

@@ -12,6 +12,7 @@ use wire::chat::{DIRECT_ROOM, Presence, PresenceReply, PresenceRequest, Status};
 use wire::claims::matches_pattern;
 use wire::problem::ProblemKind;
 use wire::routes::{PRESENCE, SET_PRESENCE};
+use wire::ticket::Permissions;
 use wire::{PlayerId, RoomName};
 
 use crate::markers::listed;
@@ -74,6 +75,16 @@ pub(crate) async fn show<S: Store>(store: &S, call: &Call<'_>) -> Result<Respons
     let hidden = blocked_either_way(store, caller.now_ms, &caller.claims).await?;
     let names = listed(&asked)?.into_iter().map(PlayerId::new);
     let names: Vec<PlayerId> = names.collect::<Result<_, _>>()?;
+    // Whoever may write to somebody may see whether he is there; nobody follows strangers.
+    let is_granted = |name: &PlayerId| {
+        let granted = caller.claims.permissions_in(DIRECT_ROOM, name.as_str());
+        name == caller.me() || granted != Permissions::default()
+    };
+    if let Some(stranger) = names.iter().find(|name| !is_granted(name)) {
+        let detail =
+            format!("Get a token from the game that grants direct messages with {stranger}.");
+        return Err(Refusal::new(ProblemKind::ChannelNotGranted, detail));
+    }
     let known = presences_of(store, caller.now_ms, &names).await?;
     let players = names.into_iter().zip(known).map(|(player, known)| {
         let shown = known.filter(|_| !hidden.contains(&player));

@@ -3,7 +3,8 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | `chat-player#P` | who he is in each channel, what he has read, presence, blocks, sanctions |
+//! | `chat-player#P` | who he is in each channel, what he has read, presence, blocks, sanctions, |
+//! | | and where reports and the trail of moderators name him |
 //! | each channel that names him there | his messages and reactions, the trail, reports |
 //! | `home#ROOM` of each sanction | until when he is silenced or kept out |
 //! | `match-player#P` | seat, ratings, invitations |
@@ -16,7 +17,7 @@ mod channel;
 mod walk;
 
 use chat_channel::access::Access;
-use chat_channel::audit::{Act, Trail};
+use chat_channel::audit::{Act, NAMED, Trail};
 use chat_channel::author::IN;
 use edge::Refusal;
 use edge::blocks::{self, BLOCK_PREFIX, BLOCKED_BY_PREFIX, player_partition};
@@ -150,6 +151,12 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
             {
                 return Ok(false);
             }
+            if let Some(place) = item.sort.strip_prefix(NAMED)
+                && !self.is_walked(&partition, place).await?
+                && !self.walk_channel(place).await?
+            {
+                return Ok(false);
+            }
             self.take_own(&partition, item).await?;
             self.cursor = self.cursor.behind(&item.sort);
         }
@@ -171,6 +178,9 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
     async fn take_own(&mut self, partition: &str, item: &Item) -> Result<(), Refusal> {
         let sanctioned = item.sort.strip_prefix(INDEX_PREFIX);
         if !self.erases {
+            if item.sort.starts_with(NAMED) {
+                return Ok(());
+            }
             let (what, place) = item.sort.split_once('#').unwrap_or((&item.sort, ""));
             let what = if what == "in" { "author" } else { what };
             let value = match sanctioned {

@@ -1,7 +1,9 @@
 //! Reports: a message with those around it, kept for the moderators whatever becomes of them.
 
+use std::collections::BTreeSet;
+
 use chat_channel::access::{Access, Intent, body, seq};
-use chat_channel::audit::{Act, Trail, record, records};
+use chat_channel::audit::{Act, Trail, name, record, records};
 use chat_channel::author::Authors;
 use chat_channel::log::Log;
 use chat_channel::message::existing;
@@ -11,6 +13,7 @@ use edge::http::{Call, Response};
 use edge::items;
 use edge::store::{Direction, Key, Store};
 use sha2::{Digest, Sha256};
+use wire::PlayerId;
 use wire::chat::{AuditAction, Report, ReportRequest, ReportsReply};
 use wire::routes::{REPORT, REPORTS};
 
@@ -63,6 +66,15 @@ pub(crate) async fn report<H: Ports, S: Store>(
         report,
         queued: Some(queued.clone()),
     };
+    let authors = kept
+        .report
+        .messages
+        .iter()
+        .filter_map(|one| one.author.as_ref());
+    let named: BTreeSet<&PlayerId> = authors.chain([me]).collect();
+    for player in named {
+        name(store, now_ms, player, &place.key, &access.policy).await?;
+    }
     record(store, now_ms, at.clone(), days, &kept).await?;
     queue::add(store, now_ms, days, queued, at).await?;
     Ok(Response::empty(REPORT.status))

@@ -1,9 +1,10 @@
 //! The trail of acts of moderation: one place writes it, whoever acts.
 
+use edge::blocks::player_partition;
 use edge::items::{self, Held, Over, Stored};
 use edge::policy::Policy;
 use edge::ports::Entropy;
-use edge::store::{Direction, Key, Query, Store, StoreError};
+use edge::store::{Condition, Direction, Key, Put, Query, Store, StoreError};
 use wire::PlayerId;
 use wire::chat::{AuditAction, AuditEntry};
 
@@ -62,6 +63,9 @@ impl<'a, H: Entropy, S: Store> Trail<'a, H, S> {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn note(&self, place: &str, act: Act) -> Result<(), StoreError> {
+        if let Some(player) = &act.player {
+            name(self.store, self.now_ms, player, place, self.policy).await?;
+        }
         let entry = AuditEntry {
             at_ms: self.now_ms,
             actor: self.actor.clone(),
@@ -74,6 +78,33 @@ impl<'a, H: Entropy, S: Store> Trail<'a, H, S> {
         let key = (audit_partition(place), sort);
         record(self.store, self.now_ms, key, self.policy.audit_days, &entry).await
     }
+}
+
+/// Sort key with a player of what says that a channel's trail or reports name him; the channel's
+/// key follows. It outlives his own item there.
+pub const NAMED: &str = "named#";
+
+/// Notes with a player that a channel's trail or reports are about to name him, for as long as they
+/// are kept: what is kept of him can be found.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn name<S: Store>(
+    store: &S,
+    now_ms: u64,
+    player: &PlayerId,
+    place: &str,
+    policy: &Policy,
+) -> Result<(), StoreError> {
+    let (partition, sort) = (player_partition(player), format!("{NAMED}{place}"));
+    let days = policy.audit_days.max(policy.report_days);
+    let put = Put {
+        key: Key::new(&partition, &sort),
+        value: &[],
+        expires_at_ms: Some(now_ms + days_ms(days)),
+        condition: Condition::Always,
+    };
+    store.put(now_ms, put).await.map(drop)
 }
 
 /// The partition of a channel's trail.

@@ -256,6 +256,23 @@ fn garbage_is_refused_by_every_route_with_a_documented_problem() {
 }
 
 #[test]
+fn nobody_sees_whether_somebody_is_here_to_whom_he_may_not_write() {
+    let rig = Rig::new(13);
+    let mut ann = claims("ann");
+    for grant in ann.grants.iter_mut().filter(|grant| grant.room == "direct") {
+        grant.channels = vec!["bob".into(), "crew-*".into()];
+    }
+    let ask = |players: &str| {
+        let path = format!("/v1/chat/presence?players={players}");
+        rig.send(request(&ann, "GET", &path, Value::Null))
+    };
+    assert_eq!(ask("bob,crew-7,ann").status, 200);
+    for stranger in ["cem", "bob,cem", "crew"] {
+        assert_eq!(problem(&ask(stranger)), "channel-not-granted", "{stranger}");
+    }
+}
+
+#[test]
 fn nobody_addresses_more_than_so_many_strangers_but_talks_to_whom_he_knows() {
     let rig = Rig::unlimited(12);
     let direct = |from: &str, to: &str, key: &str| {

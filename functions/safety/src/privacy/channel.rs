@@ -1,10 +1,11 @@
 //! What a channel keeps of a player: messages, reactions, acts of moderation, reports.
 
-use chat_channel::audit::audit_partition;
-use chat_channel::author::Author;
+use chat_channel::audit::{NAMED, audit_partition};
+use chat_channel::author::{Author, IN};
 use chat_channel::log::{Log, Stored, messages_partition, reactions_partition};
 use chat_channel::message::tombstone;
 use edge::Refusal;
+use edge::blocks::player_partition;
 use edge::items::{self, Held, Over};
 use edge::store::{Direction, Item, Key, Query, Store, StoreError};
 use serde_json::json;
@@ -47,6 +48,21 @@ impl<H: Ports, S: Store> Walk<'_, H, S> {
             }
         }
         Ok(true)
+    }
+
+    /// Whether a channel that names him was walked by his own item of it, which is there no longer
+    /// than his messages.
+    pub(super) async fn is_walked(&self, partition: &str, place: &str) -> Result<bool, StoreError> {
+        let (own, number) = match place.parse() {
+            Ok(ChatChannel::World(Hall { region, number })) => {
+                (ChatChannel::World(Hall::first(region)).to_string(), number)
+            }
+            _ => (place.to_owned(), 0),
+        };
+        let sort = format!("{IN}{own}");
+        let held = items::get::<_, Author>(self.store, self.now_ms, Key::new(partition, &sort));
+        let author = held.await?.map(|held| held.value);
+        Ok(author.is_some_and(|author| number == 0 || author.halls().contains(&number)))
     }
 
     /// Goes on in a channel, a part at most; whether all of it is done.
@@ -186,6 +202,12 @@ impl<H: Ports, S: Store> Walk<'_, H, S> {
         if place.starts_with("direct~") {
             if let Some((partition, sort)) = held.value.queued {
                 self.delete(&partition, &sort).await?;
+            }
+            // So does what tells the other one of it.
+            for other in place.split('~').skip(1) {
+                let other = items::name(Key::new(partition, &item.sort), other)?;
+                let sort = format!("{NAMED}{place}");
+                self.delete(&player_partition(&other), &sort).await?;
             }
             self.delete(partition, &item.sort).await?;
             self.erased += 1;

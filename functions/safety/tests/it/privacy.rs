@@ -356,3 +356,28 @@ fn only_the_privacy_role_may_export_and_erase() {
         assert_eq!(problem(&response), "cursor-invalid");
     }
 }
+
+#[test]
+fn what_outlives_a_channels_messages_is_found_as_well() {
+    const DAY_MS: u64 = 24 * HOUR_MS;
+    let rig = Rig::unlimited(5);
+    busy_life(&rig);
+    // Her messages are gone, and so is her item of the channel; reports and the trail are not.
+    rig.pass(40 * DAY_MS);
+    let kept = |rig: &Rig, kind: &str| {
+        let names_her = |(line, _): &&(String, _)| line.contains(ANN) || line.contains(SECRET_TEXT);
+        let all = whole_store(rig);
+        let of_kind = all.iter().filter(names_her);
+        of_kind.filter(|(line, _)| line.starts_with(kind)).count()
+    };
+    let room = ["chat-report#room~", "chat-audit#room~"];
+    assert_eq!(kept(&rig, "chat#room~"), 0);
+    assert!(room.iter().all(|kind| kept(&rig, kind) > 0));
+    let items = export(&rig, ANN);
+    let count = |what: &str| items.iter().filter(|item| item.what == what).count();
+    assert_eq!((count("report"), count("moderation")), (3, 2));
+    erase(&rig, ANN);
+    assert!(room.iter().all(|kind| kept(&rig, kind) == 0));
+    assert_eq!(kept(&rig, "chat-report#direct~"), 0);
+    assert!(export(&rig, ANN).is_empty());
+}

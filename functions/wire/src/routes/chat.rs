@@ -241,14 +241,18 @@ pub const PRESENCE: Route = Route {
     function: Function::Chat,
     method: "GET",
     path: "/v1/chat/presence",
-    summary: "See whether ?players= by commas are here",
+    summary: "See whether ?players= by commas are here, to whom the caller may write",
     auth: Auth::Seat,
     class: Class::Read,
     body: None,
     status: 200,
     problems: &[
         TOKEN,
-        &[ProblemKind::NameInvalid, ProblemKind::CursorInvalid],
+        &[
+            ProblemKind::NameInvalid,
+            ProblemKind::CursorInvalid,
+            ProblemKind::ChannelNotGranted,
+        ],
     ],
 };
 

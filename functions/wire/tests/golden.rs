@@ -309,6 +309,7 @@ fn http_messages(golden: &mut Golden) {
     golden.check("claims", &claims);
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of messages")]
 fn fleet_messages(golden: &mut Golden) {
     golden.check("heartbeat", &heartbeat());
     for (name, state) in [

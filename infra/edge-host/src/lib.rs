@@ -55,6 +55,7 @@ use manifest::Manifest;
 use outbound::OutboundClient;
 use partitions::Partitions;
 use record::Recorder;
+use route::Routes;
 use server::App;
 use waiters::Waiters;
 use wire::until::UNTIL_VARIABLE;
@@ -141,6 +142,13 @@ pub fn compile(config: &Config) -> anyhow::Result<usize> {
     Ok(sources.len())
 }
 
+fn tell_routes(routes: &Routes<usize>, functions: &[Function]) {
+    for (pattern, index) in routes.iter() {
+        let component = &functions[*index].grants.component;
+        tracing::info!(route = pattern.text(), component, "serving");
+    }
+}
+
 type Loaded = (App, EpochTicker, BTreeMap<String, CodeSource>);
 
 fn load(config: &Config, manifest: Manifest, recorder: Recorder) -> anyhow::Result<Loaded> {
@@ -197,10 +205,7 @@ fn load(config: &Config, manifest: Manifest, recorder: Recorder) -> anyhow::Resu
         });
     }
     let ticker = EpochTicker::start(&engine)?;
-    for (pattern, index) in manifest.routes.iter() {
-        let component = &functions[*index].grants.component;
-        tracing::info!(route = pattern.text(), component, "serving");
-    }
+    tell_routes(&manifest.routes, &functions);
     let app = App {
         engine,
         functions,

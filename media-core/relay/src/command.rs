@@ -25,6 +25,17 @@ pub(crate) enum Wish {
     Tell(Question),
 }
 
+fn push(to: Audience, message: String, author: Option<PushAuthor>) -> Push {
+    let Instead { news, withheld } = in_place_of(&message).unwrap_or_default();
+    Push {
+        to,
+        message: message.into_bytes().into(),
+        author: author.map(written_by),
+        news,
+        withheld,
+    }
+}
+
 /// What a message of the edge wants, of a shard of `region`.
 pub(crate) fn wish(message: ControlMessage, region: &RegionName) -> Wish {
     let at_ms = message.at_ms;
@@ -84,16 +95,7 @@ pub(crate) fn wish(message: ControlMessage, region: &RegionName) -> Wish {
             to,
             message,
             author,
-        } => {
-            let Instead { news, withheld } = in_place_of(&message).unwrap_or_default();
-            Command::Push(Push {
-                to: audience(to, region),
-                message: message.into_bytes().into(),
-                author: author.map(written_by),
-                news,
-                withheld,
-            })
-        }
+        } => Command::Push(push(audience(to, region), message, author)),
         ControlCommand::Players { room: of, after } => {
             return Wish::Tell(Question {
                 room: room(of),

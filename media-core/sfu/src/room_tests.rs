@@ -1113,9 +1113,8 @@ fn five_thousand_are_told_of_each_other_within_their_outboxes_and_a_share_of_a_c
             crossing: Crossing::default(),
         };
         let (now, stats) = (world.now, &mut world.stats);
-        let done = world
-            .room
-            .introduce(now, &world.protocol, index, hello, stats);
+        let room = &mut world.room;
+        let done = room.introduce(now, &world.protocol, index, hello, stats);
         done.expect("the first hello");
         // Five hundred come in a second.
         world.now += Duration::from_millis(2);

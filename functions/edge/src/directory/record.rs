@@ -33,9 +33,8 @@ pub(super) struct StoredShard {
     pub(super) terms: Option<Terms>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 stored!(shard: StoredShard);

@@ -301,10 +301,9 @@ impl<P: Protocol> Sfu<P> {
     fn bind_path(&mut self, index: usize, path: Path) {
         let other = self.by_path.insert(path, index);
         debug_assert_eq!(other, None, "a path belongs to one session");
-        if let Some(given_up) = self.links[index].paths.add(self.now, path) {
-            if self.by_path.get(&given_up) == Some(&index) {
-                self.by_path.remove(&given_up);
-            }
+        let given_up = self.links[index].paths.add(self.now, path);
+        if let Some(given_up) = given_up.filter(|path| self.by_path.get(path) == Some(&index)) {
+            self.by_path.remove(&given_up);
         }
         debug_assert!(self.links[index].paths.iter().any(|known| known == path));
     }

@@ -34,7 +34,7 @@ pub(super) async fn is_one_hall(target: &Target) -> Result<()> {
         .await?;
     let topic = Hall::first("hall".parse()?).topic();
     let commands = shard.commands();
-    let [ControlCommand::Push { to, message }] = commands.as_slice() else {
+    let [ControlCommand::Push { to, message, .. }] = commands.as_slice() else {
         anyhow::bail!("the relay was told {commands:?}");
     };
     ensure!(*to == PushTarget::Topic { topic }, "{to:?}");

@@ -118,7 +118,7 @@ impl<'a, H: Ports, S: Store> Walk<'a, H, S> {
             }
             return Ok(Some(self.cursor.clone()));
         }
-        let partition = format!("{MATCH_PLAYER}#{}", self.player);
+        let partition = format!("match-player#{}", self.player);
         let items = self.own(&partition).await?;
         for item in &items {
             if self.erases {

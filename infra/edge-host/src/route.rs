@@ -185,6 +185,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn each_route_of_the_api_leads_to_its_function() {
+        let manifest = include_str!("../../../functions/spin.toml");
+        let manifest: toml::Value = toml::from_str(manifest).unwrap();
+        let triggers = manifest["trigger"]["http"].as_array().unwrap();
+        let text = |trigger: &toml::Value, key: &str| trigger[key].as_str().unwrap().to_owned();
+        let patterns = triggers.iter().map(|trigger| {
+            let pattern = Pattern::parse(&text(trigger, "route")).unwrap();
+            (pattern, text(trigger, "component"))
+        });
+        let routes = Routes::new(patterns.collect()).unwrap();
+        for route in wire::routes::ROUTES {
+            let path = route.path.replace('{', "").replace('}', "");
+            let (_, component, _) = routes.find(&path).expect("a component");
+            assert_eq!(component, route.function.name(), "{}", route.name);
+        }
+    }
+
     fn routes(patterns: &[&'static str]) -> Routes<&'static str> {
         let parsed = patterns
             .iter()

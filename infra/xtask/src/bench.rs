@@ -74,8 +74,11 @@ const BENCHES: [Bench; 10] = [
 /// Which benchmark.
 #[derive(Debug, Args)]
 pub(crate) struct Flags {
-    /// What
-    #[arg(value_parser = PossibleValuesParser::new(BENCHES.map(|bench| bench.name)))]
+    /// What; see below
+    #[arg(
+        value_parser = PossibleValuesParser::new(BENCHES.map(|bench| bench.name)),
+        hide_possible_values = true
+    )]
     name: String,
 
     /// relay, chat, queue, polls, match: under a minute, less exact

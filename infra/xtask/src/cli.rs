@@ -91,7 +91,8 @@ edge: time, cold starts, memory, units and dollars per route, on edge-host and a
 relay: what forwarding, holding and admitting take, next to what the kernel alone takes. match:
 passes of the matcher, and a simulated day with charts. counts: what a call of each hot route uses
 of what is paid for, for `finops gate`. finops: a million records priced, and forecasts beside
-naive ones. Prints, and writes JSON under target/bench/.")]
+naive ones. polls: 5,000 that wait, and what joins notice. store: partitions at a million players.
+queue: tickets until they are matched. Prints, and writes JSON under target/bench/.")]
     Bench(bench::Flags),
 
     /// Export or erase what is kept of a player

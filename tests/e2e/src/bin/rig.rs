@@ -72,6 +72,10 @@ impl Rig {
             .arg("--dev-signing-key")
             .arg(signing_file)
             .env("SPIN_VARIABLE_FLEET_SECRET", signing.to_base64())
+            .env(
+                "SPIN_VARIABLE_STATIC_SHARDS",
+                format!(r#"[{{"shards": "{SHARD}"}}]"#),
+            )
             .env("SPIN_VARIABLE_TOKEN_KEYS", signing.key_set_json("dev"));
         let (edge, line) = spawn_until("edge-host", command, "listening").await?;
         let address = line["address"]

@@ -104,7 +104,9 @@ impl Sent {
 /// Others join, and the relay says that it lives.
 async fn bystanders(target: &Target, shard: &Shard, joins: usize, beside: &str) -> Result<()> {
     for n in 0..joins {
-        let token = target.secrets.token(&format!("quiet-{n}"), "quiet");
+        // Each for the first time: a player who joins again and again is held back.
+        let player = format!("quiet-{}-{n}", beside.replace(' ', "-"));
+        let token = target.secrets.token(&player, "quiet");
         let (path, body) = (
             "/v1/rooms/quiet/sessions",
             json!({ "offer": OFFER, "region": "neighbours" }),

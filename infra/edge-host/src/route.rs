@@ -195,11 +195,27 @@ mod tests {
             let pattern = Pattern::parse(&text(trigger, "route")).unwrap();
             (pattern, text(trigger, "component"))
         });
-        let routes = Routes::new(patterns.collect()).unwrap();
+        assert_routes(patterns.collect());
+
+        // The emulator of Lambda has a table of its own.
+        let workspace: toml::Value = toml::from_str(include_str!("../../../Cargo.toml")).unwrap();
+        let lambda = &workspace["workspace"]["metadata"]["lambda"];
+        let table = lambda["watch"]["router"].as_table().unwrap();
+        let patterns = table.iter().map(|(path, binary)| {
+            let pattern = path.replace("{*path}", "...").replace('{', ":");
+            let pattern = Pattern::parse(&pattern.replace('}', "")).unwrap();
+            let binary = binary.as_str().unwrap();
+            (pattern, binary.trim_end_matches("-lambda").to_owned())
+        });
+        assert_routes(patterns.collect());
+    }
+
+    fn assert_routes(patterns: Vec<(Pattern, String)>) {
+        let routes = Routes::new(patterns).unwrap();
         for route in wire::routes::ROUTES {
             let path = route.path.replace('{', "").replace('}', "");
-            let (_, component, _) = routes.find(&path).expect("a component");
-            assert_eq!(component, route.function.name(), "{}", route.name);
+            let (_, function, _) = routes.find(&path).expect("a function");
+            assert_eq!(function, route.function.name(), "{}", route.name);
         }
     }
 

@@ -15,8 +15,8 @@ const GARBAGE_AMONG_OTHERS_MAX_US: f64 = 12.0;
 const BURST: u32 = 200;
 /// Sources that use one check of a ticket.
 const SOURCES: u32 = 40_000;
-/// Most memory that they may leave behind, bytes: 100 for each would be more. Resident memory goes up
-/// and down by a megabyte or two by itself.
+/// Most memory that they may leave behind, bytes: 100 for each would be more. Resident memory goes
+/// up and down by a megabyte or two by itself.
 const GROWTH_MAX: f64 = 3.5e6;
 
 /// A STUN message (RFC 8489) of a type and attributes, with the length that they have.

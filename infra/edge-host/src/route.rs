@@ -213,7 +213,7 @@ mod tests {
     fn assert_routes(patterns: Vec<(Pattern, String)>) {
         let routes = Routes::new(patterns).unwrap();
         for route in wire::routes::ROUTES {
-            let path = route.path.replace('{', "").replace('}', "");
+            let path = route.path.replace(['{', '}'], "");
             let (_, function, _) = routes.find(&path).expect("a function");
             assert_eq!(function, route.function.name(), "{}", route.name);
         }

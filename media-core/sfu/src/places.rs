@@ -83,8 +83,8 @@ impl Places {
     }
 
     /// Whether `player` may have one more of `all` places, of which `taken` are taken: the link
-    /// that he loses for it, if any. `comes_back` says whether it is to follow one that he has: he
-    /// needs no second place in the reserve for that.
+    /// that he loses for it, if any. `comes_back` says whether it is to follow one that he has,
+    /// which ends with its hello: he needs no further place for that.
     ///
     /// # Errors
     /// Why he may not.
@@ -92,7 +92,7 @@ impl Places {
         &self,
         player: PlayerKey,
         (taken, all): (usize, usize),
-        comes_back: impl FnOnce() -> bool,
+        comes_back: impl Fn() -> bool,
     ) -> Result<Option<usize>, RejectReason> {
         let Some(held) = self.held.get(&player) else {
             return Ok(None);
@@ -109,7 +109,7 @@ impl Places {
         match oldest {
             Some(_) if held.half_open.len() >= player_half_open as usize => Ok(oldest),
             Some(_) if is_at_most || is_reserved => Ok(oldest),
-            _ if is_at_most => Err(RejectReason::PlayerSessions),
+            _ if is_at_most && !comes_back() => Err(RejectReason::PlayerSessions),
             _ if is_reserved && !comes_back() => Err(RejectReason::Reserve),
             _ => Ok(None),
         }

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, Heard, OPUS};
-use crate::model::Model;
+use crate::model::{Member, Model};
 use crate::transition::DRAIN_OVER;
 
 /// Voice must come within this time of calm. An address that somebody had who is gone is free after
 /// 5 s, and up to 3 s later comes the check that takes it.
 const VOICE_BOUND: Duration = Duration::from_secs(9);
+/// Sessions of one player on a shard: the relay's limit, said again.
+const PLAYER_SESSIONS: usize = 4;
 /// Messages and handshakes must, on a network that was always calm. See [`bound`].
 /// A retry from a new address may come up to 3 s before the check that tells the relay of it.
 const MESSAGE_BOUND: Duration = Duration::from_secs(13);
@@ -185,7 +187,11 @@ impl Watch {
         let member = &model.members[n];
         let is_in =
             member.is_live && (member.plan.is_nameless() || clients[n].participant().is_some());
-        let pending = !is_in && member.calm_since.is_some() && !member.is_leaving;
+        // Who says no hello replaces nobody, and has so many sessions until the old ones time out.
+        let is_his =
+            |other: &&Member| other.plan.player == member.plan.player && other.ended_at.is_none();
+        let has_place = model.members.iter().filter(is_his).count() <= PLAYER_SESSIONS;
+        let pending = !is_in && has_place && member.calm_since.is_some() && !member.is_leaving;
         if self.is_late(now, Due::Welcome(n), pending, bound(model, n)) {
             return Err(format!(
                 "client {n} is not welcome although nothing hinders (in its room: {})",

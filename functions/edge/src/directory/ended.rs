@@ -71,7 +71,7 @@ impl StoredEnded {
                  were ended within ten minutes: send it again in {wait_s} seconds to end his, or \
                  change the game's signing key."
             );
-            return Err(Refusal::new(ProblemKind::Overloaded, detail).retry_after(wait_s));
+            return Err(Refusal::new(ProblemKind::TooFast, detail).retry_after(wait_s));
         }
         self.players.push(Ended {
             player: player.clone(),
@@ -132,7 +132,7 @@ mod tests {
             all.add(1_000 + n as u64, &id(n)).unwrap();
         }
         let refused = all.add(2_000, &id(MAX_ENDED)).unwrap_err();
-        assert_eq!(refused.kind, ProblemKind::Overloaded);
+        assert_eq!(refused.kind, ProblemKind::TooFast);
         all.add(2_000, &id(7)).expect("he is among them");
         all.add(1_000 + SHARD_TTL_MS, &id(MAX_ENDED)).unwrap();
         let held = crate::items::Held::written(all, 1);

@@ -312,6 +312,7 @@ pub const REVOKE: Route = Route {
             ProblemKind::OperatorOnly,
             ProblemKind::NameInvalid,
             ProblemKind::Conflict,
+            ProblemKind::TooFast,
         ],
     ],
 };

@@ -4,6 +4,7 @@
 use edge::Refusal;
 use edge::blocks::player_partition;
 use edge::change::{unless_lost, until_done};
+use edge::gcra::Gcra;
 use edge::items::{self, Held};
 use edge::ports::{Entropy, Timer};
 use edge::store::{Key, Store};
@@ -15,9 +16,12 @@ const SORT: &str = "strangers";
 const HOUR_MS: u64 = 60 * 60 * 1000;
 /// Players whom he may address first in an hour, and at once after a pause.
 const PER_HOUR: u64 = 30;
-const EVERY_MS: u64 = HOUR_MS / PER_HOUR;
+const STRANGERS: Gcra = Gcra {
+    at_once: PER_HOUR,
+    every_ms: HOUR_MS / PER_HOUR,
+};
 
-/// Until when he has spent them (the arrival time of GCRA, ITU-T I.371), Unix milliseconds.
+/// Until when he has spent them, Unix milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Spent {
     #[serde(rename = "t")]
@@ -40,16 +44,15 @@ pub(crate) async fn charge<H: Entropy + Timer, S: Store>(
     let key = Key::new(&partition, SORT);
     until_done(host, || async {
         let held: Held<Spent> = items::get(store, now_ms, key).await?.unwrap_or_default();
-        let spent_ms = held.value.until_ms.max(now_ms);
-        let wait_ms = (spent_ms - now_ms).saturating_sub((PER_HOUR - 1) * EVERY_MS);
-        if wait_ms > 0 {
-            let wait_s = wait_ms.div_ceil(1000);
-            let detail = format!(
-                "The player has addressed {PER_HOUR} strangers within an hour; wait {wait_s} s."
-            );
-            return Err(Refusal::new(ProblemKind::TooFast, detail).retry_after(wait_s));
-        }
-        let until_ms = spent_ms + EVERY_MS;
+        let until_ms = STRANGERS
+            .take(held.value.until_ms, now_ms)
+            .map_err(|wait_ms| {
+                let wait_s = wait_ms.div_ceil(1000);
+                let detail = format!(
+                    "The player has addressed {PER_HOUR} strangers within an hour; wait {wait_s} s."
+                );
+                Refusal::new(ProblemKind::TooFast, detail).retry_after(wait_s)
+            })?;
         let (spent, expires) = (Spent { until_ms }, Some(until_ms));
         let put = items::put(store, now_ms, key, &spent, expires, held.over()).await;
         Ok(unless_lost(put)?.map(drop))

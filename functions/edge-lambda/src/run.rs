@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use wire::ids::InvocationId;
 use wire::problem::ProblemKind;
 use wire::record::{FunctionShare, InvocationKind, InvocationRecord, RECORD_FORM, SHARE_HEADER};
+use wire::routes::Route;
 
 use crate::event::{self, Event};
 use crate::host::{Environment, LambdaHost, now, unix_ms};
@@ -88,9 +89,9 @@ struct Seen<'a> {
 
 impl Process {
     /// The reply to a request whose token asks too often, before anything is done for it.
-    fn too_fast(&self, request: &Request, at_ms: u64) -> Option<Response> {
-        let (route, token) = (request.route()?, request.authorization.as_deref());
-        let taken = self.rates.borrow_mut().take(route, token, at_ms);
+    fn too_fast(&self, route: Option<&Route>, request: &Request, at_ms: u64) -> Option<Response> {
+        let token = request.authorization.as_deref();
+        let taken = self.rates.borrow_mut().take(route?, token, at_ms);
         taken.err().map(|fast| fast.reply())
     }
 
@@ -157,9 +158,10 @@ where
         match event.payload.into_request(&host).await {
             Ok(request) => {
                 method.clone_from(&request.method);
-                route = request.route().map_or(route, |route| route.name);
+                let found = request.route();
+                route = found.map_or(route, |route| route.name);
                 bytes_in = request.body.len() as u64;
-                match process.too_fast(&request, at_ms) {
+                match process.too_fast(found, &request, at_ms) {
                     Some(reply) => reply,
                     None => handler(&host, request).await,
                 }

@@ -101,16 +101,12 @@ impl Request {
     pub fn route(&self) -> Option<&'static Route> {
         route_of(&self.method, &self.path)
     }
-
-    fn segments(&self) -> impl Iterator<Item = &str> {
-        self.path.split('/')
-    }
 }
 
 /// The route of whatever function that takes `method` (upper case) at `path` (without the query).
 pub fn route_of(method: &str, path: &str) -> Option<&'static Route> {
-    let fits = |route: &&Route| route.method == method && fits(route.path, path);
-    ROUTES.iter().find(fits)
+    let takes = |route: &&Route| route.method == method && parameters(route.path, path).is_some();
+    ROUTES.iter().find(takes)
 }
 
 impl Response {
@@ -321,8 +317,8 @@ enum Found<'a, R> {
 }
 
 fn find<R: RouteSet>(request: &Request) -> Found<'_, R> {
-    let of_path = |of: &R| Some((*of, parameters(of.route().path, request)?));
-    let routes: Vec<(R, Vec<String>)> = R::ALL.iter().filter_map(of_path).collect();
+    let of_path = |of: &R| Some((*of, parameters(of.route().path, &request.path)?));
+    let routes: Vec<(R, Vec<&str>)> = R::ALL.iter().filter_map(of_path).collect();
     if routes.is_empty() {
         return Found::Nothing;
     }
@@ -334,7 +330,7 @@ fn find<R: RouteSet>(request: &Request) -> Found<'_, R> {
         Some((of, parameters)) => {
             let call = Call {
                 route: of.route(),
-                parameters,
+                parameters: parameters.into_iter().map(percent_decode).collect(),
                 request,
                 caller: None,
             };
@@ -345,23 +341,14 @@ fn find<R: RouteSet>(request: &Request) -> Found<'_, R> {
     }
 }
 
-/// Whether a path fits a route's pattern.
-fn fits(pattern: &str, path: &str) -> bool {
-    let mut actual = path.split('/');
-    pattern.split('/').all(|wanted| {
-        let segment = actual.next();
-        segment.is_some_and(|it| wanted == it || wanted.starts_with('{') && !it.is_empty())
-    }) && actual.next().is_none()
-}
-
-/// The values of the braced segments of `pattern` when the request's path fits it.
-fn parameters(pattern: &str, request: &Request) -> Option<Vec<String>> {
+/// What stands for the braced segments of `pattern` in a path that fits it, as it is sent.
+fn parameters<'p>(pattern: &str, path: &'p str) -> Option<Vec<&'p str>> {
     let mut values = Vec::new();
-    let mut actual = request.segments();
+    let mut actual = path.split('/');
     for wanted in pattern.split('/') {
         let segment = actual.next()?;
         if wanted.starts_with('{') && !segment.is_empty() {
-            values.push(percent_decode(segment));
+            values.push(segment);
         } else if wanted != segment {
             return None;
         }

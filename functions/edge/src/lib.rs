@@ -7,7 +7,10 @@
 //!
 //! **Send.** The ports are traits with native `async fn` and no `Send` bound, because futures of
 //! Wasm components are not `Send`. Functions are generic over their ports and never box a future,
-//! so with an adapter whose futures are `Send` (tokio) the whole function's future is `Send` too.
+//! so an operation's own future follows its adapter. A request served by [`http::serve`] does not:
+//! the router asks for revocation with a borrowed store, and rustc cannot prove that `Send` for
+//! every lifetime. The hosts therefore keep a request on one thread (a component has no other, and
+//! a Lambda serves one request at a time).
 
 #![allow(
     async_fn_in_trait,
@@ -21,6 +24,7 @@ mod caller;
 pub mod change;
 pub mod config;
 pub mod directory;
+pub mod gcra;
 pub mod homes;
 pub mod http;
 pub mod items;

@@ -14,6 +14,7 @@ use wire::problem::ProblemKind;
 use wire::routes::{Class, Rate, Route};
 
 use crate::Refusal;
+use crate::gcra::Gcra;
 use crate::http::Response;
 
 /// Most tokens and classes that are counted at a time, at 24 bytes; those beyond are not counted.
@@ -25,8 +26,8 @@ const MINUTE_MS: u64 = 60_000;
 /// What tokens have asked for lately.
 #[derive(Debug, Default)]
 pub struct Rates {
-    /// Until when a token has spent what it may ask of a class (the arrival time of GCRA, ITU-T
-    /// I.371), Unix milliseconds, by a hash that nobody outside can aim at.
+    /// Until when a token has spent what it may ask of a class, Unix milliseconds, by a hash that
+    /// nobody outside can aim at.
     spent_until_ms: HashMap<u64, u64>,
     swept_ms: u64,
     hasher: RandomState,
@@ -42,8 +43,9 @@ pub struct TooFast {
 }
 
 impl Rates {
-    /// Counts a request. Who shows no token is not counted, since no route does much for him, nor
-    /// whose token says that he is more than a player: where that is a lie, the function refuses.
+    /// Counts a request. Who shows no token is not counted, since no route does much for him, and
+    /// whose token says that he is more than a player is not held back: where that is a lie, the
+    /// function refuses.
     ///
     /// # Errors
     /// [`TooFast`].
@@ -56,26 +58,27 @@ impl Rates {
         let (Some(rate), Some(token)) = (route.class.rate(), authorization) else {
             return Ok(());
         };
-        if claims_a_role(token) {
-            return Ok(());
-        }
         let cell = self.hasher.hash_one((token, route.class as u8));
         let known = self.spent_until_ms.get(&cell).copied();
         if known.is_none() && !self.has_space(now_ms) {
             return Ok(());
         }
-        let every_ms = MINUTE_MS / u64::from(rate.per_minute);
-        let most_ms = u64::from(rate.at_once - 1) * every_ms;
-        let spent_until_ms = known.unwrap_or(0).max(now_ms);
-        let wait_ms = (spent_until_ms - now_ms).saturating_sub(most_ms);
-        if wait_ms > 0 {
-            return Err(TooFast {
-                class: route.class,
-                rate,
-                wait_ms,
-            });
+        let gcra = Gcra {
+            at_once: rate.at_once.into(),
+            every_ms: MINUTE_MS / u64::from(rate.per_minute),
+        };
+        match gcra.take(known.unwrap_or(0), now_ms) {
+            Ok(until_ms) => drop(self.spent_until_ms.insert(cell, until_ms)),
+            // Looked at last: most never ask so often.
+            Err(_) if claims_a_role(token) => {}
+            Err(wait_ms) => {
+                return Err(TooFast {
+                    class: route.class,
+                    rate,
+                    wait_ms,
+                });
+            }
         }
-        self.spent_until_ms.insert(cell, spent_until_ms + every_ms);
         Ok(())
     }
 

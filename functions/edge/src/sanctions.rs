@@ -198,12 +198,6 @@ mod tests {
         name.parse().unwrap()
     }
 
-    fn read(store: &MemoryStore, now_ms: u64, room: &RoomName) -> Sanctions {
-        let partition = format!("home#{room}");
-        let held = items::get(store, now_ms, Key::new(&partition, SORT));
-        block_on(held).unwrap().unwrap_or_default().value
-    }
-
     #[test]
     fn a_sanction_holds_until_its_time_and_other_ones_are_kept() {
         let (store, room) = (MemoryStore::default(), "lobby".parse().unwrap());
@@ -214,7 +208,7 @@ mod tests {
         };
         set(10, Sanction::Mute, ANN, Some(100));
         set(10, Sanction::Ban, "bob", Some(50));
-        let now = |now_ms| read(&store, now_ms, &room);
+        let now = |now_ms| block_on(of(&store, now_ms, &room)).unwrap();
         assert_eq!(now(20).until_ms(20, Sanction::Mute, &id(ANN)), Some(100));
         assert_eq!(now(20).until_ms(20, Sanction::Ban, &id(ANN)), None);
         assert_eq!(

@@ -143,9 +143,10 @@ async fn read<S: Store>(
 ) -> Result<Vec<QueuedReport>, StoreError> {
     let pointer = |item| Ok(Held::<Pointer>::read(partition, item)?.value);
     let pointers: Vec<Pointer> = found.iter().map(pointer).collect::<Result<_, _>>()?;
-    let key = |at: &'_ Pointer| -> (String, String) { (at.partition.clone(), at.sort.clone()) };
-    let places: Vec<(String, String)> = pointers.iter().map(key).collect();
-    let keys: Vec<Key<'_>> = places.iter().map(|(p, s)| Key::new(p, s)).collect();
+    let keys: Vec<Key<'_>> = pointers
+        .iter()
+        .map(|at| Key::new(&at.partition, &at.sort))
+        .collect();
     let reports = items::get_many::<_, Kept>(store, now_ms, &keys).await?;
     let entries = found.iter().zip(reports);
     let entries = entries.filter_map(|(item, report)| {

@@ -26,6 +26,7 @@ pub mod problem;
 pub mod record;
 pub mod routes;
 mod seal;
+pub mod source;
 pub mod ticket;
 pub mod until;
 

@@ -7,13 +7,28 @@ use edge::http::route_of;
 use http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use http::{HeaderMap, Method};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use wire::routes::Class;
+use wire::routes::{Class, Route};
 
 use crate::config::{LANES, Limits, milliseconds};
 
 /// Where a request waits that no route of the API takes: pages, and what does not exist.
 const OTHER: usize = LANES - 1;
 const _: () = assert!(Class::ALL.len() == OTHER);
+
+/// The route of a request, or the one that a browser asks whether it may send a request to.
+pub(crate) fn route_asked(
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+) -> Option<&'static Route> {
+    let asked = headers.get(ACCESS_CONTROL_REQUEST_METHOD);
+    let asked = asked.and_then(|value| value.to_str().ok());
+    let method = match (*method == Method::OPTIONS, asked) {
+        (true, Some(asked)) => asked,
+        _ => method.as_str(),
+    };
+    route_of(method, path)
+}
 
 /// All lanes of a host.
 pub(crate) struct Lanes {
@@ -52,17 +67,9 @@ impl Lanes {
         }
     }
 
-    /// The lane of a request. A browser's question whether it may send one waits with those that it
-    /// asks about.
-    pub(crate) fn of(&self, method: &Method, path: &str, headers: &HeaderMap) -> &Lane {
-        let asked = headers.get(ACCESS_CONTROL_REQUEST_METHOD);
-        let asked = asked.and_then(|value| value.to_str().ok());
-        let method = match (*method == Method::OPTIONS, asked) {
-            (true, Some(asked)) => asked,
-            _ => method.as_str(),
-        };
-        let class = route_of(method, path).map(|route| route.class as usize);
-        &self.lanes[class.unwrap_or(OTHER)]
+    /// The lane of requests of a route.
+    pub(crate) fn of(&self, route: Option<&Route>) -> &Lane {
+        &self.lanes[route.map_or(OTHER, |route| route.class as usize)]
     }
 
     /// Waits for an instance of the lane, which is free again when the permit is dropped; none when
@@ -114,11 +121,8 @@ mod tests {
             let value = HeaderValue::from_static(asked);
             headers.insert(ACCESS_CONTROL_REQUEST_METHOD, value);
         }
-        let lane = lanes.of(
-            &Method::from_bytes(method.as_bytes()).unwrap(),
-            path,
-            &headers,
-        );
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let lane = lanes.of(route_asked(&method, path, &headers));
         let found = lanes.lanes.iter().position(|it| std::ptr::eq(it, lane));
         found.unwrap()
     }

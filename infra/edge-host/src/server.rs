@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use edge::http::route_of;
 use edge::rates::Rates;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -23,12 +22,13 @@ use wasmtime::Engine;
 use wire::ids::InvocationId;
 use wire::problem::ProblemKind;
 use wire::record::{InvocationKind, InvocationRecord, RECORD_FORM};
+use wire::routes::Route;
 
 use crate::clock;
 use crate::config::{DevTokenRequest, Limits, TokenMint, milliseconds};
 use crate::health;
 use crate::invoke::{Function, Invocation};
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, route_asked};
 use crate::record::{FunctionShare, Recorder};
 use crate::refusal::Refusal;
 use crate::route::{Match, Pattern, Routes};
@@ -189,7 +189,8 @@ impl App {
                 seen.region.clone_from(region);
             }
             pattern.text().clone_into(&mut seen.route);
-            if let Some(reply) = self.too_fast(&request, &path) {
+            let route = route_asked(request.method(), &path, request.headers());
+            if let Some(reply) = self.too_fast(&request, route) {
                 let outcome = ProblemKind::TooFast.name();
                 let refused = record(seen, &reply, outcome, None, FunctionShare::default());
                 self.recorder.record(refused);
@@ -200,7 +201,7 @@ impl App {
                 .await
             {
                 Ok(request) => {
-                    let lane = self.lanes.of(request.method(), &path, request.headers());
+                    let lane = self.lanes.of(route);
                     return self.answer_function(function, lane, request, seen).await;
                 }
                 Err(refusal) => Err(refusal),
@@ -223,8 +224,13 @@ impl App {
     }
 
     /// The reply to a request whose token asks too often, before anything is done for it.
-    fn too_fast(&self, request: &Request<Incoming>, path: &str) -> Option<Response<Bytes>> {
-        let route = route_of(request.method().as_str(), path)?;
+    fn too_fast(
+        &self,
+        request: &Request<Incoming>,
+        route: Option<&Route>,
+    ) -> Option<Response<Bytes>> {
+        // Of a question nothing is counted.
+        let route = route.filter(|route| route.method == request.method().as_str())?;
         let token = request.headers().get(AUTHORIZATION)?.to_str().ok();
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let fast = rates.take(route, token, clock::unix_ms()).err()?;

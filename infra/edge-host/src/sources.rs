@@ -3,8 +3,10 @@
 //! quarters of them is for those who have few.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wire::source::source;
 
 /// Who has how many, and how many there are.
 pub(crate) struct Sources {
@@ -65,17 +67,6 @@ impl Drop for Place {
                 open.by_source.remove(&self.source);
             }
         }
-    }
-}
-
-/// One who connects: an address, or what a provider gives one customer of IPv6 (RFC 6177), a /64.
-fn source(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => {
-            let prefix = address.to_bits() & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from_bits(prefix))
-        }
-        other => other,
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
+use wire::source::source;
 
 use crate::outcome::Outcome;
 
@@ -152,17 +153,6 @@ impl<T> Waiting<T> {
     }
 }
 
-/// Whom an address counts for: who has one IPv6 address has 2^64 of them.
-fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = u128::from(address) >> 64 << 64;
-            IpAddr::V6(network.into())
-        }
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -179,15 +169,6 @@ mod tests {
 
     fn address(n: u8) -> IpAddr {
         IpAddr::from([192, 0, 2, n])
-    }
-
-    #[test]
-    fn an_ipv6_network_is_one_source_and_an_ipv4_address_is_one() {
-        let of = |text: &str| source(text.parse().expect("an address"));
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
     }
 
     #[test]

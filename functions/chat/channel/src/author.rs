@@ -5,7 +5,8 @@ use std::borrow::Cow;
 
 use edge::Refusal;
 use edge::blocks::player_partition;
-use edge::items::{self, Held};
+use edge::gcra::Gcra;
+use edge::items::{self, Held, is_default};
 use edge::policy::Rights;
 use edge::store::{Key, Store, StoreError};
 use edge::stored;
@@ -44,13 +45,13 @@ pub struct Author {
     #[serde(default, rename = "k", skip_serializing_if = "Vec::is_empty")]
     tries: Vec<(String, u64)>,
     /// Until when a moderator keeps him from writing, Unix milliseconds.
-    #[serde(default, rename = "m", skip_serializing_if = "is_zero")]
+    #[serde(default, rename = "m", skip_serializing_if = "is_default")]
     pub muted_until_ms: u64,
     /// In a direct channel: this player blocked the other.
-    #[serde(default, rename = "x", skip_serializing_if = "is_false")]
+    #[serde(default, rename = "x", skip_serializing_if = "is_default")]
     pub blocks: bool,
     /// In a direct channel: the other blocked this player.
-    #[serde(default, rename = "z", skip_serializing_if = "is_false")]
+    #[serde(default, rename = "z", skip_serializing_if = "is_default")]
     pub is_blocked: bool,
     /// The way to the others, as far as it is known.
     #[serde(default, rename = "r", skip_serializing_if = "Option::is_none")]
@@ -60,22 +61,14 @@ pub struct Author {
     #[serde(default, rename = "h", skip_serializing_if = "Vec::is_empty")]
     halls: Vec<(u8, u64)>,
     /// Nobody is there to push to; looked for again from then on, Unix milliseconds.
-    #[serde(default, rename = "n", skip_serializing_if = "is_zero")]
+    #[serde(default, rename = "n", skip_serializing_if = "is_default")]
     pub no_way_until_ms: u64,
     /// When it was last asked whether his tokens were taken back, Unix milliseconds.
-    #[serde(default, rename = "a", skip_serializing_if = "is_zero")]
+    #[serde(default, rename = "a", skip_serializing_if = "is_default")]
     asked_ms: u64,
 }
 
 stored!(author: Author);
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-fn is_false(flag: &bool) -> bool {
-    !flag
-}
 
 /// Prefix of the sort keys of [`Author`] items; the channel's key follows.
 pub const IN: &str = "in#";
@@ -220,13 +213,11 @@ impl Author {
     /// # Errors
     /// `too-fast`.
     pub fn charge(&mut self, now_ms: u64, rights: &Rights) -> Result<(), Refusal> {
-        let interval_ms = MINUTE_MS / u64::from(rights.per_minute);
-        let room_ms = interval_ms * u64::from(rights.burst.saturating_sub(1));
-        let full_at_ms = self.full_at_ms.max(now_ms);
-        if full_at_ms - now_ms > room_ms {
-            return Err(too_fast(full_at_ms - now_ms - room_ms));
-        }
-        self.full_at_ms = full_at_ms + interval_ms;
+        let messages = Gcra {
+            at_once: rights.burst.into(),
+            every_ms: MINUTE_MS / u64::from(rights.per_minute),
+        };
+        self.full_at_ms = messages.take(self.full_at_ms, now_ms).map_err(too_fast)?;
         Ok(())
     }
 

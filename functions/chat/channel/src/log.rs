@@ -3,7 +3,7 @@
 
 use edge::Refusal;
 use edge::change::{unless_lost, until_done};
-use edge::items::{self, Held, Over};
+use edge::items::{self, Held, Over, is_default};
 use edge::ports::{Clock, Entropy, Timer};
 use edge::store::{Direction, Item, Key, Query, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -43,10 +43,6 @@ pub struct Stored {
 }
 
 edge::stored!(message: Stored);
-
-fn is_default(settings: &ChannelSettings) -> bool {
-    *settings == ChannelSettings::default()
-}
 
 /// See the table of the decision record.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]

@@ -212,7 +212,7 @@ pub(crate) struct StoredHome {
     home: Home,
     /// The bucket in which its shard was ([`super::bucket`]). A release from before buckets writes
     /// none, and reads what it knows.
-    #[serde(rename = "b", default, skip_serializing_if = "is_first")]
+    #[serde(rename = "b", default, skip_serializing_if = "items::is_default")]
     bucket: u32,
 }
 
@@ -251,11 +251,6 @@ fn left(home: &Home, now_ms: u64) -> Vec<LeftShard> {
         |left: &&LeftShard| left.at_ms + SHARD_TTL_MS > now_ms && left.shard != home.shard;
     let before = home.left.iter().filter(may_carry).cloned();
     std::iter::once(last).chain(before).take(MAX_LEFT).collect()
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_first(bucket: &u32) -> bool {
-    *bucket == 0
 }
 
 const SORT: &str = "home";

@@ -7,6 +7,7 @@ use wire::fleet::{Heartbeat, ShardRecord, ShardState};
 use wire::limits::SHARD_LIVE_S;
 
 use super::terms::Terms;
+use crate::items::is_default;
 use crate::stored;
 
 /// How long a shard is remembered after its last heartbeat, in milliseconds.
@@ -26,15 +27,11 @@ pub(super) struct StoredShard {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) pending: Vec<PendingCommand>,
     /// Until when it knows whose sessions end ([`super::ended`]), Unix milliseconds.
-    #[serde(default, rename = "t", skip_serializing_if = "is_zero")]
+    #[serde(default, rename = "t", skip_serializing_if = "is_default")]
     pub(super) told_ms: u64,
     /// What it may say of itself, as it was when this run of it began.
     #[serde(default, rename = "m", skip_serializing_if = "Option::is_none")]
     pub(super) terms: Option<Terms>,
-}
-
-fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
-    *number == T::default()
 }
 
 stored!(shard: StoredShard);

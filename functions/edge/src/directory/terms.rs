@@ -14,6 +14,7 @@ use wire::problem::ProblemKind;
 use wire::{RegionName, ShardId};
 
 use crate::Refusal;
+use crate::items::is_default;
 
 /// What a shard may say of itself; none of a part is anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,13 +29,8 @@ pub struct Terms {
     #[serde(default, rename = "h", skip_serializing_if = "Option::is_none")]
     pub control_host: Option<String>,
     /// Keys of earlier epochs are not its own any more.
-    #[serde(default, rename = "e", skip_serializing_if = "is_first")]
+    #[serde(default, rename = "e", skip_serializing_if = "is_default")]
     pub least_epoch: u8,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_first(epoch: &u8) -> bool {
-    *epoch == 0
 }
 
 /// Shards whose keys come in files: an entry of the setting `static_shards`.

@@ -212,11 +212,11 @@ pub(super) async fn tickets(
     let mut to_read = most * (1 + ENDED_READ_MAX);
     for (number, &lane) in lanes.iter().enumerate() {
         let partition = pool_partition(queue, lane);
-        let from = match number {
+        let first = match number {
             0 => SORT_PREFIX.max(oldest),
             _ => SORT_PREFIX,
         };
-        let mut from = from.to_owned();
+        let mut from = first.to_owned();
         while found.len() < most && to_read > 0 {
             let page = (most - found.len()).min(to_read);
             let bounds = (from.as_str(), "t#~");

@@ -4,13 +4,16 @@
 //! is declined has cost the others their wait. Both are counted in the player's own item, which
 //! taking a seat reads and writes anyway.
 
+use edge::gcra::Gcra;
+use edge::items::is_default;
 use serde::{Deserialize, Serialize};
 use wire::MatchId;
 
-/// Time after which a player has one more ticket, milliseconds.
-const TICKET_EVERY_MS: u64 = 6_000;
-/// Tickets that he has at once after a pause.
-const TICKETS_AT_ONCE: u64 = 10;
+/// How many tickets a player has.
+const TICKETS: Gcra = Gcra {
+    at_once: 10,
+    every_ms: 6_000,
+};
 /// How long he waits after matches that he declined in a row, seconds.
 const COOL_DOWN_S: [u64; 5] = [0, 10, 60, 300, 900];
 /// Time after which one declined match is forgotten, milliseconds.
@@ -21,42 +24,34 @@ const REMEMBERED: usize = 4;
 /// What is kept of how fast a player queues up.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pace {
-    /// Until when his tickets are spent (the arrival time of GCRA, ITU-T I.371), Unix milliseconds.
+    /// Until when his tickets are spent, Unix milliseconds.
     #[serde(rename = "t", default)]
     spent_until_ms: u64,
     /// Matches that he declined and that are not forgotten.
-    #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
+    #[serde(rename = "n", default, skip_serializing_if = "is_default")]
     declined: u32,
     /// When he declined last, Unix milliseconds.
-    #[serde(rename = "a", default, skip_serializing_if = "is_zero")]
+    #[serde(rename = "a", default, skip_serializing_if = "is_default")]
     declined_ms: u64,
     /// The last ones.
     #[serde(rename = "m", default, skip_serializing_if = "Vec::is_empty")]
     matches: Vec<MatchId>,
 }
 
-fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
-    *number == T::default()
-}
-
 impl Pace {
-    pub(super) fn is_new(&self) -> bool {
-        *self == Self::default()
-    }
-
     /// Takes one ticket.
     ///
     /// # Errors
     /// How long he must wait for it, milliseconds.
     pub(super) fn take(&mut self, now_ms: u64) -> Result<(), u64> {
-        let spent_ms = self.spent_until_ms.saturating_sub(now_ms);
-        let most_ms = (TICKETS_AT_ONCE - 1) * TICKET_EVERY_MS;
-        let wait_ms = spent_ms.saturating_sub(most_ms).max(self.cools_ms(now_ms));
-        if wait_ms > 0 {
-            return Err(wait_ms);
+        let cools_ms = self.cools_ms(now_ms);
+        match TICKETS.take(self.spent_until_ms, now_ms) {
+            Ok(until_ms) if cools_ms == 0 => {
+                self.spent_until_ms = until_ms;
+                Ok(())
+            }
+            taken => Err(cools_ms.max(taken.err().unwrap_or(0))),
         }
-        self.spent_until_ms = self.spent_until_ms.max(now_ms) + TICKET_EVERY_MS;
-        Ok(())
     }
 
     /// Notes that he declined a match, or did not answer in time. Whether that changed anything.
@@ -111,7 +106,7 @@ mod tests {
             }
             for (n, from) in taken.iter().enumerate() {
                 for (count, until) in (1..).zip(&taken[n..]) {
-                    let most = TICKETS_AT_ONCE + (until - from) / TICKET_EVERY_MS;
+                    let most = TICKETS.at_once + (until - from) / TICKETS.every_ms;
                     assert!(count <= most, "{count} in {} ms", until - from);
                 }
             }

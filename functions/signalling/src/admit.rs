@@ -228,16 +228,8 @@ impl<H: Clock + Entropy + RelayInquiry + Timer + Variables> Admit<'_, H> {
             admission: config::admission_secret(self.host).await?,
             players: config::player_secret(self.host).await?,
         };
-        let wanted = match &self.region {
-            Some(region) => region.clone(),
-            None => config::region(self.host).await?,
-        };
         let now_ms = self.host.now_ms();
-        let evidence = Inquiry {
-            host: self.host,
-            lost: self.lost.as_ref(),
-        };
-        let home = directory::home_of(self.host, store, now_ms, &self.room, &wanted, &evidence);
+        let home = self.find_home(store, now_ms);
         let blocked = blocks::newest(store, now_ms, self.claims);
         let (home, blocked) = both(home, blocked).await;
         // Whether his token counts, before anything that he could learn by it.
@@ -294,6 +286,22 @@ impl<H: Clock + Entropy + RelayInquiry + Timer + Variables> Admit<'_, H> {
             expires_at,
         };
         Ok((reply, location))
+    }
+
+    async fn find_home<S: Store>(
+        &self,
+        store: &Metered<'_, S>,
+        now_ms: u64,
+    ) -> Result<Joinable, Refusal> {
+        let wanted = match &self.region {
+            Some(region) => region.clone(),
+            None => config::region(self.host).await?,
+        };
+        let evidence = Inquiry {
+            host: self.host,
+            lost: self.lost.as_ref(),
+        };
+        directory::home_of(self.host, store, now_ms, &self.room, &wanted, &evidence).await
     }
 
     fn check_ban(&self, now_ms: u64, sanctions: &Sanctions) -> Result<(), Refusal> {

@@ -39,6 +39,8 @@ struct Inbox {
     commands: Vec<ControlCommand>,
     /// It takes none of them.
     is_full: bool,
+    /// It answers nobody.
+    is_silent: bool,
     /// Whom it says to be in every room.
     players: Vec<RoomPlayer>,
     /// It gives the answer that it gave to the question before.
@@ -121,6 +123,11 @@ impl Shard {
         pending.iter().map(command).collect()
     }
 
+    /// Answers nobody any more, as if it stood still.
+    pub fn fall_silent(&self) {
+        self.inbox().is_silent = true;
+    }
+
     /// Whether it takes no command that is posted.
     pub fn set_full(&self, is_full: bool) {
         self.inbox().is_full = is_full;
@@ -186,6 +193,13 @@ async fn listen(listener: TcpListener, keys: ShardKeys, boot: BootId, inbox: Arc
         let (keys, inbox) = (Arc::clone(&keys), Arc::clone(&inbox));
         async move {
             let told = told(request, &keys, boot).await;
+            let is_silent = inbox
+                .lock()
+                .expect("no holder of this lock panics")
+                .is_silent;
+            if is_silent {
+                std::future::pending::<()>().await;
+            }
             let mut inbox = inbox.lock().expect("no holder of this lock panics");
             let (status, body) = match told {
                 Ok(_) if inbox.is_full => (503, String::new()),

@@ -16,6 +16,8 @@ mod numbers;
 mod ordered;
 mod participant;
 mod present;
+mod quality;
+mod reported;
 mod red;
 mod roster;
 mod sanctions;
@@ -340,6 +342,8 @@ impl<F> Room<F> {
             self.schedule_flush(now);
         }
         let participant = &mut self.members[member];
+        let source = participant.voice.source;
+        participant.measures.note_voice(packet, types, source);
         if !participant.may_be_heard() {
             return Err(DropReason::NotSpeaker);
         }
@@ -434,6 +438,8 @@ impl<F> Room<F> {
             }
             match send(pending.with_header(types, header)) {
                 Ok(bytes) => {
+                    let is_red = types.red == Some(header.payload_type);
+                    participant.measures.down.note_sent(is_red);
                     stats.voice_out += 1;
                     usage.note_sent(bytes);
                 }

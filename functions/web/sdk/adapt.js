@@ -28,8 +28,8 @@ const NO_QUEUE = { rttMs: 250, jitterMs: 40 };
 const LEVELS = [
   { fecPercent: 0, copies: 0, packetMs: 20, bitrateBps: 32_000 },
   { fecPercent: 10, copies: 0, packetMs: 20, bitrateBps: 32_000 },
-  { fecPercent: 0, copies: 1, packetMs: 20, bitrateBps: 24_000 },
-  { fecPercent: 0, copies: 2, packetMs: 20, bitrateBps: 16_000 },
+  { fecPercent: 10, copies: 1, packetMs: 20, bitrateBps: 24_000 },
+  { fecPercent: 20, copies: 2, packetMs: 20, bitrateBps: 16_000 },
 ];
 
 /** @type {Adaptation} */
@@ -83,9 +83,10 @@ export function tuned(sdp, { packetMs, copies }) {
   const [session = "", microphone = "", ...others] = sdp.split(/^(?=m=)/m);
   const red = /^a=rtpmap:(\d+) red\//im.exec(microphone)?.[1];
   const timed = microphone.replace(/^a=ptime:\d+/m, `a=ptime:${packetMs}`);
-  const first = (/** @type {string} */ _, /** @type {string} */ head, /** @type {string} */ all) => {
-    return `${head} ${[red, ...all.split(" ").filter((type) => type !== red)].join(" ")}`;
+  const first = (/** @type {string} */ line) => {
+    const [media, port, profile, ...types] = line.split(" ");
+    return [media, port, profile, red, ...types.filter((type) => type !== red)].join(" ");
   };
-  const ordered = red && copies > 0 ? timed.replace(/^(m=\S+ \d+ \S+) ([\d ]+)/, first) : timed;
+  const ordered = red && copies > 0 ? timed.replace(/^m=.*/, first) : timed;
   return [session, ordered, ...others].join("");
 }

@@ -76,7 +76,8 @@ export class Meters {
   /** The connection is gone: said at once, not at the next measurement. */
   reportLost() {
     this.#grade = { shown: "lost", better: 0 };
-    const nothing = { rtt: null, loss: null, jitter: null, uplink: null, downlink: null, score: null };
+    const ways = { uplink: null, downlink: null, score: null };
+    const nothing = { rtt: null, loss: null, jitter: null, ...ways };
     this.#options.onQuality({ quality: "lost", ...nothing, heardBytes: this.#heardBytes });
   }
 

@@ -64,7 +64,7 @@ function lossOf(lost) {
   return { type: "quality", up: { ...way, mos_centi: lost > 100 ? 240 : 420 }, rtt_ms: 40 };
 }
 
-test("a room sends with more redundancy while its relay misses packets, and then as before", async () => {
+test("a room repeats more while its relay misses packets, and then sends as before", async () => {
   const { clock, room, told, world } = roomRig();
   void room.join();
   await clock.pass(3000);

@@ -96,14 +96,13 @@ pub enum RelayMessage {
         /// Of the ping.
         id: u32,
     },
-    /// How well you are heard and hear, over the last few seconds; said when it has changed, every
-    /// 2.5 s at most. Relays before this message say nothing, clients before it ignore it.
+    /// How well you are heard and hear, as it was lately; said when it has changed, every 2.5 s at
+    /// most. Relays before this message say nothing, clients before it ignore it.
     Quality {
-        /// From you to the relay; absent while you say too little to tell.
+        /// From you to the relay; absent until you have said enough to tell.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         up: Option<Way>,
-        /// From the relay to you, by your own receiver reports; absent while you are sent too
-        /// little.
+        /// From the relay to you, by your own receiver reports; absent until you were sent enough.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         down: Option<Way>,
         /// There and back, milliseconds; absent while it is not known.

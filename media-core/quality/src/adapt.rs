@@ -29,7 +29,8 @@ pub struct Adaptation {
 /// How an encoder is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// In-band FEC of Opus, for the loss that the encoder is to expect, percent; 0 is off.
+    /// In-band FEC of Opus, for the loss that the encoder is to expect, percent; 0 is off. Whoever
+    /// sends the `copies` may leave it out.
     pub fec_percent: u8,
     /// Earlier frames that each packet repeats (RED).
     pub copies: u8,
@@ -65,13 +66,13 @@ const LEVELS: [Settings; 4] = [
         bitrate_bps: 32_000,
     },
     Settings {
-        fec_percent: 0,
+        fec_percent: 10,
         copies: 1,
         packet_ms: 20,
         bitrate_bps: 24_000,
     },
     Settings {
-        fec_percent: 0,
+        fec_percent: 20,
         copies: 2,
         packet_ms: 20,
         bitrate_bps: 16_000,

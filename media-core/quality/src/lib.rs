@@ -1,7 +1,8 @@
 //! How good voice is, and what its sender does about loss. Pure functions and counters: no clock,
 //! no network, no codec.
 //!
-//! - [`Tally`] counts what came of a stream, and what its repetitions made good.
+//! - [`Tally`] counts what came of a stream, and what its repetitions made good;
+//!   [`repeats`] tells which those are.
 //! - [`score`] rates it by the E-model of ITU-T: [`emodel`] is the model, [`opus`] what it is told
 //!   of the codec, which is an estimate.
 //! - [`adapt`] chooses redundancy, packet time and bitrate. The browser SDK has the same table
@@ -10,6 +11,7 @@
 pub mod adapt;
 pub mod emodel;
 pub mod opus;
+pub mod repeats;
 mod tally;
 
 pub use adapt::{Adaptation, Measured, Settings};
@@ -43,7 +45,13 @@ const COARSE_AS_LOST: f64 = 0.25;
 /// default there: no echo, a quiet room, a good headset. Values out of range count as the nearest
 /// within, and what is not a number as the worst.
 pub fn score(heard: &Heard) -> Rating {
-    let share = |value: f64| if value.is_nan() { 1.0 } else { value.clamp(0.0, 1.0) };
+    let share = |value: f64| {
+        if value.is_nan() {
+            1.0
+        } else {
+            value.clamp(0.0, 1.0)
+        }
+    };
     let lost = share(share(heard.concealed) + COARSE_AS_LOST * share(heard.coarse));
     let codec = opus::impairment(heard.bitrate_bps);
     let path = emodel::Path {

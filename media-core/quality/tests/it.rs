@@ -205,5 +205,8 @@ fn steps_are_those_of_the_golden_file() {
     }
     let golden: Vec<Value> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     assert_eq!(golden, steps);
-    assert!(steps.iter().any(|step| step["to"]["level"] == 3), "all levels");
+    assert!(
+        steps.iter().any(|step| step["to"]["level"] == 3),
+        "all levels"
+    );
 }

@@ -361,7 +361,10 @@ fn quality(text: &mut Exposition, rows: &[Row<'_>]) {
     per_way(
         text,
         rows,
-        ("relay_voice_jitter_seconds", "Interarrival jitter of voice."),
+        (
+            "relay_voice_jitter_seconds",
+            "Interarrival jitter of voice.",
+        ),
         |way| spread(&way.jitter, 1e-3),
     );
     per_way(

@@ -220,12 +220,13 @@ pub enum Notice<'a, Profile> {
     Ended(EndReason),
 }
 
-/// How well a participant is heard and hears, over the last few seconds.
+/// How well a participant is heard and hears: each way as it was when there was last a second of
+/// voice to tell by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Quality {
-    /// From him to the relay; none while he says too little to tell.
+    /// From him to the relay; none before.
     pub up: Option<Way>,
-    /// From the relay to him, by his own reports; none while he is sent too little.
+    /// From the relay to him, by his own reports; none before.
     pub down: Option<Way>,
     /// There and back, milliseconds; none before he has answered a report.
     pub rtt_ms: Option<u16>,

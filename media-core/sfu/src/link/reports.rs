@@ -210,12 +210,20 @@ mod tests {
         assert_eq!(early, Err(ReportFlaw::Delay));
         let late = trip.note(at(70_000), &block(0x1234_5678, 0));
         assert_eq!(late, Err(ReportFlaw::Delay));
-        assert_eq!(trip.smoothed(), Some(Duration::from_millis(80)), "as before");
+        assert_eq!(
+            trip.smoothed(),
+            Some(Duration::from_millis(80)),
+            "as before"
+        );
         for n in 1..=4 {
             trip.note_sent(at(600), n << 16);
         }
         assert_eq!(trip.note(at(700), &block(0x1234_5678, 0)), Ok(()));
-        assert_eq!(trip.smoothed(), Some(Duration::from_millis(80)), "forgotten");
+        assert_eq!(
+            trip.smoothed(),
+            Some(Duration::from_millis(80)),
+            "forgotten"
+        );
     }
 
     proptest! {

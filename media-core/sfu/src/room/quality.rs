@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use quality::repeats::{copies, has_fec};
 use quality::{Carries, Counts, Heard, Rating, Tally, score};
 
-use super::red::copies;
 use super::slot::Slot;
 use super::voice::PayloadTypes;
 use crate::protocol::Way;
@@ -270,25 +270,6 @@ fn jitter_ms(ticks: u64) -> u16 {
     (ticks / TICKS_PER_MS).min(MAX_JITTER_MS) as u16
 }
 
-/// Whether an Opus packet repeats the one before it in less quality (RFC 6716 sections 3.1 and
-/// 4.2.4): of packets with one frame in which SILK codes speech, the bit after those that say
-/// whether there is any. Range-coded bits of even odds stand in the first byte as they are.
-pub(super) fn has_fec(opus: &[u8]) -> bool {
-    let [toc, first, ..] = *opus else {
-        return false;
-    };
-    let config = toc >> 3;
-    let silk_frames = match config {
-        // SILK alone: 10, 20, 40 and 60 ms.
-        0..=11 => [1, 1, 2, 3][usize::from(config & 3)],
-        // With CELT above it: 10 and 20 ms.
-        12..=15 => 1,
-        _ => return false,
-    };
-    let has_one_frame = toc & 3 == 0;
-    has_one_frame && first & (0x80 >> silk_frames) != 0
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -333,7 +314,10 @@ mod tests {
         assert_eq!(reported.note((300, 0), &block(299, -3)), told(100, 0));
         let worst = block(299, i32::MIN >> 8);
         assert_eq!(reported.note((300, 0), &worst), told(0, 0));
-        assert_eq!(reported.note((400, 0), &block(399, 0x7f_ffff)), Err(ReportFlaw::Loss));
+        assert_eq!(
+            reported.note((400, 0), &block(399, 0x7f_ffff)),
+            Err(ReportFlaw::Loss)
+        );
     }
 
     proptest! {
@@ -353,25 +337,5 @@ mod tests {
             }
             prop_assert!(sum <= next - first);
         }
-
-        #[test]
-        fn any_bytes_are_a_packet_with_or_without(bytes: Vec<u8>) {
-            has_fec(&bytes);
-        }
-    }
-
-    #[test]
-    fn in_band_fec_is_seen_where_there_is_any() {
-        // SILK wideband, 20 ms, one frame: voice, and a repetition.
-        assert!(has_fec(&[9 << 3, 0b1100_0000]));
-        assert!(!has_fec(&[9 << 3, 0b1000_0000]));
-        // 60 ms: three bits of voice, then the one.
-        assert!(has_fec(&[11 << 3, 0b0001_0000]));
-        assert!(!has_fec(&[11 << 3, 0b1110_0000]));
-        // Hybrid has it, CELT has none, several frames are not looked at.
-        assert!(has_fec(&[15 << 3, 0b0100_0000]));
-        assert!(!has_fec(&[31 << 3, 0xff]));
-        assert!(!has_fec(&[9 << 3 | 3, 0xff]));
-        assert!(!has_fec(&[9 << 3]));
     }
 }

@@ -24,13 +24,6 @@ pub(crate) fn primary_from(payload: &[u8], payload_type: u8) -> Option<usize> {
     }
 }
 
-/// How many earlier frames a RED payload repeats; none when it is malformed.
-pub(crate) fn copies(payload: &[u8]) -> u8 {
-    let headers = payload.chunks_exact(BLOCK_HEADER_BYTES);
-    let copies = headers.take_while(|header| header[0] & FOLLOWS != 0);
-    copies.count().try_into().unwrap_or(u8::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -61,7 +54,7 @@ mod tests {
             let from = primary_from(&payload, 111).unwrap();
             prop_assert_eq!(&payload[from..], blocks.last().unwrap().as_slice());
             prop_assert_eq!(primary_from(&payload, 109), None, "another codec");
-            prop_assert_eq!(usize::from(copies(&payload)), blocks.len() - 1);
+            prop_assert_eq!(usize::from(quality::repeats::copies(&payload)), blocks.len() - 1);
         }
 
         #[test]

@@ -39,6 +39,13 @@ impl<P: Protocol> Sfu<P> {
             return;
         };
         self.stats.quality.observe(&quality);
+        // Of the way of which too little is new, the last still holds.
+        let last = link.quality.unwrap_or_default();
+        let quality = Quality {
+            up: quality.up.or(last.up),
+            down: quality.down.or(last.down),
+            ..quality
+        };
         link.quality = Some(quality);
         let is_news = link.told.is_none_or(|told| is_news(&told, &quality));
         if is_news && room.is_introduced(member) {
@@ -108,16 +115,50 @@ mod tests {
             ..told
         };
         assert!(!is_news(&told, &told));
-        assert!(!is_news(&told, &with(Way { lost_permille: 14, ..way })));
-        assert!(!is_news(&told, &with(Way { jitter_ms: 500, rating: 78, ..way })));
-        assert!(!is_news(&told, &Quality { rtt_ms: Some(89), ..told }));
+        assert!(!is_news(
+            &told,
+            &with(Way {
+                lost_permille: 14,
+                ..way
+            })
+        ));
+        assert!(!is_news(
+            &told,
+            &with(Way {
+                jitter_ms: 500,
+                rating: 78,
+                ..way
+            })
+        ));
+        assert!(!is_news(
+            &told,
+            &Quality {
+                rtt_ms: Some(89),
+                ..told
+            }
+        ));
         for news in [
-            with(Way { lost_permille: 15, ..way }),
+            with(Way {
+                lost_permille: 15,
+                ..way
+            }),
             with(Way { rating: 77, ..way }),
-            Quality { rtt_ms: Some(90), ..told },
-            Quality { rtt_ms: None, ..told },
-            Quality { down: Some(way), ..told },
-            Quality { listeners_lost_permille: Some(0), ..told },
+            Quality {
+                rtt_ms: Some(90),
+                ..told
+            },
+            Quality {
+                rtt_ms: None,
+                ..told
+            },
+            Quality {
+                down: Some(way),
+                ..told
+            },
+            Quality {
+                listeners_lost_permille: Some(0),
+                ..told
+            },
         ] {
             assert!(is_news(&told, &news), "{news:?}");
         }

@@ -296,7 +296,7 @@ mod tests {
                 share,
                 per_s: 5.0,
                 seconds: 60,
-                accepts: false,
+                accepts: true,
             };
             simulate(&churn).unwrap()
         };

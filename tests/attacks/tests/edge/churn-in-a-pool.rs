@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::attacked;
 
-const TICKETS: &str = "/v1/match/queues/duel/tickets";
+const TICKETS: &str = "/v1/match/queues/attacked/tickets";
 /// Longest wait of a pair, where the machine has other things to do.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -74,7 +74,7 @@ async fn who_comes_and_goes_keeps_nobody_waiting() {
     });
     let rules = json!({ "version": 1, "modes": [mode] });
     let operator = host.target.secrets.operator_token();
-    let path = "/v1/match/queues/duel";
+    let path = "/v1/match/queues/attacked";
     let set = host.target.expect(200, Method::PUT, path, &operator, rules);
     set.await.unwrap();
 

@@ -15,7 +15,7 @@ async fn no_name_of_a_room_opens_another_kind_of_channel() {
     let of_age = |player: &str, age: Age| {
         let mut claims = scenarios::tokens::claims(player, "lobby");
         claims.profile.age = Some(age);
-        for room in ["direct", "world", "party", "kim", "mal"] {
+        for room in ["direct", "world", "kim", "mal"] {
             claims.grants.push(Grant {
                 room: room.to_owned(),
                 channels: vec!["*".to_owned()],
@@ -62,7 +62,7 @@ async fn no_name_of_a_room_opens_another_kind_of_channel() {
         }
     }
     // Nor is there a room of such a name, whatever the token grants.
-    for room in ["direct", "world", "party"] {
+    for room in ["direct", "world"] {
         for wanted in ["sessions", "whip"] {
             let path = format!("/v1/rooms/{room}/{wanted}");
             let body = json!({ "offer": OFFER });

@@ -7,18 +7,20 @@ use scenarios::requests::OFFER;
 use scenarios::shard::Shard;
 use scenarios::target::Target;
 use serde_json::{Value, json};
+use wire::RoomName;
 use wire::claims::Claims;
+use wire::matching::{MatchSeat, TicketReply};
 
 use crate::attacked;
 
-const QUEUE: &str = "/v1/match/queues/duel";
+const QUEUE: &str = "/v1/match/queues/seats";
 
 fn body(player: &str, key: &str) -> Value {
     json!({ "key": key, "players": [{ "player": player, "details": {} }] })
 }
 
-/// The seat of a player in a duel with another: his room, and the token that he is lent for it.
-async fn seat(target: &Target, tokens: &[(&str, String); 2]) -> (String, String, u64) {
+/// The seat of the first player in a duel with the second, and the room.
+async fn seat(target: &Target, tokens: &[(&str, String); 2]) -> (MatchSeat, RoomName) {
     let tickets = format!("{QUEUE}/tickets");
     let mut paths = Vec::new();
     for (player, token) in tokens {
@@ -28,15 +30,11 @@ async fn seat(target: &Target, tokens: &[(&str, String); 2]) -> (String, String,
     }
     for _ in 0..100 {
         let asked = target.expect(200, Method::GET, &paths[0], &tokens[0].1, Value::Null);
-        let ticket = asked.await.unwrap();
-        if ticket["status"] == "matched" {
-            let found = &ticket["match"];
-            let seat = &found["seat"];
-            return (
-                found["room"].as_str().unwrap().to_owned(),
-                seat["token"].as_str().unwrap().to_owned(),
-                seat["expires_at"].as_u64().unwrap(),
-            );
+        let ticket: TicketReply = serde_json::from_value(asked.await.unwrap()).unwrap();
+        if let Some(found) = ticket.found
+            && let Some(seat) = found.seat
+        {
+            return (seat, found.room);
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -69,7 +67,8 @@ async fn a_seat_is_no_token_for_the_next_one_and_ends_when_the_game_says() {
         ("mal", target.secrets.sign(&short)),
         ("ann", target.secrets.token("ann", "lobby")),
     ];
-    let (room, lent, until_s) = seat(target, &tokens).await;
+    let (seat, room) = seat(target, &tokens).await;
+    let (lent, until_s) = (seat.token, seat.expires_at);
     assert!(until_s <= short.exp, "{until_s} outlives {}", short.exp);
     let tickets = format!("{QUEUE}/tickets");
     let again = body("mal", "again");
@@ -80,15 +79,19 @@ async fn a_seat_is_no_token_for_the_next_one_and_ends_when_the_game_says() {
 
     // The game takes his tokens back: neither opens anything any more.
     let sessions = format!("/v1/rooms/{room}/sessions");
-    let offer = json!({ "offer": OFFER });
+    let offer = json!({ "offer": OFFER, "channels": seat.channels });
     let join = target.expect(201, Method::POST, &sessions, &lent, offer.clone());
     join.await.unwrap();
     let revocation = "/v1/players/mal/revocation";
     let revoked = target.call(Method::PUT, revocation, &operator, &Value::Null);
     assert_eq!(revoked.await.unwrap().status, 200);
     for (path, token, body) in [
-        (sessions.as_str(), &lent, offer.clone()),
-        ("/v1/rooms/lobby/sessions", &tokens[0].1, offer),
+        (sessions.as_str(), &lent, offer),
+        (
+            "/v1/rooms/lobby/sessions",
+            &tokens[0].1,
+            json!({ "offer": OFFER }),
+        ),
         (tickets.as_str(), &tokens[0].1, body("mal", "more")),
     ] {
         let refused = target.refuses("token-revoked", Method::POST, path, token, body);

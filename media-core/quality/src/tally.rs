@@ -76,12 +76,12 @@ pub struct Tally {
 
 impl Tally {
     /// Counts a packet. `number` has its roll-overs counted; one that comes a second time, or too
-    /// late, changes nothing.
-    pub fn note(&mut self, number: u64, carries: Carries) {
+    /// late, changes nothing. True when its copies bring a frame that has not come.
+    pub fn note(&mut self, number: u64, carries: Carries) -> bool {
         let Some(highest) = self.highest else {
             self.highest = Some(number);
             (self.came, self.open) = (1, 1);
-            return;
+            return false;
         };
         if let Some(ahead) = number.checked_sub(highest).filter(|ahead| *ahead > 0) {
             self.advance(ahead);
@@ -89,15 +89,19 @@ impl Tally {
         }
         let back = highest.max(number) - number;
         if back >= u64::from(self.open) {
-            return;
+            return false;
         }
         self.came |= 1 << back;
         // All fits: a window and 255 bits would not, so no more than a window is looked at.
         let copies = u64::from(carries.copies).min(u64::from(WINDOW));
-        self.copied |= ((1 << copies) - 1) << (back + 1);
+        let repeated = ((1 << copies) - 1) << (back + 1);
+        let is_open = (1 << self.open) - 1;
+        let is_news = repeated & !(self.came | self.copied) & is_open != 0;
+        self.copied |= repeated;
         if carries.coarse {
             self.coarse |= 1 << (back + 1);
         }
+        is_news
     }
 
     /// Moves on by `frames`, of which none has come yet.

@@ -343,7 +343,7 @@ impl<F> Room<F> {
         }
         let participant = &mut self.members[member];
         let source = participant.voice.source;
-        participant.measures.note_voice(packet, types, source);
+        let repeats_lost = participant.measures.note_voice(packet, types, source);
         if !participant.may_be_heard() {
             return Err(DropReason::NotSpeaker);
         }
@@ -359,7 +359,8 @@ impl<F> Room<F> {
         self.usage.talk_time += PACKET_TIME;
         let members = &self.members;
         let audience = self.audiences.of(member, || audience(members, member));
-        let pending = Pending::new(speaker, forwardable, packet.payload(), spare);
+        let repeated = (packet.payload(), repeats_lost);
+        let pending = Pending::new(speaker, forwardable, repeated, spare);
         self.batch.push(pending, audience);
         if forwardable.started {
             if !self.talkers.contains(&member) {
@@ -417,10 +418,14 @@ impl<F> Room<F> {
             pending, claims, ..
         } = batch;
         let participant = &mut members[listener.member];
-        let types = participant.voice.payload_types();
+        let takes = participant.voice.payload_types();
+        let wants_red = participant.measures.down.wants_red();
         let slots = &mut participant.slots;
         let before = participant.slots_changed;
         for pending in pending {
+            // Egress is the bill: who loses nothing gets what was lost on the way here, no more.
+            let red = takes.red.filter(|_| wants_red || pending.repeats_lost);
+            let types = PayloadTypes { red, ..takes };
             let audience = audiences.get(pending.speaker.talker.member);
             if !audience.is_some_and(|audience| audience.contains(listener.member)) {
                 continue;

@@ -24,6 +24,8 @@ const ENDS: Duration = Duration::from_millis(50);
 /// Bitrate by which voice is rated: what browsers choose for it. That of a sender who adapts is
 /// lower, and his rating then too high by what his codec lost.
 const BITRATE_BPS: u32 = 32_000;
+/// Loss from which repetitions are worth their bytes, per mille: half of what makes a sender repeat.
+const WANTS_RED_PERMILLE: u16 = 4;
 /// Longest step of a slot's numbers that one report may tell of; half of what it can.
 const HALF: u16 = 1 << 15;
 
@@ -37,9 +39,9 @@ pub(crate) struct Measures {
 }
 
 impl Measures {
-    /// Counts an authentic packet of his.
-    pub(crate) fn note_voice(&mut self, packet: &Opened, types: PayloadTypes, source: u32) {
-        self.up.note(packet, types, source);
+    /// Counts an authentic packet of his. True when it repeats one that did not come.
+    pub(crate) fn note_voice(&mut self, packet: &Opened, types: PayloadTypes, source: u32) -> bool {
+        self.up.note(packet, types, source)
     }
 
     /// How he is heard here and how he hears, since the last time; none of what too little came
@@ -64,7 +66,7 @@ struct Uplink {
 }
 
 impl Uplink {
-    fn note(&mut self, packet: &Opened, types: PayloadTypes, source: u32) {
+    fn note(&mut self, packet: &Opened, types: PayloadTypes, source: u32) -> bool {
         if self.source != source {
             self.source = source;
             self.counts.add(&self.tally.take());
@@ -82,7 +84,7 @@ impl Uplink {
                 coarse: has_fec(payload),
             }
         };
-        self.tally.note(packet.number, carries);
+        self.tally.note(packet.number, carries)
     }
 
     fn take(&mut self, round_trip: Option<Duration>, jitter_ticks: u32) -> Option<Way> {
@@ -118,6 +120,12 @@ pub(crate) struct Downlink {
 }
 
 impl Downlink {
+    /// Whether he is sent repetitions of what came here: where he loses packets, or has not told.
+    pub(crate) fn wants_red(&self) -> bool {
+        self.lost_permille
+            .is_none_or(|lost| lost >= WANTS_RED_PERMILLE)
+    }
+
     /// Counts a packet that he was sent.
     pub(crate) fn note_sent(&mut self, is_red: bool) {
         self.sent += 1;

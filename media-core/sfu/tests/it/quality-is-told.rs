@@ -51,7 +51,7 @@ fn two() -> World {
 
 /// Every fifth packet of voice by its number, which is in the clear.
 fn lose_a_fifth(data: &mut Vec<u8>) {
-    if is_voice(data) && data[3] % 5 == 0 {
+    if is_voice(data) && data[3].is_multiple_of(5) {
         data.clear();
     }
 }
@@ -102,9 +102,10 @@ fn loss_on_the_way_here_is_the_speakers_and_not_the_listeners() {
     );
 }
 
-#[test]
-fn what_red_makes_good_is_not_concealed() {
-    const RED: u8 = 63;
+const RED: u8 = 63;
+
+/// Two, of whom the first repeats himself in RED, behind a network that does `tamper`.
+fn with_red(tamper: fn(&mut Vec<u8>)) -> World {
     let want = Want {
         red: Some(RED),
         ..Want::default()
@@ -116,19 +117,53 @@ fn what_red_makes_good_is_not_concealed() {
     payload.extend([7; 120]);
     world.clients[0].level = Some(-20);
     world.clients[0].payload = Some((RED, payload));
-    // RED is not voice to `is_voice`.
-    world.tamper = Some(|data| {
-        if matches!(data[..], [128..=191, second, _, low, ..] if second & 0x7f == RED && low % 5 == 0)
-        {
-            data.clear();
-        }
-    });
+    world.tamper = Some(tamper);
+    world
+}
+
+/// The same of RED, which is not voice to `is_voice`.
+fn lose_a_fifth_of_red(data: &mut Vec<u8>) {
+    let [128..=191, second, _, low, ..] = data[..] else {
+        return;
+    };
+    if second & 0x7f == RED && low.is_multiple_of(5) {
+        data.clear();
+    }
+}
+
+#[test]
+fn what_red_makes_good_is_not_concealed() {
+    let mut world = with_red(lose_a_fifth_of_red);
     world.run_ms(20_000);
     let up = told(&world, 0).unwrap().up.unwrap();
     assert!((190..=210).contains(&up.lost_permille), "{up:?}");
     // But where the low byte rolls over: there two in a row are lost.
     assert!(up.concealed_permille <= 10, "{up:?}");
     assert!(up.mos_centi >= 420, "{up:?}");
+}
+
+#[test]
+fn who_loses_nothing_is_sent_repetitions_only_of_what_did_not_come_here() {
+    for (tamper, wanted) in [
+        ((|_| {}) as fn(&mut Vec<u8>), 0..=1),
+        // One of four that come follows a lost one.
+        (lose_a_fifth_of_red as fn(&mut Vec<u8>), 240..=260),
+    ] {
+        let mut world = with_red(tamper);
+        world.run_ms(15_000);
+        // He has told by now how he hears.
+        let told = world.clients[1].heard.len();
+        assert!(
+            world.clients[1].heard[..20]
+                .iter()
+                .all(|heard| heard.voice.payload_type == RED)
+        );
+        world.run_ms(20_000);
+        let later = &world.clients[1].heard[told..];
+        let red = later.iter().filter(|heard| heard.voice.payload_type == RED);
+        let permille = red.count() * 1000 / later.len();
+        assert!(wanted.contains(&permille), "{permille} per mille");
+    }
 }
 
 #[test]

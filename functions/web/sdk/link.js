@@ -23,8 +23,8 @@ const LEAVE_MAX_MS = 300;
  * - `leaving`: said goodbye, and the relay is to hear it
  *
  * `until` is when the step is given up, `iceUntil` when the checks are; `isOpen` tells whether the
- * data channel takes messages, `relay` which one it is, once the edge has replied; `quality` is what
- * it said last of that.
+ * data channel takes messages, `relay` which one it is, once the edge has replied; `quality` is
+ * what it said last of that.
  *
  * @typedef {{ id: number, step: "token" | "asking" | "opening" | "welcome" | "leaving",
  *   until: number | null, iceUntil: number | null, isOpen: boolean, hello: string,

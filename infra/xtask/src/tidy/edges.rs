@@ -169,6 +169,10 @@ const ROWS: &[Row] = &[
         uses: &["client", "loadgen", "udp", "wire"],
         tests_use: &["tokio"],
     },
+    row(
+        "drill",
+        &["bench-report", "client", "edge", "process", "scenarios", "wire"],
+    ),
     row("matchbench", &["bench-report", "matchmaking", "wire"]),
     row(
         "partitions",
@@ -208,6 +212,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
             "relay",
             "edge-host",
             "edge-lambda",
+            "drill",
             "e2e",
             "player",
             "process",
@@ -226,6 +231,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
             "relay",
             "edge-host",
             "edge-lambda",
+            "drill",
             "e2e",
             "player",
             "scenarios",
@@ -241,7 +247,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     (
         "str0m",
         &[
-            "client", "sfu", "relay", "e2e", "player", "sim", "loadgen", "fuzz",
+            "client", "sfu", "relay", "drill", "e2e", "player", "sim", "loadgen", "fuzz",
         ],
         "media goes through sfu; the relay only chooses its cryptography",
     ),

@@ -18,7 +18,7 @@ struct Bench {
     serves: bool,
 }
 
-const BENCHES: [Bench; 10] = [
+const BENCHES: [Bench; 11] = [
     Bench {
         name: "join",
         starts: &[],
@@ -47,6 +47,11 @@ const BENCHES: [Bench; 10] = [
     Bench {
         name: "polls",
         starts: &["edge-host"],
+        serves: true,
+    },
+    Bench {
+        name: "rejoin",
+        starts: &["edge-host", "relay"],
         serves: true,
     },
     Bench {
@@ -81,7 +86,7 @@ pub(crate) struct Flags {
     )]
     name: String,
 
-    /// relay, chat, queue, polls, match: under a minute, less exact
+    /// relay, chat, queue, polls, rejoin, match: under a minute, less exact
     #[arg(long)]
     quick: bool,
 }

@@ -263,8 +263,7 @@ impl Engine {
             let Ok((length, from)) = self.socket.try_recv_from(buffer) else {
                 return;
             };
-            self.call
-                .handle_datagram(now(), from, &buffer[..length]);
+            self.call.handle_datagram(now(), from, &buffer[..length]);
         }
     }
 
@@ -306,7 +305,10 @@ impl Engine {
             CallEvent::Join(id, offer) => self.ask(id, offer),
             CallEvent::Failed(cause) => {
                 let mut noticed = lock(&self.noticed);
-                *noticed.failures.entry(cause.label().to_owned()).or_default() += 1;
+                *noticed
+                    .failures
+                    .entry(cause.label().to_owned())
+                    .or_default() += 1;
             }
             CallEvent::State(state) => {
                 let time = self.line.time();

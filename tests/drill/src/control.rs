@@ -136,7 +136,10 @@ mod tests {
         let template = "ssh {relay} fault {fault}";
         let line = put_in(template, Fault::Freeze, Some(&relay));
         assert_eq!(line, "ssh eu-1 fault freeze");
-        assert_eq!(put_in(template, Fault::EdgeStop, None), "ssh  fault edge-stop");
+        assert_eq!(
+            put_in(template, Fault::EdgeStop, None),
+            "ssh  fault edge-stop"
+        );
     }
 
     #[tokio::test]

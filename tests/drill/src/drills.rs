@@ -25,13 +25,15 @@ const LIMIT: Duration = Duration::from_secs(30);
 const AFTER: Duration = Duration::from_secs(1);
 /// How long a relay stands still before it goes on: around the times at which callers miss it (2 s),
 /// try elsewhere, and the fleet gives it up (10 s), when a room is in two places if it ever is.
-const FREEZES_MS: [u64; 8] = [2_000, 2_500, 3_000, 4_000, 6_000, 9_000, 10_500, 12_000];
+const FREEZES_MS: [u64; 8] = [2_500, 10_500, 4_000, 12_000, 2_000, 9_000, 3_000, 6_000];
 /// How long the edge is away at least.
 const EDGE_AWAY: Duration = Duration::from_secs(1);
 /// Rooms into which somebody tries to come while edge or store are away.
 const NEWCOMERS: u16 = 10;
 /// Heartbeats of all relays have come after this.
 const HEARTBEATS: Duration = Duration::from_secs(5);
+/// Speakers who come back within a few packets of each other do so together.
+const PART_MIN: Duration = Duration::from_millis(100);
 /// A longer gap in a drain is heard.
 const GAP_AIM_MS: f64 = 100.0;
 const FAILOVER_AIM_S: f64 = 4.0;
@@ -125,8 +127,14 @@ impl Drills {
         for run in 0..self.runs {
             self.begin().await?;
             match kind {
-                Kind::Kill => self.lose_relay(Fault::Kill, Fault::Start, &mut seen).await?,
-                Kind::Freeze => self.lose_relay(Fault::Freeze, Fault::Thaw, &mut seen).await?,
+                Kind::Kill => {
+                    self.lose_relay(Fault::Kill, Fault::Start, &mut seen)
+                        .await?
+                }
+                Kind::Freeze => {
+                    self.lose_relay(Fault::Freeze, Fault::Thaw, &mut seen)
+                        .await?
+                }
                 Kind::Thaw => self.thaw(run, &mut seen).await?,
                 Kind::Drain => self.drain(&mut seen).await?,
                 Kind::EdgeRestart | Kind::StoreOutage => self.outage(kind, &mut seen).await?,
@@ -183,7 +191,7 @@ impl Drills {
         for caller in self.party.callers() {
             let (speakers, noticed) = (self.party.heard_by(caller), caller.noticed());
             let part = longest_part(&noticed.heard, &speakers, from, to);
-            if !part.is_zero() {
+            if part > PART_MIN {
                 seen.parts_s.push(part.as_secs_f64());
             }
         }
@@ -212,7 +220,10 @@ impl Drills {
             _ => (Fault::StoreStop, Fault::StoreStart, self.outage),
         };
         let rooms = 0..self.party.rooms().min(NEWCOMERS);
-        let homes: Vec<_> = rooms.clone().map(|room| self.party.shard_of(room)).collect();
+        let homes: Vec<_> = rooms
+            .clone()
+            .map(|room| self.party.shard_of(room))
+            .collect();
         let from = self.party.line.time();
         self.control.cause(stop, None).await?;
         sleep(away / 2).await;
@@ -279,7 +290,13 @@ impl Drills {
         // Of a command or a hand nobody knows when it did what it was asked for.
         let fault = match self.control.is_prompt() {
             true => from,
-            false => self.party.callers().iter().filter_map(begins).min().unwrap_or(from),
+            false => self
+                .party
+                .callers()
+                .iter()
+                .filter_map(begins)
+                .min()
+                .unwrap_or(from),
         };
         for caller in self.party.callers() {
             let (speakers, noticed) = (self.party.heard_by(caller), caller.noticed());
@@ -321,21 +338,51 @@ impl Seen {
             Kind::Kill | Kind::Freeze => {
                 let affected = self.again_s.len() as f64;
                 row("callers who missed somebody", affected, "", Aim::None);
-                row("audible again, p50", at(&mut self.again_s, 0.5), "s", Aim::None);
+                row(
+                    "audible again, p50",
+                    at(&mut self.again_s, 0.5),
+                    "s",
+                    Aim::None,
+                );
                 let aim = Aim::AtMost(FAILOVER_AIM_S);
                 row("audible again, p99", at(&mut self.again_s, 0.99), "s", aim);
             }
             Kind::Thaw => {
                 let affected = self.parts_s.len() as f64;
-                row("callers who heard a part of a room", affected, "", Aim::None);
-                row("hearing a part, p50", at(&mut self.parts_s, 0.5), "s", Aim::None);
+                row(
+                    "callers who heard a part of a room",
+                    affected,
+                    "",
+                    Aim::None,
+                );
+                row(
+                    "hearing a part, p50",
+                    at(&mut self.parts_s, 0.5),
+                    "s",
+                    Aim::None,
+                );
                 let aim = Aim::AtMost(SPLIT_AIM_S);
-                row("hearing a part, longest", at(&mut self.parts_s, 1.0), "s", aim);
-                row("whole again, p99", at(&mut self.again_s, 0.99), "s", Aim::None);
+                row(
+                    "hearing a part, longest",
+                    at(&mut self.parts_s, 1.0),
+                    "s",
+                    aim,
+                );
+                row(
+                    "whole again, p99",
+                    at(&mut self.again_s, 0.99),
+                    "s",
+                    Aim::None,
+                );
             }
             Kind::Drain | Kind::EdgeRestart | Kind::StoreOutage => {
                 let over = self.gaps_ms.iter().filter(|gap| **gap > GAP_AIM_MS).count();
-                row("gap of a listener and speaker, p99", at(&mut self.gaps_ms, 0.99), "ms", Aim::None);
+                row(
+                    "gap of a listener and speaker, p99",
+                    at(&mut self.gaps_ms, 0.99),
+                    "ms",
+                    Aim::None,
+                );
                 let aim = Aim::AtMost(GAP_AIM_MS);
                 row("gap, longest", at(&mut self.gaps_ms, 1.0), "ms", aim);
                 let of = self.gaps_ms.len();
@@ -345,14 +392,24 @@ impl Seen {
             }
         }
         if kind == Kind::Drain {
-            row("until the relay ended, longest", at(&mut self.drains_s, 1.0), "s", Aim::None);
+            row(
+                "until the relay ended, longest",
+                at(&mut self.drains_s, 1.0),
+                "s",
+                Aim::None,
+            );
         }
         if matches!(kind, Kind::EdgeRestart | Kind::StoreOutage) {
             row("rooms moved", self.moved as f64, "", Aim::AtMost(0.0));
             let longest = at(&mut self.newcomers_s, 1.0);
             row("newcomers in after, longest", longest, "s", Aim::None);
         }
-        row("callers who did not come back", self.silent as f64, "", Aim::AtMost(0.0));
+        row(
+            "callers who did not come back",
+            self.silent as f64,
+            "",
+            Aim::AtMost(0.0),
+        );
         let still_ms = self.stood_still.as_secs_f64() * 1e3;
         row("the drill itself stood still", still_ms, "ms", Aim::None);
     }

@@ -121,12 +121,7 @@ impl Edge {
     ///
     /// # Errors
     /// Why there is no answer to connect by, as the client's schedule takes it.
-    pub async fn join(
-        &self,
-        player: &str,
-        room: &str,
-        offer: String,
-    ) -> Result<JoinReply, Cause> {
+    pub async fn join(&self, player: &str, room: &str, offer: String) -> Result<JoinReply, Cause> {
         let request = JoinRequest {
             offer,
             channels: None,

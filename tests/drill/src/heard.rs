@@ -188,10 +188,17 @@ mod tests {
         ]);
         let part = |from, to| longest_part(&packets, &[1, 2], ms(from), ms(to));
         assert_eq!(part(500, 9_000), ms(2_000));
-        assert_eq!(part(3_000, 9_000), ms(1_000), "what was before is not counted");
+        assert_eq!(
+            part(3_000, 9_000),
+            ms(1_000),
+            "what was before is not counted"
+        );
         assert_eq!(part(500, 3_000), ms(1_000), "nor what comes after");
         assert_eq!(part(4_100, 8_000), ms(0));
         assert_eq!(longest_part(&packets, &[1], ms(500), ms(9_000)), ms(0));
-        assert_eq!(longest_part(&packets, &[1, 3], ms(500), ms(4_000)), ms(2_000));
+        assert_eq!(
+            longest_part(&packets, &[1, 3], ms(500), ms(4_000)),
+            ms(2_000)
+        );
     }
 }

@@ -267,7 +267,9 @@ impl Local {
     /// When it does not run.
     pub fn records(&self) -> Result<Vec<InvocationRecord>> {
         let lines = self.edge_process()?.lines();
-        let records = lines.iter().filter_map(|line| serde_json::from_str(line).ok());
+        let records = lines
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok());
         Ok(records.collect())
     }
 }
@@ -314,7 +316,9 @@ async fn spawn(
             tell(&tag, line);
         }
     })?;
-    let line = process.until(move |it| it.ready(event, START_LIMIT)).await?;
+    let line = process
+        .until(move |it| it.ready(event, START_LIMIT))
+        .await?;
     Ok((process, line))
 }
 

@@ -53,11 +53,21 @@ pub struct Options {
     signing_key: Option<PathBuf>,
 
     /// The id of --signing-key in token_keys
-    #[arg(long, value_name = "ID", default_value = "token", requires = "signing_key")]
+    #[arg(
+        long,
+        value_name = "ID",
+        default_value = "token",
+        requires = "signing_key"
+    )]
     key_id: String,
 
     /// With --edge: prints a token for {player} and {room}
-    #[arg(long, value_name = "COMMAND", requires = "edge", conflicts_with = "signing_key")]
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        requires = "edge",
+        conflicts_with = "signing_key"
+    )]
     token_command: Option<String>,
 
     /// Address of this machine that relays can answer to
@@ -140,11 +150,19 @@ pub fn drill_name() -> Result<String> {
 /// The address of this machine from which the edge is reached.
 async fn route_to(url: &str) -> Result<IpAddr> {
     let uri: hyper::Uri = url.parse().with_context(|| format!("--edge {url}"))?;
-    let host = uri.host().with_context(|| format!("--edge {url} names no host"))?;
-    let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    let host = uri
+        .host()
+        .with_context(|| format!("--edge {url} names no host"))?;
+    let usual = if uri.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
     let host = host.trim_matches(['[', ']']);
     let mut addresses = tokio::net::lookup_host((host, uri.port_u16().unwrap_or(usual))).await?;
-    let address = addresses.next().with_context(|| format!("{host} has no address"))?;
+    let address = addresses
+        .next()
+        .with_context(|| format!("{host} has no address"))?;
     let any: IpAddr = match address.is_ipv4() {
         true => [0, 0, 0, 0].into(),
         false => [0_u16; 8].into(),

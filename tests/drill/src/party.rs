@@ -200,7 +200,9 @@ impl Party {
         let there = self.callers.iter().filter(|it| it.role.room == name);
         let mut shards = there.map(|it| it.noticed().shard.clone());
         let first = shards.next()??;
-        shards.all(|it| it.as_ref() == Some(&first)).then_some(first)
+        shards
+            .all(|it| it.as_ref() == Some(&first))
+            .then_some(first)
     }
 
     /// Connections that were lost since [`Party::forget`].

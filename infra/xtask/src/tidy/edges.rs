@@ -171,8 +171,16 @@ const ROWS: &[Row] = &[
     },
     row(
         "drill",
-        &["bench-report", "client", "edge", "process", "scenarios", "wire"],
+        &[
+            "bench-report",
+            "client",
+            "edge",
+            "process",
+            "scenarios",
+            "wire",
+        ],
     ),
+    row("soak", &["bench-report", "drill", "wire"]),
     row("matchbench", &["bench-report", "matchmaking", "wire"]),
     row(
         "partitions",
@@ -217,6 +225,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
             "player",
             "process",
             "scenarios",
+            "soak",
         ],
         "everything else is free of a runtime",
     ),
@@ -235,6 +244,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
             "e2e",
             "player",
             "scenarios",
+            "soak",
         ],
         "only daemons speak HTTP themselves",
     ),

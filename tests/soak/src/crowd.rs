@@ -14,26 +14,26 @@ const ROOM_SIZE: u64 = 5;
 const GENERATION: u64 = 60;
 
 /// Callers, the one who has been here longest first.
-pub struct Crowd {
+pub(crate) struct Crowd {
     line: Line,
     name: String,
     size: usize,
     here: VecDeque<Caller>,
     /// Callers that there were.
-    pub came: u64,
+    pub(crate) came: u64,
     /// Messages that the edge took.
-    pub written: u64,
+    pub(crate) written: u64,
     /// Messages that it did not take.
-    pub unwritten: u64,
+    pub(crate) unwritten: u64,
     /// Calls that were lost, of those who have gone.
     lost: u64,
     /// Of those who have gone, how many were not in a call then.
-    pub never_in: u64,
+    pub(crate) never_in: u64,
 }
 
 impl Crowd {
     /// Of so many at once; `name` begins the names of players and rooms.
-    pub fn new(line: Line, name: String, size: usize) -> Self {
+    pub(crate) fn new(line: Line, name: String, size: usize) -> Self {
         Self {
             line,
             name,
@@ -51,7 +51,7 @@ impl Crowd {
     ///
     /// # Errors
     /// When no socket can be had.
-    pub async fn change(&mut self) -> Result<()> {
+    pub(crate) async fn change(&mut self) -> Result<()> {
         let (generation, slot) = (self.came / GENERATION, self.came % GENERATION);
         let role = Role {
             // The next who has this number comes when this one has long gone.
@@ -83,14 +83,14 @@ impl Crowd {
     }
 
     /// One of them begins or ends to talk.
-    pub fn talk(&self, turn: u64) {
+    pub(crate) fn talk(&self, turn: u64) {
         if let Some(caller) = self.pick(turn) {
             caller.talk(turn.is_multiple_of(2));
         }
     }
 
     /// One of them writes to his room.
-    pub async fn write(&mut self, turn: u64) {
+    pub(crate) async fn write(&mut self, turn: u64) {
         let Some(caller) = self.pick(turn) else {
             return;
         };
@@ -115,18 +115,18 @@ impl Crowd {
     }
 
     /// Calls that were lost.
-    pub fn lost(&self) -> u64 {
+    pub(crate) fn lost(&self) -> u64 {
         self.lost + self.here.iter().map(|it| it.noticed().losses).sum::<u64>()
     }
 
     /// How many are not in a call.
-    pub fn outside(&self) -> usize {
+    pub(crate) fn outside(&self) -> usize {
         let is_outside = |it: &&Caller| !it.noticed().is_connected;
         self.here.iter().filter(is_outside).count()
     }
 
     /// Everybody leaves.
-    pub async fn leave(mut self) {
+    pub(crate) async fn leave(mut self) {
         while let Some(caller) = self.here.pop_front() {
             caller.leave().await;
         }

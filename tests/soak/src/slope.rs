@@ -3,14 +3,14 @@
 use bench_report::quantile;
 
 /// A sample: seconds since the beginning, and what there was.
-pub type Sample = (f64, f64);
+pub(crate) type Sample = (f64, f64);
 
 const HOUR_S: f64 = 3600.0;
 
 /// The growth in an hour, by the median of the slopes between the medians of windows of `window_s`
 /// seconds (Theil and Sen's estimate): neither a peak in a window nor a single window bends it.
 /// None when there are fewer than three windows.
-pub fn per_hour(samples: &[Sample], window_s: f64) -> Option<f64> {
+pub(crate) fn per_hour(samples: &[Sample], window_s: f64) -> Option<f64> {
     let medians = medians(samples, window_s);
     if medians.len() < 3 {
         return None;

@@ -339,9 +339,10 @@ impl Engine {
     fn ask(&self, id: JoinId, offer: String) {
         let (edge, role) = (self.line.edge.clone(), self.role.clone());
         let (noticed, answers) = (Arc::clone(&self.noticed), self.answers.clone());
+        let asked = (offer, self.call.lost().cloned());
         tokio::spawn(async move {
             let began = now();
-            let answer = edge.join(&role.player, &role.room, offer).await;
+            let answer = edge.join(&role.player, &role.room, asked).await;
             {
                 let mut noticed = lock(&noticed);
                 if !matches!(answer, Err(Cause::Network)) {

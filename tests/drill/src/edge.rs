@@ -17,6 +17,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio::process::Command;
+use wire::ShardId;
 use wire::claims::{Claims, Grant, Permission};
 use wire::join::{JoinReply, JoinRequest};
 use wire::problem::{Problem, TYPE_BASE};
@@ -117,15 +118,21 @@ impl Edge {
         oldest.is_some_and(|at| now() > at + TOKEN_USED)
     }
 
-    /// Joins `room` as `player`, with an offer of the client's.
+    /// Joins `room` as `player`, with an offer of the client's and the relay that it has just lost.
     ///
     /// # Errors
     /// Why there is no answer to connect by, as the client's schedule takes it.
-    pub async fn join(&self, player: &str, room: &str, offer: String) -> Result<JoinReply, Cause> {
+    pub async fn join(
+        &self,
+        player: &str,
+        room: &str,
+        (offer, lost): (String, Option<ShardId>),
+    ) -> Result<JoinReply, Cause> {
         let request = JoinRequest {
             offer,
             channels: None,
             region: None,
+            lost,
         };
         let body = serde_json::to_vec(&request).map_err(|_| Cause::Network)?;
         let path = format!("/v1/rooms/{room}/sessions");

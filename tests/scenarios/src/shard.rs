@@ -60,6 +60,7 @@ impl Shard {
             boot: BootId([7; 8]),
             epoch: 0,
             sent_at_ms: 0,
+            sequence: 0,
             state: ShardState::Open,
             candidates: vec![Candidate {
                 transport: Transport::Udp,
@@ -70,6 +71,7 @@ impl Shard {
             ticket_version: TICKET_VERSION,
             load: Load::default(),
             capacity: 1000,
+            large: Vec::new(),
             refused: Vec::new(),
             taken: Vec::new(),
         };

@@ -1,9 +1,11 @@
 //! Callers who come, talk, write and go.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use drill::caller::{Caller, Line, Role};
+use drill::now;
 use hyper::{Method, StatusCode};
 use serde_json::json;
 
@@ -13,12 +15,15 @@ const ROOM_SIZE: u64 = 5;
 /// room, so that every relay gets some again after a fault.
 const GENERATION: u64 = 60;
 
+/// Who is not in after this does not get in.
+const JOIN_LIMIT: Duration = Duration::from_secs(20);
+
 /// Callers, the one who has been here longest first.
 pub(crate) struct Crowd {
     line: Line,
     name: String,
     size: usize,
-    here: VecDeque<Caller>,
+    here: VecDeque<(Instant, Caller)>,
     /// Callers that there were.
     pub(crate) came: u64,
     /// Messages that the edge took.
@@ -27,7 +32,7 @@ pub(crate) struct Crowd {
     pub(crate) unwritten: u64,
     /// Calls that were lost, of those who have gone.
     lost: u64,
-    /// Of those who have gone, how many were not in a call then.
+    /// Of those who have gone, how many tried for [`JOIN_LIMIT`] and never were in a call.
     pub(crate) never_in: u64,
 }
 
@@ -62,11 +67,12 @@ impl Crowd {
             notes: false,
         };
         self.came += 1;
-        self.here.push_back(Caller::start(&self.line, role).await?);
+        let caller = Caller::start(&self.line, role).await?;
+        self.here.push_back((now(), caller));
         if self.here.len() > self.size
-            && let Some(first) = self.here.pop_front()
+            && let Some((came_at, first)) = self.here.pop_front()
         {
-            self.note(&first);
+            self.note(&first, came_at);
             // As a player does, or as one whose battery is empty.
             match self.came.is_multiple_of(4) {
                 true => drop(first),
@@ -76,10 +82,11 @@ impl Crowd {
         Ok(())
     }
 
-    fn note(&mut self, caller: &Caller) {
+    fn note(&mut self, caller: &Caller, came_at: Instant) {
         let noticed = caller.noticed();
         self.lost += noticed.losses;
-        self.never_in += u64::from(noticed.connected_at.is_none());
+        let had_time = now() > came_at + JOIN_LIMIT;
+        self.never_in += u64::from(had_time && noticed.connected_at.is_none());
     }
 
     /// One of them begins or ends to talk.
@@ -111,23 +118,28 @@ impl Crowd {
     fn pick(&self, turn: u64) -> Option<&Caller> {
         let count = self.here.len() as u64;
         let index = turn.wrapping_mul(7).checked_rem(count)?;
-        self.here.get(index as usize)
+        self.here.get(index as usize).map(|(_, caller)| caller)
     }
 
     /// Calls that were lost.
     pub(crate) fn lost(&self) -> u64 {
-        self.lost + self.here.iter().map(|it| it.noticed().losses).sum::<u64>()
+        self.lost
+            + self
+                .here
+                .iter()
+                .map(|(_, it)| it.noticed().losses)
+                .sum::<u64>()
     }
 
     /// How many are not in a call.
     pub(crate) fn outside(&self) -> usize {
-        let is_outside = |it: &&Caller| !it.noticed().is_connected;
+        let is_outside = |(_, it): &&(Instant, Caller)| !it.noticed().is_connected;
         self.here.iter().filter(is_outside).count()
     }
 
     /// Everybody leaves.
     pub(crate) async fn leave(mut self) {
-        while let Some(caller) = self.here.pop_front() {
+        while let Some((_, caller)) = self.here.pop_front() {
             caller.leave().await;
         }
     }

@@ -85,24 +85,26 @@ pub struct Drills {
 }
 
 /// What came of all runs of one drill.
-#[derive(Default)]
-struct Seen {
+#[derive(Debug, Default)]
+pub struct Seen {
     /// Until somebody who had missed anybody heard all of his room, seconds.
-    again_s: Vec<f64>,
+    pub again_s: Vec<f64>,
     /// Longest times in which somebody heard a part of his room, seconds.
-    parts_s: Vec<f64>,
+    pub parts_s: Vec<f64>,
     /// Longest times without a packet, one for each listener and speaker, milliseconds.
-    gaps_ms: Vec<f64>,
+    pub gaps_ms: Vec<f64>,
     /// How long a relay took to drain, seconds.
-    drains_s: Vec<f64>,
+    pub drains_s: Vec<f64>,
     /// Until somebody new heard his room after edge or store were back, seconds.
-    newcomers_s: Vec<f64>,
+    pub newcomers_s: Vec<f64>,
     /// Callers who did not hear their room in the end.
-    silent: usize,
-    lost: u64,
+    pub silent: usize,
+    /// Calls that were lost in drains and outages.
+    pub lost: u64,
     /// Rooms into which somebody new was sent elsewhere than where they were.
-    moved: usize,
-    stood_still: Duration,
+    pub moved: usize,
+    /// By how much this program itself was too late at most.
+    pub stood_still: Duration,
 }
 
 impl Drills {
@@ -122,7 +124,7 @@ impl Drills {
     ///
     /// # Errors
     /// When a fault cannot be caused, or the service does not come back.
-    pub async fn run(&mut self, kind: Kind) -> Result<()> {
+    pub async fn run(&mut self, kind: Kind) -> Result<Seen> {
         let mut seen = Seen::default();
         for run in 0..self.runs {
             self.begin().await?;
@@ -144,7 +146,7 @@ impl Drills {
             self.recover(&mut seen).await?;
         }
         seen.tell(kind, &mut self.report);
-        Ok(())
+        Ok(seen)
     }
 
     /// Everybody hears everybody, and what was is forgotten.
@@ -330,7 +332,7 @@ impl Drills {
 }
 
 impl Seen {
-    fn tell(mut self, kind: Kind, report: &mut Report) {
+    fn tell(&mut self, kind: Kind, report: &mut Report) {
         let mut row = |what: &str, value: f64, unit: &'static str, aim: Aim| {
             report.row(format!("{}: {what}", kind.name()), value, unit, aim);
         };

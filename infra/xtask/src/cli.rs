@@ -102,7 +102,8 @@ relay: what forwarding, holding and admitting take, next to what the kernel alon
 passes of the matcher, and a simulated day with charts. counts: what a call of each hot route uses
 of what is paid for, for `finops gate`. finops: a million records priced, and forecasts beside
 naive ones. polls: 5,000 that wait, and what joins notice. store: partitions at a million players.
-queue: tickets until they are matched. rejoin: 2,000 whose relay is killed. Prints, and writes JSON under target/bench/.")]
+queue: tickets until they are matched. rejoin: 2,000 whose relay is killed. Prints, and writes JSON
+under target/bench/.")]
     Bench(bench::Flags),
 
     /// Export or erase what is kept of a player

@@ -23,8 +23,8 @@ const ONSET: Duration = Duration::from_millis(700);
 const LIMIT: Duration = Duration::from_secs(30);
 /// So long everybody is watched after that.
 const AFTER: Duration = Duration::from_secs(1);
-/// How long a relay stands still before it goes on: around the times at which callers miss it (2 s),
-/// try elsewhere, and the fleet gives it up (10 s), when a room is in two places if it ever is.
+/// How long a relay stands still before it goes on: around the times at which callers miss it (2 s)
+/// and the fleet has given it up, when a room is in two places if it ever is.
 const FREEZES_MS: [u64; 8] = [2_500, 10_500, 4_000, 12_000, 2_000, 9_000, 3_000, 6_000];
 /// How long the edge is away at least.
 const EDGE_AWAY: Duration = Duration::from_secs(1);

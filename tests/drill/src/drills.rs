@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use bench_report::{Aim, Report, quantile};
+use bench_report::Report;
 use clap::ValueEnum;
+use client::STABLE_AFTER;
 use tokio::time::sleep;
 use wire::ShardId;
 
@@ -14,9 +15,10 @@ use crate::heard::{Effect, effect, first_silence, longest_gap, longest_part};
 use crate::now;
 use crate::party::Party;
 use crate::pulse::Pulse;
+use crate::seen::{FAILOVER_AIM_S, GAP_AIM_MS, Seen};
 
-/// Everybody is heard for so long before a fault.
-const BEFORE: Duration = Duration::from_millis(500);
+/// Time between two looks.
+const LOOK: Duration = Duration::from_millis(50);
 /// After a fault nobody counts as heard because of what came before it.
 const ONSET: Duration = Duration::from_millis(700);
 /// Longest wait until everybody hears his room again.
@@ -34,30 +36,27 @@ const NEWCOMERS: u16 = 10;
 const HEARTBEATS: Duration = Duration::from_secs(5);
 /// Speakers who come back within a few packets of each other do so together.
 const PART_MIN: Duration = Duration::from_millis(100);
-/// A longer gap in a drain is heard.
-const GAP_AIM_MS: f64 = 100.0;
-const FAILOVER_AIM_S: f64 = 4.0;
-const SPLIT_AIM_S: f64 = 2.5;
 
 /// What is drilled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     /// A relay is killed
     Kill,
-    /// A relay is frozen until everybody is elsewhere
-    Freeze,
-    /// A relay goes on that stood still, while some have gone and some have not
-    Thaw,
     /// A relay is drained
     Drain,
     /// The edge is killed and started again
     EdgeRestart,
     /// The store answers nothing for a while
     StoreOutage,
+    /// A relay is frozen until everybody is elsewhere
+    Freeze,
+    /// A relay goes on that stood still, while some have gone and some have not
+    Thaw,
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    /// As tables say it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Kill => "kill",
             Self::Freeze => "freeze",
@@ -79,32 +78,12 @@ pub struct Drills {
     pub runs: usize,
     /// How long a store is away.
     pub outage: Duration,
+    /// How long everybody is left alone before a fault: a client whose connection did not last
+    /// waits longer before it tries again, which is not what is measured.
+    pub rest: Duration,
     /// The figures so far.
     pub report: Report,
     pulse: Pulse,
-}
-
-/// What came of all runs of one drill.
-#[derive(Debug, Default)]
-pub struct Seen {
-    /// Until somebody who had missed anybody heard all of his room, seconds.
-    pub again_s: Vec<f64>,
-    /// Longest times in which somebody heard a part of his room, seconds.
-    pub parts_s: Vec<f64>,
-    /// Longest times without a packet, one for each listener and speaker, milliseconds.
-    pub gaps_ms: Vec<f64>,
-    /// How long a relay took to drain, seconds.
-    pub drains_s: Vec<f64>,
-    /// Until somebody new heard his room after edge or store were back, seconds.
-    pub newcomers_s: Vec<f64>,
-    /// Callers who did not hear their room in the end.
-    pub silent: usize,
-    /// Calls that were lost in drains and outages.
-    pub lost: u64,
-    /// Rooms into which somebody new was sent elsewhere than where they were.
-    pub moved: usize,
-    /// By how much this program itself was too late at most.
-    pub stood_still: Duration,
 }
 
 impl Drills {
@@ -115,6 +94,7 @@ impl Drills {
             control,
             runs,
             outage,
+            rest: STABLE_AFTER + LOOK,
             report: Report::default(),
             pulse: Pulse::start(),
         }
@@ -158,7 +138,7 @@ impl Drills {
         ensure!(is_whole, "before the fault: {}", self.party.complaints());
         self.party.forget();
         self.pulse.take_longest();
-        sleep(BEFORE).await;
+        sleep(self.rest).await;
         Ok(())
     }
 
@@ -239,7 +219,7 @@ impl Drills {
         for (room, newcomer) in (0..).zip(&newcomers) {
             let speakers = self.party.speakers(room);
             while !newcomer.hears(&speakers, self.party.line.time()) && now() < back + LIMIT {
-                sleep(BEFORE / 10).await;
+                sleep(LOOK).await;
             }
         }
         sleep(HEARTBEATS).await;
@@ -273,7 +253,7 @@ impl Drills {
         let until = now() + crate::local::DRAIN_LIMIT;
         while self.party.count_on(shard) > 0 {
             ensure!(now() < until, "{shard} is not left");
-            sleep(BEFORE / 10).await;
+            sleep(LOOK).await;
         }
         Ok(())
     }
@@ -302,13 +282,20 @@ impl Drills {
         };
         for caller in self.party.callers() {
             let (speakers, noticed) = (self.party.heard_by(caller), caller.noticed());
-            match effect(&noticed.heard, &speakers, fault, to) {
-                Effect::None => {}
-                Effect::Again(after) => seen.again_s.push(after.as_secs_f64()),
+            let after = match effect(&noticed.heard, &speakers, fault, to) {
+                Effect::None => continue,
+                Effect::Again(after) => after,
                 Effect::Silent => {
                     seen.silent += 1;
-                    seen.again_s.push((to - fault).as_secs_f64());
+                    to - fault
                 }
+            };
+            seen.again_s.push(after.as_secs_f64());
+            if after.as_secs_f64() > FAILOVER_AIM_S {
+                let (player, failures) = (&caller.role.player, &noticed.failures);
+                tell(&format!(
+                    "{player} heard all again after {after:.2?}; failed: {failures:?}"
+                ));
             }
         }
     }
@@ -324,104 +311,19 @@ impl Drills {
             let noticed = caller.noticed();
             for speaker in self.party.heard_by(caller) {
                 let gap = longest_gap(&noticed.heard, speaker, from, to);
-                seen.gaps_ms.push(gap.as_secs_f64() * 1e3);
+                let gap_ms = gap.as_secs_f64() * 1e3;
+                seen.gaps_ms.push(gap_ms);
+                if gap_ms > GAP_AIM_MS {
+                    let (player, shard) = (&caller.role.player, &noticed.shard);
+                    tell(&format!(
+                        "{player}, now at {shard:?}, did not hear {speaker} for {gap_ms:.0} ms; \
+                         lost {}, failed: {:?}",
+                        noticed.losses, noticed.failures
+                    ));
+                }
             }
         }
         seen.lost += self.party.losses();
-    }
-}
-
-impl Seen {
-    fn tell(&mut self, kind: Kind, report: &mut Report) {
-        let mut row = |what: &str, value: f64, unit: &'static str, aim: Aim| {
-            report.row(format!("{}: {what}", kind.name()), value, unit, aim);
-        };
-        match kind {
-            Kind::Kill | Kind::Freeze => {
-                let affected = self.again_s.len() as f64;
-                row("callers who missed somebody", affected, "", Aim::None);
-                row(
-                    "audible again, p50",
-                    at(&mut self.again_s, 0.5),
-                    "s",
-                    Aim::None,
-                );
-                let aim = Aim::AtMost(FAILOVER_AIM_S);
-                row("audible again, p99", at(&mut self.again_s, 0.99), "s", aim);
-            }
-            Kind::Thaw => {
-                let affected = self.parts_s.len() as f64;
-                row(
-                    "callers who heard a part of a room",
-                    affected,
-                    "",
-                    Aim::None,
-                );
-                row(
-                    "hearing a part, p50",
-                    at(&mut self.parts_s, 0.5),
-                    "s",
-                    Aim::None,
-                );
-                let aim = Aim::AtMost(SPLIT_AIM_S);
-                row(
-                    "hearing a part, longest",
-                    at(&mut self.parts_s, 1.0),
-                    "s",
-                    aim,
-                );
-                row(
-                    "whole again, p99",
-                    at(&mut self.again_s, 0.99),
-                    "s",
-                    Aim::None,
-                );
-            }
-            Kind::Drain | Kind::EdgeRestart | Kind::StoreOutage => {
-                let over = self.gaps_ms.iter().filter(|gap| **gap > GAP_AIM_MS).count();
-                row(
-                    "gap of a listener and speaker, p99",
-                    at(&mut self.gaps_ms, 0.99),
-                    "ms",
-                    Aim::None,
-                );
-                let aim = Aim::AtMost(GAP_AIM_MS);
-                row("gap, longest", at(&mut self.gaps_ms, 1.0), "ms", aim);
-                let of = self.gaps_ms.len();
-                let name = format!("gaps over {GAP_AIM_MS} ms, of {of}");
-                row(&name, over as f64, "", Aim::AtMost(0.0));
-                row("calls lost", self.lost as f64, "", Aim::AtMost(0.0));
-            }
-        }
-        if kind == Kind::Drain {
-            row(
-                "until the relay ended, longest",
-                at(&mut self.drains_s, 1.0),
-                "s",
-                Aim::None,
-            );
-        }
-        if matches!(kind, Kind::EdgeRestart | Kind::StoreOutage) {
-            row("rooms moved", self.moved as f64, "", Aim::AtMost(0.0));
-            let longest = at(&mut self.newcomers_s, 1.0);
-            row("newcomers in after, longest", longest, "s", Aim::None);
-        }
-        row(
-            "callers who did not come back",
-            self.silent as f64,
-            "",
-            Aim::AtMost(0.0),
-        );
-        let still_ms = self.stood_still.as_secs_f64() * 1e3;
-        row("the drill itself stood still", still_ms, "ms", Aim::None);
-    }
-}
-
-/// A quantile of what may be nothing.
-fn at(values: &mut [f64], share: f64) -> f64 {
-    match values {
-        [] => 0.0,
-        values => quantile(values, share),
     }
 }
 

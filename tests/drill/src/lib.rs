@@ -14,6 +14,7 @@ pub mod local;
 pub mod options;
 pub mod party;
 pub mod pulse;
+pub mod seen;
 pub mod usage;
 
 use std::time::Instant;

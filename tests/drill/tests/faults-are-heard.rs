@@ -26,6 +26,7 @@ async fn a_kill_is_missed_and_a_drain_and_outages_are_not() {
     };
     let party = Party::gather(line, shape).await.unwrap();
     let mut drills = Drills::new(party, Control::Local(Box::new(local)), 1, OUTAGE);
+    drills.rest = Duration::from_millis(500);
     let kill = drills.run(Kind::Kill).await.unwrap();
     assert!(
         kill.again_s.len() >= 3,

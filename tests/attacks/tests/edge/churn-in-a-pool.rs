@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 use crate::attacked;
 
 const TICKETS: &str = "/v1/match/queues/attacked/tickets";
-/// Longest wait of nine in ten, where the machine has other things to do; whose partner was given to
-/// one of those who go waits until somebody else comes.
+/// Longest wait of nine in ten, where the machine has other things to do; whose partner was given
+/// to one of those who go waits until somebody else comes.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 #[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
@@ -99,7 +99,7 @@ async fn who_comes_and_goes_keeps_nobody_waiting() {
     waits.sort();
     let came = count.load(std::sync::atomic::Ordering::Relaxed);
     println!(
-        "{came} tickets of {churners} taken back at once: {} others waited {:?} (p50), {:?} at most",
+        "{came} tickets of {churners} taken back at once: {} others waited {:?}, {:?} at most",
         waits.len(),
         waits[waits.len() / 2],
         waits[waits.len() - 1]

@@ -167,13 +167,16 @@ const ROWS: &[Row] = &[
         tests_use: &["fleet", "relay", "signalling", "tokio"],
     },
     // Its bystanders and its relay are the benchmark's; its tests hold doors with a thousand
-    // connections.
+    // connections, and attack edge-host as well.
     Row {
         name: "attacks",
         uses: &["client", "loadgen", "udp", "wire"],
-        tests_use: &["tokio"],
+        tests_use: &["scenarios", "tokio"],
     },
-    row("matchbench", &["bench-report", "matchmaking", "wire"]),
+    row(
+        "matchbench",
+        &["bench-report", "edge", "matchmaking", "wire"],
+    ),
     row(
         "partitions",
         &[

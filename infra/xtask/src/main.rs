@@ -15,6 +15,7 @@ mod components;
 mod curl;
 mod deny;
 mod dev;
+mod drill;
 mod enrolment_token;
 mod flexmatch;
 mod fuzz;
@@ -78,6 +79,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Tidy => return tidy_command(&workspace),
         Command::Openapi { check } => openapi::run(&workspace, check)?,
         Command::Bench(flags) => bench::run(&workspace, &flags)?,
+        Command::Drill(flags) => drill::run(&workspace, &flags)?,
         Command::Chat(flags) => chat::run(&workspace, &flags)?,
         Command::Flexmatch(flags) => flexmatch::run(&workspace, &flags)?,
         Command::Sim(flags) => sim::run(&workspace, &flags)?,

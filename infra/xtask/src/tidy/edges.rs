@@ -178,6 +178,18 @@ const ROWS: &[Row] = &[
         &["bench-report", "edge", "matchmaking", "wire"],
     ),
     row(
+        "drill",
+        &[
+            "bench-report",
+            "client",
+            "edge",
+            "process",
+            "scenarios",
+            "wire",
+        ],
+    ),
+    row("soak", &["bench-report", "drill", "wire"]),
+    row(
         "partitions",
         &[
             "bench-report",
@@ -215,10 +227,12 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
             "relay",
             "edge-host",
             "edge-lambda",
+            "drill",
             "e2e",
             "player",
             "process",
             "scenarios",
+            "soak",
         ],
         "everything else is free of a runtime",
     ),
@@ -233,9 +247,11 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
             "relay",
             "edge-host",
             "edge-lambda",
+            "drill",
             "e2e",
             "player",
             "scenarios",
+            "soak",
         ],
         "only daemons speak HTTP themselves",
     ),
@@ -248,7 +264,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     (
         "str0m",
         &[
-            "client", "sfu", "relay", "e2e", "player", "sim", "loadgen", "fuzz",
+            "client", "sfu", "relay", "drill", "e2e", "player", "sim", "loadgen", "fuzz",
         ],
         "media goes through sfu; the relay only chooses its cryptography",
     ),

@@ -12,7 +12,6 @@ use quality::repeats::{copies, has_fec};
 use quality::{Adaptation, Carries, Counts, Heard, Tally, score};
 use relay::SealedProtocol;
 use sfu::{Config, Sfu, WallClock};
-use str0m::RtcConfig;
 use str0m::config::CryptoProvider;
 use str0m::crypto::from_feature_flags;
 use str0m_netem::{GilbertElliot, NetemConfig, Probability, RandomLoss};
@@ -25,7 +24,7 @@ use crate::dtls;
 use crate::model::{Grant, Plan};
 use crate::network::{Datagram, Link};
 use crate::tickets::{self, BOOT};
-use crate::world::{UNIX_S, some_instant};
+use crate::world::{UNIX_S, certificate, some_instant};
 
 /// Payload type of RED.
 const RED: u8 = 63;
@@ -147,15 +146,7 @@ impl Stage {
     fn new(seed: u64) -> Self {
         let now = some_instant();
         let crypto = dtls::seeded(&from_feature_flags(), seed);
-        let certificate = crypto
-            .dtls_provider
-            .generate_certificate()
-            .expect("the provider makes certificates");
-        let mut probe = RtcConfig::new()
-            .set_crypto_provider(Arc::clone(&crypto))
-            .set_dtls_cert(certificate.clone())
-            .build(now);
-        let fingerprint = probe.direct_api().local_dtls_fingerprint().to_string();
+        let (certificate, fingerprint) = certificate(now, &crypto);
         let server = SocketAddr::from(([10, 0, 0, 1], 7410));
         let keys = ShardKey::new(0, [5; 32]).subkeys();
         let region = "eu".parse().expect("a region");

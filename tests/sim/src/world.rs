@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use relay::SealedProtocol;
 use sfu::{Command, Config, EndReason, Event, RejectReason, Sfu, SpeakerLimits, WallClock};
 use str0m::RtcConfig;
-use str0m::config::{CryptoProvider, DtlsVersion};
+use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
 use str0m::crypto::from_feature_flags;
 use wire::SessionId;
 use wire::keys::{ShardKey, ShardKeys};
@@ -93,6 +93,18 @@ pub(crate) fn some_instant() -> Instant {
     Instant::now()
 }
 
+/// A certificate of the relay, and its fingerprint as an answer has it.
+pub(crate) fn certificate(now: Instant, crypto: &Arc<CryptoProvider>) -> (DtlsCert, String) {
+    let certificate = crypto.dtls_provider.generate_certificate();
+    let certificate = certificate.expect("the provider makes certificates");
+    let mut probe = RtcConfig::new()
+        .set_crypto_provider(Arc::clone(crypto))
+        .set_dtls_cert(certificate.clone())
+        .build(now);
+    let fingerprint = probe.direct_api().local_dtls_fingerprint().to_string();
+    (certificate, fingerprint)
+}
+
 fn break_limits(config: &mut Config, sabotage: Sabotage) {
     match sabotage {
         Sabotage::NoSpeakerLimit => {
@@ -113,15 +125,7 @@ impl World {
     pub(crate) fn new(seed: u64, sabotage: Sabotage) -> Self {
         let now = some_instant();
         let crypto = dtls::seeded(&from_feature_flags(), seed);
-        let certificate = crypto
-            .dtls_provider
-            .generate_certificate()
-            .expect("the provider makes certificates");
-        let mut probe = RtcConfig::new()
-            .set_crypto_provider(Arc::clone(&crypto))
-            .set_dtls_cert(certificate.clone())
-            .build(now);
-        let server_fingerprint = probe.direct_api().local_dtls_fingerprint().to_string();
+        let (certificate, server_fingerprint) = certificate(now, &crypto);
         let server = SocketAddr::from(([10, 0, 0, 1], 7410));
         let keys = || ShardKey::new(0, [5; 32]).subkeys();
         let (log, written) = (Log::default(), told::Log::default());

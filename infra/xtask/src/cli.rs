@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, chat, check, enrolment_token, flexmatch, fuzz, keys, package, sim, token, up};
+use crate::{
+    bench, chat, check, deploy, enrolment_token, flexmatch, fuzz, keys, package, sim, token, up,
+};
 
 /// Build, run, test and measure LifeVerse Voice
 #[derive(Debug, Parser)]
@@ -52,6 +54,21 @@ For this machine's processor, into target/package/. The binaries are static, so 
 Linux. Needs dpkg and Node.js; installs musl-tools. Two runs of one commit in one folder give the
 same bytes.")]
     Package(package::Flags),
+
+    /// Bring a release to an environment while its calls go on
+    #[command(after_help = "\
+Checks or makes the release, uploads it, applies, gives the new functions 1, 10, 50 and 100 % of the
+traffic and watches each, then brings up the other colour's relays, moves players there and ends the
+old ones. A version that is not well is taken back. A run that was killed is run again. Needs curl,
+terraform, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and an operator's token as OPERATOR_TOKEN.
+Each run is a line of infra/ops/records/deployments.jsonl (or of the file DEPLOYMENT_RECORDS).")]
+    Deploy(deploy::Flags),
+
+    /// Bring back what was live before a deployment
+    #[command(after_help = "\
+The same as deploy, backwards and at once: aliases, then relays. Also out of a deployment that is
+half-way.")]
+    Rollback(deploy::Place),
 
     /// Mint a development token for a player and a room
     #[command(after_help = "\

@@ -56,6 +56,9 @@ same bytes.")]
     Package(package::Flags),
 
     /// Bring a release to an environment while its calls go on
+    #[command(override_usage = "\
+cargo xtask deploy --env NAME --region REGION --bucket NAME --edge URL --colour COLOUR
+                          --key FILE (--release FOLDER | --sign FILE) [OPTIONS]")]
     #[command(after_help = "\
 Checks or makes the release, uploads it, applies, gives the new functions 1, 10, 50 and 100 % of the
 traffic and watches each, then brings up the other colour's relays, moves players there and ends the

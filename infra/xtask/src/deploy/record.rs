@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// Where, from the root of the repository.
 pub(super) const FILE: &str = "infra/ops/records/deployments.jsonl";
 
-/// What is told of a run. infra/ops/README.md explains each field.
+/// What is told of a run; each field is explained beside the file.
 pub(super) struct Record<'a> {
     pub(super) id: &'a str,
     pub(super) environment: &'a str,

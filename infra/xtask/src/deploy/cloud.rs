@@ -241,8 +241,7 @@ impl World for Cloud {
             ("StateValue", "ALARM"),
         ];
         let xml = self.aws.query("monitoring", &fields)?;
-        let names = inside(&xml, "AlarmName").map(str::to_owned);
-        Ok(names.collect())
+        Ok(alarms(&xml))
     }
 
     fn invocations(&mut self, function: &str, version: &str, since_ms: u64) -> Result<u64, Error> {
@@ -442,6 +441,15 @@ impl World for Cloud {
     }
 }
 
+/// Names of those that burn. The emulator leaves one of two filters out, so each one is looked at.
+fn alarms(xml: &str) -> BTreeSet<String> {
+    let field = |alarm: &str, name: &str| inside(alarm, name).next().unwrap_or_default().to_owned();
+    let lists = ["MetricAlarms", "CompositeAlarms"].into_iter();
+    let all = lists.flat_map(|list| inside(xml, list).flat_map(|all| inside(all, "member")));
+    let burning = all.filter(|alarm| field(alarm, "StateValue") == "ALARM");
+    burning.map(|alarm| field(alarm, "AlarmName")).collect()
+}
+
 /// As the alias of Lambda has them; parts are of one there.
 fn weights(alias: &Value) -> Weights {
     let others = alias["RoutingConfig"]["AdditionalVersionWeights"].as_object();
@@ -498,6 +506,26 @@ mod tests {
         ] {
             assert_eq!(iso(seconds * 1000), text);
         }
+    }
+
+    #[test]
+    fn alarms_that_do_not_burn_are_left_out() {
+        let alarm = |name: &str, state: &str| {
+            format!(
+                "<member><AlarmName>{name}</AlarmName><Dimensions><member><Name>x</Name></member>\
+                 </Dimensions><StateValue>{state}</StateValue></member>"
+            )
+        };
+        let xml = format!(
+            "<MetricAlarms>{}{}</MetricAlarms><CompositeAlarms>{}</CompositeAlarms>",
+            alarm("a", "OK"),
+            alarm("b", "ALARM"),
+            alarm("c", "ALARM")
+        );
+        assert_eq!(
+            alarms(&xml),
+            BTreeSet::from(["b".to_owned(), "c".to_owned()])
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod release;
 mod run;
 #[cfg(test)]
 mod run_tests;
-mod terraform;
+pub(crate) mod terraform;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

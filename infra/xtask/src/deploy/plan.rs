@@ -96,7 +96,7 @@ impl fmt::Display for Action {
             Self::Weigh { function, permille } => {
                 write!(
                     out,
-                    "{function}: give the new version {} %",
+                    "{function}: {} % of the traffic to its version of this release",
                     percent(permille)
                 )
             }

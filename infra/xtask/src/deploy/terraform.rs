@@ -29,25 +29,26 @@ const KEPT: [&str; 9] = [
 const CAPACITY: [&str; 3] = ["desired_capacity", "min_size", "max_size"];
 
 /// A root, initialised, with the variables of its environment.
-pub(super) struct Root {
+pub(crate) struct Root {
     program: PathBuf,
     folder: PathBuf,
     variables: Vec<PathBuf>,
     scratch: PathBuf,
+    environment: Vec<(String, String)>,
 }
 
 /// What a deployment says to it.
-pub(super) struct Inputs<'a> {
-    pub(super) packages: &'a Path,
+pub(crate) struct Inputs<'a> {
+    pub(crate) packages: &'a Path,
     /// permissions.json of the other release, while both have traffic.
-    pub(super) beside: Option<&'a Value>,
-    pub(super) colours: Option<Value>,
+    pub(crate) beside: Option<&'a Value>,
+    pub(crate) colours: Option<Value>,
 }
 
 impl Root {
     /// # Errors
     /// Terraform is not installed, or the folder was not initialised.
-    pub(super) fn new(folder: PathBuf, variables: &[PathBuf], scratch: PathBuf) -> Result<Self> {
+    pub(crate) fn new(folder: PathBuf, variables: &[PathBuf], scratch: PathBuf) -> Result<Self> {
         let program = install::find_program(&["terraform"]);
         let program = program.context("terraform is not installed (1.11 or newer)")?;
         if !folder.join(".terraform").is_dir() {
@@ -66,14 +67,22 @@ impl Root {
             folder,
             variables: variables.iter().map(absolute).collect::<Result<_>>()?,
             scratch,
+            environment: Vec::new(),
         })
+    }
+
+    /// With other variables of the environment than this program has.
+    pub(crate) fn with_environment(mut self, environment: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        self.environment = environment.iter().map(owned).collect();
+        self
     }
 
     /// Plans, looks at the plan, and applies it when it changes something.
     ///
     /// # Errors
     /// What Terraform says; a plan that takes away what players need.
-    pub(super) fn apply(&self, inputs: &Inputs<'_>) -> Result<()> {
+    pub(crate) fn apply(&self, inputs: &Inputs<'_>) -> Result<()> {
         fs::create_dir_all(&self.scratch)?;
         let (plan, variables) = (self.scratch.join("plan"), self.variables(inputs)?);
         let mut command =
@@ -128,7 +137,8 @@ impl Root {
         command
             .args(args)
             .current_dir(&self.folder)
-            .env("TF_IN_AUTOMATION", "1");
+            .env("TF_IN_AUTOMATION", "1")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 }

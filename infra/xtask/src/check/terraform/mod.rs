@@ -1,5 +1,6 @@
 //! The step `terraform`: modules are tested with mocks, and dev is applied on the emulator.
 
+mod deployed;
 mod emulator;
 mod files;
 mod machine;

@@ -258,7 +258,7 @@ impl Caller {
                 }
             };
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return Ok(heard),
+                () = stopped(&mut stop) => return Ok(heard),
                 Some((at, seen)) = of_old => {
                     if let Seen::Voice { mark, .. } = seen {
                         heard.voices.push((mark, at));
@@ -284,6 +284,11 @@ impl Caller {
             }
         }
     }
+}
+
+/// Until it is over, or nobody asks any more.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// The longest time in which one did not hear another.

@@ -278,14 +278,18 @@ pub(super) fn is_done(environment: &Environment, wanted: &Wanted, way: Way, step
         }
         // Further on already.
         Action::Bake { permille } => {
+            // The same release with other settings is a version too, and is watched like one.
+            let least = match is_finished(&environment.kept, wanted) {
+                true => *permille,
+                false => *permille + 1,
+            };
             let is_further = |name: &&String| {
                 let found = environment.functions.get(*name);
                 let version = found.and_then(|found| target(wanted, name, found));
-                found
-                    .zip(version)
-                    .is_some_and(|(found, it)| found.alias.of(it) > *permille)
+                let part = found.zip(version).map(|(found, it)| found.alias.of(it));
+                part.is_some_and(|part| part >= least)
             };
-            is_finished(&environment.kept, wanted) || functions(wanted).iter().all(is_further)
+            functions(wanted).iter().all(is_further)
         }
         Action::Raise { colour, machines } => {
             group(colour).is_some_and(|group| group.desired >= *machines)
@@ -315,11 +319,13 @@ pub(super) fn begun(wanted: &Wanted, way: Way) -> Coming {
     }
 }
 
-/// What [`Action::Finish`] writes, if every function has its version.
+/// What [`Action::Finish`] writes, if every function has one version alone.
 pub(super) fn finished(environment: &Environment, wanted: &Wanted) -> Option<Kept> {
+    // What has the traffic, whatever was published since.
     let version = |name: &String| {
-        let function = environment.functions.get(name)?;
-        Some((name.clone(), target(wanted, name, function)?.to_owned()))
+        let alias = &environment.functions.get(name)?.alias;
+        let is_whole = alias.others.is_empty();
+        is_whole.then(|| (name.clone(), alias.version.clone()))
     };
     let versions = functions(wanted)
         .into_iter()

@@ -211,7 +211,9 @@ impl Run<'_> {
             }
             Action::Finish => {
                 let kept = plan::finished(environment, self.wanted);
-                let kept = kept.ok_or_else(|| Error::msg("a function has lost its version"))?;
+                let kept = kept.ok_or_else(|| {
+                    Error::msg("a function has two versions again: somebody moved its alias")
+                })?;
                 self.world.keep(&kept)?;
             }
         }

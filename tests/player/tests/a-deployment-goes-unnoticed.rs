@@ -1,6 +1,7 @@
 //! A call goes on while a version is tried and taken back, while a deployment is killed and run
 //! again, and while that is rolled back: nobody hears a gap. Everything runs but AWS itself, which
-//! is the emulator: two versions of every function behind weights, a relay process for each machine.
+//! is the emulator: two versions of every function behind weights, a relay process for each
+//! machine.
 //!
 //! It takes two minutes, so it is run by hand before a release (infra/xtask/README.md).
 

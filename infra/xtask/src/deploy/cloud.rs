@@ -361,12 +361,13 @@ impl World for Cloud {
     }
 
     fn weigh(&mut self, function: &str, weights: &Weights) -> Result<(), Error> {
+        let part = |part: &u16| f64::from(*part) / f64::from(WHOLE);
         let others = weights.others.iter();
-        let others = others
-            .map(|(version, part)| (version.clone(), json!(f64::from(*part) / f64::from(WHOLE))));
+        let others: BTreeMap<&String, f64> =
+            others.map(|(version, one)| (version, part(one))).collect();
         let body = json!({
             "FunctionVersion": weights.version,
-            "RoutingConfig": { "AdditionalVersionWeights": others.collect::<serde_json::Map<_, _>>() },
+            "RoutingConfig": { "AdditionalVersionWeights": others },
         });
         let done = self.lambda("PUT", &format!("{function}/aliases/{ALIAS}"), Some(&body))?;
         done.map(drop)

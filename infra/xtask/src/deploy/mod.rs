@@ -95,7 +95,7 @@ pub(crate) struct Flags {
     #[command(flatten)]
     place: Place,
 
-    /// The colour that takes over: the one that is not live
+    /// The idle colour, which takes over
     #[arg(long, value_name = "COLOUR")]
     colour: Colour,
 

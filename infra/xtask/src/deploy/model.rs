@@ -350,8 +350,8 @@ mod tests {
     fn grants_of_two_releases_are_those_of_both() {
         let old =
             json!({ "a": { "table": ["GetItem", "Query"], "secrets": ["x"], "memory_mb": 1 } });
-        let new = json!({ "a": { "table": ["GetItem", "PutItem"], "secrets": ["x"], "memory_mb": 2 },
-            "b": { "table": ["Query"] } });
+        let own = json!({ "table": ["GetItem", "PutItem"], "secrets": ["x"], "memory_mb": 2 });
+        let new = json!({ "a": own, "b": { "table": ["Query"] } });
         let both = union(&new, &old);
         assert_eq!(both["a"]["table"], json!(["GetItem", "PutItem", "Query"]));
         assert_eq!(

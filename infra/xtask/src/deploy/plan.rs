@@ -234,8 +234,8 @@ fn relays(
         environment.groups.get(&other),
     ) else {
         return Err(format!(
-            "there is a group of one colour only; apply the relays module, which makes {colour} and \
-             {other}"
+            "there is a group of one colour only; apply the relays module, which makes {colour} \
+             and {other}"
         ));
     };
     // As many as carry the players now; how many that is, calendar and load say.

@@ -1,5 +1,5 @@
-//! One line for each run, in `infra/ops/records/deployments.jsonl`: how often, how long and how well
-//! is counted from it.
+//! One line for each run, in `infra/ops/records/deployments.jsonl`: how often, how long and how
+//! well is counted from it.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;

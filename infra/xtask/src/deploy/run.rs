@@ -317,8 +317,8 @@ impl Run<'_> {
                 };
                 if waited >= self.manner.bake_ms + self.manner.traffic_limit_ms {
                     return Err(Stop::Unwell(format!(
-                        "{name} had fewer than {} invocations of its new version in {} s, so nobody \
-                         knows whether it is well",
+                        "{name} had fewer than {} invocations of its new version in {} s, so \
+                         nobody knows whether it is well",
                         self.manner.invocations,
                         waited / 1000
                     )));

@@ -1,5 +1,5 @@
-//! What Terraform does in a deployment: it publishes functions, sets the template of the idle colour
-//! and moves grants. How many machines there are is never in its plan.
+//! What Terraform does in a deployment: it publishes functions, sets the template of the idle
+//! colour and moves grants. How many machines there are is never in its plan.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -55,6 +55,19 @@ impl Shard {
     /// # Errors
     /// When the edge does not take the heartbeat.
     pub async fn start(target: &Target, name: &str, region: &str) -> Result<Self> {
+        Self::start_with(target, name, region, 1000).await
+    }
+
+    /// The same for so many players.
+    ///
+    /// # Errors
+    /// As those of [`Shard::start`].
+    pub async fn start_with(
+        target: &Target,
+        name: &str,
+        region: &str,
+        capacity: u32,
+    ) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let heartbeat = Heartbeat {
             shard: name.parse()?,
@@ -72,7 +85,7 @@ impl Shard {
             control_url: format!("http://{}", listener.local_addr()?),
             ticket_version: TICKET_VERSION,
             load: Load::default(),
-            capacity: 1000,
+            capacity,
             large: Vec::new(),
             refused: Vec::new(),
             taken: Vec::new(),

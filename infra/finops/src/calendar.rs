@@ -50,6 +50,9 @@ pub enum Kind {
 struct File {
     #[serde(default)]
     event: Vec<Row>,
+    /// When deployments may be made, which the gate of `cargo xtask deploy` reads.
+    #[serde(default, rename = "change")]
+    _change: Vec<toml::Table>,
 }
 
 #[derive(Deserialize)]

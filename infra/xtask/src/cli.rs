@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, chat, check, drill, enrolment_token, flexmatch, fuzz, keys, package, sim, token, up,
+    bench, chat, check, deploy, drill, enrolment_token, flexmatch, fuzz, keys, package, sim, token,
+    up,
 };
 
 /// Build, run, test and measure LifeVerse Voice
@@ -54,6 +55,24 @@ For this machine's processor, into target/package/. The binaries are static, so 
 Linux. Needs dpkg and Node.js; installs musl-tools. Two runs of one commit in one folder give the
 same bytes.")]
     Package(package::Flags),
+
+    /// Bring a release to an environment while its calls go on
+    #[command(override_usage = "\
+cargo xtask deploy --env NAME --region REGION --bucket NAME --edge URL --colour COLOUR
+                          --key FILE (--release FOLDER | --sign FILE) [OPTIONS]")]
+    #[command(after_help = "\
+Checks or makes the release, uploads it, applies, gives the new functions 1, 10, 50 and 100 % of the
+traffic and watches each, then brings up the other colour's relays, moves players there and ends the
+old ones. A version that is not well is taken back. A run that was killed is run again. Needs curl,
+terraform, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and an operator's token as OPERATOR_TOKEN.
+Each run is a line of infra/ops/records/deployments.jsonl (or of the file DEPLOYMENT_RECORDS).")]
+    Deploy(deploy::Flags),
+
+    /// Bring back what was live before a deployment
+    #[command(after_help = "\
+The same as deploy, backwards and at once: aliases, then relays. Also out of a deployment that is
+half-way.")]
+    Rollback(deploy::Place),
 
     /// Mint a development token for a player and a room
     #[command(after_help = "\

@@ -14,6 +14,7 @@ mod clock;
 mod components;
 mod curl;
 mod deny;
+mod deploy;
 mod dev;
 mod drill;
 mod enrolment_token;
@@ -72,6 +73,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Wasm => components::build_and_list(&workspace)?,
         Command::Lambda => lambda::run(&workspace)?,
         Command::Package(flags) => package::run(&workspace, &flags)?,
+        Command::Deploy(flags) => return deploy::deploy(&workspace, &flags),
+        Command::Rollback(place) => return deploy::rollback(&workspace, &place),
         Command::Token(flags) => token::run(&workspace, &flags)?,
         Command::EnrolmentToken(flags) => enrolment_token::run(&workspace, &flags)?,
         Command::Keys { key } => keys::run(&key)?,

@@ -2,8 +2,17 @@ locals {
   tags = merge(var.tags, { Component = "edge" })
 
   # What functions may touch, and which of them serves what, is said once, beside their code.
-  permissions = jsondecode(file("${path.module}/../../../functions/permissions.json"))
-  paths       = jsondecode(file("${path.module}/../../../functions/wire/openapi.json")).paths
+  own_permissions = jsondecode(file("${path.module}/../../../functions/permissions.json"))
+  # Both versions behind an alias have one role: while a deployment moves between them, it may do what
+  # either needs.
+  others = var.grants_file == null ? {} : jsondecode(file(var.grants_file))
+  permissions = {
+    for function, needs in local.own_permissions : function => merge(needs, {
+      for list in ["partitions", "secrets", "table"] :
+      list => try(sort(setunion(needs[list], local.others[function][list])), needs[list])
+    })
+  }
+  paths = jsondecode(file("${path.module}/../../../functions/wire/openapi.json")).paths
 
   methods = ["get", "put", "post", "delete", "patch"]
 

@@ -255,3 +255,14 @@ variable "tags" {
   type        = map(string)
   default     = {}
 }
+
+variable "grants_file" {
+  description = "A permissions.json whose grants hold beside those of this version: that of the version with the rest of the traffic. Deployments set it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.grants_file == null || can(jsondecode(file(var.grants_file)))
+    error_message = "grants_file is a permissions.json: that of the release which is live."
+  }
+}

@@ -26,6 +26,7 @@ module "edge" {
   parameters_path = "/lifeverse/prod"
   home_regions    = length(local.regions) < 2 ? {} : { for region, what in local.regions : region => [what.voice_region] }
   packages        = { for name in local.functions : name => "${var.packages}/${name}-lambda/bootstrap.zip" }
+  grants_file     = var.grants_file
 
   settings = {
     region              = local.here.voice_region

@@ -149,3 +149,9 @@ variable "queues" {
   type        = set(string)
   default     = []
 }
+
+variable "grants_file" {
+  description = "A permissions.json whose grants hold beside those of this version: deployments set it while two versions have traffic."
+  type        = string
+  default     = null
+}

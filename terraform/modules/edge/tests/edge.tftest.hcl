@@ -257,3 +257,25 @@ run "regions_that_share_the_table" {
     error_message = "and may write there"
   }
 }
+
+run "grants_of_two_versions_are_those_of_both" {
+  variables {
+    grants_file = "tests/grants.json"
+  }
+  assert {
+    condition = (
+      contains(jsondecode(aws_iam_role_policy.function["chat"].policy).Statement[0].Action, "dynamodb:PutItem") &&
+      length(setsubtract(
+        [for action in jsondecode(file("../../../functions/permissions.json")).chat.table : "dynamodb:${action}"],
+        jsondecode(aws_iam_role_policy.function["chat"].policy).Statement[0].Action,
+      )) == 0 &&
+      contains(jsondecode(aws_iam_role_policy.function["chat"].policy).Statement[0].Condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"], "chat-before#*") &&
+      anytrue([for arn in jsondecode(aws_iam_role_policy.function["chat"].policy).Statement[1].Resource : endswith(arn, "/before")])
+    )
+    error_message = "chat may do what either version needs"
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.function["fleet"].policy).Statement[0].Action == [for action in jsondecode(file("../../../functions/permissions.json")).fleet.table : "dynamodb:${action}"]
+    error_message = "a function that the other version does not have keeps its own"
+  }
+}

@@ -18,7 +18,7 @@ struct Bench {
     serves: bool,
 }
 
-const BENCHES: [Bench; 10] = [
+const BENCHES: [Bench; 11] = [
     Bench {
         name: "join",
         starts: &[],
@@ -66,6 +66,11 @@ const BENCHES: [Bench; 10] = [
     },
     Bench {
         name: "match",
+        starts: &[],
+        serves: false,
+    },
+    Bench {
+        name: "scaling",
         starts: &[],
         serves: false,
     },

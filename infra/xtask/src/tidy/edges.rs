@@ -118,6 +118,8 @@ const ROWS: &[Row] = &[
         uses: &["wire"],
         tests_use: &["chat", "edge"],
     },
+    // It foretells as the costs are foretold, by the same calendar.
+    row("scaling", &["finops", "wire"]),
     row("xtask", &["edge", "wire"]),
     row("sim", &["wire", "client", "sfu", "relay"]),
     row(

@@ -125,8 +125,8 @@ impl Note {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::AtLimit => {
-                "more is wanted than `most` allows: raise it in infra/ops/scaling.toml and `max` of \
-                 the group, after the quotas of vCPUs and addresses"
+                "more is wanted than `most` allows: raise it in infra/ops/scaling.toml and `max` \
+                 of the group, after the quotas of vCPUs and addresses"
             }
             Self::LaunchesFail => {
                 "the group's last launch failed, so nothing is taken away; `aws autoscaling \
@@ -137,8 +137,8 @@ impl Note {
                  the edge and the table first"
             }
             Self::NoForecast => {
-                "there are too few records for a forecast (three days are the least), so nothing is \
-                 taken away"
+                "there are too few records for a forecast (three days are the least), so nothing \
+                 is taken away"
             }
         }
     }

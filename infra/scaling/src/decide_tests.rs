@@ -142,7 +142,10 @@ fn a_hung_relay_is_drained_replaced_and_ended_in_its_time() {
     let then = decide(&prod(), &later(600), &found.memory);
     assert_eq!(drains(&then.acts, DrainWhy::Hung), ["i-06"]);
     // It may carry calls: its machine ends at the limit of a drain, and not before.
-    let end = |act: &Act| matches!(act, Act::End { id, why, .. } if id == "i-05" && *why == EndsBecause::Limit);
+    let end = |act: &Act| match act {
+        Act::End { id, why, .. } => id == "i-05" && *why == EndsBecause::Limit,
+        _ => false,
+    };
     let before = decide(&prod(), &later(1_799), &found.memory);
     assert!(!before.acts.iter().any(end), "{before:?}");
     let at = decide(&prod(), &later(1_800), &found.memory);
@@ -327,7 +330,8 @@ proptest! {
         let first = decide(&prod(), &seen, &memory);
         let again = decide(&prod(), &seen, &first.memory);
         for act in &again.acts {
-            let is_twice = matches!(act, Act::Return { .. } | Act::Drain { .. }) && first.acts.contains(act);
+            let is_once = matches!(act, Act::Return { .. } | Act::Drain { .. });
+            let is_twice = is_once && first.acts.contains(act);
             prop_assert!(!is_twice, "{:?}", act);
         }
     }
@@ -347,7 +351,8 @@ proptest! {
         let (mut grew_s, mut drained) = (None, false);
         for (at, swing) in swings.into_iter().enumerate() {
             let now_s = NOW_S + at as u64 * 300;
-            let people: f64 = level * (1.0 + swing * if is_wild { 3.0 } else { policy.band * 0.99 });
+            let width = if is_wild { 3.0 } else { policy.band * 0.99 };
+            let people: f64 = level * (1.0 + swing * width);
             let count = relays.len().max(1) as f64;
             for relay in relays.values_mut() {
                 relay.participants = (people / count).floor() as u32;
@@ -368,7 +373,8 @@ proptest! {
                         prop_assert!(is_wild || !drained, "it grows after a drain");
                         grew_s = Some(now_s);
                         for at in relays.len()..*to as usize {
-                            relays.insert(format!("j-{now_s}-{at:02}"), relay(at % 3, 0, State::Serving));
+                            let id = format!("j-{now_s}-{at:02}");
+                            relays.insert(id, relay(at % 3, 0, State::Serving));
                         }
                     }
                     Act::Return { .. } => {

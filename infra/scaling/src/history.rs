@@ -49,12 +49,13 @@ mod tests {
     use super::*;
 
     fn record(region: &str, minute: u64, participants: u64) -> UsageRecord {
-        let line = format!(
-            r#"{{"kind":"usage","minute_ms":{},"shard":"eu-1","room":"0011223344556677","region":"{region}","participant_ms":{},"talk_ms":0,"packets_out":0,"bytes_out":0}}"#,
-            minute * MINUTE_MS,
-            participants * MINUTE_MS,
-        );
-        serde_json::from_str(&line).unwrap()
+        let record = serde_json::json!({
+            "kind": "usage", "minute_ms": minute * MINUTE_MS, "shard": "eu-1",
+            "room": "0011223344556677", "region": region,
+            "participant_ms": participants * MINUTE_MS, "talk_ms": 0, "packets_out": 0,
+            "bytes_out": 0,
+        });
+        serde_json::from_value(record).unwrap()
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, chat, check, enrolment_token, flexmatch, fuzz, keys, package, sim, token, up};
+use crate::{
+    bench, chat, check, dr, enrolment_token, flexmatch, fuzz, keys, package, scale, sim, token, up,
+};
 
 /// Build, run, test and measure LifeVerse Voice
 #[derive(Debug, Parser)]
@@ -83,7 +85,7 @@ development key.")]
         check: bool,
     },
 
-    /// Measure: joins, chat, the edge, a relay, queues, the matcher, counts, prices, scaling
+    /// Measure: joins, chat, the edge, a relay, queues, the matcher, counts, prices
     #[command(after_help = "\
 join: requests per second and p50/p99 of a join, and the time from join to the first RTP packet.
 chat: posts per second, p50/p99, store items and dollars, and the time from POST to 1,000 readers.
@@ -102,6 +104,22 @@ export prints one JSON object per line; erase says how much it erased. Needs cur
 role is privacy: in the environment as PRIVACY_TOKEN, or else one signed with the development key.
 Stop the player's tokens before erasing.")]
     Chat(chat::Flags),
+
+    /// Have a group of relays the size that its rules want
+    #[command(after_help = "\
+Says what it would do; --apply does it: grows, drains, replaces and ends machines by name, and
+schedules the least sizes of the coming day. Made to be run every five minutes. Needs the AWS CLI,
+curl and an operator's token (OPERATOR_TOKEN). Rules: infra/ops/scaling.toml.")]
+    Scale(scale::Flags),
+
+    /// Bring back what was lost: a table, a region, states, a relay's key
+    #[command(after_help = "\
+Each has a page with its steps, what is lost and how long it takes: infra/ops/dr/. Needs the AWS CLI
+or an operator's token (OPERATOR_TOKEN) and curl.")]
+    Dr {
+        #[command(subcommand)]
+        loss: dr::Loss,
+    },
 
     /// Print a FlexMatch rule set as one of ours, and what does not map
     #[command(after_help = "\

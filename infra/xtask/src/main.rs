@@ -5,6 +5,7 @@
     reason = "a command-line tool talks on standard output"
 )]
 
+mod aws_cli;
 mod bench;
 mod chat;
 mod check;
@@ -15,6 +16,7 @@ mod components;
 mod curl;
 mod deny;
 mod dev;
+mod dr;
 mod enrolment_token;
 mod flexmatch;
 mod fuzz;
@@ -26,6 +28,7 @@ mod package;
 mod ports;
 mod process;
 mod progress;
+mod scale;
 mod secret;
 mod sim;
 mod spin_manifest;
@@ -79,6 +82,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Openapi { check } => openapi::run(&workspace, check)?,
         Command::Bench(flags) => bench::run(&workspace, &flags)?,
         Command::Chat(flags) => chat::run(&workspace, &flags)?,
+        Command::Dr { loss } => dr::run(&workspace, &loss)?,
+        Command::Scale(flags) => scale::run(&workspace, &flags)?,
         Command::Flexmatch(flags) => flexmatch::run(&workspace, &flags)?,
         Command::Sim(flags) => sim::run(&workspace, &flags)?,
         Command::Fuzz(flags) => fuzz::run(&workspace, &flags)?,

@@ -40,7 +40,9 @@ fn main() -> Result<()> {
 
 fn print_table(rows: &[(String, Played)]) {
     println!(
-        "| days | most participants | refused: most at once, person-minutes | relays | machine-hours, of those at peak all the time | launched | drained, taken back | replaced | moved at the limit |"
+        "| days | most participants | refused: most at once, person-minutes | relays \
+         | machine-hours, of those at peak all the time | launched | drained, taken back \
+         | replaced | moved at the limit |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     for (name, played) in rows {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Fault;
+use super::days::Fault;
 use crate::act::Act;
 use crate::outlook::Outlook;
 use crate::seen::{Memory, Relay, Seen, State};

@@ -120,7 +120,7 @@ const ROWS: &[Row] = &[
     },
     // It foretells as the costs are foretold, by the same calendar.
     row("scaling", &["finops", "wire"]),
-    row("xtask", &["edge", "wire"]),
+    row("xtask", &["edge", "finops", "scaling", "wire"]),
     row("sim", &["wire", "client", "sfu", "relay"]),
     row(
         "fuzz",

@@ -86,16 +86,17 @@ const ROWS: &[Row] = &[
     row("safety-spin", &["safety", "edge-spin", "edge", "wire"]),
     row("safety-lambda", &["safety", "edge-lambda"]),
     row("web-spin", &["edge-spin", "edge", "wire"]),
+    row("quality", &[]),
     // Its tests talk to the core, over the relay's messages and by the edge's answers.
     Row {
         name: "client",
-        uses: &["wire"],
+        uses: &["quality", "wire"],
         tests_use: &["relay", "sfu", "signalling"],
     },
     // Its tests talk to it as clients do, in the relay's messages.
     Row {
         name: "sfu",
-        uses: &[],
+        uses: &["quality"],
         tests_use: &["client", "relay", "wire"],
     },
     row("udp", &[]),
@@ -121,7 +122,10 @@ const ROWS: &[Row] = &[
     // It foretells as the costs are foretold, by the same calendar.
     row("scaling", &["finops", "wire"]),
     row("xtask", &["edge", "finops", "scaling", "wire"]),
-    row("sim", &["wire", "client", "sfu", "relay"]),
+    row(
+        "sim",
+        &["bench-report", "client", "quality", "relay", "sfu", "wire"],
+    ),
     row(
         "fuzz",
         &[
@@ -165,13 +169,16 @@ const ROWS: &[Row] = &[
         tests_use: &["fleet", "relay", "signalling", "tokio"],
     },
     // Its bystanders and its relay are the benchmark's; its tests hold doors with a thousand
-    // connections.
+    // connections, and attack edge-host as well.
     Row {
         name: "attacks",
         uses: &["client", "loadgen", "udp", "wire"],
-        tests_use: &["tokio"],
+        tests_use: &["scenarios", "tokio"],
     },
-    row("matchbench", &["bench-report", "matchmaking", "wire"]),
+    row(
+        "matchbench",
+        &["bench-report", "edge", "matchmaking", "wire"],
+    ),
     row(
         "partitions",
         &[

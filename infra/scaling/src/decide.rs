@@ -156,7 +156,8 @@ impl<'a> Deciding<'a> {
             }
             return;
         }
-        let why = if !self.memory.drains.is_empty() {
+        let mut drains = self.memory.drains.values();
+        let why = if drains.any(|drain| drain.why == DrainWhy::Hung) {
             Why::Lost
         } else if wanted <= self.floor {
             Why::Floor

@@ -61,8 +61,7 @@ fn told(count: usize) -> Told {
         .map(|at| format!("i-{at:02}"))
         .map(|id| json!({ "InstanceId": id, "LaunchTime": "2026-12-09T09:00:00+00:00" }))
         .collect();
-    let mut told = Told::default();
-    told.answers = [
+    let answers = [
         ("describe-auto-scaling-groups", group),
         (
             "describe-instances",
@@ -72,9 +71,11 @@ fn told(count: usize) -> Told {
             "get-parameter",
             json!("An error occurred (ParameterNotFound)"),
         ),
-    ]
-    .into();
-    told
+    ];
+    Told {
+        answers: answers.into(),
+        ..Told::default()
+    }
 }
 
 fn flags(more: &str) -> Flags {

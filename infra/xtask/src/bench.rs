@@ -18,7 +18,7 @@ struct Bench {
     serves: bool,
 }
 
-const BENCHES: [Bench; 12] = [
+const BENCHES: [Bench; 13] = [
     Bench {
         name: "join",
         starts: &[],
@@ -47,6 +47,11 @@ const BENCHES: [Bench; 12] = [
     Bench {
         name: "polls",
         starts: &["edge-host"],
+        serves: true,
+    },
+    Bench {
+        name: "rejoin",
+        starts: &["edge-host", "relay"],
         serves: true,
     },
     Bench {
@@ -91,7 +96,7 @@ pub(crate) struct Flags {
     )]
     name: String,
 
-    /// relay, chat, queue, polls, match, quality: under a minute, less exact
+    /// relay, chat, queue, polls, rejoin, match, quality: under a minute, less exact
     #[arg(long)]
     quick: bool,
 }

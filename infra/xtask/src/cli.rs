@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, chat, check, dr, enrolment_token, flexmatch, fuzz, keys, package, scale, sim, token, up,
+    bench, chat, check, dr, drill, enrolment_token, flexmatch, fuzz, keys, package, scale, sim,
+    token, up,
 };
 
 /// Build, run, test and measure LifeVerse Voice
@@ -85,6 +86,14 @@ development key.")]
         check: bool,
     },
 
+    /// Cause faults to a service with calls in it: kill, freeze, drain, outages
+    #[command(after_help = "\
+kill, freeze, thaw, drain, edge-restart, store-outage, or all of them: how long callers miss each
+other, next to what was aimed at; writes target/bench/drill.json. Starts an edge host and three
+relays here, or drills a fleet with --edge URL and a command for faults: `cargo xtask drill --
+--help` and tests/drill/README.md.")]
+    Drill(drill::Flags),
+
     /// Measure: joins, chat, the edge, a relay, voice, queues, the matcher, counts, prices
     #[command(after_help = "\
 join: requests per second and p50/p99 of a join, and the time from join to the first RTP packet.
@@ -94,8 +103,9 @@ relay: what forwarding, holding and admitting take, next to what the kernel alon
 passes of the matcher, and a simulated day with charts. counts: what a call of each hot route uses
 of what is paid for, for `finops gate`. finops: a million records priced, and forecasts beside
 naive ones. polls: 5,000 that wait, and what joins notice. store: partitions at a million players.
-queue: tickets until they are matched. quality: how voice is rated over networks that lose. scaling:
-a week of relays by their rules. Prints, and writes JSON under target/bench/.")]
+queue: tickets until they are matched. quality: how voice is rated over networks that lose. rejoin:
+2,000 whose relay is killed. scaling: a week of relays by their rules. Prints, and writes JSON under
+target/bench/.")]
     Bench(bench::Flags),
 
     /// Export or erase what is kept of a player
@@ -153,10 +163,10 @@ tests/fuzz/corpus/.")]
 impl Command {
     /// Whether it needs a relay, which is made of Linux's system calls.
     pub(crate) fn runs_a_relay(&self) -> bool {
-        use Command::{Bench, Ci, Fuzz, Package, Test, Up};
+        use Command::{Bench, Ci, Drill, Fuzz, Package, Test, Up};
         matches!(
             self,
-            Up(_) | Test(_) | Ci(_) | Bench(_) | Fuzz(_) | Package(_)
+            Up(_) | Test(_) | Ci(_) | Bench(_) | Drill(_) | Fuzz(_) | Package(_)
         )
     }
 }

@@ -17,6 +17,7 @@ mod curl;
 mod deny;
 mod dev;
 mod dr;
+mod drill;
 mod enrolment_token;
 mod flexmatch;
 mod fuzz;
@@ -81,6 +82,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Tidy => return tidy_command(&workspace),
         Command::Openapi { check } => openapi::run(&workspace, check)?,
         Command::Bench(flags) => bench::run(&workspace, &flags)?,
+        Command::Drill(flags) => drill::run(&workspace, &flags)?,
         Command::Chat(flags) => chat::run(&workspace, &flags)?,
         Command::Dr { loss } => dr::run(&workspace, &loss)?,
         Command::Scale(flags) => scale::run(&workspace, &flags)?,

@@ -32,6 +32,7 @@ mod rtp;
 mod sfu;
 mod stats;
 mod timers;
+mod ways;
 
 pub use budget::{CostTable, Meter, Work, WorkLimits};
 pub use config::{Config, WallClock};
@@ -40,7 +41,7 @@ pub use path::{Path, PathLimits, Transport};
 pub use places::PlaceLimits;
 pub use protocol::{
     Admission, BadMessage, BadTicket, Carried, ChannelGrant, Crossing, DataChannel, Hello, Notice,
-    Present, Protocol, Quality, Request, RosterEntry, SlotChange, Source, Way,
+    Present, Protocol, Request, RosterEntry, SlotChange, Source,
 };
 pub use push::{Audience, Author, News, Push, PushLimits};
 pub use room::{SpeakerLimits, SpeakingConfig};
@@ -48,3 +49,4 @@ pub use sfu::{Command, Event, Sfu, Transmit, ticket_of};
 pub use stats::{
     DropReason, EndReason, QualityStats, Queues, RejectReason, ReportFlaw, Spread, Stats, WayStats,
 };
+pub use ways::{Quality, Way};

@@ -41,11 +41,12 @@ use crate::deadline::Deadline;
 use crate::idents::SessionId;
 use crate::path::Path;
 use crate::places::Place;
-use crate::protocol::{Admission, Quality};
+use crate::protocol::Admission;
 use crate::room::Entry;
 use crate::rtp::{Opened, ReportBlock, Sent};
 use crate::stats::{EndReason, ReportFlaw};
 use crate::timers::Alarm;
+use crate::ways::Quality;
 
 /// Longest time in which str0m's ICE agent is not called.
 const ICE_REST: Duration = Duration::from_secs(10);

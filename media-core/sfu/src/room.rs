@@ -16,6 +16,7 @@ mod numbers;
 mod ordered;
 mod participant;
 mod present;
+mod progress;
 mod quality;
 mod red;
 mod reported;

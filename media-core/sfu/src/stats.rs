@@ -1,6 +1,6 @@
 //! Counters. Each reason enum is also a metric's label.
 
-use crate::protocol::Quality;
+use crate::ways::Quality;
 
 /// An enum whose variants have a label and index an array of counters.
 macro_rules! reason_enum {

@@ -180,6 +180,18 @@ const ROWS: &[Row] = &[
         &["bench-report", "edge", "matchmaking", "wire"],
     ),
     row(
+        "drill",
+        &[
+            "bench-report",
+            "client",
+            "edge",
+            "process",
+            "scenarios",
+            "wire",
+        ],
+    ),
+    row("soak", &["bench-report", "drill", "wire"]),
+    row(
         "partitions",
         &[
             "bench-report",
@@ -217,10 +229,12 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
             "relay",
             "edge-host",
             "edge-lambda",
+            "drill",
             "e2e",
             "player",
             "process",
             "scenarios",
+            "soak",
         ],
         "everything else is free of a runtime",
     ),
@@ -235,9 +249,11 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
             "relay",
             "edge-host",
             "edge-lambda",
+            "drill",
             "e2e",
             "player",
             "scenarios",
+            "soak",
         ],
         "only daemons speak HTTP themselves",
     ),
@@ -250,7 +266,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     (
         "str0m",
         &[
-            "client", "sfu", "relay", "e2e", "player", "sim", "loadgen", "fuzz",
+            "client", "sfu", "relay", "drill", "e2e", "player", "sim", "loadgen", "fuzz",
         ],
         "media goes through sfu; the relay only chooses its cryptography",
     ),

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::Room;
-use crate::protocol::Quality;
+
 use crate::rtp::ReportBlock;
 use crate::stats::ReportFlaw;
+use crate::ways::Quality;
 
 /// Listeners who are asked how they hear a speaker: enough to tell, and a bound on the work.
 const MAX_ASKED: usize = 64;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::numbers::{Fitted, Numbers, Place};
-use super::quality::{Reported, Step};
+use super::progress::{Reported, Step};
 use crate::rtp::{ReportBlock, Sent};
 use crate::stats::ReportFlaw;
 

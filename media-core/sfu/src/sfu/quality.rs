@@ -3,8 +3,9 @@
 use super::Sfu;
 use crate::idents::RoomKey;
 use crate::link::Link;
-use crate::protocol::{Notice, Protocol, Quality};
+use crate::protocol::{Notice, Protocol};
 use crate::stats::RejectReason;
+use crate::ways::{Quality, Way};
 
 impl<P: Protocol> Sfu<P> {
     /// Takes a report of a client, sealed.
@@ -77,7 +78,7 @@ fn is_news(told: &Quality, now: &Quality) -> bool {
     };
     let ways = [(told.up, now.up), (told.down, now.down)];
     let is_other_way = ways.into_iter().any(|(told, now)| {
-        let lost = |way: Option<crate::protocol::Way>| way.map(|way| way.lost_permille);
+        let lost = |way: Option<Way>| way.map(|way| way.lost_permille);
         let ratings = (told.map(|way| way.rating), now.map(|way| way.rating));
         let is_rated_otherwise = match ratings {
             (Some(told), Some(now)) => told.abs_diff(now) >= RATING_STEP,
@@ -94,7 +95,6 @@ fn is_news(told: &Quality, now: &Quality) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Way;
 
     #[test]
     fn little_changes_are_kept_to_oneself() {

@@ -18,7 +18,7 @@ struct Bench {
     serves: bool,
 }
 
-const BENCHES: [Bench; 12] = [
+const BENCHES: [Bench; 13] = [
     Bench {
         name: "join",
         starts: &[],
@@ -76,6 +76,11 @@ const BENCHES: [Bench; 12] = [
     },
     Bench {
         name: "match",
+        starts: &[],
+        serves: false,
+    },
+    Bench {
+        name: "scaling",
         starts: &[],
         serves: false,
     },

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, chat, check, deploy, drill, enrolment_token, flexmatch, fuzz, keys, package, sim, token,
-    up,
+    bench, chat, check, deploy, dr, drill, enrolment_token, flexmatch, fuzz, keys, package, scale,
+    sim, token, up,
 };
 
 /// Build, run, test and measure LifeVerse Voice
@@ -122,7 +122,8 @@ passes of the matcher, and a simulated day with charts. counts: what a call of e
 of what is paid for, for `finops gate`. finops: a million records priced, and forecasts beside
 naive ones. polls: 5,000 that wait, and what joins notice. store: partitions at a million players.
 queue: tickets until they are matched. quality: how voice is rated over networks that lose. rejoin:
-2,000 whose relay is killed. Prints, and writes JSON under target/bench/.")]
+2,000 whose relay is killed. scaling: a week of relays by their rules. Prints, and writes JSON under
+target/bench/.")]
     Bench(bench::Flags),
 
     /// Export or erase what is kept of a player
@@ -131,6 +132,22 @@ export prints one JSON object per line; erase says how much it erased. Needs cur
 role is privacy: in the environment as PRIVACY_TOKEN, or else one signed with the development key.
 Stop the player's tokens before erasing.")]
     Chat(chat::Flags),
+
+    /// Have a group of relays the size that its rules want
+    #[command(after_help = "\
+Says what it would do; --apply does it: grows, drains, replaces and ends machines by name, and
+schedules the least sizes of the coming day. Made to be run every five minutes. Needs the AWS CLI,
+curl and an operator's token (OPERATOR_TOKEN). Rules: infra/ops/scaling.toml.")]
+    Scale(scale::Flags),
+
+    /// Bring back what was lost: a table, a region, states, a relay's key
+    #[command(after_help = "\
+Each has a page with its steps, what is lost and how long it takes: infra/ops/dr/. Needs the AWS CLI
+or an operator's token (OPERATOR_TOKEN) and curl.")]
+    Dr {
+        #[command(subcommand)]
+        loss: dr::Loss,
+    },
 
     /// Print a FlexMatch rule set as one of ours, and what does not map
     #[command(after_help = "\

@@ -5,6 +5,7 @@
     reason = "a command-line tool talks on standard output"
 )]
 
+mod aws_cli;
 mod bench;
 mod chat;
 mod check;
@@ -16,6 +17,7 @@ mod curl;
 mod deny;
 mod deploy;
 mod dev;
+mod dr;
 mod drill;
 mod enrolment_token;
 mod flexmatch;
@@ -28,6 +30,7 @@ mod package;
 mod ports;
 mod process;
 mod progress;
+mod scale;
 mod secret;
 mod sim;
 mod spin_manifest;
@@ -84,6 +87,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(flags) => bench::run(&workspace, &flags)?,
         Command::Drill(flags) => drill::run(&workspace, &flags)?,
         Command::Chat(flags) => chat::run(&workspace, &flags)?,
+        Command::Dr { loss } => dr::run(&workspace, &loss)?,
+        Command::Scale(flags) => scale::run(&workspace, &flags)?,
         Command::Flexmatch(flags) => flexmatch::run(&workspace, &flags)?,
         Command::Sim(flags) => sim::run(&workspace, &flags)?,
         Command::Fuzz(flags) => fuzz::run(&workspace, &flags)?,

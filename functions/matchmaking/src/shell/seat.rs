@@ -4,8 +4,8 @@
 //! ticket that is not there: not yet, or not any more. Whoever wants to know that it will not come
 //! puts a tombstone in its place, if absent. That must never be where a ticket was: a pass that
 //! still knows the ticket would take the tombstone for it, by its version, and give a match
-//! somebody who waits elsewhere. So both who take a ticket back and who would bar one mark the seat first
-//! ([`Mark`]), and of those two marks there is one.
+//! somebody who waits elsewhere. So both who take a ticket back and who would bar one mark the seat
+//! first ([`Mark`]), and of those two marks there is one.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 

@@ -119,7 +119,9 @@ const ROWS: &[Row] = &[
         uses: &["wire"],
         tests_use: &["chat", "edge"],
     },
-    row("xtask", &["edge", "wire"]),
+    // It foretells as the costs are foretold, by the same calendar.
+    row("scaling", &["finops", "wire"]),
+    row("xtask", &["edge", "finops", "scaling", "wire"]),
     row(
         "sim",
         &["bench-report", "client", "quality", "relay", "sfu", "wire"],

@@ -22,7 +22,7 @@ module "edge" {
   source = "../../../modules/edge"
 
   name            = local.name
-  table_name      = local.service
+  table_name      = coalesce(var.table, local.service)
   parameters_path = "/lifeverse/prod"
   home_regions    = length(local.regions) < 2 ? {} : { for region, what in local.regions : region => [what.voice_region] }
   packages        = { for name in local.functions : name => "${var.packages}/${name}-lambda/bootstrap.zip" }
@@ -96,7 +96,7 @@ module "observability" {
   name                = local.name
   receivers           = var.receivers
   edge                = { api_id = module.edge.api_id, functions = module.edge.functions }
-  table_name          = local.service
+  table_name          = coalesce(var.table, local.service)
   replica_regions     = setsubtract(keys(local.regions), [var.region])
   groups              = { for colour in keys(var.colours) : colour => "${local.name}-${colour}" }
   account_concurrency = var.account_concurrency

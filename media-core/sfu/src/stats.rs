@@ -1,5 +1,7 @@
 //! Counters. Each reason enum is also a metric's label.
 
+use crate::room::Usage;
+
 /// An enum whose variants have a label and index an array of counters.
 macro_rules! reason_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $label:literal,)* }) => {
@@ -158,6 +160,8 @@ pub struct Stats {
     pub admitted: u64,
     /// Sessions whose handshake finished.
     pub connected: u64,
+    /// What rooms used; of those who are in one now their time is missing ([`crate::Sfu::usage`]).
+    pub usage: Usage,
     rejected: [u64; RejectReason::ALL.len()],
     ended: [u64; EndReason::ALL.len()],
     dropped: [u64; DropReason::ALL.len()],

@@ -18,6 +18,7 @@ mod strangers;
 mod tickets;
 mod told;
 mod transition;
+mod used;
 mod watch;
 mod world;
 

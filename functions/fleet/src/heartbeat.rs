@@ -7,7 +7,7 @@ use wire::ShardId;
 use wire::control::{ControlCommand, ControlMessage, PendingCommand, seal_pending};
 use wire::fleet::{Heartbeat, HeartbeatReply, Transport};
 use wire::keys::{ControlSecret, FleetSecret, PlayerSecret, Purpose};
-use wire::limits::{MAX_CANDIDATES, MAX_PENDING_COMMANDS, MAX_REFUSED_ROOMS};
+use wire::limits::{MAX_CANDIDATES, MAX_LARGE_ROOMS, MAX_PENDING_COMMANDS, MAX_REFUSED_ROOMS};
 use wire::routes::HEARTBEAT;
 
 use crate::{body_invalid, signature};
@@ -42,6 +42,7 @@ pub(crate) async fn heartbeat<H: Clock + Entropy + Timer + Variables, S: Store>(
         draining: orders.draining,
         now_ms,
         commands,
+        moved: orders.moved,
     };
     Ok(Response::json(HEARTBEAT.status, &reply))
 }
@@ -102,6 +103,9 @@ fn check(heartbeat: &Heartbeat) -> Result<(), Refusal> {
     }
     if heartbeat.refused.len() > MAX_REFUSED_ROOMS {
         return Err(body_invalid("Name at most 64 refused rooms."));
+    }
+    if heartbeat.large.len() > MAX_LARGE_ROOMS {
+        return Err(body_invalid("Name at most 64 large rooms."));
     }
     if heartbeat.taken.len() > MAX_PENDING_COMMANDS {
         return Err(body_invalid("Name at most 48 commands that are taken."));

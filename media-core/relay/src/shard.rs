@@ -1,5 +1,6 @@
 //! The thread of one shard: sockets in, core, sockets out.
 
+use std::cmp::Reverse;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use std::time::{Duration, Instant};
 use sfu::{Command, Event, Meter, Sfu, Transport, WallClock, Work};
 use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
 use udp::{Poller, RecvBatch, SendBatch, SendStats, Socket, thread_cpu_time};
-use wire::fleet::RefusedRoom;
+use wire::fleet::{LARGE_ROOM, LargeRoom, RefusedRoom};
+use wire::limits::MAX_LARGE_ROOMS;
 
 use crate::clock;
 use crate::config::StartError;
@@ -175,7 +177,11 @@ impl ShardLoop {
         let connections_max = config
             .max_sessions
             .saturating_mul(CONNECTIONS_PER_SESSION_MAX);
-        let core = Sfu::new(config, parts.protocol, wall_clock(now), parts.seed, now);
+        let clock = WallClock {
+            at: now,
+            unix_ms: parts.handle.time.unix_ms(now),
+        };
+        let core = Sfu::new(config, parts.protocol, clock, parts.seed, now);
         Ok(Self {
             lanes,
             streams: Streams::new(connections_max),
@@ -358,8 +364,11 @@ impl ShardLoop {
         if now >= self.clock_at {
             self.clock_at = now + CLOCK_INTERVAL;
             self.streams.sweep(&mut self.core, now);
-            self.core
-                .handle_command(now, Command::SetWallClock(wall_clock(now)));
+            let clock = WallClock {
+                at: now,
+                unix_ms: self.handle.time.unix_ms(now),
+            };
+            self.core.handle_command(now, Command::SetWallClock(clock));
         }
     }
 
@@ -390,6 +399,20 @@ impl ShardLoop {
             .min(WAIT_MAX)
     }
 
+    /// The largest rooms first.
+    fn large_rooms(&self) -> Vec<LargeRoom> {
+        let rooms = self.core.rooms_of(LARGE_ROOM as usize);
+        let mut large: Vec<LargeRoom> = rooms
+            .map(|(room, participants)| LargeRoom {
+                room: wire::RoomKey(room.0),
+                participants: u32::try_from(participants).unwrap_or(u32::MAX),
+            })
+            .collect();
+        large.sort_by_key(|room| Reverse(room.participants));
+        large.truncate(MAX_LARGE_ROOMS);
+        large
+    }
+
     fn snapshot(&self) -> Snapshot {
         let mut sent = SendStats::default();
         let mut overflows = 0;
@@ -402,6 +425,7 @@ impl ShardLoop {
             sessions: count(self.core.sessions()),
             participants: count(self.core.participants()),
             rooms: count(self.core.rooms()),
+            large: self.large_rooms(),
             core: self.core.stats().clone(),
             received: self.received.stats(),
             overflows,
@@ -413,13 +437,6 @@ impl ShardLoop {
             turns: self.turns.clone(),
             transits: self.transits.clone(),
         }
-    }
-}
-
-fn wall_clock(now: Instant) -> WallClock {
-    WallClock {
-        at: now,
-        unix_ms: clock::unix_ms(),
     }
 }
 

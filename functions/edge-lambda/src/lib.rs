@@ -11,7 +11,7 @@ mod event;
 pub mod host;
 mod identity;
 mod log;
-mod objects;
+pub mod objects;
 mod parameter_store;
 pub mod permissions;
 mod record;

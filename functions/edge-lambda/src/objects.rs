@@ -46,7 +46,7 @@ impl fmt::Debug for Signed {
 }
 
 /// Where a function puts objects.
-pub(crate) struct Objects {
+pub struct Objects {
     operation: Operation<Signed, (), Refused>,
     credentials: SharedCredentialsProvider,
     region: Region,
@@ -69,11 +69,7 @@ impl Objects {
     ///
     /// # Errors
     /// A sentence that says which of them is missing.
-    pub(crate) fn new(
-        config: SdkConfig,
-        bucket: &str,
-        prefixes: Vec<String>,
-    ) -> Result<Self, String> {
+    pub fn new(config: SdkConfig, bucket: &str, prefixes: Vec<String>) -> Result<Self, String> {
         let missing = |what: &str| format!("{what} of AWS is not set");
         let region = config.region().cloned();
         let region = region.ok_or_else(|| missing("the region (AWS_REGION)"))?;
@@ -111,7 +107,14 @@ impl Objects {
         })
     }
 
-    pub(crate) async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), ObjectFault> {
+    /// Puts an object, in place of what has its name.
+    ///
+    /// # Errors
+    /// When S3 did not take it, for a reason that is in the log.
+    ///
+    /// # Panics
+    /// When the permissions do not list its name.
+    pub async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), ObjectFault> {
         let is_listed = self.prefixes.iter().any(|prefix| name.starts_with(prefix));
         assert!(is_listed, "permissions.json lists no object {name}");
         let limit = std::time::Duration::from_millis(OBJECT_TIMEOUT_MS);

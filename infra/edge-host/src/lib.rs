@@ -165,8 +165,7 @@ fn load(config: &Config, manifest: Manifest, recorder: Recorder) -> anyhow::Resu
     let databases = Databases::open(&config.state_dir.join("sqlite"), names, &limits)
         .map_err(|cause| anyhow!("{cause}; check --state-dir"))?;
     let databases = Arc::new(databases);
-    let objects = Objects::new(config.state_dir.join("objects"));
-    let client = OutboundClient::new(&limits, objects);
+    let client = OutboundClient::new(&limits, Objects::new(config.state_dir.join("objects")));
     let waiters = Arc::new(Waiters::new(&limits));
     let mut functions = Vec::new();
     let mut code = BTreeMap::new();

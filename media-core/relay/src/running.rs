@@ -106,8 +106,8 @@ struct Maker<'a> {
     usage: Arc<usage::Stats>,
 }
 
-/// Starts a relay. Usage records go to its journal; where it has none to `lines`, each one JSON line
-/// without its newline.
+/// Starts a relay. Usage records go to its journal; where it has none to `lines`, each one JSON
+/// line without its newline.
 ///
 /// # Errors
 /// A sentence that names the flag to change: a port is taken, no address is advertised.
@@ -124,13 +124,7 @@ async fn start_here(config: Config, lines: mpsc::Sender<String>) -> Result<Runni
     let (health_door, health) = bind("--health", config.settings.health).await?;
     let (doors, media_tcp) = listen_tcp(&config.settings.listen_tcp)?;
     let usage = Arc::new(usage::Stats::default());
-    let (keeper, outlet) = match &config.usage_journal {
-        Some(folder) => {
-            let (keeper, outlet) = Keeper::new(folder, usage.clone())?;
-            (Some(keeper), outlet)
-        }
-        None => (None, Outlet::Lines(lines)),
-    };
+    let (keeper, outlet) = usage::outlet(config.usage_journal.as_deref(), lines, &usage)?;
     let maker = Maker {
         config: &config,
         media_tcp: media_tcp.clone(),
@@ -259,13 +253,6 @@ impl Maker<'_> {
         let poller = Poller::new().map_err(|error| fault("epoll", &error))?;
         let (orders, received) = sync_channel(ORDERS_MAX);
         let handle = Arc::new(ShardHandle::new(id, orders, poller.waker(), clock::now()));
-        let books = Books {
-            number: number.into(),
-            head: usage::head(&handle.id, boot, &self.config.region),
-            outlet: self.outlet.clone(),
-            stats: self.usage.clone(),
-            cpu: usage::CpuShares::default(),
-        };
         let shard_loop = ShardLoop::new(Parts {
             sockets,
             poller,
@@ -287,7 +274,7 @@ impl Maker<'_> {
             drain: Duration::from_secs(settings.drain_seconds.into()),
             seed: u64::from_le_bytes(random()?),
             usage_interval: self.outlet.interval(settings.usage().batch),
-            books,
+            books: self.books(number, &handle.id, boot),
         })
         .map_err(|error| fault("epoll", &error))?;
         let identity = Identity {
@@ -318,6 +305,17 @@ impl Maker<'_> {
             pulse,
             media,
         })
+    }
+
+    fn books(&self, number: u16, shard: &ShardId, boot: BootId) -> Books {
+        Books {
+            number: number.into(),
+            head: usage::head(shard, boot, &self.config.region),
+            outlet: self.outlet.clone(),
+            stats: self.usage.clone(),
+            cpu: usage::CpuShares::default(),
+            rest: usage::Rest::default(),
+        }
     }
 
     /// Those of shard `number`, for media by UDP.

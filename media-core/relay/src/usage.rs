@@ -96,6 +96,16 @@ pub(crate) struct Books {
     pub(crate) outlet: Outlet,
     pub(crate) stats: Arc<Stats>,
     pub(crate) cpu: CpuShares,
+    pub(crate) rest: Rest,
+}
+
+/// What is left of times whose records have whole units: it goes into the next record, so that the
+/// sum of all is whole too.
+#[derive(Debug, Default)]
+pub(crate) struct Rest {
+    participants: Duration,
+    talk: Duration,
+    cpu: Duration,
 }
 
 impl Outlet {
@@ -114,7 +124,7 @@ impl Books {
     pub(crate) fn note(&mut self, record: &sfu::UsageRecord, counted: &sfu::Usage, cpu: Duration) {
         let packets = |usage: &sfu::Usage| usage.packets_in + usage.packets_out;
         let share = self.cpu.take(cpu, packets(counted), packets(&record.usage));
-        let usage = room_usage(record, share);
+        let usage = room_usage(record, share, &mut self.rest);
         let is_taken = match &self.outlet {
             Outlet::Lines(lines) => {
                 let Head {
@@ -140,6 +150,22 @@ impl Books {
             Stats::add(&self.stats.lost, 1);
         }
     }
+}
+
+/// Where the records of a relay go: into the journal in a folder, or to `lines` where it has none.
+///
+/// # Errors
+/// When the folder cannot be used.
+pub(crate) fn outlet(
+    journal: Option<&Path>,
+    lines: mpsc::Sender<String>,
+    stats: &Arc<Stats>,
+) -> Result<(Option<Keeper>, Outlet), StartError> {
+    let Some(folder) = journal else {
+        return Ok((None, Outlet::Lines(lines)));
+    };
+    let (keeper, outlet) = Keeper::new(folder, stats.clone())?;
+    Ok((Some(keeper), outlet))
 }
 
 /// A journal before anything is written to it.
@@ -206,23 +232,33 @@ pub(crate) fn head(shard: &ShardId, boot: BootId, region: &RegionName) -> Head {
     Head::new(shard.clone(), boot, region.clone())
 }
 
-fn room_usage(record: &sfu::UsageRecord, cpu: Duration) -> RoomUsage {
+fn room_usage(record: &sfu::UsageRecord, cpu: Duration, rest: &mut Rest) -> RoomUsage {
     let usage = &record.usage;
     RoomUsage {
         sequence: record.sequence,
         minute_ms: record.minute_ms,
         room: wire::RoomKey(record.room.0),
         mode: VoiceMode::Forward,
-        participant_ms: whole(usage.participant_time.as_millis()),
-        talk_ms: whole(usage.talk_time.as_millis()),
+        participant_ms: units(&mut rest.participants, usage.participant_time, MILLISECOND),
+        talk_ms: units(&mut rest.talk, usage.talk_time, MILLISECOND),
         packets_in: usage.packets_in,
         bytes_in: usage.bytes_in,
         packets_out: usage.packets_out,
         bytes_out: usage.bytes_out,
         mixed_frames: usage.mixed_frames,
-        cpu_us: whole(cpu.as_micros()),
+        cpu_us: units(&mut rest.cpu, cpu, MICROSECOND),
         quality: None,
     }
+}
+
+const MICROSECOND: Duration = Duration::from_micros(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// The whole units of a time and of what is left of those before it.
+fn units(rest: &mut Duration, more: Duration, unit: Duration) -> u64 {
+    let all_ns = (*rest + more).as_nanos();
+    *rest = Duration::from_nanos(whole(all_ns % unit.as_nanos()));
+    whole(all_ns / unit.as_nanos())
 }
 
 fn whole(number: u128) -> u64 {
@@ -270,6 +306,15 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_a_unit_are_in_a_later_record() {
+        let us = Duration::from_micros;
+        let mut rest = Duration::ZERO;
+        let told = [600, 600, 2_700, 100].map(|more| units(&mut rest, us(more), MILLISECOND));
+        assert_eq!(told, [0, 1, 2, 1]);
+        assert_eq!(rest, Duration::ZERO);
+    }
+
+    #[test]
     fn usage_becomes_one_json_line_where_there_is_no_journal() {
         let (lines, mut printed) = mpsc::channel(1);
         let usage = sfu::Usage {
@@ -294,6 +339,7 @@ mod tests {
             outlet: Outlet::Lines(lines),
             stats: Arc::default(),
             cpu: CpuShares::default(),
+            rest: Rest::default(),
         };
         books.note(&record, &usage, Duration::from_micros(660));
         assert_eq!(

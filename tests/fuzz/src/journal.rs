@@ -1,5 +1,5 @@
-//! The journal of usage, as a relay finds it when it starts: whatever is there, what is read of it is
-//! what somebody wrote, and batches of it are the same usage.
+//! The journal of usage, as a relay finds it when it starts: whatever is there, what is read of it
+//! is what somebody wrote, and batches of it are the same usage.
 
 use relay::journal::{self, Journal};
 use wire::usage::RoomUsage;

@@ -172,8 +172,8 @@ fn taken(shard: &ShardId) -> Refusal {
     Refusal::new(ProblemKind::RelayEnrolled, detail)
 }
 
-/// Whether a key of `epoch` may speak for a shard in `region`: what it says besides heartbeats, which
-/// is seldom. One read, and what `declared` does where nobody enrolled.
+/// Whether a key of `epoch` may speak for a shard in `region`: what it says besides heartbeats,
+/// which is seldom. One read, and what `declared` does where nobody enrolled.
 ///
 /// # Errors
 /// `shard-unregistered`, `shard-revoked`, `registration-exceeded`, `store-unavailable`.

@@ -1,5 +1,5 @@
-//! What rooms used comes to the function fleet once, from real processes with real clients, whatever
-//! ends them. `USAGE_KILLS=200` for the long form.
+//! What rooms used comes to the function fleet once, from real processes with real clients,
+//! whatever ends them. `USAGE_KILLS=200` for the long form.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,10 +19,10 @@ use wire::fleet::Heartbeat;
 use wire::record::UsageRecord;
 use wire::usage::{MINUTE_MS, RoomUsage};
 
-/// A record is about a second here, and is written down within another; figures are 0.2 s old.
-const LOST_MAX: Duration = Duration::from_millis(2_600);
-/// A figure is older than the kill that follows it.
-const AHEAD_MAX: Duration = Duration::from_millis(900);
+/// A record is about a second here, and is written down within another; the machine may be busy.
+const LOST_MAX: Duration = Duration::from_secs(4);
+/// Age of figures.
+const AGE_MAX: Duration = Duration::from_millis(300);
 
 struct Rig {
     fleet: Fleet,
@@ -146,7 +146,7 @@ async fn records_are_what_the_core_counted_after_relays_were_killed() {
     let kills = std::env::var("USAGE_KILLS").ok();
     let kills: u64 = kills.and_then(|n| n.parse().ok()).unwrap_or(4);
     let rig = Rig::new().await;
-    let mut counted: BTreeMap<BootId, Sums> = BTreeMap::new();
+    let mut counted: BTreeMap<BootId, (Sums, Duration)> = BTreeMap::new();
     for kill in 0..kills {
         let relay = rig.start().await;
         let pair = relay.pair().await;
@@ -158,8 +158,10 @@ async fn records_are_what_the_core_counted_after_relays_were_killed() {
             .store((kill % 2) as u32, std::sync::atomic::Ordering::Relaxed);
         host.refuse
             .store((kill % 3) as u32, std::sync::atomic::Ordering::Relaxed);
-        counted.insert(relay.heartbeat.boot, relay.counted().await);
+        let (boot, asked) = (relay.heartbeat.boot, Instant::now());
+        let figures = relay.counted().await;
         relay.end(Signal::SIGKILL).await;
+        counted.insert(boot, (figures, asked.elapsed() + AGE_MAX));
         drop(pair);
     }
     let last = rig.start().await;
@@ -173,9 +175,9 @@ async fn records_are_what_the_core_counted_after_relays_were_killed() {
     let records = rig.records();
     let told = sums(&records);
     let (mut all, mut of_all) = ([0.0; 3], [0.0; 3]);
-    for (boot, counted) in &counted {
+    for (boot, (counted, ahead)) in &counted {
         let told = told.get(boot).copied().unwrap_or_default();
-        let (least, most) = (2.0 * LOST_MAX.as_secs_f64(), 2.0 * AHEAD_MAX.as_secs_f64());
+        let (least, most) = (2.0 * LOST_MAX.as_secs_f64(), 2.0 * ahead.as_secs_f64());
         for n in 0..2 {
             assert!(
                 told[n] >= counted[n] - least,
@@ -189,8 +191,8 @@ async fn records_are_what_the_core_counted_after_relays_were_killed() {
         (0..3).for_each(|n| (all[n] += told[n], of_all[n] += counted[n]).1);
     }
     println!(
-        "{kills} kills, {} records: {:.1} of {:.1} participant-seconds, {:.1} of {:.1} talk-seconds, \
-         {} of {} bytes; the rest was less than {LOST_MAX:?} old",
+        "{kills} kills, {} records: {:.1} of {:.1} participant-seconds, {:.1} of {:.1} \
+         talk-seconds, {} of {} bytes; the rest was less than {LOST_MAX:?} old",
         records.len(),
         all[0],
         of_all[0],
@@ -208,15 +210,17 @@ async fn a_relay_that_ends_well_leaves_nothing_behind() {
     let relay = rig.start().await;
     let pair = relay.pair().await;
     sleep(Duration::from_millis(1_300)).await;
-    let (boot, counted) = (relay.heartbeat.boot, relay.counted().await);
+    let (boot, asked) = (relay.heartbeat.boot, Instant::now());
+    let counted = relay.counted().await;
     relay.end(Signal::SIGTERM).await;
+    let ahead = asked.elapsed() + AGE_MAX;
     assert_eq!(rig.waiting(), 0);
     let told = sums(&rig.records())[&boot];
     // What came after the figures were read is told too.
     for n in 0..3 {
-        assert!(told[n] >= counted[n] - 0.01, "{told:?} of {counted:?}");
+        assert!(told[n] >= counted[n] - 0.002, "{told:?} of {counted:?}");
     }
-    assert!(told[0] <= counted[0] + 2.0 * AHEAD_MAX.as_secs_f64());
+    assert!(told[0] <= counted[0] + 2.0 * ahead.as_secs_f64());
     drop(pair);
 }
 

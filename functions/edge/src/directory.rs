@@ -37,7 +37,7 @@ pub use home::{
 pub(crate) use home::{StoredHome, stored as stored_home, with_sanctions};
 pub use record::{SHARD_TTL_MS, is_live};
 pub use registration::{
-    Registration, known as known_registration, register, registration, unregister,
+    Registration, check_speaker, known as known_registration, register, registration, unregister,
 };
 pub use shard::{
     INDEX_TTL_MS, MAX_LISTED_SHARDS, Orders, end_sessions, record_heartbeat, revoke_shard,

@@ -34,8 +34,10 @@ use wire::matching::{ProbeUrl, QueueRules, RegionProbe};
 use wire::moderation::{RevocationReply, RoomPlayer, RoomPlayers, SanctionRequest};
 use wire::problem::{Problem, ProblemKind};
 use wire::record::{
-    FunctionShare, InvocationKind, InvocationRecord, RECORD_FORM, UsageKind, UsageRecord, VoiceMode,
+    FunctionShare, InvocationKind, InvocationRecord, ListenerQuality, RECORD_FORM, USAGE_FORM,
+    UsageKind, UsageRecord, VoiceMode,
 };
+use wire::usage::{RoomUsage, UsageBatch, UsageReceipt};
 use wire::{BootId, ChannelKey, PlayerId, PlayerKey, RoomKey, SessionId, TopicKey};
 
 fn folder() -> PathBuf {
@@ -996,18 +998,58 @@ fn records(golden: &mut Golden) {
     golden.check("invocation-record", &invocation);
     let usage = UsageRecord {
         kind: UsageKind::Usage,
-        form: 1,
+        form: USAGE_FORM,
         minute_ms: 1_700_000_040_000,
         shard: "eu-1-a".parse().expect("an id"),
+        boot: Some(BootId([4; 8])),
+        sequence: 17,
         room: RoomKey([3; 8]),
         region: "eu".into(),
         mode: VoiceMode::Mix,
         participant_ms: 120_000,
         talk_ms: 45_000,
+        packets_in: 2_250,
+        bytes_in: 196_000,
         packets_out: 6_750,
         bytes_out: 607_500,
+        mixed_frames: 0,
+        cpu_us: 39_600,
+        quality: Some(ListenerQuality {
+            reports: 24,
+            rating_sum: 21_000,
+        }),
     };
     golden.check("usage-record", &usage);
+    let batch = UsageBatch {
+        shard: usage.shard.clone(),
+        boot: BootId([4; 8]),
+        epoch: 3,
+        region: "eu".parse().expect("a name"),
+        records: vec![RoomUsage {
+            sequence: 17,
+            minute_ms: usage.minute_ms,
+            room: usage.room,
+            mode: VoiceMode::Mix,
+            participant_ms: 120_000,
+            talk_ms: 45_000,
+            packets_in: 2_250,
+            bytes_in: 196_000,
+            packets_out: 6_750,
+            bytes_out: 607_500,
+            mixed_frames: 0,
+            cpu_us: 39_600,
+            quality: usage.quality,
+        }],
+    };
+    golden.check("usage-batch", &batch);
+    let line = serde_json::to_string(&usage).expect("string keys only");
+    assert_eq!(batch.lines(), line + "\n");
+    let receipt = UsageReceipt {
+        first: 17,
+        last: 40,
+        is_new: true,
+    };
+    golden.check("usage-receipt", &receipt);
 }
 
 #[test]

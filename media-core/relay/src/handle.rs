@@ -75,14 +75,14 @@ pub(crate) struct Snapshot {
     /// Open media connections, and their counters.
     pub(crate) connections: u32,
     pub(crate) streams: StreamStats,
+    /// What rooms have used.
+    pub(crate) usage: sfu::Usage,
     /// CPU time of the thread.
     pub(crate) cpu: Duration,
     /// Time of each turn of the loop, waiting left out.
     pub(crate) turns: Histogram,
     /// From a datagram's arrival in the kernel to the end of sending what came of it.
     pub(crate) transits: Histogram,
-    /// Usage records that found no room in the output.
-    pub(crate) records_lost: u64,
 }
 
 /// The async side's view of one shard.

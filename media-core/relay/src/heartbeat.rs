@@ -31,13 +31,13 @@ use crate::config::{EdgeUrl, StartError};
 use crate::handle::{CpuMeter, ShardHandle};
 
 /// Time between heartbeats.
-const INTERVAL: Duration = Duration::from_secs(2);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Time until the first retry; doubles up to [`INTERVAL`].
-const RETRY_MIN: Duration = Duration::from_millis(250);
+pub(crate) const RETRY_MIN: Duration = Duration::from_millis(250);
 
 /// Longest wait for a reply.
-const REPLY_MAX: Duration = Duration::from_secs(2);
+pub(crate) const REPLY_MAX: Duration = Duration::from_secs(2);
 
 /// Longest wait for the reply to the last heartbeat: a relay that stops does not stay for it.
 const LAST_REPLY_MAX: Duration = Duration::from_millis(600);
@@ -400,7 +400,7 @@ fn is_of_tls(error: &(dyn Error + 'static)) -> bool {
 
 /// The name of the problem in a refusal; `unknown` when it is none of ours. Only names are logged,
 /// since a detail may hold anything.
-fn problem_name(body: &[u8]) -> String {
+pub(crate) fn problem_name(body: &[u8]) -> String {
     let problem = serde_json::from_slice::<Problem>(body).ok();
     let name = problem
         .as_ref()

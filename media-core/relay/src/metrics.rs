@@ -9,6 +9,7 @@ use crate::outcome::Outcome;
 use crate::overload::FullReason;
 use crate::state::Relay;
 use crate::streams::{CloseReason, DropReason};
+use crate::usage;
 
 /// Figures of one shard at one moment.
 struct Row<'a> {
@@ -142,11 +143,6 @@ const COUNTERS: &[Figure] = &[
         "Bytes written to media connections, framing included.",
         |all| all.streams.bytes_out,
     ),
-    (
-        "relay_usage_records_lost_total",
-        "Usage records that were lost because the output did not keep up.",
-        |all| all.records_lost,
-    ),
 ];
 
 /// The text of `/metrics`.
@@ -188,6 +184,8 @@ pub(crate) fn render(relay: &Relay) -> String {
     accepted(&mut text, relay);
     loop_figures(&mut text, &rows);
     heartbeats(&mut text, &rows);
+    used(&mut text, &rows);
+    usage::figures::write(&mut text, &relay.usage);
     process(&mut text);
     text.finish()
 }
@@ -459,6 +457,36 @@ fn heartbeats(text: &mut Exposition, rows: &[Row<'_>]) {
     per_shard(text, rows, Kind::Gauge, skew, |row| {
         row.shard.skew_ms.load(Ordering::Relaxed) as f64 / 1000.0
     });
+}
+
+/// What rooms have used, as the core counts it: records, all together, say the same.
+fn used(text: &mut Exposition, rows: &[Row<'_>]) {
+    type Used = (&'static str, &'static str, fn(&sfu::Usage) -> f64);
+    let figures: [Used; 4] = [
+        (
+            "relay_usage_participant_seconds_total",
+            "Participants times the time that each was there.",
+            |usage| usage.participant_time.as_secs_f64(),
+        ),
+        (
+            "relay_usage_talk_seconds_total",
+            "Voice received, by the clocks of those who spoke.",
+            |usage| usage.talk_time.as_secs_f64(),
+        ),
+        (
+            "relay_usage_packets_total",
+            "Datagrams of voice received, and all sent to participants.",
+            |usage| (usage.packets_in + usage.packets_out) as f64,
+        ),
+        ("relay_usage_bytes_total", "Bytes of them.", |usage| {
+            (usage.bytes_in + usage.bytes_out) as f64
+        }),
+    ];
+    for (name, help, value) in figures {
+        per_shard(text, rows, Kind::Counter, (name, help), |row| {
+            value(&row.figures.usage)
+        });
+    }
 }
 
 fn process(text: &mut Exposition) {

@@ -44,7 +44,7 @@ pub use protocol::{
     Present, Protocol, Request, RosterEntry, SlotChange, Source,
 };
 pub use push::{Audience, Author, News, Push, PushLimits};
-pub use room::{SpeakerLimits, SpeakingConfig};
+pub use room::{SpeakerLimits, SpeakingConfig, Usage, UsageRecord};
 pub use sfu::{Command, Event, Sfu, Transmit, ticket_of};
 pub use stats::{
     DropReason, EndReason, QualityStats, Queues, RejectReason, ReportFlaw, Spread, Stats, WayStats,

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use rtc_rtp::Header;
 
 /// RTP clock of Opus (RFC 7587), Hz.
-const CLOCK_HZ: u64 = 48_000;
+pub(crate) const CLOCK_HZ: u64 = 48_000;
 /// Timestamp step of one 20 ms packet.
 pub(crate) const PACKET_TICKS: u32 = CLOCK_HZ as u32 / 50;
 /// Bytes of an RTP header without contributing sources and extensions.

@@ -29,7 +29,7 @@ use crate::path::Path;
 use crate::places::Places;
 use crate::protocol::{Present, Protocol};
 use crate::push::{Push, Pushes};
-use crate::room::Room;
+use crate::room::{Period, Room, Usage, UsageRecord};
 use crate::stats::{EndReason, Queues, Stats};
 use crate::timers::{Alarm, Owner, Timers};
 
@@ -145,23 +145,13 @@ pub enum Event {
         /// Why.
         reason: EndReason,
     },
-    /// What a room used in a minute (or in the part of it in which it existed).
-    Used {
-        /// The room.
-        room: RoomKey,
-        /// Participants times time.
-        participant_time: Duration,
-        /// Voice received.
-        talk_time: Duration,
-        /// Datagrams sent to its participants.
-        packets_out: u64,
-        /// Bytes of them (UDP payload).
-        bytes_out: u64,
-    },
+    /// What a room used in a minute, or in a part of it.
+    Used(UsageRecord),
 }
 
 /// Most removals from rooms that are remembered.
 const MAX_KICKS: usize = 4096;
+const MINUTE_MS: u64 = 60_000;
 /// Most rooms that are remembered as moved.
 const MAX_MOVED: usize = 4096;
 /// Longer than any session.
@@ -211,6 +201,8 @@ pub struct Sfu<P: Protocol> {
     dirty: VecDeque<usize>,
     /// Rooms with voice that waits to be sent.
     talking: VecDeque<usize>,
+    /// Records of usage that were made.
+    usage_records: u64,
     /// Memory for voice that waits.
     spare: Vec<Vec<u8>>,
     transmits: VecDeque<Transmit>,
@@ -251,6 +243,7 @@ impl<P: Protocol> Sfu<P> {
             timers: Timers::new(now),
             dirty: VecDeque::new(),
             talking: VecDeque::new(),
+            usage_records: 0,
             spare: Vec::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -309,6 +302,25 @@ impl<P: Protocol> Sfu<P> {
             talks: seen.talks,
             since_ms: now_ms.saturating_sub(millis(seen.stayed)),
         })
+    }
+
+    /// What all rooms have used until `now`, each counted where it happened and not from the
+    /// records: those that were made and what [`Sfu::take_usage`] would make are as much.
+    pub fn usage(&self, now: Instant) -> Usage {
+        let mut usage = self.stats.usage;
+        let here = self.rooms.iter().map(|(_, kept)| kept.room.stayed(now));
+        usage.participant_time += here.sum::<Duration>();
+        usage
+    }
+
+    /// Makes records of what rooms have used until `now`: before the shard ends, whoever is left.
+    pub fn take_usage(&mut self, now: Instant) {
+        self.advance(now);
+        let rooms: Vec<usize> = self.rooms.iter().map(|(index, _)| index).collect();
+        for index in rooms {
+            self.report_usage(index);
+            self.after_room(index);
+        }
     }
 
     /// How much is held at this moment. Looks at every session: not for each wake-up.
@@ -474,10 +486,15 @@ impl<P: Protocol> Sfu<P> {
         self.clock.unix_ms(self.now) / 1000
     }
 
-    /// The end of the current minute of Unix time.
-    fn minute_end(&self) -> Instant {
-        let into = self.clock.unix_ms(self.now) % 60_000;
-        self.now + Duration::from_millis(60_000 - into)
+    /// Over which usage is gathered from now on.
+    fn period(&self) -> Period {
+        let unix_ms = self.clock.unix_ms(self.now);
+        let into_ms = unix_ms % MINUTE_MS;
+        let left = Duration::from_millis(MINUTE_MS - into_ms);
+        Period {
+            minute_ms: unix_ms - into_ms,
+            ends: self.now + left.min(self.config.usage_interval),
+        }
     }
 
     /// A random share, 0 to 1.

@@ -1,5 +1,6 @@
 //! Counters. Each reason enum is also a metric's label.
 
+use crate::room::Usage;
 use crate::ways::Quality;
 
 /// An enum whose variants have a label and index an array of counters.
@@ -182,6 +183,8 @@ pub struct Stats {
     pub admitted: u64,
     /// Sessions whose handshake finished.
     pub connected: u64,
+    /// What rooms used; of those who are in one now their time is missing ([`crate::Sfu::usage`]).
+    pub usage: Usage,
     rejected: [u64; RejectReason::ALL.len()],
     ended: [u64; EndReason::ALL.len()],
     dropped: [u64; DropReason::ALL.len()],

@@ -75,9 +75,10 @@ locals {
     static_shards = length(var.settings.static_shards) == 0 ? null : jsonencode([
       for entry in var.settings.static_shards : { for name, value in entry : name => value if value != null }
     ])
-    sts_hosts = length(local.sts) == 0 ? null : join(",", values(local.sts))
+    usage_objects = var.settings.usage_objects
+    sts_hosts     = length(local.sts) == 0 ? null : join(",", values(local.sts))
   }
-  known_settings = ["region", "token_audience", "token_life_s", "policy", "relay_control_hosts", "edge_url", "home_regions", "enrolment_aws", "sts_hosts", "static_shards"]
+  known_settings = ["region", "token_audience", "token_life_s", "policy", "relay_control_hosts", "edge_url", "home_regions", "enrolment_aws", "sts_hosts", "static_shards", "usage_objects"]
 
   environments = {
     for function, needs in local.permissions : function => merge(

@@ -6,6 +6,7 @@
 //! It takes two minutes, so it is run by hand before a release (infra/xtask/README.md).
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(unreachable_pub, reason = "each module of tests uses its part")]
 
 #[path = "deployment/front.rs"]
 mod front;

@@ -19,6 +19,7 @@ mod strangers;
 mod tickets;
 mod told;
 mod transition;
+mod used;
 mod watch;
 mod world;
 

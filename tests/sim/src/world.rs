@@ -27,6 +27,7 @@ use crate::strangers::{Strangers, There};
 use crate::tickets::{self, BOOT};
 use crate::told::{self, Told};
 use crate::transition::{DRAIN_OVER, Known, Transition};
+use crate::used::Used;
 use crate::watch::Watch;
 
 /// Unix time at which every run starts.
@@ -74,6 +75,7 @@ pub(crate) struct World {
     has_dtls_13: bool,
     pub(crate) hostile: Hostile,
     egress: Egress,
+    used: Used,
     /// What the relay writes of members.
     written: told::Log,
     told: Told,
@@ -162,6 +164,7 @@ impl World {
             has_dtls_13: seed >= DTLS_13_FROM,
             hostile: Hostile::of(seed),
             egress: Egress::default(),
+            used: Used::default(),
             written,
             told: Told::default(),
             strangers: Strangers::default(),
@@ -544,7 +547,7 @@ impl World {
             match event {
                 Event::Connected { session } => self.model.connected(self.now, session)?,
                 Event::Ended { session, reason } => self.model.ended(self.now, session, reason)?,
-                Event::Used { .. } => {}
+                Event::Used(record) => self.used.handle_record(record)?,
             }
         }
         Ok(())
@@ -553,6 +556,7 @@ impl World {
     fn check(&mut self) -> Result<(), String> {
         self.watch.check(self.now, &self.model, &self.clients)?;
         self.egress.check(self.now, &self.model)?;
+        self.used.check(self.now, &self.sfu)?;
         let refused = self.sfu.stats().rejected(RejectReason::Budget);
         if refused > 0 {
             return Err(format!(
@@ -570,6 +574,7 @@ impl World {
                 "{sessions} sessions in {rooms} rooms are left behind"
             ));
         }
+        self.used.check_empty(self.now, &self.sfu)?;
         crate::queues::check_empty(&self.sfu)
     }
 }

@@ -255,13 +255,20 @@ fn record(hour: Hour, streams: f64) -> UsageRecord {
         form: 1,
         minute_ms: hour as u64 * 3_600_000,
         shard: "backtest".parse().expect("a shard's name"),
+        boot: None,
+        sequence: 0,
         room: RoomKey([0; 8]),
         region: REGION.to_owned(),
         mode: VoiceMode::Forward,
         participant_ms: (streams / 0.8 * 3_600_000.0) as u64,
         talk_ms: 0,
+        packets_in: 0,
+        bytes_in: 0,
         packets_out: packets,
         bytes_out: packets * (PACKET_BYTES as u64 - 28),
+        mixed_frames: 0,
+        cpu_us: 0,
+        quality: None,
     }
 }
 

@@ -106,7 +106,7 @@ impl<F> Participant<F> {
             blocked: Vec::new(),
             crossing: Crossing::default(),
             topics: Vec::new(),
-            voice: Voice::new(entry.payload_types, entry.level_id),
+            voice: Voice::new(entered_at, entry.payload_types, entry.level_id),
             measures: Measures::default(),
             slots,
             slots_changed: 0,

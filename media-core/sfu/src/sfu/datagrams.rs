@@ -65,6 +65,7 @@ impl<P: Protocol> Sfu<P> {
         let opened = link.open_rtp(self.now, data, &*self.config.srtp);
         let opened = opened.ok_or(RejectReason::Srtp)?;
         let is_to_be_asked = link.paths.note_fresh(self.now, from);
+        self.note_received(index, data.len());
         self.handle_voice(index, &opened);
         if is_to_be_asked {
             self.ask(index);
@@ -264,7 +265,7 @@ impl<P: Protocol> Sfu<P> {
             return index;
         }
         let settings = self.config.room_settings();
-        let room = Room::new(self.now, key, settings, self.minute_end());
+        let room = Room::new(self.now, key, settings, self.period());
         let alarm = self.timers.new_alarm();
         let index = self.rooms.insert(Kept { room, alarm });
         let other = self.by_room.insert(key, index);

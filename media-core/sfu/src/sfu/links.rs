@@ -119,6 +119,7 @@ impl<P: Protocol> Sfu<P> {
         }
         let room = &mut self.rooms[link.room].room;
         room.note_sent(data.len());
+        self.stats.usage.note_sent(data.len());
         self.transmits.push_back(Transmit { to, data });
     }
 
@@ -325,7 +326,9 @@ impl<P: Protocol> Sfu<P> {
         match link.phase {
             Phase::Live { member } => {
                 let room = link.room;
-                self.rooms[room].room.leave(self.now, member);
+                self.rooms[room]
+                    .room
+                    .leave(self.now, member, &mut self.stats);
                 self.say_good_bye(index, reason);
                 self.after_room(room);
             }
@@ -354,7 +357,9 @@ impl<P: Protocol> Sfu<P> {
     pub(super) fn remove(&mut self, index: usize, reason: EndReason) {
         let (room, member) = (self.links[index].room, self.links[index].member());
         if let Some(member) = member {
-            self.rooms[room].room.leave(self.now, member);
+            self.rooms[room]
+                .room
+                .leave(self.now, member, &mut self.stats);
             // What the room has to say now is not for him any more.
             self.links[index].phase = Phase::Gone { reason };
             self.after_room(room);

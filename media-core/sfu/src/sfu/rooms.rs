@@ -8,7 +8,7 @@ use crate::deadline::Deadline;
 use crate::idents::{PlayerKey, RoomKey, SessionId};
 use crate::link::Phase;
 use crate::protocol::{Hello, Protocol, Request};
-use crate::room::Output;
+use crate::room::{Output, UsageRecord};
 use crate::rtp::Opened;
 use crate::stats::{DropReason, EndReason};
 use crate::timers::Owner;
@@ -194,17 +194,28 @@ impl<P: Protocol> Sfu<P> {
         }
     }
 
-    fn report_usage(&mut self, index: usize) {
-        let next_ends = self.minute_end();
+    /// Makes a record of what a room used since the last.
+    pub(super) fn report_usage(&mut self, index: usize) {
+        let next = self.period();
         let room = &mut self.rooms[index].room;
-        let used = room.take_usage(self.now, next_ends);
-        self.events.push_back(Event::Used {
+        let (minute_ms, usage) = room.take_usage(self.now, next);
+        if usage.is_nothing() {
+            return;
+        }
+        self.usage_records += 1;
+        self.events.push_back(Event::Used(UsageRecord {
+            sequence: self.usage_records,
+            minute_ms,
             room: room.key,
-            participant_time: used.participant_time,
-            talk_time: used.talk_time,
-            packets_out: used.packets_out,
-            bytes_out: used.bytes_out,
-        });
+            usage,
+        }));
+    }
+
+    /// An authentic packet of voice came.
+    pub(super) fn note_received(&mut self, index: usize, bytes: usize) {
+        let room = &mut self.rooms[self.links[index].room].room;
+        room.note_received(bytes);
+        self.stats.usage.note_received(bytes);
     }
 
     /// Queues a message for a session; one that lets too many pile up is ended.
@@ -245,7 +256,7 @@ impl<P: Protocol> Sfu<P> {
         let room_index = link.room;
         let room = &mut self.rooms[room_index].room;
         let waited = room.has_voice();
-        let taken = room.handle_voice(self.now, member, packet, &mut self.spare);
+        let taken = room.handle_voice(self.now, member, packet, &mut self.spare, &mut self.stats);
         if !waited && room.has_voice() {
             self.talking.push_back(room_index);
         }

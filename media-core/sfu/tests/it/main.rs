@@ -33,6 +33,8 @@ mod quality_is_told;
 mod red_passes_through;
 #[path = "two-people-talk.rs"]
 mod two_people_talk;
+#[path = "usage-adds-up.rs"]
+mod usage_adds_up;
 #[path = "voice-is-opened-once.rs"]
 mod voice_is_opened_once;
 #[path = "voice-is-sealed-for-each.rs"]

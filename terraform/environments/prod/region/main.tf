@@ -31,6 +31,7 @@ module "edge" {
   settings = {
     region              = local.here.voice_region
     relay_control_hosts = module.network.relay_control_hosts
+    usage_objects       = module.records.bucket
     # Relays of every region: one whose own edge is gone enrols at that of another.
     enrolment_aws = {
       sts_regions = keys(local.regions)

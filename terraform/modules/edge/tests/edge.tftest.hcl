@@ -237,6 +237,23 @@ run "the_example_of_the_readme" {
   }
 }
 
+run "usage_is_put_by_fleet_alone" {
+  variables {
+    settings = { region = "eu", usage_objects = "lifeverse-records" }
+  }
+
+  assert {
+    condition = [
+      for name, role in aws_iam_role_policy.function : name if strcontains(role.policy, "arn:aws:s3:::lifeverse-records/usage/*")
+    ] == ["fleet"]
+    error_message = "fleet puts usage, and nobody else anything"
+  }
+  assert {
+    condition     = one(aws_lambda_function.this["fleet"].environment).variables.LIFEVERSE_USAGE_OBJECTS == "lifeverse-records"
+    error_message = "fleet is told where"
+  }
+}
+
 run "regions_that_share_the_table" {
   variables {
     home_regions = { eu-west-1 = ["eu"], us-east-1 = ["us", "sa"] }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use edge::http::{Request, Response};
 use edge::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, RelayInquiry, RelayLink, RelayReply, Storage,
-    Timer, Unreachable, VariableFault, Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, ObjectFault, Objects, RelayInquiry, RelayLink,
+    RelayReply, Storage, Timer, Unreachable, VariableFault, Variables,
 };
 use edge::testing::schedule::{block_on, yield_now};
 use edge::testing::{CountingEntropy, FixedVariables, MemoryStore};
@@ -64,6 +64,12 @@ impl Entropy for Host {
 impl Variables for Host {
     async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault> {
         self.variables.variable(name).await
+    }
+}
+
+impl Objects for Host {
+    async fn put_object(&self, _: &str, _: Vec<u8>) -> Result<(), ObjectFault> {
+        Err(ObjectFault::Nowhere)
     }
 }
 
@@ -185,6 +191,7 @@ fn start_relay(runtime: &Runtime, url: &str) -> relay::Running {
             drain_seconds: 0,
             ..Settings::default()
         },
+        usage_journal: None,
     };
     let (lines, _) = mpsc::channel(LINES_MAX);
     runtime.block_on(async {

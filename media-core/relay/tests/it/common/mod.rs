@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
+use edge::testing::host::secret;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -36,7 +37,7 @@ pub(crate) const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// The key of every shard in these tests.
 pub(crate) fn key() -> ShardKey {
-    ShardKey::new(0, [5; 32])
+    secret().shard_key(&"dev-0".parse().unwrap(), 0)
 }
 
 /// What the edge says to a heartbeat.
@@ -215,6 +216,7 @@ pub(crate) fn config(edge: &str, shards: usize) -> Config {
             drain_seconds: 0,
             ..Settings::default()
         },
+        usage_journal: None,
     }
 }
 

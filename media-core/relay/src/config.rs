@@ -216,7 +216,7 @@ pub struct Settings {
     #[arg(value_parser = value_parser!(u32).range(1..=100_000))]
     pub usage_megabytes: u32,
 
-    /// Seconds of usage that are brought to the edge at once
+    /// Seconds of usage that the edge is brought at once
     #[arg(long, value_name = "N", default_value_t = 300)]
     #[arg(value_parser = value_parser!(u16).range(1..=3600))]
     pub usage_seconds: u16,

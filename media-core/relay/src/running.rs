@@ -26,6 +26,7 @@ use crate::protocol::SealedProtocol;
 use crate::shard::{Certificate, Parts, ShardLoop};
 use crate::state::{Relay, Shard};
 use crate::usage::courier::Signer;
+use crate::usage::writer::Limits;
 use crate::usage::{self, Books, Keeper, Outlet};
 use crate::{clock, drain, server};
 
@@ -235,7 +236,7 @@ impl Maker<'_> {
         let of = (shards().map(signer).collect(), shards().map(head).collect());
         let edge = (self.config.edge.clone(), self.client.clone());
         let mut courier = JoinSet::new();
-        courier.spawn(keeper.start(of, self.config.settings.usage(), edge)?);
+        courier.spawn(keeper.start(of, Limits::of(&self.config.settings), edge)?);
         Ok(courier)
     }
 
@@ -273,7 +274,7 @@ impl Maker<'_> {
             hello: Duration::from_secs(settings.hello_seconds.into()),
             drain: Duration::from_secs(settings.drain_seconds.into()),
             seed: u64::from_le_bytes(random()?),
-            usage_interval: self.outlet.interval(settings.usage().batch),
+            usage_interval: self.outlet.interval(Limits::of(settings).batch),
             books: self.books(number, &handle.id, boot),
         })
         .map_err(|error| fault("epoll", &error))?;

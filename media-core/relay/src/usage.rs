@@ -1,6 +1,7 @@
 //! Usage on its way from a shard's core to whoever bills it: printed, or kept in a journal
 //! ([`journal`]) and brought to the edge ([`courier`]). Decision 0043.
 
+mod counted;
 pub(crate) mod courier;
 pub(crate) mod figures;
 pub(crate) mod files;
@@ -9,7 +10,6 @@ pub(crate) mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use wire::record::VoiceMode;
 use wire::usage::{MINUTE_MS, RoomUsage};
 use wire::{BootId, RegionName, ShardId};
 
+pub(crate) use counted::{Entry, Stats};
 use courier::{Courier, Signer};
 use files::Folder;
 use journal::Head;
@@ -36,47 +37,6 @@ const ENTRIES_MAX: usize = 16 * 1024;
 
 /// Longest time by which relays that close their files at one moment bring them one after another.
 const SPREAD_MAX: Duration = Duration::from_secs(60);
-
-/// What became of usage, of the whole relay.
-#[derive(Debug, Default)]
-pub(crate) struct Stats {
-    /// Records written to the journal.
-    pub(crate) written: AtomicU64,
-    /// Records that found no room on their way to it or to the output, or that the disk did not
-    /// take.
-    pub(crate) lost: AtomicU64,
-    /// Lines of a journal that cannot be read, such as the torn last one of a relay that was
-    /// killed.
-    pub(crate) torn: AtomicU64,
-    /// Records dropped since the journal was full of older ones.
-    pub(crate) dropped_size: AtomicU64,
-    /// Records dropped since they had waited too long.
-    pub(crate) dropped_age: AtomicU64,
-    /// Records dropped since the edge will never take them.
-    pub(crate) dropped_refused: AtomicU64,
-    /// Records that the edge has taken.
-    pub(crate) taken: AtomicU64,
-    /// Batches that were not taken, at this time.
-    pub(crate) failed: AtomicU64,
-    /// Bytes of the journal that wait for the edge.
-    pub(crate) waiting_bytes: AtomicU64,
-    /// Whether the disk does not take the journal.
-    pub(crate) is_failing: AtomicBool,
-}
-
-impl Stats {
-    pub(crate) fn add(counter: &AtomicU64, more: u64) {
-        counter.fetch_add(more, Ordering::Relaxed);
-    }
-}
-
-/// A record on its way to the journal.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    /// Which shard of the relay it is of, from 0.
-    pub(crate) shard: usize,
-    pub(crate) usage: RoomUsage,
-}
 
 /// Where a shard's records go.
 #[derive(Debug, Clone)]
@@ -290,6 +250,8 @@ impl CpuShares {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
 
     #[test]

@@ -29,7 +29,7 @@ mod speaking;
 mod states;
 mod talk;
 mod telling;
-mod usage;
+pub(crate) mod usage;
 mod voice;
 
 use std::collections::VecDeque;

@@ -19,7 +19,7 @@ use wire::limits::MAX_BODY_BYTES;
 use wire::problem::ProblemKind;
 use wire::usage::{RoomUsage, UsageBatch, UsageReceipt};
 
-use super::Stats;
+use super::counted::Stats;
 use super::files::{Closed, Folder};
 use super::journal::{self, Head, Journal};
 use crate::config::EdgeUrl;

@@ -112,6 +112,13 @@ impl<'a> DynamoStore<'a> {
         .await
     }
 
+    async fn put_as(&self, repeat: Repeat, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
+        put.check()?;
+        self.check_listed(put.key.partition)?;
+        let change = Change::put(now_ms, &put).under(self.epoch);
+        number(&self.update(repeat, &change).await?, "ver")
+    }
+
     async fn delete_now(&self, change: &Change) -> Result<(), StoreError> {
         self.run(&[TableAction::DeleteItem], Repeat::Always, async || {
             let sent = self.table.client.delete_item();
@@ -261,12 +268,11 @@ impl Store for DynamoStore<'_> {
     }
 
     async fn put(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
-        put.check()?;
-        self.check_listed(put.key.partition)?;
-        let written = self
-            .update(Repeat::Always, &Change::put(now_ms, &put).under(self.epoch))
-            .await?;
-        number(&written, "ver")
+        self.put_as(Repeat::Always, now_ms, put).await
+    }
+
+    async fn put_once(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
+        self.put_as(Repeat::UnlessUnclear, now_ms, put).await
     }
 
     async fn delete(&self, now_ms: u64, delete: Delete<'_>) -> Result<(), StoreError> {

@@ -243,6 +243,27 @@ pub async fn put<S: Store, T: Stored>(
     store.put(now_ms, put).await
 }
 
+/// Writes one item where nothing is, and sends that once ([`Store::put_once`]). Returns its version.
+///
+/// # Errors
+/// As [`put`].
+pub async fn put_once<S: Store, T: Stored>(
+    store: &S,
+    now_ms: u64,
+    key: Key<'_>,
+    value: &T,
+    expires_at_ms: Option<u64>,
+) -> Result<u64, StoreError> {
+    let value = Kept::NOTHING.with(value);
+    let put = Put {
+        key,
+        value: &value,
+        expires_at_ms,
+        condition: Condition::Absent,
+    };
+    store.put_once(now_ms, put).await
+}
+
 /// Writes one item and does other writes: all or nothing.
 ///
 /// # Errors

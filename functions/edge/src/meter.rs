@@ -74,6 +74,12 @@ impl<'a, S> Metered<'a, S> {
         self.write_units.load(Ordering::Relaxed)
     }
 
+    fn count_put(&self, put: &Put<'_>) {
+        Self::count(&self.writes, 1);
+        Self::count(&self.calls, 1);
+        Self::count(&self.write_units, write_units(&Write::Put(*put)));
+    }
+
     fn count(counter: &AtomicU32, items: usize) {
         counter.fetch_add(u32::try_from(items).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
@@ -119,10 +125,13 @@ impl<S: Store> Store for Metered<'_, S> {
     }
 
     async fn put(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
-        Self::count(&self.writes, 1);
-        Self::count(&self.calls, 1);
-        Self::count(&self.write_units, write_units(&Write::Put(put)));
+        self.count_put(&put);
         self.store.put(now_ms, put).await
+    }
+
+    async fn put_once(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
+        self.count_put(&put);
+        self.store.put_once(now_ms, put).await
     }
 
     async fn delete(&self, now_ms: u64, delete: Delete<'_>) -> Result<(), StoreError> {

@@ -175,6 +175,15 @@ pub trait Store {
     /// Any [`StoreError`].
     async fn put(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError>;
 
+    /// The same, sent once: where nobody knows what became of it, it is not tried again by itself.
+    /// For an item that may be put, changed and removed meanwhile, and must not come back.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    async fn put_once(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
+        self.put(now_ms, put).await
+    }
+
     /// Removes one item.
     ///
     /// # Errors

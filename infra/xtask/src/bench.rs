@@ -18,7 +18,7 @@ struct Bench {
     serves: bool,
 }
 
-const BENCHES: [Bench; 11] = [
+const BENCHES: [Bench; 12] = [
     Bench {
         name: "join",
         starts: &[],
@@ -70,6 +70,11 @@ const BENCHES: [Bench; 11] = [
         serves: false,
     },
     Bench {
+        name: "quality",
+        starts: &[],
+        serves: false,
+    },
+    Bench {
         name: "match",
         starts: &[],
         serves: false,
@@ -86,7 +91,7 @@ pub(crate) struct Flags {
     )]
     name: String,
 
-    /// relay, chat, queue, polls, rejoin, match: under a minute, less exact
+    /// relay, chat, queue, polls, rejoin, match, quality: under a minute, less exact
     #[arg(long)]
     quick: bool,
 }

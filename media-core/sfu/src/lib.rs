@@ -32,6 +32,7 @@ mod rtp;
 mod sfu;
 mod stats;
 mod timers;
+mod ways;
 
 pub use budget::{CostTable, Meter, Work, WorkLimits};
 pub use config::{Config, WallClock};
@@ -45,4 +46,7 @@ pub use protocol::{
 pub use push::{Audience, Author, News, Push, PushLimits};
 pub use room::{SpeakerLimits, SpeakingConfig};
 pub use sfu::{Command, Event, Sfu, Transmit, ticket_of};
-pub use stats::{DropReason, EndReason, Queues, RejectReason, Stats};
+pub use stats::{
+    DropReason, EndReason, QualityStats, Queues, RejectReason, ReportFlaw, Spread, Stats, WayStats,
+};
+pub use ways::{Quality, Way};

@@ -2,6 +2,7 @@
 
 use crate::idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId, TopicKey};
 use crate::stats::EndReason;
+use crate::ways::Quality;
 
 /// Opens tickets and translates data-channel messages. Implemented by the shell; every method is
 /// a pure function of its arguments and of keys that do not change.
@@ -215,6 +216,8 @@ pub enum Notice<'a, Profile> {
         /// Its number.
         id: u32,
     },
+    /// How well the receiver is heard and hears.
+    Quality(Quality),
     /// Join again through the edge: the relay drains.
     Migrate,
     /// The session is over.

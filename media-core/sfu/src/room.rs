@@ -16,7 +16,10 @@ mod numbers;
 mod ordered;
 mod participant;
 mod present;
+mod progress;
+mod quality;
 mod red;
+mod reported;
 mod roster;
 mod sanctions;
 mod select;
@@ -340,6 +343,8 @@ impl<F> Room<F> {
             self.schedule_flush(now);
         }
         let participant = &mut self.members[member];
+        let source = participant.voice.source;
+        let repeats_lost = participant.measures.note_voice(packet, types, source);
         if !participant.may_be_heard() {
             return Err(DropReason::NotSpeaker);
         }
@@ -355,7 +360,8 @@ impl<F> Room<F> {
         self.usage.talk_time += PACKET_TIME;
         let members = &self.members;
         let audience = self.audiences.of(member, || audience(members, member));
-        let pending = Pending::new(speaker, forwardable, packet.payload(), spare);
+        let repeated = (packet.payload(), repeats_lost);
+        let pending = Pending::new(speaker, forwardable, repeated, spare);
         self.batch.push(pending, audience);
         if forwardable.started {
             if !self.talkers.contains(&member) {
@@ -413,10 +419,14 @@ impl<F> Room<F> {
             pending, claims, ..
         } = batch;
         let participant = &mut members[listener.member];
-        let types = participant.voice.payload_types();
+        let takes = participant.voice.payload_types();
+        let wants_red = participant.measures.down.wants_red();
         let slots = &mut participant.slots;
         let before = participant.slots_changed;
         for pending in pending {
+            // Egress is the bill: who loses nothing gets what was lost on the way here, no more.
+            let red = takes.red.filter(|_| wants_red || pending.repeats_lost);
+            let types = PayloadTypes { red, ..takes };
             let audience = audiences.get(pending.speaker.talker.member);
             if !audience.is_some_and(|audience| audience.contains(listener.member)) {
                 continue;
@@ -434,6 +444,8 @@ impl<F> Room<F> {
             }
             match send(pending.with_header(types, header)) {
                 Ok(bytes) => {
+                    let is_red = types.red == Some(header.payload_type);
+                    participant.measures.down.note_sent(is_red);
                     stats.voice_out += 1;
                     usage.note_sent(bytes);
                 }

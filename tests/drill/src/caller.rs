@@ -332,7 +332,10 @@ impl Engine {
                     noticed.heard.push(Packet { at, speaker });
                 }
             }
-            CallEvent::Changed(_) | CallEvent::Chat(..) => {}
+            CallEvent::Changed(_)
+            | CallEvent::Chat(..)
+            | CallEvent::Quality
+            | CallEvent::Settings(_) => {}
         }
     }
 

@@ -2,6 +2,7 @@
 //! over a day, and what the matcher's benchmark needs besides.
 
 pub mod charts;
+pub mod churn;
 pub mod day;
 pub mod page;
 pub mod population;

@@ -114,6 +114,18 @@ pub async fn edge_host() -> Result<Host> {
 /// # Errors
 /// As those of [`edge_host`].
 pub async fn edge_host_with(cache: &Path) -> Result<Host> {
+    start_edge_host(cache, STATIC_SHARDS).await
+}
+
+/// As [`edge_host`], with what its shards are registered for (the setting `static_shards`).
+///
+/// # Errors
+/// As those of [`edge_host`].
+pub async fn edge_host_of(static_shards: &str) -> Result<Host> {
+    start_edge_host(&programs::compiled_components()?, static_shards).await
+}
+
+async fn start_edge_host(cache: &Path, static_shards: &str) -> Result<Host> {
     let (secrets, state) = (Secrets::generate(), TempDir::new()?);
     let sts = Sts::start().await?;
     let program = match std::env::var_os("EDGE_HOST") {
@@ -130,7 +142,7 @@ pub async fn edge_host_with(cache: &Path) -> Result<Host> {
         .arg(state.path())
         .arg("--cache-dir")
         .arg(cache)
-        .envs(spin_variables(&secrets))
+        .envs(spin_variables(&secrets, static_shards))
         .envs(sts.settings(EDGE_URL, SPIN_STS));
     let (sender, records) = mpsc::unbounded_channel();
     let process = Process::start_and("edge-host", command, move |stream, line| {
@@ -154,7 +166,7 @@ pub async fn edge_host_with(cache: &Path) -> Result<Host> {
 /// Lets every shard be what it says: tests of heartbeats begin with what they say.
 const STATIC_SHARDS: &str = r#"[{"shards": "*"}]"#;
 
-fn spin_variables(secrets: &Secrets) -> [(&'static str, String); 4] {
+fn spin_variables(secrets: &Secrets, shards: &str) -> [(&'static str, String); 4] {
     [
         ("SPIN_VARIABLE_FLEET_SECRET", secrets.fleet_base64()),
         ("SPIN_VARIABLE_TOKEN_KEYS", secrets.key_set()),
@@ -162,7 +174,7 @@ fn spin_variables(secrets: &Secrets) -> [(&'static str, String); 4] {
             "SPIN_VARIABLE_RELAY_CONTROL_HOSTS",
             RELAY_CONTROL_HOSTS.to_owned(),
         ),
-        ("SPIN_VARIABLE_STATIC_SHARDS", STATIC_SHARDS.to_owned()),
+        ("SPIN_VARIABLE_STATIC_SHARDS", shards.to_owned()),
     ]
 }
 
@@ -346,7 +358,7 @@ pub async fn spin() -> Result<Option<Host>> {
         .arg(root().join("functions/spin.toml"))
         .arg("--state-dir")
         .arg(state.path())
-        .envs(spin_variables(&secrets))
+        .envs(spin_variables(&secrets, STATIC_SHARDS))
         .envs(sts.settings(EDGE_URL, SPIN_STS));
     let child = Process::start("spin", command)?;
     wait_until_open(port).await?;

@@ -39,6 +39,8 @@ struct Inbox {
     commands: Vec<ControlCommand>,
     /// It takes none of them.
     is_full: bool,
+    /// It answers nobody.
+    is_silent: bool,
     /// Whom it says to be in every room.
     players: Vec<RoomPlayer>,
     /// It gives the answer that it gave to the question before.
@@ -53,6 +55,19 @@ impl Shard {
     /// # Errors
     /// When the edge does not take the heartbeat.
     pub async fn start(target: &Target, name: &str, region: &str) -> Result<Self> {
+        Self::start_with(target, name, region, 1000).await
+    }
+
+    /// The same for so many players.
+    ///
+    /// # Errors
+    /// As those of [`Shard::start`].
+    pub async fn start_with(
+        target: &Target,
+        name: &str,
+        region: &str,
+        capacity: u32,
+    ) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let heartbeat = Heartbeat {
             shard: name.parse()?,
@@ -70,7 +85,7 @@ impl Shard {
             control_url: format!("http://{}", listener.local_addr()?),
             ticket_version: TICKET_VERSION,
             load: Load::default(),
-            capacity: 1000,
+            capacity,
             large: Vec::new(),
             refused: Vec::new(),
             taken: Vec::new(),
@@ -119,6 +134,11 @@ impl Shard {
         self.heartbeat.taken = pending.iter().map(|one| one.nonce).collect();
         let command = |one: &PendingCommand| Ok(one.message().ok().context("known")?.command);
         pending.iter().map(command).collect()
+    }
+
+    /// Answers nobody any more, as if it stood still.
+    pub fn fall_silent(&self) {
+        self.inbox().is_silent = true;
     }
 
     /// Whether it takes no command that is posted.
@@ -186,6 +206,13 @@ async fn listen(listener: TcpListener, keys: ShardKeys, boot: BootId, inbox: Arc
         let (keys, inbox) = (Arc::clone(&keys), Arc::clone(&inbox));
         async move {
             let told = told(request, &keys, boot).await;
+            let is_silent = inbox
+                .lock()
+                .expect("no holder of this lock panics")
+                .is_silent;
+            if is_silent {
+                std::future::pending::<()>().await;
+            }
             let mut inbox = inbox.lock().expect("no holder of this lock panics");
             let (status, body) = match told {
                 Ok(_) if inbox.is_full => (503, String::new()),

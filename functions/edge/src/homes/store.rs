@@ -114,6 +114,11 @@ impl<S: Store> Store for HomedStore<'_, S> {
         self.stores[region].put(now_ms, put).await
     }
 
+    async fn put_once(&self, now_ms: u64, put: Put<'_>) -> Result<u64, StoreError> {
+        let region = self.writing(now_ms, put.key.partition)?;
+        self.stores[region].put_once(now_ms, put).await
+    }
+
     async fn delete(&self, now_ms: u64, delete: Delete<'_>) -> Result<(), StoreError> {
         let region = self.writing(now_ms, delete.key.partition)?;
         self.stores[region].delete(now_ms, delete).await

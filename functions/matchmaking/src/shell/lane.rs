@@ -25,7 +25,8 @@ const SMOOTHING: f64 = 0.2;
 const MINUTE_MS: u64 = 60_000;
 /// How long after its match must be decided a claimed ticket is read on, in milliseconds.
 const SETTLED_MS: u64 = 2_000;
-/// Ended tickets that a pass reads for each of those that it looks for.
+/// Tickets that ended in their place (decision 0041) that a pass reads for each of those that it
+/// looks for.
 const ENDED_READ_MAX: usize = 3;
 /// Waits that are remembered.
 const MAX_WAITS: usize = 32;

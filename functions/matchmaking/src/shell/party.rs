@@ -1,7 +1,7 @@
 //! Parties: how they come to wait, and how they end.
 
 use edge::change::{unless_lost, until_done};
-use edge::items::{Held, Over};
+use edge::items::Held;
 use edge::ports::{Entropy, Timer};
 use edge::store::Store;
 use edge::{Caller, Refusal};
@@ -14,8 +14,8 @@ use super::details::known;
 use super::formed::{self, Formed, Gone};
 use super::player::{self, StoredPlayer};
 use super::queue::Queue;
-use super::refusals::{ended, unknown_mode};
-use super::seat;
+use super::refusals::{conflict, unknown_mode};
+use super::seat::{self, Left, Taken};
 use super::settle::{self, Standing};
 use super::ticket::{self, Claim, Member, State, StoredTicket, TicketRef, core_ticket};
 
@@ -46,28 +46,26 @@ pub(super) fn start(
     Ok(())
 }
 
-/// Seats those of a party whose details are there. The first may have a ticket of an earlier try,
-/// which is then the party's. Whether such a try must have come to its end by now.
+/// Seats those of a party whose details are there. By how its leader was, the ticket is this
+/// request's to put, or an earlier one's.
 pub(super) async fn seat_all(
     host: &(impl Entropy + Timer),
     store: &impl Store,
     now_ms: u64,
-    at: &mut TicketRef,
-    members: &[Member],
+    at: &TicketRef,
+    ticket: &StoredTicket,
     known: Vec<Option<Held<StoredPlayer>>>,
-) -> Result<bool, Refusal> {
-    let mut any_is_old = false;
+) -> Result<Taken, Refusal> {
+    let members = &ticket.players;
     for (number, (member, held)) in members.iter().zip(known).enumerate() {
         if member.details.is_none() {
             continue;
         }
         let refusal = match seat::take(host, store, now_ms, &member.id, at, held).await {
-            Ok((seated, is_old)) if number == 0 || seated == *at => {
-                *at = seated;
-                any_is_old |= is_old;
-                continue;
-            }
-            Ok(_) => ended(),
+            Ok(Taken::Now) => continue,
+            Ok(before) if number == 0 => return Ok(before),
+            // Another request with this key was faster with the leader.
+            Ok(Taken::Before(_)) => conflict(),
             Err(refusal) => refusal,
         };
         // After a fault the seats stay: a retry goes on with them.
@@ -76,10 +74,10 @@ pub(super) async fn seat_all(
         }
         return Err(refusal);
     }
-    Ok(any_is_old)
+    Ok(Taken::Now)
 }
 
-/// Leaves the seats that a refused request has taken, once its ticket cannot come to be.
+/// Leaves the seats that a refused request has taken: its ticket is nobody else's to put.
 async fn leave_seats(
     host: &(impl Entropy + Timer),
     store: &impl Store,
@@ -87,17 +85,10 @@ async fn leave_seats(
     members: &[Member],
     at: &TicketRef,
 ) -> Result<(), Refusal> {
-    if members.is_empty() {
-        return Ok(());
-    }
-    let tombstone = StoredTicket::tombstone(TicketEnd::Cancelled);
-    let put = ticket::keep(store, now_ms, at, &tombstone, Over::NOTHING).await;
-    if unless_lost(put)?.is_none() {
-        // An earlier try made it: it lives, and they have their seats.
-        return Ok(());
-    }
     for member in members.iter().filter(|member| member.details.is_some()) {
-        player::end_seat(host, store, now_ms, &member.id, at).await?;
+        let is_here = |known: &StoredPlayer| known.seat.as_ref().is_some_and(|s| s.is_of(at));
+        let leave = |known: &mut StoredPlayer| is_here(known) && known.end(at);
+        player::change(host, store, now_ms, &member.id, leave).await?;
     }
     Ok(())
 }
@@ -106,7 +97,10 @@ async fn leave_seats(
 enum End {
     /// It has changed since it was read.
     Changed,
+    /// It has ended, in its place; the seats are still taken.
     Done,
+    /// It is removed, and whoever sits for it knows.
+    Removed,
     /// It led to a match, which is left instead.
     Plays(Box<Formed>),
 }
@@ -138,8 +132,7 @@ async fn try_end(
         Ok(held) => held,
         // Cancelled twice, or after it expired: it is as he wants it.
         Err(refusal) if refusal.kind == ProblemKind::TicketExpired => {
-            leave_seat(host, store, now_ms, me, at).await?;
-            return Ok(Some(()));
+            return leave_seat(host, store, now_ms, me, at).await;
         }
         Err(refusal) => return Err(refusal),
     };
@@ -153,6 +146,7 @@ async fn try_end(
     let players = held.value.players.iter().map(|member| &member.id);
     match end_once(host, store, now_ms, me, at, &held).await? {
         End::Changed => return Ok(None),
+        End::Removed => {}
         End::Done => {
             for player in players {
                 player::end_seat(host, store, now_ms, player, at).await?;
@@ -183,11 +177,36 @@ async fn end_once(
         State::Claimed(claim) => end_claimed(host, store, now_ms, me, at, claim).await,
         State::Ended(_) => Ok(End::Done),
         State::Gathering | State::Waiting | State::Backfill(_) => {
-            let ended = held.value.ended(TicketEnd::Cancelled);
-            let kept = ticket::keep(store, now_ms, at, &ended, held.over()).await;
-            Ok(unless_lost(kept)?.map_or(End::Changed, |_| End::Done))
+            end_waiting(host, store, now_ms, at, held).await
         }
     }
+}
+
+/// Removes a ticket that waits. Where it is being barred for one of its players, and where it is a
+/// match's, it ends in its place.
+async fn end_waiting(
+    host: &(impl Entropy + Timer),
+    store: &impl Store,
+    now_ms: u64,
+    at: &TicketRef,
+    held: &Held<StoredTicket>,
+) -> Result<End, Refusal> {
+    let members = &held.value.players;
+    let mut is_removable = !members.is_empty();
+    for member in members {
+        is_removable &= player::note_ending(host, store, now_ms, &member.id, at).await?;
+    }
+    let ended = held.value.ended(TicketEnd::Cancelled);
+    if !is_removable {
+        let kept = ticket::keep(store, now_ms, at, &ended, held.over()).await;
+        return Ok(unless_lost(kept)?.map_or(End::Changed, |_| End::Done));
+    }
+    // Before it goes, so that whoever waits for news of it is told.
+    if members.len() > 1 {
+        ticket::keep_end(store, now_ms, at, &ended).await?;
+    }
+    let removed = ticket::remove(store, now_ms, at, held.version).await;
+    Ok(unless_lost(removed)?.map_or(End::Changed, |()| End::Removed))
 }
 
 /// Keeps the match from coming to be that a ticket is claimed for, unless it is one.
@@ -237,24 +256,22 @@ async fn leave(
     Ok(())
 }
 
-/// Ends a player's part in a ticket that is gone, and in the match that it led to.
+/// Ends a player's part in a ticket that is gone, and in the match that it led to. None when the
+/// ticket is there after all.
 async fn leave_seat(
     host: &(impl Entropy + Timer),
     store: &impl Store,
     now_ms: u64,
     me: &PlayerId,
     at: &TicketRef,
-) -> Result<(), Refusal> {
-    let held = player::get(store, now_ms, me).await?;
-    let seat = held.and_then(|held| held.value.seat);
-    let found = seat
-        .filter(|seat| seat.is_of(at))
-        .and_then(|seat| seat.found);
-    match found {
-        Some(id) => {
+) -> Result<Option<()>, Refusal> {
+    match seat::leave(host, store, now_ms, me, at).await? {
+        Left::Nothing => {}
+        Left::Ticket => return Ok(None),
+        Left::Match(id) => {
             let formed = formed::get(store, now_ms, &id).await?;
-            leave(host, store, now_ms, formed, at, std::slice::from_ref(me)).await
+            leave(host, store, now_ms, formed, at, std::slice::from_ref(me)).await?;
         }
-        None => player::end_seat(host, store, now_ms, me, at).await,
     }
+    Ok(Some(()))
 }

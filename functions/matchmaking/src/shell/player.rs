@@ -55,6 +55,21 @@ pub(super) struct Seat {
     /// The match that the ticket led to.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub(super) found: Option<MatchId>,
+    /// What may not be done to the ticket any more.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub(super) mark: Option<Mark>,
+}
+
+/// What may not be done to the ticket of a seat any more. Of the two who would, the first to write
+/// his mark decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Mark {
+    /// It is being taken back. It was there, so nothing is put in its place.
+    #[serde(rename = "e")]
+    Ending,
+    /// It was not there, and something may be put in its place. It is not removed.
+    #[serde(rename = "b")]
+    Barred,
 }
 
 impl Seat {
@@ -100,6 +115,24 @@ impl StoredPlayer {
             self.seat = None;
         }
         seated || !is_known
+    }
+
+    /// Notes that a ticket, which is there, is being taken back: he never takes its seat again.
+    /// Whether that changed anything, and whether it may be removed as far as he is concerned.
+    fn note_ending(&mut self, ticket: &TicketRef) -> (bool, bool) {
+        let name = ticket.name().to_owned();
+        let is_known = self.ended.contains(&name);
+        if !is_known {
+            remember(&mut self.ended, name);
+        }
+        match &mut self.seat {
+            Some(seat) if seat.is_of(ticket) => {
+                let before = seat.mark;
+                let mark = *seat.mark.get_or_insert(Mark::Ending);
+                (!is_known || before.is_none(), mark == Mark::Ending)
+            }
+            _ => (!is_known, true),
+        }
     }
 
     /// Notes to which match the ticket of the seat led. Whether that changed anything.
@@ -240,6 +273,29 @@ pub(super) async fn try_note_declined(
         unless_lost(keep(store, now_ms, id, &player, over).await)?;
     }
     Ok(())
+}
+
+/// Notes that a ticket, which is there, is being taken back. Whether it may be removed as far as
+/// this player of its party is concerned.
+pub(super) async fn note_ending(
+    host: &(impl Entropy + Timer),
+    store: &impl Store,
+    now_ms: u64,
+    id: &PlayerId,
+    ticket: &TicketRef,
+) -> Result<bool, Refusal> {
+    until_done(host, || async {
+        let held = get(store, now_ms, id).await?;
+        let over = Over::read(held.as_ref());
+        let mut player = held.map(|held| held.value).unwrap_or_default();
+        let (changed, removable) = player.note_ending(ticket);
+        if !changed {
+            return Ok(Some(removable));
+        }
+        let kept = unless_lost(keep(store, now_ms, id, &player, over).await)?;
+        Ok(kept.map(|()| removable))
+    })
+    .await
 }
 
 /// Ends a player's part in a ticket.

@@ -2,11 +2,14 @@
 //!
 //! `LANE.CREATED.NAME` is a ticket's id: where it is, when it was made (13 digits, Unix
 //! milliseconds), and a hash of who asked with which key, so that a retry names the same one.
+//!
+//! A ticket is put once, by the request that took its leader's seat, and is removed when it is
+//! taken back. Passes read `t#...` of a lane; how a party's ticket ended is told from `e#...`.
 
 use data_encoding::BASE32_NOPAD;
 use edge::http::Call;
 use edge::items::{self, Held, Over};
-use edge::store::{Key, Store, StoreError};
+use edge::store::{Delete, Key, Store, StoreError};
 use edge::{Caller, Refusal};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -25,7 +28,7 @@ pub(super) const TICKET_TTL_MS: u64 = 2 * TICKET_GRACE_S * 1000;
 /// How long a claimed ticket outlives what its match may take, in milliseconds: the time in which
 /// a pass or its client looks what came of the match.
 pub(super) const CLAIM_SLACK_MS: u64 = 60_000;
-/// How long the end of a ticket is remembered, in milliseconds.
+/// How long the end of a ticket is remembered, in milliseconds: in its place, or beside it.
 const TOMBSTONE_MS: u64 = 90_000;
 
 /// A party that waits.
@@ -96,6 +99,8 @@ pub(super) struct Claim {
 }
 
 impl StoredTicket {
+    /// What is in the place of a ticket that shall not come to be, or of a match's that takes no
+    /// players any more.
     pub(super) fn tombstone(end: TicketEnd) -> Self {
         Self {
             players: Vec::new(),
@@ -103,6 +108,11 @@ impl StoredTicket {
             since_ms: 0,
             state: State::Ended(end),
         }
+    }
+
+    /// Whether it is no party's.
+    pub(super) fn is_tombstone(&self) -> bool {
+        self.players.is_empty() && matches!(self.state, State::Ended(_))
     }
 
     pub(super) fn leader(&self) -> Option<&PlayerId> {
@@ -161,6 +171,8 @@ const CREATED_DIGITS: usize = 13;
 const NAME_CHARS: usize = 16;
 /// Before `rest` in the sort key.
 pub(super) const SORT_PREFIX: &str = "t#";
+/// The same of what is told of its end.
+const END_PREFIX: &str = "e#";
 
 impl TicketRef {
     /// The ticket that `player` asks for with `key`.
@@ -244,6 +256,10 @@ impl TicketRef {
     pub(super) fn sort(&self) -> String {
         format!("{SORT_PREFIX}{}", self.rest)
     }
+
+    fn end_sort(&self) -> String {
+        format!("{END_PREFIX}{}", self.rest)
+    }
 }
 
 pub(super) fn pool_partition(queue: &QueueName, lane: u32) -> String {
@@ -259,7 +275,7 @@ pub(super) async fn get(
     items::get(store, now_ms, Key::new(&partition, &sort)).await
 }
 
-/// A ticket of the caller's party; game servers see all.
+/// A ticket of the caller's party, or what it was when it ended; game servers see all.
 ///
 /// # Errors
 /// `ticket-expired`, `not-in-party`.
@@ -268,7 +284,10 @@ pub(super) async fn of_party(
     caller: &Caller,
     at: &TicketRef,
 ) -> Result<Held<StoredTicket>, Refusal> {
-    let held = get(store, caller.now_ms, at).await?.ok_or_else(ended)?;
+    let held = match get(store, caller.now_ms, at).await? {
+        Some(held) => held,
+        None => get_end(store, caller.now_ms, at).await?.ok_or_else(ended)?,
+    };
     if caller.is(Role::GameServer) || held.value.has(caller.me()) {
         return Ok(held);
     }
@@ -292,6 +311,57 @@ pub(super) async fn keep(
     let (partition, sort) = (at.partition(), at.sort());
     let (key, expires) = (Key::new(&partition, &sort), ticket.expires_at_ms(now_ms));
     items::put(store, now_ms, key, ticket, Some(expires), over).await
+}
+
+/// Puts a ticket where none may have been before. Whoever calls this has taken its leader's seat,
+/// and calls it once.
+pub(super) async fn put(
+    store: &impl Store,
+    now_ms: u64,
+    at: &TicketRef,
+    ticket: &StoredTicket,
+) -> Result<u64, StoreError> {
+    let (partition, sort) = (at.partition(), at.sort());
+    let (key, expires) = (Key::new(&partition, &sort), ticket.expires_at_ms(now_ms));
+    items::put_once(store, now_ms, key, ticket, Some(expires)).await
+}
+
+/// Removes a ticket of this version.
+pub(super) async fn remove(
+    store: &impl Store,
+    now_ms: u64,
+    at: &TicketRef,
+    version: u64,
+) -> Result<(), StoreError> {
+    let (partition, sort) = (at.partition(), at.sort());
+    let delete = Delete {
+        key: Key::new(&partition, &sort),
+        version: Some(version),
+    };
+    store.delete(now_ms, delete).await
+}
+
+/// Keeps how a ticket ended for those of its party who ask. While the ticket is there, nobody looks
+/// at that.
+pub(super) async fn keep_end(
+    store: &impl Store,
+    now_ms: u64,
+    at: &TicketRef,
+    ended: &StoredTicket,
+) -> Result<(), StoreError> {
+    let (partition, sort) = (at.partition(), at.end_sort());
+    let (key, expires) = (Key::new(&partition, &sort), ended.expires_at_ms(now_ms));
+    items::put(store, now_ms, key, ended, Some(expires), Over::ANYTHING).await?;
+    Ok(())
+}
+
+async fn get_end(
+    store: &impl Store,
+    now_ms: u64,
+    at: &TicketRef,
+) -> Result<Option<Held<StoredTicket>>, StoreError> {
+    let (partition, sort) = (at.partition(), at.end_sort());
+    items::get(store, now_ms, Key::new(&partition, &sort)).await
 }
 
 /// A ticket as the matcher takes it, when all of its party have joined.

@@ -86,16 +86,17 @@ const ROWS: &[Row] = &[
     row("safety-spin", &["safety", "edge-spin", "edge", "wire"]),
     row("safety-lambda", &["safety", "edge-lambda"]),
     row("web-spin", &["edge-spin", "edge", "wire"]),
+    row("quality", &[]),
     // Its tests talk to the core, over the relay's messages and by the edge's answers.
     Row {
         name: "client",
-        uses: &["wire"],
+        uses: &["quality", "wire"],
         tests_use: &["relay", "sfu", "signalling"],
     },
     // Its tests talk to it as clients do, in the relay's messages.
     Row {
         name: "sfu",
-        uses: &[],
+        uses: &["quality"],
         tests_use: &["client", "relay", "wire"],
     },
     row("udp", &[]),
@@ -119,7 +120,10 @@ const ROWS: &[Row] = &[
         tests_use: &["chat", "edge"],
     },
     row("xtask", &["edge", "wire"]),
-    row("sim", &["wire", "client", "sfu", "relay"]),
+    row(
+        "sim",
+        &["bench-report", "client", "quality", "relay", "sfu", "wire"],
+    ),
     row(
         "fuzz",
         &[
@@ -163,12 +167,16 @@ const ROWS: &[Row] = &[
         tests_use: &["fleet", "relay", "signalling", "tokio"],
     },
     // Its bystanders and its relay are the benchmark's; its tests hold doors with a thousand
-    // connections.
+    // connections, and attack edge-host as well.
     Row {
         name: "attacks",
         uses: &["client", "loadgen", "udp", "wire"],
-        tests_use: &["tokio"],
+        tests_use: &["scenarios", "tokio"],
     },
+    row(
+        "matchbench",
+        &["bench-report", "edge", "matchmaking", "wire"],
+    ),
     row(
         "drill",
         &[
@@ -181,7 +189,6 @@ const ROWS: &[Row] = &[
         ],
     ),
     row("soak", &["bench-report", "drill", "wire"]),
-    row("matchbench", &["bench-report", "matchmaking", "wire"]),
     row(
         "partitions",
         &[

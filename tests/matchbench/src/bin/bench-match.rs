@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use bench_report::{Aim, Report};
 use clap::Parser;
+use matchbench::churn::{self, Churn};
 use matchbench::day::{Day, DayOutcome, simulate};
 use matchbench::page::{page, quantile_or_zero, tables};
 use matchbench::population::Population;
@@ -18,6 +19,8 @@ const PASS_AIM_S: f64 = 1.0;
 const RUNS: usize = 3;
 /// Decides everything random.
 const SEED: u64 = 5;
+/// How much longer they may wait than without them, seconds: half of a poll's pause.
+const CHURN_MORE_S: f64 = 0.5;
 /// Parties a minute in the busiest and in the quietest hour, at scale 1.
 const PEAK_PER_MIN: f64 = 240.0;
 const LOW_PER_MIN: f64 = 12.0;
@@ -37,6 +40,10 @@ struct Flags {
     #[arg(long)]
     day: bool,
 
+    /// Those who come and go alone
+    #[arg(long, conflicts_with_all = ["passes", "day"])]
+    churn: bool,
+
     /// How many times as many parties as at scale 1: above 0, 1000 at most
     /// [default: 1, with --quick 0.25]
     #[arg(long, value_name = "N", value_parser = scale, verbatim_doc_comment)]
@@ -48,10 +55,13 @@ fn main() -> Result<()> {
     let (hours, usual) = if flags.quick { (6, 0.25) } else { (24, 1.0) };
     let scale = flags.scale.unwrap_or(usual);
     let mut report = Report::default();
-    if !flags.day {
+    if !flags.day && !flags.churn {
         passes(&mut report)?;
     }
-    if !flags.passes {
+    if !flags.day && !flags.passes {
+        churn(&mut report, if flags.quick { 60 } else { 600 })?;
+    }
+    if !flags.passes && !flags.churn {
         let day = Day {
             seed: SEED,
             peak_per_min: PEAK_PER_MIN * scale,
@@ -117,6 +127,53 @@ fn passes(report: &mut Report) -> Result<()> {
         none_fits(report, &name, &rules::shared_map(), late_s, &own_map)?;
     }
     none_fits(report, "never equal", &rules::never_equal(), 0, &|_, _| {})
+}
+
+/// How long honest players wait beside those who come and go.
+fn churn(report: &mut Report, seconds: u64) -> Result<()> {
+    for accepts in [false, true] {
+        let mut alone: Option<[f64; 2]> = None;
+        for share in [0.0, 0.1, 0.3] {
+            let outcome = churn::simulate(&Churn {
+                seed: SEED,
+                population: 1_000,
+                share,
+                per_s: 5.0,
+                seconds,
+                accepts,
+            })?;
+            let of = |share| quantile_or_zero(&outcome.waits_s, share);
+            let waits = [of(0.5), of(0.95)];
+            let most = alone.map(|alone| alone.map(|wait_s| wait_s + CHURN_MORE_S));
+            let asked = if accepts { ", all accept" } else { "" };
+            let beside = format!("beside {:.0} % who come and go{asked}", 100.0 * share);
+            for (at, name) in ["p50", "p95"].into_iter().enumerate() {
+                let aim = most.map_or(Aim::None, |most| Aim::AtMost(most[at]));
+                report.row(format!("wait {name}, {beside}"), waits[at], "s", aim);
+            }
+            let most = f64::from(outcome.read_units_max);
+            report.row(
+                format!("dearest request, {beside}"),
+                most,
+                "units",
+                Aim::None,
+            );
+            let each = outcome.read_units_each;
+            report.row(
+                format!("read of one player, {beside}"),
+                each,
+                "units",
+                Aim::None,
+            );
+            told(&format!(
+                "{beside}: {:.2} and {:.2} s, {} tickets taken back, {} times put off, {each:.1} \
+                 read units each, {most} of one request",
+                waits[0], waits[1], outcome.taken_back, outcome.put_off
+            ));
+            alone.get_or_insert(waits);
+        }
+    }
+    Ok(())
 }
 
 fn pool(count: usize, rules: &RuleSet) -> (Vec<QueueTicket>, World, u64) {

@@ -2,7 +2,7 @@
 
 use edge::change::{unless_lost, until_done};
 use edge::http::{Call, Response};
-use edge::items::{Held, Over};
+use edge::items::Held;
 use edge::ports::{Entropy, Timer, Variables};
 use edge::store::Store;
 use edge::{Caller, Refusal};
@@ -17,9 +17,10 @@ use crate::shell::look::look;
 use crate::shell::player::NEWCOMER;
 use crate::shell::ports::Ports;
 use crate::shell::queue::{self, Queue};
-use crate::shell::refusals::{body_invalid, ended, unknown_mode};
+use crate::shell::refusals::{body_invalid, conflict, ended, unknown_mode};
+use crate::shell::seat::{self, Taken};
 use crate::shell::ticket::{self, Member, State, StoredTicket, TicketRef};
-use crate::shell::{details, invitation, party, player, seat};
+use crate::shell::{details, invitation, party, player};
 
 /// `POST /v1/match/queues/{queue}/tickets`.
 pub(super) async fn queue_up(
@@ -32,7 +33,7 @@ pub(super) async fn queue_up(
     let queue = queue::of_path(store, now_ms, call).await?;
     let request: TicketRequest = call.body()?;
     check(caller, &queue, &request)?;
-    let mut at = TicketRef::new(&queue.name, queue.lanes, now_ms, me, &request.key);
+    let at = TicketRef::new(&queue.name, queue.lanes, now_ms, me, &request.key);
     let mut ticket = StoredTicket {
         players: Vec::new(),
         modes: modes_of(&queue, &request),
@@ -54,16 +55,16 @@ pub(super) async fn queue_up(
         known.push(held);
     }
     party::start(&queue, &at, &mut ticket, now_ms)?;
-    let members = &ticket.players;
-    let is_old = party::seat_all(host, store, now_ms, &mut at, members, known).await?;
-    // An old seat whose ticket is gone is of a ticket that ended.
-    if is_old && ticket::get(store, now_ms, &at).await?.is_none() {
-        return Err(ended());
-    }
-    // A retry finds what the first try wrote.
-    let kept = ticket::keep(store, now_ms, &at, &ticket, Over::NOTHING).await;
-    let written = unless_lost(kept)?;
-    let absent = members.iter().filter(|member| member.details.is_none());
+    let (at, written) = match party::seat_all(host, store, now_ms, &at, &ticket, known).await? {
+        Taken::Before(at) => (at, None),
+        Taken::Now => {
+            let put = ticket::put(store, now_ms, &at, &ticket).await;
+            // Lost when it took so long that a retry has barred it: that has another.
+            (at, Some(unless_lost(put)?.ok_or_else(conflict)?))
+        }
+    };
+    let members = ticket.players.iter();
+    let absent = members.filter(|member| member.details.is_none());
     let absent: Vec<PlayerId> = absent.map(|member| member.id.clone()).collect();
     invitation::invite(store, now_ms, me, &absent, &at).await?;
     let written = written.map(|version| Held::written(ticket, version));
@@ -173,9 +174,9 @@ async fn try_join(
         }
     }
     party::start(queue, at, &mut ticket, now_ms)?;
-    let (seated, _) = seat::take(host, store, now_ms, me, at, known).await?;
-    if seated != *at {
-        return Err(ended());
+    match seat::take(host, store, now_ms, me, at, known).await? {
+        Taken::Before(seated) if seated != *at => return Err(ended()),
+        Taken::Before(_) | Taken::Now => {}
     }
     let written = unless_lost(ticket::keep(store, now_ms, at, &ticket, over).await)?;
     let written = written.map(|version| Held {

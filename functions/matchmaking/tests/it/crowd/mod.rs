@@ -4,10 +4,14 @@
 #![allow(unreachable_pub, reason = "each module of tests uses its part")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
-use edge::http::Response;
+use edge::http::{Request, Response};
+use edge::ports::Clock;
 use edge::testing::schedule::{Chance, yield_now};
 use serde_json::{Value, json};
 use wire::matching::{MatchStatus, TicketReply, TicketStatus};
@@ -19,6 +23,8 @@ const PARTIES: usize = 9;
 /// Rounds in which a client does what chance says, with faults; then it only asks.
 const WILD_ROUNDS: usize = 6;
 const CALM_ROUNDS: usize = 40;
+/// Longest time for which a request stops half way: all of its life is a minute.
+const STALL_MAX_MS: u64 = 50_000;
 
 /// What happened that can be held against the store afterwards: matches that players were told to
 /// be in.
@@ -32,16 +38,47 @@ pub struct Party<'a> {
     /// Counts the tickets that it asked for.
     key: u32,
     ticket: Option<TicketReply>,
+    /// Requests that have stopped half way, and when they go on.
+    stalled: Vec<(u64, Stalled<'a>)>,
 }
 
-impl Party<'_> {
+type Stalled<'a> = Pin<Box<dyn Future<Output = Response> + 'a>>;
+
+impl<'a> Party<'a> {
     fn one_in(&self, bound: u64) -> bool {
         self.chance.below(bound) == 0
     }
 
+    /// A request that stops before one of its store calls, for up to as long as a host lets it live.
+    async fn stall(&mut self, request: Request) {
+        let mut future: Stalled<'a> = Box::pin(matchmaking::handle(self.rig, request));
+        for _ in 0..=self.chance.below(12) {
+            let polled = poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready()));
+            if polled.await {
+                return;
+            }
+            yield_now().await;
+        }
+        let until_ms = self.rig.now_ms() + self.chance.below(STALL_MAX_MS);
+        self.stalled.push((until_ms, future));
+    }
+
+    /// Lets those go on that have stalled for as long as they should.
+    async fn go_on(&mut self) {
+        let now_ms = self.rig.now_ms();
+        let due = |(until_ms, _): &mut (u64, Stalled<'a>)| *until_ms <= now_ms;
+        let due: Vec<_> = self.stalled.extract_if(.., due).collect();
+        for (until_ms, future) in due {
+            // Else its host has ended it.
+            if now_ms < until_ms + STALL_MAX_MS / 10 {
+                future.await;
+            }
+        }
+    }
+
     /// Sends a request as a client does whose network and whose service are bad.
     async fn call(
-        &self,
+        &mut self,
         player: &str,
         method: &str,
         path: &str,
@@ -52,6 +89,10 @@ impl Party<'_> {
         if wild && self.one_in(5) {
             let calls = self.chance.below(12);
             return self.rig.crashing(request, calls).await;
+        }
+        if wild && self.one_in(5) {
+            self.stall(request).await;
+            return None;
         }
         if wild && self.one_in(6) {
             matchmaking::handle(self.rig, request.clone()).await;
@@ -75,8 +116,8 @@ impl Party<'_> {
         }
     }
 
-    async fn join(&self, ticket: &TicketReply, wild: bool) {
-        for player in &self.players[1..] {
+    async fn join(&mut self, ticket: &TicketReply, wild: bool) {
+        for player in &self.players.clone()[1..] {
             let path = format!("{}/party", rig::path(ticket));
             let body = json!({ "blocks": blocks(player) });
             self.call(player, "PUT", &path, body, wild).await;
@@ -124,14 +165,14 @@ impl Party<'_> {
         }
     }
 
-    async fn answer(&self, reply: &TicketReply, wild: bool) {
+    async fn answer(&mut self, reply: &TicketReply, wild: bool) {
         let id = &reply
             .found
             .as_ref()
             .expect("a proposed ticket has a match")
             .id;
         let path = format!("/v1/match/matches/{id}/acceptance");
-        for player in &self.players {
+        for player in &self.players.clone() {
             let accepts = !(wild && self.one_in(8));
             if !(wild && self.one_in(8)) {
                 self.call(player, "POST", &path, json!({ "accept": accepts }), wild)
@@ -155,6 +196,7 @@ impl Party<'_> {
     pub async fn run(mut self) {
         for round in 0..WILD_ROUNDS + CALM_ROUNDS {
             let wild = round < WILD_ROUNDS;
+            self.go_on().await;
             let done = self
                 .ticket
                 .as_ref()
@@ -193,6 +235,7 @@ pub fn parties<'a>(
             players: players.map(|number| format!("p{number}")).collect(),
             key: 0,
             ticket: None,
+            stalled: Vec::new(),
         }
     };
     (0..PARTIES).map(party).collect()

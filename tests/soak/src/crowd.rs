@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use bench_report::{Aim, Report};
 use drill::caller::{Caller, Line, Role};
 use drill::now;
 use hyper::{Method, StatusCode};
@@ -27,13 +28,13 @@ pub(crate) struct Crowd {
     /// Callers that there were.
     pub(crate) came: u64,
     /// Messages that the edge took.
-    pub(crate) written: u64,
+    written: u64,
     /// Messages that it did not take.
-    pub(crate) unwritten: u64,
+    unwritten: u64,
     /// Calls that were lost, of those who have gone.
     lost: u64,
     /// Of those who have gone, how many tried for [`JOIN_LIMIT`] and never were in a call.
-    pub(crate) never_in: u64,
+    never_in: u64,
 }
 
 impl Crowd {
@@ -135,6 +136,25 @@ impl Crowd {
     pub(crate) fn outside(&self) -> usize {
         let is_outside = |(_, it): &&(Instant, Caller)| !it.noticed().is_connected;
         self.here.iter().filter(is_outside).count()
+    }
+
+    /// Adds rows to a report.
+    pub(crate) fn tell(&self, report: &mut Report) {
+        let mut row = |what: &str, value: f64, aim: Aim| report.row(what, value, "", aim);
+        row("callers who came", self.came as f64, Aim::None);
+        row("never got in", self.never_in as f64, Aim::AtMost(0.0));
+        row(
+            "not in a call at the end",
+            self.outside() as f64,
+            Aim::AtMost(0.0),
+        );
+        row("calls lost, and made anew", self.lost() as f64, Aim::None);
+        row("messages written", self.written as f64, Aim::AtLeast(1.0));
+        row(
+            "messages not taken",
+            self.unwritten as f64,
+            Aim::AtMost(0.0),
+        );
     }
 
     /// Everybody leaves.

@@ -42,10 +42,39 @@ const WINDOWS: f64 = 12.0;
 /// Everybody is in a call again after the last fault.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// By how much each may grow in all of the time that is judged.
-const MEMORY_KIB: f64 = 4096.0;
-const DESCRIPTORS: f64 = 8.0;
-const THREADS: f64 = 2.0;
+/// What is judged of a process.
+struct Kind {
+    name: &'static str,
+    unit: &'static str,
+    per_hour: &'static str,
+    /// By how much it may grow in all of the time that is judged.
+    growth: f64,
+    read: fn(&Usage) -> f64,
+}
+
+const KINDS: [Kind; 3] = [
+    Kind {
+        name: "memory",
+        unit: "KiB",
+        per_hour: "KiB/h",
+        growth: 4096.0,
+        read: |it| it.resident_kib,
+    },
+    Kind {
+        name: "descriptors",
+        unit: "",
+        per_hour: "1/h",
+        growth: 8.0,
+        read: |it| it.descriptors,
+    },
+    Kind {
+        name: "threads",
+        unit: "",
+        per_hour: "1/h",
+        growth: 2.0,
+        read: |it| it.threads,
+    },
+];
 
 /// Watches what relay and edge take in a long time
 #[derive(Debug, Parser)]
@@ -116,39 +145,10 @@ async fn run(flags: &Flags) -> Result<Report> {
         ticks.tick().await;
     }
     let mut report = Report::default();
-    series.tell((now() - began - TURN).as_secs_f64(), &mut report)?;
-    report.row("callers who came", crowd.came as f64, "", Aim::None);
-    report.row("never got in", crowd.never_in as f64, "", Aim::AtMost(0.0));
-    report.row(
-        "not in a call at the end",
-        crowd.outside() as f64,
-        "",
-        Aim::AtMost(0.0),
-    );
-    report.row(
-        "calls lost, and made anew",
-        crowd.lost() as f64,
-        "",
-        Aim::None,
-    );
-    report.row(
-        "faults of relays",
-        faults.caused as f64,
-        "",
-        Aim::AtLeast(1.0),
-    );
-    report.row(
-        "messages written",
-        crowd.written as f64,
-        "",
-        Aim::AtLeast(1.0),
-    );
-    report.row(
-        "messages not taken",
-        crowd.unwritten as f64,
-        "",
-        Aim::AtMost(0.0),
-    );
+    series.tell(&mut report)?;
+    let caused = faults.caused as f64;
+    report.row("faults of relays", caused, "", Aim::AtLeast(1.0));
+    crowd.tell(&mut report);
     crowd.leave().await;
     report.finish("soak")?;
     Ok(report)
@@ -213,30 +213,21 @@ impl Series {
         Ok(())
     }
 
-    fn tell(&self, total_s: f64, report: &mut Report) -> Result<()> {
+    fn tell(&self, report: &mut Report) -> Result<()> {
+        let total_s = self.edge.last().map_or(0.0, |(at, _)| *at);
         let judged_s = total_s * (1.0 - WARM_UP);
-        let kinds: [(&str, &'static str, f64, fn(&Usage) -> f64); 3] = [
-            ("memory", "KiB/h", MEMORY_KIB, |it| it.resident_kib),
-            ("descriptors", "1/h", DESCRIPTORS, |it| it.descriptors),
-            ("threads", "1/h", THREADS, |it| it.threads),
-        ];
         for (name, usages) in [("edge", &self.edge), ("relay", &self.relay)] {
-            for (what, unit, growth, read) in kinds {
-                let samples = usages.iter().map(|(at, usage)| (*at, read(usage)));
+            for kind in &KINDS {
+                let samples = usages.iter().map(|(at, usage)| (*at, (kind.read)(usage)));
                 let samples = samples.filter(|(at, _)| *at >= total_s * WARM_UP);
                 let samples: Vec<Sample> = samples.collect();
                 let slope = per_hour(&samples, judged_s / WINDOWS);
                 let slope = slope.context("the time is too short to tell")?;
-                let bound = growth / judged_s * 3600.0;
-                report.row(
-                    format!("{name}: {what}, growth"),
-                    slope,
-                    unit,
-                    Aim::AtMost(bound.round()),
-                );
+                let aim = Aim::AtMost((kind.growth / judged_s * 3600.0).round());
+                let row = |what: &str| format!("{name}: {}, {what}", kind.name);
+                report.row(row("growth"), slope, kind.per_hour, aim);
                 let (_, last) = samples.last().context("there are samples")?;
-                let unit = unit.trim_end_matches("1/h").trim_end_matches("/h");
-                report.row(format!("{name}: {what} at the end"), *last, unit, Aim::None);
+                report.row(row("at the end"), *last, kind.unit, Aim::None);
             }
         }
         Ok(())

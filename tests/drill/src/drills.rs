@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use bench_report::Report;
-use clap::ValueEnum;
 use client::STABLE_AFTER;
 use tokio::time::sleep;
 use wire::ShardId;
@@ -12,6 +11,7 @@ use wire::ShardId;
 use crate::caller::Caller;
 use crate::control::{Control, Fault};
 use crate::heard::{Effect, effect, first_silence, longest_gap, longest_part};
+use crate::kind::Kind;
 use crate::now;
 use crate::party::Party;
 use crate::pulse::Pulse;
@@ -36,37 +36,6 @@ const NEWCOMERS: u16 = 10;
 const HEARTBEATS: Duration = Duration::from_secs(5);
 /// Speakers who come back within a few packets of each other do so together.
 const PART_MIN: Duration = Duration::from_millis(100);
-
-/// What is drilled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
-    /// A relay is killed
-    Kill,
-    /// A relay is drained
-    Drain,
-    /// The edge is killed and started again
-    EdgeRestart,
-    /// The store answers nothing for a while
-    StoreOutage,
-    /// A relay is frozen until everybody is elsewhere
-    Freeze,
-    /// A relay goes on that stood still, while some have gone and some have not
-    Thaw,
-}
-
-impl Kind {
-    /// As tables say it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Kill => "kill",
-            Self::Freeze => "freeze",
-            Self::Thaw => "thaw",
-            Self::Drain => "drain",
-            Self::EdgeRestart => "edge restart",
-            Self::StoreOutage => "store outage",
-        }
-    }
-}
 
 /// Callers, and who causes faults.
 pub struct Drills {

@@ -10,6 +10,7 @@ pub mod control;
 pub mod drills;
 pub mod edge;
 pub mod heard;
+pub mod kind;
 pub mod local;
 pub mod options;
 pub mod party;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bench_report::{Aim, Report, quantile};
 
-use crate::drills::Kind;
+use crate::kind::Kind;
 
 /// Everybody is heard again within this, seconds.
 pub(crate) const FAILOVER_AIM_S: f64 = 4.0;

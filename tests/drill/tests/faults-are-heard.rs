@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use drill::drills::{Drills, Kind};
+use drill::drills::Drills;
+use drill::kind::Kind;
 use drill::options::{drill_name, names};
 use drill::party::Shape;
 use drill::{Control, Local, Party, caller::Line};

@@ -6,6 +6,7 @@
 //! It takes two minutes, so it is run by hand before a release (infra/xtask/README.md).
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::print_stdout, reason = "what was measured")]
 #![allow(unreachable_pub, reason = "each module of tests uses its part")]
 
 #[path = "deployment/front.rs"]
@@ -306,6 +307,17 @@ fn longest_gap(heard: &Heard, mark: u8, to: Instant) -> Duration {
     gaps.max().unwrap_or(Duration::MAX)
 }
 
+/// A caller moved with the relays, and heard the others all the while.
+fn nothing_was_missed(mark: u8, heard: &Heard, to: Instant) {
+    assert!(heard.moves >= 2, "{mark} moved {} times", heard.moves);
+    for other in PLAYERS.into_iter().filter(|other| *other != mark) {
+        let gap = longest_gap(heard, other, to);
+        let packets = heard.voices.len();
+        println!("{mark} hears {other}: {packets} packets, longest gap {gap:?}");
+        assert!(gap < GAP_MAX, "{mark} did not hear {other} for {gap:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "two minutes: by hand, before a release"]
 async fn a_call_lasts_through_deployments_and_a_rollback() -> Result<()> {
@@ -370,16 +382,7 @@ async fn a_call_lasts_through_deployments_and_a_rollback() -> Result<()> {
     let to = now();
     stop.send(true)?;
     for (mark, caller) in callers {
-        let heard = caller.await??;
-        assert!(heard.moves >= 2, "{mark} moved {} times", heard.moves);
-        for other in PLAYERS.into_iter().filter(|other| *other != mark) {
-            let gap = longest_gap(&heard, other, to);
-            println!(
-                "{mark} hears {other}: {} packets, longest gap {gap:?}",
-                heard.voices.len()
-            );
-            assert!(gap < GAP_MAX, "{mark} did not hear {other} for {gap:?}");
-        }
+        nothing_was_missed(mark, &caller.await??, to);
     }
     let outcomes: Vec<String> = rig
         .records()

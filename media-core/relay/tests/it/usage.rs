@@ -127,10 +127,13 @@ impl Relay {
     async fn pair(&self) -> (Client, Client) {
         let mut a = Client::join(1, &self.heartbeat).await;
         let mut b = Client::join(2, &self.heartbeat).await;
-        (a.until_welcome().await, b.until_welcome().await);
-        (a.talk(true), b.talk(true));
+        a.until_welcome().await;
+        b.until_welcome().await;
+        a.talk(true);
+        b.talk(true);
         let voice = |noticed: &Noticed| matches!(noticed, Noticed::Voice { .. }).then_some(());
-        (a.until(voice).await, b.until(voice).await);
+        a.until(voice).await;
+        b.until(voice).await;
         (a, b)
     }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Parser, ValueEnum as _, value_parser};
 use drill::Party;
-use drill::drills::{Drills, Kind};
+use drill::drills::Drills;
+use drill::kind::Kind;
 use drill::options::Options;
 
 const DETAIL: &str = "\

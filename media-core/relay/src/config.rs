@@ -14,7 +14,6 @@ use wire::{RegionName, ShardId};
 
 use crate::doors::DoorLimits;
 use crate::overload::Limits;
-use crate::usage;
 
 const SPEAKER: sfu::SpeakerLimits = sfu::SpeakerLimits::DEFAULT;
 const WORK: sfu::WorkLimits = sfu::WorkLimits::DEFAULT;
@@ -285,14 +284,6 @@ impl Settings {
     pub(crate) fn push(&self) -> sfu::PushLimits {
         sfu::PushLimits {
             readers_per_s: self.push_readers,
-        }
-    }
-
-    /// How much of the journal of usage is kept.
-    pub(crate) fn usage(&self) -> usage::writer::Limits {
-        usage::writer::Limits {
-            batch: Duration::from_secs(self.usage_seconds.into()),
-            bytes: u64::from(self.usage_megabytes) << 20,
         }
     }
 

@@ -235,7 +235,7 @@ impl Maker<'_> {
         let of = (shards().map(signer).collect(), shards().map(head).collect());
         let edge = (self.config.edge.clone(), self.client.clone());
         let mut courier = JoinSet::new();
-        courier.spawn(keeper.start(of, self.config.settings.usage(), edge)?);
+        courier.spawn(keeper.start(of, usage::limits(&self.config.settings), edge)?);
         Ok(courier)
     }
 
@@ -273,7 +273,7 @@ impl Maker<'_> {
             hello: Duration::from_secs(settings.hello_seconds.into()),
             drain: Duration::from_secs(settings.drain_seconds.into()),
             seed: u64::from_le_bytes(random()?),
-            usage_interval: self.outlet.interval(settings.usage().batch),
+            usage_interval: self.outlet.interval(usage::limits(settings).batch),
             books: self.books(number, &handle.id, boot),
         })
         .map_err(|error| fault("epoll", &error))?;

@@ -5,11 +5,11 @@ pub(crate) mod courier;
 pub(crate) mod figures;
 pub(crate) mod files;
 pub mod journal;
+mod stats;
 pub(crate) mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -21,10 +21,12 @@ use wire::{BootId, RegionName, ShardId};
 use courier::{Courier, Signer};
 use files::Folder;
 use journal::Head;
+use stats::Entry;
+pub(crate) use stats::Stats;
 use writer::{Limits, Writer};
 
 use crate::clock;
-use crate::config::{EdgeUrl, StartError};
+use crate::config::{EdgeUrl, Settings, StartError};
 use crate::heartbeat::EdgeClient;
 
 /// How long a record of usage is in the making where a killed relay's journal is read: so much may
@@ -36,47 +38,6 @@ const ENTRIES_MAX: usize = 16 * 1024;
 
 /// Longest time by which relays that close their files at one moment bring them one after another.
 const SPREAD_MAX: Duration = Duration::from_secs(60);
-
-/// What became of usage, of the whole relay.
-#[derive(Debug, Default)]
-pub(crate) struct Stats {
-    /// Records written to the journal.
-    pub(crate) written: AtomicU64,
-    /// Records that found no room on their way to it or to the output, or that the disk did not
-    /// take.
-    pub(crate) lost: AtomicU64,
-    /// Lines of a journal that cannot be read, such as the torn last one of a relay that was
-    /// killed.
-    pub(crate) torn: AtomicU64,
-    /// Records dropped since the journal was full of older ones.
-    pub(crate) dropped_size: AtomicU64,
-    /// Records dropped since they had waited too long.
-    pub(crate) dropped_age: AtomicU64,
-    /// Records dropped since the edge will never take them.
-    pub(crate) dropped_refused: AtomicU64,
-    /// Records that the edge has taken.
-    pub(crate) taken: AtomicU64,
-    /// Batches that were not taken, at this time.
-    pub(crate) failed: AtomicU64,
-    /// Bytes of the journal that wait for the edge.
-    pub(crate) waiting_bytes: AtomicU64,
-    /// Whether the disk does not take the journal.
-    pub(crate) is_failing: AtomicBool,
-}
-
-impl Stats {
-    pub(crate) fn add(counter: &AtomicU64, more: u64) {
-        counter.fetch_add(more, Ordering::Relaxed);
-    }
-}
-
-/// A record on its way to the journal.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    /// Which shard of the relay it is of, from 0.
-    pub(crate) shard: usize,
-    pub(crate) usage: RoomUsage,
-}
 
 /// Where a shard's records go.
 #[derive(Debug, Clone)]
@@ -227,6 +188,14 @@ impl Keeper {
     }
 }
 
+/// How much of the journal is kept, as flags say.
+pub(crate) fn limits(settings: &Settings) -> Limits {
+    Limits {
+        batch: Duration::from_secs(settings.usage_seconds.into()),
+        bytes: u64::from(settings.usage_megabytes) << 20,
+    }
+}
+
 /// What a shard's records say of themselves.
 pub(crate) fn head(shard: &ShardId, boot: BootId, region: &RegionName) -> Head {
     Head::new(shard.clone(), boot, region.clone())
@@ -290,6 +259,8 @@ impl CpuShares {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
 
     #[test]

@@ -32,6 +32,7 @@ mod rtp;
 mod sfu;
 mod stats;
 mod timers;
+mod usage;
 
 pub use budget::{CostTable, Meter, Work, WorkLimits};
 pub use config::{Config, WallClock};
@@ -43,6 +44,7 @@ pub use protocol::{
     Present, Protocol, Request, RosterEntry, SlotChange, Source,
 };
 pub use push::{Audience, Author, News, Push, PushLimits};
-pub use room::{SpeakerLimits, SpeakingConfig, Usage, UsageRecord};
+pub use room::{SpeakerLimits, SpeakingConfig};
 pub use sfu::{Command, Event, Sfu, Transmit, ticket_of};
 pub use stats::{DropReason, EndReason, Queues, RejectReason, Stats};
+pub use usage::{Usage, UsageRecord};

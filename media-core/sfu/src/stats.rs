@@ -1,6 +1,6 @@
 //! Counters. Each reason enum is also a metric's label.
 
-use crate::room::Usage;
+use crate::usage::Usage;
 
 /// An enum whose variants have a label and index an array of counters.
 macro_rules! reason_enum {

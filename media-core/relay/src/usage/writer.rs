@@ -15,7 +15,7 @@ use wire::usage::{MINUTE_MS, RoomUsage};
 
 use super::files::{Closed, Folder};
 use super::journal::{self, Head};
-use super::{Entry, Stats};
+use super::stats::{Entry, Stats};
 use crate::clock;
 
 /// Time between two moments at which what was written is safe from a power failure.

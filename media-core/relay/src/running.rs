@@ -26,7 +26,6 @@ use crate::protocol::SealedProtocol;
 use crate::shard::{Certificate, Parts, ShardLoop};
 use crate::state::{Relay, Shard};
 use crate::usage::courier::Signer;
-use crate::usage::writer::Limits;
 use crate::usage::{self, Books, Keeper, Outlet};
 use crate::{clock, drain, server};
 
@@ -236,7 +235,7 @@ impl Maker<'_> {
         let of = (shards().map(signer).collect(), shards().map(head).collect());
         let edge = (self.config.edge.clone(), self.client.clone());
         let mut courier = JoinSet::new();
-        courier.spawn(keeper.start(of, Limits::of(&self.config.settings), edge)?);
+        courier.spawn(keeper.start(of, usage::limits(&self.config.settings), edge)?);
         Ok(courier)
     }
 
@@ -274,7 +273,7 @@ impl Maker<'_> {
             hello: Duration::from_secs(settings.hello_seconds.into()),
             drain: Duration::from_secs(settings.drain_seconds.into()),
             seed: u64::from_le_bytes(random()?),
-            usage_interval: self.outlet.interval(Limits::of(settings).batch),
+            usage_interval: self.outlet.interval(usage::limits(settings).batch),
             books: self.books(number, &handle.id, boot),
         })
         .map_err(|error| fault("epoll", &error))?;

@@ -1,11 +1,11 @@
 //! Usage on its way from a shard's core to whoever bills it: printed, or kept in a journal
 //! ([`journal`]) and brought to the edge ([`courier`]). Decision 0043.
 
-mod counted;
 pub(crate) mod courier;
 pub(crate) mod figures;
 pub(crate) mod files;
 pub mod journal;
+mod stats;
 pub(crate) mod writer;
 
 use std::path::Path;
@@ -18,14 +18,15 @@ use wire::record::VoiceMode;
 use wire::usage::{MINUTE_MS, RoomUsage};
 use wire::{BootId, RegionName, ShardId};
 
-pub(crate) use counted::{Entry, Stats};
 use courier::{Courier, Signer};
 use files::Folder;
 use journal::Head;
+use stats::Entry;
+pub(crate) use stats::Stats;
 use writer::{Limits, Writer};
 
 use crate::clock;
-use crate::config::{EdgeUrl, StartError};
+use crate::config::{EdgeUrl, Settings, StartError};
 use crate::heartbeat::EdgeClient;
 
 /// How long a record of usage is in the making where a killed relay's journal is read: so much may
@@ -184,6 +185,14 @@ impl Keeper {
             })
             .map_err(|error| StartError(format!("a thread cannot be set up: {error}")))?;
         Ok(courier.run(written))
+    }
+}
+
+/// How much of the journal is kept, as flags say.
+pub(crate) fn limits(settings: &Settings) -> Limits {
+    Limits {
+        batch: Duration::from_secs(settings.usage_seconds.into()),
+        bytes: u64::from(settings.usage_megabytes) << 20,
     }
 }
 

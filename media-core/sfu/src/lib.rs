@@ -32,6 +32,7 @@ mod rtp;
 mod sfu;
 mod stats;
 mod timers;
+mod usage;
 mod ways;
 
 pub use budget::{CostTable, Meter, Work, WorkLimits};
@@ -44,9 +45,10 @@ pub use protocol::{
     Present, Protocol, Request, RosterEntry, SlotChange, Source,
 };
 pub use push::{Audience, Author, News, Push, PushLimits};
-pub use room::{SpeakerLimits, SpeakingConfig, Usage, UsageRecord};
+pub use room::{SpeakerLimits, SpeakingConfig};
 pub use sfu::{Command, Event, Sfu, Transmit, ticket_of};
 pub use stats::{
     DropReason, EndReason, QualityStats, Queues, RejectReason, ReportFlaw, Spread, Stats, WayStats,
 };
+pub use usage::{Usage, UsageRecord};
 pub use ways::{Quality, Way};

@@ -29,7 +29,7 @@ mod speaking;
 mod states;
 mod talk;
 mod telling;
-pub(crate) mod usage;
+mod usage;
 mod voice;
 
 use std::collections::VecDeque;
@@ -53,13 +53,13 @@ pub(crate) use participant::Entry;
 pub(crate) use settings::Settings;
 pub use speaking::SpeakingConfig;
 pub(crate) use usage::{Gathered, Period};
-pub use usage::{Usage, UsageRecord};
 pub(crate) use voice::PayloadTypes;
 
 use crate::idents::{ChannelKey, RoomKey};
 use crate::protocol::{Hello, Notice, Protocol};
 use crate::rtp::{Opened, Sent};
 use crate::stats::{DropReason, Stats};
+use crate::usage::Usage;
 
 /// What a room asks its owner to do.
 #[derive(Debug)]

@@ -29,9 +29,10 @@ use crate::path::Path;
 use crate::places::Places;
 use crate::protocol::{Present, Protocol};
 use crate::push::{Push, Pushes};
-use crate::room::{Period, Room, Usage, UsageRecord};
+use crate::room::{Period, Room};
 use crate::stats::{EndReason, Queues, Stats};
 use crate::timers::{Alarm, Owner, Timers};
+use crate::usage::{Usage, UsageRecord};
 
 /// What the shell may ask of the core.
 #[derive(Debug, Clone, PartialEq, Eq)]

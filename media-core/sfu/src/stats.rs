@@ -1,6 +1,6 @@
 //! Counters. Each reason enum is also a metric's label.
 
-use crate::room::usage::Usage;
+use crate::usage::Usage;
 use crate::ways::Quality;
 
 /// An enum whose variants have a label and index an array of counters.

@@ -45,15 +45,15 @@ pub struct Host {
     /// What relays say to a question, besides that status.
     pub relay_says: Arc<Mutex<RelaySays>>,
     /// What was put: names and content. A put fails while this is none.
-    pub objects: Arc<Mutex<Option<Kept>>>,
+    pub objects: Arc<Mutex<Option<ObjectsByName>>>,
     /// What was asked of identity services.
     pub asked: Arc<Mutex<Vec<String>>>,
     services: Arc<Mutex<BTreeMap<String, Service>>>,
     counting: Option<CountingEntropy>,
 }
 
-/// Objects by name.
-pub type Kept = BTreeMap<String, Vec<u8>>;
+/// Objects and their content.
+pub type ObjectsByName = BTreeMap<String, Vec<u8>>;
 
 /// What a relay says to what was sealed for it.
 pub type Answer = dyn Fn(&str) -> Vec<u8> + Send;

@@ -19,9 +19,9 @@ use wire::limits::MAX_BODY_BYTES;
 use wire::problem::ProblemKind;
 use wire::usage::{RoomUsage, UsageBatch, UsageReceipt};
 
-use super::counted::Stats;
 use super::files::{Closed, Folder};
 use super::journal::{self, Head, Journal};
+use super::stats::Stats;
 use crate::config::EdgeUrl;
 use crate::heartbeat::{EdgeClient, INTERVAL, REPLY_MAX, RETRY_MIN, problem_name};
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::counted::Stats;
+use super::stats::Stats;
 use crate::exposition::{Exposition, Kind};
 
 /// Why a record that was written down is not brought to the edge.

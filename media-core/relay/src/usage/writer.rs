@@ -13,11 +13,10 @@ use tokio::sync::Notify;
 use wire::limits::MAX_USAGE_AGE_MS;
 use wire::usage::{MINUTE_MS, RoomUsage};
 
-use super::counted::{Entry, Stats};
 use super::files::{Closed, Folder};
 use super::journal::{self, Head};
+use super::stats::{Entry, Stats};
 use crate::clock;
-use crate::config::Settings;
 
 /// Time between two moments at which what was written is safe from a power failure.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
@@ -36,16 +35,6 @@ pub(crate) struct Limits {
     pub(crate) batch: Duration,
     /// Most bytes that wait for the edge; the oldest go first.
     pub(crate) bytes: u64,
-}
-
-impl Limits {
-    /// Of a relay's settings.
-    pub(crate) fn of(settings: &Settings) -> Self {
-        Self {
-            batch: Duration::from_secs(settings.usage_seconds.into()),
-            bytes: u64::from(settings.usage_megabytes) << 20,
-        }
-    }
 }
 
 /// Writes the journal of a relay.

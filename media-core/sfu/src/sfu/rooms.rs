@@ -8,10 +8,11 @@ use crate::deadline::Deadline;
 use crate::idents::{PlayerKey, RoomKey, SessionId};
 use crate::link::Phase;
 use crate::protocol::{Hello, Protocol, Request};
-use crate::room::{Output, UsageRecord};
+use crate::room::Output;
 use crate::rtp::Opened;
 use crate::stats::{DropReason, EndReason};
 use crate::timers::Owner;
+use crate::usage::UsageRecord;
 
 /// Buffers kept for voice that waits: more than most batches bring.
 const MAX_SPARE: usize = 256;

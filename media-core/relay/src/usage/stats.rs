@@ -1,4 +1,4 @@
-//! What becomes of usage between a shard and the edge, counted.
+//! What those who handle usage share: a record on its way, and what became of all of them.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

@@ -5,7 +5,11 @@
 //!
 //! It takes two minutes, so it is run by hand before a release (infra/xtask/README.md).
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests; what a deployment says is shown by --nocapture"
+)]
 
 #[path = "deployment/front.rs"]
 mod front;
@@ -305,27 +309,7 @@ fn longest_gap(heard: &Heard, mark: u8, to: Instant) -> Duration {
     gaps.max().unwrap_or(Duration::MAX)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "two minutes: by hand, before a release"]
-async fn a_call_lasts_through_deployments_and_a_rollback() -> Result<()> {
-    let rig = Rig::start().await?;
-    let waiting = async {
-        while rig.machines.count() < 2 {
-            tokio::time::sleep(LOOK).await;
-        }
-    };
-    tokio::time::timeout(DEPLOY_LIMIT, waiting).await?;
-    let (stop, stopped) = watch::channel(false);
-    let callers = PLAYERS.map(|mark| {
-        let caller = Caller {
-            http: Http::default(),
-            edge: rig.front.url.clone(),
-            token: rig.secrets.token(&format!("p{mark}"), ROOM),
-            mark,
-        };
-        (mark, tokio::spawn(caller.call(stopped.clone())))
-    });
-
+async fn tried_and_taken_back(rig: &Rig) -> Result<()> {
     // A plan reads and changes nothing.
     ends(rig.deploy("--plan")?, true, "nothing was changed").await?;
     assert!(rig.front.part("chat", "1").await? > 0.999);
@@ -340,7 +324,10 @@ async fn a_call_lasts_through_deployments_and_a_rollback() -> Result<()> {
     // The gate remembers it.
     ends(rig.deploy("")?, false, "--override").await?;
     rig.set_alarm(&alarm, "OK").await?;
+    Ok(())
+}
 
+async fn killed_and_run_again(rig: &Rig) -> Result<()> {
     // Killed half-way: another one is refused until the lock of the dead one is taken.
     let killed = rig.deploy("")?;
     rig.until_part("2", 0.5).await?;
@@ -362,7 +349,32 @@ async fn a_call_lasts_through_deployments_and_a_rollback() -> Result<()> {
     assert!(rig.front.part("chat", "2").await? > 0.999);
     assert_eq!(rig.machines.count(), 2);
     ends(rig.deploy("--plan")?, true, "0 steps to do").await?;
+    Ok(())
+}
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "two minutes: by hand, before a release"]
+async fn a_call_lasts_through_deployments_and_a_rollback() -> Result<()> {
+    let rig = Rig::start().await?;
+    let waiting = async {
+        while rig.machines.count() < 2 {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::time::timeout(DEPLOY_LIMIT, waiting).await?;
+    let (stop, stopped) = watch::channel(false);
+    let callers = PLAYERS.map(|mark| {
+        let caller = Caller {
+            http: Http::default(),
+            edge: rig.front.url.clone(),
+            token: rig.secrets.token(&format!("p{mark}"), ROOM),
+            mark,
+        };
+        (mark, tokio::spawn(caller.call(stopped.clone())))
+    });
+
+    tried_and_taken_back(&rig).await?;
+    killed_and_run_again(&rig).await?;
     ends(rig.xtask("rollback")?, true, "is live, on blue").await?;
     assert!(rig.front.part("chat", "1").await? > 0.999);
 

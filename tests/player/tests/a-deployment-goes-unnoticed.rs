@@ -5,9 +5,11 @@
 //!
 //! It takes two minutes, so it is run by hand before a release (infra/xtask/README.md).
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-#![expect(clippy::print_stdout, reason = "what was measured")]
-#![allow(unreachable_pub, reason = "each module of tests uses its part")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests; what a deployment says is shown by --nocapture"
+)]
 
 #[path = "deployment/front.rs"]
 mod front;
@@ -307,15 +309,47 @@ fn longest_gap(heard: &Heard, mark: u8, to: Instant) -> Duration {
     gaps.max().unwrap_or(Duration::MAX)
 }
 
-/// A caller moved with the relays, and heard the others all the while.
-fn nothing_was_missed(mark: u8, heard: &Heard, to: Instant) {
-    assert!(heard.moves >= 2, "{mark} moved {} times", heard.moves);
-    for other in PLAYERS.into_iter().filter(|other| *other != mark) {
-        let gap = longest_gap(heard, other, to);
-        let packets = heard.voices.len();
-        println!("{mark} hears {other}: {packets} packets, longest gap {gap:?}");
-        assert!(gap < GAP_MAX, "{mark} did not hear {other} for {gap:?}");
-    }
+async fn tried_and_taken_back(rig: &Rig) -> Result<()> {
+    // A plan reads and changes nothing.
+    ends(rig.deploy("--plan")?, true, "nothing was changed").await?;
+    assert!(rig.front.part("chat", "1").await? > 0.999);
+
+    // An alarm of the new version takes it back by itself.
+    let tried = rig.deploy("")?;
+    rig.until_part("2", 0.1).await?;
+    let alarm = format!("{NAME}-deploy-chat-2");
+    rig.set_alarm(&alarm, "ALARM").await?;
+    ends(tried, false, &format!("went back: the alarm {alarm} burns")).await?;
+    assert!(rig.front.part("chat", "1").await? > 0.999);
+    // The gate remembers it.
+    ends(rig.deploy("")?, false, "--override").await?;
+    rig.set_alarm(&alarm, "OK").await?;
+    Ok(())
+}
+
+async fn killed_and_run_again(rig: &Rig) -> Result<()> {
+    // Killed half-way: another one is refused until the lock of the dead one is taken.
+    let killed = rig.deploy("")?;
+    rig.until_part("2", 0.5).await?;
+    killed.kill();
+    ended(&killed).await?;
+    let lines = killed.lines();
+    let lock = lines
+        .iter()
+        .find_map(|line| line.split("--unlock ").nth(1))
+        .context("a lock")?;
+    let lock = lock.trim_end_matches('`').to_owned();
+    ends(rig.deploy("")?, false, &format!("--unlock {lock}")).await?;
+    ends(
+        rig.deploy(&format!("--unlock {lock}"))?,
+        true,
+        "is live, on green",
+    )
+    .await?;
+    assert!(rig.front.part("chat", "2").await? > 0.999);
+    assert_eq!(rig.machines.count(), 2);
+    ends(rig.deploy("--plan")?, true, "0 steps to do").await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -339,50 +373,24 @@ async fn a_call_lasts_through_deployments_and_a_rollback() -> Result<()> {
         (mark, tokio::spawn(caller.call(stopped.clone())))
     });
 
-    // A plan reads and changes nothing.
-    ends(rig.deploy("--plan")?, true, "nothing was changed").await?;
-    assert!(rig.front.part("chat", "1").await? > 0.999);
-
-    // An alarm of the new version takes it back by itself.
-    let tried = rig.deploy("")?;
-    rig.until_part("2", 0.1).await?;
-    let alarm = format!("{NAME}-deploy-chat-2");
-    rig.set_alarm(&alarm, "ALARM").await?;
-    ends(tried, false, &format!("went back: the alarm {alarm} burns")).await?;
-    assert!(rig.front.part("chat", "1").await? > 0.999);
-    // The gate remembers it.
-    ends(rig.deploy("")?, false, "--override").await?;
-    rig.set_alarm(&alarm, "OK").await?;
-
-    // Killed half-way: another one is refused until the lock of the dead one is taken.
-    let killed = rig.deploy("")?;
-    rig.until_part("2", 0.5).await?;
-    killed.kill();
-    ended(&killed).await?;
-    let lines = killed.lines();
-    let lock = lines
-        .iter()
-        .find_map(|line| line.split("--unlock ").nth(1))
-        .context("a lock")?;
-    let lock = lock.trim_end_matches('`').to_owned();
-    ends(rig.deploy("")?, false, &format!("--unlock {lock}")).await?;
-    ends(
-        rig.deploy(&format!("--unlock {lock}"))?,
-        true,
-        "is live, on green",
-    )
-    .await?;
-    assert!(rig.front.part("chat", "2").await? > 0.999);
-    assert_eq!(rig.machines.count(), 2);
-    ends(rig.deploy("--plan")?, true, "0 steps to do").await?;
-
+    tried_and_taken_back(&rig).await?;
+    killed_and_run_again(&rig).await?;
     ends(rig.xtask("rollback")?, true, "is live, on blue").await?;
     assert!(rig.front.part("chat", "1").await? > 0.999);
 
     let to = now();
     stop.send(true)?;
     for (mark, caller) in callers {
-        nothing_was_missed(mark, &caller.await??, to);
+        let heard = caller.await??;
+        assert!(heard.moves >= 2, "{mark} moved {} times", heard.moves);
+        for other in PLAYERS.into_iter().filter(|other| *other != mark) {
+            let gap = longest_gap(&heard, other, to);
+            println!(
+                "{mark} hears {other}: {} packets, longest gap {gap:?}",
+                heard.voices.len()
+            );
+            assert!(gap < GAP_MAX, "{mark} did not hear {other} for {gap:?}");
+        }
     }
     let outcomes: Vec<String> = rig
         .records()

@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 /// Beginning of all names of the environment.
-pub const NAME: &str = "lifeverse-dev";
+pub(crate) const NAME: &str = "lifeverse-dev";
 const LAMBDA: &str = "/2015-03-31/functions/";
 
-pub struct Front {
-    pub url: String,
+pub(crate) struct Front {
+    pub(crate) url: String,
     inner: Arc<Inner>,
 }
 
@@ -33,7 +33,7 @@ struct Inner {
 }
 
 impl Front {
-    pub async fn start(moto: &str, gateways: BTreeMap<String, Gateway>) -> Result<Self> {
+    pub(crate) async fn start(moto: &str, gateways: BTreeMap<String, Gateway>) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let inner = Arc::new(Inner {
@@ -58,7 +58,7 @@ impl Front {
     }
 
     /// What a version of a function has of the traffic.
-    pub async fn part(&self, function: &str, version: &str) -> Result<f64> {
+    pub(crate) async fn part(&self, function: &str, version: &str) -> Result<f64> {
         let alias = self.inner.alias(function).await?;
         let others = &alias["RoutingConfig"]["AdditionalVersionWeights"];
         let sum: f64 = others
@@ -207,7 +207,7 @@ impl Inner {
 
 /// A request of the query protocol; the emulator finds the service in the signature, and does not
 /// check that.
-pub async fn form_of(http: &Http, moto: &str, service: &str, form: String) -> Result<Reply> {
+pub(crate) async fn form_of(http: &Http, moto: &str, service: &str, form: String) -> Result<Reply> {
     let request = signed(Request::post(format!("{moto}/")), service)
         .header("content-type", "application/x-www-form-urlencoded");
     http.request(request.body(Full::new(Bytes::from(form)))?)

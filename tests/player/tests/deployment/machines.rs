@@ -18,13 +18,13 @@ use super::front::{NAME, form_of};
 const LOOK: Duration = Duration::from_millis(300);
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
-pub struct Machines {
+pub(crate) struct Machines {
     running: Arc<Mutex<BTreeMap<String, Process>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Machines {
-    pub fn start(moto: &str, edge: &str, secrets: &Secrets) -> Self {
+    pub(crate) fn start(moto: &str, edge: &str, secrets: &Secrets) -> Self {
         let running: Arc<Mutex<BTreeMap<String, Process>>> = Arc::default();
         let (moto, edge, secrets) = (moto.to_owned(), edge.to_owned(), secrets.clone());
         let kept = Arc::clone(&running);
@@ -61,7 +61,7 @@ impl Machines {
         Self { running, task }
     }
 
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.running.lock().expect("nobody panics with it").len()
     }
 }

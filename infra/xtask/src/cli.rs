@@ -112,7 +112,7 @@ relays here, or drills a fleet with --edge URL and a command for faults: `cargo 
 --help` and tests/drill/README.md.")]
     Drill(drill::Flags),
 
-    /// Measure: joins, chat, the edge, a relay, voice, queues, the matcher, counts, prices
+    /// Measure: joins, chat, the edge, a relay, voice, queues, the matcher, prices
     #[command(after_help = "\
 join: requests per second and p50/p99 of a join, and the time from join to the first RTP packet.
 chat: posts per second, p50/p99, store items and dollars, and the time from POST to 1,000 readers.

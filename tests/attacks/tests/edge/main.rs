@@ -6,7 +6,6 @@
     clippy::unwrap_used,
     reason = "a failure in a helper is a failure of its test"
 )]
-#![expect(clippy::print_stdout, reason = "figures for the README")]
 
 mod storm;
 

@@ -8,8 +8,7 @@ use crate::shard::Shard;
 use crate::target::Target;
 
 /// What a browser offers.
-pub const OFFER: &str =
-    include_str!("../../../functions/signalling/tests/offers/chromium.sdp");
+pub const OFFER: &str = include_str!("../../../functions/signalling/tests/offers/chromium.sdp");
 const WHIP_OFFER: &str = include_str!("../../../functions/signalling/tests/offers/aiortc-whip.sdp");
 
 /// What is measured, and whose it is.

@@ -169,7 +169,10 @@ const ROWS: &[Row] = &[
         uses: &["client", "loadgen", "udp", "wire"],
         tests_use: &["scenarios", "tokio"],
     },
-    row("matchbench", &["bench-report", "edge", "matchmaking", "wire"]),
+    row(
+        "matchbench",
+        &["bench-report", "edge", "matchmaking", "wire"],
+    ),
     row(
         "partitions",
         &[

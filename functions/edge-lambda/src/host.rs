@@ -5,14 +5,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use edge::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, RelayInquiry, RelayLink, RelayReply, Storage,
-    Timer, Unreachable, VariableFault, Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, ObjectFault, RelayInquiry, RelayLink, RelayReply,
+    Storage, Timer, Unreachable, VariableFault, Variables,
 };
 use tokio::time::Instant;
 use wire::ShardId;
 
 use crate::dynamo::Table;
 use crate::identity::Identity;
+use crate::objects::Objects;
 use crate::parameter_store::ParameterStore;
 use crate::permissions::FunctionPermissions;
 use crate::relays::Relays;
@@ -36,12 +37,17 @@ pub struct Environment {
     parameters: Parameters,
     relays: Relays,
     identity: Identity,
+    /// None where nobody said in which bucket they are.
+    objects: Option<Objects>,
 }
 
 /// The setting that lists the control endpoints of relays.
 const RELAY_HOSTS: &str = "relay_control_hosts";
 /// The setting that lists where the identity service is.
 const IDENTITY_HOSTS: &str = "sts_hosts";
+
+/// The setting that names the bucket of objects.
+const OBJECTS: &str = "usage_objects";
 
 /// The ports of one invocation.
 #[derive(Debug)]
@@ -90,11 +96,17 @@ impl Environment {
         };
         let relays = Relays::new(hosts(RELAY_HOSTS))?;
         let identity = Identity::new(hosts(IDENTITY_HOSTS))?;
+        let bucket = parameters.setting(OBJECTS).filter(|name| !name.is_empty());
+        let objects = match bucket {
+            Some(bucket) => Some(Objects::new(config, bucket, permissions.objects.clone())?),
+            None => None,
+        };
         Ok(Self {
             tables,
             parameters,
             relays,
             identity,
+            objects,
         })
     }
 
@@ -175,6 +187,15 @@ impl RelayInquiry for LambdaHost<'_> {
         sealed: String,
     ) -> Result<RelayReply, Unreachable> {
         self.environment.relays.inquire(url, shard, sealed).await
+    }
+}
+
+impl edge::ports::Objects for LambdaHost<'_> {
+    async fn put_object(&self, name: &str, bytes: Vec<u8>) -> Result<(), ObjectFault> {
+        match &self.environment.objects {
+            Some(objects) => objects.put(name, bytes).await,
+            None => Err(ObjectFault::Nowhere),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod event;
 pub mod host;
 mod identity;
 mod log;
+pub mod objects;
 mod parameter_store;
 pub mod permissions;
 mod record;

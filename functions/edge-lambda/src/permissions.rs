@@ -22,6 +22,9 @@ pub struct FunctionPermissions {
     pub settings: Vec<String>,
     /// The setting that lists where it may send requests, if it sends any.
     pub outbound: Option<String>,
+    /// Beginnings of the names of objects that it may put.
+    #[serde(default)]
+    pub objects: Vec<String>,
     /// Memory that Lambda gives it, MB; with 1,769 it has a whole processor, and with less a part.
     pub memory_mb: u32,
     /// Seconds after which Lambda ends an invocation.

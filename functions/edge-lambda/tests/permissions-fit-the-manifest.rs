@@ -30,7 +30,10 @@ fn variables_and_outbound_hosts_are_those_of_spin_toml() {
         ours.extend(&permissions.settings);
         ours.sort();
         assert_eq!(ours, theirs, "{name}");
-        let hosts: Vec<String> = outbound.map(|name| format!("{{{{ {name} }}}}")).collect();
+        let mut hosts: Vec<String> = outbound.map(|name| format!("{{{{ {name} }}}}")).collect();
+        // Where objects are is a bucket on Lambda, and a host on Spin.
+        let has_objects = !permissions.objects.is_empty();
+        hosts.extend(has_objects.then(|| "{{ usage_objects }}".to_owned()));
         assert_eq!(
             strings(component.get("allowed_outbound_hosts")),
             hosts,

@@ -4,8 +4,8 @@ use std::task::Poll;
 use edge::http::{Request, Response};
 use edge::ports::{
     Clock, Entropy, IDENTITY_LINK_TIMEOUT_MS, IdentityLink, IdentityReply, MAX_IDENTITY_BYTES,
-    RELAY_LINK_TIMEOUT_MS, RelayInquiry, RelayLink, RelayReply, Storage, Timer, Unreachable,
-    VariableFault, Variables,
+    OBJECT_TIMEOUT_MS, ObjectFault, Objects, RELAY_LINK_TIMEOUT_MS, RelayInquiry, RelayLink,
+    RelayReply, Storage, Timer, Unreachable, VariableFault, Variables,
 };
 use http_body_util::{BodyExt, Full};
 use spin_sdk::sqlite::wit::sqlite::Connection;
@@ -180,6 +180,29 @@ impl IdentityLink for SpinHost {
             Ok(IdentityReply { status, body })
         })
         .await
+    }
+}
+
+/// The setting with the address below which objects are put.
+const OBJECTS: &str = "usage_objects";
+/// Longest reply to an object, which nobody reads.
+const MAX_OBJECT_REPLY_BYTES: usize = 64 * 1024;
+
+impl Objects for SpinHost {
+    async fn put_object(&self, name: &str, bytes: Vec<u8>) -> Result<(), ObjectFault> {
+        let fault = |_| ObjectFault::Unavailable;
+        let base = self.variable(OBJECTS).await.map_err(fault)?;
+        let base = base.filter(|base| !base.is_empty());
+        let base = base.ok_or(ObjectFault::Nowhere)?;
+        let request = http::Request::put(format!("{}/{name}", base.trim_end_matches('/')))
+            .header("content-type", "application/x-ndjson")
+            .body(Full::new(bytes::Bytes::from(bytes)))
+            .map_err(|_| ObjectFault::Nowhere)?;
+        let put = within(OBJECT_TIMEOUT_MS, exchange(request, MAX_OBJECT_REPLY_BYTES));
+        match put.await {
+            Ok((200..=299, _)) => Ok(()),
+            Ok(_) | Err(Unreachable) => Err(ObjectFault::Unavailable),
+        }
     }
 }
 

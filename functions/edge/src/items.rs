@@ -243,7 +243,8 @@ pub async fn put<S: Store, T: Stored>(
     store.put(now_ms, put).await
 }
 
-/// Writes one item where nothing is, and sends that once ([`Store::put_once`]). Returns its version.
+/// Writes one item where nothing is, and sends that once ([`Store::put_once`]). Returns its
+/// version.
 ///
 /// # Errors
 /// As [`put`].

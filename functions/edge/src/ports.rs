@@ -100,6 +100,29 @@ pub trait IdentityLink {
     ) -> Result<IdentityReply, Unreachable>;
 }
 
+/// Keeps objects: files in a folder, or in S3.
+pub trait Objects {
+    /// Puts an object, in place of what has its name. When it returns the object is safe; when it
+    /// fails it may be there all the same. The name has parts with `/` between them, of letters,
+    /// digits, `.`, `_` and `-`, as ids have.
+    ///
+    /// # Errors
+    /// [`ObjectFault`].
+    async fn put_object(&self, name: &str, bytes: Vec<u8>) -> Result<(), ObjectFault>;
+}
+
+/// Why an object was not put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectFault {
+    /// The host was not told where objects are: the operator must say it.
+    Nowhere,
+    /// Whoever keeps them did not take it; it may do so in a moment.
+    Unavailable,
+}
+
+/// Longest time that an object may take, in milliseconds.
+pub const OBJECT_TIMEOUT_MS: u64 = 1_500;
+
 /// An answer to [`IdentityLink::ask`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityReply {

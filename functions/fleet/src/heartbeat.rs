@@ -5,13 +5,12 @@ use edge::store::Store;
 use edge::{Metered, Refusal, config};
 use wire::ShardId;
 use wire::control::{ControlCommand, ControlMessage, PendingCommand, seal_pending};
-use wire::fleet::{Heartbeat, HeartbeatReply, Transport, verify_heartbeat};
-use wire::keys::{ControlSecret, EPOCHS, FleetSecret, HeartbeatSecret, PlayerSecret, Purpose};
-use wire::limits::{MAX_CANDIDATES, MAX_PENDING_COMMANDS, MAX_REFUSED_ROOMS};
-use wire::problem::ProblemKind;
+use wire::fleet::{Heartbeat, HeartbeatReply, Transport};
+use wire::keys::{ControlSecret, FleetSecret, PlayerSecret, Purpose};
+use wire::limits::{MAX_CANDIDATES, MAX_LARGE_ROOMS, MAX_PENDING_COMMANDS, MAX_REFUSED_ROOMS};
 use wire::routes::HEARTBEAT;
 
-use crate::body_invalid;
+use crate::{body_invalid, signature};
 
 /// Longest control URL, in bytes.
 const MAX_URL_BYTES: usize = 256;
@@ -26,19 +25,8 @@ pub(crate) async fn heartbeat<H: Clock + Entropy + Timer + Variables, S: Store>(
     // The body names the key that it is signed with; nothing else of it is believed before.
     let heartbeat: Heartbeat = wire::json::read(&call.request.body)
         .map_err(|error| body_invalid(format!("The body is not a heartbeat: {error}.")))?;
-    if heartbeat.epoch >= EPOCHS {
-        return Err(body_invalid("The key epoch must be 0 to 15."));
-    }
     let secret = config::fleet_secret(host).await?;
-    let of_heartbeats = HeartbeatSecret(secret.purpose(Purpose::Heartbeat));
-    let key = of_heartbeats.key(&shard, heartbeat.epoch);
-    let signature = call.request.authorization.as_deref().unwrap_or_default();
-    if !verify_heartbeat(&key, &call.request.body, signature) {
-        return Err(Refusal::new(
-            ProblemKind::SignatureInvalid,
-            "Sign the body with the key of this shard and epoch: authorization: Shard.",
-        ));
-    }
+    signature::check(&secret, (&shard, heartbeat.epoch), call)?;
     if heartbeat.shard != shard {
         return Err(body_invalid("The body must be of the shard in the path."));
     }
@@ -54,6 +42,7 @@ pub(crate) async fn heartbeat<H: Clock + Entropy + Timer + Variables, S: Store>(
         draining: orders.draining,
         now_ms,
         commands,
+        moved: orders.moved,
     };
     Ok(Response::json(HEARTBEAT.status, &reply))
 }
@@ -114,6 +103,9 @@ fn check(heartbeat: &Heartbeat) -> Result<(), Refusal> {
     }
     if heartbeat.refused.len() > MAX_REFUSED_ROOMS {
         return Err(body_invalid("Name at most 64 refused rooms."));
+    }
+    if heartbeat.large.len() > MAX_LARGE_ROOMS {
+        return Err(body_invalid("Name at most 64 large rooms."));
     }
     if heartbeat.taken.len() > MAX_PENDING_COMMANDS {
         return Err(body_invalid("Name at most 48 commands that are taken."));

@@ -11,9 +11,11 @@
 mod enrolment;
 mod heartbeat;
 mod regions;
+mod signature;
+mod usage;
 
 use edge::http::{Call, Request, Response, serve};
-use edge::ports::{Clock, Entropy, IdentityLink, Storage, Timer, Variables};
+use edge::ports::{Clock, Entropy, IdentityLink, Objects, Storage, Timer, Variables};
 use edge::store::Store;
 use edge::{Metered, Refusal, directory};
 use wire::fleet::{DrainRequest, RevokeShardRequest, ShardList, ShardRevocation};
@@ -25,7 +27,7 @@ use wire::{RegionName, RoomName, ShardId};
 /// Serves one request.
 pub async fn handle<H>(host: &H, request: Request) -> Response
 where
-    H: Storage + Clock + Entropy + IdentityLink + Timer + Variables,
+    H: Storage + Clock + Entropy + IdentityLink + Objects + Timer + Variables,
 {
     serve(host, &request, async |route, call, store| {
         dispatch(host, route, store, call).await
@@ -40,10 +42,11 @@ async fn dispatch<H, S: Store>(
     call: &Call<'_>,
 ) -> Result<Response, Refusal>
 where
-    H: Clock + Entropy + IdentityLink + Timer + Variables,
+    H: Clock + Entropy + IdentityLink + Objects + Timer + Variables,
 {
     match route {
         FleetRoute::Heartbeat => heartbeat::heartbeat(host, store, call).await,
+        FleetRoute::Usage => usage::usage(host, store, call).await,
         FleetRoute::Drain => drain(host, store, call).await,
         FleetRoute::RevokeShard => revoke(host, store, call).await,
         FleetRoute::Relays => relays(store, call).await,

@@ -45,6 +45,18 @@ const SENTENCES = {
     "This relay is registered otherwise.",
     "Dieses Relay ist anders eingetragen.",
   ],
+  "usage-old": [
+    "This usage is too old to be counted.",
+    "Diese Nutzung ist zu alt, um gezählt zu werden.",
+  ],
+  "usage-early": [
+    "This usage is of a time to come.",
+    "Diese Nutzung ist von einer Zeit, die noch kommt.",
+  ],
+  "usage-overlap": [
+    "Some of this usage came before.",
+    "Ein Teil dieser Nutzung kam schon.",
+  ],
   "signature-invalid": [
     "The signature is not valid.",
     "Die Unterschrift ist nicht gültig.",

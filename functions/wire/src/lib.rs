@@ -29,6 +29,7 @@ mod seal;
 pub mod source;
 pub mod ticket;
 pub mod until;
+pub mod usage;
 
 pub use hall::Hall;
 pub use ids::{

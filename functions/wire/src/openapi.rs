@@ -24,6 +24,7 @@ use crate::limits::MAX_BODY_BYTES;
 use crate::moderation::{RevocationReply, RoomPlayers, SanctionRequest};
 use crate::problem::{MEDIA_TYPE, Problem, ProblemKind, TYPE_BASE};
 use crate::routes::{self, Auth, Function, JSON, ROUTES, Route, SDP};
+use crate::usage::{UsageBatch, UsageReceipt};
 use crate::{
     EnrolmentId, MatchId, PlayerId, QueueName, RegionName, RoomName, SessionRef, ShardId, TicketId,
 };
@@ -237,6 +238,7 @@ fn request_schema(generator: &mut SchemaGenerator, route: &Route) -> Value {
     let schema = match route.name {
         name if name == routes::JOIN.name => generator.subschema_for::<JoinRequest>(),
         name if name == routes::HEARTBEAT.name => generator.subschema_for::<Heartbeat>(),
+        name if name == routes::USAGE.name => generator.subschema_for::<UsageBatch>(),
         name if name == routes::DRAIN.name => generator.subschema_for::<DrainRequest>(),
         name if name == routes::REVOKE_SHARD.name => {
             generator.subschema_for::<RevokeShardRequest>()
@@ -314,6 +316,7 @@ fn success(generator: &mut SchemaGenerator, route: &Route) -> Value {
     let schema = match route.name {
         name if name == routes::JOIN.name => generator.subschema_for::<JoinReply>(),
         name if name == routes::HEARTBEAT.name => generator.subschema_for::<HeartbeatReply>(),
+        name if name == routes::USAGE.name => generator.subschema_for::<UsageReceipt>(),
         name if name == routes::DRAIN.name => generator.subschema_for::<ShardRecord>(),
         name if name == routes::REVOKE_SHARD.name => generator.subschema_for::<ShardRevocation>(),
         name if name == routes::RELAYS.name => generator.subschema_for::<ShardList>(),

@@ -56,6 +56,12 @@ problem_kinds! {
     ShardRevoked = "shard-revoked", 403, "The shard's key was revoked";
     /// A heartbeat says more than its shard may.
     RegistrationExceeded = "registration-exceeded", 403, "The shard is registered otherwise";
+    /// Usage from longer ago than a relay keeps it.
+    UsageOld = "usage-old", 410, "The usage is too old to be counted";
+    /// Usage of a time that has not come: the relay's clock is wrong.
+    UsageEarly = "usage-early", 409, "The usage is of a time to come";
+    /// Some of the records of a batch came in another one.
+    UsageOverlap = "usage-overlap", 409, "Some of this usage came before, in another batch";
     /// A relay of another release does not know what it is to do.
     CommandUnknown = "command-unknown", 422, "The relay does not know this command";
     /// What a relay shows to join the fleet is not what we made or can trust.

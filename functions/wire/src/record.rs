@@ -4,11 +4,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{InvocationId, RoomKey, ShardId};
+use crate::ids::{BootId, InvocationId, RoomKey, ShardId};
 
 /// The form of the records that this code writes. Form 1 had neither this number nor an id, region,
 /// build, cold start, billed time, memory or calls of the store, and longer names.
 pub const RECORD_FORM: u32 = 2;
+
+/// The form of the usage records that this code writes. Form 1 had neither boot nor sequence, nor
+/// what came in, and its minute was guessed.
+pub const USAGE_FORM: u32 = 2;
 
 /// Response header in which a function hands its share of the record to its host, as JSON of
 /// [`FunctionShare`]. A host that knows it removes it from the reply.
@@ -156,7 +160,7 @@ fn is_first(form: &u32) -> bool {
     *form == first_form()
 }
 
-fn is_nothing<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_nothing<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
@@ -168,18 +172,25 @@ pub enum InvocationKind {
     Invocation,
 }
 
-/// What one room used of one shard in one minute.
+/// What one room used of one shard in one minute, or in a part of it. Two records are the same one
+/// when shard, boot and sequence are: whatever files say, it counts once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageRecord {
     /// Always `usage`.
     pub kind: UsageKind,
-    /// Form of the record; only the first has been written so far.
+    /// [`USAGE_FORM`] of its writer.
     #[serde(default = "first_form", skip_serializing_if = "is_first")]
     pub form: u32,
     /// Start of the minute, Unix milliseconds.
     pub minute_ms: u64,
     /// The shard.
     pub shard: ShardId,
+    /// The run of it; none in form 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<BootId>,
+    /// Which record of the run it is, from 1; 0 in form 1.
+    #[serde(rename = "seq", default, skip_serializing_if = "is_nothing")]
+    pub sequence: u64,
     /// The room, as relays know it.
     pub room: RoomKey,
     /// Region of the relay as its fleet calls it; empty from relays that did not say.
@@ -190,12 +201,37 @@ pub struct UsageRecord {
     pub mode: VoiceMode,
     /// Participants times the time that each was there, milliseconds.
     pub participant_ms: u64,
-    /// Voice received, milliseconds.
+    /// Voice received, by the clocks of those who spoke, milliseconds.
     pub talk_ms: u64,
-    /// Media packets sent to listeners.
+    /// Datagrams of voice received.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub packets_in: u64,
+    /// Bytes of their UDP payloads.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub bytes_in: u64,
+    /// Datagrams sent to participants.
     pub packets_out: u64,
     /// Bytes of their UDP payloads.
     pub bytes_out: u64,
+    /// Frames that were mixed for listeners.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub mixed_frames: u64,
+    /// The room's share of the shard's CPU time, by datagrams, microseconds.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub cpu_us: u64,
+    /// How well listeners heard; none where nobody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<ListenerQuality>,
+}
+
+/// How well the listeners of a room heard, as sums, so that records can be added.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ListenerQuality {
+    /// Times that a listener's quality was measured.
+    pub reports: u64,
+    /// The transmission rating of each, R of the E-model (ITU-T G.107), in tenths, together.
+    pub rating_sum: u64,
 }
 
 /// Tag of [`UsageRecord`].
@@ -210,6 +246,7 @@ pub enum UsageKind {
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum VoiceMode {
     /// Each speaker's packets go to each listener.

@@ -101,7 +101,7 @@ pub enum Class {
     Poll,
     /// Into a queue, through a match, and out of both.
     Queue,
-    /// What operators, moderators and servers do.
+    /// What operators, moderators and servers do, and what relays report besides that they live.
     Operate,
 }
 
@@ -314,6 +314,30 @@ pub const HEARTBEAT: Route = Route {
         ProblemKind::NameInvalid,
         ProblemKind::BodyInvalid,
         ProblemKind::Conflict,
+    ]],
+};
+
+/// Takes what rooms of a shard used.
+pub const USAGE: Route = Route {
+    name: "usage",
+    function: Function::Fleet,
+    method: "POST",
+    path: "/v1/relays/{shard}/usage",
+    summary: "Report what rooms of a relay shard used; the same batch counts once",
+    auth: Auth::Shard,
+    class: Class::Operate,
+    body: Some(JSON),
+    status: 200,
+    problems: &[&[
+        ProblemKind::SignatureInvalid,
+        ProblemKind::ShardUnregistered,
+        ProblemKind::ShardRevoked,
+        ProblemKind::RegistrationExceeded,
+        ProblemKind::NameInvalid,
+        ProblemKind::BodyInvalid,
+        ProblemKind::UsageOld,
+        ProblemKind::UsageEarly,
+        ProblemKind::UsageOverlap,
     ]],
 };
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use wire::channel::{ClientMessage, EndReason, Participant, RelayMessage, SlotState};
+use wire::channel::{ClientMessage, EndReason, Participant, RelayMessage, SlotState, Way};
 use wire::chat::{
     Attachment, AuditAction, AuditEntry, AuditReply, BlockList, ChannelSettings, ChatEvent,
     Deletion, EditRequest, EraseReply, ExportReply, ExportedItem, HistoryReply, Message,
@@ -23,9 +23,9 @@ use wire::enrolment::{
     ProofKind, Secret, TokenList, TokenRecord, TokenReply, TokenRequest,
 };
 use wire::fleet::{
-    Candidate, DrainRequest, Heartbeat, HeartbeatReply, Home, LeftShard, ListedShard, Load,
-    RefusedRoom, RevokeShardRequest, ShardList, ShardRecord, ShardRevocation, ShardState,
-    Transport,
+    Candidate, DrainRequest, Heartbeat, HeartbeatReply, Home, LargeRoom, LeftShard, ListedShard,
+    Load, MovedRoom, RefusedRoom, RevokeShardRequest, ShardList, ShardRecord, ShardRevocation,
+    ShardState, Transport,
 };
 use wire::hello::{ChannelGrant, Hello};
 use wire::ids::{AwsSignature, EnrolmentNonce, InvocationId};
@@ -34,8 +34,10 @@ use wire::matching::{ProbeUrl, QueueRules, RegionProbe};
 use wire::moderation::{RevocationReply, RoomPlayer, RoomPlayers, SanctionRequest};
 use wire::problem::{Problem, ProblemKind};
 use wire::record::{
-    FunctionShare, InvocationKind, InvocationRecord, RECORD_FORM, UsageKind, UsageRecord, VoiceMode,
+    FunctionShare, InvocationKind, InvocationRecord, ListenerQuality, RECORD_FORM, USAGE_FORM,
+    UsageKind, UsageRecord, VoiceMode,
 };
+use wire::usage::{RoomUsage, UsageBatch, UsageReceipt};
 use wire::{BootId, ChannelKey, PlayerId, PlayerKey, RoomKey, SessionId, TopicKey};
 
 fn folder() -> PathBuf {
@@ -129,6 +131,7 @@ fn heartbeat() -> Heartbeat {
         boot: BootId([7; 8]),
         epoch: 0,
         sent_at_ms: 1_700_000_000_000,
+        sequence: 77,
         state: ShardState::Open,
         candidates: vec![
             Candidate {
@@ -149,6 +152,10 @@ fn heartbeat() -> Heartbeat {
             cpu_permille: 45,
         },
         capacity: 500,
+        large: vec![LargeRoom {
+            room: RoomKey::of(&"lobby".parse().expect("a name")),
+            participants: 40,
+        }],
         refused: Vec::new(),
         taken: Vec::new(),
     }
@@ -159,6 +166,7 @@ fn record() -> ShardRecord {
         heartbeat: heartbeat(),
         seen_at_ms: 1_700_000_000_010,
         draining: true,
+        silent_at_ms: Some(1_700_000_000_900),
     }
 }
 
@@ -178,6 +186,23 @@ fn client_messages(golden: &mut Golden) {
         },
     );
     golden.check("client-leave", &ClientMessage::Leave);
+}
+
+fn quality(golden: &mut Golden) {
+    let way = Way {
+        lost_permille: 52,
+        concealed_permille: 3,
+        jitter_ms: 12,
+        rating: 81,
+        mos_centi: 406,
+    };
+    let quality = RelayMessage::Quality {
+        up: Some(way),
+        down: None,
+        rtt_ms: Some(43),
+        listeners_lost_permille: Some(10),
+    };
+    golden.check("relay-quality", &quality);
 }
 
 fn relay_messages(golden: &mut Golden) {
@@ -233,6 +258,7 @@ fn relay_messages(golden: &mut Golden) {
     golden.check("relay-speaking", &speaking);
     golden.check("relay-pong", &RelayMessage::Pong { id: 7 });
     golden.check("relay-migrate", &RelayMessage::Migrate);
+    quality(golden);
     for (name, reason) in [
         ("left", EndReason::Left),
         ("kicked", EndReason::Kicked),
@@ -253,11 +279,13 @@ fn http_messages(golden: &mut Golden) {
         offer: "v=0\r\n".into(),
         channels: Some(vec!["main".parse().expect("a name")]),
         region: Some("eu-1".parse().expect("a name")),
+        lost: Some("eu-1-a".parse().expect("a name")),
     };
     golden.check("join-request", &request);
     let shortest = JoinRequest {
         channels: None,
         region: None,
+        lost: None,
         ..request
     };
     golden.check("join-request-shortest", &shortest);
@@ -348,8 +376,20 @@ fn fleet_messages(golden: &mut Golden) {
         draining: false,
         now_ms: 1_700_000_000_010,
         commands: None,
+        moved: Vec::new(),
     };
     golden.check("heartbeat-reply", &reply);
+    let moved = MovedRoom {
+        room: RoomKey::of(&"lobby".parse().expect("a name")),
+        epoch: 3,
+    };
+    golden.check(
+        "heartbeat-reply-moved",
+        &HeartbeatReply {
+            moved: vec![moved],
+            ..reply.clone()
+        },
+    );
     golden.check(
         "heartbeat-reply-commands",
         &HeartbeatReply {
@@ -956,20 +996,63 @@ fn records(golden: &mut Golden) {
         log_bytes: 0,
     };
     golden.check("invocation-record", &invocation);
+}
+
+fn usage(golden: &mut Golden) {
     let usage = UsageRecord {
         kind: UsageKind::Usage,
-        form: 1,
+        form: USAGE_FORM,
         minute_ms: 1_700_000_040_000,
         shard: "eu-1-a".parse().expect("an id"),
+        boot: Some(BootId([4; 8])),
+        sequence: 17,
         room: RoomKey([3; 8]),
         region: "eu".into(),
         mode: VoiceMode::Mix,
         participant_ms: 120_000,
         talk_ms: 45_000,
+        packets_in: 2_250,
+        bytes_in: 196_000,
         packets_out: 6_750,
         bytes_out: 607_500,
+        mixed_frames: 0,
+        cpu_us: 39_600,
+        quality: Some(ListenerQuality {
+            reports: 24,
+            rating_sum: 21_000,
+        }),
     };
     golden.check("usage-record", &usage);
+    let batch = UsageBatch {
+        shard: usage.shard.clone(),
+        boot: BootId([4; 8]),
+        epoch: 3,
+        region: "eu".parse().expect("a name"),
+        records: vec![RoomUsage {
+            sequence: 17,
+            minute_ms: usage.minute_ms,
+            room: usage.room,
+            mode: VoiceMode::Mix,
+            participant_ms: 120_000,
+            talk_ms: 45_000,
+            packets_in: 2_250,
+            bytes_in: 196_000,
+            packets_out: 6_750,
+            bytes_out: 607_500,
+            mixed_frames: 0,
+            cpu_us: 39_600,
+            quality: usage.quality,
+        }],
+    };
+    golden.check("usage-batch", &batch);
+    let line = serde_json::to_string(&usage).expect("string keys only");
+    assert_eq!(batch.lines(), line + "\n");
+    let receipt = UsageReceipt {
+        first: 17,
+        last: 40,
+        is_new: true,
+    };
+    golden.check("usage-receipt", &receipt);
 }
 
 #[test]
@@ -986,6 +1069,7 @@ fn every_message_is_as_its_file_says() {
     match_messages(&mut golden);
     sealed_messages(&mut golden);
     records(&mut golden);
+    usage(&mut golden);
     golden.finish();
 }
 

@@ -17,7 +17,7 @@ pub struct Config {
     pub spin_toml: PathBuf,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Holds the databases (`sqlite/`). Created when missing.
+    /// Holds the databases (`sqlite/`) and what functions put (`objects/`). Created when missing.
     pub state_dir: PathBuf,
     /// Holds compiled components, of any number of hosts; `cache/` of the state folder unless set.
     /// Code is run from here, so nobody else may write to it. Created when missing.

@@ -17,6 +17,7 @@ mod health;
 mod invoke;
 mod lanes;
 mod manifest;
+mod objects;
 mod outbound;
 mod partitions;
 mod record;
@@ -52,6 +53,7 @@ use guest::Grants;
 use invoke::Function;
 use lanes::Lanes;
 use manifest::Manifest;
+use objects::Objects;
 use outbound::OutboundClient;
 use partitions::Partitions;
 use record::Recorder;
@@ -163,7 +165,7 @@ fn load(config: &Config, manifest: Manifest, recorder: Recorder) -> anyhow::Resu
     let databases = Databases::open(&config.state_dir.join("sqlite"), names, &limits)
         .map_err(|cause| anyhow!("{cause}; check --state-dir"))?;
     let databases = Arc::new(databases);
-    let client = OutboundClient::new(&limits);
+    let client = OutboundClient::new(&limits, Objects::new(config.state_dir.join("objects")));
     let waiters = Arc::new(Waiters::new(&limits));
     let mut functions = Vec::new();
     let mut code = BTreeMap::new();

@@ -17,6 +17,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::clock;
 use crate::config::{Limits, milliseconds};
+use crate::objects::{self, Objects};
 
 /// An idle connection is closed after this long.
 const IDLE_CONNECTION_S: u64 = 30;
@@ -31,6 +32,7 @@ pub(crate) struct OutboundClient {
     idle_connections: usize,
     timeout: Duration,
     reply_bytes: usize,
+    objects: Objects,
 }
 
 type TlsClient = Client<HttpsConnector<HttpConnector>, WasiBody>;
@@ -50,7 +52,7 @@ pub(crate) struct GuestOutbound {
 }
 
 impl OutboundClient {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, objects: Objects) -> Self {
         let timeout = milliseconds(limits.outbound_ms);
         let idle_connections = limits.outbound_idle_connections;
         Self {
@@ -59,6 +61,7 @@ impl OutboundClient {
             idle_connections,
             timeout,
             reply_bytes: limits.outbound_body_bytes,
+            objects,
         }
     }
 
@@ -197,7 +200,14 @@ impl WasiHttpHooks for GuestOutbound {
         let asked = options.and_then(|options| options.first_byte_timeout);
         let timeout = asked.map_or(client.timeout, |asked| asked.min(client.timeout));
         let until = (clock::now() + timeout).min(self.deadline);
-        let sending = client.clone().send(request);
+        let is_object = request.uri().host() == Some(objects::HOST);
+        let (client, objects) = (client.clone(), client.objects.clone());
+        let sending = async move {
+            match is_object {
+                true => objects.serve(request).await,
+                false => client.send(request).await,
+            }
+        };
         Box::new(async move {
             let reply = tokio::time::timeout_at(until.into(), sending).await;
             let reply = reply.map_err(|_| Error::ConnectionTimeout)??;

@@ -29,6 +29,9 @@ pub struct Event {
     pub regions: Vec<String>,
     /// Times the players who would be online else.
     pub factor: f64,
+    /// Participants at once that are expected in each of its regions, where somebody knows. The
+    /// schedule of relays is for that many at least; dollars go by the factor.
+    pub peak: Option<u32>,
     /// Who answers for it.
     pub owner: String,
 }
@@ -50,6 +53,9 @@ pub enum Kind {
 struct File {
     #[serde(default)]
     event: Vec<Row>,
+    /// When deployments may be made, which the gate of `cargo xtask deploy` reads.
+    #[serde(default, rename = "change")]
+    _change: Vec<toml::Table>,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +68,7 @@ struct Row {
     #[serde(default)]
     regions: Vec<String>,
     factor: f64,
+    peak: Option<u32>,
     owner: String,
 }
 
@@ -94,13 +101,21 @@ impl Calendar {
 
     /// How many times the usual players are online in a region in an hour.
     pub fn factor(&self, region: &str, hour: Hour) -> f64 {
-        let is_on = |event: &&Event| {
+        let factors = self.on(region, hour).map(|event| event.factor);
+        factors.reduce(f64::max).unwrap_or(1.0)
+    }
+
+    /// Participants at once that events say are to be expected there then.
+    pub fn peak(&self, region: &str, hour: Hour) -> Option<u32> {
+        self.on(region, hour).filter_map(|event| event.peak).max()
+    }
+
+    fn on(&self, region: &str, hour: Hour) -> impl Iterator<Item = &Event> {
+        self.events.iter().filter(move |event| {
             let since = hour - event.from;
             let is_here = event.regions.is_empty() || event.regions.iter().any(|it| it == region);
             is_here && (0..i64::from(event.hours)).contains(&since)
-        };
-        let factors = self.events.iter().filter(is_on).map(|event| event.factor);
-        factors.reduce(f64::max).unwrap_or(1.0)
+        })
     }
 }
 
@@ -121,6 +136,7 @@ fn event(row: Row) -> Result<Event, String> {
         hours: row.hours,
         regions: row.regions,
         factor: row.factor,
+        peak: row.peak,
         owner: row.owner,
     })
 }
@@ -186,6 +202,17 @@ mod tests {
             (calendar.factor("us", at - 2), calendar.factor("us", at + 1)),
             (1.0, 1.0)
         );
+    }
+
+    #[test]
+    fn a_peak_is_that_of_its_hours() {
+        let with_peak = EVENT.replace("factor = 2.0", "factor = 2.0\npeak = 9000");
+        let calendar = Calendar::read(&with_peak).unwrap();
+        let at = hour("2026-12-09T16:00Z").unwrap();
+        assert_eq!(calendar.peak("eu", at), Some(9_000));
+        assert_eq!(calendar.peak("eu", at + 2), None);
+        let fault = Calendar::read(&with_peak.replace("9000", "-1")).unwrap_err();
+        assert!(fault.contains("-1"), "{fault}");
     }
 
     #[test]

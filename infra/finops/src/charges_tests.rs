@@ -22,13 +22,20 @@ fn charges(allocation: &Allocation, change: impl Fn(&mut InvocationRecord)) -> C
         form: 1,
         minute_ms: record.at_ms,
         shard: "eu-1-a".parse().unwrap(),
+        boot: None,
+        sequence: 0,
         room: wire::RoomKey([1; 8]),
         region: "us".into(),
         mode: VoiceMode::Forward,
         participant_ms: 120_000,
         talk_ms: 5_000,
+        packets_in: 0,
+        bytes_in: 0,
         packets_out: 3_000,
         bytes_out: 300_000,
+        mixed_frames: 0,
+        cpu_us: 0,
+        quality: None,
     };
     charges.add_usage(&minute, &usage.add(&minute).unwrap());
     charges

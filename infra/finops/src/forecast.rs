@@ -2,6 +2,7 @@
 //! interval, from the dollars of records by hour and the calendar of events.
 
 pub mod backtest;
+mod course;
 mod model;
 mod solve;
 
@@ -15,6 +16,7 @@ use crate::hours::Hours;
 use crate::money::Money;
 use model::{Ahead, Model};
 
+pub use course::course;
 pub use model::HOURS_MIN;
 
 /// Courses that are drawn.
@@ -160,7 +162,7 @@ fn steps(at: Hour, end: Hour) -> Vec<Vec<f64>> {
     let mut chance = Chance(SEED);
     let hours = usize::try_from(end - at).unwrap_or(0);
     (0..PATHS)
-        .map(|_| (0..hours).map(|_| chance.next()).collect())
+        .map(|_| (0..hours).map(|_| chance.uniform()).collect())
         .collect()
 }
 

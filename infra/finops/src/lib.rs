@@ -7,7 +7,7 @@ pub mod bill;
 pub mod book;
 pub mod budgets;
 pub mod calendar;
-mod chance;
+pub mod chance;
 pub mod charges;
 pub mod commitments;
 pub mod cost;

@@ -7,14 +7,12 @@ use std::io::{self, BufRead, Read};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use wire::record::{InvocationRecord, RECORD_FORM, UsageRecord};
+use wire::record::{InvocationRecord, RECORD_FORM, USAGE_FORM, UsageRecord};
 
 /// Longest line that is read; a longer one is skipped to its end.
 const LINE_BYTES_MAX: u64 = 64 << 10;
 /// Places of each fault that are kept.
 const PLACES_MAX: usize = 3;
-/// The only form of usage records so far.
-const USAGE_FORM: u32 = 1;
 
 /// A record and how long its line was.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,7 +155,14 @@ impl Intake {
                     return true;
                 }
             },
-            // A room that ends and comes back within a minute has two records of it, which differ.
+            // Whatever files say: a batch that was put twice, or put and printed.
+            Record::Usage(record) if record.boot.is_some() && record.sequence > 0 => {
+                let whole = (record.shard.as_str(), record.boot, record.sequence);
+                (u128::from(self.hasher.hash_one((2_u8, whole))) << 64)
+                    | u128::from(self.hasher.hash_one((3_u8, whole)))
+            }
+            // Of form 1: a room that ends and comes back within a minute has two records of it,
+            // which differ.
             Record::Usage(record) => {
                 let figures = (record.participant_ms, record.talk_ms, record.packets_out);
                 let place = (record.shard.as_str(), record.room, record.minute_ms);

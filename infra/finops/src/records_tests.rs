@@ -48,7 +48,7 @@ fn what_is_no_record_is_named_with_its_reason_and_place() {
         good.replace(r#""form":2"#, r#""form":3"#),
         // What a later form might look like.
         r#"{"kind":"invocation","form":9,"all":"else"}"#.to_owned(),
-        one_line(USAGE).replace(r#""mode":"mix""#, r#""form":7,"mode":"mix""#),
+        one_line(USAGE).replace(r#""form":2"#, r#""form":7"#),
         good.replace(r#""status":201"#, r#""status":"fine""#),
         r#"{"kind":"usage"}"#.to_owned(),
         "x".repeat(70_000),
@@ -76,6 +76,37 @@ fn what_is_no_record_is_named_with_its_reason_and_place() {
     assert_eq!(count(Fault::TooLong), (1, vec!["day.jsonl:9".to_owned()]));
     assert_eq!(intake.lines, 13, "every line is accounted for");
     assert_eq!(intake.faulty() + intake.invocations, 13);
+}
+
+#[test]
+fn usage_of_a_shard_boot_and_sequence_counts_once_whatever_files_say() {
+    let usage = one_line(USAGE);
+    let changed = usage.replace(r#""talk_ms":45000"#, r#""talk_ms":45001"#);
+    let next = usage.replace(r#""seq":17"#, r#""seq":18"#);
+    let other_boot = usage.replace("0404040404040404", "0505050505050505");
+    let other_shard = usage.replace("eu-1-a", "eu-1-b");
+    let lines = [
+        &usage,
+        &next,
+        &changed,
+        &other_boot,
+        &other_shard,
+        &usage,
+        &next,
+    ];
+    assert!(
+        lines[1..5].iter().all(|line| **line != usage),
+        "nothing was replaced"
+    );
+    let (intake, records) = read(lines.map(|line| line.to_owned()).join("\n").as_bytes());
+    assert_eq!((records.len(), intake.usages, intake.duplicates), (4, 4, 3));
+    // Of form 1 there is nothing but the figures.
+    let old = r#"{"kind":"usage","minute_ms":60000,"shard":"a","room":"0303030303030303",
+        "participant_ms":1,"talk_ms":2,"packets_out":3,"bytes_out":4}"#;
+    let old = one_line(old);
+    let ended = old.replace(r#""talk_ms":2"#, r#""talk_ms":1"#);
+    let (intake, _) = read([old.clone(), ended, old].join("\n").as_bytes());
+    assert_eq!((intake.usages, intake.duplicates), (2, 1));
 }
 
 #[test]

@@ -9,13 +9,20 @@ fn record(region: &str, room: u8, minutes: u64, packets: u64) -> UsageRecord {
         form: 1,
         minute_ms: 1_700_000_040_000,
         shard: "eu-1-a".parse().unwrap(),
+        boot: None,
+        sequence: 0,
         room: RoomKey([room; 8]),
         region: region.into(),
         mode: VoiceMode::Forward,
         participant_ms: minutes * 60_000,
         talk_ms: 1_000,
+        packets_in: 0,
+        bytes_in: 0,
         packets_out: packets,
         bytes_out: packets * 90,
+        mixed_frames: 0,
+        cpu_us: 0,
+        quality: None,
     }
 }
 

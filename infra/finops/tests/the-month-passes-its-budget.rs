@@ -20,13 +20,20 @@ fn record(hour: u64) -> UsageRecord {
         form: 1,
         minute_ms: hour * HOUR_MS,
         shard: "us-1".parse().unwrap(),
+        boot: None,
+        sequence: 0,
         room: RoomKey([7; 8]),
         region: "us".to_owned(),
         mode: VoiceMode::Forward,
         participant_ms: 40 * HOUR_MS,
         talk_ms: 8 * HOUR_MS,
+        packets_in: 0,
+        bytes_in: 0,
         packets_out: 6_000_000,
         bytes_out: 840_000_000,
+        mixed_frames: 0,
+        cpu_us: 0,
+        quality: None,
     }
 }
 

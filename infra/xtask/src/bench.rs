@@ -18,7 +18,7 @@ struct Bench {
     serves: bool,
 }
 
-const BENCHES: [Bench; 10] = [
+const BENCHES: [Bench; 13] = [
     Bench {
         name: "join",
         starts: &[],
@@ -50,6 +50,11 @@ const BENCHES: [Bench; 10] = [
         serves: true,
     },
     Bench {
+        name: "rejoin",
+        starts: &["edge-host", "relay"],
+        serves: true,
+    },
+    Bench {
         name: "counts",
         starts: &["edge-host"],
         serves: true,
@@ -65,7 +70,17 @@ const BENCHES: [Bench; 10] = [
         serves: false,
     },
     Bench {
+        name: "quality",
+        starts: &[],
+        serves: false,
+    },
+    Bench {
         name: "match",
+        starts: &[],
+        serves: false,
+    },
+    Bench {
+        name: "scaling",
         starts: &[],
         serves: false,
     },
@@ -81,7 +96,7 @@ pub(crate) struct Flags {
     )]
     name: String,
 
-    /// relay, chat, queue, polls, match: under a minute, less exact
+    /// relay, chat, queue, polls, rejoin, match, quality: under a minute, less exact
     #[arg(long)]
     quick: bool,
 }

@@ -2,7 +2,10 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, chat, check, enrolment_token, flexmatch, fuzz, keys, package, sim, token, up};
+use crate::{
+    bench, chat, check, deploy, dr, drill, enrolment_token, flexmatch, fuzz, keys, package, scale,
+    sim, token, up,
+};
 
 /// Build, run, test and measure LifeVerse Voice
 #[derive(Debug, Parser)]
@@ -53,6 +56,24 @@ Linux. Needs dpkg and Node.js; installs musl-tools. Two runs of one commit in on
 same bytes.")]
     Package(package::Flags),
 
+    /// Bring a release to an environment while its calls go on
+    #[command(override_usage = "\
+cargo xtask deploy --env NAME --region REGION --bucket NAME --edge URL --colour COLOUR
+                          --key FILE (--release FOLDER | --sign FILE) [OPTIONS]")]
+    #[command(after_help = "\
+Checks or makes the release, uploads it, applies, gives the new functions 1, 10, 50 and 100 % of the
+traffic and watches each, then brings up the other colour's relays, moves players there and ends the
+old ones. A version that is not well is taken back. A run that was killed is run again. Needs curl,
+terraform, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and an operator's token as OPERATOR_TOKEN.
+Each run is a line of infra/ops/records/deployments.jsonl (or of the file DEPLOYMENT_RECORDS).")]
+    Deploy(deploy::Flags),
+
+    /// Bring back what was live before a deployment
+    #[command(after_help = "\
+The same as deploy, backwards and at once: aliases, then relays. Also out of a deployment that is
+half-way.")]
+    Rollback(deploy::Place),
+
     /// Mint a development token for a player and a room
     #[command(after_help = "\
 Signed with the key that `cargo xtask up` made, or with --key; prints the token alone.")]
@@ -83,7 +104,15 @@ development key.")]
         check: bool,
     },
 
-    /// Measure: joins, chat, the edge, a relay, queues, the matcher, counts, prices
+    /// Cause faults to a service with calls in it: kill, freeze, drain, outages
+    #[command(after_help = "\
+kill, freeze, thaw, drain, edge-restart, store-outage, or all of them: how long callers miss each
+other, next to what was aimed at; writes target/bench/drill.json. Starts an edge host and three
+relays here, or drills a fleet with --edge URL and a command for faults: `cargo xtask drill --
+--help` and tests/drill/README.md.")]
+    Drill(drill::Flags),
+
+    /// Measure: joins, chat, the edge, a relay, voice, queues, the matcher, counts, prices
     #[command(after_help = "\
 join: requests per second and p50/p99 of a join, and the time from join to the first RTP packet.
 chat: posts per second, p50/p99, store items and dollars, and the time from POST to 1,000 readers.
@@ -92,7 +121,9 @@ relay: what forwarding, holding and admitting take, next to what the kernel alon
 passes of the matcher, and a simulated day with charts. counts: what a call of each hot route uses
 of what is paid for, for `finops gate`. finops: a million records priced, and forecasts beside
 naive ones. polls: 5,000 that wait, and what joins notice. store: partitions at a million players.
-queue: tickets until they are matched. Prints, and writes JSON under target/bench/.")]
+queue: tickets until they are matched. quality: how voice is rated over networks that lose. rejoin:
+2,000 whose relay is killed. scaling: a week of relays by their rules. Prints, and writes JSON under
+target/bench/.")]
     Bench(bench::Flags),
 
     /// Export or erase what is kept of a player
@@ -101,6 +132,22 @@ export prints one JSON object per line; erase says how much it erased. Needs cur
 role is privacy: in the environment as PRIVACY_TOKEN, or else one signed with the development key.
 Stop the player's tokens before erasing.")]
     Chat(chat::Flags),
+
+    /// Have a group of relays the size that its rules want
+    #[command(after_help = "\
+Says what it would do; --apply does it: grows, drains, replaces and ends machines by name, and
+schedules the least sizes of the coming day. Made to be run every five minutes. Needs the AWS CLI,
+curl and an operator's token (OPERATOR_TOKEN). Rules: infra/ops/scaling.toml.")]
+    Scale(scale::Flags),
+
+    /// Bring back what was lost: a table, a region, states, a relay's key
+    #[command(after_help = "\
+Each has a page with its steps, what is lost and how long it takes: infra/ops/dr/. Needs the AWS CLI
+or an operator's token (OPERATOR_TOKEN) and curl.")]
+    Dr {
+        #[command(subcommand)]
+        loss: dr::Loss,
+    },
 
     /// Print a FlexMatch rule set as one of ours, and what does not map
     #[command(after_help = "\
@@ -134,10 +181,10 @@ tests/fuzz/corpus/.")]
 impl Command {
     /// Whether it needs a relay, which is made of Linux's system calls.
     pub(crate) fn runs_a_relay(&self) -> bool {
-        use Command::{Bench, Ci, Fuzz, Package, Test, Up};
+        use Command::{Bench, Ci, Drill, Fuzz, Package, Test, Up};
         matches!(
             self,
-            Up(_) | Test(_) | Ci(_) | Bench(_) | Fuzz(_) | Package(_)
+            Up(_) | Test(_) | Ci(_) | Bench(_) | Drill(_) | Fuzz(_) | Package(_)
         )
     }
 }

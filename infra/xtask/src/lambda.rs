@@ -52,6 +52,18 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// Each package, and its zip for the processor that functions are deployed on: arm64.
+///
+/// # Errors
+/// When cargo does not say what there is.
+pub(crate) fn zips(workspace: &Workspace) -> Result<Vec<(String, std::path::PathBuf)>> {
+    let folder = folder(workspace, ARCHITECTURES[1].0);
+    let packages = packages(&workspace.metadata(false)?).into_iter();
+    Ok(packages
+        .map(|package| (package.clone(), folder.join(package).join("bootstrap.zip")))
+        .collect())
+}
+
 /// Builds all for the processors of this project's machines: what is measured.
 ///
 /// # Errors

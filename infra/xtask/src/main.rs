@@ -5,6 +5,7 @@
     reason = "a command-line tool talks on standard output"
 )]
 
+mod aws_cli;
 mod bench;
 mod chat;
 mod check;
@@ -14,7 +15,10 @@ mod clock;
 mod components;
 mod curl;
 mod deny;
+mod deploy;
 mod dev;
+mod dr;
+mod drill;
 mod enrolment_token;
 mod flexmatch;
 mod fuzz;
@@ -26,6 +30,7 @@ mod package;
 mod ports;
 mod process;
 mod progress;
+mod scale;
 mod secret;
 mod sim;
 mod spin_manifest;
@@ -71,6 +76,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Wasm => components::build_and_list(&workspace)?,
         Command::Lambda => lambda::run(&workspace)?,
         Command::Package(flags) => package::run(&workspace, &flags)?,
+        Command::Deploy(flags) => return deploy::deploy(&workspace, &flags),
+        Command::Rollback(place) => return deploy::rollback(&workspace, &place),
         Command::Token(flags) => token::run(&workspace, &flags)?,
         Command::EnrolmentToken(flags) => enrolment_token::run(&workspace, &flags)?,
         Command::Keys { key } => keys::run(&key)?,
@@ -78,7 +85,10 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Tidy => return tidy_command(&workspace),
         Command::Openapi { check } => openapi::run(&workspace, check)?,
         Command::Bench(flags) => bench::run(&workspace, &flags)?,
+        Command::Drill(flags) => drill::run(&workspace, &flags)?,
         Command::Chat(flags) => chat::run(&workspace, &flags)?,
+        Command::Dr { loss } => dr::run(&workspace, &loss)?,
+        Command::Scale(flags) => scale::run(&workspace, &flags)?,
         Command::Flexmatch(flags) => flexmatch::run(&workspace, &flags)?,
         Command::Sim(flags) => sim::run(&workspace, &flags)?,
         Command::Fuzz(flags) => fuzz::run(&workspace, &flags)?,

@@ -184,6 +184,9 @@ fn start_relay(
         .args(["--health", &addresses.health.to_string()])
         .arg("--key-file")
         .arg(&secrets.shard_key_file);
+    command
+        .arg("--usage-journal")
+        .arg(workspace.dev().join("relay-usage"));
     for media in &addresses.media {
         command.args(["--listen", &media.to_string()]);
         command.args(["--listen-tcp", &media.to_string()]);

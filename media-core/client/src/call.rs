@@ -6,17 +6,21 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use wire::PlayerId;
+use quality::Settings;
 use wire::channel::{ClientMessage, RelayMessage};
 use wire::chat::{ChatChannel, ChatEvent};
 use wire::join::JoinReply;
+use wire::{PlayerId, ShardId};
 
+use crate::adapter::Adapter;
 use crate::cause::{Cause, Refusal, Verdict};
 use crate::connection::{Connection, Event, Transmit};
 use crate::options::Options;
 use crate::roster::{Changed, View};
 use crate::rtc::Voice;
-use crate::schedule::{JOIN_MAX, Jitter, attempt_after_loss, delay_before, ice_patience};
+use crate::schedule::{
+    JOIN_MAX, Jitter, RETURN_WITHIN, attempt_after_loss, delay_before, ice_patience,
+};
 pub use moving::Heard;
 use moving::Moving;
 
@@ -87,6 +91,11 @@ pub enum CallEvent {
     Chat(ChatChannel, Box<ChatEvent>),
     /// Somebody is heard.
     Heard(Heard),
+    /// How well one is heard and hears has changed: see [`Call::quality`].
+    Quality,
+    /// The encoder should be set so from now on: [`Settings::copies`] go through a
+    /// [`crate::Repeater`] where RED was negotiated.
+    Settings(Settings),
 }
 
 /// How far an attempt is.
@@ -107,8 +116,17 @@ pub struct Call {
     attempt: u32,
     joins: u32,
     joining: Option<Attempt>,
+    /// The relay that the edge named last.
+    named: Option<ShardId>,
+    /// The relay of `current`.
+    relay: Option<ShardId>,
+    /// The relay that was lost last.
+    lost: Option<ShardId>,
     current: Option<Box<Connection>>,
     moving: Option<Moving>,
+    adapter: Adapter,
+    /// What the relay said last of quality.
+    quality: Option<RelayMessage>,
     /// Left ones, until the relay has heard it.
     leaving: Vec<Box<Connection>>,
     muted: bool,
@@ -127,8 +145,13 @@ impl Call {
             attempt: 0,
             joins: 0,
             joining: None,
+            named: None,
+            relay: None,
+            lost: None,
             current: None,
             moving: None,
+            adapter: Adapter::default(),
+            quality: None,
             leaving: Vec::new(),
             muted: false,
             deafened: false,
@@ -149,6 +172,12 @@ impl Call {
         self.current.as_ref().map(|it| it.view())
     }
 
+    /// How well one is heard and hears, as [`RelayMessage::Quality`]; none before the relay said
+    /// it. After a move that of the relay before holds, until the next one speaks.
+    pub fn quality(&self) -> Option<&RelayMessage> {
+        self.quality.as_ref()
+    }
+
     /// The players who are here, those included who are still on the relay that is being left.
     pub fn players(&self) -> std::collections::BTreeSet<PlayerId> {
         let mut players = self.view().map(View::players).unwrap_or_default();
@@ -156,6 +185,12 @@ impl Call {
             players.extend(moving.left_behind());
         }
         players
+    }
+
+    /// The relay that was lost a moment ago: [`wire::join::JoinRequest::lost`] of the request that
+    /// a [`CallEvent::Join`] asks for.
+    pub fn lost(&self) -> Option<&ShardId> {
+        self.lost.as_ref()
     }
 
     /// Whether two connections are there because the room moves.
@@ -174,7 +209,10 @@ impl Call {
         };
         match reply {
             Ok(reply) => match connection.handle_reply(now, &reply) {
-                Ok(()) => self.joining = Some(Attempt::Opening(connection)),
+                Ok(()) => {
+                    self.named = Some(reply.relay);
+                    self.joining = Some(Attempt::Opening(connection));
+                }
                 Err(_) => self.fail(now, Cause::BadReply),
             },
             Err(cause) => self.fail(now, cause),
@@ -210,6 +248,8 @@ impl Call {
             _ => {}
         }
         self.each(|connection| connection.handle_timeout(now));
+        let settings = self.adapter.handle_timeout(now);
+        self.events.extend(settings.map(CallEvent::Settings));
         let is_over = self
             .moving
             .as_mut()
@@ -278,9 +318,11 @@ impl Call {
             None => None,
         };
         let moving = self.moving.as_ref().map(Moving::poll_timeout);
+        let adapter = self.adapter.poll_timeout();
+        let adapter = adapter.filter(|_| !matches!(self.state, State::Ended(_)));
         let connections = self.current.iter().chain(&self.leaving);
         let others = connections.filter_map(|it| it.poll_timeout());
-        others.chain(joining).chain(moving).min()
+        others.chain(joining).chain(moving).chain(adapter).min()
     }
 
     /// An attempt begins after its pause.
@@ -318,6 +360,9 @@ impl Call {
             Cause::Refused(Refusal { retry_after, .. }) => *retry_after,
             _ => None,
         };
+        if cause == Cause::RelayUnreachable {
+            self.lost = self.named.take();
+        }
         self.events.push_back(CallEvent::Failed(cause));
         self.attempt = self.attempt.saturating_add(1);
         self.begin(now, retry_after);
@@ -325,6 +370,7 @@ impl Call {
 
     /// A connection is welcome: it is the current one, and one that there was is being left.
     fn adopt(&mut self, now: Instant, connection: Box<Connection>) {
+        (self.relay, self.lost) = (self.named.take(), None);
         if let Some(from) = self.current.replace(connection) {
             self.end_move(now);
             self.moving = Some(Moving::new(from, now));
@@ -354,6 +400,12 @@ impl Call {
                 }
             }
             Event::Message(RelayMessage::Migrate, _) => self.move_away(now),
+            Event::Message(message @ RelayMessage::Quality { .. }, _) => {
+                let settings = self.adapter.handle_message(now, &message);
+                self.quality = Some(message);
+                self.events.push_back(CallEvent::Quality);
+                self.events.extend(settings.map(CallEvent::Settings));
+            }
             Event::Message(message, changed) => self.handle_message(now, message, changed),
             Event::Closed(cause) => self.handle_down(now, cause),
         }
@@ -395,11 +447,17 @@ impl Call {
             return self.finish(now, cause);
         }
         let lost = self.current.take();
+        self.lost = self.relay.take();
         if !is_joining {
             self.count_loss(now, lost.and_then(|it| it.welcome_at()));
         }
         self.end_move(now);
         self.set_state(State::Reconnecting(Cause::ConnectionLost));
+        if self.joining.is_none() && self.attempt == 0 {
+            // All of a relay lose it at once, and come back one after another.
+            let until = now + RETURN_WITHIN.mul_f64(self.jitter.draw());
+            self.joining = Some(Attempt::Pause(until));
+        }
         self.reconnect(now);
     }
 

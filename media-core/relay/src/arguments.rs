@@ -24,6 +24,9 @@ const STATE_FOLDER_VARIABLE: &str = "STATE_DIRECTORY";
 /// Name of the state file there.
 const STATE_FILE: &str = "enrolment.json";
 
+/// Name of the folder of the journal of usage there.
+const JOURNAL_FOLDER: &str = "usage";
+
 const USAGE: &str = "\
 relay --enrol URL --enrol-token-file FILE [options]
        relay --enrol URL --enrol-aws [options]
@@ -91,6 +94,12 @@ pub struct Arguments {
 
     #[command(flatten)]
     settings: Settings,
+
+    /// Folder where usage is kept until the edge has it
+    /// [default: $STATE_DIRECTORY/usage; usage is printed where there is
+    /// neither]
+    #[arg(long, value_name = "DIR", verbatim_doc_comment)]
+    usage_journal: Option<PathBuf>,
 
     /// On SIGTERM move the participants first, then end; a second signal
     /// ends at once
@@ -204,11 +213,13 @@ pub async fn configure(
     arguments: Arguments,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Config, StartError> {
+    let folder = || variable(STATE_FOLDER_VARIABLE).map(PathBuf::from);
+    let journal = arguments.usage_journal.clone();
+    let journal = journal.or_else(|| folder().map(|folder| folder.join(JOURNAL_FOLDER)));
     let place = match &arguments.enrol {
         None => arguments.given(variable(KEY_VARIABLE).as_deref())?,
         Some(enrol) => {
             let file = enrol.state.clone();
-            let folder = || variable(STATE_FOLDER_VARIABLE).map(PathBuf::from);
             let file = file.or_else(|| folder().map(|folder| folder.join(STATE_FILE)));
             let file = file.ok_or_else(|| {
                 StartError(format!(
@@ -224,7 +235,7 @@ pub async fn configure(
             enrolment::place(enrol, &file, wanted, variable).await?
         }
     };
-    Ok(arguments.complete(place))
+    Ok(arguments.complete(place, journal))
 }
 
 impl Arguments {
@@ -234,13 +245,14 @@ impl Arguments {
         self.drain_on_term.then_some(limit)
     }
 
-    fn complete(self, place: Place) -> Config {
+    fn complete(self, place: Place, usage_journal: Option<PathBuf>) -> Config {
         Config {
             shard: place.relay,
             region: place.region,
             edge: place.edge,
             keys: place.keys,
             settings: self.settings,
+            usage_journal,
         }
     }
 

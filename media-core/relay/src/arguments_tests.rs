@@ -17,7 +17,7 @@ fn arguments(line: &str) -> Arguments {
 
 fn load(arguments: Arguments, variable: Option<&str>) -> Result<Config, StartError> {
     let place = arguments.given(variable)?;
-    Ok(arguments.complete(place))
+    Ok(arguments.complete(place, None))
 }
 
 fn message<T: fmt::Debug>(result: Result<T, StartError>) -> String {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub struct Config {
     pub keys: Vec<ShardKey>,
     /// Addresses and limits.
     pub settings: Settings,
+    /// The folder of the journal of usage; none to print it.
+    pub usage_journal: Option<PathBuf>,
 }
 
 /// Addresses and limits: flags of `relay`, whose help these comments are.
@@ -206,6 +209,17 @@ pub struct Settings {
     #[arg(value_parser = value_parser!(u8).range(4..=30), verbatim_doc_comment)]
     pub consent_seconds: u8,
 
+    /// Megabytes of usage that wait in --usage-journal; the
+    /// oldest is dropped first
+    #[arg(long, value_name = "N", default_value_t = 256, verbatim_doc_comment)]
+    #[arg(value_parser = value_parser!(u32).range(1..=100_000))]
+    pub usage_megabytes: u32,
+
+    /// Seconds of usage that the edge is brought at once
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    #[arg(value_parser = value_parser!(u16).range(1..=3600))]
+    pub usage_seconds: u16,
+
     /// Time over which a drain moves the participants
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub drain_seconds: u16,
@@ -332,6 +346,11 @@ impl EdgeUrl {
     /// Where relays join the fleet.
     pub(crate) fn enrolment(&self) -> String {
         format!("{}/v1/relays/enrolment", self.base)
+    }
+
+    /// The address of usage of `shard`.
+    pub(crate) fn usage(&self, shard: &ShardId) -> String {
+        format!("{}/v1/relays/{shard}/usage", self.base)
     }
 
     /// The address of a heartbeat of `shard`.

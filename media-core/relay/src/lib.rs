@@ -34,6 +34,7 @@ mod server;
 mod shard;
 mod state;
 mod streams;
+mod usage;
 
 pub use arguments::{Arguments, Command, CommandLine, KEY_VARIABLE, KeyArguments, configure};
 pub use check::check;
@@ -41,3 +42,4 @@ pub use config::{Config, EdgeUrl, Settings, StartError};
 pub use enrolment::TOKEN_VARIABLE;
 pub use protocol::{Profile, SealedProtocol};
 pub use running::{LINES_MAX, Running, Starting, start};
+pub use usage::journal;

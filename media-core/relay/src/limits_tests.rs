@@ -10,10 +10,10 @@ use crate::overload::FullReason;
 const README: &str = include_str!("../README.md");
 
 /// Flags with a number that limit nothing that others do.
-const NO_LIMITS: [&str; 1] = ["drain-seconds"];
+const NO_LIMITS: [&str; 2] = ["drain-seconds", "usage-seconds"];
 
 /// Each limit's flag, and the metric that says that it was reached.
-fn limits() -> [(&'static str, String); 20] {
+fn limits() -> [(&'static str, String); 21] {
     let full = |reason: FullReason| format!("relay_full{{reason=\"{}\"}}", reason.label());
     let rejected = |reason: RejectReason| {
         let label = reason.label();
@@ -57,6 +57,10 @@ fn limits() -> [(&'static str, String); 20] {
         ("player-half-open", ended(EndReason::HalfOpen)),
         ("reserve-percent", rejected(RejectReason::Reserve)),
         ("hello-seconds", ended(EndReason::NoHello)),
+        (
+            "usage-megabytes",
+            "relay_usage_records_dropped_total{reason=\"size\"}".to_owned(),
+        ),
         ("door-strangers", lost(&[Outcome::Busy])),
         ("door-source", lost(&[Outcome::BusySource])),
         ("door-seconds", lost(&[Outcome::Late])),

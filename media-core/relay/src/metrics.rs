@@ -3,12 +3,13 @@
 use std::sync::atomic::Ordering;
 
 use crate::accepted::Accepted;
-use crate::exposition::{Exposition, Kind};
+use crate::exposition::{Buckets, Exposition, Kind};
 use crate::handle::{ShardHandle, Snapshot};
 use crate::outcome::Outcome;
 use crate::overload::FullReason;
 use crate::state::Relay;
 use crate::streams::{CloseReason, DropReason};
+use crate::usage;
 
 /// Figures of one shard at one moment.
 struct Row<'a> {
@@ -142,11 +143,6 @@ const COUNTERS: &[Figure] = &[
         "Bytes written to media connections, framing included.",
         |all| all.streams.bytes_out,
     ),
-    (
-        "relay_usage_records_lost_total",
-        "Usage records that were lost because the output did not keep up.",
-        |all| all.records_lost,
-    ),
 ];
 
 /// The text of `/metrics`.
@@ -183,10 +179,13 @@ pub(crate) fn render(relay: &Relay) -> String {
     });
     fullness(&mut text, &rows);
     reasons(&mut text, &rows);
+    quality(&mut text, &rows);
     streams(&mut text, &rows);
     accepted(&mut text, relay);
     loop_figures(&mut text, &rows);
     heartbeats(&mut text, &rows);
+    used(&mut text, &rows);
+    usage::figures::write(&mut text, &relay.usage);
     process(&mut text);
     text.finish()
 }
@@ -326,6 +325,92 @@ fn accepted(text: &mut Exposition, relay: &Relay) {
     door(names, "control", &relay.control, &Outcome::CONTROL);
 }
 
+/// One value each few seconds of each participant of whom or to whom there was voice.
+fn quality(text: &mut Exposition, rows: &[Row<'_>]) {
+    per_reason(
+        text,
+        rows,
+        (
+            "relay_report_flaws_total",
+            "What was not believed in receiver reports of clients, by reason.",
+        ),
+        sfu::ReportFlaw::ALL,
+        sfu::ReportFlaw::label,
+        |figures, flaw| figures.core.flawed(flaw),
+    );
+    per_way(
+        text,
+        rows,
+        (
+            "relay_voice_lost_ratio",
+            "Share of voice packets lost between participants and the shard.",
+        ),
+        |way| spread(&way.lost, 1e-3),
+    );
+    per_way(
+        text,
+        rows,
+        (
+            "relay_voice_concealed_ratio",
+            "Share of voice frames that no repetition made good; to participants an estimate.",
+        ),
+        |way| spread(&way.concealed, 1e-3),
+    );
+    per_way(
+        text,
+        rows,
+        (
+            "relay_voice_jitter_seconds",
+            "Interarrival jitter of voice.",
+        ),
+        |way| spread(&way.jitter, 1e-3),
+    );
+    per_way(
+        text,
+        rows,
+        (
+            "relay_voice_mos",
+            "Mean opinion score by the wideband E-model, 1 to 4.5; an estimate.",
+        ),
+        |way| spread(&way.mos, 1e-2),
+    );
+    let help = "There and back between the shard and participants, by their reports.";
+    let mut family = text.family("relay_round_trip_seconds", Kind::Histogram, help);
+    for row in rows {
+        let labels = [("shard", row.shard.id.as_str())];
+        family.buckets(&labels, &spread(&row.figures.core.quality.round_trip, 1e-3));
+    }
+}
+
+/// A histogram family with one for each shard and way.
+fn per_way(
+    text: &mut Exposition,
+    rows: &[Row<'_>],
+    (name, help): (&'static str, &str),
+    buckets: impl Fn(&sfu::WayStats) -> Buckets,
+) {
+    let mut family = text.family(name, Kind::Histogram, help);
+    for row in rows {
+        let quality = &row.figures.core.quality;
+        for (way, stats) in [("up", &quality.up), ("down", &quality.down)] {
+            let labels = [("shard", row.shard.id.as_str()), ("way", way)];
+            family.buckets(&labels, &buckets(stats));
+        }
+    }
+}
+
+/// Buckets of values that are counted in a unit of `unit`.
+fn spread<const N: usize>(spread: &sfu::Spread<N>, unit: f64) -> Buckets {
+    // Divided rather than multiplied: 0.005, not 0.005000000000000001.
+    let scaled = |value: f64| value / (1.0 / unit).round();
+    let bounds = spread.bounds.iter().map(|bound| scaled(f64::from(*bound)));
+    Buckets {
+        bounds: bounds.zip(spread.counts).collect(),
+        count: spread.count,
+        sum: scaled(spread.sum as f64),
+    }
+}
+
 fn loop_figures(text: &mut Exposition, rows: &[Row<'_>]) {
     let cpu = (
         "relay_cpu_seconds_total",
@@ -372,6 +457,36 @@ fn heartbeats(text: &mut Exposition, rows: &[Row<'_>]) {
     per_shard(text, rows, Kind::Gauge, skew, |row| {
         row.shard.skew_ms.load(Ordering::Relaxed) as f64 / 1000.0
     });
+}
+
+/// What rooms have used, as the core counts it: records, all together, say the same.
+fn used(text: &mut Exposition, rows: &[Row<'_>]) {
+    type Used = (&'static str, &'static str, fn(&sfu::Usage) -> f64);
+    let figures: [Used; 4] = [
+        (
+            "relay_usage_participant_seconds_total",
+            "Participants times the time that each was there.",
+            |usage| usage.participant_time.as_secs_f64(),
+        ),
+        (
+            "relay_usage_talk_seconds_total",
+            "Voice received, by the clocks of those who spoke.",
+            |usage| usage.talk_time.as_secs_f64(),
+        ),
+        (
+            "relay_usage_packets_total",
+            "Datagrams of voice received, and all sent to participants.",
+            |usage| (usage.packets_in + usage.packets_out) as f64,
+        ),
+        ("relay_usage_bytes_total", "Bytes of them.", |usage| {
+            (usage.bytes_in + usage.bytes_out) as f64
+        }),
+    ];
+    for (name, help, value) in figures {
+        per_shard(text, rows, Kind::Counter, (name, help), |row| {
+            value(&row.figures.usage)
+        });
+    }
 }
 
 fn process(text: &mut Exposition) {

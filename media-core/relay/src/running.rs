@@ -25,6 +25,9 @@ use crate::heartbeat::{EdgeClient, Identity, Pulse, edge_client};
 use crate::protocol::SealedProtocol;
 use crate::shard::{Certificate, Parts, ShardLoop};
 use crate::state::{Relay, Shard};
+use crate::usage::courier::Signer;
+use crate::usage::writer::Limits;
+use crate::usage::{self, Books, Keeper, Outlet};
 use crate::{clock, drain, server};
 
 /// Output lines that may wait: the usage records of this many rooms.
@@ -39,6 +42,9 @@ const FAREWELL_MAX: Duration = Duration::from_millis(700);
 /// Longest wait for the shards' threads after they were told to stop.
 const THREADS_MAX: Duration = Duration::from_millis(1_000);
 
+/// Longest wait for the edge to take the last usage; what it does not take is in the journal.
+const LAST_USAGE_MAX: Duration = Duration::from_millis(300);
+
 /// A running relay. End it with [`Running::stop`]; dropping it ends it without a word to the fleet
 /// or to participants, as if the process had been killed.
 #[derive(Debug)]
@@ -52,6 +58,8 @@ pub struct Running {
     exits: mpsc::UnboundedReceiver<Exit>,
     tasks: JoinSet<()>,
     pulses: JoinSet<()>,
+    /// Brings usage to the edge; none where it is printed.
+    courier: Option<JoinSet<()>>,
     stopping: watch::Sender<bool>,
 }
 
@@ -95,10 +103,12 @@ struct Maker<'a> {
     control_url: String,
     client: EdgeClient,
     certificate: Certificate,
-    lines: mpsc::Sender<String>,
+    outlet: Outlet,
+    usage: Arc<usage::Stats>,
 }
 
-/// Starts a relay. Usage records go to `lines`, each one JSON line without its newline.
+/// Starts a relay. Usage records go to its journal; where it has none to `lines`, each one JSON
+/// line without its newline.
 ///
 /// # Errors
 /// A sentence that names the flag to change: a port is taken, no address is advertised.
@@ -114,6 +124,8 @@ async fn start_here(config: Config, lines: mpsc::Sender<String>) -> Result<Runni
     let (control_door, control) = bind("--control", config.settings.control).await?;
     let (health_door, health) = bind("--health", config.settings.health).await?;
     let (doors, media_tcp) = listen_tcp(&config.settings.listen_tcp)?;
+    let usage = Arc::new(usage::Stats::default());
+    let (keeper, outlet) = usage::outlet(config.usage_journal.as_deref(), lines, &usage)?;
     let maker = Maker {
         config: &config,
         media_tcp: media_tcp.clone(),
@@ -124,7 +136,8 @@ async fn start_here(config: Config, lines: mpsc::Sender<String>) -> Result<Runni
             .unwrap_or_else(|| format!("http://{control}")),
         client: edge_client(&config.edge)?,
         certificate: Certificate::generate()?,
-        lines,
+        outlet,
+        usage: usage.clone(),
     };
     let ids = config.shard_ids()?.into_iter();
     let prepared: Vec<Prepared> = ids
@@ -132,6 +145,10 @@ async fn start_here(config: Config, lines: mpsc::Sender<String>) -> Result<Runni
         .zip(0..)
         .map(|((id, key), number)| maker.prepare(number, id, key))
         .collect::<Result<_, _>>()?;
+    let courier = keeper.map(|keeper| maker.keep(keeper, &prepared));
+    let courier = courier.transpose()?;
+    // The journal is over when the shards' threads are.
+    drop(maker);
     let (exit_sender, exits) = mpsc::unbounded_channel();
     let (stopping, stopped) = watch::channel(false);
     let (mut shards, mut media, mut threads) = (Vec::new(), Vec::new(), Vec::new());
@@ -148,6 +165,7 @@ async fn start_here(config: Config, lines: mpsc::Sender<String>) -> Result<Runni
         shards,
         accepted: Accepted::new(config.settings.doors()),
         control: Accepted::new(config.settings.doors()),
+        usage,
     });
     let mut tasks = JoinSet::new();
     for door in doors {
@@ -165,6 +183,7 @@ async fn start_here(config: Config, lines: mpsc::Sender<String>) -> Result<Runni
         exits,
         tasks,
         pulses,
+        courier,
         stopping,
     })
 }
@@ -205,6 +224,22 @@ fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 impl Maker<'_> {
+    /// Has the usage of all shards written down and brought to the edge.
+    fn keep(&self, keeper: Keeper, prepared: &[Prepared]) -> Result<JoinSet<()>, StartError> {
+        let shards = || prepared.iter().map(|prepared| &prepared.shard);
+        let signer = |shard: &Shard| Signer {
+            shard: shard.handle.id.clone(),
+            boot: shard.boot,
+            keys: shard.keys.clone(),
+        };
+        let head = |shard: &Shard| usage::head(&shard.handle.id, shard.boot, &shard.region);
+        let of = (shards().map(signer).collect(), shards().map(head).collect());
+        let edge = (self.config.edge.clone(), self.client.clone());
+        let mut courier = JoinSet::new();
+        courier.spawn(keeper.start(of, Limits::of(&self.config.settings), edge)?);
+        Ok(courier)
+    }
+
     fn prepare(&self, number: u16, id: ShardId, key: &ShardKey) -> Result<Prepared, StartError> {
         let settings = &self.config.settings;
         let sockets = self.sockets(number)?;
@@ -224,7 +259,6 @@ impl Maker<'_> {
             poller,
             orders: received,
             handle: handle.clone(),
-            region: self.config.region.clone(),
             protocol: SealedProtocol::new(keys.clone(), boot, &self.config.region),
             certificate: self.certificate.clone(),
             local: local(Transport::Udp),
@@ -240,7 +274,8 @@ impl Maker<'_> {
             hello: Duration::from_secs(settings.hello_seconds.into()),
             drain: Duration::from_secs(settings.drain_seconds.into()),
             seed: u64::from_le_bytes(random()?),
-            lines: self.lines.clone(),
+            usage_interval: self.outlet.interval(Limits::of(settings).batch),
+            books: self.books(number, &handle.id, boot),
         })
         .map_err(|error| fault("epoll", &error))?;
         let identity = Identity {
@@ -271,6 +306,17 @@ impl Maker<'_> {
             pulse,
             media,
         })
+    }
+
+    fn books(&self, number: u16, shard: &ShardId, boot: BootId) -> Books {
+        Books {
+            number: number.into(),
+            head: usage::head(shard, boot, &self.config.region),
+            outlet: self.outlet.clone(),
+            stats: self.usage.clone(),
+            cpu: usage::CpuShares::default(),
+            rest: usage::Rest::default(),
+        }
     }
 
     /// Those of shard `number`, for media by UDP.
@@ -393,6 +439,9 @@ impl Running {
         }
         for thread in std::mem::take(&mut self.threads) {
             let _ = thread.join();
+        }
+        if let Some(courier) = &mut self.courier {
+            let _ = timeout(LAST_USAGE_MAX, courier.join_next()).await;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The thread of one shard: sockets in, core, sockets out.
 
+use std::cmp::Reverse;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,11 +9,9 @@ use std::time::{Duration, Instant};
 
 use sfu::{Command, Event, Meter, Sfu, Transport, WallClock, Work};
 use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
-use tokio::sync::mpsc;
 use udp::{Poller, RecvBatch, SendBatch, SendStats, Socket, thread_cpu_time};
-use wire::fleet::RefusedRoom;
-use wire::record::{UsageKind, UsageRecord, VoiceMode};
-use wire::{RegionName, ShardId};
+use wire::fleet::{LARGE_ROOM, LargeRoom, RefusedRoom};
+use wire::limits::MAX_LARGE_ROOMS;
 
 use crate::clock;
 use crate::config::StartError;
@@ -21,6 +20,7 @@ use crate::handle::{Order, ShardHandle, Snapshot};
 use crate::overload::{Limits, Overload, Sample};
 use crate::protocol::SealedProtocol;
 use crate::streams::Streams;
+use crate::usage::Books;
 
 /// Longest wait of a turn, so that health can tell an idle loop from a stuck one.
 const WAIT_MAX: Duration = Duration::from_millis(200);
@@ -43,8 +43,6 @@ const ORDERS_PER_TURN_MAX: usize = 64;
 /// Media connections of one shard for each session that it may have: a client that comes back
 /// opens the next before the last is gone.
 const CONNECTIONS_PER_SESSION_MAX: usize = 2;
-
-const MINUTE_MS: u64 = 60_000;
 
 /// The relay's DTLS certificate, made anew at each start.
 #[derive(Clone)]
@@ -82,7 +80,6 @@ pub(crate) struct Parts {
     pub(crate) poller: Poller,
     pub(crate) orders: Receiver<Order>,
     pub(crate) handle: Arc<ShardHandle>,
-    pub(crate) region: RegionName,
     pub(crate) protocol: SealedProtocol,
     pub(crate) certificate: Certificate,
     /// Addresses as clients know them; the first of each family is what str0m is told.
@@ -102,7 +99,8 @@ pub(crate) struct Parts {
     pub(crate) states_per_s: u32,
     pub(crate) drain: Duration,
     pub(crate) seed: u64,
-    pub(crate) lines: mpsc::Sender<String>,
+    pub(crate) usage_interval: Duration,
+    pub(crate) books: Books,
 }
 
 /// CPU time of the shard's thread, so that nobody pays for what else the machine does.
@@ -127,16 +125,14 @@ pub(crate) struct ShardLoop {
     received: RecvBatch,
     orders: Receiver<Order>,
     handle: Arc<ShardHandle>,
-    region: RegionName,
     core: Sfu<SealedProtocol>,
     overload: Overload,
     drain: Duration,
-    lines: mpsc::Sender<String>,
+    books: Books,
     turns: Histogram,
     transits: Histogram,
     /// When the datagrams of this turn arrived, since the Unix epoch.
     arrivals: Vec<Duration>,
-    records_lost: u64,
     publish_at: Instant,
     clock_at: Instant,
     stop_by: Option<Instant>,
@@ -177,10 +173,15 @@ impl ShardLoop {
         config.push = parts.push;
         config.max_states_per_s = parts.states_per_s;
         config.meter = Arc::new(ThreadTime);
+        config.usage_interval = parts.usage_interval;
         let connections_max = config
             .max_sessions
             .saturating_mul(CONNECTIONS_PER_SESSION_MAX);
-        let core = Sfu::new(config, parts.protocol, wall_clock(now), parts.seed, now);
+        let clock = WallClock {
+            at: now,
+            unix_ms: parts.handle.time.unix_ms(now),
+        };
+        let core = Sfu::new(config, parts.protocol, clock, parts.seed, now);
         Ok(Self {
             lanes,
             streams: Streams::new(connections_max),
@@ -188,15 +189,13 @@ impl ShardLoop {
             received: RecvBatch::new(),
             orders: parts.orders,
             handle: parts.handle,
-            region: parts.region,
             core,
             overload: Overload::new(parts.limits),
             drain: parts.drain,
-            lines: parts.lines,
+            books: parts.books,
             turns: Histogram::default(),
             transits: Histogram::default(),
             arrivals: Vec::new(),
-            records_lost: 0,
             publish_at: now,
             clock_at: now + CLOCK_INTERVAL,
             stop_by: None,
@@ -226,6 +225,8 @@ impl ShardLoop {
             self.handle.turned.set(ended);
             self.keep_books(ended);
             if self.is_done(ended) {
+                self.core.take_usage(ended);
+                self.drain_events();
                 self.handle.publish(self.snapshot());
                 return Ok(());
             }
@@ -339,12 +340,9 @@ impl ShardLoop {
 
     fn drain_events(&mut self) {
         while let Some(event) = self.core.poll_event() {
-            let place = (&self.handle.id, self.region.as_str());
-            let Some(line) = usage_line(place, &event, clock::unix_ms()) else {
-                continue;
-            };
-            if self.lines.try_send(line).is_err() {
-                self.records_lost += 1;
+            if let Event::Used(record) = event {
+                let counted = self.core.stats().usage;
+                self.books.note(&record, &counted, thread_cpu_time());
             }
         }
     }
@@ -366,8 +364,11 @@ impl ShardLoop {
         if now >= self.clock_at {
             self.clock_at = now + CLOCK_INTERVAL;
             self.streams.sweep(&mut self.core, now);
-            self.core
-                .handle_command(now, Command::SetWallClock(wall_clock(now)));
+            let clock = WallClock {
+                at: now,
+                unix_ms: self.handle.time.unix_ms(now),
+            };
+            self.core.handle_command(now, Command::SetWallClock(clock));
         }
     }
 
@@ -398,6 +399,20 @@ impl ShardLoop {
             .min(WAIT_MAX)
     }
 
+    /// The largest rooms first.
+    fn large_rooms(&self) -> Vec<LargeRoom> {
+        let rooms = self.core.rooms_of(LARGE_ROOM as usize);
+        let mut large: Vec<LargeRoom> = rooms
+            .map(|(room, participants)| LargeRoom {
+                room: wire::RoomKey(room.0),
+                participants: u32::try_from(participants).unwrap_or(u32::MAX),
+            })
+            .collect();
+        large.sort_by_key(|room| Reverse(room.participants));
+        large.truncate(MAX_LARGE_ROOMS);
+        large
+    }
+
     fn snapshot(&self) -> Snapshot {
         let mut sent = SendStats::default();
         let mut overflows = 0;
@@ -410,64 +425,19 @@ impl ShardLoop {
             sessions: count(self.core.sessions()),
             participants: count(self.core.participants()),
             rooms: count(self.core.rooms()),
+            large: self.large_rooms(),
             core: self.core.stats().clone(),
             received: self.received.stats(),
             overflows,
             sent,
             connections: count(self.streams.len()),
             streams: self.streams.stats(),
+            usage: self.core.usage(clock::now()),
             cpu: thread_cpu_time(),
             turns: self.turns.clone(),
             transits: self.transits.clone(),
-            records_lost: self.records_lost,
         }
     }
-}
-
-fn wall_clock(now: Instant) -> WallClock {
-    WallClock {
-        at: now,
-        unix_ms: clock::unix_ms(),
-    }
-}
-
-/// The usage record of an event that came at `unix_ms`, from a shard and its region; none for other
-/// events.
-fn usage_line((shard, region): (&ShardId, &str), event: &Event, unix_ms: u64) -> Option<String> {
-    let &Event::Used {
-        room,
-        participant_time,
-        talk_time,
-        packets_out,
-        bytes_out,
-    } = event
-    else {
-        return None;
-    };
-    let record = UsageRecord {
-        kind: UsageKind::Usage,
-        form: 1,
-        minute_ms: minute_before(unix_ms),
-        shard: shard.clone(),
-        room: wire::RoomKey(room.0),
-        region: region.to_owned(),
-        mode: VoiceMode::Forward,
-        participant_ms: millis(participant_time),
-        talk_ms: millis(talk_time),
-        packets_out,
-        bytes_out,
-    };
-    Some(serde_json::to_string(&record).expect("a record has string keys only"))
-}
-
-/// The minute that a record is about. It comes a little after the minute's end.
-fn minute_before(unix_ms: u64) -> u64 {
-    let inside_ms = unix_ms.saturating_sub(500);
-    inside_ms - inside_ms % MINUTE_MS
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn log_granted(handle: &ShardHandle, socket: &Socket) {
@@ -491,32 +461,6 @@ fn log_granted(handle: &ShardHandle, socket: &Socket) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_record_belongs_to_the_minute_that_just_ended() {
-        let minute_ms = 1_700_000_000_000 / MINUTE_MS * MINUTE_MS;
-        assert_eq!(minute_before(minute_ms + MINUTE_MS + 3), minute_ms);
-        assert_eq!(minute_before(minute_ms + 30_000), minute_ms);
-    }
-
-    #[test]
-    fn usage_becomes_one_json_line() {
-        let event = Event::Used {
-            room: sfu::RoomKey([0xab; 8]),
-            participant_time: Duration::from_secs(90),
-            talk_time: Duration::from_millis(1_500),
-            packets_out: 75,
-            bytes_out: 9_000,
-        };
-        let line = usage_line((&"dev-0".parse().unwrap(), "eu"), &event, 120_004).unwrap();
-        assert_eq!(
-            line,
-            r#"{"kind":"usage","minute_ms":60000,"shard":"dev-0","room":"abababababababab","#
-                .to_owned()
-                + r#""region":"eu","participant_ms":90000,"#
-                + r#""talk_ms":1500,"packets_out":75,"bytes_out":9000}"#
-        );
-    }
 
     #[test]
     fn a_fingerprint_has_the_form_of_rfc_8122() {

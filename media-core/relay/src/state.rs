@@ -8,6 +8,7 @@ use wire::{BootId, RegionName};
 use crate::accepted::Accepted;
 use crate::handle::ShardHandle;
 use crate::replay::ReplayGuard;
+use crate::usage;
 
 /// A running relay.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Relay {
     pub(crate) accepted: Accepted,
     /// Of the control listener.
     pub(crate) control: Accepted,
+    /// What became of usage.
+    pub(crate) usage: Arc<usage::Stats>,
 }
 
 /// One of its shards, as the edge addresses it.

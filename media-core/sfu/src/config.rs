@@ -14,6 +14,9 @@ use crate::places::PlaceLimits;
 use crate::push::PushLimits;
 use crate::room::{Settings, SpeakerLimits, SpeakingConfig};
 
+/// A record of usage is about no more.
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// Settings of one [`crate::Sfu`]. The crypto provider and the certificate are chosen by the
 /// shell; everything else has a default in [`Config::new`].
 #[derive(Clone)]
@@ -62,6 +65,9 @@ pub struct Config {
     pub meter: Arc<dyn Meter>,
     /// What is sent to where a client may not be.
     pub paths: PathLimits,
+    /// Longest time that a record of usage is about: a minute, or less where a record that is not
+    /// made yet may be lost.
+    pub usage_interval: Duration,
 }
 
 impl Config {
@@ -89,6 +95,7 @@ impl Config {
             work: WorkLimits::default(),
             meter: Arc::new(CostTable),
             paths: PathLimits::default(),
+            usage_interval: MINUTE,
         }
     }
 

@@ -32,6 +32,7 @@ mod rtp;
 mod sfu;
 mod stats;
 mod timers;
+mod ways;
 
 pub use budget::{CostTable, Meter, Work, WorkLimits};
 pub use config::{Config, WallClock};
@@ -43,6 +44,9 @@ pub use protocol::{
     Present, Protocol, Request, RosterEntry, SlotChange, Source,
 };
 pub use push::{Audience, Author, News, Push, PushLimits};
-pub use room::{SpeakerLimits, SpeakingConfig};
+pub use room::{SpeakerLimits, SpeakingConfig, Usage, UsageRecord};
 pub use sfu::{Command, Event, Sfu, Transmit, ticket_of};
-pub use stats::{DropReason, EndReason, Queues, RejectReason, Stats};
+pub use stats::{
+    DropReason, EndReason, QualityStats, Queues, RejectReason, ReportFlaw, Spread, Stats, WayStats,
+};
+pub use ways::{Quality, Way};

@@ -2,6 +2,7 @@
 
 use crate::idents::{ChannelKey, Permissions, PlayerKey, RoomKey, SessionId, TopicKey};
 use crate::stats::EndReason;
+use crate::ways::Quality;
 
 /// Opens tickets and translates data-channel messages. Implemented by the shell; every method is
 /// a pure function of its arguments and of keys that do not change.
@@ -49,6 +50,9 @@ pub struct Admission {
     pub fingerprint: [u8; 16],
     /// The room.
     pub room: RoomKey,
+    /// The low 8 bits of the number of times that the room has moved, as the edge knew it: what
+    /// came for an earlier place of the room is told apart by it ([`crate::Command::Moved`]).
+    pub home_epoch: u8,
     /// The first channel.
     pub channel: ChannelKey,
     /// What the session may do in it.
@@ -212,6 +216,8 @@ pub enum Notice<'a, Profile> {
         /// Its number.
         id: u32,
     },
+    /// How well the receiver is heard and hears.
+    Quality(Quality),
     /// Join again through the edge: the relay drains.
     Migrate,
     /// The session is over.

@@ -16,7 +16,10 @@ mod numbers;
 mod ordered;
 mod participant;
 mod present;
+mod progress;
+mod quality;
 mod red;
+mod reported;
 mod roster;
 mod sanctions;
 mod select;
@@ -24,8 +27,9 @@ mod settings;
 mod slot;
 mod speaking;
 mod states;
+mod talk;
 mod telling;
-mod usage;
+pub(crate) mod usage;
 mod voice;
 
 use std::collections::VecDeque;
@@ -48,7 +52,8 @@ pub use allowance::SpeakerLimits;
 pub(crate) use participant::Entry;
 pub(crate) use settings::Settings;
 pub use speaking::SpeakingConfig;
-pub(crate) use usage::{Usage, Used};
+pub(crate) use usage::{Gathered, Period};
+pub use usage::{Usage, UsageRecord};
 pub(crate) use voice::PayloadTypes;
 
 use crate::idents::{ChannelKey, RoomKey};
@@ -56,8 +61,6 @@ use crate::protocol::{Hello, Notice, Protocol};
 use crate::rtp::{Opened, Sent};
 use crate::stats::{DropReason, Stats};
 
-/// Voice that one packet carries, for usage: packets of clients are 20 ms long.
-const PACKET_TIME: Duration = Duration::from_millis(20);
 /// What a room asks its owner to do.
 #[derive(Debug)]
 pub(crate) enum Output {
@@ -97,19 +100,13 @@ pub(crate) struct Room<F> {
     /// When the next roster and speaking messages go out; none when there is nothing to say.
     flush_at: Option<Instant>,
     telling: Telling,
-    usage: Usage,
-    minute_ends: Instant,
+    gathered: Gathered,
     outputs: VecDeque<Output>,
 }
 
 impl<F> Room<F> {
-    /// A room without members, whose first minute of usage ends at `minute_ends`.
-    pub(crate) fn new(
-        now: Instant,
-        key: RoomKey,
-        settings: Settings,
-        minute_ends: Instant,
-    ) -> Self {
+    /// A room without members, whose usage is gathered over `period` first.
+    pub(crate) fn new(now: Instant, key: RoomKey, settings: Settings, period: Period) -> Self {
         Self {
             key,
             settings,
@@ -127,8 +124,7 @@ impl<F> Room<F> {
             mute_ends_at: None,
             flush_at: None,
             telling: Telling::default(),
-            usage: Usage::new(now),
-            minute_ends,
+            gathered: Gathered::new(now, period),
             outputs: VecDeque::new(),
         }
     }
@@ -182,9 +178,10 @@ impl<F> Room<F> {
     }
 
     /// Takes a member out of the room.
-    pub(crate) fn leave(&mut self, now: Instant, member: usize) {
+    pub(crate) fn leave(&mut self, now: Instant, member: usize, stats: &mut Stats) {
         self.note_sizes(member);
         let mut gone = self.members.remove(member);
+        stats.usage.participant_time += now.saturating_duration_since(gone.entered_at);
         self.channels.release(&mut gone.grants);
         self.audiences.forget(member);
         self.announced.forget(member);
@@ -217,7 +214,8 @@ impl<F> Room<F> {
     }
 
     fn count_members(&mut self, now: Instant) {
-        self.usage.set_participants(now, self.members.len() as u32);
+        let count = self.members.len() as u32;
+        self.gathered.set_participants(now, count);
     }
 
     /// A hello came: the member has a name and all his channels, instead of those that an earlier
@@ -266,7 +264,7 @@ impl<F> Room<F> {
         let same = self.members_of(player).into_iter();
         for other in same.filter(|other| *other != member) {
             let link = self.members[other].link;
-            self.leave(now, other);
+            self.leave(now, other, stats);
             self.outputs.push_back(Output::Replaced { link });
         }
         self.welcome(protocol, member);
@@ -327,6 +325,7 @@ impl<F> Room<F> {
         member: usize,
         packet: &Opened,
         spare: &mut Vec<Vec<u8>>,
+        stats: &mut Stats,
     ) -> Result<bool, DropReason> {
         let participant = &mut self.members[member];
         let types = participant.voice.payload_types();
@@ -340,6 +339,8 @@ impl<F> Room<F> {
             self.schedule_flush(now);
         }
         let participant = &mut self.members[member];
+        let source = participant.voice.source;
+        let repeats_lost = participant.measures.note_voice(packet, types, source);
         if !participant.may_be_heard() {
             return Err(DropReason::NotSpeaker);
         }
@@ -352,10 +353,15 @@ impl<F> Room<F> {
             source: participant.voice.source,
             opus: types.opus,
         };
-        self.usage.talk_time += PACKET_TIME;
+        let talk_time = participant
+            .voice
+            .take_talk(now, packet, forwardable.red_primary);
+        self.gathered.usage().talk_time += talk_time;
+        stats.usage.talk_time += talk_time;
         let members = &self.members;
         let audience = self.audiences.of(member, || audience(members, member));
-        let pending = Pending::new(speaker, forwardable, packet.payload(), spare);
+        let repeated = (packet.payload(), repeats_lost);
+        let pending = Pending::new(speaker, forwardable, repeated, spare);
         self.batch.push(pending, audience);
         if forwardable.started {
             if !self.talkers.contains(&member) {
@@ -405,7 +411,7 @@ impl<F> Room<F> {
             members,
             audiences,
             batch,
-            usage,
+            gathered,
             settings,
             ..
         } = self;
@@ -413,10 +419,14 @@ impl<F> Room<F> {
             pending, claims, ..
         } = batch;
         let participant = &mut members[listener.member];
-        let types = participant.voice.payload_types();
+        let takes = participant.voice.payload_types();
+        let wants_red = participant.measures.down.wants_red();
         let slots = &mut participant.slots;
         let before = participant.slots_changed;
         for pending in pending {
+            // Egress is the bill: who loses nothing gets what was lost on the way here, no more.
+            let red = takes.red.filter(|_| wants_red || pending.repeats_lost);
+            let types = PayloadTypes { red, ..takes };
             let audience = audiences.get(pending.speaker.talker.member);
             if !audience.is_some_and(|audience| audience.contains(listener.member)) {
                 continue;
@@ -434,8 +444,11 @@ impl<F> Room<F> {
             }
             match send(pending.with_header(types, header)) {
                 Ok(bytes) => {
+                    let is_red = types.red == Some(header.payload_type);
+                    participant.measures.down.note_sent(is_red);
                     stats.voice_out += 1;
-                    usage.note_sent(bytes);
+                    gathered.usage().note_sent(bytes);
+                    stats.usage.note_sent(bytes);
                 }
                 Err(reason) => stats.drop(reason),
             }
@@ -454,7 +467,18 @@ impl<F> Room<F> {
 
     /// Bytes went to a connection of the room, voice aside.
     pub(crate) fn note_sent(&mut self, bytes: usize) {
-        self.usage.note_sent(bytes);
+        self.gathered.usage().note_sent(bytes);
+    }
+
+    /// An authentic packet of voice came from a connection of the room.
+    pub(crate) fn note_received(&mut self, bytes: usize) {
+        self.gathered.usage().note_received(bytes);
+    }
+
+    /// For how long those who are here have been, together.
+    pub(crate) fn stayed(&self, now: Instant) -> Duration {
+        let stayed = |one: &Participant<F>| now.saturating_duration_since(one.entered_at);
+        self.members.iter().map(|(_, one)| stayed(one)).sum()
     }
 
     /// What a member must be told of his slots, if anything changed.
@@ -489,10 +513,10 @@ impl<F> Room<F> {
     pub(crate) fn poll_timeout(&self) -> Instant {
         let others = [self.flush_at, self.spurt_ends_at, self.mute_ends_at];
         let others = others.into_iter().flatten();
-        others.fold(self.minute_ends, Instant::min)
+        others.fold(self.gathered.ends(), Instant::min)
     }
 
-    /// Lets time act. True when the minute is over: the owner takes the usage.
+    /// Lets time act. True when the period is over: the owner takes the usage.
     pub(crate) fn handle_timeout<P: Protocol<Profile = F>>(
         &mut self,
         now: Instant,
@@ -506,7 +530,7 @@ impl<F> Room<F> {
             self.flush_at = None;
             self.flush(now, protocol);
         }
-        now >= self.minute_ends
+        now >= self.gathered.ends()
     }
 
     fn end_spurts(&mut self, now: Instant) {
@@ -533,10 +557,9 @@ impl<F> Room<F> {
         }
     }
 
-    /// Ends the minute; the next one ends at `next_ends`.
-    pub(crate) fn take_usage(&mut self, now: Instant, next_ends: Instant) -> Used {
-        self.minute_ends = next_ends;
-        self.usage.take(now)
+    /// Ends the period and begins the next: the minute in which it began, and what was used.
+    pub(crate) fn take_usage(&mut self, now: Instant, next: Period) -> (u64, Usage) {
+        self.gathered.take(now, next)
     }
 
     fn flush<P: Protocol<Profile = F>>(&mut self, now: Instant, protocol: &P) {

@@ -25,6 +25,8 @@ const CHANNELS: u64 = 70;
 const HANG_OVER: Duration = Duration::from_millis(400);
 const INTERVAL: Duration = Duration::from_millis(50);
 const STEPS: usize = 300;
+/// What a packet holds by its first byte, 0: SILK, one frame of 10 ms.
+const PACKET_TIME: Duration = Duration::from_millis(10);
 const PARTY: TopicKey = TopicKey([9; 8]);
 
 /// What a client is told, as a client keeps it.
@@ -87,7 +89,7 @@ impl Protocol for Kept {
             Notice::Speaking { started, stopped } => {
                 Told::Speaking(started.to_vec(), stopped.to_vec())
             }
-            Notice::Pong { .. } | Notice::Migrate | Notice::Ended(_) => {
+            Notice::Pong { .. } | Notice::Quality(_) | Notice::Migrate | Notice::Ended(_) => {
                 panic!("a room says no such thing")
             }
         };
@@ -263,6 +265,14 @@ fn some_instant() -> Instant {
     Instant::now()
 }
 
+/// One that does not end in a test.
+fn period(now: Instant) -> Period {
+    Period {
+        minute_ms: 60_000,
+        ends: now + Duration::from_secs(3600),
+    }
+}
+
 fn channel(n: u64) -> ChannelKey {
     ChannelKey(n.to_be_bytes())
 }
@@ -296,12 +306,11 @@ fn packet(member: &Member, marker: &[u8], level: u8, bytes: usize) -> Opened {
 impl World {
     fn new(seed: u64) -> Self {
         let now = some_instant();
-        let ends = now + Duration::from_secs(3600);
         let max_shown = if seed.is_multiple_of(2) { 100 } else { 3 };
         Self {
             now,
             // Every other room is large with four.
-            room: Room::new(now, RoomKey([1; 8]), settings(max_shown), ends),
+            room: Room::new(now, RoomKey([1; 8]), settings(max_shown), period(now)),
             protocol: Kept::default(),
             chance: ChaCha8Rng::seed_from_u64(seed),
             members: BTreeMap::new(),
@@ -572,7 +581,7 @@ impl World {
 
     fn leave(&mut self, link: usize) {
         let index = self.members[&link].index;
-        self.room.leave(self.now, index);
+        self.room.leave(self.now, index, &mut self.stats);
         self.gone(link);
     }
 
@@ -612,7 +621,9 @@ impl World {
         if member.heard_ssrc != Some(member.ssrc) {
             (member.heard_ssrc, member.last_voice) = (Some(member.ssrc), None);
         }
-        let taken = self.room.handle_voice(now, index, &opened, &mut self.spare);
+        let taken = self
+            .room
+            .handle_voice(now, index, &opened, &mut self.spare, &mut self.stats);
         let member = self.members.get_mut(&link).expect("a member");
         if taken == Err(DropReason::Rate) {
             assert!(!member.may_say_more(now), "{link} kept to his rate");
@@ -923,12 +934,14 @@ impl World {
     }
 
     fn check_usage(&mut self) {
-        let used = self
-            .room
-            .take_usage(self.now, self.now + Duration::from_secs(3600));
+        let mut counted = self.stats.usage;
+        counted.participant_time += self.room.stayed(self.now);
+        let (minute_ms, used) = self.room.take_usage(self.now, period(self.now));
+        assert_eq!(minute_ms, 60_000);
         assert_eq!(used.participant_time, self.participant_time);
         assert_eq!(used.talk_time, self.talk_time);
         assert_eq!(used.packets_out, self.forwarded);
+        assert_eq!(used, counted, "what was counted where it happened");
     }
 }
 
@@ -1140,8 +1153,8 @@ fn five_thousand_are_told_of_each_other_within_their_outboxes_and_a_share_of_a_c
                 (member.seq, member.count) = (member.seq + 1, member.count + 1);
                 let opened = packet(member, &[0; 12], 20, 40);
                 let index = member.index;
-                let (now, spare) = (world.now, &mut world.spare);
-                let taken = world.room.handle_voice(now, index, &opened, spare);
+                let (now, spare, stats) = (world.now, &mut world.spare, &mut world.stats);
+                let taken = world.room.handle_voice(now, index, &opened, spare, stats);
                 taken.expect("a speaker");
             }
         }

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use rtc_rtp::Header;
 
 /// RTP clock of Opus (RFC 7587), Hz.
-const CLOCK_HZ: u64 = 48_000;
+pub(crate) const CLOCK_HZ: u64 = 48_000;
 /// Timestamp step of one 20 ms packet.
 pub(crate) const PACKET_TICKS: u32 = CLOCK_HZ as u32 / 50;
 /// Bytes of an RTP header without contributing sources and extensions.
@@ -92,6 +92,21 @@ impl RtpHeader {
         packet[4..8].copy_from_slice(&self.timestamp.to_be_bytes());
         packet[8..RTP_HEADER_BYTES].copy_from_slice(&self.ssrc.to_be_bytes());
     }
+}
+
+/// What a receiver says of one stream (RFC 3550 section 6.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ReportBlock {
+    pub(crate) source: u32,
+    /// Packets lost since the first, less than none with repetitions.
+    pub(crate) lost: i32,
+    /// Sequence number of the last one, without roll-overs.
+    pub(crate) highest: u16,
+    pub(crate) jitter_ticks: u32,
+    /// Middle of the time of the last sender report that he has had; 0 for none.
+    pub(crate) last_report: u32,
+    /// How long ago, 1/65,536 seconds.
+    pub(crate) delay: u32,
 }
 
 /// What a stream has sent, for a sender report.

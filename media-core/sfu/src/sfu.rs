@@ -4,6 +4,7 @@
 mod datagrams;
 mod links;
 mod pushes;
+mod quality;
 mod rooms;
 mod work;
 
@@ -28,7 +29,7 @@ use crate::path::Path;
 use crate::places::Places;
 use crate::protocol::{Present, Protocol};
 use crate::push::{Push, Pushes};
-use crate::room::Room;
+use crate::room::{Period, Room, Usage, UsageRecord};
 use crate::stats::{EndReason, Queues, Stats};
 use crate::timers::{Alarm, Owner, Timers};
 
@@ -96,8 +97,16 @@ pub enum Command {
     },
     /// Hand a message to participants as it is; one whose queue is long does not get it.
     Push(Push),
+    /// The room lives on another shard since this epoch of its home (the low 8 bits): whoever came
+    /// for an earlier one is asked to migrate, and nobody more is let in with such a ticket.
+    Moved {
+        /// The room.
+        room: RoomKey,
+        /// The epoch.
+        epoch: u8,
+    },
     /// Ask every participant to migrate, at random moments within `over`, and likewise those who
-    /// come later.
+    /// come later. Who has not left half a minute after he was asked is ended.
     Drain {
         /// The time over which the requests are spread.
         over: Duration,
@@ -136,23 +145,15 @@ pub enum Event {
         /// Why.
         reason: EndReason,
     },
-    /// What a room used in a minute (or in the part of it in which it existed).
-    Used {
-        /// The room.
-        room: RoomKey,
-        /// Participants times time.
-        participant_time: Duration,
-        /// Voice received.
-        talk_time: Duration,
-        /// Datagrams sent to its participants.
-        packets_out: u64,
-        /// Bytes of them (UDP payload).
-        bytes_out: u64,
-    },
+    /// What a room used in a minute, or in a part of it.
+    Used(UsageRecord),
 }
 
 /// Most removals from rooms that are remembered.
 const MAX_KICKS: usize = 4096;
+const MINUTE_MS: u64 = 60_000;
+/// Most rooms that are remembered as moved.
+const MAX_MOVED: usize = 4096;
 /// Longer than any session.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -187,6 +188,8 @@ pub struct Sfu<P: Protocol> {
     kicks: Orders<(RoomKey, PlayerKey), ()>,
     /// Who was removed from the whole shard a moment ago.
     revoked: Orders<PlayerKey, ()>,
+    /// Rooms that moved away a moment ago, and their epochs since.
+    moved: Orders<RoomKey, u8>,
     /// What players may make the shard do.
     budgets: Budgets,
     /// Who holds how many of its places.
@@ -198,6 +201,8 @@ pub struct Sfu<P: Protocol> {
     dirty: VecDeque<usize>,
     /// Rooms with voice that waits to be sent.
     talking: VecDeque<usize>,
+    /// Records of usage that were made.
+    usage_records: u64,
     /// Memory for voice that waits.
     spare: Vec<Vec<u8>>,
     transmits: VecDeque<Transmit>,
@@ -232,11 +237,13 @@ impl<P: Protocol> Sfu<P> {
             ended: Ended::default(),
             kicks: Orders::new(MAX_KICKS),
             revoked: Orders::new(MAX_KICKS),
+            moved: Orders::new(MAX_MOVED),
             pushes: Pushes::default(),
             pushes_alarm: Alarm::default(),
             timers: Timers::new(now),
             dirty: VecDeque::new(),
             talking: VecDeque::new(),
+            usage_records: 0,
             spare: Vec::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -261,6 +268,13 @@ impl<P: Protocol> Sfu<P> {
     /// Rooms with at least one session.
     pub fn rooms(&self) -> usize {
         self.rooms.len()
+    }
+
+    /// The rooms of so many participants and more.
+    pub fn rooms_of(&self, least: usize) -> impl Iterator<Item = (RoomKey, usize)> + '_ {
+        let rooms = self.rooms.iter().map(|(_, kept)| &kept.room);
+        let rooms = rooms.map(|room| (room.key, room.len()));
+        rooms.filter(move |(_, participants)| *participants >= least)
     }
 
     /// Rooms to which somebody was refused since [`Command::SetFull`], oldest first and at most
@@ -288,6 +302,25 @@ impl<P: Protocol> Sfu<P> {
             talks: seen.talks,
             since_ms: now_ms.saturating_sub(millis(seen.stayed)),
         })
+    }
+
+    /// What all rooms have used until `now`, each counted where it happened and not from the
+    /// records: those that were made and what [`Sfu::take_usage`] would make are as much.
+    pub fn usage(&self, now: Instant) -> Usage {
+        let mut usage = self.stats.usage;
+        let here = self.rooms.iter().map(|(_, kept)| kept.room.stayed(now));
+        usage.participant_time += here.sum::<Duration>();
+        usage
+    }
+
+    /// Makes records of what rooms have used until `now`: before the shard ends, whoever is left.
+    pub fn take_usage(&mut self, now: Instant) {
+        self.advance(now);
+        let rooms: Vec<usize> = self.rooms.iter().map(|(index, _)| index).collect();
+        for index in rooms {
+            self.report_usage(index);
+            self.after_room(index);
+        }
     }
 
     /// How much is held at this moment. Looks at every session: not for each wake-up.
@@ -386,11 +419,12 @@ impl<P: Protocol> Sfu<P> {
             } => self.block(room, (player, other), blocked, at_ms),
             Command::Hello { session, message } => self.hello(session, &message),
             Command::Push(push) => self.push(push),
+            Command::Moved { room, epoch } => self.moved(room, epoch),
             Command::Drain { over } => self.drain_over(over),
             Command::Undrain => {
                 self.drains_over = None;
                 for (_, link) in &mut self.links {
-                    link.migrate_at = None;
+                    (link.migrate_at, link.leave_by) = (None, None);
                 }
             }
             Command::Stop => {
@@ -452,10 +486,15 @@ impl<P: Protocol> Sfu<P> {
         self.clock.unix_ms(self.now) / 1000
     }
 
-    /// The end of the current minute of Unix time.
-    fn minute_end(&self) -> Instant {
-        let into = self.clock.unix_ms(self.now) % 60_000;
-        self.now + Duration::from_millis(60_000 - into)
+    /// Over which usage is gathered from now on.
+    fn period(&self) -> Period {
+        let unix_ms = self.clock.unix_ms(self.now);
+        let into_ms = unix_ms % MINUTE_MS;
+        let left = Duration::from_millis(MINUTE_MS - into_ms);
+        Period {
+            minute_ms: unix_ms - into_ms,
+            ends: self.now + left.min(self.config.usage_interval),
+        }
     }
 
     /// A random share, 0 to 1.

@@ -27,6 +27,7 @@ module "edge" {
   table_name      = module.state.table_name
   parameters_path = "/lifeverse/dev"
   packages        = { for name in local.functions : name => "${var.packages}/${name}-lambda/bootstrap.zip" }
+  grants_file     = var.grants_file
 
   settings = {
     region              = var.voice_region
@@ -85,7 +86,7 @@ module "relays" {
   edge_url     = module.edge.url
   voice_region = var.voice_region
   artefacts    = { bucket = module.delivery.artefact_bucket, region = var.region, release_key = each.value.release_key }
-  colours = {
+  colours = var.colours != null ? var.colours : {
     for colour in ["blue", "green"] : colour => {
       version = each.value.version
       ami     = each.value.ami

@@ -80,3 +80,20 @@ variable "cost_centre" {
   type        = string
   default     = "voice-dev"
 }
+
+variable "grants_file" {
+  description = "A permissions.json whose grants hold beside those of this version: deployments set it while two versions have traffic."
+  type        = string
+  default     = null
+}
+
+variable "colours" {
+  description = "What blue and green run, where it is not the same: deployments set it. Images and most machines as in the relays module."
+  type = map(object({
+    version = string
+    ami     = string
+    min     = optional(number, 0)
+    max     = number
+  }))
+  default = null
+}

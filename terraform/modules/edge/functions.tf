@@ -61,6 +61,12 @@ resource "aws_iam_role_policy" "function" {
           Resource = ["arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/lambda/${var.name}-${each.key}:*"]
         },
       ],
+      var.settings.usage_objects == null || length(try(each.value.objects, [])) == 0 ? [] : [{
+        Sid      = "Objects"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject"]
+        Resource = [for prefix in try(each.value.objects, []) : "arn:${local.partition}:s3:::${coalesce(var.settings.usage_objects, "-")}/${prefix}*"]
+      }],
       length(var.kms_key_arns) == 0 ? [] : [{
         Sid      = "Keys"
         Effect   = "Allow"

@@ -2,8 +2,17 @@ locals {
   tags = merge(var.tags, { Component = "edge" })
 
   # What functions may touch, and which of them serves what, is said once, beside their code.
-  permissions = jsondecode(file("${path.module}/../../../functions/permissions.json"))
-  paths       = jsondecode(file("${path.module}/../../../functions/wire/openapi.json")).paths
+  own_permissions = jsondecode(file("${path.module}/../../../functions/permissions.json"))
+  # Both versions behind an alias have one role: while a deployment moves between them, it may do what
+  # either needs.
+  others = var.grants_file == null ? {} : jsondecode(file(var.grants_file))
+  permissions = {
+    for function, needs in local.own_permissions : function => merge(needs, {
+      for list in ["partitions", "secrets", "table"] :
+      list => try(sort(setunion(needs[list], local.others[function][list])), needs[list])
+    })
+  }
+  paths = jsondecode(file("${path.module}/../../../functions/wire/openapi.json")).paths
 
   methods = ["get", "put", "post", "delete", "patch"]
 
@@ -66,9 +75,10 @@ locals {
     static_shards = length(var.settings.static_shards) == 0 ? null : jsonencode([
       for entry in var.settings.static_shards : { for name, value in entry : name => value if value != null }
     ])
-    sts_hosts = length(local.sts) == 0 ? null : join(",", values(local.sts))
+    usage_objects = var.settings.usage_objects
+    sts_hosts     = length(local.sts) == 0 ? null : join(",", values(local.sts))
   }
-  known_settings = ["region", "token_audience", "token_life_s", "policy", "relay_control_hosts", "edge_url", "home_regions", "enrolment_aws", "sts_hosts", "static_shards"]
+  known_settings = ["region", "token_audience", "token_life_s", "policy", "relay_control_hosts", "edge_url", "home_regions", "enrolment_aws", "sts_hosts", "static_shards", "usage_objects"]
 
   environments = {
     for function, needs in local.permissions : function => merge(

@@ -58,6 +58,9 @@ variable "settings" {
     relay_control_hosts = optional(list(string), [])
     # As relays write it after --enrol. Without it the domain, or the address that AWS gives.
     edge_url = optional(string)
+    # The bucket where what relays report of usage is kept, below usage/: output of the records module. Relays keep
+    # it for a week without one.
+    usage_objects = optional(string)
     # Relays whose keys come in files, and what each may say of itself: a name, or what names begin with and *.
     static_shards = optional(list(object({
       shards       = string
@@ -254,4 +257,15 @@ variable "tags" {
   description = "Tags besides the provider's default tags."
   type        = map(string)
   default     = {}
+}
+
+variable "grants_file" {
+  description = "A permissions.json whose grants hold beside those of this version: that of the version with the rest of the traffic. Deployments set it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.grants_file == null || can(jsondecode(file(var.grants_file)))
+    error_message = "grants_file is a permissions.json: that of the release which is live."
+  }
 }

@@ -8,7 +8,7 @@ data "aws_region" "current" {}
 
 resource "aws_dynamodb_table" "this" {
   #checkov:skip=CKV_AWS_119:a key of one's own is the variable kms_key_arn; without it aws/dynamodb encrypts, for a hundredth of the price
-  name                        = var.name
+  name                        = coalesce(var.table_name, var.name)
   billing_mode                = "PAY_PER_REQUEST"
   hash_key                    = "pk"
   range_key                   = "sk"
@@ -101,7 +101,7 @@ resource "aws_backup_plan" "this" {
     target_vault_name = aws_backup_vault.this.name
     schedule          = var.backup.schedule
     recovery_point_tags = merge(local.tags, {
-      Table = var.name
+      Table = coalesce(var.table_name, var.name)
     })
 
     lifecycle {

@@ -8,6 +8,17 @@ variable "name" {
   }
 }
 
+variable "table_name" {
+  description = "Name of the table where it is another one's restore; else it is called name. Vault and role keep their names."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.table_name == null || can(regex("^[a-z][a-z0-9-]{2,38}[a-z0-9]$", var.table_name))
+    error_message = "table_name is written like name: 4 to 40 small letters, digits and hyphens."
+  }
+}
+
 variable "protected" {
   description = "Whether the table and its backups are kept from being destroyed. Only an environment whose data nobody needs says false."
   type        = bool

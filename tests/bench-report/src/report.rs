@@ -37,6 +37,14 @@ impl Report {
         self.write(name)
     }
 
+    /// How many aims are met, and how many are missed.
+    pub fn judged(&self) -> (usize, usize) {
+        let verdicts = self.rows.iter();
+        let verdicts = verdicts.filter_map(|(_, value, _, aim)| aim.is_met(*value));
+        let (met, missed): (Vec<_>, Vec<_>) = verdicts.partition(|is_met| *is_met);
+        (met.len(), missed.len())
+    }
+
     /// Prints the table.
     #[expect(clippy::print_stdout, reason = "the table is a benchmark's output")]
     pub fn print(&self) {
@@ -142,6 +150,15 @@ mod tests {
         assert_eq!(four_digits(85_432.1), "85432");
         assert_eq!(four_digits(0.0), "0");
         assert_eq!(four_digits(-0.5), "-0.5000");
+    }
+
+    #[test]
+    fn what_is_only_told_is_not_judged() {
+        let mut report = Report::default();
+        report.row("a", 1.0, "", Aim::AtMost(1.0));
+        report.row("b", 1.0, "", Aim::AtLeast(2.0));
+        report.row("c", 1.0, "", Aim::None);
+        assert_eq!(report.judged(), (1, 1));
     }
 
     #[test]

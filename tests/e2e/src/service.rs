@@ -110,6 +110,7 @@ impl Edge {
                 drain_seconds: 1,
                 ..Settings::default()
             },
+            usage_journal: None,
         };
         change(&mut config);
         let (sender, lines) = mpsc::channel(LINES_MAX);

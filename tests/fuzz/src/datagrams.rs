@@ -519,7 +519,7 @@ impl World {
                     assert!(self.proofs.has_session(session), "it never began");
                     assert!(self.ended.insert(session.0), "it ended before");
                 }
-                Event::Used { .. } => {}
+                Event::Used(_) => {}
             }
         }
         if let Err(wrong) = queues::check(&self.sfu) {

@@ -8,8 +8,8 @@ use std::cell::Cell;
 
 use edge::http::{Request, Response};
 use edge::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, Storage, Timer, Unreachable, VariableFault,
-    Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, ObjectFault, Objects, Storage, Timer, Unreachable,
+    VariableFault, Variables,
 };
 use edge::testing::schedule::{block_on, yield_now};
 use edge::testing::sts::{FakeSession, FakeSts};
@@ -192,6 +192,12 @@ impl Entropy for Host {
 impl Variables for Host {
     async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault> {
         self.variables.variable(name).await
+    }
+}
+
+impl Objects for Host {
+    async fn put_object(&self, _: &str, _: Vec<u8>) -> Result<(), ObjectFault> {
+        Err(ObjectFault::Nowhere)
     }
 }
 

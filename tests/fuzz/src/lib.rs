@@ -8,6 +8,7 @@ pub mod control;
 pub mod datagrams;
 pub mod enrolment;
 mod hostile;
+pub mod journal;
 pub mod messages;
 pub mod offer;
 mod plain;
@@ -29,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     ("control", control::run),
     ("datagrams", datagrams::run),
     ("enrolment", enrolment::run),
+    ("journal", journal::run),
     ("messages", messages::run),
     ("offer", offer::run),
     ("requests", requests::run),

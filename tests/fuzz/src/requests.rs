@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 
 use edge::http::{Request, Response};
 use edge::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, RelayInquiry, RelayLink, RelayReply, Storage,
-    Timer, Unreachable, VariableFault, Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, ObjectFault, Objects, RelayInquiry, RelayLink,
+    RelayReply, Storage, Timer, Unreachable, VariableFault, Variables,
 };
 use edge::testing::schedule::block_on;
 use edge::testing::{CountingEntropy, FixedVariables, MemoryStore};
@@ -320,6 +320,12 @@ impl Entropy for Host {
 impl Variables for Host {
     async fn variable(&self, name: &str) -> Result<Option<String>, VariableFault> {
         self.variables.variable(name).await
+    }
+}
+
+impl Objects for Host {
+    async fn put_object(&self, _: &str, _: Vec<u8>) -> Result<(), ObjectFault> {
+        Err(ObjectFault::Nowhere)
     }
 }
 

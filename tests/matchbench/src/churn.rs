@@ -302,13 +302,13 @@ mod tests {
         };
         let (mut alone, mut beside) = (of(0.0), of(0.3));
         assert!(beside.taken_back > 500, "{}", beside.taken_back);
-        for share in [0.5, 0.95] {
-            let (before, after) = (
-                quantile(&mut alone.waits_s, share),
-                quantile(&mut beside.waits_s, share),
-            );
-            assert!(after <= before + 0.5, "{share}: {before} s, {after} s");
-        }
+        // A single wait is some whole pauses between polls, and so is a quantile of few.
+        let mean = |waits: &[f64]| waits.iter().sum::<f64>() / waits.len() as f64;
+        let (before, after) = (mean(&alone.waits_s), mean(&beside.waits_s));
+        assert!(after <= before + 0.5, "mean: {before} s, {after} s");
+        let late = |waits: &mut Vec<f64>| quantile(waits, 0.95);
+        let (before, after) = (late(&mut alone.waits_s), late(&mut beside.waits_s));
+        assert!(after <= before + 1.0, "p95: {before} s, {after} s");
         // What they have left is read by nobody: ten times as much would be, in its place.
         assert!(beside.read_units_max <= alone.read_units_max + 10);
     }

@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use edge::http::{Request, Response};
 use edge::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, RelayInquiry, RelayLink, RelayReply, Storage,
-    Timer, Unreachable, VariableFault, Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, ObjectFault, Objects, RelayInquiry, RelayLink,
+    RelayReply, Storage, Timer, Unreachable, VariableFault, Variables,
 };
 use edge::testing::host::{self, NOW_MS, secret, signing_key};
 use edge::testing::schedule::{Chance, block_on};
@@ -213,6 +213,7 @@ pub fn heartbeat(number: usize, sent_at_ms: u64, participants: u32) -> Heartbeat
         boot: BootId([7; 8]),
         epoch: 0,
         sent_at_ms,
+        sequence: 0,
         state: ShardState::Open,
         candidates: vec![
             candidate(Transport::Udp, "192.0.2.1:7410"),
@@ -228,6 +229,7 @@ pub fn heartbeat(number: usize, sent_at_ms: u64, participants: u32) -> Heartbeat
             cpu_permille: 300,
         },
         capacity: CAPACITY,
+        large: Vec::new(),
         refused: Vec::new(),
         taken: Vec::new(),
     }
@@ -289,6 +291,12 @@ impl RelayLink for Game {
 impl RelayInquiry for Game {
     async fn inquire(&self, _: &str, _: &ShardId, _: String) -> Result<RelayReply, Unreachable> {
         unreachable!("nobody asks who is in a room")
+    }
+}
+
+impl Objects for Game {
+    async fn put_object(&self, _: &str, _: Vec<u8>) -> Result<(), ObjectFault> {
+        Err(ObjectFault::Nowhere)
     }
 }
 

@@ -409,6 +409,12 @@ fn rare_rows() -> Vec<Row> {
             vec![source(Enrol, 1.0, "enrolment")],
         ),
         row(
+            "usage#SHARD",
+            thousands(shards()),
+            "any: one batch in minutes, not measured",
+            Vec::new(),
+        ),
+        row(
             "regions",
             "1",
             "it",

@@ -112,7 +112,7 @@ impl Gateway {
     async fn invoke(&self, request: Request<Incoming>) -> Result<Reply> {
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
-        let queue = queue_of(head.uri.path()).and_then(|name| self.queues.get(name));
+        let queue = function_of(head.uri.path()).and_then(|name| self.queues.get(name));
         let queue = queue.context("no function has this path")?;
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         let headers: serde_json::Map<String, Value> = ["authorization", "content-type"]
@@ -185,7 +185,8 @@ impl Gateway {
     }
 }
 
-fn queue_of(path: &str) -> Option<&'static str> {
+/// The function that serves a path, by the routes.
+pub fn function_of(path: &str) -> Option<&'static str> {
     let fits = |(wanted, got): (&str, &str)| wanted.starts_with('{') || wanted == got;
     let serves = |route: &&Route| {
         let (wanted, got) = (route.path.split('/'), path.split('/'));

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use http_body_util::Full;
-use hyper::Request;
 use hyper::body::Bytes;
+use hyper::{Method, Request};
 use process::Process;
 use serde_json::{Value, json};
 
@@ -136,6 +136,38 @@ impl Moto {
             self.call("DynamoDB_20120810.PutItem", put).await?;
         }
         Ok(())
+    }
+
+    /// Makes a bucket, as Terraform does in the cloud.
+    ///
+    /// # Errors
+    /// What the emulator says.
+    pub async fn create_bucket(&self, name: &str) -> Result<()> {
+        self.s3(Method::PUT, name).await.map(drop)
+    }
+
+    /// What is in an object.
+    ///
+    /// # Errors
+    /// What the emulator says; there may be none.
+    pub async fn object(&self, bucket: &str, name: &str) -> Result<Vec<u8>> {
+        self.s3(Method::GET, &format!("{bucket}/{name}")).await
+    }
+
+    async fn s3(&self, method: Method, path: &str) -> Result<Vec<u8>> {
+        let scope = format!("test/20200101/{}/s3/aws4_request", self.region);
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}/{path}", self.url.trim_end_matches('/')))
+            .header(
+                "authorization",
+                format!("AWS4-HMAC-SHA256 Credential={scope}"),
+            )
+            .body(Full::default())?;
+        let reply = Http::default().request(request).await?;
+        let text = String::from_utf8_lossy(&reply.body);
+        ensure!(reply.status.is_success(), "{path}: {} {text}", reply.status);
+        Ok(reply.body.to_vec())
     }
 
     async fn call(&self, target: &str, body: Value) -> Result<Value> {

@@ -14,10 +14,12 @@ mod model;
 mod network;
 mod observed;
 pub mod queues;
+pub mod speech;
 mod strangers;
 mod tickets;
 mod told;
 mod transition;
+mod used;
 mod watch;
 mod world;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use relay::SealedProtocol;
 use sfu::{Command, Config, EndReason, Event, RejectReason, Sfu, SpeakerLimits, WallClock};
 use str0m::RtcConfig;
-use str0m::config::{CryptoProvider, DtlsVersion};
+use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
 use str0m::crypto::from_feature_flags;
 use wire::SessionId;
 use wire::keys::{ShardKey, ShardKeys};
@@ -27,6 +27,7 @@ use crate::strangers::{Strangers, There};
 use crate::tickets::{self, BOOT};
 use crate::told::{self, Told};
 use crate::transition::{DRAIN_OVER, Known, Transition};
+use crate::used::Used;
 use crate::watch::Watch;
 
 /// Unix time at which every run starts.
@@ -74,6 +75,7 @@ pub(crate) struct World {
     has_dtls_13: bool,
     pub(crate) hostile: Hostile,
     egress: Egress,
+    used: Used,
     /// What the relay writes of members.
     written: told::Log,
     told: Told,
@@ -89,8 +91,20 @@ pub(crate) struct World {
     clippy::disallowed_methods,
     reason = "virtual time needs an instant to start from"
 )]
-fn some_instant() -> Instant {
+pub(crate) fn some_instant() -> Instant {
     Instant::now()
+}
+
+/// A certificate of the relay, and its fingerprint as an answer has it.
+pub(crate) fn certificate(now: Instant, crypto: &Arc<CryptoProvider>) -> (DtlsCert, String) {
+    let certificate = crypto.dtls_provider.generate_certificate();
+    let certificate = certificate.expect("the provider makes certificates");
+    let mut probe = RtcConfig::new()
+        .set_crypto_provider(Arc::clone(crypto))
+        .set_dtls_cert(certificate.clone())
+        .build(now);
+    let fingerprint = probe.direct_api().local_dtls_fingerprint().to_string();
+    (certificate, fingerprint)
 }
 
 fn break_limits(config: &mut Config, sabotage: Sabotage) {
@@ -113,15 +127,7 @@ impl World {
     pub(crate) fn new(seed: u64, sabotage: Sabotage) -> Self {
         let now = some_instant();
         let crypto = dtls::seeded(&from_feature_flags(), seed);
-        let certificate = crypto
-            .dtls_provider
-            .generate_certificate()
-            .expect("the provider makes certificates");
-        let mut probe = RtcConfig::new()
-            .set_crypto_provider(Arc::clone(&crypto))
-            .set_dtls_cert(certificate.clone())
-            .build(now);
-        let server_fingerprint = probe.direct_api().local_dtls_fingerprint().to_string();
+        let (certificate, server_fingerprint) = certificate(now, &crypto);
         let server = SocketAddr::from(([10, 0, 0, 1], 7410));
         let keys = || ShardKey::new(0, [5; 32]).subkeys();
         let (log, written) = (Log::default(), told::Log::default());
@@ -158,6 +164,7 @@ impl World {
             has_dtls_13: seed >= DTLS_13_FROM,
             hostile: Hostile::of(seed),
             egress: Egress::default(),
+            used: Used::default(),
             written,
             told: Told::default(),
             strangers: Strangers::default(),
@@ -540,7 +547,7 @@ impl World {
             match event {
                 Event::Connected { session } => self.model.connected(self.now, session)?,
                 Event::Ended { session, reason } => self.model.ended(self.now, session, reason)?,
-                Event::Used { .. } => {}
+                Event::Used(record) => self.used.handle_record(record)?,
             }
         }
         Ok(())
@@ -549,6 +556,7 @@ impl World {
     fn check(&mut self) -> Result<(), String> {
         self.watch.check(self.now, &self.model, &self.clients)?;
         self.egress.check(self.now, &self.model)?;
+        self.used.check(self.now, &self.sfu)?;
         let refused = self.sfu.stats().rejected(RejectReason::Budget);
         if refused > 0 {
             return Err(format!(
@@ -566,6 +574,7 @@ impl World {
                 "{sessions} sessions in {rooms} rooms are left behind"
             ));
         }
+        self.used.check_empty(self.now, &self.sfu)?;
         crate::queues::check_empty(&self.sfu)
     }
 }

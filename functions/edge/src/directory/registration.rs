@@ -172,6 +172,22 @@ fn taken(shard: &ShardId) -> Refusal {
     Refusal::new(ProblemKind::RelayEnrolled, detail)
 }
 
+/// Whether a key of `epoch` may speak for a shard in `region`: what it says besides heartbeats,
+/// which is seldom. One read, and what `declared` does where nobody enrolled.
+///
+/// # Errors
+/// `shard-unregistered`, `shard-revoked`, `registration-exceeded`, `store-unavailable`.
+pub async fn check_speaker<S: Store>(
+    store: &S,
+    now_ms: u64,
+    shard: &ShardId,
+    (epoch, region): (u8, &RegionName),
+    declared: &impl AsyncFn(&ShardId) -> Result<Option<Terms>, Refusal>,
+) -> Result<(), Refusal> {
+    let terms = terms(store, now_ms, shard, declared).await?;
+    terms.check_speaker(epoch, region)
+}
+
 /// What a shard may say of itself now: one read, and what `declared` does where nobody enrolled.
 pub(super) async fn terms<S: Store>(
     store: &S,

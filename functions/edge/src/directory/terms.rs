@@ -66,25 +66,32 @@ impl StaticShards {
 }
 
 impl Terms {
-    /// Whether a heartbeat keeps to them.
+    /// Whether a key of `epoch` may speak for the shard, and of `region`.
     ///
     /// # Errors
     /// `shard-revoked` or `registration-exceeded`.
-    pub fn check(&self, heartbeat: &Heartbeat) -> Result<(), Refusal> {
-        if heartbeat.epoch < self.least_epoch {
+    pub(super) fn check_speaker(&self, epoch: u8, region: &RegionName) -> Result<(), Refusal> {
+        if epoch < self.least_epoch {
             let detail = format!(
                 "Keys of this shard count from epoch {} on; let it in anew, or give it that one.",
                 self.least_epoch
             );
             return Err(Refusal::new(ProblemKind::ShardRevoked, detail));
         }
-        let exceeded =
-            |detail: String| Err(Refusal::new(ProblemKind::RegistrationExceeded, detail));
-        if let Some(region) = &self.region
-            && *region != heartbeat.region
-        {
-            return exceeded(format!("This shard is registered in the region {region}."));
+        match &self.region {
+            Some(its) if its != region => {
+                exceeded(format!("This shard is registered in the region {its}."))
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// Whether a heartbeat keeps to them.
+    ///
+    /// # Errors
+    /// `shard-revoked` or `registration-exceeded`.
+    pub fn check(&self, heartbeat: &Heartbeat) -> Result<(), Refusal> {
+        self.check_speaker(heartbeat.epoch, &heartbeat.region)?;
         if let Some(capacity) = self.capacity
             && heartbeat.capacity > capacity
         {
@@ -100,6 +107,10 @@ impl Terms {
         }
         Ok(())
     }
+}
+
+fn exceeded(detail: String) -> Result<(), Refusal> {
+    Err(Refusal::new(ProblemKind::RegistrationExceeded, detail))
 }
 
 /// The host of a URL, without its port; an address of IPv6 keeps its brackets.

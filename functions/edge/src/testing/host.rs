@@ -18,8 +18,8 @@ use super::{CountingEntropy, FaultyStore, FixedVariables, MemoryStore, Patience}
 use crate::Refusal;
 use crate::directory::{self, Terms};
 use crate::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, RelayInquiry, RelayLink, RelayReply, Storage,
-    Timer, Unreachable, VariableFault, Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, ObjectFault, Objects, RelayInquiry, RelayLink,
+    RelayReply, Storage, Timer, Unreachable, VariableFault, Variables,
 };
 use crate::token::SigningKey;
 
@@ -44,11 +44,16 @@ pub struct Host {
     pub relay_answers: Arc<Mutex<Result<u16, Unreachable>>>,
     /// What relays say to a question, besides that status.
     pub relay_says: Arc<Mutex<RelaySays>>,
+    /// What was put: names and content. A put fails while this is none.
+    pub objects: Arc<Mutex<Option<Kept>>>,
     /// What was asked of identity services.
     pub asked: Arc<Mutex<Vec<String>>>,
     services: Arc<Mutex<BTreeMap<String, Service>>>,
     counting: Option<CountingEntropy>,
 }
+
+/// Objects by name.
+pub type Kept = BTreeMap<String, Vec<u8>>;
 
 /// What a relay says to what was sealed for it.
 pub type Answer = dyn Fn(&str) -> Vec<u8> + Send;
@@ -104,6 +109,7 @@ impl Host {
             posts: Arc::default(),
             relay_answers: Arc::new(Mutex::new(Ok(202))),
             relay_says: Arc::default(),
+            objects: Arc::new(Mutex::new(Some(BTreeMap::new()))),
             asked: Arc::default(),
             services: Arc::default(),
             counting: None,
@@ -134,6 +140,7 @@ impl Host {
             posts: Arc::clone(&self.posts),
             relay_answers: Arc::clone(&self.relay_answers),
             relay_says: Arc::clone(&self.relay_says),
+            objects: Arc::clone(&self.objects),
             asked: Arc::clone(&self.asked),
             services: Arc::clone(&self.services),
             counting: None,
@@ -272,6 +279,16 @@ impl<T: Deref<Target = Host>> RelayInquiry for T {
         let body = locked(&self.relay_says).0(&sealed);
         let status = self.post(url, shard, sealed).await?;
         Ok(RelayReply { status, body })
+    }
+}
+
+impl<T: Deref<Target = Host>> Objects for T {
+    async fn put_object(&self, name: &str, bytes: Vec<u8>) -> Result<(), ObjectFault> {
+        yield_now().await;
+        let mut objects = locked(&self.objects);
+        let objects = objects.as_mut().ok_or(ObjectFault::Unavailable)?;
+        objects.insert(name.to_owned(), bytes);
+        Ok(())
     }
 }
 

@@ -1,8 +1,8 @@
 //! How fast one player may queue up, and when again after he declined matches.
 //!
-//! A ticket that comes and goes is found by some pass all the same, and a match that is declined has
-//! cost the others their wait. Both are counted in the player's own item, which taking a seat reads
-//! and writes anyway.
+//! A ticket that comes and goes is found by some pass all the same, and a match that is declined
+//! has cost the others their wait. Both are counted in the player's own item, which taking a seat
+//! reads and writes anyway.
 
 use edge::gcra::Gcra;
 use edge::items::is_default;

@@ -3,9 +3,9 @@
 //! A seat is taken before its ticket is put, and by that request alone, once. So a seat may name a
 //! ticket that is not there: not yet, or not any more. Whoever wants to know that it will not come
 //! puts a tombstone in its place, if absent. That must never be where a ticket was: a pass that
-//! still knows the ticket would take the tombstone for it, by its version, and give a match somebody
-//! who waits elsewhere. So both who take a ticket back and who would bar one mark the seat first
-//! ([`Mark`]), and of those two marks there is one.
+//! still knows the ticket would take the tombstone for it, by its version, and give a match
+//! somebody who waits elsewhere. So both who take a ticket back and who would bar one mark the seat
+//! first ([`Mark`]), and of those two marks there is one.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
@@ -55,8 +55,8 @@ enum Behind {
 /// Seats a player, as he was read, at a ticket.
 ///
 /// # Errors
-/// `already-queued`, `ticket-expired` when he ended this ticket before, `too-fast`; `conflict` while
-/// another request puts this ticket.
+/// `already-queued`, `ticket-expired` when he ended this ticket before, `too-fast`; `conflict`
+/// while another request puts this ticket.
 pub(super) async fn take(
     host: &(impl Entropy + Timer),
     store: &impl Store,
@@ -126,8 +126,8 @@ async fn try_take(
     Ok(kept.map_or(Continue(None), |()| Break(Taken::Now)))
 }
 
-/// Looks behind a seat that has led to no match. Where the ticket is barred, makes sure that it will
-/// not come.
+/// Looks behind a seat that has led to no match. Where the ticket is barred, makes sure that it
+/// will not come.
 async fn behind(
     store: &impl Store,
     now_ms: u64,

@@ -17,7 +17,9 @@ use super::safety::{
     AUDIT, BLOCK, BLOCKS, ERASE, EXPORT, KICK, MUTE, PLAYERS, REPORT, REPORT_QUEUE, REPORTS,
     REVOKE, ROOM_BAN, ROOM_MUTE, ROOM_UNBAN, ROOM_UNMUTE, SETTLE_REPORT, UNBLOCK, UNMUTE,
 };
-use super::{DRAIN, Function, HEARTBEAT, HOME, JOIN, LEAVE, RELAYS, REVOKE_SHARD, Route, WHIP};
+use super::{
+    DRAIN, Function, HEARTBEAT, HOME, JOIN, LEAVE, RELAYS, REVOKE_SHARD, Route, USAGE, WHIP,
+};
 
 /// The routes of one function.
 pub trait RouteSet: Copy + 'static {
@@ -67,6 +69,7 @@ routes! {
     FleetRoute {
         Relays = RELAYS,
         Heartbeat = HEARTBEAT,
+        Usage = USAGE,
         Drain = DRAIN,
         RevokeShard = REVOKE_SHARD,
         Home = HOME,

@@ -103,7 +103,7 @@ pub fn backtest(seed: u64) -> Score {
         let mut chance = Chance(seed ^ at as u64);
         let paths: Vec<Vec<f64>> = (0..PATHS)
             .map(|_| {
-                let steps: Vec<f64> = ahead.iter().map(|_| chance.next()).collect();
+                let steps: Vec<f64> = ahead.iter().map(|_| chance.uniform()).collect();
                 model.path(&ahead, &steps, &mut chance)
             })
             .collect();
@@ -142,7 +142,8 @@ impl Weeks {
     fn new(seed: u64) -> Self {
         let mut chance = Chance(seed);
         let from = first_hour(Date::from_civil(2027, 1, 4).expect("there is such a day"));
-        let mut within = |from: i64, end: i64| from + (chance.next() * (end - from) as f64) as i64;
+        let mut within =
+            |from: i64, end: i64| from + (chance.uniform() * (end - from) as f64) as i64;
         // Patch days in the past of all forecasts, and within what is foretold.
         let patches = [within(2, 8), within(10, 17), within(17, 26)];
         let patches = patches.map(|week| from + week * WEEK + 2 * 24 + 16);
@@ -150,9 +151,9 @@ impl Weeks {
         let outages = outages.map(|hour| hour + within(0, 6) * 24);
         let lost = from + within(6 * WEEK, 24 * WEEK);
         let turn = from + within(6 * WEEK, 20 * WEEK);
-        let mut rate = || -0.01 + 0.05 * chance.next();
+        let mut rate = || -0.01 + 0.05 * chance.uniform();
         let (growth, growth_after) = (rate(), rate());
-        let brings = 1.35 + 0.5 * chance.next();
+        let brings = 1.35 + 0.5 * chance.uniform();
         let calendar = Calendar {
             events: patches.map(patch).to_vec(),
         };
@@ -179,7 +180,7 @@ impl Weeks {
                 .expect("the home region has prices");
             let dollars = voice.total().dollars();
             all.insert(hour, dollars);
-            if !(0..LOST_HOURS).contains(&(hour - lost)) && chance.next() > LOST_SHARE {
+            if !(0..LOST_HOURS).contains(&(hour - lost)) && chance.uniform() > LOST_SHARE {
                 known.insert(hour, dollars);
             }
         }
@@ -214,6 +215,7 @@ fn patch(from: Hour) -> Event {
         hours: PATCH_HOURS,
         regions: Vec::new(),
         factor: PATCH,
+        peak: None,
         owner: "product".to_owned(),
     }
 }
@@ -253,13 +255,20 @@ fn record(hour: Hour, streams: f64) -> UsageRecord {
         form: 1,
         minute_ms: hour as u64 * 3_600_000,
         shard: "backtest".parse().expect("a shard's name"),
+        boot: None,
+        sequence: 0,
         room: RoomKey([0; 8]),
         region: REGION.to_owned(),
         mode: VoiceMode::Forward,
         participant_ms: (streams / 0.8 * 3_600_000.0) as u64,
         talk_ms: 0,
+        packets_in: 0,
+        bytes_in: 0,
         packets_out: packets,
         bytes_out: packets * (PACKET_BYTES as u64 - 28),
+        mixed_frames: 0,
+        cpu_us: 0,
+        quality: None,
     }
 }
 

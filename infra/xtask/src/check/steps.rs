@@ -129,6 +129,12 @@ pub(crate) const STEPS: &[Step] = &[
     step("aiortc", "an independent WebRTC stack talks", aiortc)
         .needs(|workspace| aiortc_python(workspace).map(drop)),
     step(
+        "soak",
+        "two minutes of joins, speech and faults leave relay and edge as they were",
+        soak,
+    )
+    .waits(),
+    step(
         "package",
         "packages are reproducible, signed, and run where they are installed",
         package::run,
@@ -261,6 +267,16 @@ fn finops(workspace: &Workspace, _: &mut Count) -> Result<()> {
 fn schema(workspace: &Workspace, count: &mut Count) -> Result<()> {
     build_all(workspace)?;
     let mut command = Command::new(workspace.binary("schema"));
+    counted(
+        command.current_dir(&workspace.root),
+        Count::of_last_line,
+        count,
+    )
+}
+
+fn soak(workspace: &Workspace, count: &mut Count) -> Result<()> {
+    build_all(workspace)?;
+    let mut command = Command::new(workspace.binary("soak"));
     counted(
         command.current_dir(&workspace.root),
         Count::of_last_line,

@@ -109,7 +109,7 @@ pub(super) fn sums(folder: &Path) -> Result<BTreeMap<String, String>> {
 }
 
 /// SHA-256 of a file, in hexadecimal digits.
-pub(super) fn sum_of(file: &Path) -> Result<String> {
+pub(crate) fn sum_of(file: &Path) -> Result<String> {
     // What a link points at can be changed later.
     let about = fs::symlink_metadata(file).with_context(|| format!("{}", file.display()))?;
     if !about.is_file() {
@@ -187,9 +187,24 @@ fn bounded(file: &Path) -> Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::secret::tests::Folder;
+
+    /// Seals a folder as version 1.2.3 with a key of this seed.
+    pub(crate) fn seal_with(folder: &Path, seed: &[u8; 32]) {
+        // Beside the folder: what is in it is part of the release.
+        let secret = folder.with_extension("key");
+        fs::write(&secret, BASE64.encode(seed) + "\n").unwrap();
+        seal(folder, "1.2.3", "abc", Some(&secret)).unwrap();
+        fs::remove_file(secret).unwrap();
+    }
+
+    /// The public half of the key of a seed.
+    pub(crate) fn public(seed: &[u8; 32]) -> PublicKey {
+        let public = SigningKey::from_bytes(seed).verifying_key().to_bytes();
+        PublicKey::parse(&public_pem(public)).unwrap()
+    }
 
     const SEED: [u8; 32] = [7; 32];
 
@@ -199,12 +214,8 @@ mod tests {
         for file in ["a.deb", "b.tar.gz"] {
             fs::write(folder.0.join(file), file).unwrap();
         }
-        let secret = std::env::temp_dir().join(format!("{name}-{}.key", std::process::id()));
-        fs::write(&secret, BASE64.encode(&SEED) + "\n").unwrap();
-        seal(&folder.0, "1.2.3", "abc", Some(&secret)).unwrap();
-        fs::remove_file(secret).unwrap();
-        let public = SigningKey::from_bytes(&SEED).verifying_key().to_bytes();
-        (folder, PublicKey::parse(&public_pem(public)).unwrap())
+        seal_with(&folder.0, &SEED);
+        (folder, public(&SEED))
     }
 
     #[test]

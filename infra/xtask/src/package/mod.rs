@@ -22,7 +22,9 @@ use files::fresh;
 use packing::{PROGRAMS, Packing, Stamp, target};
 
 pub(crate) use image::ARCHIVE_END as IMAGE_END;
-pub(crate) use manifest::{PublicKey, public_pem, verify};
+#[cfg(test)]
+pub(crate) use manifest::tests;
+pub(crate) use manifest::{PublicKey, public_pem, sum_of, verify};
 
 /// What to make, or to check.
 #[derive(Debug, Args)]

@@ -86,16 +86,17 @@ const ROWS: &[Row] = &[
     row("safety-spin", &["safety", "edge-spin", "edge", "wire"]),
     row("safety-lambda", &["safety", "edge-lambda"]),
     row("web-spin", &["edge-spin", "edge", "wire"]),
+    row("quality", &[]),
     // Its tests talk to the core, over the relay's messages and by the edge's answers.
     Row {
         name: "client",
-        uses: &["wire"],
+        uses: &["quality", "wire"],
         tests_use: &["relay", "sfu", "signalling"],
     },
     // Its tests talk to it as clients do, in the relay's messages.
     Row {
         name: "sfu",
-        uses: &[],
+        uses: &["quality"],
         tests_use: &["client", "relay", "wire"],
     },
     row("udp", &[]),
@@ -118,8 +119,13 @@ const ROWS: &[Row] = &[
         uses: &["wire"],
         tests_use: &["chat", "edge"],
     },
-    row("xtask", &["edge", "wire"]),
-    row("sim", &["wire", "client", "sfu", "relay"]),
+    // It foretells as the costs are foretold, by the same calendar.
+    row("scaling", &["finops", "wire"]),
+    row("xtask", &["edge", "finops", "scaling", "wire"]),
+    row(
+        "sim",
+        &["bench-report", "client", "quality", "relay", "sfu", "wire"],
+    ),
     row(
         "fuzz",
         &[
@@ -174,6 +180,18 @@ const ROWS: &[Row] = &[
         &["bench-report", "edge", "matchmaking", "wire"],
     ),
     row(
+        "drill",
+        &[
+            "bench-report",
+            "client",
+            "edge",
+            "process",
+            "scenarios",
+            "wire",
+        ],
+    ),
+    row("soak", &["bench-report", "drill", "wire"]),
+    row(
         "partitions",
         &[
             "bench-report",
@@ -211,10 +229,12 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
             "relay",
             "edge-host",
             "edge-lambda",
+            "drill",
             "e2e",
             "player",
             "process",
             "scenarios",
+            "soak",
         ],
         "everything else is free of a runtime",
     ),
@@ -229,9 +249,11 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
             "relay",
             "edge-host",
             "edge-lambda",
+            "drill",
             "e2e",
             "player",
             "scenarios",
+            "soak",
         ],
         "only daemons speak HTTP themselves",
     ),
@@ -244,7 +266,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     (
         "str0m",
         &[
-            "client", "sfu", "relay", "e2e", "player", "sim", "loadgen", "fuzz",
+            "client", "sfu", "relay", "drill", "e2e", "player", "sim", "loadgen", "fuzz",
         ],
         "media goes through sfu; the relay only chooses its cryptography",
     ),

@@ -17,6 +17,7 @@ mod control_endpoint;
 mod enrolment;
 mod heartbeats;
 mod process;
+mod usage;
 mod voice;
 #[path = "voice-over-tcp.rs"]
 mod voice_over_tcp;

@@ -73,6 +73,8 @@ pub(crate) struct Pending {
     packet: Vec<u8>,
     /// The same without redundancy, when the payload is RED.
     primary: Option<Vec<u8>>,
+    /// It repeats a packet that did not come.
+    pub(crate) repeats_lost: bool,
 }
 
 /// Whose packet it is.
@@ -86,11 +88,11 @@ pub(crate) struct Speaker {
 }
 
 impl Pending {
-    /// A packet with `payload`, in memory from `spare`.
+    /// A packet with `payload`, which repeats one that did not come or not, in memory from `spare`.
     pub(crate) fn new(
         speaker: Speaker,
         forwardable: Forwardable,
-        payload: &[u8],
+        (payload, repeats_lost): (&[u8], bool),
         spare: &mut Vec<Vec<u8>>,
     ) -> Self {
         let mut packet = |payload: &[u8]| {
@@ -105,6 +107,7 @@ impl Pending {
             forwardable,
             primary: forwardable.red_primary.map(|from| packet(&payload[from..])),
             packet: packet(payload),
+            repeats_lost,
         }
     }
 

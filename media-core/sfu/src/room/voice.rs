@@ -1,12 +1,13 @@
 //! The incoming voice of one participant: what of it is passed on, and as which packet.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::allowance::{Allowance, Size};
 use super::loudness::Loudness;
 use super::red::primary_from;
 use super::settings::Settings;
 use super::speaking::{Heard, Speaking, SpeakingConfig};
+use super::talk::Talk;
 use crate::rtp::Opened;
 use crate::stats::DropReason;
 
@@ -30,6 +31,7 @@ pub(crate) struct Voice {
     forwarded_next: u64,
     /// Counts source changes: timestamps of two sources have nothing in common.
     pub(crate) source: u32,
+    talk: Talk,
 }
 
 /// Payload types of one client, for what he sends and what he is sent.
@@ -60,7 +62,7 @@ pub(crate) struct Forwardable {
 }
 
 impl Voice {
-    pub(crate) fn new(payload_types: PayloadTypes, level_id: Option<u8>) -> Self {
+    pub(crate) fn new(now: Instant, payload_types: PayloadTypes, level_id: Option<u8>) -> Self {
         Self {
             payload_types,
             level_id,
@@ -73,6 +75,7 @@ impl Voice {
             forwarded_base: 0,
             forwarded_next: 0,
             source: 0,
+            talk: Talk::new(now),
         }
     }
 
@@ -87,6 +90,7 @@ impl Voice {
             return false;
         }
         self.source = self.source.wrapping_add(1);
+        self.talk.handle_source();
         let ended = self.speaking.is_speaking(now, config);
         self.speaking.clear();
         ended
@@ -135,6 +139,18 @@ impl Voice {
             red_primary,
             started,
         })
+    }
+
+    /// How much was said in a packet that is passed on and in none before it.
+    pub(crate) fn take_talk(
+        &mut self,
+        now: Instant,
+        packet: &Opened,
+        red_primary: Option<usize>,
+    ) -> Duration {
+        let opus = packet.payload().get(red_primary.unwrap_or_default()..);
+        let opus = opus.unwrap_or_default();
+        self.talk.handle_packet(now, packet.timestamp(), opus)
     }
 
     /// Where the primary block of a RED packet begins; none for Opus itself.

@@ -16,8 +16,6 @@ use crate::protocol::{Admission, BadTicket, Protocol};
 use crate::room::{Entry, PayloadTypes, Room};
 use crate::stats::{EndReason, RejectReason};
 
-/// RTCP packet type of a receiver report (RFC 3550); the first of a compound is in the clear.
-const RECEIVER_REPORT: u8 = 201;
 /// Rooms that are remembered while the shard is full.
 const MAX_REFUSED_ROOMS: usize = 64;
 /// Longest client username fragment (RFC 8839).
@@ -53,8 +51,6 @@ impl<P: Protocol> Sfu<P> {
             self.handle_answer(index, from, data)?;
         }
         match data {
-            // About slots: there is nothing that it would change.
-            [128..=191, RECEIVER_REPORT, ..] => Ok(()),
             [128..=191, ..] if is_rtcp(data) => self.handle_report(index, data),
             [128..=191, ..] => self.handle_rtp(index, from, data),
             _ => {
@@ -69,6 +65,7 @@ impl<P: Protocol> Sfu<P> {
         let opened = link.open_rtp(self.now, data, &*self.config.srtp);
         let opened = opened.ok_or(RejectReason::Srtp)?;
         let is_to_be_asked = link.paths.note_fresh(self.now, from);
+        self.note_received(index, data.len());
         self.handle_voice(index, &opened);
         if is_to_be_asked {
             self.ask(index);
@@ -82,11 +79,6 @@ impl<P: Protocol> Sfu<P> {
         let link = &mut self.links[index];
         link.handle_answer(self.now, (from, data), &*self.config.srtp);
         Ok(())
-    }
-
-    fn handle_report(&mut self, index: usize, data: &[u8]) -> Result<(), RejectReason> {
-        let noted = self.links[index].note_report(self.now, data);
-        noted.then_some(()).ok_or(RejectReason::Srtp)
     }
 
     fn handle_stun(&mut self, from: Path, data: &[u8]) -> Result<(), RejectReason> {
@@ -168,6 +160,9 @@ impl<P: Protocol> Sfu<P> {
         let is_removed = kicked.any(|(known, ())| *known == of);
         if is_removed || revoked.any(|(known, ())| *known == admission.player) {
             return Err(RejectReason::Kicked);
+        }
+        if self.has_moved(admission.room, admission.home_epoch) {
+            return Err(RejectReason::Moved);
         }
         if self.stopping {
             return Err(RejectReason::Stopping);
@@ -270,7 +265,7 @@ impl<P: Protocol> Sfu<P> {
             return index;
         }
         let settings = self.config.room_settings();
-        let room = Room::new(self.now, key, settings, self.minute_end());
+        let room = Room::new(self.now, key, settings, self.period());
         let alarm = self.timers.new_alarm();
         let index = self.rooms.insert(Kept { room, alarm });
         let other = self.by_room.insert(key, index);
@@ -335,8 +330,8 @@ impl<P: Protocol> Sfu<P> {
 
 /// Whether a client with a good ticket is told that it was refused for `reason`.
 fn is_answered(reason: RejectReason) -> bool {
-    use RejectReason::{Full, PlayerSessions, Reserve, Stopping};
-    matches!(reason, Full | Stopping | PlayerSessions | Reserve)
+    use RejectReason::{Full, Moved, PlayerSessions, Reserve, Stopping};
+    matches!(reason, Full | Moved | Stopping | PlayerSessions | Reserve)
 }
 
 /// The ticket that a STUN binding request shows in its USERNAME, unopened and unproved; none when

@@ -20,6 +20,8 @@ use crate::timers::Owner;
 const LAST_WORDS: Duration = Duration::from_millis(250);
 /// When to try again after str0m reported an error and lived on.
 const RETRY: Duration = Duration::from_millis(50);
+/// How long whoever is asked to migrate may stay: a client that is well is gone in a second.
+const LEAVES_WITHIN: Duration = Duration::from_secs(30);
 /// Mean time between two reports (RFC 3550 section 6.2).
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -117,6 +119,7 @@ impl<P: Protocol> Sfu<P> {
         }
         let room = &mut self.rooms[link.room].room;
         room.note_sent(data.len());
+        self.stats.usage.note_sent(data.len());
         self.transmits.push_back(Transmit { to, data });
     }
 
@@ -151,7 +154,7 @@ impl<P: Protocol> Sfu<P> {
         let Some(member) = link.member() else { return };
         let room = &mut self.rooms[link.room].room;
         let (sent, _) = room.take_reports(self.now, member);
-        if let Some(data) = link.seal_question(unix_ms, nonce, &sent) {
+        if let Some(data) = link.seal_question(self.now, (unix_ms, nonce), &sent) {
             self.push_transmit(index, path, data.into());
         }
     }
@@ -218,9 +221,12 @@ impl<P: Protocol> Sfu<P> {
         if link.place == Place::HalfOpen {
             link.place = Place::Whole;
             self.places.settle(link.entry.player, index);
-            // He came with a ticket from before the drain; nobody could tell him sooner.
+            let (room, epoch) = (link.room, link.home_epoch);
+            // He came with a ticket from before; nobody could tell him sooner.
             if let Some(over) = self.drains_over {
                 self.migrate_within(index, over);
+            } else if self.has_moved(self.rooms[room].room.key, epoch) {
+                self.migrate_within(index, Duration::ZERO);
             }
         }
     }
@@ -269,7 +275,7 @@ impl<P: Protocol> Sfu<P> {
     }
 
     /// Queues a notice for one client.
-    fn tell(&mut self, index: usize, notice: &Notice<'_, P::Profile>) {
+    pub(super) fn tell(&mut self, index: usize, notice: &Notice<'_, P::Profile>) {
         let message = self.protocol.write(notice);
         self.queue(index, message.into());
     }
@@ -297,6 +303,7 @@ impl<P: Protocol> Sfu<P> {
         if let (Some(to), Some(data)) = (link.paths.media_route(), data) {
             self.push_transmit(index, to, data.into());
         }
+        self.tell_quality(index);
     }
 
     /// Has every client asked to migrate, at random moments within `over`.
@@ -307,7 +314,7 @@ impl<P: Protocol> Sfu<P> {
         }
     }
 
-    fn migrate_within(&mut self, index: usize, over: Duration) {
+    pub(super) fn migrate_within(&mut self, index: usize, over: Duration) {
         let share = self.share();
         self.links[index].migrate_at = Some(self.now + over.mul_f64(share));
         self.arm_link(index);
@@ -319,7 +326,9 @@ impl<P: Protocol> Sfu<P> {
         match link.phase {
             Phase::Live { member } => {
                 let room = link.room;
-                self.rooms[room].room.leave(self.now, member);
+                self.rooms[room]
+                    .room
+                    .leave(self.now, member, &mut self.stats);
                 self.say_good_bye(index, reason);
                 self.after_room(room);
             }
@@ -348,7 +357,9 @@ impl<P: Protocol> Sfu<P> {
     pub(super) fn remove(&mut self, index: usize, reason: EndReason) {
         let (room, member) = (self.links[index].room, self.links[index].member());
         if let Some(member) = member {
-            self.rooms[room].room.leave(self.now, member);
+            self.rooms[room]
+                .room
+                .leave(self.now, member, &mut self.stats);
             // What the room has to say now is not for him any more.
             self.links[index].phase = Phase::Gone { reason };
             self.after_room(room);
@@ -386,6 +397,7 @@ impl<P: Protocol> Sfu<P> {
         }
         let others = [
             link.migrate_at,
+            link.leave_by,
             link.report_at,
             link.hello_until,
             link.paths.next_at(),
@@ -419,8 +431,16 @@ impl<P: Protocol> Sfu<P> {
         {
             return self.end(index, EndReason::TokenExpired);
         }
-        if due == Some(Due::Ask) || link.migrate_at.is_some_and(|at| now >= at) {
+        if link.leave_by.is_some_and(|by| now >= by) {
+            link.leave_by = None;
+            return self.end(index, EndReason::RelayStopping);
+        }
+        let migrates = link.migrate_at.is_some_and(|at| now >= at);
+        if migrates {
             link.migrate_at = None;
+            link.leave_by = Some(now + LEAVES_WITHIN);
+        }
+        if due == Some(Due::Ask) || migrates {
             self.tell(index, &Notice::Migrate);
         }
         let link = &self.links[index];

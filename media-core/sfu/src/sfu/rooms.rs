@@ -1,13 +1,14 @@
 //! Serving rooms: what they ask for, their voice, their timers; and what the edge has for members.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Event, Sfu, Transmit};
 use crate::deadline::Deadline;
 use crate::idents::{PlayerKey, RoomKey, SessionId};
 use crate::link::Phase;
 use crate::protocol::{Hello, Protocol, Request};
-use crate::room::Output;
+use crate::room::{Output, UsageRecord};
 use crate::rtp::Opened;
 use crate::stats::{DropReason, EndReason};
 use crate::timers::Owner;
@@ -16,6 +17,15 @@ use crate::timers::Owner;
 const MAX_SPARE: usize = 256;
 /// Longest tag of a sealed voice packet (RFC 7714).
 const MAX_TAG_BYTES: usize = 16;
+
+/// Time over which the participants of a room that has moved are asked to follow.
+const FOLLOWS_WITHIN: Duration = Duration::from_millis(500);
+
+/// Whether one epoch of a home is before another, of which the low 8 bits are known: of two that
+/// are not 128 moves apart.
+pub(super) fn is_before(epoch: u8, other: u8) -> bool {
+    epoch.wrapping_sub(other) >= 128
+}
 
 impl<P: Protocol> Sfu<P> {
     /// Puts a session whose handshake finished into its room.
@@ -114,6 +124,29 @@ impl<P: Protocol> Sfu<P> {
         }
     }
 
+    /// Whether a room has moved since it had this epoch.
+    pub(super) fn has_moved(&self, room: RoomKey, epoch: u8) -> bool {
+        let mut moved = self.moved.since(0);
+        moved.any(|(known, since)| *known == room && is_before(epoch, since))
+    }
+
+    /// A room has moved away: who is here, and whoever comes with a ticket from before, is to
+    /// follow.
+    pub(super) fn moved(&mut self, room: RoomKey, epoch: u8) {
+        let at_ms = self.clock.unix_ms(self.now);
+        self.moved.note(room, epoch, at_ms);
+        let Some(&room) = self.by_room.get(&room) else {
+            return;
+        };
+        for index in self.link_indices() {
+            let link = &self.links[index];
+            let is_asked = link.migrate_at.is_some() || link.leave_by.is_some();
+            if link.room == room && is_before(link.home_epoch, epoch) && !is_asked {
+                self.migrate_within(index, FOLLOWS_WITHIN);
+            }
+        }
+    }
+
     /// Takes a message of the edge as if a session had sent it.
     pub(super) fn hello(&mut self, session: SessionId, message: &[u8]) {
         let Some(&index) = self.by_session.get(&session) else {
@@ -161,17 +194,28 @@ impl<P: Protocol> Sfu<P> {
         }
     }
 
-    fn report_usage(&mut self, index: usize) {
-        let next_ends = self.minute_end();
+    /// Makes a record of what a room used since the last.
+    pub(super) fn report_usage(&mut self, index: usize) {
+        let next = self.period();
         let room = &mut self.rooms[index].room;
-        let used = room.take_usage(self.now, next_ends);
-        self.events.push_back(Event::Used {
+        let (minute_ms, usage) = room.take_usage(self.now, next);
+        if usage.is_nothing() {
+            return;
+        }
+        self.usage_records += 1;
+        self.events.push_back(Event::Used(UsageRecord {
+            sequence: self.usage_records,
+            minute_ms,
             room: room.key,
-            participant_time: used.participant_time,
-            talk_time: used.talk_time,
-            packets_out: used.packets_out,
-            bytes_out: used.bytes_out,
-        });
+            usage,
+        }));
+    }
+
+    /// An authentic packet of voice came.
+    pub(super) fn note_received(&mut self, index: usize, bytes: usize) {
+        let room = &mut self.rooms[self.links[index].room].room;
+        room.note_received(bytes);
+        self.stats.usage.note_received(bytes);
     }
 
     /// Queues a message for a session; one that lets too many pile up is ended.
@@ -212,7 +256,7 @@ impl<P: Protocol> Sfu<P> {
         let room_index = link.room;
         let room = &mut self.rooms[room_index].room;
         let waited = room.has_voice();
-        let taken = room.handle_voice(self.now, member, packet, &mut self.spare);
+        let taken = room.handle_voice(self.now, member, packet, &mut self.spare, &mut self.stats);
         if !waited && room.has_voice() {
             self.talking.push_back(room_index);
         }

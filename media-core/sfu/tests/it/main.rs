@@ -13,6 +13,8 @@ mod a_full_shard_refuses;
 mod a_path_proves_itself;
 #[path = "a-player-has-few-sessions.rs"]
 mod a_player_has_few_sessions;
+#[path = "a-room-moves-away.rs"]
+mod a_room_moves_away;
 #[path = "admission-needs-proof.rs"]
 mod admission_needs_proof;
 #[path = "both-dtls-versions-connect.rs"]
@@ -25,10 +27,14 @@ mod forwarding_allocates_nothing;
 mod one_speaker_has_a_rate;
 #[path = "pushed-messages-arrive.rs"]
 mod pushed_messages_arrive;
+#[path = "quality-is-told.rs"]
+mod quality_is_told;
 #[path = "red-passes-through.rs"]
 mod red_passes_through;
 #[path = "two-people-talk.rs"]
 mod two_people_talk;
+#[path = "usage-adds-up.rs"]
+mod usage_adds_up;
 #[path = "voice-is-opened-once.rs"]
 mod voice_is_opened_once;
 #[path = "voice-is-sealed-for-each.rs"]

@@ -11,8 +11,9 @@ locals {
 module "state" {
   source = "../../../modules/state"
 
-  name     = local.name
-  replicas = { for region in keys(local.regions) : region => {} if region != var.table_region }
+  name       = local.name
+  table_name = var.table
+  replicas   = { for region in keys(local.regions) : region => {} if region != var.table_region }
 }
 
 module "delivery" {

@@ -8,6 +8,12 @@ variable "account" {
   }
 }
 
+variable "table" {
+  description = "The table, where it is a restored one (infra/ops/dr/restore.md); else lifeverse-prod."
+  type        = string
+  default     = null
+}
+
 variable "dev_account" {
   description = "The account of dev, so that nobody gives one for both."
   type        = string

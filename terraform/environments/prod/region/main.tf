@@ -22,14 +22,16 @@ module "edge" {
   source = "../../../modules/edge"
 
   name            = local.name
-  table_name      = local.service
+  table_name      = coalesce(var.table, local.service)
   parameters_path = "/lifeverse/prod"
   home_regions    = length(local.regions) < 2 ? {} : { for region, what in local.regions : region => [what.voice_region] }
   packages        = { for name in local.functions : name => "${var.packages}/${name}-lambda/bootstrap.zip" }
+  grants_file     = var.grants_file
 
   settings = {
     region              = local.here.voice_region
     relay_control_hosts = module.network.relay_control_hosts
+    usage_objects       = module.records.bucket
     # Relays of every region: one whose own edge is gone enrols at that of another.
     enrolment_aws = {
       sts_regions = keys(local.regions)
@@ -95,7 +97,7 @@ module "observability" {
   name                = local.name
   receivers           = var.receivers
   edge                = { api_id = module.edge.api_id, functions = module.edge.functions }
-  table_name          = local.service
+  table_name          = coalesce(var.table, local.service)
   replica_regions     = setsubtract(keys(local.regions), [var.region])
   groups              = { for colour in keys(var.colours) : colour => "${local.name}-${colour}" }
   account_concurrency = var.account_concurrency

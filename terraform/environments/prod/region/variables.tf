@@ -8,6 +8,12 @@ variable "account" {
   }
 }
 
+variable "table" {
+  description = "The table, where it is a restored one (infra/ops/dr/restore.md); else lifeverse-prod."
+  type        = string
+  default     = null
+}
+
 variable "dev_account" {
   description = "The account of dev, so that nobody gives one for both."
   type        = string
@@ -148,4 +154,10 @@ variable "queues" {
   description = "Queues of matchmaking that are looked at each minute though nobody asks."
   type        = set(string)
   default     = []
+}
+
+variable "grants_file" {
+  description = "A permissions.json whose grants hold beside those of this version: deployments set it while two versions have traffic."
+  type        = string
+  default     = null
 }

@@ -237,6 +237,23 @@ run "the_example_of_the_readme" {
   }
 }
 
+run "usage_is_put_by_fleet_alone" {
+  variables {
+    settings = { region = "eu", usage_objects = "lifeverse-records" }
+  }
+
+  assert {
+    condition = [
+      for name, role in aws_iam_role_policy.function : name if strcontains(role.policy, "arn:aws:s3:::lifeverse-records/usage/*")
+    ] == ["fleet"]
+    error_message = "fleet puts usage, and nobody else anything"
+  }
+  assert {
+    condition     = one(aws_lambda_function.this["fleet"].environment).variables.LIFEVERSE_USAGE_OBJECTS == "lifeverse-records"
+    error_message = "fleet is told where"
+  }
+}
+
 run "regions_that_share_the_table" {
   variables {
     home_regions = { eu-west-1 = ["eu"], us-east-1 = ["us", "sa"] }
@@ -255,5 +272,27 @@ run "regions_that_share_the_table" {
       toset([for arn in jsondecode(policy.policy).Statement[0].Resource : split(":", arn)[3]]) == toset(["eu-west-1", "us-east-1"])
     ])
     error_message = "and may write there"
+  }
+}
+
+run "grants_of_two_versions_are_those_of_both" {
+  variables {
+    grants_file = "tests/grants.json"
+  }
+  assert {
+    condition = (
+      contains(jsondecode(aws_iam_role_policy.function["chat"].policy).Statement[0].Action, "dynamodb:PutItem") &&
+      length(setsubtract(
+        [for action in jsondecode(file("../../../functions/permissions.json")).chat.table : "dynamodb:${action}"],
+        jsondecode(aws_iam_role_policy.function["chat"].policy).Statement[0].Action,
+      )) == 0 &&
+      contains(jsondecode(aws_iam_role_policy.function["chat"].policy).Statement[0].Condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"], "chat-before#*") &&
+      anytrue([for arn in jsondecode(aws_iam_role_policy.function["chat"].policy).Statement[1].Resource : endswith(arn, "/before")])
+    )
+    error_message = "chat may do what either version needs"
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.function["fleet"].policy).Statement[0].Action == [for action in jsondecode(file("../../../functions/permissions.json")).fleet.table : "dynamodb:${action}"]
+    error_message = "a function that the other version does not have keeps its own"
   }
 }

@@ -118,3 +118,11 @@ run "one_home_region" {
   }
   expect_failures = [var.home_regions]
 }
+
+run "a_grants_file_that_is_none" {
+  command = plan
+  variables {
+    grants_file = "tests/none.json"
+  }
+  expect_failures = [var.grants_file]
+}

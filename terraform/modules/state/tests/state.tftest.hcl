@@ -163,3 +163,16 @@ run "a_limit_of_nothing" {
   }
   expect_failures = [var.limits]
 }
+
+run "a_restored_table_has_a_name_of_its_own" {
+  command = plan
+
+  variables {
+    table_name = "lifeverse-prod-2"
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.this.name == "lifeverse-prod-2" && aws_backup_vault.this.name == var.name
+    error_message = "The table alone is called otherwise."
+  }
+}

@@ -1,5 +1,5 @@
-//! Long polls of one player, more than a host has instances, and of a crowd of tokens of his: others
-//! join, and the relay is heard.
+//! Long polls of one player, more than a host has instances, and of a crowd of tokens of his:
+//! others join, and the relay is heard.
 
 use std::time::{Duration, Instant};
 
@@ -55,8 +55,8 @@ async fn polls_keep_nobody_from_joining() {
         let took = joins(target, &shard, 60, &format!("of-{tokens}")).await;
         let answers = storm.end().await;
         println!(
-            "{polls} polls of {tokens} tokens of one player: 60 of 60 joins, p50 {:?}, longest {:?}; \
-             they were told {answers:?}",
+            "{polls} polls of {tokens} tokens of one player: 60 of 60 joins, p50 {:?}, longest \
+             {:?}; they were told {answers:?}",
             took[30], took[59]
         );
         assert!(took[59] < JOIN_MAX);

@@ -1,5 +1,5 @@
-//! Joins of one token, each into a room of its own, that send the relay nothing; and others who open
-//! rooms meanwhile.
+//! Joins of one token, each into a room of its own, that send the relay nothing; and others who
+//! open rooms meanwhile.
 
 use std::time::Duration;
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use edge::http::{Request, Response};
 use edge::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, RelayLink, Storage, Timer, Unreachable,
-    VariableFault, Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, ObjectFault, Objects, RelayInquiry, RelayLink,
+    RelayReply, Storage, Timer, Unreachable, VariableFault, Variables,
 };
 use edge::testing::schedule::{block_on, yield_now};
 use edge::testing::{CountingEntropy, FixedVariables, MemoryStore};
@@ -67,6 +67,12 @@ impl Variables for Host {
     }
 }
 
+impl Objects for Host {
+    async fn put_object(&self, _: &str, _: Vec<u8>) -> Result<(), ObjectFault> {
+        Err(ObjectFault::Nowhere)
+    }
+}
+
 impl IdentityLink for Host {
     async fn ask(
         &self,
@@ -79,6 +85,12 @@ impl IdentityLink for Host {
 
 impl RelayLink for Host {
     async fn post(&self, _: &str, _: &ShardId, _: String) -> Result<u16, Unreachable> {
+        Err(Unreachable)
+    }
+}
+
+impl RelayInquiry for Host {
+    async fn inquire(&self, _: &str, _: &ShardId, _: String) -> Result<RelayReply, Unreachable> {
         Err(Unreachable)
     }
 }
@@ -179,6 +191,7 @@ fn start_relay(runtime: &Runtime, url: &str) -> relay::Running {
             drain_seconds: 0,
             ..Settings::default()
         },
+        usage_journal: None,
     };
     let (lines, _) = mpsc::channel(LINES_MAX);
     runtime.block_on(async {

@@ -24,6 +24,7 @@ fn start_relay(runtime: &Runtime, fleet: &FakeFleet) -> Running {
             drain_seconds: 0,
             ..Settings::default()
         },
+        usage_journal: None,
     };
     let (lines, _) = mpsc::channel(LINES_MAX);
     runtime.block_on(relay::start(config, lines)).unwrap()

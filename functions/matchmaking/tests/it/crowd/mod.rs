@@ -49,7 +49,8 @@ impl<'a> Party<'a> {
         self.chance.below(bound) == 0
     }
 
-    /// A request that stops before one of its store calls, for up to as long as a host lets it live.
+    /// A request that stops before one of its store calls, for up to as long as a host lets it
+    /// live.
     async fn stall(&mut self, request: Request) {
         let mut future: Stalled<'a> = Box::pin(matchmaking::handle(self.rig, request));
         for _ in 0..=self.chance.below(12) {

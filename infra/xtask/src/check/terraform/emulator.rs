@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::workspace::Workspace;
 use crate::{install, process};
@@ -119,6 +120,24 @@ client('lambda').publish_version(FunctionName='lifeverse-dev-chat')
 client('lambda').update_alias(FunctionName='lifeverse-dev-chat', Name='live',
     FunctionVersion='1', RoutingConfig={'AdditionalVersionWeights': {'2': 0.1}})";
         self.ask(lines).map(drop)
+    }
+
+    /// What a deployment's applies change, and what they leave.
+    pub(super) fn deployed(&self) -> Result<Value> {
+        let lines = "policy = client('iam').get_role_policy(
+    RoleName='lifeverse-dev-chat', PolicyName='permissions.json')['PolicyDocument']
+seen = {'actions': policy['Statement'][0]['Action']}
+for colour in ['blue', 'green']:
+    versions = client('ec2').describe_launch_template_versions(
+        LaunchTemplateName='lifeverse-dev-' + colour, Versions=['$Latest'])
+    seen[colour] = versions['LaunchTemplateVersions'][0]['VersionDescription']
+groups = client('autoscaling').describe_auto_scaling_groups()['AutoScalingGroups']
+seen['desired'] = {one['AutoScalingGroupName']: one['DesiredCapacity'] for one in groups}
+alias = client('lambda').get_alias(FunctionName='lifeverse-dev-chat', Name='live')
+seen['alias'] = [alias['FunctionVersion'], alias['RoutingConfig']]
+print(json.dumps(seen))";
+        let said = self.ask(lines)?;
+        serde_json::from_str(&said).context("the emulator's answer")
     }
 
     /// Ends the machines, which it leaves running when their group is destroyed, and with them the

@@ -1,5 +1,6 @@
 //! The step `terraform`: modules are tested with mocks, and dev is applied on the emulator.
 
+mod deployed;
 mod emulator;
 mod files;
 mod machine;
@@ -30,9 +31,12 @@ pub(super) use files::PLAN;
 
 /// The version of checkov and what it needs.
 const CHECKOV: &str = "terraform/requirements.txt";
-/// The regions of production, and the workflow that plans them each night.
+/// The regions of production, and the workflows that plan them: each night, and with each change.
 const REGIONS: &str = "terraform/environments/prod/regions.json";
-const DRIFT: &str = ".github/workflows/drift.yml";
+const PLANNED_BY: [&str; 2] = [
+    ".github/workflows/drift.yml",
+    ".github/workflows/deploy.yml",
+];
 pub(super) fn run(workspace: &Workspace, count: &mut Count) -> Result<()> {
     let mut report = Report::default();
     let ran = all(workspace, &mut report);
@@ -44,7 +48,7 @@ fn all(workspace: &Workspace, report: &mut Report) -> Result<()> {
     note(report, "each route has a function", untold(workspace)?);
     note(
         report,
-        "the nightly plan knows every region",
+        "the plans of workflows know every region",
         unwatched(workspace)?,
     );
     let Some(program) = install::find_program(&["terraform"]) else {
@@ -148,22 +152,27 @@ fn untold(workspace: &Workspace) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Regions of production that the workflow does not plan each night.
+/// Regions of production that a workflow does not plan.
 fn unwatched(workspace: &Workspace) -> Result<Vec<String>> {
     let regions = read_json(&workspace.root.join(REGIONS))?;
-    let workflow = workspace.root.join(DRIFT);
-    let text = fs::read_to_string(&workflow).with_context(|| format!("{}", workflow.display()))?;
-    let states = text
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("state: ["));
-    let states = states.with_context(|| format!("{DRIFT} has no `state: [..]`"))?;
-    let states: Vec<&str> = states.trim_end_matches(']').split(", ").collect();
     let regions = regions.as_object().into_iter().flatten();
-    let regions = regions.map(|(name, _)| name.as_str()).chain(["global"]);
-    let left_out = regions.filter(|name| !states.contains(name));
-    Ok(left_out
-        .map(|name| format!("{name}: add it to the matrix of {DRIFT}"))
-        .collect())
+    let regions: Vec<&str> = regions
+        .map(|(name, _)| name.as_str())
+        .chain(["global"])
+        .collect();
+    let mut left_out = Vec::new();
+    for workflow in PLANNED_BY {
+        let file = workspace.root.join(workflow);
+        let text = fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
+        let states = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("state: ["));
+        let states = states.with_context(|| format!("{workflow} has no `state: [..]`"))?;
+        let states: Vec<&str> = states.trim_end_matches(']').split(", ").collect();
+        let unknown = regions.iter().filter(|name| !states.contains(name));
+        left_out.extend(unknown.map(|name| format!("{name}: add it to the matrix of {workflow}")));
+    }
+    Ok(left_out)
 }
 
 /// A copy in the target folder, so that nothing that terraform writes is among the sources.

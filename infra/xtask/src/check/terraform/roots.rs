@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use super::deployed;
 use super::emulator::{ACCOUNT, BUCKET, Emulator, REGION};
 use super::files::{ARTEFACTS, BUDGETS, PLAN, READ_BY_MODULES, read_json};
 use super::machine;
@@ -189,6 +190,8 @@ pub(super) fn dev(
     let mut unsettled = policies::unsettled(&second, &artefacts);
     unsettled.extend(policies::capacity_moved(&second));
     note(report, "a second plan changes nothing", unsettled);
+    let (folder, variables) = (dev.folder.clone(), dev.variables.clone());
+    deployed::check(folder, variables, scratch, emulator, report)?;
     scenarios(workspace, emulator, report)?;
     emulator.end_machines()?;
     dev.with(&["destroy", "-auto-approve"], &[])?;

@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use edge::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, Storage, Timer, Unreachable, VariableFault,
-    Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, ObjectFault, Objects, Storage, Timer, Unreachable,
+    VariableFault, Variables,
 };
 use edge::testing::imds::FakeImds;
 use edge::testing::schedule::yield_now;
@@ -40,12 +40,14 @@ pub(crate) struct Fleet {
 pub(crate) struct Host {
     store: MemoryStore,
     variables: Mutex<BTreeMap<String, String>>,
-    /// So many requests are answered with 503, and nothing is done.
+    /// So many requests, heartbeats apart, are answered with 503, and nothing is done.
     pub(crate) refuse: AtomicU32,
     /// So many replies are lost after all was done.
     pub(crate) lose: AtomicU32,
     /// Requests by which relays asked to join.
     pub(crate) asked: AtomicU32,
+    /// What was put.
+    pub(crate) objects: Mutex<BTreeMap<String, Vec<u8>>>,
     /// Who says whose a signature is.
     pub(crate) sts: Mutex<Option<FakeSts>>,
 }
@@ -67,6 +69,7 @@ impl Fleet {
             refuse: AtomicU32::new(0),
             lose: AtomicU32::new(0),
             asked: AtomicU32::new(0),
+            objects: Mutex::default(),
             sts: Mutex::new(None),
         });
         let (stop, stopped) = oneshot::channel();
@@ -214,7 +217,9 @@ async fn answer(request: Request<Incoming>, host: &Host) -> Option<Response<Full
     let is_enrolment = parts.uri.path().ends_with("/enrolment");
     host.asked
         .fetch_add(u32::from(is_enrolment), Ordering::Relaxed);
-    if is_enrolment && takes_one(&host.refuse) {
+    let is_usage = parts.uri.path().ends_with("/usage");
+    let may_fail = is_enrolment || is_usage;
+    if may_fail && takes_one(&host.refuse) {
         let reply = Response::builder().status(StatusCode::SERVICE_UNAVAILABLE);
         return Some(reply.body(Full::default()).unwrap());
     }
@@ -227,7 +232,7 @@ async fn answer(request: Request<Incoming>, host: &Host) -> Option<Response<Full
         body: body.collect().await.unwrap().to_bytes().to_vec(),
     };
     let reply = fleet::handle(host, asked).await;
-    if is_enrolment && takes_one(&host.lose) {
+    if may_fail && takes_one(&host.lose) {
         return None;
     }
     let status = reply.status;
@@ -263,6 +268,14 @@ impl Timer for Host {
 impl Entropy for Host {
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).unwrap();
+    }
+}
+
+impl Objects for Host {
+    async fn put_object(&self, name: &str, bytes: Vec<u8>) -> Result<(), ObjectFault> {
+        let mut objects = self.objects.lock().unwrap();
+        objects.insert(name.to_owned(), bytes);
+        Ok(())
     }
 }
 

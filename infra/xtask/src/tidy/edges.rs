@@ -119,7 +119,20 @@ const ROWS: &[Row] = &[
         tests_use: &["chat", "edge"],
     },
     row("xtask", &["edge", "wire"]),
-    row("sim", &["wire", "client", "sfu", "relay"]),
+    // The whole service on one clock: what functions, relays and clients are made of.
+    row(
+        "sim",
+        &[
+            "wire",
+            "client",
+            "sfu",
+            "relay",
+            "edge",
+            "signalling",
+            "fleet",
+            "safety",
+        ],
+    ),
     row(
         "fuzz",
         &[

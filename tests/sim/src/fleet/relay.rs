@@ -1,0 +1,409 @@
+//! The seam to the relay: one shard's process on its machine. The core and its protocol, what reads
+//! sealed commands, and the guard against old ones are the relay's own; heartbeats and the way to a
+//! clean end are told here again, as `media-core/relay` has them, for want of its tasks.
+
+mod pulse;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::relay::{ReplayGuard, SealedProtocol, Wish, wish};
+use edge::http::{Request, Response};
+use edge::ports::{RelayReply, Unreachable};
+use edge::testing::host::secret;
+use sfu::{Command, Present, Sfu, WallClock};
+use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
+use wire::control::{ControlMessage, NotTaken, page_of, seal_players};
+use wire::keys::ShardKeys;
+use wire::limits::MAX_ROOM_PLAYERS;
+use wire::problem::ProblemKind;
+use wire::{BootId, RegionName, RoomKey, ShardId};
+
+use super::air::Post;
+use super::ledger::Ledger;
+use pulse::Pulse;
+
+/// Time between two looks at the wall clock.
+const CLOCK_EVERY: Duration = Duration::from_secs(1);
+/// Time over which a drain asks: the relay's default.
+pub(super) const DRAIN_OVER: Duration = Duration::from_secs(10);
+/// From the order to stop until the process ends.
+const STOP_MAX: Duration = Duration::from_millis(700);
+/// Longest drain on SIGTERM.
+const DRAIN_MAX: Duration = Duration::from_secs(60);
+/// Whoever was sent here just before the fleet knew has come after this long.
+const LATE: Duration = Duration::from_secs(1);
+/// Longest wait until the fleet knows that nobody is to be sent here.
+const KNOWN_MAX: Duration = Duration::from_secs(3);
+/// Datagrams that a socket keeps for a process that does not run.
+const SOCKET_DATAGRAMS: usize = 2_000;
+
+/// What the machines of a run have in common.
+pub(super) struct Site {
+    pub(super) crypto: Arc<CryptoProvider>,
+    pub(super) region: RegionName,
+    pub(super) seed: u64,
+}
+
+/// A machine with one shard.
+pub(super) struct Relay {
+    pub(super) id: ShardId,
+    pub(super) address: SocketAddr,
+    pub(super) url: String,
+    /// What its clock is ahead of true time, milliseconds.
+    pub(super) ahead_ms: i64,
+    /// Its process is stopped and may go on.
+    pub(super) is_frozen: bool,
+    /// Its process, if there is one.
+    pub(super) run: Option<Run>,
+    keys: ShardKeys,
+    boots: u8,
+    /// What has come for a process that does not run.
+    datagrams: VecDeque<(SocketAddr, Vec<u8>)>,
+    posts: Vec<Post>,
+    replies: Vec<(u64, Option<Response>)>,
+}
+
+/// A process.
+pub(super) struct Run {
+    pub(super) core: Sfu<SealedProtocol>,
+    pub(super) ledger: Ledger,
+    pub(super) boot: BootId,
+    fingerprint: String,
+    pulse: Pulse,
+    replay: ReplayGuard,
+    clock_at: Instant,
+    /// Drains, by whoever's wish.
+    pub(super) is_draining: bool,
+    pub(super) leaving: Option<Leaving>,
+}
+
+/// How far a process is on its way to its end.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Leaving {
+    /// Waits until the fleet knows: it had taken so many heartbeats before.
+    Told {
+        before: u64,
+        until: Instant,
+        ends_at: Instant,
+    },
+    /// Waits for those who were sent here just before the fleet knew.
+    Late {
+        until: Instant,
+        ends_at: Instant,
+    },
+    /// Waits until nobody is left.
+    Drains {
+        ends_at: Instant,
+    },
+    /// Says farewell to the fleet until then.
+    Farewell(Instant),
+    /// Has ended its sessions.
+    Stopping(Instant),
+}
+
+/// What comes of a step.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub(super) sent: Vec<(SocketAddr, Vec<u8>)>,
+    /// A heartbeat and its number.
+    pub(super) beat: Option<(u64, Request)>,
+    pub(super) answers: Vec<(u64, Result<RelayReply, Unreachable>)>,
+    /// The process has ended: its books, and how many datagrams it gave out.
+    pub(super) ended: Option<(Ledger, u64)>,
+}
+
+impl Relay {
+    pub(super) fn new(n: usize) -> Self {
+        let id: ShardId = format!("sim-{n}").parse().expect("a name of a shard");
+        let address = SocketAddr::from(([10, 0, 0, n as u8 + 1], 7410));
+        Self {
+            keys: secret().shard_key(&id, 0).subkeys(),
+            url: format!("http://{}:7411", address.ip()),
+            id,
+            address,
+            ahead_ms: 0,
+            is_frozen: false,
+            run: None,
+            boots: 0,
+            datagrams: VecDeque::new(),
+            posts: Vec::new(),
+            replies: Vec::new(),
+        }
+    }
+
+    /// Whether its process is there and goes on.
+    pub(super) fn runs(&self) -> bool {
+        self.run.is_some() && !self.is_frozen
+    }
+
+    /// Whether rooms may be placed on it.
+    pub(super) fn takes_rooms(&self) -> bool {
+        let is_open = |run: &Run| !run.is_draining && run.leaving.is_none();
+        self.runs() && self.run.as_ref().is_some_and(is_open)
+    }
+
+    /// Unix time by its clock, milliseconds.
+    fn unix_ms(&self, true_ms: u64) -> u64 {
+        true_ms.saturating_add_signed(self.ahead_ms)
+    }
+
+    /// Starts a process, which is another boot each time.
+    pub(super) fn start(&mut self, now: Instant, true_ms: u64, site: &Site, certificate: DtlsCert) {
+        self.boots += 1;
+        let mut boot = [self.boots; 8];
+        boot[7] = self.id.as_str().bytes().last().unwrap_or_default();
+        let boot = BootId(boot);
+        let digest = site.crypto.sha256_provider.sha256(&certificate.certificate);
+        let fingerprint = Fingerprint {
+            hash_func: "sha-256".to_owned(),
+            bytes: digest.to_vec(),
+        };
+        let crypto = Arc::clone(&site.crypto);
+        let config = sfu::Config::new(crypto, certificate, vec![self.address]);
+        let protocol = SealedProtocol::new(self.keys.clone(), boot, &site.region);
+        let clock = WallClock {
+            at: now,
+            unix_ms: self.unix_ms(true_ms),
+        };
+        let seed = site.seed ^ u64::from_be_bytes(boot.0);
+        self.is_frozen = false;
+        self.run = Some(Run {
+            core: Sfu::new(config, protocol, clock, seed, now),
+            ledger: Ledger::new(),
+            boot,
+            fingerprint: fingerprint.to_string(),
+            pulse: Pulse::new(now),
+            replay: ReplayGuard::default(),
+            clock_at: now + CLOCK_EVERY,
+            is_draining: false,
+            leaving: None,
+        });
+    }
+
+    /// Ends the process as it stands, and what waits for it.
+    pub(super) fn kill(&mut self) -> Option<Ledger> {
+        self.is_frozen = false;
+        self.datagrams.clear();
+        self.posts.clear();
+        self.replies.clear();
+        self.run.take().map(|run| run.ledger)
+    }
+
+    /// Lets a frozen process go on. What has come meanwhile comes first.
+    pub(super) fn thaw(&mut self, now: Instant, true_ms: u64) -> Outcome {
+        self.is_frozen = false;
+        let mut outcome = Outcome::default();
+        for (from, data) in std::mem::take(&mut self.datagrams) {
+            self.handle_datagram(now, from, &data);
+        }
+        for post in std::mem::take(&mut self.posts) {
+            let number = post.number;
+            let answer = self.handle_post(now, true_ms, post);
+            outcome.answers.extend(answer.map(|answer| (number, answer)));
+        }
+        for (number, reply) in std::mem::take(&mut self.replies) {
+            self.handle_reply(now, number, reply);
+        }
+        outcome
+    }
+
+    /// As on SIGTERM: drains, and ends when nobody is left.
+    pub(super) fn terminate(&mut self, now: Instant) {
+        let Some(run) = self.run.as_mut().filter(|run| run.leaving.is_none()) else {
+            return;
+        };
+        run.leaving = Some(Leaving::Told {
+            before: run.pulse.accepted,
+            until: now + KNOWN_MAX,
+            ends_at: now + DRAIN_MAX,
+        });
+        run.set_draining(now, true);
+        run.pulse.beat_now(now);
+    }
+
+    pub(super) fn handle_datagram(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
+        if self.is_frozen {
+            if self.datagrams.len() < SOCKET_DATAGRAMS {
+                self.datagrams.push_back((from, data.to_vec()));
+            }
+        } else if let Some(run) = &mut self.run {
+            run.core.handle_datagram(now, from, data);
+        }
+    }
+
+    /// Takes what the edge has posted. None while the process is frozen.
+    pub(super) fn handle_post(
+        &mut self,
+        now: Instant,
+        true_ms: u64,
+        post: Post,
+    ) -> Option<Result<RelayReply, Unreachable>> {
+        if self.is_frozen {
+            self.posts.push(post);
+            return None;
+        }
+        let now_ms = self.unix_ms(true_ms);
+        let keys = &self.keys;
+        let taken = self.run.as_mut().map(|run| run.control(now, now_ms, keys, &post.sealed));
+        Some(taken.ok_or(Unreachable))
+    }
+
+    /// Takes the fleet's reply to a heartbeat; none when there was none.
+    pub(super) fn handle_reply(&mut self, now: Instant, number: u64, reply: Option<Response>) {
+        if self.is_frozen {
+            self.replies.push((number, reply));
+        } else if let Some(run) = &mut self.run {
+            run.handle_reply(now, &self.keys, number, reply.as_ref());
+        }
+    }
+
+    pub(super) fn next_at(&self) -> Option<Instant> {
+        let run = self.run.as_ref().filter(|_| !self.is_frozen)?;
+        let own = [run.clock_at, run.pulse.next_at()];
+        let leaving = run.leaving.map(Leaving::next_at);
+        own.into_iter().chain(leaving).chain(run.core.poll_timeout()).min()
+    }
+
+    /// Lets time pass.
+    pub(super) fn advance(&mut self, now: Instant, true_ms: u64, site: &Site) -> Outcome {
+        let mut outcome = Outcome::default();
+        if self.is_frozen {
+            return outcome;
+        }
+        let now_ms = self.unix_ms(true_ms);
+        let Some(run) = &mut self.run else {
+            return outcome;
+        };
+        if now >= run.clock_at {
+            run.clock_at = now + CLOCK_EVERY;
+            let clock = WallClock {
+                at: now,
+                unix_ms: now_ms,
+            };
+            run.core.handle_command(now, Command::SetWallClock(clock));
+        }
+        if run.core.poll_timeout().is_some_and(|at| at <= now) {
+            run.core.handle_timeout(now);
+        }
+        let is_over = run.advance_leaving(now);
+        while let Some(transmit) = run.core.poll_transmit() {
+            outcome.sent.push((transmit.to.address, transmit.data));
+        }
+        while let Some(event) = run.core.poll_event() {
+            run.ledger.handle_event(now, &event);
+        }
+        if let Some(number) = run.pulse.due(now, now_ms) {
+            let heartbeat = run.heartbeat(&self.id, &self.address, &self.url, now_ms, site);
+            outcome.beat = Some((number, pulse::request(&heartbeat, &self.keys)));
+        }
+        if is_over {
+            let datagrams = run.core.stats().datagrams_out;
+            outcome.ended = self.kill().map(|ledger| (ledger, datagrams));
+        }
+        outcome
+    }
+
+    /// Who is in a room here, as the core says.
+    pub(super) fn present(
+        &self,
+        now: Instant,
+        room: RoomKey,
+    ) -> impl Iterator<Item = Present<'_, Arc<::relay::Profile>>> {
+        let room = sfu::RoomKey(room.0);
+        let run = self.run.iter();
+        run.flat_map(move |run| run.core.present(now, room, 0, MAX_ROOM_PLAYERS))
+    }
+}
+
+impl Run {
+    fn set_draining(&mut self, now: Instant, wanted: bool) -> bool {
+        let wanted = wanted || self.leaving.is_some();
+        if self.is_draining == wanted {
+            return false;
+        }
+        self.is_draining = wanted;
+        let command = match wanted {
+            true => Command::Drain { over: DRAIN_OVER },
+            false => Command::Undrain,
+        };
+        self.core.handle_command(now, command);
+        true
+    }
+
+    /// Takes one sealed message, as the control endpoint does.
+    fn control(&mut self, now: Instant, now_ms: u64, keys: &ShardKeys, sealed: &str) -> RelayReply {
+        let refuse = |kind: ProblemKind| RelayReply {
+            status: kind.status(),
+            body: Vec::new(),
+        };
+        let message = match ControlMessage::open(sealed, keys, self.boot) {
+            Ok(message) => message,
+            Err(NotTaken::Seal) => return refuse(ProblemKind::SignatureInvalid),
+            Err(NotTaken::Unknown) => return refuse(ProblemKind::CommandUnknown),
+        };
+        let nonce = message.nonce;
+        if self.replay.check(message.at_ms, nonce, now_ms).is_err() {
+            return refuse(ProblemKind::SignatureInvalid);
+        }
+        let region = self.pulse.region();
+        match wish(message, &region) {
+            Wish::Do(command) => {
+                self.core.handle_command(now, command);
+                RelayReply {
+                    status: 202,
+                    body: b"{}".to_vec(),
+                }
+            }
+            Wish::Tell(question) => {
+                let page = page_of(question.look(&self.core, now));
+                RelayReply {
+                    status: 200,
+                    body: seal_players(&page, keys, self.boot, nonce).into_bytes(),
+                }
+            }
+        }
+    }
+
+    /// Goes on towards its end; whether that has come.
+    fn advance_leaving(&mut self, now: Instant) -> bool {
+        match self.leaving {
+            Some(Leaving::Told { before, until, ends_at })
+                if now >= until || self.pulse.accepted > before =>
+            {
+                let until = now + LATE;
+                self.leaving = Some(Leaving::Late { until, ends_at });
+            }
+            Some(Leaving::Late { until, ends_at }) if now >= until => {
+                self.leaving = Some(Leaving::Drains { ends_at });
+            }
+            Some(Leaving::Drains { ends_at })
+                if now >= ends_at || self.core.sessions() == 0 =>
+            {
+                let until = self.pulse.say_farewell(now);
+                self.leaving = Some(Leaving::Farewell(until));
+            }
+            Some(Leaving::Farewell(until)) if now >= until || self.pulse.is_farewell_heard() => {
+                self.core.handle_command(now, Command::Stop);
+                self.leaving = Some(Leaving::Stopping(now + STOP_MAX));
+            }
+            Some(Leaving::Stopping(until)) => return now >= until,
+            _ => {}
+        }
+        false
+    }
+}
+
+impl Leaving {
+    fn next_at(self) -> Instant {
+        match self {
+            Self::Told { until, .. } | Self::Late { until, .. } => until,
+            Self::Farewell(until) | Self::Stopping(until) => until,
+            // Sessions end when they do; nobody says so.
+            Self::Drains { ends_at } => ends_at,
+        }
+    }
+}
+

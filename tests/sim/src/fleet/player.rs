@@ -14,7 +14,7 @@ use serde_json::json;
 use str0m::config::{CryptoProvider, DtlsCert};
 use wire::claims::{Claims, Grant, Permission};
 use wire::join::JoinReply;
-use wire::{PlayerId, SessionId};
+use wire::PlayerId;
 
 use super::air::UNIX_MS;
 use super::transition::ROOMS;
@@ -52,14 +52,6 @@ pub(super) struct Heard {
     pub(super) player: Option<PlayerId>,
 }
 
-/// The session that an answer of the edge was for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Admitted {
-    pub(super) session: SessionId,
-    /// When it was asked for.
-    pub(super) asked_at: Instant,
-}
-
 pub(super) struct Player {
     pub(super) n: usize,
     pub(super) id: PlayerId,
@@ -77,7 +69,8 @@ pub(super) struct Player {
     pub(super) talks_since: Option<Instant>,
     /// He wants to be in the room.
     pub(super) stays: bool,
-    pub(super) admitted: Vec<Admitted>,
+    /// When those sessions were asked for that the edge has granted.
+    pub(super) admitted: Vec<Instant>,
     pub(super) heard: Vec<Heard>,
     /// What he asks of the edge.
     pub(super) asks: Vec<(JoinId, String)>,
@@ -275,8 +268,7 @@ impl Player {
             None => Err(Cause::Network),
             Some(reply) if reply.status < 300 => {
                 let reply: JoinReply = calls::read(reply);
-                let session = reply.session.session;
-                self.admitted.push(Admitted { session, asked_at });
+                self.admitted.push(asked_at);
                 Ok(reply)
             }
             Some(reply) => Err(Cause::Refused(refusal(reply))),

@@ -172,7 +172,7 @@ impl Relay {
         self.is_frozen = false;
         self.run = Some(Run {
             core: Sfu::new(config, protocol, clock, seed, now),
-            ledger: Ledger::new(),
+            ledger: Ledger::new(now),
             boot,
             fingerprint: fingerprint.to_string(),
             pulse: Pulse::new(now),
@@ -293,8 +293,9 @@ impl Relay {
             outcome.sent.push((transmit.to.address, transmit.data));
         }
         while let Some(event) = run.core.poll_event() {
-            run.ledger.handle_event(now, &event);
+            run.ledger.handle_event(&event);
         }
+        run.ledger.handle_count(now, run.core.participants());
         if let Some(number) = run.pulse.due(now, now_ms) {
             let heartbeat = run.heartbeat(&self.id, &self.address, &self.url, now_ms, site);
             outcome.beat = Some((number, pulse::request(&heartbeat, &self.keys)));

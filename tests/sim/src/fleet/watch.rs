@@ -254,7 +254,7 @@ impl Watch {
         if let Some((_, order)) = kicked
             && self.is_in_force(view.now, order.done_at, Duration::ZERO)
             && player.is_connected()
-            && player.admitted.last().is_some_and(|last| last.asked_at < order.asked_at)
+            && player.admitted.last().is_some_and(|last| *last < order.asked_at)
         {
             return Err(format!("player {n} is in his room, although he was kicked"));
         }

@@ -32,7 +32,7 @@ const REGION: &str = "eu-1";
 /// Transitions of one run.
 const TRANSITIONS: usize = 18;
 /// Calm at the end, in which everything must come right: the longest bound and some.
-const CALM: Duration = Duration::from_secs(34);
+const CALM: Duration = Duration::from_secs(37);
 /// After the last player went, until a session that nobody ended is over.
 const AFTERMATH: Duration = Duration::from_secs(25);
 
@@ -149,8 +149,10 @@ fn live(
 ) -> Result<(), String> {
     for shard in 0..world.relays.len() {
         world.apply(Transition::Start(shard))?;
+        let pause = world.chance.between(0, 700);
+        world.run(Duration::from_millis(pause))?;
     }
-    world.run(Duration::from_millis(500))?;
+    world.run(Duration::from_millis(300))?;
     for _ in 0..world.chance.between(2, 4) {
         let known = world.known();
         if let Some(room) = transition::room_for_one(&mut world.chance, &known.players) {
@@ -180,16 +182,17 @@ fn live(
         let pause = world.chance.between(0, longest_ms);
         world.run(Duration::from_millis(pause))?;
     }
-    world.calm_all()?;
+    world.calm_all(reach)?;
     world.run(CALM)?;
     close(world)
 }
 
 fn follow(world: &mut World, script: &Script<'_>) -> Result<(), String> {
+    // Their heartbeats come one after the other.
     for shard in 0..script.shards {
         world.apply(Transition::Start(shard))?;
+        world.run(Duration::from_millis(600))?;
     }
-    world.run(Duration::from_millis(500))?;
     for n in 0..script.players {
         world.apply(Transition::Join(0))?;
         world.apply(Transition::Talk(n))?;

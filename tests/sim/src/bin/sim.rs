@@ -26,12 +26,22 @@ struct Flags {
     /// The whole service instead of one shard
     #[arg(long)]
     fleet: bool,
+
+    /// With everything that the service is to withstand, and not only what it does today
+    #[arg(long, requires = "fleet")]
+    aim: bool,
 }
 
 fn main() -> ExitCode {
-    let Flags { seeds, from, fleet } = Flags::parse();
+    let Flags {
+        seeds,
+        from,
+        fleet,
+        aim,
+    } = Flags::parse();
     if fleet {
-        return search_fleet(seeds, from);
+        let reach = if aim { Reach::AIM } else { Reach::TODAY };
+        return search_fleet(seeds, from, &reach);
     }
     let (mut bad, mut heard, mut connected) = (Vec::new(), 0, 0);
     for (done, seed) in (from..from.saturating_add(seeds)).enumerate() {
@@ -67,10 +77,10 @@ fn main() -> ExitCode {
 }
 
 /// The same with the whole service.
-fn search_fleet(seeds: u64, from: u64) -> ExitCode {
+fn search_fleet(seeds: u64, from: u64, reach: &Reach) -> ExitCode {
     let (mut bad, mut heard, mut worst) = (Vec::new(), 0, Worst::default());
     for (done, seed) in (from..from.saturating_add(seeds)).enumerate() {
-        let run = || fleet::run(seed, &Reach::TODAY, fleet::Sabotage::None);
+        let run = || fleet::run(seed, reach, fleet::Sabotage::None);
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(report)) => {
                 heard += report.heard;

@@ -14,7 +14,7 @@ use serde_json::json;
 use str0m::config::{CryptoProvider, DtlsCert};
 use wire::claims::{Claims, Grant, Permission};
 use wire::join::JoinReply;
-use wire::PlayerId;
+use wire::{PlayerId, SessionId};
 
 use super::air::UNIX_MS;
 use super::transition::ROOMS;
@@ -69,13 +69,15 @@ pub(super) struct Player {
     pub(super) talks_since: Option<Instant>,
     /// He wants to be in the room.
     pub(super) stays: bool,
-    /// When those sessions were asked for that the edge has granted.
-    pub(super) admitted: Vec<Instant>,
+    /// The sessions that the edge has granted, and when they were asked for.
+    pub(super) admitted: Vec<(Instant, SessionId)>,
     pub(super) heard: Vec<Heard>,
     /// What he asks of the edge.
     pub(super) asks: Vec<(JoinId, String)>,
     /// His machine sleeps until then.
     pub(super) asleep_until: Option<Instant>,
+    /// The room that his token is for.
+    pub(super) joins: usize,
     authorization: String,
     local: SocketAddr,
     seq: u64,
@@ -89,7 +91,7 @@ impl Player {
     pub(super) fn new(
         now: Instant,
         n: usize,
-        room: usize,
+        (room, joins): (usize, usize),
         (crypto, certificate): (&Arc<CryptoProvider>, DtlsCert),
         chance: &mut Chance,
     ) -> Self {
@@ -103,7 +105,7 @@ impl Player {
         let id: PlayerId = format!("p{n}").parse().expect("a name of a player");
         Self {
             n,
-            authorization: calls::bearer(&claims(&id, room), &signing_key()),
+            authorization: calls::bearer(&claims(&id, joins), &signing_key()),
             id,
             room,
             call: Call::new(options, now),
@@ -119,6 +121,7 @@ impl Player {
             heard: Vec::new(),
             asks: Vec::new(),
             asleep_until: None,
+            joins,
             local,
             seq: chance.between(0, 1 << 15),
             time: chance.any() as u32,
@@ -268,7 +271,7 @@ impl Player {
             None => Err(Cause::Network),
             Some(reply) if reply.status < 300 => {
                 let reply: JoinReply = calls::read(reply);
-                self.admitted.push(asked_at);
+                self.admitted.push((asked_at, reply.session.session));
                 Ok(reply)
             }
             Some(reply) => Err(Cause::Refused(refusal(reply))),

@@ -12,6 +12,10 @@ pub struct Reach {
     pub outage_max_ms: u64,
     /// Longest time for which the store is slow or loses calls, milliseconds.
     pub trouble_max_ms: u64,
+    /// Least time from one of these to the next, milliseconds.
+    pub rest_min_ms: u64,
+    /// Whether a drain is taken back before it is over.
+    pub undrains: bool,
     /// Whether clocks go back.
     pub steps_back: bool,
     /// What a clock may be wrong by, milliseconds.
@@ -29,6 +33,9 @@ impl Reach {
         // After ten seconds of silence healthy shards lose their rooms.
         outage_max_ms: 5_000,
         trouble_max_ms: 5_000,
+        rest_min_ms: 12_000,
+        // Who has moved has moved, and who was not asked stays.
+        undrains: false,
         steps_back: false,
         ahead_max_ms: 3_000,
         failover_max: None,
@@ -39,6 +46,8 @@ impl Reach {
         freeze_max_ms: 20_000,
         outage_max_ms: 60_000,
         trouble_max_ms: 20_000,
+        rest_min_ms: 0,
+        undrains: true,
         steps_back: true,
         ahead_max_ms: 3_600_000,
         failover_max: Some(Duration::from_secs(4)),

@@ -78,6 +78,8 @@ pub(super) struct Run {
     /// Drains, by whoever's wish.
     pub(super) is_draining: bool,
     pub(super) leaving: Option<Leaving>,
+    /// Asks nobody to go: to see that it is seen.
+    pub(super) drains_silently: bool,
 }
 
 /// How far a process is on its way to its end.
@@ -180,6 +182,7 @@ impl Relay {
             clock_at: now + CLOCK_EVERY,
             is_draining: false,
             leaving: None,
+            drains_silently: false,
         });
     }
 
@@ -330,7 +333,9 @@ impl Run {
             true => Command::Drain { over: DRAIN_OVER },
             false => Command::Undrain,
         };
-        self.core.handle_command(now, command);
+        if !self.drains_silently {
+            self.core.handle_command(now, command);
+        }
         true
     }
 

@@ -17,8 +17,14 @@ pub enum Sabotage {
     DeafRelays,
     /// A player gets one answer of the edge, and no more.
     DeafPlayers,
+    /// A player's token is for another room.
+    ForeignToken,
     /// A player is sent to another room.
     Astray,
+    /// A drain asks nobody to go.
+    SilentDrains,
+    /// Everybody is told that it is somebody else who talks.
+    WrongNames,
     /// No voice reaches a relay.
     NoVoice,
     /// The store forgets a shard that is well.

@@ -107,6 +107,8 @@ pub(super) struct Known {
     pub(super) store: StoreWeather,
     pub(super) edge_is_up: bool,
     pub(super) edge_ahead_ms: i64,
+    /// How long edge and relays have reached each other, milliseconds.
+    pub(super) rested_ms: u64,
 }
 
 impl Known {
@@ -177,6 +179,8 @@ fn of_service(chance: &mut Chance, known: &Known, reach: &Reach) -> Option<Choic
     let absent = known.shards(|shard| !shard.has_process);
     let drained = known.shards(|shard| shard.drains);
     let then = |chance: &mut Chance, most_ms, next| Some((chance.between(300, most_ms), next));
+    let is_rested = known.rested_ms >= reach.rest_min_ms;
+    let may_drain = running.len() > drained.len() + 1 || reach.undrains;
     let choice = match chance.between(0, 99) {
         0..18 => {
             let shard = chance.pick(&running)?;
@@ -190,14 +194,14 @@ fn of_service(chance: &mut Chance, known: &Known, reach: &Reach) -> Option<Choic
             let thaw = then(chance, reach.freeze_max_ms, Transition::Thaw(shard));
             (Transition::Freeze(shard), thaw)
         }
-        46..56 => (Transition::Drain(chance.pick(&running)?, true), None),
-        56..62 => (Transition::Drain(chance.pick(&drained)?, false), None),
-        62..68 => {
+        46..56 if may_drain => (Transition::Drain(chance.pick(&running)?, true), None),
+        56..62 if reach.undrains => (Transition::Drain(chance.pick(&drained)?, false), None),
+        62..68 if may_drain => {
             let shard = chance.pick(&running)?;
             let start = (chance.between(15_000, 70_000), Transition::Start(shard));
             (Transition::Terminate(shard), Some(start))
         }
-        68..84 if known.store == StoreWeather::Fine => {
+        68..84 if known.store == StoreWeather::Fine && is_rested => {
             let weathers = [StoreWeather::Slow, StoreWeather::Lossy, StoreWeather::Down];
             let weather = chance.pick(&weathers)?;
             let most_ms = match weather {
@@ -207,7 +211,7 @@ fn of_service(chance: &mut Chance, known: &Known, reach: &Reach) -> Option<Choic
             let fine = then(chance, most_ms, Transition::Store(StoreWeather::Fine));
             (Transition::Store(weather), fine)
         }
-        84..92 if known.edge_is_up => {
+        84..92 if known.edge_is_up && is_rested => {
             let up = then(chance, reach.outage_max_ms, Transition::Edge(true));
             (Transition::Edge(false), up)
         }

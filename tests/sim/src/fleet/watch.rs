@@ -19,6 +19,9 @@ use crate::network::Weather;
 const LOST_MAX: Duration = Duration::from_secs(25);
 /// And heard, so long after he is.
 const HEARD_MAX: Duration = Duration::from_secs(28);
+/// What a player is told may come this much later than what he hears: by another way, that says it
+/// again when it is lost.
+const TOLD_MAX: Duration = Duration::from_secs(3);
 /// Who was heard this recently is heard.
 const RECENT: Duration = Duration::from_secs(2);
 /// Two who are connected know of each other within this: a heartbeat, and a move.
@@ -30,8 +33,8 @@ const SANCTION_MAX: Duration = Duration::from_secs(6);
 const IN_FLIGHT: Duration = Duration::from_millis(250);
 /// For so long after its shard was not to be relied on, a room may move.
 const EXCUSE_MAX: Duration = Duration::from_secs(15);
-/// A drain is over after it has asked everybody, and the last hand-over (20 s) was made.
-const DRAIN_MAX: Duration = Duration::from_secs(DRAIN_OVER.as_secs() + 30);
+/// A drain is over when everybody was asked, and has stayed for others who move (20 s at most).
+const DRAIN_MAX: Duration = Duration::from_secs(DRAIN_OVER.as_secs() + 23);
 /// Before a fault by whose end the fail-over is measured, all has been well for so long.
 const WELL: Duration = Duration::from_secs(8);
 
@@ -91,6 +94,11 @@ pub(super) struct Watch {
     /// When a shard was last not to be relied on.
     excused_at: BTreeMap<usize, Instant>,
     draining_since: BTreeMap<usize, Instant>,
+    /// Until when a drain may split a room: who comes is on the next shard before all have been
+    /// asked to follow.
+    drained_until: Instant,
+    /// Since when a listener is told another name than that of who speaks.
+    misnamed_since: BTreeMap<usize, Instant>,
     failover: Option<Failover>,
 }
 
@@ -107,8 +115,15 @@ impl Watch {
             homes: BTreeMap::new(),
             excused_at: BTreeMap::new(),
             draining_since: BTreeMap::new(),
+            drained_until: now,
+            misnamed_since: BTreeMap::new(),
             failover: None,
         }
+    }
+
+    /// How long edge and relays have reached each other.
+    pub(super) fn rested(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.cut_off_at)
     }
 
     /// Something is about to happen.
@@ -142,6 +157,11 @@ impl Watch {
         }
     }
 
+    /// A process has come to its end in good order, and whoever was left there is cut off.
+    pub(super) fn handle_end(&mut self, now: Instant) {
+        (self.disturbed_at, self.failover) = (now, None);
+    }
+
     /// A player has heard somebody.
     pub(super) fn handle_heard(
         &mut self,
@@ -157,11 +177,7 @@ impl Watch {
         if listener == speaker || view.players[listener].room != who.room {
             return Err(format!("player {listener} heard himself or another room"));
         }
-        if let Some(name) = heard.player.as_ref().filter(|name| **name != who.id) {
-            return Err(format!(
-                "player {listener} heard player {speaker}, and was told that it is {name}"
-            ));
-        }
+        self.check_name(view, listener, heard)?;
         if self.is_muted(view, speaker) {
             return Err(format!("player {listener} heard player {speaker}, who is muted"));
         }
@@ -169,6 +185,23 @@ impl Watch {
             return Err(format!("player {listener} heard player {speaker}, who is banned"));
         }
         self.heard_at.insert((listener, speaker), now);
+        Ok(())
+    }
+
+    /// Nobody is told for long that it is somebody else.
+    fn check_name(&mut self, view: &View<'_>, to: usize, heard: &Heard) -> Result<(), String> {
+        let (now, listener) = (view.now, &view.players[to]);
+        let speaker = &view.players[heard.speaker].id;
+        let Some(name) = heard.player.as_ref().filter(|name| *name != speaker) else {
+            self.misnamed_since.remove(&to);
+            return Ok(());
+        };
+        let since = *self.misnamed_since.entry(to).or_insert(now);
+        let since = since.max(listener.calm_since).max(listener.state_since);
+        let is_calm = listener.weather == Weather::Calm;
+        if is_calm && now.saturating_duration_since(since) > TOLD_MAX {
+            return Err(format!("player {to} hears {speaker}, and is told that it is {name}"));
+        }
         Ok(())
     }
 
@@ -211,9 +244,9 @@ impl Watch {
             self.check_connected(view, player)?;
             self.check_out(view, player)?;
         }
+        self.check_drains(view)?;
         self.check_pairs(view)?;
         self.check_homes(view)?;
-        self.check_drains(view)?;
         self.check_failover(view)
     }
 
@@ -242,8 +275,12 @@ impl Watch {
     /// Who was put out is out.
     fn check_out(&self, view: &View<'_>, player: &Player) -> Result<(), String> {
         let n = player.n;
+        // Who is not reached believes what he knew last, for a while.
+        let calm = view.now.saturating_duration_since(player.calm_since);
+        let is_reached = player.weather == Weather::Calm && calm > TOLD_MAX;
+        let believes = player.is_connected() && is_reached;
         if self.is_out(view, n, Duration::ZERO) {
-            if player.is_connected() {
+            if believes {
                 return Err(format!("player {n} is in his room, although he is banned"));
             }
             if let Some(relay) = is_on(view, player) {
@@ -253,8 +290,8 @@ impl Watch {
         let kicked = view.orders.last_of(n, &[Sanction::Kick]);
         if let Some((_, order)) = kicked
             && self.is_in_force(view.now, order.done_at, Duration::ZERO)
-            && player.is_connected()
-            && player.admitted.last().is_some_and(|last| *last < order.asked_at)
+            && believes
+            && player.admitted.last().is_some_and(|(last, _)| *last < order.asked_at)
         {
             return Err(format!("player {n} is in his room, although he was kicked"));
         }
@@ -298,7 +335,8 @@ impl Watch {
         let apart_since = *self.apart_since.entry(pair).or_insert(now);
         let calm_since = one.calm_since.max(other.calm_since);
         let stands_since = one.state_since.max(other.state_since);
-        let since = apart_since.max(self.disturbed_at).max(calm_since).max(stands_since);
+        let since = apart_since.max(calm_since).max(stands_since);
+        let since = since.max(self.disturbed_at).max(self.drained_until);
         let apart = now.saturating_duration_since(since);
         self.worst.split_ms = self.worst.split_ms.max(apart.as_millis() as u64);
         if apart > SPLIT_MAX {
@@ -377,6 +415,7 @@ impl Watch {
                 continue;
             };
             let began_at = *self.draining_since.entry(n).or_insert(view.now);
+            self.drained_until = self.drained_until.max(began_at + DRAIN_OVER);
             let calm_since = view.players.iter().map(|player| player.calm_since);
             let calm_since = calm_since.max().unwrap_or(began_at);
             let is_calm = view.players.iter().all(|player| player.weather == Weather::Calm);
@@ -420,19 +459,19 @@ impl Watch {
     }
 }
 
-/// The shard that has the newest of a player's sessions, of those that run or are frozen: a running
-/// one where there are several.
+/// The shard that has the newest of a player's sessions that any has, whether it runs or not.
 fn is_on(view: &View<'_>, player: &Player) -> Option<usize> {
     let room: RoomName = ROOMS[player.room].parse().expect("a name of a room");
     let room = RoomKey::of(&room);
-    let has = |relay: &Relay| {
-        let mut present = relay.present(view.now, room);
-        present.any(|present| {
-            let profile = present.entry.profile;
-            profile.is_some_and(|profile| profile.player == player.id)
-        })
+    let rank = |session: sfu::SessionId| {
+        let mut newest_first = player.admitted.iter().rev();
+        newest_first.position(|(_, known)| known.0 == session.0)
     };
-    let all = || view.relays.iter().enumerate();
-    let running = all().find(|(_, relay)| relay.runs() && has(relay));
-    running.or_else(|| all().find(|(_, relay)| has(relay))).map(|(n, _)| n)
+    let newest = |relay: &Relay| {
+        let present = relay.present(view.now, room);
+        present.filter_map(|present| rank(present.session)).min()
+    };
+    let all = view.relays.iter().enumerate();
+    let has = all.filter_map(|(n, relay)| Some((newest(relay)?, n)));
+    has.min().map(|(_, n)| n)
 }

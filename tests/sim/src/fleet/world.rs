@@ -147,6 +147,7 @@ impl World {
             store: self.air.store.get(),
             edge_is_up: self.edge.is_up,
             edge_ahead_ms: self.air.edge_ahead_ms.get(),
+            rested_ms: self.watch.rested(self.now).as_millis() as u64,
         }
     }
 
@@ -215,7 +216,9 @@ impl World {
     fn join(&mut self, room: usize) {
         let n = self.players.len();
         let tools = (&self.site.crypto, certificate(0));
-        let player = Player::new(self.now, n, room, tools, &mut self.chance);
+        let is_astray = self.sabotage == Sabotage::Astray && n == 1;
+        let rooms = (room, if is_astray { 1 - room } else { room });
+        let player = Player::new(self.now, n, rooms, tools, &mut self.chance);
         self.players.push(player);
     }
 
@@ -227,6 +230,7 @@ impl World {
         relay.start(self.now, true_ms, &self.site, certificate);
         if let Some(run) = &mut relay.run {
             run.ledger.is_cooked = self.sabotage == Sabotage::CookedBooks;
+            run.drains_silently = self.sabotage == Sabotage::SilentDrains;
         }
     }
 
@@ -238,13 +242,13 @@ impl World {
     }
 
     /// Ends every fault, so that all must come right.
-    pub(super) fn calm_all(&mut self) -> Result<(), String> {
+    pub(super) fn calm_all(&mut self, reach: &Reach) -> Result<(), String> {
         self.agenda.retain(|_, event| !matches!(event, Event::Later(_)));
         self.apply(Transition::Store(StoreWeather::Fine))?;
         self.apply(Transition::Edge(true))?;
         for n in 0..self.relays.len() {
             self.apply(Transition::Thaw(n))?;
-            if self.orders.drains(n) {
+            if self.orders.drains(n) && reach.undrains {
                 self.apply(Transition::Drain(n, false))?;
             }
             self.apply(Transition::Start(n))?;
@@ -350,6 +354,7 @@ impl World {
             self.later(after, Event::Answered(number, answer));
         }
         if let Some((ledger, datagrams)) = outcome.ended {
+            self.watch.handle_end(self.now);
             let checked = ledger.check(datagrams);
             checked.map_err(|what| format!("shard {n}, at its end: {what}"))?;
         }
@@ -470,14 +475,18 @@ impl World {
                 if player.weather == Weather::Blackout {
                     continue;
                 }
-                let is_astray = self.sabotage == Sabotage::Astray && n == 1;
-                let room = ROOMS[if is_astray { 1 - player.room } else { player.room }];
+                let is_foreign = self.sabotage == Sabotage::ForeignToken && n == 1;
+                let room = player.joins;
+                let room = ROOMS[if is_foreign { 1 - room } else { room }];
                 let request = player.request(&offer, room);
                 let after = self.air.draw_ms(5, 60);
                 let asker = Asker::Player(n, id, now);
                 self.later(after, Event::Asked(asker, request));
             }
-            for heard in std::mem::take(&mut self.players[n].heard) {
+            for mut heard in std::mem::take(&mut self.players[n].heard) {
+                if self.sabotage == Sabotage::WrongNames {
+                    heard.player = heard.player.and("p7".parse().ok());
+                }
                 self.watched(|watch, view| watch.handle_heard(view, n, &heard))?;
             }
         }

@@ -1,6 +1,8 @@
 use std::pin::pin;
 use std::task::Poll;
 
+use crate::ports::Timer;
+
 /// Runs two futures to their end at the same time: two reads that do not need each other take as
 /// long as one.
 pub async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, B::Output) {
@@ -24,6 +26,23 @@ pub async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, B::Outp
                 Poll::Pending
             }
         }
+    })
+    .await
+}
+
+/// What a future gives that is ready within `ms` milliseconds; none of one that is not, which is
+/// dropped.
+pub(crate) async fn within<T: Timer, F: Future>(
+    timer: &T,
+    ms: u64,
+    future: F,
+) -> Option<F::Output> {
+    let (mut future, mut over) = (pin!(future), pin!(timer.sleep(ms)));
+    std::future::poll_fn(move |context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        over.as_mut().poll(context).map(|()| None)
     })
     .await
 }

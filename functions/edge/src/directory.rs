@@ -10,6 +10,7 @@
 //! | `shard#S` | `region` | region and bucket of S, for who knows only S | once per month |
 //! | `shard#S` | `registration` | what S may be, when its relay enrolled | at enrolment |
 //! | `shard#S` | `revocation` | the least epoch of its keys | when it is revoked |
+//! | `shard#S#moved` | `ROOM` | that the room left S, which was silent ([`moved`]) | when it does |
 //! | `regions` | `R` | that R has shards | once per month |
 //! | `home#ROOM` | `home` | the room's shard, by compare-and-swap | when it moves |
 //! | `home#ROOM` | `sanctions` | sanctions ([`crate::sanctions`]) | when it changes |
@@ -20,6 +21,7 @@ mod bucket;
 mod ended;
 mod hall;
 mod home;
+mod moved;
 mod placed;
 mod record;
 mod registration;
@@ -29,7 +31,9 @@ mod terms;
 pub use bucket::{GROWS_AFTER_MS, MAX_BUCKET_SHARDS, MAX_BUCKETS, MAX_DRAWN};
 pub use ended::{Ended, MAX_ENDED};
 pub use hall::{check_hall, shards_of_hall};
-pub use home::{HOME_TTL_MS, Joinable, Placement, home, home_for, home_of, placement};
+pub use home::{
+    Answer, Evidence, HOME_TTL_MS, Hearsay, Joinable, Placement, home, home_for, home_of, placement,
+};
 pub(crate) use home::{StoredHome, stored as stored_home, with_sanctions};
 pub use record::{SHARD_TTL_MS, is_live};
 pub use registration::{

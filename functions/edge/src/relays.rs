@@ -8,7 +8,8 @@ use wire::moderation::RoomPlayers;
 use wire::problem::ProblemKind;
 use wire::{BootId, PlayerId, PlayerKey, RoomKey, RoomName, SessionId, ShardId};
 
-use crate::directory::{self, ShardAt, StoredHome, is_live};
+use crate::both::within;
+use crate::directory::{self, Answer, Evidence, ShardAt, StoredHome, is_live};
 use crate::ports::{Clock, Entropy, RelayInquiry, RelayLink, Timer, Unreachable, Variables};
 use crate::store::Store;
 use crate::{Refusal, config};
@@ -223,6 +224,47 @@ where
     let room = RoomKey::of(room);
     let question = message(host, now_ms, ControlCommand::Players { room, after });
     ask(host, secret, (&shard.heartbeat).into(), &question).await
+}
+
+/// How long a shard that may be gone is waited for, in milliseconds. One that is well answers in a
+/// few, and meanwhile a player hears nothing.
+const ANSWER_WITHIN_MS: u64 = 700;
+
+/// Asks shards whether they are there, and knows which one its player has lost.
+#[derive(Debug)]
+pub struct Inquiry<'a, H> {
+    /// By which they are reached.
+    pub host: &'a H,
+    /// See [`Evidence::lost`].
+    pub lost: Option<&'a ShardId>,
+}
+
+impl<H: Clock + Entropy + RelayInquiry + Timer + Variables> Evidence for Inquiry<'_, H> {
+    fn lost(&self) -> Option<&ShardId> {
+        self.lost
+    }
+
+    async fn ask(&self, shard: &Heartbeat, room: &RoomName) -> Answer {
+        let Ok(secret) = config::control_secret(self.host).await else {
+            return Answer::NotAsked;
+        };
+        let nobody = ControlCommand::Players {
+            room: RoomKey::of(room),
+            after: u32::MAX,
+        };
+        let question = message(self.host, self.host.now_ms(), nobody);
+        let asked = ask(self.host, &secret, shard.into(), &question);
+        match within(self.host, ANSWER_WITHIN_MS, asked).await {
+            Some(Ok(_)) => Answer::Here,
+            // It says so itself.
+            Some(Err(refusal)) if is_said_by_it(refusal.kind) => Answer::Here,
+            Some(Err(_)) | None => Answer::Silent,
+        }
+    }
+}
+
+fn is_said_by_it(kind: ProblemKind) -> bool {
+    matches!(kind, ProblemKind::CommandUnknown | ProblemKind::Overloaded)
 }
 
 async fn ask<H: RelayInquiry>(

@@ -133,6 +133,7 @@ impl World {
             boot: relay.boot,
             epoch: relay.keys.epoch,
             sent_at_ms: fleet.now_ms(),
+            sequence: 0,
             state: ShardState::Open,
             candidates: vec![Candidate {
                 transport: Transport::Udp,
@@ -143,6 +144,7 @@ impl World {
             ticket_version: TICKET_VERSION,
             load: Load::default(),
             capacity: 100,
+            large: Vec::new(),
             refused: Vec::new(),
             taken: Vec::new(),
         };

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use edge::directory::{self, Joinable, Orders, Placement};
+use edge::directory::{self, Hearsay, Joinable, Orders, Placement};
 use edge::homes::{HomeRegions, HomedStore};
 use edge::store::{Condition, Key, Put, Store};
 use edge::testing::host::any_terms;
@@ -36,6 +36,7 @@ fn heartbeat(shard: &str, sent_at_ms: u64) -> Heartbeat {
         boot: BootId([1; 8]),
         epoch: 0,
         sent_at_ms,
+        sequence: 0,
         state: ShardState::Open,
         candidates: vec![Candidate {
             transport: Transport::Udp,
@@ -46,6 +47,7 @@ fn heartbeat(shard: &str, sent_at_ms: u64) -> Heartbeat {
         ticket_version: TICKET_VERSION,
         load: Load::default(),
         capacity: 100,
+        large: Vec::new(),
         refused: Vec::new(),
         taken: Vec::new(),
     }
@@ -60,11 +62,11 @@ fn beat(store: &MemoryStore, now: u64, heartbeat: &Heartbeat) {
 
 /// What a shard is told to which nothing else has to be said.
 fn orders(draining: bool) -> Orders {
-    let (pending, ended) = (Vec::new(), Vec::new());
     Orders {
         draining,
-        pending,
-        ended,
+        pending: Vec::new(),
+        ended: Vec::new(),
+        moved: Vec::new(),
     }
 }
 
@@ -76,6 +78,7 @@ fn home_of(store: &impl Store, now: u64, room: &str) -> Result<Placement, Proble
         now,
         &room,
         &region("eu-1"),
+        &Hearsay,
     ))
     .map(|room| room.placement)
     .map_err(|r| r.kind)
@@ -91,7 +94,11 @@ fn join_storm(
     let faulty = FaultyStore::new(store.clone(), seed, faults_per_thousand);
     let (room, region) = (room(), region("eu-1"));
     let tasks = (0..12)
-        .map(|_| Box::pin(directory::home_of(&Patience, &faulty, now, &room, &region)) as _)
+        .map(|_| {
+            Box::pin(directory::home_of(
+                &Patience, &faulty, now, &room, &region, &Hearsay,
+            )) as _
+        })
         .collect();
     let joins: Vec<Result<Joinable, Refusal>> = interleave(seed, tasks);
     let placements = joins.into_iter().map(|join| Ok(join?.placement));
@@ -130,7 +137,8 @@ fn shards_of<S: Store>(seed: u64, stores: [S; 2]) -> usize {
     }
     let stores = stores.map(|store| FaultyStore::new(store, seed, 0));
     let (room, region) = (room(), region("eu-1"));
-    let join = |n: usize| directory::home_of(&Patience, &stores[n % 2], NOW, &room, &region);
+    let join =
+        |n: usize| directory::home_of(&Patience, &stores[n % 2], NOW, &room, &region, &Hearsay);
     let rooms = interleave(seed, (0..8).map(|n| Box::pin(join(n)) as _).collect());
     let rooms = rooms.into_iter().map(Result::<Joinable, Refusal>::unwrap);
     let shards = rooms.map(|room| room.placement.home.shard);
@@ -556,6 +564,7 @@ fn a_room_stays_in_its_region_while_that_has_relays() {
             now,
             &room(),
             &region(wanted),
+            &Hearsay,
         ))
         .map(|room| room.placement.home)
     };

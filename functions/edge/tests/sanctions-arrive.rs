@@ -284,6 +284,7 @@ impl World {
             boot: relay.boot(),
             epoch: 0,
             sent_at_ms: self.now_ms(),
+            sequence: 0,
             state: ShardState::Open,
             candidates: vec![Candidate {
                 transport: Transport::Udp,
@@ -294,6 +295,7 @@ impl World {
             ticket_version: TICKET_VERSION,
             load: Load::default(),
             capacity: 100,
+            large: Vec::new(),
             refused: Vec::new(),
             taken: relay.taken.clone(),
         })
@@ -380,7 +382,15 @@ impl World {
 
     async fn join(&self, player: &PlayerId) {
         let (now_ms, region) = (self.now_ms(), "eu-1".parse().unwrap());
-        let home = directory::home_of(self, &self.store, now_ms, &room(), &region).await;
+        let home = directory::home_of(
+            self,
+            &self.store,
+            now_ms,
+            &room(),
+            &region,
+            &directory::Hearsay,
+        )
+        .await;
         let Ok(joinable) = home else {
             return;
         };

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use edge::Metered;
-use edge::directory::{self, GROWS_AFTER_MS, MAX_BUCKET_SHARDS, MAX_DRAWN, Placement};
+use edge::directory::{self, GROWS_AFTER_MS, Hearsay, MAX_BUCKET_SHARDS, MAX_DRAWN, Placement};
 use edge::ports::{Entropy, Timer};
 use edge::store::{Condition, Key, Put, Store};
 use edge::testing::host::any_terms;
@@ -51,6 +51,7 @@ fn heartbeat(shard: usize, sent_at_ms: u64) -> Heartbeat {
         boot: BootId([1; 8]),
         epoch: 0,
         sent_at_ms,
+        sequence: 0,
         state: ShardState::Open,
         candidates: vec![Candidate {
             transport: Transport::Udp,
@@ -61,6 +62,7 @@ fn heartbeat(shard: usize, sent_at_ms: u64) -> Heartbeat {
         ticket_version: TICKET_VERSION,
         load: Load::default(),
         capacity: 100,
+        large: Vec::new(),
         refused: Vec::new(),
         taken: Vec::new(),
     }
@@ -114,7 +116,7 @@ impl Region {
 
     fn join_on(&self, store: &impl Store, now: u64, room: &str) -> Result<Placement, ProblemKind> {
         let (room, region) = (room.parse().unwrap(), region());
-        let joined = directory::home_of(&self.host, store, now, &room, &region);
+        let joined = directory::home_of(&self.host, store, now, &room, &region, &Hearsay);
         let joined = block_on(joined).map_err(|refusal| refusal.kind);
         joined.map(|joinable| joinable.placement)
     }
@@ -255,7 +257,8 @@ fn a_room_does_not_move_because_its_shard_s_record_does() {
         let mut tasks: Vec<std::pin::Pin<Box<dyn Future<Output = ()>>>> = (0..3)
             .map(|_| {
                 Box::pin(async {
-                    let joined = directory::home_of(host, &store, later, &room, &wanted).await;
+                    let joined =
+                        directory::home_of(host, &store, later, &room, &wanted, &Hearsay).await;
                     assert_eq!(joined.unwrap().placement.home, before, "seed {seed}");
                 }) as _
             })

@@ -40,7 +40,15 @@ fn table() -> MemoryStore {
 fn a_room_is_found_with_what_holds_there() {
     let (store, room) = (table(), "lobby".parse().unwrap());
     let region = "eu-1".parse().unwrap();
-    let joinable = block_on(directory::home_of(&Patience, &store, NOW, &room, &region)).unwrap();
+    let joinable = block_on(directory::home_of(
+        &Patience,
+        &store,
+        NOW,
+        &room,
+        &region,
+        &directory::Hearsay,
+    ))
+    .unwrap();
     assert_eq!(
         (
             joinable.placement.home.shard.as_str(),

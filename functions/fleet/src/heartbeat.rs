@@ -7,7 +7,7 @@ use wire::ShardId;
 use wire::control::{ControlCommand, ControlMessage, PendingCommand, seal_pending};
 use wire::fleet::{Heartbeat, HeartbeatReply, Transport, verify_heartbeat};
 use wire::keys::{ControlSecret, EPOCHS, FleetSecret, HeartbeatSecret, PlayerSecret, Purpose};
-use wire::limits::{MAX_CANDIDATES, MAX_PENDING_COMMANDS, MAX_REFUSED_ROOMS};
+use wire::limits::{MAX_CANDIDATES, MAX_LARGE_ROOMS, MAX_PENDING_COMMANDS, MAX_REFUSED_ROOMS};
 use wire::problem::ProblemKind;
 use wire::routes::HEARTBEAT;
 
@@ -54,6 +54,7 @@ pub(crate) async fn heartbeat<H: Clock + Entropy + Timer + Variables, S: Store>(
         draining: orders.draining,
         now_ms,
         commands,
+        moved: orders.moved,
     };
     Ok(Response::json(HEARTBEAT.status, &reply))
 }
@@ -114,6 +115,9 @@ fn check(heartbeat: &Heartbeat) -> Result<(), Refusal> {
     }
     if heartbeat.refused.len() > MAX_REFUSED_ROOMS {
         return Err(body_invalid("Name at most 64 refused rooms."));
+    }
+    if heartbeat.large.len() > MAX_LARGE_ROOMS {
+        return Err(body_invalid("Name at most 64 large rooms."));
     }
     if heartbeat.taken.len() > MAX_PENDING_COMMANDS {
         return Err(body_invalid("Name at most 48 commands that are taken."));

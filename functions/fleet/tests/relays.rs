@@ -69,6 +69,7 @@ fn heartbeat() -> Heartbeat {
         boot: BootId([7; 8]),
         epoch: 0,
         sent_at_ms: NOW_MS,
+        sequence: 0,
         state: ShardState::Open,
         candidates: vec![Candidate {
             transport: Transport::Udp,
@@ -79,6 +80,7 @@ fn heartbeat() -> Heartbeat {
         ticket_version: TICKET_VERSION,
         load: Load::default(),
         capacity: 100,
+        large: Vec::new(),
         refused: Vec::new(),
         taken: Vec::new(),
     }
@@ -115,6 +117,7 @@ fn a_heartbeat_is_taken_and_listed() {
             draining: false,
             now_ms: NOW_MS,
             commands: None,
+            moved: Vec::new(),
         }
     );
     for path in ["/v1/relays", "/v1/relays?region=eu-1"] {
@@ -311,7 +314,12 @@ fn a_room_s_home_is_shown() {
     assert_eq!((none.status, none.outcome), (404, "unknown-room"));
     let (room, region) = ("lobby".parse().unwrap(), "eu-1".parse().unwrap());
     let room = block_on(directory::home_of(
-        &Patience, &rig.store, NOW_MS, &room, &region,
+        &Patience,
+        &rig.store,
+        NOW_MS,
+        &room,
+        &region,
+        &directory::Hearsay,
     ))
     .unwrap();
     assert_eq!(

@@ -3,7 +3,8 @@
 use edge::directory::{self, Joinable, Placement};
 use edge::http::{Call, Response};
 use edge::policy::{Rights, VoiceRight, WorldRight};
-use edge::ports::{Clock, Entropy, Timer, Variables};
+use edge::ports::{Clock, Entropy, RelayInquiry, Timer, Variables};
+use edge::relays::Inquiry;
 use edge::sanctions::{Sanction, Sanctions};
 use edge::store::Store;
 use edge::{Metered, Refusal, blocks, both, config};
@@ -17,7 +18,7 @@ use wire::problem::ProblemKind;
 use wire::routes::{JOIN, JSON, SDP, WHIP};
 use wire::ticket::{ChannelKind, Permissions, TICKET_VERSION, Ticket, ice_password};
 use wire::{ChannelKey, ChannelName, RegionName, RoomKey, RoomName};
-use wire::{SessionId, SessionRef};
+use wire::{SessionId, SessionRef, ShardId};
 
 use crate::answer::{self, Admission};
 use crate::authenticate;
@@ -30,7 +31,7 @@ pub(crate) async fn join<H, S>(
     call: &Call<'_>,
 ) -> Result<Response, Refusal>
 where
-    H: Clock + Entropy + Timer + Variables,
+    H: Clock + Entropy + RelayInquiry + Timer + Variables,
     S: Store,
 {
     let (claims, room) = authenticate(call)?;
@@ -52,6 +53,7 @@ where
         grants,
         offer,
         region: request.region,
+        lost: request.lost,
         says_hello: true,
     };
     let (reply, location) = admitted.seal(store).await?;
@@ -67,7 +69,7 @@ pub(crate) async fn whip<H, S>(
     call: &Call<'_>,
 ) -> Result<Response, Refusal>
 where
-    H: Clock + Entropy + Timer + Variables,
+    H: Clock + Entropy + RelayInquiry + Timer + Variables,
     S: Store,
 {
     let (claims, room) = authenticate(call)?;
@@ -89,6 +91,7 @@ where
         grants,
         offer,
         region: None,
+        lost: None,
         says_hello: false,
     };
     let (reply, location) = admitted.seal(store).await?;
@@ -205,6 +208,8 @@ struct Admit<'a, H> {
     grants: Vec<ChannelGrant>,
     offer: Offer,
     region: Option<RegionName>,
+    /// The relay that he has just lost.
+    lost: Option<ShardId>,
     /// A WHIP client has no data channel, and so nobody to whom a hello could be said.
     says_hello: bool,
 }
@@ -215,7 +220,7 @@ struct Secrets {
     players: PlayerSecret,
 }
 
-impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
+impl<H: Clock + Entropy + RelayInquiry + Timer + Variables> Admit<'_, H> {
     /// Finds the room's relay and seals what it must know. Returns the reply and the session's
     /// address.
     async fn seal<S: Store>(self, store: &Metered<'_, S>) -> Result<(JoinReply, String), Refusal> {
@@ -223,12 +228,8 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             admission: config::admission_secret(self.host).await?,
             players: config::player_secret(self.host).await?,
         };
-        let wanted = match &self.region {
-            Some(region) => region.clone(),
-            None => config::region(self.host).await?,
-        };
         let now_ms = self.host.now_ms();
-        let home = directory::home_of(self.host, store, now_ms, &self.room, &wanted);
+        let home = self.find_home(store, now_ms);
         let blocked = blocks::newest(store, now_ms, self.claims);
         let (home, blocked) = both(home, blocked).await;
         // Whether his token counts, before anything that he could learn by it.
@@ -285,6 +286,22 @@ impl<H: Clock + Entropy + Timer + Variables> Admit<'_, H> {
             expires_at,
         };
         Ok((reply, location))
+    }
+
+    async fn find_home<S: Store>(
+        &self,
+        store: &Metered<'_, S>,
+        now_ms: u64,
+    ) -> Result<Joinable, Refusal> {
+        let wanted = match &self.region {
+            Some(region) => region.clone(),
+            None => config::region(self.host).await?,
+        };
+        let evidence = Inquiry {
+            host: self.host,
+            lost: self.lost.as_ref(),
+        };
+        directory::home_of(self.host, store, now_ms, &self.room, &wanted, &evidence).await
     }
 
     fn check_ban(&self, now_ms: u64, sanctions: &Sanctions) -> Result<(), Refusal> {

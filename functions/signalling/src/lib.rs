@@ -15,7 +15,7 @@ pub mod offer;
 
 use edge::Refusal;
 use edge::http::{Call, Request, Response, serve};
-use edge::ports::{Clock, Entropy, RelayLink, Storage, Timer, Variables};
+use edge::ports::{Clock, Entropy, RelayInquiry, RelayLink, Storage, Timer, Variables};
 use wire::RoomName;
 use wire::claims::Claims;
 use wire::routes::SignallingRoute;
@@ -23,7 +23,7 @@ use wire::routes::SignallingRoute;
 /// Serves one request.
 pub async fn handle<H>(host: &H, request: Request) -> Response
 where
-    H: Storage + Clock + Entropy + Timer + Variables + RelayLink,
+    H: Storage + Clock + Entropy + Timer + Variables + RelayInquiry + RelayLink,
 {
     serve(host, &request, async |route, call, store| match route {
         SignallingRoute::Join => admit::join(host, store, call).await,

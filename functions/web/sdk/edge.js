@@ -11,7 +11,7 @@ import { VoiceError } from "./problem.js";
  *   world?: unknown }} JoinReply
  *
  * @typedef {{ edge: string, room: string, token: string, offer: string, channels?: string[],
- *   region?: string, signal: AbortSignal }} JoinRequest
+ *   region?: string, lost?: string | null, signal: AbortSignal }} JoinRequest
  */
 
 /**
@@ -20,14 +20,14 @@ import { VoiceError } from "./problem.js";
  * @returns {Promise<JoinReply>}
  */
 export async function requestJoin(runtime, request) {
-  const { edge, room, token, offer, channels, region, signal } = request;
+  const { edge, room, token, offer, channels, region, lost, signal } = request;
   const url = `${edge.replace(/\/+$/, "")}/v1/rooms/${encodeURIComponent(room)}/sessions`;
   let response;
   try {
     response = await runtime.fetch(url, {
       method: "POST",
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-      body: JSON.stringify({ offer, channels, region }),
+      body: JSON.stringify({ offer, channels, region, lost: lost ?? undefined }),
       cache: "no-store",
       credentials: "omit",
       signal,

@@ -23,10 +23,11 @@ const LEAVE_MAX_MS = 300;
  * - `leaving`: said goodbye, and the relay is to hear it
  *
  * `until` is when the step is given up, `iceUntil` when the checks are; `isOpen` tells whether the
- * data channel takes messages.
+ * data channel takes messages, `relay` which one it is, once the edge has replied.
  *
  * @typedef {{ id: number, step: "token" | "asking" | "opening" | "welcome" | "leaving",
  *   until: number | null, iceUntil: number | null, isOpen: boolean, hello: string,
+ *   relay: string | null,
  *   view: RoomView, welcomedAt: number, heart: Heartbeat | null }} Link
  */
 
@@ -37,7 +38,7 @@ const LEAVE_MAX_MS = 300;
  */
 export function newLink(id, slots) {
   const view = emptyView(slots);
-  const waits = { until: null, iceUntil: null, isOpen: false, hello: "" };
+  const waits = { until: null, iceUntil: null, isOpen: false, hello: "", relay: null };
   return { id, step: "token", ...waits, view, welcomedAt: 0, heart: null };
 }
 
@@ -57,14 +58,14 @@ export function asked(link, now) {
  * little later.
  *
  * @param {Link} link
- * @param {string} hello
+ * @param {{ hello: string, relay: string | null }} reply
  * @param {number} attempt
  * @param {number} now
  * @returns {Link}
  */
-export function replied(link, hello, attempt, now) {
+export function replied(link, { hello, relay }, attempt, now) {
   const iceUntil = now + icePatience(attempt);
-  return { ...link, step: "opening", until: now + WELCOME_MAX_MS, iceUntil, hello };
+  return { ...link, step: "opening", until: now + WELCOME_MAX_MS, iceUntil, hello, relay };
 }
 
 /**

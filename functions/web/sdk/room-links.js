@@ -13,6 +13,8 @@ import { requestJoin } from "./edge.js";
 import { VoiceError } from "./problem.js";
 
 const CHANNEL_CHARS_MAX = 128;
+/** Longest name of a relay. */
+const RELAY_CHARS_MAX = 48;
 
 /**
  * `abort` ends what is under way; `world` is the world channel that is pushed there.
@@ -52,8 +54,9 @@ export class RoomLinks {
    * Token, offer, request, answer.
    *
    * @param {number} link
+   * @param {string | null} lost the relay that was lost before
    */
-  async open(link) {
+  async open(link, lost) {
     const { options, ports, slots, track, handle, problemOf } = this.#options;
     const { edge = "", room, channels, region, redundancy = false } = options;
     const abort = new AbortController();
@@ -73,11 +76,12 @@ export class RoomLinks {
       handle({ type: "asked", link });
       const offer = await peer.offer().catch(refuseCall);
       if (signal.aborted) return;
-      const request = { edge, room, token, offer, channels, region, signal };
+      const request = { edge, room, token, offer, channels, region, lost, signal };
       const reply = await requestJoin(ports.runtime, request);
       if (signal.aborted) return;
       opened.world = readText(reply.world, CHANNEL_CHARS_MAX);
-      handle({ type: "replied", link, hello: reply.hello });
+      const relay = readText(reply.relay, RELAY_CHARS_MAX);
+      handle({ type: "replied", link, hello: reply.hello, relay });
       await peer.answer(reply.answer).catch(refuseCall);
     } catch (error) {
       if (!signal.aborted) handle({ type: "failed", link, problem: problemOf(error) });

@@ -23,7 +23,7 @@ import { asked, handleTimeout, leaving, newLink, receive, replied } from "./link
 import { problemOf, verdictOf } from "./problem.js";
 import { BLANK, isJoining, isOver, isSilent, linksOf } from "./room-state.js";
 import { playersInSlots } from "./roster.js";
-import { attemptAfterLoss, delayBefore } from "./schedule.js";
+import { attemptAfterLoss, delayBefore, RETURN_WITHIN_MS } from "./schedule.js";
 
 /** The loudest that a participant can be made. */
 const VOLUME_MAX = 2;
@@ -153,7 +153,7 @@ class Turn {
     if (room.detail.retryInMs !== null) this.#setDetail({ retryInMs: null });
     const link = (room.links += 1);
     room.joining = newLink(link, room.slots);
-    this.effects.push({ type: "open", link });
+    this.effects.push({ type: "open", link, lost: room.lost });
   }
 
   /** @param {ProgressEvent} event */
@@ -164,7 +164,7 @@ class Turn {
     if (event.type === "asked") {
       room.joining = asked(link, this.#now);
     } else if (event.type === "replied") {
-      room.joining = replied(link, event.hello, room.attempt, this.#now);
+      room.joining = replied(link, event, room.attempt, this.#now);
     } else if (event.type === "reachable") {
       room.joining = { ...link, iceUntil: null };
     } else {
@@ -182,6 +182,8 @@ class Turn {
     const { room } = this;
     if (verdictOf(problem) === "stop") return this.#finish({ state: "refused", problem });
     this.#close(room.joining);
+    // Nobody answered there, or let nobody in.
+    room.lost = room.joining?.relay ?? room.lost;
     room.joining = null;
     this.#setDetail({ problem });
     this.#tell("error", problem);
@@ -199,6 +201,7 @@ class Turn {
     if (room.moving) this.#leave(room.moving.link);
     room.moving = room.current && newMoving(room.current, this.#now);
     room.joining = null;
+    room.lost = null;
     room.current = link;
     this.effects.push({ type: "attach", link: link.id });
     if (isSilent(room) || room.deafened) this.#sendOwnState();
@@ -324,11 +327,15 @@ class Turn {
     this.#endMove();
     this.#close(link);
     room.current = null;
+    room.lost = link.relay;
     room.people = room.people.map((person) => ({ ...person, speaking: false, slot: null }));
     this.#setDetail({ state: "reconnecting", problem });
     this.#tell("speaking", []);
     this.effects.push({ type: "lose" });
-    if (!isJoining(room)) this.#begin();
+    if (isJoining(room)) return;
+    if (room.attempt > 0) return this.#begin();
+    // All of a relay lose it at once, and come back one after another.
+    room.pauseUntil = this.#now + RETURN_WITHIN_MS * this.#random;
   }
 
   /** @param {Link} link */

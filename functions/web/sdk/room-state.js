@@ -27,13 +27,14 @@ import { linkDueAt } from "./link.js";
  *
  * `listens` means without a microphone. `attempt` counts attempts since the last connection that
  * was stable, `links` all connections that were begun; `pauseUntil` is when the next attempt
- * begins, `joining` the connection on its way. `current` was welcomed; during a move, `moving` is
- * the one before it. To those in `leaving` goodbye was said.
+ * begins, `lost` the relay that was lost last, `joining` the connection on its way. `current` was
+ * welcomed; during a move, `moving` is the one before it. To those in `leaving` goodbye was said.
  *
  * @typedef {{ slots: number, listens: boolean, detail: Detail, muted: boolean, deafened: boolean,
  *   hasMicrophone: boolean, volumes: ReadonlyMap<string, number>, people: Participant[],
- *   attempt: number, links: number, pauseUntil: number | null, joining: Link | null,
- *   current: Link | null, moving: Moving | null, leaving: readonly Link[] }} Room
+ *   attempt: number, links: number, pauseUntil: number | null, lost: string | null,
+ *   joining: Link | null, current: Link | null, moving: Moving | null,
+ *   leaving: readonly Link[] }} Room
  */
 
 /**
@@ -56,7 +57,8 @@ import { linkDueAt } from "./link.js";
  * - `reachable`: the relay answers connectivity checks
  * - `opened`: the data channel takes messages
  *
- * @typedef {{ type: "asked", link: number } | { type: "replied", link: number, hello: string }
+ * @typedef {{ type: "asked", link: number } | { type: "replied", link: number, hello: string,
+ *     relay: string | null }
  *   | { type: "reachable", link: number } | { type: "opened", link: number }} ProgressEvent
  *
  * - `message`: of the relay, null when it is none that we know
@@ -74,12 +76,13 @@ import { linkDueAt } from "./link.js";
 /**
  * What is to be done with a connection, by its number.
  *
- * - `open`: it (token, offer, request, answer), and tell how that goes
+ * - `open`: it (token, offer, request, answer), and tell how that goes; `lost` is the relay that
+ *   was lost before
  * - `close`: it, at once and without a word
  * - `attach`: play what it receives; `detach`: play it no more
  * - `gain`: how loud its slots are
  *
- * @typedef {{ type: "open", link: number }} OpenEffect
+ * @typedef {{ type: "open", link: number, lost: string | null }} OpenEffect
  * @typedef {{ type: "close", link: number } | { type: "attach", link: number }
  *   | { type: "detach", link: number } | { type: "gain", link: number, gains: number[] }
  *   | { type: "send", link: number, message: Record<string, unknown> }} LinkEffect
@@ -111,7 +114,7 @@ export const BLANK = { problem: null, retryInMs: null, reason: null };
 export function newRoom({ slots, listens, muted }) {
   const own = { muted, deafened: false, hasMicrophone: false, volumes: new Map(), people: [] };
   const links = { joining: null, current: null, moving: null, leaving: [] };
-  const attempts = { attempt: 0, links: 0, pauseUntil: null };
+  const attempts = { attempt: 0, links: 0, pauseUntil: null, lost: null };
   return { slots, listens, detail: { state: "idle", ...BLANK }, ...own, ...attempts, ...links };
 }
 

@@ -344,7 +344,7 @@ export class VoiceRoom extends Emitter {
         if (this.#track) this.#track.enabled = !effect.muted;
         return this.#playback?.setSilent(effect.deafened);
       case "open":
-        return this.#links.open(effect.link);
+        return this.#links.open(effect.link, effect.lost);
       default:
         this.#links.perform(effect);
     }

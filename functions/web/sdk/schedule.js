@@ -6,6 +6,8 @@ const DELAY_FIRST_MS = 250;
 const DELAY_MAX_MS = 5000;
 /** A connection that lived this long makes the next loss a first one. */
 export const STABLE_AFTER_MS = 5000;
+/** Time over which those come back who lost the same relay. */
+export const RETURN_WITHIN_MS = 500;
 /** The first wait for the relay's answer to connectivity checks. */
 const ICE_FIRST_MS = 1500;
 /** Enough for a satellite link. */

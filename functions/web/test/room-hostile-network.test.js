@@ -97,7 +97,7 @@ const SABOTAGES = {
     "room-links.js",
     "      if (signal.aborted) return;\n      const peer =",
     "      const peer =",
-    /something is open/,
+    /something is open|connections are open/,
   ],
   "the meters go on": ["room.js", "    this.#meters.stop();\n", "", /timers run|told after/],
   "a player who arrives is not shown": [

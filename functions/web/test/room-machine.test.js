@@ -10,7 +10,13 @@ import { HANDOVER_MAX_MS, SETTLE_MS } from "../sdk/handover.js";
 import { problemOf } from "../sdk/problem.js";
 import { reduce } from "../sdk/room-machine.js";
 import { dueAt, isOver, newRoom } from "../sdk/room-state.js";
-import { icePatience, JOIN_MAX_MS, STABLE_AFTER_MS, WELCOME_MAX_MS } from "../sdk/schedule.js";
+import {
+  icePatience,
+  JOIN_MAX_MS,
+  RETURN_WITHIN_MS,
+  STABLE_AFTER_MS,
+  WELCOME_MAX_MS,
+} from "../sdk/schedule.js";
 import { randomOf } from "./virtual.js";
 
 const ME = "p-me";
@@ -72,7 +78,7 @@ class Driver {
   admit(...others) {
     const link = this.room.links;
     this.on({ type: "asked", link });
-    this.on({ type: "replied", link, hello: "sealed" });
+    this.on({ type: "replied", link, hello: "sealed", relay: `relay-${link}` });
     this.on({ type: "reachable", link });
     this.on({ type: "opened", link });
     this.say(link, welcome(...others));
@@ -179,7 +185,7 @@ test("Retry-After is waited out, and the network's return cuts any pause short",
   assert.deepEqual([driver.room.joining?.id, driver.room.detail.retryInMs], [2, null]);
 });
 
-test("a silent relay is left after two seconds, at once if one had been there for long", () => {
+test("a silent relay is left after two seconds, and soon if one had been there for long", () => {
   const driver = inRoom("p-a");
   driver.live(STABLE_AFTER_MS);
   driver.take();
@@ -188,8 +194,36 @@ test("a silent relay is left after two seconds, at once if one had been there fo
   driver.pass(1);
   assert.equal(driver.room.detail.state, "reconnecting");
   const done = driver.take().filter((what) => !what.startsWith("ping"));
-  assert.deepEqual(done, ["close 1", "reconnecting", "speaking", "lose", "open 2"]);
+  assert.deepEqual(done, ["close 1", "reconnecting", "speaking", "lose"]);
+  // All of the relay lost it: they come back one after another.
+  driver.pass(RETURN_WITHIN_MS - 1);
+  assert.deepEqual(driver.take(), []);
+  driver.pass(1);
+  assert.deepEqual(driver.take(), ["open 2"]);
   assert.deepEqual(driver.room.people.map(({ id }) => id), [ME, "p-a"]);
+});
+
+test("the edge is told which relay was lost, until there is another", () => {
+  const driver = inRoom();
+  const opened = () => driver.effects.splice(0).flatMap((effect) =>
+    effect.type === "open" ? [effect.lost] : []);
+  driver.live(STABLE_AFTER_MS);
+  driver.pass(2000 + RETURN_WITHIN_MS);
+  assert.deepEqual(opened(), ["relay-1"]);
+  // The edge sends us there, or to another that does not answer either.
+  driver.on({ type: "asked", link: 2 });
+  driver.on({ type: "replied", link: 2, hello: "sealed", relay: "relay-2" });
+  driver.pass(icePatience(0) + 250);
+  assert.deepEqual(opened(), ["relay-2"]);
+  // An edge that is away says nothing of relays.
+  driver.on({ type: "failed", link: 3, problem: problemOf("network", "") });
+  driver.pass(500);
+  assert.deepEqual(opened(), ["relay-2"]);
+  driver.admit();
+  driver.say(4, { type: "migrate" });
+  assert.deepEqual(opened(), [], "it asked too soon after the last");
+  driver.pass(5000);
+  assert.deepEqual(opened(), [null], "a move is no loss");
 });
 
 test("who was hardly in the room waits before he comes back", () => {
@@ -317,6 +351,7 @@ test("what is muted stays muted, and each new relay is told", () => {
   assert.deepEqual(driver.take(), ["own-state", "state to 1"]);
   driver.live(STABLE_AFTER_MS);
   driver.on({ type: "failed", link: 1, problem: problemOf("connection-lost", "") });
+  driver.pass(RETURN_WITHIN_MS);
   driver.effects = [];
   driver.admit();
   const sent = driver.effects.find((it) => it.type === "send" && it.message.type === "state");
@@ -375,7 +410,7 @@ function anyEvent(random, room) {
     { type: "join" },
     { type: "microphone", microphone: random() < 0.8 },
     { type: "asked", link },
-    { type: "replied", link, hello: "sealed" },
+    { type: "replied", link, hello: "sealed", relay: `relay-${link}` },
     { type: "reachable", link },
     { type: "opened", link },
     { type: "message", link, message },
@@ -407,7 +442,7 @@ function nextStep({ current, detail, joining }) {
   if (!joining) return { type: "tick" };
   const { id: link, isOpen, step } = joining;
   if (step === "token") return { type: "asked", link };
-  if (step === "asking") return { type: "replied", link, hello: "sealed" };
+  if (step === "asking") return { type: "replied", link, hello: "sealed", relay: `relay-${link}` };
   if (!isOpen) return { type: "opened", link };
   return { type: "message", link, message: welcome("p-a") };
 }

@@ -9,7 +9,12 @@ import {
   SILENCE_MAX_MS,
 } from "../sdk/heartbeat.js";
 import { problemFrom, VoiceError, verdict } from "../sdk/problem.js";
-import { attemptAfterLoss, delayBefore, icePatience, STABLE_AFTER_MS } from "../sdk/schedule.js";
+import {
+  attemptAfterLoss,
+  delayBefore,
+  icePatience,
+  STABLE_AFTER_MS,
+} from "../sdk/schedule.js";
 
 test("the first attempt is made at once, then the pause doubles to five seconds", () => {
   const longest = [0, 1, 2, 3, 4, 5, 6, 7, 1000].map((attempt) => delayBefore(attempt, 1));

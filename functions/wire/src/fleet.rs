@@ -29,6 +29,11 @@ pub struct Heartbeat {
     pub epoch: u8,
     /// When it was sent, Unix milliseconds.
     pub sent_at_ms: u64,
+    /// How many this run has sent, this one included: of two of a run the greater is the later,
+    /// whatever the clocks say. 0 from relays that do not count, of which the later `sent_at_ms`
+    /// is the later.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sequence: u64,
     /// Whether it takes sessions.
     pub state: ShardState,
     /// Addresses for media, best first; 1 to 8.
@@ -44,6 +49,10 @@ pub struct Heartbeat {
     pub load: Load,
     /// Most participants that it accepts.
     pub capacity: u32,
+    /// Its largest rooms, those of [`LARGE_ROOM`] participants and more, at most
+    /// [`crate::limits::MAX_LARGE_ROOMS`]: how much room they need where they move to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub large: Vec<LargeRoom>,
     /// Rooms to which it refused somebody since it is full, at most
     /// [`crate::limits::MAX_REFUSED_ROOMS`]; the next join of them goes elsewhere or is refused at
     /// once.
@@ -53,6 +62,33 @@ pub struct Heartbeat {
     /// [`crate::limits::MAX_PENDING_COMMANDS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taken: Vec<SessionId>,
+}
+
+/// From how many participants on a heartbeat names a room. Of smaller ones the mean says enough.
+pub const LARGE_ROOM: u32 = 32;
+
+/// A room that needs much room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LargeRoom {
+    /// The room.
+    pub room: RoomKey,
+    /// Participants there.
+    pub participants: u32,
+}
+
+/// A room whose home is another shard since an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct MovedRoom {
+    /// The room.
+    pub room: RoomKey,
+    /// Epoch of the home that it moved to: whoever came for an earlier one is to follow.
+    pub epoch: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What relays read that do not say it.
@@ -132,6 +168,10 @@ pub struct HeartbeatReply {
     /// taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commands: Option<String>,
+    /// Rooms that moved away while the shard was not heard of, at most
+    /// [`crate::limits::MAX_MOVED_ROOMS`]. They may come again; what was done stays done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<MovedRoom>,
 }
 
 /// Body of a drain request.
@@ -174,6 +214,10 @@ pub struct ShardRecord {
     /// Set by an operator.
     #[serde(default)]
     pub draining: bool,
+    /// When it was found silent: it was asked on behalf of somebody who had lost it, and did not
+    /// answer, Unix milliseconds. The next heartbeat takes it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_at_ms: Option<u64>,
 }
 
 /// Reply to a list request.

@@ -18,6 +18,10 @@ pub struct JoinRequest {
     /// Where to place the room if it has no home yet; the function's own region when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<RegionName>,
+    /// The relay that the player has just lost, as [`JoinReply::relay`] named it: it fell silent,
+    /// or nobody answered there. The edge asks it before it sends anybody there again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<ShardId>,
 }
 
 /// Reply to a join, status 201.

@@ -38,6 +38,10 @@ pub const MAX_SESSION_TOKEN_CHARS: usize = 4 * 1024;
 pub const MAX_REFUSED_ROOMS: usize = 64;
 /// Most commands that are kept for one shard until it has them: as many as fit into one reply.
 pub const MAX_PENDING_COMMANDS: usize = 48;
+/// Most rooms of [`crate::fleet::LARGE_ROOM`] participants and more that one heartbeat names.
+pub const MAX_LARGE_ROOMS: usize = 64;
+/// Most moved rooms of one reply to a heartbeat.
+pub const MAX_MOVED_ROOMS: usize = 500;
 /// Seconds after its last heartbeat during which a shard counts as live.
 pub const SHARD_LIVE_S: u64 = 10;
 /// Largest difference between the clocks of a shard and of the edge, in milliseconds.

@@ -23,9 +23,9 @@ use wire::enrolment::{
     ProofKind, Secret, TokenList, TokenRecord, TokenReply, TokenRequest,
 };
 use wire::fleet::{
-    Candidate, DrainRequest, Heartbeat, HeartbeatReply, Home, LeftShard, ListedShard, Load,
-    RefusedRoom, RevokeShardRequest, ShardList, ShardRecord, ShardRevocation, ShardState,
-    Transport,
+    Candidate, DrainRequest, Heartbeat, HeartbeatReply, Home, LargeRoom, LeftShard, ListedShard,
+    Load, MovedRoom, RefusedRoom, RevokeShardRequest, ShardList, ShardRecord, ShardRevocation,
+    ShardState, Transport,
 };
 use wire::hello::{ChannelGrant, Hello};
 use wire::ids::{AwsSignature, EnrolmentNonce, InvocationId};
@@ -129,6 +129,7 @@ fn heartbeat() -> Heartbeat {
         boot: BootId([7; 8]),
         epoch: 0,
         sent_at_ms: 1_700_000_000_000,
+        sequence: 77,
         state: ShardState::Open,
         candidates: vec![
             Candidate {
@@ -149,6 +150,10 @@ fn heartbeat() -> Heartbeat {
             cpu_permille: 45,
         },
         capacity: 500,
+        large: vec![LargeRoom {
+            room: RoomKey::of(&"lobby".parse().expect("a name")),
+            participants: 40,
+        }],
         refused: Vec::new(),
         taken: Vec::new(),
     }
@@ -159,6 +164,7 @@ fn record() -> ShardRecord {
         heartbeat: heartbeat(),
         seen_at_ms: 1_700_000_000_010,
         draining: true,
+        silent_at_ms: Some(1_700_000_000_900),
     }
 }
 
@@ -253,11 +259,13 @@ fn http_messages(golden: &mut Golden) {
         offer: "v=0\r\n".into(),
         channels: Some(vec!["main".parse().expect("a name")]),
         region: Some("eu-1".parse().expect("a name")),
+        lost: Some("eu-1-a".parse().expect("a name")),
     };
     golden.check("join-request", &request);
     let shortest = JoinRequest {
         channels: None,
         region: None,
+        lost: None,
         ..request
     };
     golden.check("join-request-shortest", &shortest);
@@ -348,8 +356,20 @@ fn fleet_messages(golden: &mut Golden) {
         draining: false,
         now_ms: 1_700_000_000_010,
         commands: None,
+        moved: Vec::new(),
     };
     golden.check("heartbeat-reply", &reply);
+    let moved = MovedRoom {
+        room: RoomKey::of(&"lobby".parse().expect("a name")),
+        epoch: 3,
+    };
+    golden.check(
+        "heartbeat-reply-moved",
+        &HeartbeatReply {
+            moved: vec![moved],
+            ..reply.clone()
+        },
+    );
     golden.check(
         "heartbeat-reply-commands",
         &HeartbeatReply {

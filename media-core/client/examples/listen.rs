@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use client::{Call, CallEvent, CallOptions, Cause, Options, Refusal, State};
+use wire::ShardId;
 use wire::join::{JoinReply, JoinRequest};
 
 /// Longest datagram.
@@ -58,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         match event {
             CallEvent::Join(id, offer) => {
-                let reply = ask(host, room, token, offer);
+                let reply = ask(host, room, token, (offer, call.lost().cloned()));
                 call.handle_reply(Instant::now(), id, reply);
             }
             CallEvent::State(State::Ended(cause)) => return Err(cause.label().into()),
@@ -71,11 +72,17 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The one request of a join.
-fn ask(host: &str, room: &str, token: &str, offer: String) -> Result<JoinReply, Cause> {
+fn ask(
+    host: &str,
+    room: &str,
+    token: &str,
+    (offer, lost): (String, Option<ShardId>),
+) -> Result<JoinReply, Cause> {
     let request = JoinRequest {
         offer,
         channels: None,
         region: None,
+        lost,
     };
     let body = serde_json::to_string(&request).map_err(|_| Cause::Network)?;
     let text = post(host, room, token, &body).map_err(|_| Cause::Network)?;

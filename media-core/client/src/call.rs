@@ -6,17 +6,19 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use wire::PlayerId;
 use wire::channel::{ClientMessage, RelayMessage};
 use wire::chat::{ChatChannel, ChatEvent};
 use wire::join::JoinReply;
+use wire::{PlayerId, ShardId};
 
 use crate::cause::{Cause, Refusal, Verdict};
 use crate::connection::{Connection, Event, Transmit};
 use crate::options::Options;
 use crate::roster::{Changed, View};
 use crate::rtc::Voice;
-use crate::schedule::{JOIN_MAX, Jitter, attempt_after_loss, delay_before, ice_patience};
+use crate::schedule::{
+    JOIN_MAX, Jitter, RETURN_WITHIN, attempt_after_loss, delay_before, ice_patience,
+};
 pub use moving::Heard;
 use moving::Moving;
 
@@ -107,6 +109,12 @@ pub struct Call {
     attempt: u32,
     joins: u32,
     joining: Option<Attempt>,
+    /// The relay that the edge named last.
+    named: Option<ShardId>,
+    /// The relay of `current`.
+    relay: Option<ShardId>,
+    /// The relay that was lost last.
+    lost: Option<ShardId>,
     current: Option<Box<Connection>>,
     moving: Option<Moving>,
     /// Left ones, until the relay has heard it.
@@ -127,6 +135,9 @@ impl Call {
             attempt: 0,
             joins: 0,
             joining: None,
+            named: None,
+            relay: None,
+            lost: None,
             current: None,
             moving: None,
             leaving: Vec::new(),
@@ -158,6 +169,12 @@ impl Call {
         players
     }
 
+    /// The relay that was lost a moment ago: [`wire::join::JoinRequest::lost`] of the request that
+    /// a [`CallEvent::Join`] asks for.
+    pub fn lost(&self) -> Option<&ShardId> {
+        self.lost.as_ref()
+    }
+
     /// Whether two connections are there because the room moves.
     pub fn is_moving(&self) -> bool {
         self.moving.is_some()
@@ -174,7 +191,10 @@ impl Call {
         };
         match reply {
             Ok(reply) => match connection.handle_reply(now, &reply) {
-                Ok(()) => self.joining = Some(Attempt::Opening(connection)),
+                Ok(()) => {
+                    self.named = Some(reply.relay);
+                    self.joining = Some(Attempt::Opening(connection));
+                }
                 Err(_) => self.fail(now, Cause::BadReply),
             },
             Err(cause) => self.fail(now, cause),
@@ -318,6 +338,9 @@ impl Call {
             Cause::Refused(Refusal { retry_after, .. }) => *retry_after,
             _ => None,
         };
+        if cause == Cause::RelayUnreachable {
+            self.lost = self.named.take();
+        }
         self.events.push_back(CallEvent::Failed(cause));
         self.attempt = self.attempt.saturating_add(1);
         self.begin(now, retry_after);
@@ -325,6 +348,7 @@ impl Call {
 
     /// A connection is welcome: it is the current one, and one that there was is being left.
     fn adopt(&mut self, now: Instant, connection: Box<Connection>) {
+        (self.relay, self.lost) = (self.named.take(), None);
         if let Some(from) = self.current.replace(connection) {
             self.end_move(now);
             self.moving = Some(Moving::new(from, now));
@@ -395,11 +419,17 @@ impl Call {
             return self.finish(now, cause);
         }
         let lost = self.current.take();
+        self.lost = self.relay.take();
         if !is_joining {
             self.count_loss(now, lost.and_then(|it| it.welcome_at()));
         }
         self.end_move(now);
         self.set_state(State::Reconnecting(Cause::ConnectionLost));
+        if self.joining.is_none() && self.attempt == 0 {
+            // All of a relay lose it at once, and come back one after another.
+            let until = now + RETURN_WITHIN.mul_f64(self.jitter.draw());
+            self.joining = Some(Attempt::Pause(until));
+        }
         self.reconnect(now);
     }
 

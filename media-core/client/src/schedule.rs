@@ -11,6 +11,8 @@ const DELAY_FIRST: Duration = Duration::from_millis(250);
 const DELAY_MAX: Duration = Duration::from_secs(5);
 /// A connection that lived this long makes the next loss a first one.
 pub const STABLE_AFTER: Duration = Duration::from_secs(5);
+/// Time over which those come back who lost the same relay.
+pub(crate) const RETURN_WITHIN: Duration = Duration::from_millis(500);
 /// The first wait for the relay's answer to connectivity checks.
 const ICE_FIRST: Duration = Duration::from_millis(1500);
 /// Enough for a satellite link.

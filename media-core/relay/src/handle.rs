@@ -9,9 +9,9 @@ use tokio::sync::{Mutex as Turn, Notify, Semaphore, oneshot, watch};
 use tokio::time::{sleep_until, timeout};
 use udp::{RecvStats, SendStats, Waker};
 use wire::ShardId;
-use wire::fleet::RefusedRoom;
+use wire::fleet::{LargeRoom, RefusedRoom};
 
-use crate::clock;
+use crate::clock::{self, EdgeClock};
 use crate::exposition::Histogram;
 use crate::overload::FullReason;
 use crate::question::{Asker, Question, Seen};
@@ -62,6 +62,8 @@ pub(crate) struct Snapshot {
     pub(crate) participants: u32,
     /// Rooms with at least one session.
     pub(crate) rooms: u32,
+    /// The largest of them, from [`wire::fleet::LARGE_ROOM`] participants on.
+    pub(crate) large: Vec<LargeRoom>,
     /// Counters of the core.
     pub(crate) core: sfu::Stats,
     /// Counters of receiving.
@@ -87,6 +89,8 @@ pub(crate) struct Snapshot {
 #[derive(Debug)]
 pub(crate) struct ShardHandle {
     pub(crate) id: ShardId,
+    /// Unix time, by the edge's clock.
+    pub(crate) time: EdgeClock,
     orders: SyncSender<Order>,
     waker: Waker,
     snapshot: Mutex<Snapshot>,
@@ -98,7 +102,7 @@ pub(crate) struct ShardHandle {
     pub(crate) draining: AtomicBool,
     /// Whether it drains for good, whatever the fleet wishes: the process is about to end.
     leaving: AtomicBool,
-    /// Our clock minus the edge's, milliseconds, network delay included.
+    /// The machine's wall clock minus the edge's, milliseconds, network delay included.
     pub(crate) skew_ms: AtomicI64,
     pub(crate) heartbeats_accepted: AtomicU64,
     pub(crate) heartbeats_failed: AtomicU64,
@@ -130,6 +134,7 @@ impl ShardHandle {
         turned.set(now);
         Self {
             id,
+            time: EdgeClock::new(now, clock::unix_ms()),
             orders,
             waker,
             snapshot: Mutex::default(),

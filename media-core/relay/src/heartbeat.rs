@@ -4,10 +4,10 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -102,6 +102,8 @@ pub(crate) struct Pulse {
 /// What one heartbeat leaves for the next.
 #[derive(Debug, Default)]
 struct Last {
+    /// How many there were.
+    sequence: u64,
     cpu: CpuMeter,
     /// Nonces of the commands that the last reply brought and that need not come again.
     taken: Vec<SessionId>,
@@ -203,16 +205,17 @@ impl Pulse {
             return Err(Failure::LoopStuck);
         }
         let heartbeat = self.heartbeat(state, left);
-        let sent_at_ms = heartbeat.sent_at_ms;
+        let (sent_at_ms, sent_at) = (heartbeat.sent_at_ms, clock::now());
         let body = serde_json::to_vec(&heartbeat).expect("a heartbeat has string keys only");
         let body = body.into();
-        let result = timeout(reply_max, self.exchange(body))
+        let result = timeout(reply_max, self.exchange(body, sent_at))
             .await
             .unwrap_or(Err(Failure::Timeout));
         match &result {
             Ok(reply) => {
                 self.shard.note_heartbeat(true, clock::now());
                 self.note_skew(reply.now_ms);
+                self.follow(sent_at, reply.now_ms);
             }
             Err(_) => self.shard.note_heartbeat(false, clock::now()),
         }
@@ -223,6 +226,13 @@ impl Pulse {
             self.shard.set_draining(true);
         }
         let reply = result?;
+        for moved in &reply.moved {
+            // One that is not taken now comes again.
+            let _ = self.shard.command(sfu::Command::Moved {
+                room: sfu::RoomKey(moved.room.0),
+                epoch: moved.epoch as u8,
+            });
+        }
         left.taken = match &reply.commands {
             Some(sealed) => self.carry_out(sealed, sent_at_ms),
             None => Vec::new(),
@@ -262,12 +272,14 @@ impl Pulse {
 
     fn heartbeat(&self, state: ShardState, left: &mut Last) -> Heartbeat {
         let snapshot = self.shard.snapshot();
+        left.sequence += 1;
         Heartbeat {
             shard: self.shard.id.clone(),
             region: self.identity.region.clone(),
             boot: self.identity.boot,
             epoch: self.identity.keys.epoch,
-            sent_at_ms: clock::unix_ms(),
+            sent_at_ms: self.shard.time.unix_ms(clock::now()),
+            sequence: left.sequence,
             state,
             candidates: self.identity.candidates.clone(),
             fingerprint: self.identity.fingerprint.clone(),
@@ -279,12 +291,13 @@ impl Pulse {
                 cpu_permille: left.cpu.permille(snapshot.cpu, clock::now()),
             },
             capacity: self.identity.capacity,
+            large: snapshot.large,
             refused: self.shard.fullness().refused,
             taken: left.taken.clone(),
         }
     }
 
-    async fn exchange(&self, body: Bytes) -> Result<HeartbeatReply, Failure> {
+    async fn exchange(&self, body: Bytes, sent_at: Instant) -> Result<HeartbeatReply, Failure> {
         let request = Request::builder()
             .method(Method::POST)
             .uri(self.edge.heartbeat(&self.shard.id))
@@ -305,6 +318,13 @@ impl Pulse {
             }
         })?;
         let status = reply.status();
+        if status != StatusCode::OK
+            && let Some(edge_ms) = date_ms(reply.headers())
+            && edge_ms.abs_diff(self.shard.time.unix_ms(sent_at)) > SKEW_WARN_MS
+        {
+            // Refused perhaps because our clocks differ.
+            self.follow(sent_at, edge_ms);
+        }
         let body = Limited::new(reply.into_body(), MAX_BODY_BYTES)
             .collect()
             .await;
@@ -313,6 +333,14 @@ impl Pulse {
             return Err(Failure::Refused(status, problem_name(&body)));
         }
         serde_json::from_slice(&body).map_err(|_| Failure::BadReply)
+    }
+
+    /// Takes over the edge's clock where ours is another.
+    fn follow(&self, sent_at: Instant, edge_ms: u64) {
+        if self.shard.time.follow((sent_at, clock::now()), edge_ms) {
+            let shard = &self.shard.id;
+            tracing::warn!(%shard, "our time was another than the edge's, and is set");
+        }
     }
 
     fn note_skew(&self, edge_ms: u64) {
@@ -343,6 +371,15 @@ impl Pulse {
         *accepted = now.is_none();
         *last = now;
     }
+}
+
+/// When an answer was made, to the second, Unix milliseconds (RFC 9110 section 6.6.1).
+fn date_ms(headers: &HeaderMap) -> Option<u64> {
+    let date = headers.get(header::DATE)?.to_str().ok()?;
+    let since = httpdate::parse_http_date(date)
+        .ok()?
+        .duration_since(UNIX_EPOCH);
+    u64::try_from(since.ok()?.as_millis()).ok()
 }
 
 /// Whether TLS is what failed: of errors in errors, the innermost says so.

@@ -64,6 +64,7 @@ impl Protocol for SealedProtocol {
             player: sfu::PlayerKey(ticket.player.0),
             fingerprint: ticket.fingerprint,
             room: sfu::RoomKey(ticket.room.0),
+            home_epoch: ticket.home_epoch,
             channel: sfu::ChannelKey(ticket.channel.0),
             permissions: permissions(ticket.permissions),
             server_muted: ticket.server_muted,

@@ -251,7 +251,7 @@ impl Visit {
             ),
         })?;
         let nonce = message.nonce;
-        let now_ms = clock::unix_ms();
+        let now_ms = shard.handle.time.unix_ms(clock::now());
         let checked = {
             let mut guard = shard.replay.lock().expect("no panic while it is held");
             guard.check(message.at_ms, nonce, now_ms)

@@ -1,5 +1,6 @@
 //! The thread of one shard: sockets in, core, sockets out.
 
+use std::cmp::Reverse;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use sfu::{Command, Event, Meter, Sfu, Transport, WallClock, Work};
 use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
 use tokio::sync::mpsc;
 use udp::{Poller, RecvBatch, SendBatch, SendStats, Socket, thread_cpu_time};
-use wire::fleet::RefusedRoom;
+use wire::fleet::{LARGE_ROOM, LargeRoom, RefusedRoom};
+use wire::limits::MAX_LARGE_ROOMS;
 use wire::record::{UsageKind, UsageRecord, VoiceMode};
 use wire::{RegionName, ShardId};
 
@@ -180,7 +182,11 @@ impl ShardLoop {
         let connections_max = config
             .max_sessions
             .saturating_mul(CONNECTIONS_PER_SESSION_MAX);
-        let core = Sfu::new(config, parts.protocol, wall_clock(now), parts.seed, now);
+        let clock = WallClock {
+            at: now,
+            unix_ms: parts.handle.time.unix_ms(now),
+        };
+        let core = Sfu::new(config, parts.protocol, clock, parts.seed, now);
         Ok(Self {
             lanes,
             streams: Streams::new(connections_max),
@@ -338,9 +344,10 @@ impl ShardLoop {
     }
 
     fn drain_events(&mut self) {
+        let unix_ms = self.handle.time.unix_ms(clock::now());
         while let Some(event) = self.core.poll_event() {
             let place = (&self.handle.id, self.region.as_str());
-            let Some(line) = usage_line(place, &event, clock::unix_ms()) else {
+            let Some(line) = usage_line(place, &event, unix_ms) else {
                 continue;
             };
             if self.lines.try_send(line).is_err() {
@@ -366,8 +373,11 @@ impl ShardLoop {
         if now >= self.clock_at {
             self.clock_at = now + CLOCK_INTERVAL;
             self.streams.sweep(&mut self.core, now);
-            self.core
-                .handle_command(now, Command::SetWallClock(wall_clock(now)));
+            let clock = WallClock {
+                at: now,
+                unix_ms: self.handle.time.unix_ms(now),
+            };
+            self.core.handle_command(now, Command::SetWallClock(clock));
         }
     }
 
@@ -398,6 +408,20 @@ impl ShardLoop {
             .min(WAIT_MAX)
     }
 
+    /// The largest rooms first.
+    fn large_rooms(&self) -> Vec<LargeRoom> {
+        let rooms = self.core.rooms_of(LARGE_ROOM as usize);
+        let mut large: Vec<LargeRoom> = rooms
+            .map(|(room, participants)| LargeRoom {
+                room: wire::RoomKey(room.0),
+                participants: u32::try_from(participants).unwrap_or(u32::MAX),
+            })
+            .collect();
+        large.sort_by_key(|room| Reverse(room.participants));
+        large.truncate(MAX_LARGE_ROOMS);
+        large
+    }
+
     fn snapshot(&self) -> Snapshot {
         let mut sent = SendStats::default();
         let mut overflows = 0;
@@ -410,6 +434,7 @@ impl ShardLoop {
             sessions: count(self.core.sessions()),
             participants: count(self.core.participants()),
             rooms: count(self.core.rooms()),
+            large: self.large_rooms(),
             core: self.core.stats().clone(),
             received: self.received.stats(),
             overflows,
@@ -421,13 +446,6 @@ impl ShardLoop {
             transits: self.transits.clone(),
             records_lost: self.records_lost,
         }
-    }
-}
-
-fn wall_clock(now: Instant) -> WallClock {
-    WallClock {
-        at: now,
-        unix_ms: clock::unix_ms(),
     }
 }
 

@@ -105,6 +105,10 @@ pub(crate) struct Link {
     /// When the next reports are due.
     pub(crate) report_at: Option<Instant>,
     pub(crate) migrate_at: Option<Instant>,
+    /// When it ends who was asked to migrate and has not.
+    pub(crate) leave_by: Option<Instant>,
+    /// Of [`Admission::home_epoch`].
+    pub(crate) home_epoch: u8,
     /// When the session ends.
     pub(crate) deadline: Deadline,
     /// It is in the queue of those who have something to send.
@@ -152,6 +156,8 @@ impl Link {
             rtc_at: now,
             report_at: None,
             migrate_at: None,
+            leave_by: None,
+            home_epoch: admission.home_epoch,
             deadline: Deadline::unknown(now),
             dirty: false,
         })

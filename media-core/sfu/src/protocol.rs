@@ -49,6 +49,9 @@ pub struct Admission {
     pub fingerprint: [u8; 16],
     /// The room.
     pub room: RoomKey,
+    /// The low 8 bits of the number of times that the room has moved, as the edge knew it: what
+    /// came for an earlier place of the room is told apart by it ([`crate::Command::Moved`]).
+    pub home_epoch: u8,
     /// The first channel.
     pub channel: ChannelKey,
     /// What the session may do in it.

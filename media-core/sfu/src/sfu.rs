@@ -96,8 +96,16 @@ pub enum Command {
     },
     /// Hand a message to participants as it is; one whose queue is long does not get it.
     Push(Push),
+    /// The room lives on another shard since this epoch of its home (the low 8 bits): whoever came
+    /// for an earlier one is asked to migrate, and nobody more is let in with such a ticket.
+    Moved {
+        /// The room.
+        room: RoomKey,
+        /// The epoch.
+        epoch: u8,
+    },
     /// Ask every participant to migrate, at random moments within `over`, and likewise those who
-    /// come later.
+    /// come later. Who has not left half a minute after he was asked is ended.
     Drain {
         /// The time over which the requests are spread.
         over: Duration,
@@ -153,6 +161,8 @@ pub enum Event {
 
 /// Most removals from rooms that are remembered.
 const MAX_KICKS: usize = 4096;
+/// Most rooms that are remembered as moved.
+const MAX_MOVED: usize = 4096;
 /// Longer than any session.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -187,6 +197,8 @@ pub struct Sfu<P: Protocol> {
     kicks: Orders<(RoomKey, PlayerKey), ()>,
     /// Who was removed from the whole shard a moment ago.
     revoked: Orders<PlayerKey, ()>,
+    /// Rooms that moved away a moment ago, and their epochs since.
+    moved: Orders<RoomKey, u8>,
     /// What players may make the shard do.
     budgets: Budgets,
     /// Who holds how many of its places.
@@ -232,6 +244,7 @@ impl<P: Protocol> Sfu<P> {
             ended: Ended::default(),
             kicks: Orders::new(MAX_KICKS),
             revoked: Orders::new(MAX_KICKS),
+            moved: Orders::new(MAX_MOVED),
             pushes: Pushes::default(),
             pushes_alarm: Alarm::default(),
             timers: Timers::new(now),
@@ -261,6 +274,13 @@ impl<P: Protocol> Sfu<P> {
     /// Rooms with at least one session.
     pub fn rooms(&self) -> usize {
         self.rooms.len()
+    }
+
+    /// The rooms of so many participants and more.
+    pub fn rooms_of(&self, least: usize) -> impl Iterator<Item = (RoomKey, usize)> + '_ {
+        let rooms = self.rooms.iter().map(|(_, kept)| &kept.room);
+        let rooms = rooms.map(|room| (room.key, room.len()));
+        rooms.filter(move |(_, participants)| *participants >= least)
     }
 
     /// Rooms to which somebody was refused since [`Command::SetFull`], oldest first and at most
@@ -386,11 +406,12 @@ impl<P: Protocol> Sfu<P> {
             } => self.block(room, (player, other), blocked, at_ms),
             Command::Hello { session, message } => self.hello(session, &message),
             Command::Push(push) => self.push(push),
+            Command::Moved { room, epoch } => self.moved(room, epoch),
             Command::Drain { over } => self.drain_over(over),
             Command::Undrain => {
                 self.drains_over = None;
                 for (_, link) in &mut self.links {
-                    link.migrate_at = None;
+                    (link.migrate_at, link.leave_by) = (None, None);
                 }
             }
             Command::Stop => {

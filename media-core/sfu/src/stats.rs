@@ -42,6 +42,8 @@ reason_enum! {
         TicketUsed = "ticket-used",
         /// The player was removed from the room after the ticket was made.
         Kicked = "kicked",
+        /// The room has moved to another shard since the ticket was made.
+        Moved = "moved",
         /// MESSAGE-INTEGRITY does not match the ticket's password.
         Integrity = "integrity",
         /// The shard is at capacity.

@@ -26,6 +26,7 @@ fn body(offer: &str, channels: Option<&[&str]>) -> Vec<u8> {
         offer: offer.to_owned(),
         channels,
         region: None,
+        lost: None,
     };
     serde_json::to_vec(&request).expect("string keys")
 }

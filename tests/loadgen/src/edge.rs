@@ -76,6 +76,7 @@ impl Edge {
             offer: offer(slots, fingerprint),
             channels: None,
             region: None,
+            lost: None,
         };
         let path = format!("/v1/rooms/{room}/sessions");
         let reply = self.post(&path, &token, &serde_json::to_vec(&request)?)?;

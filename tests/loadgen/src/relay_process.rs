@@ -90,6 +90,7 @@ fn serve(stream: &TcpStream, sender: &Sender<Heartbeat>) -> Result<()> {
             draining: false,
             now_ms,
             commands: None,
+            moved: Vec::new(),
         })?;
         // Nobody may be interested any more.
         let _ = sender.send(heartbeat);

@@ -65,7 +65,7 @@ pub fn spread(seed: u64, rooms: u64, sees_all: bool) -> Spread {
             next = (next + 1) % SHARDS;
         }
         let name = format!("room-{room}").parse().expect("a name");
-        let placed = directory::home_of(&host, &store, now_ms, &name, &region);
+        let placed = directory::home_of(&host, &store, now_ms, &name, &region, &directory::Hearsay);
         let shard = block_on(placed)
             .expect("there is room")
             .placement

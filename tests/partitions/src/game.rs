@@ -213,6 +213,7 @@ pub fn heartbeat(number: usize, sent_at_ms: u64, participants: u32) -> Heartbeat
         boot: BootId([7; 8]),
         epoch: 0,
         sent_at_ms,
+        sequence: 0,
         state: ShardState::Open,
         candidates: vec![
             candidate(Transport::Udp, "192.0.2.1:7410"),
@@ -228,6 +229,7 @@ pub fn heartbeat(number: usize, sent_at_ms: u64, participants: u32) -> Heartbeat
             cpu_permille: 300,
         },
         capacity: CAPACITY,
+        large: Vec::new(),
         refused: Vec::new(),
         taken: Vec::new(),
     }

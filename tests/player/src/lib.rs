@@ -159,6 +159,7 @@ pub async fn post_join(
         offer: sdp.to_owned(),
         channels: None,
         region: None,
+        lost: None,
     };
     let body = serde_json::to_vec(&request)?;
     http.post(&format!("{edge}/v1/rooms/{room}/sessions"), token, body)

@@ -39,6 +39,8 @@ struct Inbox {
     commands: Vec<ControlCommand>,
     /// It takes none of them.
     is_full: bool,
+    /// It answers nobody.
+    is_silent: bool,
     /// Whom it says to be in every room.
     players: Vec<RoomPlayer>,
     /// It gives the answer that it gave to the question before.
@@ -60,6 +62,7 @@ impl Shard {
             boot: BootId([7; 8]),
             epoch: 0,
             sent_at_ms: 0,
+            sequence: 0,
             state: ShardState::Open,
             candidates: vec![Candidate {
                 transport: Transport::Udp,
@@ -70,6 +73,7 @@ impl Shard {
             ticket_version: TICKET_VERSION,
             load: Load::default(),
             capacity: 1000,
+            large: Vec::new(),
             refused: Vec::new(),
             taken: Vec::new(),
         };
@@ -117,6 +121,11 @@ impl Shard {
         self.heartbeat.taken = pending.iter().map(|one| one.nonce).collect();
         let command = |one: &PendingCommand| Ok(one.message().ok().context("known")?.command);
         pending.iter().map(command).collect()
+    }
+
+    /// Answers nobody any more, as if it stood still.
+    pub fn fall_silent(&self) {
+        self.inbox().is_silent = true;
     }
 
     /// Whether it takes no command that is posted.
@@ -184,6 +193,13 @@ async fn listen(listener: TcpListener, keys: ShardKeys, boot: BootId, inbox: Arc
         let (keys, inbox) = (Arc::clone(&keys), Arc::clone(&inbox));
         async move {
             let told = told(request, &keys, boot).await;
+            let is_silent = inbox
+                .lock()
+                .expect("no holder of this lock panics")
+                .is_silent;
+            if is_silent {
+                std::future::pending::<()>().await;
+            }
             let mut inbox = inbox.lock().expect("no holder of this lock panics");
             let (status, body) = match told {
                 Ok(_) if inbox.is_full => (503, String::new()),

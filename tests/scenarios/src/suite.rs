@@ -55,6 +55,7 @@ scenarios! {
     rooms::whip = "a WHIP client publishes and leaves by the location";
     rooms::joins_converge = "joins at the same time meet on one shard";
     rooms::a_drained_shard = "a room leaves a shard that drains";
+    rooms::a_lost_shard = "a room leaves a shard that was lost and is silent, which hears of it";
     rooms::no_relay = "without a live relay a join says so";
     sanctions::act = "a mute and a ban act at once and at the next join";
     refusals::tokens = "a token that is missing, forged, expired or for others is refused";

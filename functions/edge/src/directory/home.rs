@@ -2,16 +2,16 @@ use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use wire::fleet::{Home, LeftShard, RefusedRoom, ShardRecord, ShardState};
+use wire::fleet::{Heartbeat, Home, LARGE_ROOM, LeftShard, RefusedRoom, ShardRecord, ShardState};
 use wire::problem::ProblemKind;
 use wire::{Hall, RegionName, RoomKey, RoomName, ShardId};
 
-use super::bucket::{buckets, drawn, find};
+use super::bucket::{Found, buckets, drawn, find};
 use super::hall::hall_of;
+use super::moved;
 use super::placed::{ShardLoad, count_placement, loads};
-use super::record::SHARD_TTL_MS;
-use super::record::is_live;
-use super::shard::{ShardAt, keeps_rooms};
+use super::record::{SHARD_TTL_MS, is_leaving, is_live};
+use super::shard::{ShardAt, mark_silent};
 use crate::Refusal;
 use crate::change::{unless_lost, until_done};
 use crate::items::{self, Held, Over};
@@ -83,11 +83,47 @@ pub async fn placement<S: Store>(
     }))
 }
 
-/// The home of a room for a new session. A room without a home, or whose shard is not live or
-/// drains, or is full and has refused the room while it was not there, gets one: the least loaded
-/// shard that takes rooms, in `wanted` for a new room, and for one that moves in its own region if
-/// any is left there. Concurrent callers agree, because the home is written by compare-and-swap
-/// and whoever loses reads again.
+/// What [`home_of`] goes by, besides what the store says.
+pub trait Evidence {
+    /// The shard that whoever joins has just lost, as he says: it is asked before he is sent there
+    /// again.
+    fn lost(&self) -> Option<&ShardId>;
+
+    /// Asks this run of a shard, for a room of its own.
+    async fn ask(&self, shard: &Heartbeat, room: &RoomName) -> Answer;
+}
+
+/// What came of asking a shard whether it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It answers.
+    Here,
+    /// It does not.
+    Silent,
+    /// It was not asked: what is known of its heartbeats has to do.
+    NotAsked,
+}
+
+/// Heartbeats alone: a shard of which none came for a while is gone.
+#[derive(Debug, Clone, Copy)]
+pub struct Hearsay;
+
+impl Evidence for Hearsay {
+    fn lost(&self) -> Option<&ShardId> {
+        None
+    }
+
+    async fn ask(&self, _: &Heartbeat, _: &RoomName) -> Answer {
+        Answer::NotAsked
+    }
+}
+
+/// The home of a room for a new session. A room without a home, or whose shard drains, or is full
+/// and has refused the room while it was not there, gets one: the least loaded shard that takes
+/// rooms, in `wanted` for a new room, and for one that moves in its own region if any is left
+/// there. So does one whose shard is gone: its heartbeats are missing, and it does not answer
+/// either, since heartbeats are missing too when it is the store that was away. Concurrent callers
+/// agree, because the home is written by compare-and-swap and whoever loses reads again.
 ///
 /// # Errors
 /// `no-live-relay`, also when the room's shard is full and the room is there (its participants
@@ -99,12 +135,13 @@ pub async fn home_of<H: Entropy + Timer, S: Store>(
     now_ms: u64,
     room: &RoomName,
     wanted: &RegionName,
+    evidence: &impl Evidence,
 ) -> Result<Joinable, Refusal> {
-    home_for(host, store, now_ms, room, wanted, 1).await
+    settle(host, store, now_ms, (room, 1), wanted, evidence).await
 }
 
-/// As [`home_of`], for a room that so many players are about to join: on a shard that has room for
-/// all of them, if there is one.
+/// As [`home_of`], for a room that so many players are about to join, by heartbeats alone: on a
+/// shard that has room for all of them, if there is one.
 ///
 /// # Errors
 /// As [`home_of`].
@@ -116,22 +153,49 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
     wanted: &RegionName,
     players: u32,
 ) -> Result<Joinable, Refusal> {
+    settle(host, store, now_ms, (room, players), wanted, &Hearsay).await
+}
+
+async fn settle<H: Entropy + Timer, S: Store>(
+    host: &H,
+    store: &S,
+    now_ms: u64,
+    (room, players): (&RoomName, u32),
+    wanted: &RegionName,
+    evidence: &impl Evidence,
+) -> Result<Joinable, Refusal> {
     until_done(host, || async {
         let (known, sanctions) = with_sanctions(store, now_ms, room).await?;
-        if let Some(known) = &known
-            && let Some((shard, bucket)) = stays_on(store, now_ms, &known.value).await?
-        {
-            renew(store, now_ms, known, bucket).await?;
-            let home = known.value.home.clone();
-            let hall = hall_of(&home.region, bucket);
-            let placement = Placement { home, shard, hall };
-            return Ok(Some(Joinable {
-                placement,
-                sanctions,
-            }));
+        let mut leaves = None;
+        if let Some(known) = &known {
+            match stays(host, store, now_ms, &known.value, evidence).await? {
+                Stays::Here(shard, bucket) => {
+                    renew(store, now_ms, known, bucket).await?;
+                    let home = known.value.home.clone();
+                    let hall = hall_of(&home.region, bucket);
+                    let placement = Placement {
+                        home,
+                        shard: *shard,
+                        hall,
+                    };
+                    return Ok(Some(Joinable {
+                        placement,
+                        sanctions,
+                    }));
+                }
+                Stays::AskAgain => return Ok(None),
+                Stays::Not(left) => leaves = Some(left),
+            }
         }
         let old = known.as_ref().map(|held| &held.value.home);
+        let of_old = leaves.as_ref().map_or(0, |left| left.participants(room));
+        let players = players.max(of_old);
         let chosen = choose(host, store, now_ms, (room, players), old, wanted).await?;
+        if let (Some(old), Some(left)) = (old, &leaves)
+            && left.may_come_back()
+        {
+            moved::note(store, now_ms, &old.shard, room, old.epoch + 1).await?;
+        }
         let shard = &chosen.record;
         let home = Home {
             room: room.clone(),
@@ -167,31 +231,126 @@ pub async fn home_for<H: Entropy + Timer, S: Store>(
     .await
 }
 
-/// The shard of a home, if the room stays there, and its bucket.
-async fn stays_on<S: Store>(
+/// Whether a room stays on its shard.
+enum Stays {
+    /// It does, there and in this bucket.
+    Here(Box<ShardRecord>, u32),
+    /// What is known of the shard changed in this moment.
+    AskAgain,
+    /// It does not.
+    Not(Left),
+}
+
+/// What is known of a shard that a room leaves.
+struct Left {
+    /// None when it has been forgotten.
+    record: Option<Box<ShardRecord>>,
+    /// It said itself that it goes, or that the room is not there.
+    by_its_word: bool,
+}
+
+impl Left {
+    /// Whether participants may be there still, when it is heard of again.
+    fn may_come_back(&self) -> bool {
+        !self.by_its_word
+    }
+
+    /// How many the room may bring along: as the shard said last of a large one, else the mean.
+    fn participants(&self, room: &RoomName) -> u32 {
+        let Some(record) = &self.record else {
+            return 1;
+        };
+        let (heartbeat, key) = (&record.heartbeat, RoomKey::of(room));
+        let mut large = heartbeat.large.iter();
+        let of_large = large.find(|large| large.room == key);
+        let mean = || {
+            let mean = heartbeat
+                .load
+                .participants
+                .checked_div(heartbeat.load.rooms);
+            mean.unwrap_or(0).clamp(1, LARGE_ROOM)
+        };
+        of_large.map_or_else(mean, |large| large.participants)
+    }
+}
+
+/// Whether a room stays where its home is.
+async fn stays<H: Timer, S: Store>(
+    host: &H,
     store: &S,
     now_ms: u64,
     StoredHome { home, bucket }: &StoredHome,
-) -> Result<Option<(ShardRecord, u32)>, Refusal> {
+    evidence: &impl Evidence,
+) -> Result<Stays, Refusal> {
+    let not = |record, by_its_word| {
+        Ok(Stays::Not(Left {
+            record,
+            by_its_word,
+        }))
+    };
     let found = find(store, now_ms, &home.region, &home.shard, *bucket).await?;
     let Some(found) = found else {
-        return Ok(None);
+        return not(None, false);
     };
-    let record = found.held.value.record;
-    if !keeps_rooms(&record, now_ms) {
-        return Ok(None);
+    let leaving = is_leaving(&found.held.value.record);
+    let there = match leaving {
+        true => Some(false),
+        false => is_there(host, store, now_ms, &found, &home.room, evidence).await?,
+    };
+    let record = Box::new(found.held.value.record);
+    match there {
+        None => return Ok(Stays::AskAgain),
+        Some(false) => return not(Some(record), leaving),
+        Some(true) => {}
     }
     match refused(&record, &home.room) {
         // A shard that is full says so to the client, and of the room to us.
-        None => Ok(Some((record, found.bucket))),
+        None => Ok(Stays::Here(record, found.bucket)),
         Some(RefusedRoom { occupied: true, .. }) => Err(no_live_relay(
             "The room's relay is full; try again in a moment.",
         )),
         // Nobody is left behind there.
         Some(RefusedRoom {
             occupied: false, ..
-        }) => Ok(None),
+        }) => not(Some(record), true),
     }
+}
+
+/// After how long a heartbeat is missing, in milliseconds: one comes each two seconds.
+const MISSED_MS: u64 = 2_500;
+/// Whoever loses a shard has heard nothing of it for two seconds, and it says something each: so a
+/// heartbeat that is younger than this came after whatever he means.
+const SINCE_LOST_MS: u64 = 900;
+
+/// Whether a shard is there; none when a heartbeat of it came meanwhile. One that is not is marked,
+/// so that nobody else has to find out.
+async fn is_there<H: Timer, S: Store>(
+    host: &H,
+    store: &S,
+    now_ms: u64,
+    found: &Found,
+    room: &RoomName,
+    evidence: &impl Evidence,
+) -> Result<Option<bool>, Refusal> {
+    let record = &found.held.value.record;
+    if record.silent_at_ms.is_some() {
+        return Ok(Some(false));
+    }
+    let age_ms = now_ms.saturating_sub(record.seen_at_ms);
+    let is_lost = evidence.lost() == Some(&record.heartbeat.shard) && age_ms >= SINCE_LOST_MS;
+    if is_live(record, now_ms) && !is_lost {
+        return Ok(Some(true));
+    }
+    match evidence.ask(&record.heartbeat, room).await {
+        Answer::Here => return Ok(Some(true)),
+        Answer::NotAsked => return Ok(Some(is_live(record, now_ms))),
+        Answer::Silent => {}
+    }
+    // A shard that we cannot reach may be well for everybody else: then its heartbeat comes.
+    if age_ms < MISSED_MS {
+        host.sleep(MISSED_MS - age_ms).await;
+    }
+    Ok(mark_silent(store, now_ms, found).await?.map(|()| false))
 }
 
 /// Whether the shard, which is full, lets nobody more into the room.
@@ -382,7 +541,8 @@ fn least_loaded(
     let takes = |load: &&ShardLoad| {
         let heartbeat = &load.record.heartbeat;
         let expected = expected_load(load) + u64::from(players);
-        keeps_rooms(&load.record, now_ms)
+        is_live(&load.record, now_ms)
+            && !is_leaving(&load.record)
             && heartbeat.state == ShardState::Open
             && expected <= u64::from(heartbeat.capacity)
     };

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use wire::control::PendingCommand;
-use wire::fleet::{Heartbeat, ListedShard, ShardRecord, ShardState};
+use wire::fleet::{Heartbeat, ListedShard, MovedRoom, ShardRecord};
 use wire::limits::{MAX_CLOCK_SKEW_MS, MAX_PENDING_COMMANDS};
 use wire::problem::ProblemKind;
 use wire::{BootId, PlayerId, RegionName, ShardId};
@@ -11,8 +11,9 @@ use super::bucket::{
     count_partition, find, grow, later, read,
 };
 use super::ended::{self, Ended, StoredEnded};
+use super::moved;
 use super::placed::{ShardLoad, counter_value, loads, placed_sort};
-use super::record::{SHARD_TTL_MS, StoredShard, is_live, record_sort, shard_partition};
+use super::record::{Order, SHARD_TTL_MS, StoredShard, is_live, record_sort, shard_partition};
 use super::registration::{self, raise_epoch};
 use super::terms::Terms;
 use crate::Refusal;
@@ -39,6 +40,8 @@ pub struct Orders {
     pub pending: Vec<PendingCommand>,
     /// Players whose sessions end, of whom it does not know yet, oldest first.
     pub ended: Vec<Ended>,
+    /// Rooms that moved away while nothing was heard of it.
+    pub moved: Vec<MovedRoom>,
 }
 
 /// Which shard, and the bucket in which it was ([`super::bucket`]).
@@ -49,23 +52,20 @@ pub(crate) struct ShardAt<'a> {
     pub(crate) bucket: u32,
 }
 
-/// Whether rooms may stay on the shard.
-pub(super) fn keeps_rooms(record: &ShardRecord, now_ms: u64) -> bool {
-    is_live(record, now_ms) && !record.draining && record.heartbeat.state != ShardState::Draining
-}
-
 fn body_invalid(detail: &'static str) -> Refusal {
     Refusal::new(ProblemKind::BodyInvalid, detail)
 }
 
-/// Takes a heartbeat whose signature was checked, and returns what the shard is to do. One that is
-/// not newer than the last is ignored, so a captured one changes nothing when it is sent again.
+/// Takes a heartbeat whose signature was checked, and returns what the shard is to do. Those of a
+/// run are in the order in which it counted them, and a run is over when another one reports,
+/// whatever clocks say: one that is not later than the last changes nothing, also when it was
+/// captured and is sent again.
 /// `declared` says what a shard may be that did not enrol.
 ///
 /// # Errors
 /// `body-invalid` when its clock is off by more than [`MAX_CLOCK_SKEW_MS`]; `shard-unregistered`,
 /// `shard-revoked` and `registration-exceeded` when it is not what the shard may say ([`Terms`]);
-/// `conflict`; `store-unavailable`.
+/// `conflict`, also of a run that is over; `store-unavailable`.
 pub async fn record_heartbeat<H: Entropy + Timer, S: Store>(
     host: &H,
     store: &S,
@@ -114,9 +114,12 @@ async fn try_record<H: Entropy + Timer, S: Store>(
         draining: old.is_some_and(|old| old.record.draining),
         pending: Vec::new(),
         ended: Vec::new(),
+        moved: Vec::new(),
     };
-    if old.is_some_and(|old| old.record.heartbeat.sent_at_ms >= heartbeat.sent_at_ms) {
-        return Ok(Some((orders, false)));
+    match old.map(|old| old.order(heartbeat)) {
+        None | Some(Order::Later) => {}
+        Some(Order::NotLater) => return Ok(Some((orders, false))),
+        Some(Order::Over) => return Err(is_over()),
     }
     let told_ms = old.map_or(0, |old| old.told_ms);
     let (untold, told_ms) = ended.since(told_ms, &heartbeat.taken);
@@ -126,13 +129,18 @@ async fn try_record<H: Entropy + Timer, S: Store>(
             heartbeat: heartbeat.clone(),
             seen_at_ms: now_ms,
             draining: orders.draining,
+            silent_at_ms: None,
         },
         placed_before: known.placed,
         indexed_until_ms: old.map_or(0, |old| old.indexed_until_ms),
         pending: old.map_or_else(Vec::new, |old| old.pending_after(heartbeat)),
         told_ms,
         terms: Some(terms),
+        over: old.map_or_else(Vec::new, |old| old.over_after(now_ms, heartbeat)),
+        told_moves_until_ms: 0,
+        told_moves_to: String::new(),
     };
+    orders.moved = moved::to_tell(store, now_ms, old, &mut new).await?;
     if known.moves() || new.indexed_until_ms < now_ms + INDEX_TTL_MS / 2 {
         new.indexed_until_ms = now_ms + INDEX_TTL_MS;
         // The index first: it may be without a record, and a record says that it is there.
@@ -249,6 +257,25 @@ pub(crate) async fn keep_pending<H: Entropy + Timer, S: Store>(
         Ok(unless_lost(rewrite(store, now_ms, &found).await)?)
     })
     .await
+}
+
+/// Notes that a shard, as it was found, does not answer: until its next heartbeat it counts as
+/// gone. None when that has come already.
+pub(super) async fn mark_silent<S: Store>(
+    store: &S,
+    now_ms: u64,
+    found: &Found,
+) -> Result<Option<()>, StoreError> {
+    let mut silent = found.clone();
+    silent.held.value.record.silent_at_ms = Some(now_ms);
+    unless_lost(rewrite(store, now_ms, &silent).await)
+}
+
+fn is_over() -> Refusal {
+    Refusal::new(
+        ProblemKind::Conflict,
+        "A later run of this shard has reported: end this process, or give it another name.",
+    )
 }
 
 /// Writes a changed record where it was found. Its heartbeat is as old as before, so it lives no

@@ -234,6 +234,7 @@ fn a_name_under_which_a_relay_runs_is_not_given_away() {
         boot: BootId([7; 8]),
         epoch: 0,
         sent_at_ms: NOW_MS,
+        sequence: 0,
         state: ShardState::Open,
         candidates: vec![Candidate {
             transport: Transport::Udp,
@@ -244,6 +245,7 @@ fn a_name_under_which_a_relay_runs_is_not_given_away() {
         ticket_version: TICKET_VERSION,
         load: Load::default(),
         capacity: 100,
+        large: Vec::new(),
         refused: Vec::new(),
         taken: Vec::new(),
     };

@@ -9,6 +9,7 @@ mod rig;
 
 mod answers;
 mod joins;
+mod lost;
 mod properties;
 mod refusals;
 mod rights;

@@ -83,6 +83,32 @@ async fn a_refusal_is_retried_soon_and_counted() {
 }
 
 #[tokio::test]
+async fn a_relay_goes_by_the_clock_of_the_edge_and_counts_its_heartbeats() {
+    const HOUR_MS: u64 = 3_600_000;
+    let mut edge = FakeEdge::start().await;
+    let running = start(config(&edge.url, 1)).await;
+    let first = edge.heartbeat().await;
+    // Forth by its replies; and back, where it takes no heartbeat any more, by their date.
+    for (status, clock_ms) in [
+        (StatusCode::OK, first.sent_at_ms + HOUR_MS),
+        (StatusCode::BAD_REQUEST, first.sent_at_ms),
+    ] {
+        edge.answer.lock().unwrap().clock_ms = Some(clock_ms);
+        edge.set(status, false);
+        let near = |ms: u64| ms.abs_diff(clock_ms) < 20_000;
+        let mut last = edge.heartbeat().await;
+        while !near(last.sent_at_ms) {
+            let next = edge.heartbeat().await;
+            assert_eq!(next.sequence, last.sequence + 1);
+            last = next;
+        }
+        edge.answer.lock().unwrap().clock_ms = None;
+        edge.set(StatusCode::OK, false);
+    }
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn an_edge_that_is_not_there_yet_is_no_reason_to_end() {
     let mut running = start(config("http://127.0.0.1:1", 1)).await;
     let failed = "relay_heartbeats_total{shard=\"dev-0\",outcome=\"failed\"}";

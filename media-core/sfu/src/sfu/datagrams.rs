@@ -169,6 +169,9 @@ impl<P: Protocol> Sfu<P> {
         if is_removed || revoked.any(|(known, ())| *known == admission.player) {
             return Err(RejectReason::Kicked);
         }
+        if self.has_moved(admission.room, admission.home_epoch) {
+            return Err(RejectReason::Moved);
+        }
         if self.stopping {
             return Err(RejectReason::Stopping);
         }
@@ -335,8 +338,8 @@ impl<P: Protocol> Sfu<P> {
 
 /// Whether a client with a good ticket is told that it was refused for `reason`.
 fn is_answered(reason: RejectReason) -> bool {
-    use RejectReason::{Full, PlayerSessions, Reserve, Stopping};
-    matches!(reason, Full | Stopping | PlayerSessions | Reserve)
+    use RejectReason::{Full, Moved, PlayerSessions, Reserve, Stopping};
+    matches!(reason, Full | Moved | Stopping | PlayerSessions | Reserve)
 }
 
 /// The ticket that a STUN binding request shows in its USERNAME, unopened and unproved; none when

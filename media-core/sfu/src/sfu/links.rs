@@ -20,6 +20,8 @@ use crate::timers::Owner;
 const LAST_WORDS: Duration = Duration::from_millis(250);
 /// When to try again after str0m reported an error and lived on.
 const RETRY: Duration = Duration::from_millis(50);
+/// How long whoever is asked to migrate may stay: a client that is well is gone in a second.
+const LEAVES_WITHIN: Duration = Duration::from_secs(30);
 /// Mean time between two reports (RFC 3550 section 6.2).
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -218,9 +220,12 @@ impl<P: Protocol> Sfu<P> {
         if link.place == Place::HalfOpen {
             link.place = Place::Whole;
             self.places.settle(link.entry.player, index);
-            // He came with a ticket from before the drain; nobody could tell him sooner.
+            let (room, epoch) = (link.room, link.home_epoch);
+            // He came with a ticket from before; nobody could tell him sooner.
             if let Some(over) = self.drains_over {
                 self.migrate_within(index, over);
+            } else if self.has_moved(self.rooms[room].room.key, epoch) {
+                self.migrate_within(index, Duration::ZERO);
             }
         }
     }
@@ -307,7 +312,7 @@ impl<P: Protocol> Sfu<P> {
         }
     }
 
-    fn migrate_within(&mut self, index: usize, over: Duration) {
+    pub(super) fn migrate_within(&mut self, index: usize, over: Duration) {
         let share = self.share();
         self.links[index].migrate_at = Some(self.now + over.mul_f64(share));
         self.arm_link(index);
@@ -386,6 +391,7 @@ impl<P: Protocol> Sfu<P> {
         }
         let others = [
             link.migrate_at,
+            link.leave_by,
             link.report_at,
             link.hello_until,
             link.paths.next_at(),
@@ -419,8 +425,16 @@ impl<P: Protocol> Sfu<P> {
         {
             return self.end(index, EndReason::TokenExpired);
         }
-        if due == Some(Due::Ask) || link.migrate_at.is_some_and(|at| now >= at) {
+        if link.leave_by.is_some_and(|by| now >= by) {
+            link.leave_by = None;
+            return self.end(index, EndReason::RelayStopping);
+        }
+        let migrates = link.migrate_at.is_some_and(|at| now >= at);
+        if migrates {
             link.migrate_at = None;
+            link.leave_by = Some(now + LEAVES_WITHIN);
+        }
+        if due == Some(Due::Ask) || migrates {
             self.tell(index, &Notice::Migrate);
         }
         let link = &self.links[index];

@@ -1,6 +1,7 @@
 //! Serving rooms: what they ask for, their voice, their timers; and what the edge has for members.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Event, Sfu, Transmit};
 use crate::deadline::Deadline;
@@ -16,6 +17,15 @@ use crate::timers::Owner;
 const MAX_SPARE: usize = 256;
 /// Longest tag of a sealed voice packet (RFC 7714).
 const MAX_TAG_BYTES: usize = 16;
+
+/// Time over which the participants of a room that has moved are asked to follow.
+const FOLLOWS_WITHIN: Duration = Duration::from_millis(500);
+
+/// Whether one epoch of a home is before another, of which the low 8 bits are known: of two that
+/// are not 128 moves apart.
+pub(super) fn is_before(epoch: u8, other: u8) -> bool {
+    epoch.wrapping_sub(other) >= 128
+}
 
 impl<P: Protocol> Sfu<P> {
     /// Puts a session whose handshake finished into its room.
@@ -110,6 +120,29 @@ impl<P: Protocol> Sfu<P> {
             let entry = &self.links[index].entry;
             if entry.player == player && entry.issued_at_ms <= at_ms {
                 self.end(index, EndReason::Kicked);
+            }
+        }
+    }
+
+    /// Whether a room has moved since it had this epoch.
+    pub(super) fn has_moved(&self, room: RoomKey, epoch: u8) -> bool {
+        let mut moved = self.moved.since(0);
+        moved.any(|(known, since)| *known == room && is_before(epoch, since))
+    }
+
+    /// A room has moved away: who is here, and whoever comes with a ticket from before, is to
+    /// follow.
+    pub(super) fn moved(&mut self, room: RoomKey, epoch: u8) {
+        let at_ms = self.clock.unix_ms(self.now);
+        self.moved.note(room, epoch, at_ms);
+        let Some(&room) = self.by_room.get(&room) else {
+            return;
+        };
+        for index in self.link_indices() {
+            let link = &self.links[index];
+            let is_asked = link.migrate_at.is_some() || link.leave_by.is_some();
+            if link.room == room && is_before(link.home_epoch, epoch) && !is_asked {
+                self.migrate_within(index, FOLLOWS_WITHIN);
             }
         }
     }

@@ -13,6 +13,8 @@ mod a_full_shard_refuses;
 mod a_path_proves_itself;
 #[path = "a-player-has-few-sessions.rs"]
 mod a_player_has_few_sessions;
+#[path = "a-room-moves-away.rs"]
+mod a_room_moves_away;
 #[path = "admission-needs-proof.rs"]
 mod admission_needs_proof;
 #[path = "both-dtls-versions-connect.rs"]

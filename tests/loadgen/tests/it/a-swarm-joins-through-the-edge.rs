@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use edge::http::{Request, Response};
 use edge::ports::{
-    Clock, Entropy, IdentityLink, IdentityReply, RelayLink, Storage, Timer, Unreachable,
-    VariableFault, Variables,
+    Clock, Entropy, IdentityLink, IdentityReply, RelayInquiry, RelayLink, RelayReply, Storage,
+    Timer, Unreachable, VariableFault, Variables,
 };
 use edge::testing::schedule::{block_on, yield_now};
 use edge::testing::{CountingEntropy, FixedVariables, MemoryStore};
@@ -79,6 +79,12 @@ impl IdentityLink for Host {
 
 impl RelayLink for Host {
     async fn post(&self, _: &str, _: &ShardId, _: String) -> Result<u16, Unreachable> {
+        Err(Unreachable)
+    }
+}
+
+impl RelayInquiry for Host {
+    async fn inquire(&self, _: &str, _: &ShardId, _: String) -> Result<RelayReply, Unreachable> {
         Err(Unreachable)
     }
 }

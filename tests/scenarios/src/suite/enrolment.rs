@@ -115,6 +115,7 @@ async fn beat(target: &Target, enrolled: &EnrolmentReply) -> Result<()> {
         boot: BootId([7; 8]),
         epoch: enrolled.epoch,
         sent_at_ms: unix_ms(),
+        sequence: 0,
         state: ShardState::Stopping,
         candidates: vec![Candidate {
             transport: Transport::Udp,
@@ -125,6 +126,7 @@ async fn beat(target: &Target, enrolled: &EnrolmentReply) -> Result<()> {
         ticket_version: TICKET_VERSION,
         load: Load::default(),
         capacity: enrolled.capacity,
+        large: Vec::new(),
         refused: Vec::new(),
         taken: Vec::new(),
     };

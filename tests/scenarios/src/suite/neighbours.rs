@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use hyper::Method;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use wire::routes::{Auth, Class, JSON, ROUTES, Route};
 
 use crate::requests::OFFER;
@@ -23,6 +23,10 @@ const REQUESTS: usize = 24;
 /// Joins of others beside the polls, and beside each other route.
 const JOINS: usize = 10;
 const JOINS_EACH: usize = 1;
+
+/// Between two looks whether it has begun, and how long that may take.
+const LOOK: Duration = Duration::from_millis(2);
+const BEGINS_WITHIN: Duration = Duration::from_secs(20);
 
 /// Who sends one request again and again, over many connections.
 #[derive(Clone, Copy, PartialEq)]
@@ -73,6 +77,17 @@ impl Noise {
             answered,
             requests,
         }
+    }
+
+    /// Waits until it is there: the first request was answered.
+    async fn begun(&self) -> Result<()> {
+        let answered = async {
+            while self.answered.load(Ordering::Relaxed) == 0 {
+                sleep(LOOK).await;
+            }
+        };
+        timeout(BEGINS_WITHIN, answered).await?;
+        Ok(())
     }
 
     /// Ends it, and says how many requests were answered.
@@ -150,9 +165,10 @@ pub(super) async fn every_route(target: &Target) -> Result<()> {
             body: route.body.map_or("", |_| "{}"),
         };
         let noise = Noise::start(target, (Who::One, REQUESTS), &request);
+        let begun = noise.begun().await;
+        begun.with_context(|| format!("{} was never answered", route.name))?;
         bystanders(target, &shard, JOINS_EACH, route.name).await?;
-        let answered = noise.stop().await;
-        ensure!(answered > 0, "{} was never answered", route.name);
+        noise.stop().await;
     }
     Ok(())
 }

@@ -15,7 +15,8 @@ const JOINS: usize = 100;
 pub(super) async fn of_a_token(target: &Target) -> Result<()> {
     let _shard = Shard::start(target, "rates-0", "rates").await?;
     let rate = Class::Join.rate().context("joins have one")?;
-    let (path, body) = ("/v1/rooms/rates/sessions", json!({ "offer": OFFER }));
+    let body = json!({ "offer": OFFER, "region": "rates" });
+    let path = "/v1/rooms/rates/sessions";
     let token = target.secrets.token("eager", "rates");
     let (mut joined, mut refused) = (0, 0);
     for n in 0..JOINS {

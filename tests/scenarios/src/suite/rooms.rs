@@ -1,9 +1,13 @@
 //! Relays, homes, joins.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use edge::config::DEFAULT_REGION;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::sleep;
+use wire::RoomKey;
 use wire::control::ControlCommand;
 use wire::fleet::ShardList;
 use wire::join::JoinReply;
@@ -15,6 +19,8 @@ const OFFER: &str = include_str!("../../../../functions/signalling/tests/offers/
 const WHIP_OFFER: &str =
     include_str!("../../../../functions/signalling/tests/offers/aiortc-whip.sdp");
 const JOINS_AT_ONCE: usize = 12;
+/// Between two joins of a player who may join only so often.
+const PAUSE: Duration = Duration::from_millis(300);
 
 async fn join(target: &Target, player: &str, room: &str, region: &str) -> Result<JoinReply> {
     let token = target.secrets.token(player, room);
@@ -183,6 +189,36 @@ pub(super) async fn a_drained_shard(target: &Target) -> Result<()> {
             unknown,
         )
         .await
+}
+
+pub(super) async fn a_lost_shard(target: &Target) -> Result<()> {
+    let old = Shard::start(target, "lost-0", "lost").await?;
+    let joined = join(target, "lost-p1", "lost-room", "lost").await?;
+    ensure!(joined.relay.as_str() == "lost-0");
+    let new = Shard::start(target, "lost-1", "lost").await?;
+    let token = target.secrets.token("lost-p1", "lost-room");
+    let body = json!({ "offer": OFFER, "lost": "lost-0" });
+    let again = async || {
+        let path = "/v1/rooms/lost-room/sessions";
+        let reply = target.expect(201, Method::POST, path, &token, body.clone());
+        anyhow::Ok(serde_json::from_value::<JoinReply>(reply.await?)?.relay)
+    };
+    // It answers, however often it is lost: more than a second after its heartbeat, too.
+    for _ in 0..5 {
+        ensure!(again().await?.as_str() == "lost-0", "it answers");
+        sleep(PAUSE).await;
+    }
+    old.fall_silent();
+    // The last heartbeat must be missed first, which the edge waits for.
+    let moved = again().await?;
+    ensure!(moved.as_str() == "lost-1", "{moved} is silent");
+    let found = join(target, "lost-p2", "lost-room", "lost").await?;
+    ensure!(found.relay == moved, "everybody follows");
+    let told = old.beat(target).await?.moved;
+    ensure!(told.len() == 1 && told[0].epoch == 2, "{told:?}");
+    ensure!(told[0].room == RoomKey::of(&"lost-room".parse()?));
+    ensure!(new.beat(target).await?.moved.is_empty());
+    Ok(())
 }
 
 pub(super) async fn no_relay(target: &Target) -> Result<()> {

@@ -77,6 +77,7 @@ impl Rig {
             boot: BOOT,
             epoch: 3,
             sent_at_ms: self.now_ms(),
+            sequence: 0,
             state: ShardState::Open,
             candidates: vec![],
             fingerprint: "sha-256 00".into(),
@@ -84,6 +85,7 @@ impl Rig {
             ticket_version,
             load: Load::default(),
             capacity: 100,
+            large: Vec::new(),
             refused: vec![],
             taken: vec![],
         };
@@ -92,8 +94,14 @@ impl Rig {
 
     pub fn place_room(&self, room: &str) {
         let (room, region) = (room.parse().unwrap(), "eu-1".parse().unwrap());
-        let placed =
-            directory::home_of(&Patience, &self.store.inner, self.now_ms(), &room, &region);
+        let placed = directory::home_of(
+            &Patience,
+            &self.store.inner,
+            self.now_ms(),
+            &room,
+            &region,
+            &directory::Hearsay,
+        );
         block_on(placed).unwrap();
     }
 

@@ -59,6 +59,7 @@ impl Rig {
             boot: BootId([7; 8]),
             epoch: 3,
             sent_at_ms: self.now_ms(),
+            sequence: 0,
             state: ShardState::Open,
             candidates: vec![],
             fingerprint: "sha-256 00".into(),
@@ -66,6 +67,7 @@ impl Rig {
             ticket_version: TICKET_VERSION,
             load: Load::default(),
             capacity: 10_000,
+            large: Vec::new(),
             refused: vec![],
             taken: vec![],
         };

@@ -98,6 +98,7 @@ pub fn heartbeat() -> Heartbeat {
         boot: BOOT,
         epoch: EPOCH,
         sent_at_ms: NOW_MS,
+        sequence: 0,
         state: ShardState::Open,
         candidates: vec![candidate],
         fingerprint: format!("sha-256 {}", vec!["0A"; 32].join(":")),
@@ -105,6 +106,7 @@ pub fn heartbeat() -> Heartbeat {
         ticket_version: TICKET_VERSION,
         load: Load::default(),
         capacity: 100,
+        large: Vec::new(),
         refused: Vec::new(),
         taken: Vec::new(),
     }

@@ -68,6 +68,7 @@ pub fn heartbeat() -> Heartbeat {
         boot: BOOT,
         epoch: 3,
         sent_at_ms: NOW_MS,
+        sequence: 0,
         state: ShardState::Open,
         candidates: vec![
             candidate("192.0.2.1:7410"),
@@ -79,6 +80,7 @@ pub fn heartbeat() -> Heartbeat {
         ticket_version: TICKET_VERSION,
         load: Load::default(),
         capacity: 100,
+        large: Vec::new(),
         refused: Vec::new(),
         taken: Vec::new(),
     }

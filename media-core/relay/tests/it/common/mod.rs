@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use wire::control::{PendingCommand, seal_pending};
-use wire::fleet::{Heartbeat, HeartbeatReply, verify_heartbeat};
+use wire::fleet::{Heartbeat, HeartbeatReply, MovedRoom, verify_heartbeat};
 use wire::keys::ShardKey;
 
 /// Longest wait for anything that must happen.
@@ -46,6 +46,10 @@ pub(crate) struct Answer {
     pub(crate) draining: bool,
     /// Handed over with each reply until a heartbeat says that it is taken.
     pub(crate) pending: Vec<PendingCommand>,
+    /// Handed over with each reply.
+    pub(crate) moved: Vec<MovedRoom>,
+    /// What the edge's clock says, Unix milliseconds; as the relay's where none is given.
+    pub(crate) clock_ms: Option<u64>,
 }
 
 /// An edge that takes heartbeats and nothing else.
@@ -87,6 +91,8 @@ impl FakeEdge {
             status: StatusCode::OK,
             draining: false,
             pending: Vec::new(),
+            moved: Vec::new(),
+            clock_ms: None,
         }));
         let (sender, heartbeats) = mpsc::unbounded_channel();
         let server = tokio::spawn(serve(listener, tls, answer.clone(), sender));
@@ -175,17 +181,22 @@ async fn take(
     let sealed = seal_pending(&answer.pending, &key().subkeys(), boot, now_ms);
     let reply = HeartbeatReply {
         draining: answer.draining,
-        now_ms,
+        now_ms: answer.clock_ms.unwrap_or(now_ms),
         commands: Some(sealed).filter(|_| !answer.pending.is_empty()),
+        moved: answer.moved.clone(),
     };
     let status = answer.status;
+    let date = answer
+        .clock_ms
+        .map(|ms| UNIX_EPOCH + Duration::from_millis(ms));
     drop(answer);
     let _ = sender.send(heartbeat);
     let reply = serde_json::to_vec(&reply).unwrap();
-    Response::builder()
-        .status(status)
-        .body(Full::new(reply.into()))
-        .unwrap()
+    let mut response = Response::builder().status(status);
+    if let Some(date) = date {
+        response = response.header(header::DATE, httpdate::fmt_http_date(date));
+    }
+    response.body(Full::new(reply.into())).unwrap()
 }
 
 /// A configuration on loopback with free ports.

@@ -56,6 +56,8 @@ type Packet = (Instant, u64, SocketAddr, SocketAddr, Vec<u8>);
 #[derive(Clone)]
 pub struct Want {
     pub room: &'static str,
+    /// How often the room had moved when he was let in.
+    pub home_epoch: u8,
     pub channels: &'static str,
     pub slots: usize,
     pub player: u8,
@@ -83,6 +85,7 @@ impl Default for Want {
     fn default() -> Self {
         Self {
             room: "room",
+            home_epoch: 1,
             channels: "main",
             slots: 4,
             player: 0,
@@ -118,6 +121,7 @@ fn admission(n: u8, want: &Want, fingerprint: &[u8]) -> Admission {
         player: PlayerKey([if want.player == 0 { n } else { want.player }; 16]),
         fingerprint: fingerprint[..16].try_into().unwrap(),
         room: room(want.room),
+        home_epoch: want.home_epoch,
         channel: channel(want.room, first),
         permissions: Permissions {
             speak: true,

@@ -37,6 +37,7 @@ mod streams;
 
 pub use arguments::{Arguments, Command, CommandLine, KEY_VARIABLE, KeyArguments, configure};
 pub use check::check;
+pub use clock::EdgeClock;
 pub use command::{Wish, wish};
 pub use config::{Config, EdgeUrl, Settings, StartError};
 pub use enrolment::TOKEN_VARIABLE;

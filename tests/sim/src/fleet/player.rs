@@ -10,7 +10,7 @@ use ::client::{
 use edge::http::{Request, Response};
 use edge::testing::calls;
 use edge::testing::host::{self, signing_key};
-use serde_json::json;
+use serde_json::{Value, json};
 use str0m::config::{CryptoProvider, DtlsCert};
 use wire::claims::{Claims, Grant, Permission};
 use wire::join::JoinReply;
@@ -73,7 +73,7 @@ pub(super) struct Player {
     pub(super) admitted: Vec<(Instant, SessionId)>,
     pub(super) heard: Vec<Heard>,
     /// What he asks of the edge.
-    pub(super) asks: Vec<(JoinId, String)>,
+    pub(super) asks: Vec<(JoinId, Value)>,
     /// His machine sleeps until then.
     pub(super) asleep_until: Option<Instant>,
     /// The room that his token is for.
@@ -239,7 +239,10 @@ impl Player {
         }
         while let Some(event) = self.call.poll_event() {
             match event {
-                CallEvent::Join(id, offer) => self.asks.push((id, offer)),
+                CallEvent::Join(id, offer) => {
+                    let lost = self.call.lost();
+                    self.asks.push((id, json!({ "offer": offer, "lost": lost })));
+                }
                 CallEvent::State(_) => self.state_since = now,
                 CallEvent::Heard(heard) => {
                     let speaker = heard.voice.payload.first_chunk();
@@ -253,11 +256,10 @@ impl Player {
         }
     }
 
-    /// The request that goes with an offer.
-    pub(super) fn request(&self, offer: &str, room: &str) -> Request {
+    /// A join of a room.
+    pub(super) fn request(&self, body: &Value, room: &str) -> Request {
         let path = format!("/v1/rooms/{room}/sessions");
-        let body = json!({ "offer": offer });
-        calls::request(self.authorization.clone(), "POST", &path, &body)
+        calls::request(self.authorization.clone(), "POST", &path, body)
     }
 
     /// The edge's reply to a join that was asked for then; none where there was none.

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::relay::{ReplayGuard, SealedProtocol, Wish, wish};
+use ::relay::{EdgeClock, ReplayGuard, SealedProtocol, Wish, wish};
 use edge::http::{Request, Response};
 use edge::ports::{RelayReply, Unreachable};
 use edge::testing::host::secret;
@@ -52,7 +52,7 @@ pub(super) struct Relay {
     pub(super) id: ShardId,
     pub(super) address: SocketAddr,
     pub(super) url: String,
-    /// What its clock is ahead of true time, milliseconds.
+    /// What its machine's clock is ahead of true time, milliseconds.
     pub(super) ahead_ms: i64,
     /// Its process is stopped and may go on.
     pub(super) is_frozen: bool,
@@ -63,7 +63,16 @@ pub(super) struct Relay {
     /// What has come for a process that does not run.
     datagrams: VecDeque<(SocketAddr, Vec<u8>)>,
     posts: Vec<Post>,
-    replies: Vec<(u64, Option<Response>)>,
+    replies: Vec<Reply>,
+}
+
+/// The edge's reply to a heartbeat, or that there is none.
+pub(super) struct Reply {
+    /// That of the heartbeat.
+    pub(super) number: u64,
+    pub(super) response: Option<Response>,
+    /// When the edge made it, by its own clock, to the second: Unix milliseconds.
+    pub(super) date_ms: u64,
 }
 
 /// A process.
@@ -74,6 +83,8 @@ pub(super) struct Run {
     fingerprint: String,
     pulse: Pulse,
     replay: ReplayGuard,
+    /// Unix time by the edge's clock.
+    time: EdgeClock,
     clock_at: Instant,
     /// Drains, by whoever's wish.
     pub(super) is_draining: bool,
@@ -147,7 +158,7 @@ impl Relay {
         self.runs() && self.run.as_ref().is_some_and(is_open)
     }
 
-    /// Unix time by its clock, milliseconds.
+    /// Unix time by its machine's clock, milliseconds.
     fn unix_ms(&self, true_ms: u64) -> u64 {
         true_ms.saturating_add_signed(self.ahead_ms)
     }
@@ -166,10 +177,8 @@ impl Relay {
         let crypto = Arc::clone(&site.crypto);
         let config = sfu::Config::new(crypto, certificate, vec![self.address]);
         let protocol = SealedProtocol::new(self.keys.clone(), boot, &site.region);
-        let clock = WallClock {
-            at: now,
-            unix_ms: self.unix_ms(true_ms),
-        };
+        let unix_ms = self.unix_ms(true_ms);
+        let clock = WallClock { at: now, unix_ms };
         let seed = site.seed ^ u64::from_be_bytes(boot.0);
         self.is_frozen = false;
         self.run = Some(Run {
@@ -179,6 +188,7 @@ impl Relay {
             fingerprint: fingerprint.to_string(),
             pulse: Pulse::new(now),
             replay: ReplayGuard::default(),
+            time: EdgeClock::new(now, unix_ms),
             clock_at: now + CLOCK_EVERY,
             is_draining: false,
             leaving: None,
@@ -196,7 +206,7 @@ impl Relay {
     }
 
     /// Lets a frozen process go on. What has come meanwhile comes first.
-    pub(super) fn thaw(&mut self, now: Instant, true_ms: u64) -> Outcome {
+    pub(super) fn thaw(&mut self, now: Instant) -> Outcome {
         self.is_frozen = false;
         let mut outcome = Outcome::default();
         for (from, data) in std::mem::take(&mut self.datagrams) {
@@ -204,11 +214,11 @@ impl Relay {
         }
         for post in std::mem::take(&mut self.posts) {
             let number = post.number;
-            let answer = self.handle_post(now, true_ms, post);
+            let answer = self.handle_post(now, post);
             outcome.answers.extend(answer.map(|answer| (number, answer)));
         }
-        for (number, reply) in std::mem::take(&mut self.replies) {
-            self.handle_reply(now, number, reply);
+        for reply in std::mem::take(&mut self.replies) {
+            self.handle_reply(now, reply);
         }
         outcome
     }
@@ -241,25 +251,23 @@ impl Relay {
     pub(super) fn handle_post(
         &mut self,
         now: Instant,
-        true_ms: u64,
         post: Post,
     ) -> Option<Result<RelayReply, Unreachable>> {
         if self.is_frozen {
             self.posts.push(post);
             return None;
         }
-        let now_ms = self.unix_ms(true_ms);
         let keys = &self.keys;
-        let taken = self.run.as_mut().map(|run| run.control(now, now_ms, keys, &post.sealed));
+        let taken = self.run.as_mut().map(|run| run.control(now, keys, &post.sealed));
         Some(taken.ok_or(Unreachable))
     }
 
-    /// Takes the fleet's reply to a heartbeat; none when there was none.
-    pub(super) fn handle_reply(&mut self, now: Instant, number: u64, reply: Option<Response>) {
+    /// Takes the fleet's reply to a heartbeat.
+    pub(super) fn handle_reply(&mut self, now: Instant, reply: Reply) {
         if self.is_frozen {
-            self.replies.push((number, reply));
+            self.replies.push(reply);
         } else if let Some(run) = &mut self.run {
-            run.handle_reply(now, &self.keys, number, reply.as_ref());
+            run.handle_reply(now, &self.keys, &reply);
         }
     }
 
@@ -271,15 +279,15 @@ impl Relay {
     }
 
     /// Lets time pass.
-    pub(super) fn advance(&mut self, now: Instant, true_ms: u64, site: &Site) -> Outcome {
+    pub(super) fn advance(&mut self, now: Instant, site: &Site) -> Outcome {
         let mut outcome = Outcome::default();
         if self.is_frozen {
             return outcome;
         }
-        let now_ms = self.unix_ms(true_ms);
         let Some(run) = &mut self.run else {
             return outcome;
         };
+        let now_ms = run.time.unix_ms(now);
         if now >= run.clock_at {
             run.clock_at = now + CLOCK_EVERY;
             let clock = WallClock {
@@ -300,7 +308,7 @@ impl Relay {
         }
         run.ledger.handle_count(now, run.core.participants());
         if let Some(number) = run.pulse.due(now, now_ms) {
-            let heartbeat = run.heartbeat(&self.id, &self.address, &self.url, now_ms, site);
+            let heartbeat = run.heartbeat((&self.id, number), &self.address, &self.url, now_ms, site);
             outcome.beat = Some((number, pulse::request(&heartbeat, &self.keys)));
         }
         if is_over {
@@ -340,7 +348,7 @@ impl Run {
     }
 
     /// Takes one sealed message, as the control endpoint does.
-    fn control(&mut self, now: Instant, now_ms: u64, keys: &ShardKeys, sealed: &str) -> RelayReply {
+    fn control(&mut self, now: Instant, keys: &ShardKeys, sealed: &str) -> RelayReply {
         let refuse = |kind: ProblemKind| RelayReply {
             status: kind.status(),
             body: Vec::new(),
@@ -351,6 +359,7 @@ impl Run {
             Err(NotTaken::Unknown) => return refuse(ProblemKind::CommandUnknown),
         };
         let nonce = message.nonce;
+        let now_ms = self.time.unix_ms(now);
         if self.replay.check(message.at_ms, nonce, now_ms).is_err() {
             return refuse(ProblemKind::SignatureInvalid);
         }

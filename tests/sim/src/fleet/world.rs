@@ -19,7 +19,7 @@ use super::edge::Edge;
 use super::orders::{Act, Orders, Sanction};
 use super::player::{Packet, Player};
 use super::reach::Reach;
-use super::relay::{Outcome, Relay, Site};
+use super::relay::{Outcome, Relay, Reply, Site};
 use super::sabotage::Sabotage;
 use super::store::StoreWeather;
 use super::transition::{Known, KnownPlayer, KnownShard, ROOMS, Transition};
@@ -50,7 +50,8 @@ enum Asker {
 /// Something on its way.
 enum Event {
     Asked(Asker, Request),
-    Replied(Asker, Option<Response>),
+    /// And when it was made, by the edge's clock, to the second.
+    Replied(Asker, Option<Response>, u64),
     Posted(usize, Post),
     Answered(u64, Result<RelayReply, Unreachable>),
     Later(Transition),
@@ -172,7 +173,7 @@ impl World {
             watch.handle(view, transition);
             Ok(())
         })?;
-        let (now, true_ms) = (self.now, self.air.unix_ms());
+        let now = self.now;
         match transition {
             Transition::Join(room) => self.join(room),
             Transition::Leave(n) => self.players[n].leave(now),
@@ -192,7 +193,7 @@ impl World {
             Transition::Start(n) if self.relays[n].run.is_none() => self.start(n),
             Transition::Freeze(n) => self.relays[n].is_frozen = self.relays[n].run.is_some(),
             Transition::Thaw(n) if self.relays[n].is_frozen => {
-                let outcome = self.relays[n].thaw(now, true_ms);
+                let outcome = self.relays[n].thaw(now);
                 self.take(n, outcome)?;
             }
             Transition::Start(_) | Transition::Thaw(_) => {}
@@ -237,7 +238,7 @@ impl World {
     /// Whoever waits for an answer learns that there is none.
     fn drop_edge(&mut self) {
         for asker in self.edge.stop() {
-            self.later(Duration::ZERO, Event::Replied(asker, None));
+            self.later(Duration::ZERO, Event::Replied(asker, None, 0));
         }
     }
 
@@ -300,7 +301,7 @@ impl World {
             self.handle(event)?;
         }
         for n in 0..self.relays.len() {
-            let outcome = self.relays[n].advance(now, self.air.unix_ms(), &self.site);
+            let outcome = self.relays[n].advance(now, &self.site);
             self.take(n, outcome)?;
         }
         for (order, request) in self.orders.due(now) {
@@ -381,17 +382,18 @@ impl World {
             Event::Asked(asker, request) if self.edge.is_up => {
                 self.edge.handle(now, asker, request);
             }
-            Event::Asked(asker, _) => self.later(Duration::from_millis(2), Event::Replied(asker, None)),
-            Event::Replied(asker, response) => return self.handle_reply(asker, response),
+            Event::Asked(asker, _) => self.later(Duration::from_millis(2), Event::Replied(asker, None, 0)),
+            Event::Replied(asker, response, date_ms) => {
+                return self.handle_reply(asker, response, date_ms);
+            }
             Event::Posted(n, post) => {
-                let (number, true_ms) = (post.number, self.air.unix_ms());
-                let mut post = post;
+                let (number, mut post) = (post.number, post);
                 if self.sabotage == Sabotage::DeafRelays {
                     // It says that it has it, and does nothing.
                     post.sealed.clear();
                 }
                 let is_deaf = self.sabotage == Sabotage::DeafRelays;
-                let answer = self.relays[n].handle_post(now, true_ms, post);
+                let answer = self.relays[n].handle_post(now, post);
                 let deaf = || {
                     Ok(RelayReply {
                         status: 202,
@@ -418,10 +420,16 @@ impl World {
             Asker::Player(..) => self.air.draw_ms(5, 60),
             Asker::Shard(..) | Asker::Order(_) => self.air.draw_ms(2, 20),
         };
-        self.later(after, Event::Replied(asker, response));
+        let date_ms = self.air.edge_ms() / 1000 * 1000;
+        self.later(after, Event::Replied(asker, response, date_ms));
     }
 
-    fn handle_reply(&mut self, asker: Asker, response: Option<Response>) -> Result<(), String> {
+    fn handle_reply(
+        &mut self,
+        asker: Asker,
+        response: Option<Response>,
+        date_ms: u64,
+    ) -> Result<(), String> {
         let now = self.now;
         match asker {
             Asker::Player(n, id, asked_at) => {
@@ -434,7 +442,12 @@ impl World {
             Asker::Shard(n, boot, number) => {
                 let relay = &mut self.relays[n];
                 if relay.run.as_ref().is_some_and(|run| run.boot == boot) {
-                    relay.handle_reply(now, number, response);
+                    let reply = Reply {
+                        number,
+                        response,
+                        date_ms,
+                    };
+                    relay.handle_reply(now, reply);
                 }
             }
             Asker::Order(n) => {
@@ -470,7 +483,7 @@ impl World {
                 player.advance(now);
             }
             let asks = std::mem::take(&mut player.asks);
-            for (id, offer) in asks {
+            for (id, body) in asks {
                 let player = &self.players[n];
                 if player.weather == Weather::Blackout {
                     continue;
@@ -478,7 +491,7 @@ impl World {
                 let is_foreign = self.sabotage == Sabotage::ForeignToken && n == 1;
                 let room = player.joins;
                 let room = ROOMS[if is_foreign { 1 - room } else { room }];
-                let request = player.request(&offer, room);
+                let request = player.request(&body, room);
                 let after = self.air.draw_ms(5, 60);
                 let asker = Asker::Player(n, id, now);
                 self.later(after, Event::Asked(asker, request));

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ::relay::{Wish, wish};
-use edge::http::{Request, Response};
+use edge::http::Request;
 use edge::testing::calls;
+use sfu::Command;
 use wire::control::open_pending;
 use wire::fleet::{
     Candidate, Heartbeat, HeartbeatReply, Load, ShardState, Transport, sign_heartbeat,
@@ -15,13 +16,15 @@ use wire::problem::ProblemKind;
 use wire::ticket::TICKET_VERSION;
 use wire::{RegionName, SessionId, ShardId};
 
-use super::{Leaving, Run, Site};
+use super::{Leaving, Reply, Run, Site};
 use crate::fleet::REGION;
 
 /// Time between heartbeats.
 const INTERVAL: Duration = Duration::from_secs(2);
 /// Time until the first retry; doubles up to [`INTERVAL`].
 const RETRY_MIN: Duration = Duration::from_millis(250);
+/// A difference between the clocks above which that of a refusal is believed.
+const SKEW_WARN_MS: u64 = 5_000;
 /// Longest wait for a reply.
 const REPLY_MAX: Duration = Duration::from_secs(2);
 /// Longest wait for the reply to the last heartbeat.
@@ -30,6 +33,7 @@ const LAST_REPLY_MAX: Duration = Duration::from_millis(600);
 /// A heartbeat on its way.
 struct Waits {
     number: u64,
+    sent_at: Instant,
     sent_at_ms: u64,
     until: Instant,
 }
@@ -99,6 +103,7 @@ impl Pulse {
         self.is_urgent = false;
         self.waits = Some(Waits {
             number: self.numbers,
+            sent_at: now,
             sent_at_ms: now_ms,
             until: now + REPLY_MAX,
         });
@@ -115,7 +120,7 @@ impl Pulse {
 impl Run {
     pub(super) fn heartbeat(
         &self,
-        shard: &ShardId,
+        (shard, sequence): (&ShardId, u64),
         address: &SocketAddr,
         url: &str,
         now_ms: u64,
@@ -127,6 +132,7 @@ impl Run {
             boot: self.boot,
             epoch: 0,
             sent_at_ms: now_ms,
+            sequence,
             state: match self.leaving {
                 Some(Leaving::Farewell(_) | Leaving::Stopping(_)) => ShardState::Stopping,
                 _ if self.is_draining => ShardState::Draining,
@@ -145,23 +151,27 @@ impl Run {
                 cpu_permille: 0,
             },
             capacity: 100,
+            // No room of a run is.
+            large: Vec::new(),
             refused: Vec::new(),
             taken: self.pulse.taken.clone(),
         }
     }
 
-    pub(super) fn handle_reply(
-        &mut self,
-        now: Instant,
-        keys: &ShardKeys,
-        number: u64,
-        reply: Option<&Response>,
-    ) {
+    pub(super) fn handle_reply(&mut self, now: Instant, keys: &ShardKeys, reply: &Reply) {
+        let number = reply.number;
         let waits = self.pulse.waits.take_if(|waits| waits.number == number);
-        let Some(Waits { sent_at_ms, .. }) = waits else {
+        let Some(waits) = waits else {
             return;
         };
+        let between = (waits.sent_at, now);
+        let date_ms = reply.date_ms;
+        let reply = reply.response.as_ref();
         let Some(reply) = reply.filter(|reply| reply.status == 200) else {
+            let ours_ms = self.time.unix_ms(waits.sent_at);
+            if reply.is_some() && date_ms.abs_diff(ours_ms) > SKEW_WARN_MS {
+                self.time.follow(between, date_ms);
+            }
             let revoked = ProblemKind::ShardRevoked.name();
             if reply.is_some_and(|reply| calls::problem(reply) == revoked) {
                 self.set_draining(now, true);
@@ -175,8 +185,14 @@ impl Run {
             return;
         }
         let reply: HeartbeatReply = calls::read(reply);
+        self.time.follow(between, reply.now_ms);
+        for moved in &reply.moved {
+            let room = sfu::RoomKey(moved.room.0);
+            let epoch = moved.epoch as u8;
+            self.core.handle_command(now, Command::Moved { room, epoch });
+        }
         self.pulse.taken = match &reply.commands {
-            Some(sealed) => self.carry_out(now, keys, sealed, sent_at_ms),
+            Some(sealed) => self.carry_out(now, keys, sealed, waits.sent_at_ms),
             None => Vec::new(),
         };
         let changed = self.set_draining(now, reply.draining);

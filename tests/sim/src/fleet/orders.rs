@@ -147,13 +147,14 @@ impl Orders {
         let (who, method, path, body) = match act {
             Act::Sanction(kind, player, room) => {
                 let (room, player) = (ROOMS[room], format!("p{player}"));
-                let hour = json!({ "seconds": 3600 });
+                // Longer than any step of a clock.
+                let month = json!({ "seconds": 30 * 24 * 3600 });
                 let (method, path, body) = match kind {
-                    Sanction::Mute => ("PUT", format!("rooms/{room}/mutes/{player}"), hour),
+                    Sanction::Mute => ("PUT", format!("rooms/{room}/mutes/{player}"), month),
                     Sanction::Unmute => {
                         ("DELETE", format!("rooms/{room}/mutes/{player}"), Value::Null)
                     }
-                    Sanction::Ban => ("PUT", format!("rooms/{room}/bans/{player}"), hour),
+                    Sanction::Ban => ("PUT", format!("rooms/{room}/bans/{player}"), month),
                     Sanction::Kick => {
                         ("DELETE", format!("rooms/{room}/players/{player}"), Value::Null)
                     }

@@ -331,6 +331,11 @@ impl Relay {
 }
 
 impl Run {
+    /// How many heartbeats of it the fleet has taken, as it knows.
+    pub(super) fn accepted(&self) -> u64 {
+        self.pulse.accepted
+    }
+
     fn set_draining(&mut self, now: Instant, wanted: bool) -> bool {
         let wanted = wanted || self.leaving.is_some();
         if self.is_draining == wanted {

@@ -106,9 +106,6 @@ pub(super) struct Known {
     pub(super) shards: Vec<KnownShard>,
     pub(super) store: StoreWeather,
     pub(super) edge_is_up: bool,
-    pub(super) edge_ahead_ms: i64,
-    /// How long edge and relays have reached each other, milliseconds.
-    pub(super) rested_ms: u64,
 }
 
 impl Known {
@@ -179,7 +176,6 @@ fn of_service(chance: &mut Chance, known: &Known, reach: &Reach) -> Option<Choic
     let absent = known.shards(|shard| !shard.has_process);
     let drained = known.shards(|shard| shard.drains);
     let then = |chance: &mut Chance, most_ms, next| Some((chance.between(300, most_ms), next));
-    let is_rested = known.rested_ms >= reach.rest_min_ms;
     let may_drain = running.len() > drained.len() + 1 || reach.undrains;
     let choice = match chance.between(0, 99) {
         0..18 => {
@@ -201,7 +197,7 @@ fn of_service(chance: &mut Chance, known: &Known, reach: &Reach) -> Option<Choic
             let start = (chance.between(15_000, 70_000), Transition::Start(shard));
             (Transition::Terminate(shard), Some(start))
         }
-        68..84 if known.store == StoreWeather::Fine && is_rested => {
+        68..84 if known.store == StoreWeather::Fine => {
             let weathers = [StoreWeather::Slow, StoreWeather::Lossy, StoreWeather::Down];
             let weather = chance.pick(&weathers)?;
             let most_ms = match weather {
@@ -211,17 +207,19 @@ fn of_service(chance: &mut Chance, known: &Known, reach: &Reach) -> Option<Choic
             let fine = then(chance, most_ms, Transition::Store(StoreWeather::Fine));
             (Transition::Store(weather), fine)
         }
-        84..92 if known.edge_is_up && is_rested => {
+        84..92 if known.edge_is_up => {
             let up = then(chance, reach.outage_max_ms, Transition::Edge(true));
             (Transition::Edge(false), up)
         }
-        92..98 => {
+        92..97 => {
             let shard = chance.pick(&running)?;
-            let ms = step(chance, known.shards[shard].ahead_ms, reach)?;
+            let (ahead_ms, most_ms) = (known.shards[shard].ahead_ms, reach.relay_ahead_max_ms);
+            let ms = step(chance, |step| (ahead_ms + step).abs() <= most_ms)?;
             (Transition::StepRelay { shard, ms }, None)
         }
-        98..100 => {
-            let ms = step(chance, known.edge_ahead_ms, reach)?;
+        97..100 => {
+            let within = -reach.edge_back_max_ms..=reach.edge_forth_max_ms;
+            let ms = step(chance, |step| within.contains(&step))?;
             (Transition::StepEdge { ms }, None)
         }
         _ => return None,
@@ -229,13 +227,11 @@ fn of_service(chance: &mut Chance, known: &Known, reach: &Reach) -> Option<Choic
     Some(choice)
 }
 
-/// By how much a clock is set that is ahead so much.
-fn step(chance: &mut Chance, ahead_ms: i64, reach: &Reach) -> Option<i64> {
-    let steps = [-3_600_000, -30_000, -12_000, -3_000, 3_000, 12_000, 30_000, 3_600_000];
-    let is_within = |step: &i64| {
-        let is_back = *step < 0 && !reach.steps_back;
-        !is_back && (ahead_ms + step).abs() <= reach.ahead_max_ms
-    };
-    let within: Vec<i64> = steps.into_iter().filter(is_within).collect();
+/// By how much a clock is set, of what may be.
+fn step(chance: &mut Chance, may_be: impl Fn(i64) -> bool) -> Option<i64> {
+    let steps = [
+        -3_600_000, -30_000, -12_000, -3_000, 3_000, 12_000, 30_000, 3_600_000,
+    ];
+    let within: Vec<i64> = steps.into_iter().filter(|step| may_be(*step)).collect();
     chance.pick(&within)
 }

@@ -33,6 +33,9 @@ const SANCTION_MAX: Duration = Duration::from_secs(6);
 const IN_FLIGHT: Duration = Duration::from_millis(250);
 /// For so long after its shard was not to be relied on, a room may move.
 const EXCUSE_MAX: Duration = Duration::from_secs(15);
+/// By how much the edge's clock is set forth when it has forgotten every shard: the time for which a
+/// shard is known, milliseconds.
+const FORGOTTEN_MS: i64 = edge::directory::SHARD_TTL_MS as i64 - 20_000;
 /// A drain is over when everybody was asked, and has stayed for others who move (20 s at most).
 const DRAIN_MAX: Duration = Duration::from_secs(DRAIN_OVER.as_secs() + 23);
 /// Before a fault by whose end the fail-over is measured, all has been well for so long.
@@ -91,6 +94,8 @@ pub(super) struct Watch {
     heard_at: BTreeMap<(usize, usize), Instant>,
     apart_since: BTreeMap<(usize, usize), Instant>,
     homes: BTreeMap<usize, (u64, ShardId)>,
+    /// How many heartbeats of each shard the edge had taken when it forgot all.
+    forgotten: Vec<u64>,
     /// When a shard was last not to be relied on.
     excused_at: BTreeMap<usize, Instant>,
     draining_since: BTreeMap<usize, Instant>,
@@ -113,6 +118,7 @@ impl Watch {
             heard_at: BTreeMap::new(),
             apart_since: BTreeMap::new(),
             homes: BTreeMap::new(),
+            forgotten: Vec::new(),
             excused_at: BTreeMap::new(),
             draining_since: BTreeMap::new(),
             drained_until: now,
@@ -121,17 +127,16 @@ impl Watch {
         }
     }
 
-    /// How long edge and relays have reached each other.
-    pub(super) fn rested(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.cut_off_at)
-    }
-
     /// Something is about to happen.
     pub(super) fn handle(&mut self, view: &View<'_>, transition: Transition) {
         if !transition.disturbs() {
             return;
         }
         let now = view.now;
+        if matches!(transition, Transition::StepEdge { ms } if ms > FORGOTTEN_MS) {
+            let heard = |relay: &Relay| relay.run.as_ref().map_or(0, |run| run.accepted());
+            self.forgotten = view.relays.iter().map(heard).collect();
+        }
         let was_well = now.saturating_duration_since(self.disturbed_at) > WELL;
         self.disturbed_at = now;
         self.failover = None;
@@ -232,7 +237,13 @@ impl Watch {
             self.cut_off_at = now;
         }
         for (n, relay) in view.relays.iter().enumerate() {
-            if !relay.takes_rooms() || view.orders.drains(n) {
+            let heard = relay.run.as_ref().map_or(0, |run| run.accepted());
+            let is_known = heard > self.forgotten.get(n).copied().unwrap_or(0);
+            if heard == 0 {
+                // Another run of it.
+                self.forgotten.get_mut(n).map(std::mem::take);
+            }
+            if !relay.takes_rooms() || view.orders.drains(n) || !is_known {
                 self.excused_at.insert(n, now);
             }
         }

@@ -35,7 +35,7 @@ const TICK: Duration = Duration::from_millis(5);
 /// How often the invariants are looked at.
 const CHECK_EVERY: Duration = Duration::from_millis(200);
 /// Transitions that a violation shows.
-const HISTORY: usize = 25;
+const HISTORY: usize = 60;
 /// Certificates of a process of ours, for boot after boot: making one takes long.
 const CERTIFICATES: usize = 12;
 
@@ -147,8 +147,6 @@ impl World {
             shards: self.relays.iter().enumerate().map(shard).collect(),
             store: self.air.store.get(),
             edge_is_up: self.edge.is_up,
-            edge_ahead_ms: self.air.edge_ahead_ms.get(),
-            rested_ms: self.watch.rested(self.now).as_millis() as u64,
         }
     }
 

@@ -86,6 +86,10 @@ impl Worst {
 pub(super) struct Watch {
     pub(super) worst: Worst,
     pub(super) heard: u64,
+    /// What came of what happened, for whoever reads a violation.
+    pub(super) notes: Vec<String>,
+    /// Where each player is, as far as it was noted.
+    places: BTreeMap<usize, (bool, Option<usize>)>,
     failover_max: Option<Duration>,
     /// The last fault, or the end of one.
     disturbed_at: Instant,
@@ -112,6 +116,8 @@ impl Watch {
         Self {
             worst: Worst::default(),
             heard: 0,
+            notes: Vec::new(),
+            places: BTreeMap::new(),
             failover_max,
             disturbed_at: now,
             cut_off_at: now,
@@ -252,6 +258,12 @@ impl Watch {
             self.failover = None;
         }
         for player in view.players {
+            let place = (player.is_connected(), is_on(view, player));
+            if self.places.insert(player.n, place) != Some(place) {
+                let (n, (is_connected, shard)) = (player.n, place);
+                let state = if is_connected { "connected" } else { "not connected" };
+                self.notes.push(format!("player {n} is {state}, on shard {shard:?}"));
+            }
             self.check_connected(view, player)?;
             self.check_out(view, player)?;
         }
@@ -403,6 +415,9 @@ impl Watch {
             };
             let (epoch, shard) = (home.epoch, home.shard);
             let before = self.homes.insert(room, (epoch, shard.clone()));
+            if before.as_ref().is_none_or(|(known, _)| *known != epoch) {
+                self.notes.push(format!("room {room} is on {shard}, epoch {epoch}"));
+            }
             let Some((_, left)) = before.filter(|(known, left)| *known < epoch && *left != shard)
             else {
                 continue;

@@ -162,11 +162,7 @@ impl World {
 
     /// Makes `transition` happen now.
     pub(super) fn apply(&mut self, transition: Transition) -> Result<(), String> {
-        if self.history.len() == HISTORY {
-            self.history.pop_front();
-        }
-        let at_ms = self.elapsed().as_millis();
-        self.history.push_back(format!("{at_ms} ms: {transition:?}"));
+        self.note(&format!("{transition:?}"));
         self.watched(|watch, view| {
             watch.handle(view, transition);
             Ok(())
@@ -210,6 +206,14 @@ impl World {
             }
         }
         self.step()
+    }
+
+    fn note(&mut self, what: &str) {
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        let at_ms = self.elapsed().as_millis();
+        self.history.push_back(format!("{at_ms} ms: {what}"));
     }
 
     fn join(&mut self, room: usize) {
@@ -316,7 +320,11 @@ impl World {
         if now >= self.check_at {
             self.check_at = now + CHECK_EVERY;
             self.sabotage();
-            self.watched(Watch::check)?;
+            let checked = self.watched(Watch::check);
+            for note in std::mem::take(&mut self.watch.notes) {
+                self.note(&note);
+            }
+            checked?;
         }
         Ok(())
     }
@@ -455,7 +463,12 @@ impl World {
                     let text = edge::testing::calls::text(reply);
                     return Err(format!("an order is refused: {} {text}", reply.status));
                 }
+                let was_done = self.orders.all[n].done_at.is_some();
                 self.orders.handle_reply(now, n, response.as_ref());
+                let order = self.orders.all[n];
+                if order.done_at.is_some() && !was_done {
+                    self.note(&format!("{:?} is done", order.act));
+                }
             }
         }
         Ok(())

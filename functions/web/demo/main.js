@@ -22,6 +22,8 @@ import {
   countWords,
   inviteLink,
   progressWords,
+  qualityNews,
+  qualityTitle,
   qualityWords,
   rosterNews,
 } from "./words.js";
@@ -217,12 +219,11 @@ function showQuality(quality) {
   const chip = byId("quality");
   const before = chip.dataset.quality;
   chip.dataset.quality = quality.quality;
-  const loss = quality.loss === null ? "" : `, ${(quality.loss * 100).toFixed(1)} % lost`;
-  chip.title = quality.jitter === null ? "" : `Jitter ${Math.round(quality.jitter)} ms${loss}`;
+  chip.title = qualityTitle(quality);
   say(byId("quality-text"), qualityWords(quality));
   showCost(quality.heardBytes);
-  const worse = quality.quality === "poor" && before !== "poor";
-  if (worse) announce("Your connection is poor.");
+  const news = qualityNews(before, quality.quality);
+  if (news) announce(news);
 }
 
 /** @param {number} bytes */

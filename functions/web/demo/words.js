@@ -106,6 +106,36 @@ function patience(retryInMs) {
   return `Trying again in ${Math.round(retryInMs / 1000)} seconds.`;
 }
 
+/**
+ * What is worth an announcement: that it became poor, and that it is better again.
+ *
+ * @param {string | undefined} before
+ * @param {QualityDetail["quality"]} now
+ */
+export function qualityNews(before, now) {
+  if (now === "poor" && before !== "poor") return "Your connection is poor.";
+  if (before !== "poor") return null;
+  return { good: "Your connection is good again.", fair: "Your connection is better." }[
+    /** @type {"good"} */ (now)
+  ] ?? null;
+}
+
+/**
+ * The figures behind the word: how one hears, and how one is heard.
+ *
+ * @param {Pick<QualityDetail, "jitter" | "loss" | "uplink" | "score">} quality
+ */
+export function qualityTitle({ jitter, loss, uplink, score }) {
+  const percent = (/** @type {number} */ share) => `${(share * 100).toFixed(1)} %`;
+  const parts = [
+    jitter === null ? [] : `Jitter ${Math.round(jitter)} ms`,
+    loss === null ? [] : `${percent(loss)} lost`,
+    uplink ? `your voice: ${percent(uplink.loss)} lost, ${percent(uplink.concealed)} for good` : [],
+    score === null ? [] : `score ${score.toFixed(1)} of 4.5`,
+  ];
+  return parts.flat().join(", ");
+}
+
 /** @param {Pick<QualityDetail, "quality" | "rtt">} quality */
 export function qualityWords({ quality, rtt }) {
   const word = { good: "Good", fair: "Fair", poor: "Poor", lost: "No connection" }[quality];

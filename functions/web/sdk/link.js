@@ -3,7 +3,7 @@
 // once; the next connection is another link.
 
 /** @import { Heartbeat } from "./heartbeat.js" */
-/** @import { RelayMessage } from "./messages.js" */
+/** @import { QualityTold, RelayMessage } from "./messages.js" */
 /** @import { Problem } from "./problem.js" */
 /** @import { Changed, RoomView } from "./roster.js" */
 
@@ -23,12 +23,13 @@ const LEAVE_MAX_MS = 300;
  * - `leaving`: said goodbye, and the relay is to hear it
  *
  * `until` is when the step is given up, `iceUntil` when the checks are; `isOpen` tells whether the
- * data channel takes messages, `relay` which one it is, once the edge has replied.
+ * data channel takes messages, `relay` which one it is, once the edge has replied; `quality` is what
+ * it said last of that.
  *
  * @typedef {{ id: number, step: "token" | "asking" | "opening" | "welcome" | "leaving",
  *   until: number | null, iceUntil: number | null, isOpen: boolean, hello: string,
- *   relay: string | null,
- *   view: RoomView, welcomedAt: number, heart: Heartbeat | null }} Link
+ *   relay: string | null, view: RoomView, welcomedAt: number, heart: Heartbeat | null,
+ *   quality: QualityTold | null }} Link
  */
 
 /**
@@ -39,7 +40,7 @@ const LEAVE_MAX_MS = 300;
 export function newLink(id, slots) {
   const view = emptyView(slots);
   const waits = { until: null, iceUntil: null, isOpen: false, hello: "", relay: null };
-  return { id, step: "token", ...waits, view, welcomedAt: 0, heart: null };
+  return { id, step: "token", ...waits, view, welcomedAt: 0, heart: null, quality: null };
 }
 
 /**
@@ -127,11 +128,13 @@ const SILENCE = problemOf("connection-lost", "Nothing was heard from the relay."
  * @returns {{ link: Link, changed: Changed }}
  */
 export function receive(link, message, now) {
-  let { heart, step, until, iceUntil, welcomedAt, view } = link;
+  let { heart, step, until, iceUntil, welcomedAt, view, quality } = link;
   let changed = { roster: false, speaking: false, slots: false };
   if (heart) heart = heard(heart, now);
   if (message?.type === "pong") {
     if (heart) heart = ponged(heart, message.id, now);
+  } else if (message?.type === "quality") {
+    quality = message;
   } else if (message) {
     if (message.type === "welcome" && step !== "welcome") {
       [step, until, iceUntil, welcomedAt] = ["welcome", null, null, now];
@@ -139,5 +142,6 @@ export function receive(link, message, now) {
     }
     ({ view, changed } = reduce(view, message));
   }
-  return { link: { ...link, heart, step, until, iceUntil, welcomedAt, view }, changed };
+  const next = { ...link, heart, step, until, iceUntil, welcomedAt, view, quality };
+  return { link: next, changed };
 }

@@ -30,11 +30,18 @@ export const SLOTS_MAX = 16;
  * @typedef {{ type: "slots", slots: SlotChange[] }} SlotsChange
  * @typedef {{ type: "speaking", started: number[], stopped: number[] }} SpeakingChange
  * @typedef {{ type: "pong", id: number }} Pong
+ * How well one's voice comes through one way, with shares from 0 to 1, milliseconds, and a mean
+ * opinion score of 1 to 4.5.
+ *
+ * @typedef {{ loss: number, concealed: number, jitter: number, score: number }} Way
+ *
+ * @typedef {{ type: "quality", up: Way | null, down: Way | null, rttMs: number | null,
+ *   listenersLost: number | null }} QualityTold
  * @typedef {{ type: "migrate" }} Migrate
  * @typedef {{ type: "chat", channel: string, event: ChatEvent }} ChatPush
  * @typedef {{ type: "ended", reason: EndReason }} Ended
- * @typedef {Welcome | RosterChange | SlotsChange | SpeakingChange | Pong | Migrate | ChatPush
- *   | Ended} RelayMessage
+ * @typedef {Welcome | RosterChange | SlotsChange | SpeakingChange | Pong | QualityTold | Migrate
+ *   | ChatPush | Ended} RelayMessage
  */
 
 /** Begins the id that stands for the player of a session without one. */
@@ -81,6 +88,14 @@ function readMessage(value) {
       return readSpeaking(value);
     case "pong":
       return isId(value.id) ? { type: "pong", id: value.id } : null;
+    case "quality":
+      return {
+        type: "quality",
+        up: readWay(value.up),
+        down: readWay(value.down),
+        rttMs: isId(value.rtt_ms) ? value.rtt_ms : null,
+        listenersLost: readShare(value.listeners_lost_permille),
+      };
     case "migrate":
       return { type: "migrate" };
     case "chat":
@@ -141,6 +156,23 @@ function readSpeaking(value) {
   const started = listOf(value.started, readId);
   const stopped = listOf(value.stopped, readId);
   return started && stopped ? { type: "speaking", started, stopped } : null;
+}
+
+/**
+ * @param {unknown} value
+ * @returns {Way | null}
+ */
+function readWay(value) {
+  if (!isObject(value)) return null;
+  const [loss, concealed] = [value.lost_permille, value.concealed_permille].map(readShare);
+  const { jitter_ms: jitter, mos_centi: mos } = value;
+  if (typeof loss !== "number" || typeof concealed !== "number") return null;
+  return isId(jitter) && isId(mos) ? { loss, concealed, jitter, score: mos / 100 } : null;
+}
+
+/** @param {unknown} value per mille */
+function readShare(value) {
+  return isId(value) ? Math.min(1, value / 1000) : null;
 }
 
 /**

@@ -1,8 +1,10 @@
 // One WebRTC connection to one relay, as the browser makes it. It decides nothing and is used once.
 
+/** @import { Settings } from "./adapt.js" */
 /** @import { RelayMessage } from "./messages.js" */
 /** @import { Problem } from "./problem.js" */
 
+import { AT_REST, settingsOf, tuned } from "./adapt.js";
 import { parseMessage } from "./messages.js";
 import { problemOf } from "./problem.js";
 
@@ -16,6 +18,8 @@ import { problemOf } from "./problem.js";
  * @property {(sdp: string) => Promise<void>} answer takes the relay's answer and connects
  * @property {(message: Record<string, unknown>) => void} send by the data channel, if that is open
  * @property {(track: MediaStreamTrack | null) => Promise<void>} setTrack sends another microphone
+ * @property {(settings: Settings) => Promise<void>} adapt sends so from now on, as far as the
+ *   browser can: bitrate and packet time, and RED where it has that. FEC it adds by itself.
  * @property {() => Promise<Record<string, any>[]>} stats the values of an RTCStatsReport
  * @property {() => void} close
  *
@@ -30,12 +34,17 @@ import { problemOf } from "./problem.js";
  *   handle: (event: PeerEvent) => void }} PeerOptions
  */
 
+const REST = settingsOf(AT_REST);
+
 /** @implements {Peer} */
 export class BrowserPeer {
   #connection;
   #channel;
   #microphone;
   #closed = false;
+  /** As the relay sent it, and as the browser was given it. */
+  #answer = "";
+  #given = "";
   tracks;
 
   /** @param {PeerOptions} options */
@@ -73,6 +82,25 @@ export class BrowserPeer {
 
   /** @param {string} sdp */
   async answer(sdp) {
+    await this.#connection.setRemoteDescription({ type: "answer", sdp });
+    this.#answer = this.#given = sdp;
+  }
+
+  /** @param {Settings} settings */
+  async adapt(settings) {
+    if (this.#closed || !this.#answer) return;
+    const parameters = this.#microphone.getParameters();
+    for (const encoding of parameters.encodings) {
+      // At rest it is the browser's own choice.
+      if (settings.bitrateBps < REST.bitrateBps) encoding.maxBitrate = settings.bitrateBps;
+      else delete encoding.maxBitrate;
+    }
+    await this.#microphone.setParameters(parameters);
+    const sdp = tuned(this.#answer, settings);
+    if (this.#closed || sdp === this.#given) return;
+    // Between the browser and itself: the relay is not asked, and goes on with what it has.
+    this.#given = sdp;
+    await this.#connection.setLocalDescription();
     await this.#connection.setRemoteDescription({ type: "answer", sdp });
   }
 

@@ -1,12 +1,15 @@
 // How good the connection is, from the browser's counters and the round-trip time of our pings.
 
+/** @import { QualityTold } from "./messages.js" */
+
 /**
  * @typedef {"good" | "fair" | "poor" | "lost"} Grade
  *
- * `rtt` and `jitter` are milliseconds, `loss` is a share from 0 to 1; null where nothing was
- * measured yet.
+ * `rtt` and `jitter` are milliseconds, `loss` is a share from 0 to 1, `score` a mean opinion score
+ * of 1 to 4.5, by the E-model and as the relay sees it; null where nothing was measured yet.
  *
- * @typedef {{ rtt: number | null, loss: number | null, jitter: number | null }} Measures
+ * @typedef {{ rtt: number | null, loss: number | null, jitter: number | null,
+ *   score?: number | null }} Measures
  *
  * `bytes` are those on the wire of what was received.
  *
@@ -16,8 +19,9 @@
 /** RTP header, tag of SRTP, UDP and IPv4 headers: what a packet has besides its payload. */
 const PACKET_OVERHEAD_BYTES = 12 + 16 + 28;
 
-const FAIR = { rtt: 180, loss: 0.02, jitter: 30 };
-const POOR = { rtt: 400, loss: 0.08, jitter: 80 };
+/** Below the scores some are dissatisfied, or nearly all (ITU-T G.107 annex B: R 70 and 50). */
+const FAIR = { rtt: 180, loss: 0.02, jitter: 30, score: 3.6 };
+const POOR = { rtt: 400, loss: 0.08, jitter: 80, score: 2.58 };
 
 /** So many better measurements in a row before the grade rises. */
 const BETTER_BEFORE_RISE = 2;
@@ -70,12 +74,36 @@ function lossSince(now, before) {
  * @param {Measures} measures
  * @returns {Grade}
  */
-export function grade({ rtt, loss, jitter }) {
+export function grade({ rtt, loss, jitter, score }) {
   /** @param {typeof FAIR} limit */
   const beyond = (limit) =>
-    (rtt ?? 0) > limit.rtt || (loss ?? 0) > limit.loss || (jitter ?? 0) > limit.jitter;
+    (rtt ?? 0) > limit.rtt ||
+    (loss ?? 0) > limit.loss ||
+    (jitter ?? 0) > limit.jitter ||
+    (score ?? 5) < limit.score;
   if (beyond(POOR)) return "poor";
   return beyond(FAIR) ? "fair" : "good";
+}
+
+/**
+ * The worse of both ways, as the relay sees them.
+ *
+ * @param {QualityTold | null} told
+ */
+export function scoreOf(told) {
+  const scores = [told?.up, told?.down].flatMap((way) => way?.score ?? []);
+  return scores.length > 0 ? Math.min(...scores) : null;
+}
+
+/**
+ * What a sender adapts to; null before the relay has said anything of his voice.
+ *
+ * @param {QualityTold | null} told
+ */
+export function measuredOf(told) {
+  if (!told?.up) return null;
+  const lost = Math.max(told.up.loss, told.listenersLost ?? 0);
+  return { lostPermille: Math.round(lost * 1000), rttMs: told.rttMs, jitterMs: told.up.jitter };
 }
 
 const RANK = { lost: 0, poor: 1, fair: 2, good: 3 };

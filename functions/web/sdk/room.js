@@ -51,6 +51,8 @@ const SLOTS_DEFAULT = 8;
  * @property {number} [slots] how many speakers can be heard at once, 1 to 16, default 8
  * @property {boolean} [redundancy] send each packet twice, for a network that loses many: about
  *   half as much again on the wire, for everybody who listens; default false
+ * @property {boolean} [adaptive] send more redundancy, fewer bits and longer packets while the
+ *   network loses or queues, as far as the browser can; default true
  * @property {boolean} [muted] join with the microphone muted
  * @property {AbortSignal} [signal] leaves the room when it fires
  * @property {{ [K in keyof RoomEvents]?: (detail: RoomEvents[K]) => void }} [on] handlers that
@@ -77,6 +79,7 @@ export class VoiceRoom extends Emitter {
   #closed = /** @type {ReturnType<typeof deferred<void>>} */ (deferred());
   #meters;
   #world = /** @type {string | null} */ (null);
+  #quality = /** @type {QualityDetail | null} */ (null);
 
   /** @param {RoomOptions} options */
   constructor(options) {
@@ -102,8 +105,13 @@ export class VoiceRoom extends Emitter {
       level: () => (this.#room.muted ? 0 : (this.#playback?.level() ?? 0)),
       peer: () => this.#current?.peer ?? null,
       rtt: () => this.#room.current?.heart?.rtt ?? null,
+      told: () => this.#room.current?.quality ?? null,
+      adaptive: options.adaptive ?? true,
       onLevel: (level) => this.emit("level", level),
-      onQuality: (quality) => this.emit("quality", quality),
+      onQuality: (quality) => {
+        this.#quality = quality;
+        this.emit("quality", quality);
+      },
     });
     for (const [name, handler] of Object.entries(options.on ?? {})) {
       this.on(/** @type {keyof RoomEvents} */ (name), /** @type {any} */ (handler));
@@ -156,6 +164,11 @@ export class VoiceRoom extends Emitter {
    */
   get world() {
     return this.#world;
+  }
+
+  /** How good the connection is, as in the last `quality` event; null before the first. */
+  get quality() {
+    return this.#quality;
   }
 
   /** Whether nothing of this microphone is sent: muted, or only listening. */

@@ -158,6 +158,8 @@ class FakePeer {
   id = (peers += 1);
   welcomed = false;
   saidGoodbye = false;
+  /** How it was told to send, last. @type {any} */
+  settings;
   /** What the relay knows of this client. */
   state = { muted: false, deafened: false };
   #closed = false;
@@ -293,6 +295,11 @@ class FakePeer {
   /** @param {any} track */
   async setTrack(track) {
     this.track = track;
+  }
+
+  /** @param {any} settings */
+  async adapt(settings) {
+    this.settings = settings;
   }
 
   async stats() {

@@ -7,8 +7,11 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 
-/** Bytes, 3 % above what was measured on 2026-11-30. */
-const LIMITS = { "index.js": 37_900, "room.js": 15_800 };
+/**
+ * Bytes, 3 % above what was measured on 2026-11-30. 1.5 kB of it is for what the relay says of
+ * quality and for sending accordingly, since voice that survives 10 % of loss is worth it.
+ */
+const LIMITS = { "index.js": 40_300, "room.js": 17_900 };
 
 /**
  * The code of a module and of all that it imports.

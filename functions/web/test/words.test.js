@@ -13,6 +13,8 @@ import {
   initials,
   inviteLink,
   progressWords,
+  qualityNews,
+  qualityTitle,
   qualityWords,
   roomOf,
   rosterNews,
@@ -127,6 +129,24 @@ test("waiting says what for and how long", () => {
   const waiting = { ...blank, problem, retryInMs: 3400 };
   const words = progressWords({ ...waiting, state: "reconnecting" });
   assert.match(words.detail, /No voice relay is running.*in 3 seconds/);
+});
+
+test("that a connection becomes poor is news, and that it is better again", () => {
+  assert.equal(qualityNews("good", "poor"), "Your connection is poor.");
+  assert.equal(qualityNews("poor", "good"), "Your connection is good again.");
+  assert.equal(qualityNews("poor", "fair"), "Your connection is better.");
+  for (const [before, now] of [["good", "fair"], ["poor", "poor"], ["poor", "lost"]]) {
+    assert.equal(qualityNews(before, /** @type {any} */ (now)), null);
+  }
+});
+
+test("behind the word are the figures that there are", () => {
+  const uplink = { loss: 0.05, concealed: 0.003, jitter: 4, score: 4.1 };
+  assert.equal(
+    qualityTitle({ jitter: 12.4, loss: 0.02, uplink, score: 4.06 }),
+    "Jitter 12 ms, 2.0 % lost, your voice: 5.0 % lost, 0.3 % for good, score 4.1 of 4.5",
+  );
+  assert.equal(qualityTitle({ jitter: null, loss: null, uplink: null, score: null }), "");
 });
 
 test("quality is a word with a number when there is one", () => {

@@ -96,6 +96,23 @@ pub enum RelayMessage {
         /// Of the ping.
         id: u32,
     },
+    /// How well you are heard and hear, as it was lately; said when it has changed, every 2.5 s at
+    /// most. Relays before this message say nothing, clients before it ignore it.
+    Quality {
+        /// From you to the relay; absent until you have said enough to tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        up: Option<Way>,
+        /// From the relay to you, by your own receiver reports; absent until you were sent enough.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        down: Option<Way>,
+        /// There and back, milliseconds; absent while it is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rtt_ms: Option<u16>,
+        /// What those lose who hear you, on their own way from the relay, per mille, on average;
+        /// absent while it is not known. For the sender's choice of redundancy.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        listeners_lost_permille: Option<u16>,
+    },
     /// The relay is going away in good order: join again through the edge now, and keep this
     /// connection until the new one carries voice.
     Migrate,
@@ -151,6 +168,22 @@ pub struct SlotState {
     /// Through which of the receiver's channels. It may be more than one: this is the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<ChannelName>,
+}
+
+/// How well voice comes through one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Way {
+    /// Packets lost, per mille.
+    pub lost_permille: u16,
+    /// Frames lost for good, per mille: what no repetition made good.
+    pub concealed_permille: u16,
+    /// Interarrival jitter (RFC 3550), milliseconds.
+    pub jitter_ms: u16,
+    /// R of the wideband E-model (ITU-T G.107.1), 0 to 100; an estimate.
+    pub rating: u8,
+    /// The mean opinion score that belongs to it, hundredths: 100 to 450.
+    pub mos_centi: u16,
 }
 
 /// Why a session ended. The variants are also the metric's labels.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use wire::channel::{ClientMessage, EndReason, Participant, RelayMessage, SlotState};
+use wire::channel::{ClientMessage, EndReason, Participant, RelayMessage, SlotState, Way};
 use wire::chat::{
     Attachment, AuditAction, AuditEntry, AuditReply, BlockList, ChannelSettings, ChatEvent,
     Deletion, EditRequest, EraseReply, ExportReply, ExportedItem, HistoryReply, Message,
@@ -239,6 +239,20 @@ fn relay_messages(golden: &mut Golden) {
     golden.check("relay-speaking", &speaking);
     golden.check("relay-pong", &RelayMessage::Pong { id: 7 });
     golden.check("relay-migrate", &RelayMessage::Migrate);
+    let way = Way {
+        lost_permille: 52,
+        concealed_permille: 3,
+        jitter_ms: 12,
+        rating: 81,
+        mos_centi: 406,
+    };
+    let quality = RelayMessage::Quality {
+        up: Some(way),
+        down: None,
+        rtt_ms: Some(43),
+        listeners_lost_permille: Some(10),
+    };
+    golden.check("relay-quality", &quality);
     for (name, reason) in [
         ("left", EndReason::Left),
         ("kicked", EndReason::Kicked),

@@ -18,7 +18,7 @@ struct Bench {
     serves: bool,
 }
 
-const BENCHES: [Bench; 10] = [
+const BENCHES: [Bench; 11] = [
     Bench {
         name: "join",
         starts: &[],
@@ -65,6 +65,11 @@ const BENCHES: [Bench; 10] = [
         serves: false,
     },
     Bench {
+        name: "quality",
+        starts: &[],
+        serves: false,
+    },
+    Bench {
         name: "match",
         starts: &[],
         serves: false,
@@ -81,7 +86,7 @@ pub(crate) struct Flags {
     )]
     name: String,
 
-    /// relay, chat, queue, polls, match: under a minute, less exact
+    /// relay, chat, queue, polls, match, quality: under a minute, less exact
     #[arg(long)]
     quick: bool,
 }

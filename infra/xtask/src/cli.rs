@@ -83,7 +83,7 @@ development key.")]
         check: bool,
     },
 
-    /// Measure: joins, chat, the edge, a relay, queues, the matcher, counts, prices
+    /// Measure: joins, chat, the edge, a relay, voice, queues, the matcher, counts, prices
     #[command(after_help = "\
 join: requests per second and p50/p99 of a join, and the time from join to the first RTP packet.
 chat: posts per second, p50/p99, store items and dollars, and the time from POST to 1,000 readers.
@@ -92,7 +92,8 @@ relay: what forwarding, holding and admitting take, next to what the kernel alon
 passes of the matcher, and a simulated day with charts. counts: what a call of each hot route uses
 of what is paid for, for `finops gate`. finops: a million records priced, and forecasts beside
 naive ones. polls: 5,000 that wait, and what joins notice. store: partitions at a million players.
-queue: tickets until they are matched. Prints, and writes JSON under target/bench/.")]
+queue: tickets until they are matched. quality: how voice is rated over networks that lose. Prints,
+and writes JSON under target/bench/.")]
     Bench(bench::Flags),
 
     /// Export or erase what is kept of a player

@@ -66,6 +66,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             CallEvent::State(_) | CallEvent::Failed(_) => println!("{event:?}"),
             CallEvent::Heard(heard) if heard.voice.starts => println!("heard {:?}", heard.player),
             CallEvent::Changed(changed) if changed.roster => println!("here {:?}", call.players()),
+            // It sends nothing that could be set.
+            CallEvent::Quality | CallEvent::Settings(_) => {}
             CallEvent::Heard(_) | CallEvent::Changed(_) | CallEvent::Chat(..) => {}
         }
     }

@@ -6,11 +6,13 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use quality::Settings;
 use wire::channel::{ClientMessage, RelayMessage};
 use wire::chat::{ChatChannel, ChatEvent};
 use wire::join::JoinReply;
 use wire::{PlayerId, ShardId};
 
+use crate::adapter::Adapter;
 use crate::cause::{Cause, Refusal, Verdict};
 use crate::connection::{Connection, Event, Transmit};
 use crate::options::Options;
@@ -89,6 +91,11 @@ pub enum CallEvent {
     Chat(ChatChannel, Box<ChatEvent>),
     /// Somebody is heard.
     Heard(Heard),
+    /// How well one is heard and hears has changed: see [`Call::quality`].
+    Quality,
+    /// The encoder should be set so from now on: [`Settings::copies`] go through a
+    /// [`crate::Repeater`] where RED was negotiated.
+    Settings(Settings),
 }
 
 /// How far an attempt is.
@@ -117,6 +124,9 @@ pub struct Call {
     lost: Option<ShardId>,
     current: Option<Box<Connection>>,
     moving: Option<Moving>,
+    adapter: Adapter,
+    /// What the relay said last of quality.
+    quality: Option<RelayMessage>,
     /// Left ones, until the relay has heard it.
     leaving: Vec<Box<Connection>>,
     muted: bool,
@@ -140,6 +150,8 @@ impl Call {
             lost: None,
             current: None,
             moving: None,
+            adapter: Adapter::default(),
+            quality: None,
             leaving: Vec::new(),
             muted: false,
             deafened: false,
@@ -158,6 +170,12 @@ impl Call {
     /// The view of the relay that it is connected to.
     pub fn view(&self) -> Option<&View> {
         self.current.as_ref().map(|it| it.view())
+    }
+
+    /// How well one is heard and hears, as [`RelayMessage::Quality`]; none before the relay said
+    /// it. After a move that of the relay before holds, until the next one speaks.
+    pub fn quality(&self) -> Option<&RelayMessage> {
+        self.quality.as_ref()
     }
 
     /// The players who are here, those included who are still on the relay that is being left.
@@ -230,6 +248,8 @@ impl Call {
             _ => {}
         }
         self.each(|connection| connection.handle_timeout(now));
+        let settings = self.adapter.handle_timeout(now);
+        self.events.extend(settings.map(CallEvent::Settings));
         let is_over = self
             .moving
             .as_mut()
@@ -298,9 +318,11 @@ impl Call {
             None => None,
         };
         let moving = self.moving.as_ref().map(Moving::poll_timeout);
+        let adapter = self.adapter.poll_timeout();
+        let adapter = adapter.filter(|_| !matches!(self.state, State::Ended(_)));
         let connections = self.current.iter().chain(&self.leaving);
         let others = connections.filter_map(|it| it.poll_timeout());
-        others.chain(joining).chain(moving).min()
+        others.chain(joining).chain(moving).chain(adapter).min()
     }
 
     /// An attempt begins after its pause.
@@ -378,6 +400,12 @@ impl Call {
                 }
             }
             Event::Message(RelayMessage::Migrate, _) => self.move_away(now),
+            Event::Message(message @ RelayMessage::Quality { .. }, _) => {
+                let settings = self.adapter.handle_message(now, &message);
+                self.quality = Some(message);
+                self.events.push_back(CallEvent::Quality);
+                self.events.extend(settings.map(CallEvent::Settings));
+            }
             Event::Message(message, changed) => self.handle_message(now, message, changed),
             Event::Closed(cause) => self.handle_down(now, cause),
         }

@@ -19,22 +19,27 @@
 //!
 //! `examples/listen.rs` is a whole program: a socket, a loop, an HTTP request.
 
+mod adapter;
 mod call;
 mod cause;
 mod connection;
 mod handover;
 mod heartbeat;
 mod options;
+mod repeater;
 mod roster;
 mod rtc;
 mod schedule;
 
+pub use adapter::Adapter;
 pub use call::{Call, CallEvent, CallOptions, Command, Heard, JoinId, State};
 pub use cause::{Cause, Refusal, Verdict};
 pub use connection::{Connection, Event, LEAVE_MAX, Transmit, WELCOME_MAX};
 pub use handover::{HANDOVER_MAX, SETTLE, left_behind};
 pub use heartbeat::{PING_EVERY, SILENCE_MAX};
 pub use options::Options;
+pub use quality::Settings;
+pub use repeater::Repeater;
 pub use roster::{Changed, PARTICIPANTS_MAX, View};
 pub use rtc::{Contact, LEVEL_ID, OPUS, Reception, SlotReport, Voice, VoiceReceived};
 pub use schedule::{

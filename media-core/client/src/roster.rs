@@ -155,6 +155,7 @@ impl View {
                 }
             }
             RelayMessage::Pong { .. }
+            | RelayMessage::Quality { .. }
             | RelayMessage::Migrate
             | RelayMessage::Chat { .. }
             | RelayMessage::Ended { .. }

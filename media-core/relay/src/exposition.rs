@@ -79,6 +79,19 @@ impl Family<'_> {
         self
     }
 
+    /// Adds the samples of a histogram with bounds of its own.
+    pub(crate) fn buckets(&mut self, labels: Labels<'_>, buckets: &Buckets) -> &mut Self {
+        let mut total = 0;
+        for (bound, count) in &buckets.bounds {
+            total += count;
+            self.line("_bucket", labels, Some(&bound.to_string()), total);
+        }
+        self.line("_bucket", labels, Some("+Inf"), buckets.count);
+        self.line("_sum", labels, None, buckets.sum);
+        self.line("_count", labels, None, buckets.count);
+        self
+    }
+
     fn line(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<&str>, value: impl Display) {
         let labels = labels
             .iter()
@@ -107,6 +120,14 @@ fn escape(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('"', "\\\"")
         .replace('\n', "\\n")
+}
+
+/// Values, counted by size.
+pub(crate) struct Buckets {
+    /// Upper bounds, and how many values are up to each and above the one before.
+    pub(crate) bounds: Vec<(f64, u64)>,
+    pub(crate) count: u64,
+    pub(crate) sum: f64,
 }
 
 /// Durations, counted by size.
@@ -143,6 +164,25 @@ mod tests {
             text.finish(),
             "# HELP a_total Things.\n# TYPE a_total counter\n\
              a_total 3\na_total{shard=\"x\\\"y\",reason=\"z\"} 0.5\n"
+        );
+    }
+
+    #[test]
+    fn buckets_of_any_bounds_add_up() {
+        let mut text = Exposition::default();
+        let buckets = Buckets {
+            bounds: vec![(0.0, 3), (0.005, 2)],
+            count: 6,
+            sum: 0.5,
+        };
+        text.family("t_ratio", Kind::Histogram, "Share.")
+            .buckets(&[("way", "up")], &buckets);
+        assert_eq!(
+            text.finish(),
+            "# HELP t_ratio Share.\n# TYPE t_ratio histogram\n\
+             t_ratio_bucket{way=\"up\",le=\"0\"} 3\nt_ratio_bucket{way=\"up\",le=\"0.005\"} 5\n\
+             t_ratio_bucket{way=\"up\",le=\"+Inf\"} 6\n\
+             t_ratio_sum{way=\"up\"} 0.5\nt_ratio_count{way=\"up\"} 6\n"
         );
     }
 

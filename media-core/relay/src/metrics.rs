@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::accepted::Accepted;
-use crate::exposition::{Exposition, Kind};
+use crate::exposition::{Buckets, Exposition, Kind};
 use crate::handle::{ShardHandle, Snapshot};
 use crate::outcome::Outcome;
 use crate::overload::FullReason;
@@ -183,6 +183,7 @@ pub(crate) fn render(relay: &Relay) -> String {
     });
     fullness(&mut text, &rows);
     reasons(&mut text, &rows);
+    quality(&mut text, &rows);
     streams(&mut text, &rows);
     accepted(&mut text, relay);
     loop_figures(&mut text, &rows);
@@ -324,6 +325,92 @@ fn accepted(text: &mut Exposition, relay: &Relay) {
     door(names, "media", &relay.accepted, &Outcome::MEDIA);
     let names = ("relay_control_strangers", "relay_control_accepts_total");
     door(names, "control", &relay.control, &Outcome::CONTROL);
+}
+
+/// One value each few seconds of each participant of whom or to whom there was voice.
+fn quality(text: &mut Exposition, rows: &[Row<'_>]) {
+    per_reason(
+        text,
+        rows,
+        (
+            "relay_report_flaws_total",
+            "What was not believed in receiver reports of clients, by reason.",
+        ),
+        sfu::ReportFlaw::ALL,
+        sfu::ReportFlaw::label,
+        |figures, flaw| figures.core.flawed(flaw),
+    );
+    per_way(
+        text,
+        rows,
+        (
+            "relay_voice_lost_ratio",
+            "Share of voice packets lost between participants and the shard.",
+        ),
+        |way| spread(&way.lost, 1e-3),
+    );
+    per_way(
+        text,
+        rows,
+        (
+            "relay_voice_concealed_ratio",
+            "Share of voice frames that no repetition made good; to participants an estimate.",
+        ),
+        |way| spread(&way.concealed, 1e-3),
+    );
+    per_way(
+        text,
+        rows,
+        (
+            "relay_voice_jitter_seconds",
+            "Interarrival jitter of voice.",
+        ),
+        |way| spread(&way.jitter, 1e-3),
+    );
+    per_way(
+        text,
+        rows,
+        (
+            "relay_voice_mos",
+            "Mean opinion score by the wideband E-model, 1 to 4.5; an estimate.",
+        ),
+        |way| spread(&way.mos, 1e-2),
+    );
+    let help = "There and back between the shard and participants, by their reports.";
+    let mut family = text.family("relay_round_trip_seconds", Kind::Histogram, help);
+    for row in rows {
+        let labels = [("shard", row.shard.id.as_str())];
+        family.buckets(&labels, &spread(&row.figures.core.quality.round_trip, 1e-3));
+    }
+}
+
+/// A histogram family with one for each shard and way.
+fn per_way(
+    text: &mut Exposition,
+    rows: &[Row<'_>],
+    (name, help): (&'static str, &str),
+    buckets: impl Fn(&sfu::WayStats) -> Buckets,
+) {
+    let mut family = text.family(name, Kind::Histogram, help);
+    for row in rows {
+        let quality = &row.figures.core.quality;
+        for (way, stats) in [("up", &quality.up), ("down", &quality.down)] {
+            let labels = [("shard", row.shard.id.as_str()), ("way", way)];
+            family.buckets(&labels, &buckets(stats));
+        }
+    }
+}
+
+/// Buckets of values that are counted in a unit of `unit`.
+fn spread<const N: usize>(spread: &sfu::Spread<N>, unit: f64) -> Buckets {
+    // Divided rather than multiplied: 0.005, not 0.005000000000000001.
+    let scaled = |value: f64| value / (1.0 / unit).round();
+    let bounds = spread.bounds.iter().map(|bound| scaled(f64::from(*bound)));
+    Buckets {
+        bounds: bounds.zip(spread.counts).collect(),
+        count: spread.count,
+        sum: scaled(spread.sum as f64),
+    }
 }
 
 fn loop_figures(text: &mut Exposition, rows: &[Row<'_>]) {

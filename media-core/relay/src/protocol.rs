@@ -10,7 +10,7 @@ use sfu::{
     Protocol, Request, RosterEntry, SlotChange, Source,
 };
 use wire::channel::{
-    ClientMessage, EndReason, LABEL, POSITIONS_LABEL, Participant, RelayMessage, SlotState,
+    ClientMessage, EndReason, LABEL, POSITIONS_LABEL, Participant, RelayMessage, SlotState, Way,
 };
 use wire::hello::Hello;
 use wire::keys::ShardKeys;
@@ -138,6 +138,12 @@ impl Protocol for SealedProtocol {
                 stopped: stopped.to_vec(),
             },
             Notice::Pong { id } => RelayMessage::Pong { id: *id },
+            Notice::Quality(quality) => RelayMessage::Quality {
+                up: quality.up.map(way),
+                down: quality.down.map(way),
+                rtt_ms: quality.rtt_ms,
+                listeners_lost_permille: quality.listeners_lost_permille,
+            },
             Notice::Migrate => RelayMessage::Migrate,
             Notice::Ended(reason) => RelayMessage::Ended {
                 reason: end_reason(*reason),
@@ -243,6 +249,16 @@ fn end_reason(reason: sfu::EndReason) -> EndReason {
         sfu::EndReason::Timeout | sfu::EndReason::Handshake | sfu::EndReason::NoHello => {
             EndReason::Timeout
         }
+    }
+}
+
+fn way(way: sfu::Way) -> Way {
+    Way {
+        lost_permille: way.lost_permille,
+        concealed_permille: way.concealed_permille,
+        jitter_ms: way.jitter_ms,
+        rating: way.rating,
+        mos_centi: way.mos_centi,
     }
 }
 

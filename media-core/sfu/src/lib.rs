@@ -40,9 +40,11 @@ pub use path::{Path, PathLimits, Transport};
 pub use places::PlaceLimits;
 pub use protocol::{
     Admission, BadMessage, BadTicket, Carried, ChannelGrant, Crossing, DataChannel, Hello, Notice,
-    Present, Protocol, Request, RosterEntry, SlotChange, Source,
+    Present, Protocol, Quality, Request, RosterEntry, SlotChange, Source, Way,
 };
 pub use push::{Audience, Author, News, Push, PushLimits};
 pub use room::{SpeakerLimits, SpeakingConfig};
 pub use sfu::{Command, Event, Sfu, Transmit, ticket_of};
-pub use stats::{DropReason, EndReason, Queues, RejectReason, Stats};
+pub use stats::{
+    DropReason, EndReason, QualityStats, Queues, RejectReason, ReportFlaw, Spread, Stats, WayStats,
+};

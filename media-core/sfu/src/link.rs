@@ -10,6 +10,7 @@ mod outbox;
 mod paths;
 mod questions;
 mod reception;
+mod reports;
 mod rtc;
 mod srtp;
 mod stun;
@@ -26,6 +27,7 @@ use inbound::Inbound;
 use keys::KeySlot;
 use outbox::Outbox;
 use paths::Paths;
+use reports::RoundTrip;
 use srtp::{MasterKey, Outbound, ntp};
 
 pub(crate) use keys::TappedCrypto;
@@ -39,10 +41,10 @@ use crate::deadline::Deadline;
 use crate::idents::SessionId;
 use crate::path::Path;
 use crate::places::Place;
-use crate::protocol::Admission;
+use crate::protocol::{Admission, Quality};
 use crate::room::Entry;
-use crate::rtp::{Opened, Sent};
-use crate::stats::EndReason;
+use crate::rtp::{Opened, ReportBlock, Sent};
+use crate::stats::{EndReason, ReportFlaw};
 use crate::timers::Alarm;
 
 /// Longest time in which str0m's ICE agent is not called.
@@ -94,6 +96,10 @@ pub(crate) struct Link {
     outbound: Option<Outbound>,
     /// The source whose report is to be told back.
     asked_of: Option<u32>,
+    pub(crate) round_trip: RoundTrip,
+    /// How well he is heard and hears, when it was looked at last, and as he was told.
+    pub(crate) quality: Option<Quality>,
+    pub(crate) told: Option<Quality>,
     pub(crate) outbox: Outbox,
     pub(crate) budget: Budget,
     pub(crate) last_heard: Instant,
@@ -148,6 +154,9 @@ impl Link {
             inbound: None,
             outbound: None,
             asked_of: None,
+            round_trip: RoundTrip::default(),
+            quality: None,
+            told: None,
             outbox: Outbox::new(now),
             budget: Budget::default(),
             last_heard: now,
@@ -266,10 +275,27 @@ impl Link {
         Some(opened)
     }
 
-    /// Takes note of a sender report; false before there are keys, or when it is not the client's.
-    pub(crate) fn note_report(&mut self, now: Instant, packet: &[u8]) -> bool {
-        let inbound = self.inbound.as_mut();
-        inbound.is_some_and(|inbound| inbound.note_report(now, packet))
+    /// Opens a report, and takes note of one of a sender who was heard; nothing is in one of a
+    /// sender who was not. None before there are keys, or when it is not the client's.
+    pub(crate) fn open_report(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        crypto: &dyn RTCCryptoProvider,
+    ) -> Option<Option<BytesMut>> {
+        self.inbound.as_mut()?.open_report(now, packet, crypto)
+    }
+
+    /// What an opened report says of the streams that he is sent.
+    pub(crate) fn report_blocks(
+        plain: &[u8],
+    ) -> impl Iterator<Item = Result<ReportBlock, ReportFlaw>> + '_ {
+        reports::blocks(plain)
+    }
+
+    /// Jitter of the source that was heard last, ticks of its clock.
+    pub(crate) fn jitter_ticks(&self) -> u32 {
+        self.inbound.as_ref().map_or(0, Inbound::jitter_ticks)
     }
 
     /// Seals an RTP packet.
@@ -291,21 +317,27 @@ impl Link {
         }
         let ssrc = ssrc.unwrap_or(SSRC_WITHOUT_SLOTS);
         let outbound = self.outbound.as_mut()?;
-        outbound.seal_reports(ssrc, ntp(unix_ms), sent, received)
+        let ntp_time = ntp(unix_ms);
+        if !sent.is_empty() {
+            self.round_trip.note_sent(now, ntp_time);
+        }
+        outbound.seal_reports(ssrc, ntp_time, sent, received)
     }
 
     /// Seals a report of what was `sent` whose time is off by less than a second, which the client
     /// tells back with its next one. None when nothing was sent.
     pub(crate) fn seal_question(
         &mut self,
-        unix_ms: u64,
-        nonce: u64,
+        now: Instant,
+        (unix_ms, nonce): (u64, u64),
         sent: &[Sent],
     ) -> Option<BytesMut> {
         let ssrc = sent.first()?.ssrc;
         self.asked_of = Some(ssrc);
         let outbound = self.outbound.as_mut()?;
-        outbound.seal_reports(ssrc, questions::time(ntp(unix_ms), nonce), sent, Vec::new())
+        let ntp_time = questions::time(ntp(unix_ms), nonce);
+        self.round_trip.note_sent(now, ntp_time);
+        outbound.seal_reports(ssrc, ntp_time, sent, Vec::new())
     }
 
     /// Takes a report of the client, who was asked by one.

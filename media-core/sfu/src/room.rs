@@ -16,7 +16,9 @@ mod numbers;
 mod ordered;
 mod participant;
 mod present;
+mod quality;
 mod red;
+mod reported;
 mod roster;
 mod sanctions;
 mod select;
@@ -340,6 +342,8 @@ impl<F> Room<F> {
             self.schedule_flush(now);
         }
         let participant = &mut self.members[member];
+        let source = participant.voice.source;
+        participant.measures.note_voice(packet, types, source);
         if !participant.may_be_heard() {
             return Err(DropReason::NotSpeaker);
         }
@@ -434,6 +438,8 @@ impl<F> Room<F> {
             }
             match send(pending.with_header(types, header)) {
                 Ok(bytes) => {
+                    let is_red = types.red == Some(header.payload_type);
+                    participant.measures.down.note_sent(is_red);
                     stats.voice_out += 1;
                     usage.note_sent(bytes);
                 }

@@ -87,7 +87,7 @@ impl Protocol for Kept {
             Notice::Speaking { started, stopped } => {
                 Told::Speaking(started.to_vec(), stopped.to_vec())
             }
-            Notice::Pong { .. } | Notice::Migrate | Notice::Ended(_) => {
+            Notice::Pong { .. } | Notice::Quality(_) | Notice::Migrate | Notice::Ended(_) => {
                 panic!("a room says no such thing")
             }
         };

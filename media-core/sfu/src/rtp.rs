@@ -94,6 +94,21 @@ impl RtpHeader {
     }
 }
 
+/// What a receiver says of one stream (RFC 3550 section 6.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ReportBlock {
+    pub(crate) source: u32,
+    /// Packets lost since the first, less than none with repetitions.
+    pub(crate) lost: i32,
+    /// Sequence number of the last one, without roll-overs.
+    pub(crate) highest: u16,
+    pub(crate) jitter_ticks: u32,
+    /// Middle of the time of the last sender report that he has had; 0 for none.
+    pub(crate) last_report: u32,
+    /// How long ago, 1/65,536 seconds.
+    pub(crate) delay: u32,
+}
+
 /// What a stream has sent, for a sender report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sent {

@@ -4,6 +4,7 @@
 mod datagrams;
 mod links;
 mod pushes;
+mod quality;
 mod rooms;
 mod work;
 

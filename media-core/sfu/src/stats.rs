@@ -1,5 +1,7 @@
 //! Counters. Each reason enum is also a metric's label.
 
+use crate::protocol::Quality;
+
 /// An enum whose variants have a label and index an array of counters.
 macro_rules! reason_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $label:literal,)* }) => {
@@ -137,6 +139,26 @@ reason_enum! {
     }
 }
 
+reason_enum! {
+    /// Why something in a client's report was not believed.
+    ReportFlaw {
+        /// Not a compound packet of RTCP.
+        Malformed = "malformed",
+        /// More blocks than any client has streams for.
+        ManyBlocks = "many-blocks",
+        /// About a stream that is not one of his slots, or in which nothing was sent.
+        UnknownSource = "unknown-source",
+        /// About packets that were not sent yet.
+        Ahead = "ahead",
+        /// Older than the last.
+        Old = "old",
+        /// More lost than there was.
+        Loss = "loss",
+        /// Answered before it was sent, or a minute later.
+        Delay = "delay",
+    }
+}
+
 /// What a shard has counted since its start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -163,6 +185,108 @@ pub struct Stats {
     rejected: [u64; RejectReason::ALL.len()],
     ended: [u64; EndReason::ALL.len()],
     dropped: [u64; DropReason::ALL.len()],
+    flawed: [u64; ReportFlaw::ALL.len()],
+    /// How well participants were heard and heard others.
+    pub quality: QualityStats,
+}
+
+/// Values counted by size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spread<const N: usize> {
+    /// Upper bound of each count.
+    pub bounds: &'static [u32; N],
+    /// Values up to each bound, those of the smaller ones left out; the last count is of the rest.
+    pub counts: [u64; N],
+    /// All values.
+    pub count: u64,
+    /// Their sum.
+    pub sum: u64,
+}
+
+impl<const N: usize> Spread<N> {
+    const fn new(bounds: &'static [u32; N]) -> Self {
+        Self {
+            bounds,
+            counts: [0; N],
+            count: 0,
+            sum: 0,
+        }
+    }
+
+    pub(crate) fn observe(&mut self, value: u32) {
+        if let Some(n) = self.bounds.iter().position(|bound| value <= *bound) {
+            self.counts[n] += 1;
+        }
+        self.count += 1;
+        self.sum += u64::from(value);
+    }
+}
+
+/// Bounds of shares, per mille; of times, milliseconds; of opinions, hundredths.
+const PERMILLE: [u32; 8] = [0, 5, 10, 20, 50, 100, 200, 500];
+const MILLIS: [u32; 8] = [5, 10, 20, 50, 100, 200, 400, 1000];
+const OPINIONS: [u32; 7] = [200, 250, 300, 350, 400, 420, 450];
+
+/// One way of voice, over all participants: a value each few seconds in which there was any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WayStats {
+    /// Packets lost, per mille.
+    pub lost: Spread<8>,
+    /// Frames that had to be concealed, per mille.
+    pub concealed: Spread<8>,
+    /// Interarrival jitter, milliseconds.
+    pub jitter: Spread<8>,
+    /// Mean opinion score, hundredths.
+    pub mos: Spread<7>,
+}
+
+impl Default for WayStats {
+    fn default() -> Self {
+        Self {
+            lost: Spread::new(&PERMILLE),
+            concealed: Spread::new(&PERMILLE),
+            jitter: Spread::new(&MILLIS),
+            mos: Spread::new(&OPINIONS),
+        }
+    }
+}
+
+/// Quality over all participants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QualityStats {
+    /// From participants to the shard.
+    pub up: WayStats,
+    /// From the shard to participants.
+    pub down: WayStats,
+    /// There and back, milliseconds.
+    pub round_trip: Spread<8>,
+}
+
+impl Default for QualityStats {
+    fn default() -> Self {
+        Self {
+            up: WayStats::default(),
+            down: WayStats::default(),
+            round_trip: Spread::new(&MILLIS),
+        }
+    }
+}
+
+impl QualityStats {
+    pub(crate) fn observe(&mut self, quality: &Quality) {
+        let ways = [(&mut self.up, quality.up), (&mut self.down, quality.down)];
+        for (stats, way) in ways {
+            if let Some(way) = way {
+                stats.lost.observe(way.lost_permille.into());
+                stats.concealed.observe(way.concealed_permille.into());
+                stats.jitter.observe(way.jitter_ms.into());
+                stats.mos.observe(way.mos_centi.into());
+            }
+        }
+        if let Some(ms) = quality.rtt_ms {
+            self.round_trip.observe(ms.into());
+        }
+    }
 }
 
 impl Stats {
@@ -179,6 +303,15 @@ impl Stats {
     /// Packets and messages dropped for `reason`.
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped[reason as usize]
+    }
+
+    /// What was not believed in reports of clients, for `flaw`.
+    pub fn flawed(&self, flaw: ReportFlaw) -> u64 {
+        self.flawed[flaw as usize]
+    }
+
+    pub(crate) fn flaw(&mut self, flaw: ReportFlaw) {
+        self.flawed[flaw as usize] += 1;
     }
 
     pub(crate) fn reject(&mut self, reason: RejectReason) {

@@ -15,6 +15,7 @@ mod model;
 mod network;
 mod observed;
 pub mod queues;
+pub mod speech;
 mod strangers;
 mod tickets;
 mod told;

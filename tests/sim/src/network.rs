@@ -52,9 +52,22 @@ impl<D: AsRef<[u8]> + Clone> Link<D> {
         }
     }
 
+    /// One that does just what `config` says, without overtaking.
+    pub(crate) fn of(config: NetemConfig) -> Self {
+        Self {
+            netem: Netem::new(config),
+            reorder_gap: None,
+        }
+    }
+
+    /// Another network from now on.
+    pub(crate) fn set_config(&mut self, config: NetemConfig) {
+        self.netem.set_config(reordering(config, self.reorder_gap));
+    }
+
     pub(crate) fn change(&mut self, weather: Weather, chance: &mut Chance) {
         let (config, _) = draw(weather, chance);
-        self.netem.set_config(reordering(config, self.reorder_gap));
+        self.set_config(config);
     }
 
     pub(crate) fn send(&mut self, now: Instant, datagram: D) {

@@ -89,7 +89,7 @@ pub(crate) struct World {
     clippy::disallowed_methods,
     reason = "virtual time needs an instant to start from"
 )]
-fn some_instant() -> Instant {
+pub(crate) fn some_instant() -> Instant {
     Instant::now()
 }
 

@@ -86,16 +86,17 @@ const ROWS: &[Row] = &[
     row("safety-spin", &["safety", "edge-spin", "edge", "wire"]),
     row("safety-lambda", &["safety", "edge-lambda"]),
     row("web-spin", &["edge-spin", "edge", "wire"]),
+    row("quality", &[]),
     // Its tests talk to the core, over the relay's messages and by the edge's answers.
     Row {
         name: "client",
-        uses: &["wire"],
+        uses: &["quality", "wire"],
         tests_use: &["relay", "sfu", "signalling"],
     },
     // Its tests talk to it as clients do, in the relay's messages.
     Row {
         name: "sfu",
-        uses: &[],
+        uses: &["quality"],
         tests_use: &["client", "relay", "wire"],
     },
     row("udp", &[]),
@@ -123,14 +124,16 @@ const ROWS: &[Row] = &[
     row(
         "sim",
         &[
-            "wire",
+            "bench-report",
             "client",
-            "sfu",
-            "relay",
             "edge",
-            "signalling",
             "fleet",
+            "quality",
+            "relay",
             "safety",
+            "sfu",
+            "signalling",
+            "wire",
         ],
     ),
     row(

@@ -250,7 +250,10 @@ impl World {
                 let whose = heard.voice.payload[0];
                 player.heard.push((now, whose, heard.is_leaving));
             }
-            CallEvent::Changed(_) | CallEvent::Chat(..) => {}
+            CallEvent::Changed(_)
+            | CallEvent::Chat(..)
+            | CallEvent::Quality
+            | CallEvent::Settings(_) => {}
         }
     }
 

@@ -27,8 +27,9 @@ const REPLAY_WINDOW: u16 = 64;
 /// Furthest step ahead. SRTP tells a packet ahead from an old one by half of the 16-bit numbers,
 /// counted from the packet before, which may itself have been a late one.
 const MAX_AHEAD: i64 = (1 << 15) - 2 * REPLAY_WINDOW as i64;
-/// Packet type of a sender report (RFC 3550).
+/// Packet types of reports (RFC 3550).
 const SENDER_REPORT: u8 = 200;
+const RECEIVER_REPORT: u8 = 201;
 
 /// The incoming half of a session's SRTP.
 pub(crate) struct Inbound {
@@ -90,26 +91,42 @@ impl Inbound {
         self.key.context(Some(rtp), Some(rtcp), crypto)
     }
 
-    /// Takes note of a sender report about a source that was heard. False when it is forged or was
-    /// there before; nothing else of RTCP is looked at.
-    pub(crate) fn note_report(&mut self, now: Instant, packet: &[u8]) -> bool {
-        let [_, SENDER_REPORT, _, _, ssrc @ ..] = packet else {
-            return true;
+    /// Opens a report. That of a sender is noted where he was heard; where he was not, and of what
+    /// is no report, nothing is said. None when it is forged, or was there before: but whoever
+    /// sends no voice may be heard to say the same again, since nothing is kept of him.
+    pub(crate) fn open_report(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        crypto: &dyn RTCCryptoProvider,
+    ) -> Option<Option<BytesMut>> {
+        let [_, kind @ (SENDER_REPORT | RECEIVER_REPORT), _, _, ssrc @ ..] = packet else {
+            return Some(None);
         };
         let ssrc = ssrc.first_chunk().map(|ssrc| u32::from_be_bytes(*ssrc));
         let source = self.sources.iter_mut().find(|s| Some(s.ssrc) == ssrc);
-        let Some(source) = source else { return true };
-        let Ok(plain) = source.context.decrypt_rtcp(packet) else {
-            return false;
+        let Some(source) = source else {
+            return match *kind {
+                SENDER_REPORT => Some(None),
+                _ => self.open_answer(packet, crypto).map(Some),
+            };
         };
+        let plain = source.context.decrypt_rtcp(packet).ok()?;
         // Header and SSRC are 8 bytes, then comes the time of 8 bytes of which the middle is told
         // back.
-        if let Some(middle) = plain.get(10..).and_then(<[u8]>::first_chunk) {
-            source
-                .reception
-                .note_report(now, u32::from_be_bytes(*middle));
+        let middle = plain.get(10..).and_then(<[u8]>::first_chunk);
+        if let (SENDER_REPORT, Some(middle)) = (*kind, middle) {
+            let middle = u32::from_be_bytes(*middle);
+            source.reception.note_report(now, middle);
         }
-        true
+        Some(Some(plain))
+    }
+
+    /// Jitter of the source that was heard last, ticks.
+    pub(crate) fn jitter_ticks(&self) -> u32 {
+        let receptions = self.sources.iter().map(|source| &source.reception);
+        let last = receptions.max_by_key(|reception| reception.last_at());
+        last.map_or(0, Reception::jitter_ticks)
     }
 
     /// Opens a report of the client, whoever of it sends; none when it is forged. Leaves nothing,
@@ -361,14 +378,17 @@ mod tests {
             let mut pair = Pair::new(SrtpProfile::AEAD_AES_128_GCM);
             let first = pair.seal(7, 100);
             pair.open(&first);
+            let kinds = [SENDER_REPORT, RECEIVER_REPORT];
+            let kind = kinds[usize::from(rest.first().is_some_and(|byte| byte & 1 != 0))];
             let start: &[u8] = if is_report {
-                &[0x80, SENDER_REPORT, 0, 6, 0, 0, 0, 7]
+                &[0x80, kind, 0, 6, 0, 0, 0, 7]
             } else {
                 &[0x90, 111]
             };
             let packet = [start, &rest].concat();
             prop_assert!(pair.open(&packet).is_none());
-            prop_assert!(!is_report || !pair.relay.note_report(pair.now, &packet));
+            let opened = pair.relay.open_report(pair.now, &packet, &pair.crypto);
+            prop_assert!(!is_report || opened.is_none());
         }
     }
 }

@@ -52,6 +52,16 @@ impl Reception {
         }
     }
 
+    /// When the last packet came.
+    pub(crate) fn last_at(&self) -> Option<Instant> {
+        self.last.map(|(at, _)| at)
+    }
+
+    /// Jitter of its packets.
+    pub(crate) fn jitter_ticks(&self) -> u32 {
+        self.jitter >> 4
+    }
+
     /// Takes note of a sender report with the middle of its NTP time.
     pub(crate) fn note_report(&mut self, now: Instant, middle: u32) {
         self.sender_report = Some((now, middle));
@@ -77,7 +87,7 @@ impl Reception {
             fraction_lost: (lost_now << 8).checked_div(expected_now).unwrap_or(0) as u8,
             total_lost: expected.saturating_sub(self.received).min(MAX_LOST) as u32,
             last_sequence_number: highest as u32,
-            jitter: self.jitter >> 4,
+            jitter: self.jitter_ticks(),
             last_sender_report: middle,
             delay,
         })

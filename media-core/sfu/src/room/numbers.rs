@@ -106,6 +106,11 @@ impl Numbers {
         })
     }
 
+    /// The number after the highest that was sent.
+    pub(crate) fn next(&self) -> u64 {
+        self.sent_next
+    }
+
     /// Timestamp ticks to leave between two speakers: the time that passed, one packet at least.
     fn ticks_since_last(&self, now: Instant) -> u32 {
         self.last_sent

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::bits::Bits;
 use super::channels::Grants;
+use super::quality::Measures;
 use super::select::Claim;
 use super::slot::Slot;
 use super::voice::{PayloadTypes, Voice};
@@ -63,6 +64,7 @@ pub(crate) struct Participant<F> {
     /// He gets what is pushed to them.
     pub(crate) topics: Vec<TopicKey>,
     pub(crate) voice: Voice,
+    pub(crate) measures: Measures,
     pub(crate) slots: Vec<Slot>,
     /// Bit n: he must be told who is in slot n.
     pub(crate) slots_changed: u16,
@@ -105,6 +107,7 @@ impl<F> Participant<F> {
             crossing: Crossing::default(),
             topics: Vec::new(),
             voice: Voice::new(entry.payload_types, entry.level_id),
+            measures: Measures::default(),
             slots,
             slots_changed: 0,
             is_shown: false,

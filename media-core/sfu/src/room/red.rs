@@ -54,6 +54,7 @@ mod tests {
             let from = primary_from(&payload, 111).unwrap();
             prop_assert_eq!(&payload[from..], blocks.last().unwrap().as_slice());
             prop_assert_eq!(primary_from(&payload, 109), None, "another codec");
+            prop_assert_eq!(usize::from(quality::repeats::copies(&payload)), blocks.len() - 1);
         }
 
         #[test]

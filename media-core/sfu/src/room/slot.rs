@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::numbers::{Fitted, Numbers, Place};
-use crate::rtp::Sent;
+use super::quality::{Reported, Step};
+use crate::rtp::{ReportBlock, Sent};
+use crate::stats::ReportFlaw;
 
 /// One outgoing stream of a listener.
 #[derive(Debug)]
@@ -17,6 +19,10 @@ pub(crate) struct Slot {
     octets: u32,
     /// Whether anything was sent since the last report.
     unreported: bool,
+    /// Of the numbers, the first.
+    first: u64,
+    /// What the listener said of it last.
+    reported: Reported,
 }
 
 /// Whose voice a slot carries.
@@ -45,6 +51,8 @@ impl Slot {
             packets: 0,
             octets: 0,
             unreported: false,
+            first: first_seq,
+            reported: Reported::new(first_seq),
         }
     }
 
@@ -96,6 +104,21 @@ impl Slot {
             packets: self.packets,
             octets: self.octets,
         })
+    }
+
+    /// Takes what the listener says of it.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub(crate) fn note_report(&mut self, block: &ReportBlock) -> Result<Step, ReportFlaw> {
+        let next = self.numbers.next();
+        let numbers = next - self.first;
+        if numbers == 0 {
+            return Err(ReportFlaw::UnknownSource);
+        }
+        // The count of packets wraps, long before the numbers do.
+        let skipped = (numbers as u32).wrapping_sub(self.packets);
+        self.reported.note((next, skipped.into()), block)
     }
 
     /// Of the slot's stream.

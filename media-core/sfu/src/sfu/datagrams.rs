@@ -16,8 +16,6 @@ use crate::protocol::{Admission, BadTicket, Protocol};
 use crate::room::{Entry, PayloadTypes, Room};
 use crate::stats::{EndReason, RejectReason};
 
-/// RTCP packet type of a receiver report (RFC 3550); the first of a compound is in the clear.
-const RECEIVER_REPORT: u8 = 201;
 /// Rooms that are remembered while the shard is full.
 const MAX_REFUSED_ROOMS: usize = 64;
 /// Longest client username fragment (RFC 8839).
@@ -53,8 +51,6 @@ impl<P: Protocol> Sfu<P> {
             self.handle_answer(index, from, data)?;
         }
         match data {
-            // About slots: there is nothing that it would change.
-            [128..=191, RECEIVER_REPORT, ..] => Ok(()),
             [128..=191, ..] if is_rtcp(data) => self.handle_report(index, data),
             [128..=191, ..] => self.handle_rtp(index, from, data),
             _ => {
@@ -82,11 +78,6 @@ impl<P: Protocol> Sfu<P> {
         let link = &mut self.links[index];
         link.handle_answer(self.now, (from, data), &*self.config.srtp);
         Ok(())
-    }
-
-    fn handle_report(&mut self, index: usize, data: &[u8]) -> Result<(), RejectReason> {
-        let noted = self.links[index].note_report(self.now, data);
-        noted.then_some(()).ok_or(RejectReason::Srtp)
     }
 
     fn handle_stun(&mut self, from: Path, data: &[u8]) -> Result<(), RejectReason> {

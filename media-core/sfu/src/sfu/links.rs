@@ -153,7 +153,7 @@ impl<P: Protocol> Sfu<P> {
         let Some(member) = link.member() else { return };
         let room = &mut self.rooms[link.room].room;
         let (sent, _) = room.take_reports(self.now, member);
-        if let Some(data) = link.seal_question(unix_ms, nonce, &sent) {
+        if let Some(data) = link.seal_question(self.now, (unix_ms, nonce), &sent) {
             self.push_transmit(index, path, data.into());
         }
     }
@@ -274,7 +274,7 @@ impl<P: Protocol> Sfu<P> {
     }
 
     /// Queues a notice for one client.
-    fn tell(&mut self, index: usize, notice: &Notice<'_, P::Profile>) {
+    pub(super) fn tell(&mut self, index: usize, notice: &Notice<'_, P::Profile>) {
         let message = self.protocol.write(notice);
         self.queue(index, message.into());
     }
@@ -302,6 +302,7 @@ impl<P: Protocol> Sfu<P> {
         if let (Some(to), Some(data)) = (link.paths.media_route(), data) {
             self.push_transmit(index, to, data.into());
         }
+        self.tell_quality(index);
     }
 
     /// Has every client asked to migrate, at random moments within `over`.

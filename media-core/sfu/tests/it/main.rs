@@ -27,6 +27,8 @@ mod forwarding_allocates_nothing;
 mod one_speaker_has_a_rate;
 #[path = "pushed-messages-arrive.rs"]
 mod pushed_messages_arrive;
+#[path = "quality-is-told.rs"]
+mod quality_is_told;
 #[path = "red-passes-through.rs"]
 mod red_passes_through;
 #[path = "two-people-talk.rs"]

@@ -33,12 +33,7 @@ impl ReplayGuard {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn check(
-        &mut self,
-        at_ms: u64,
-        nonce: SessionId,
-        now_ms: u64,
-    ) -> Result<(), Refusal> {
+    pub fn check(&mut self, at_ms: u64, nonce: SessionId, now_ms: u64) -> Result<(), Refusal> {
         if at_ms.abs_diff(now_ms) > MAX_CLOCK_SKEW_MS {
             return Err(Refusal::Stale);
         }

@@ -69,7 +69,10 @@ impl fmt::Display for Violation {
         for line in &self.history {
             writeln!(f, "    {line}")?;
         }
-        write!(f, "  again: cargo xtask sim --fleet --from {seed} --seeds 1")
+        write!(
+            f,
+            "  again: cargo xtask sim --fleet --from {seed} --seeds 1"
+        )
     }
 }
 
@@ -142,11 +145,7 @@ fn report(
     }
 }
 
-fn live(
-    world: &mut World,
-    reach: &Reach,
-    transitions: &mut Vec<Transition>,
-) -> Result<(), String> {
+fn live(world: &mut World, reach: &Reach, transitions: &mut Vec<Transition>) -> Result<(), String> {
     for shard in 0..world.relays.len() {
         world.apply(Transition::Start(shard))?;
         let pause = world.chance.between(0, 700);

@@ -24,7 +24,10 @@ fn committed_seeds_hold() {
         heard > 500 * SEEDS && happened > 10 * SEEDS as usize,
         "a world in which so little happens proves nothing: {all:?}"
     );
-    assert!(worst.failover_ms > 0 && worst.lost_ms > 0, "nobody was ever lost: {worst:?}");
+    assert!(
+        worst.failover_ms > 0 && worst.lost_ms > 0,
+        "nobody was ever lost: {worst:?}"
+    );
 }
 
 #[test]

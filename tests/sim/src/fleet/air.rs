@@ -72,7 +72,8 @@ impl Air {
 
     /// The same by the edge's clock.
     pub(super) fn edge_ms(&self) -> u64 {
-        self.unix_ms().saturating_add_signed(self.edge_ahead_ms.get())
+        self.unix_ms()
+            .saturating_add_signed(self.edge_ahead_ms.get())
     }
 
     /// From `low` to `high` milliseconds, drawn.

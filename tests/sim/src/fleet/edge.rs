@@ -171,12 +171,17 @@ impl<A> Edge<A> {
     /// Ends every request without an answer.
     pub(super) fn stop(&mut self) -> Vec<A> {
         self.is_up = false;
-        self.running.drain(..).map(|running| running.asker).collect()
+        self.running
+            .drain(..)
+            .map(|running| running.asker)
+            .collect()
     }
 
     /// Somebody may wait for what has just come.
     pub(super) fn wake(&mut self, now: Instant) {
-        self.running.iter_mut().for_each(|running| running.due = now);
+        self.running
+            .iter_mut()
+            .for_each(|running| running.due = now);
     }
 
     /// When the next request goes on.

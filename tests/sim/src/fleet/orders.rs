@@ -115,7 +115,10 @@ impl Orders {
     /// Whether something is asked about a player that is not done yet.
     pub(super) fn are_pending_of(&self, player: usize) -> bool {
         let is_his = |order: &&Order| matches!(order.act, Act::Sanction(_, of, _) if of == player);
-        self.all.iter().filter(is_his).any(|order| order.done_at.is_none())
+        self.all
+            .iter()
+            .filter(is_his)
+            .any(|order| order.done_at.is_none())
     }
 
     /// The last order about a player of these kinds.
@@ -151,17 +154,27 @@ impl Orders {
                 let month = json!({ "seconds": 30 * 24 * 3600 });
                 let (method, path, body) = match kind {
                     Sanction::Mute => ("PUT", format!("rooms/{room}/mutes/{player}"), month),
-                    Sanction::Unmute => {
-                        ("DELETE", format!("rooms/{room}/mutes/{player}"), Value::Null)
-                    }
+                    Sanction::Unmute => (
+                        "DELETE",
+                        format!("rooms/{room}/mutes/{player}"),
+                        Value::Null,
+                    ),
                     Sanction::Ban => ("PUT", format!("rooms/{room}/bans/{player}"), month),
-                    Sanction::Kick => {
-                        ("DELETE", format!("rooms/{room}/players/{player}"), Value::Null)
+                    Sanction::Kick => (
+                        "DELETE",
+                        format!("rooms/{room}/players/{player}"),
+                        Value::Null,
+                    ),
+                    Sanction::Revoke => {
+                        ("PUT", format!("players/{player}/revocation"), Value::Null)
                     }
-                    Sanction::Revoke => ("PUT", format!("players/{player}/revocation"), Value::Null),
                 };
                 let is_game = kind == Sanction::Revoke;
-                let who = if is_game { &self.operator } else { &self.moderator };
+                let who = if is_game {
+                    &self.operator
+                } else {
+                    &self.moderator
+                };
                 (who, method, path, body)
             }
             Act::Drain(shard, drains) => {

@@ -212,7 +212,9 @@ impl Player {
         let missed = now.saturating_duration_since(self.voice_at).as_millis() as u64;
         let packets = 1 + missed / PACKET_TIME.as_millis() as u64;
         self.voice_at += PACKET_TIME * packets as u32;
-        self.time = self.time.wrapping_add(PACKET_TICKS.wrapping_mul(packets as u32));
+        self.time = self
+            .time
+            .wrapping_add(PACKET_TICKS.wrapping_mul(packets as u32));
         (self.seq, self.count) = (self.seq + 1, self.count + 1);
         let mut payload = (self.n as u16).to_be_bytes().to_vec();
         payload.resize(VOICE_BYTES, 0x55);
@@ -241,7 +243,8 @@ impl Player {
             match event {
                 CallEvent::Join(id, offer) => {
                     let lost = self.call.lost();
-                    self.asks.push((id, json!({ "offer": offer, "lost": lost })));
+                    self.asks
+                        .push((id, json!({ "offer": offer, "lost": lost })));
                 }
                 CallEvent::State(_) => self.state_since = now,
                 CallEvent::Heard(heard) => {
@@ -252,6 +255,7 @@ impl Player {
                     }));
                 }
                 CallEvent::Failed(_) | CallEvent::Changed(_) | CallEvent::Chat(..) => {}
+                CallEvent::Quality | CallEvent::Settings(_) => {}
             }
         }
     }

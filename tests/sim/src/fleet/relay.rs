@@ -103,14 +103,9 @@ pub(super) enum Leaving {
         ends_at: Instant,
     },
     /// Waits for those who were sent here just before the fleet knew.
-    Late {
-        until: Instant,
-        ends_at: Instant,
-    },
+    Late { until: Instant, ends_at: Instant },
     /// Waits until nobody is left.
-    Drains {
-        ends_at: Instant,
-    },
+    Drains { ends_at: Instant },
     /// Says farewell to the fleet until then.
     Farewell(Instant),
     /// Has ended its sessions.
@@ -215,7 +210,9 @@ impl Relay {
         for post in std::mem::take(&mut self.posts) {
             let number = post.number;
             let answer = self.handle_post(now, post);
-            outcome.answers.extend(answer.map(|answer| (number, answer)));
+            outcome
+                .answers
+                .extend(answer.map(|answer| (number, answer)));
         }
         for reply in std::mem::take(&mut self.replies) {
             self.handle_reply(now, reply);
@@ -258,7 +255,10 @@ impl Relay {
             return None;
         }
         let keys = &self.keys;
-        let taken = self.run.as_mut().map(|run| run.control(now, keys, &post.sealed));
+        let taken = self
+            .run
+            .as_mut()
+            .map(|run| run.control(now, keys, &post.sealed));
         Some(taken.ok_or(Unreachable))
     }
 
@@ -275,7 +275,10 @@ impl Relay {
         let run = self.run.as_ref().filter(|_| !self.is_frozen)?;
         let own = [run.clock_at, run.pulse.next_at()];
         let leaving = run.leaving.map(Leaving::next_at);
-        own.into_iter().chain(leaving).chain(run.core.poll_timeout()).min()
+        own.into_iter()
+            .chain(leaving)
+            .chain(run.core.poll_timeout())
+            .min()
     }
 
     /// Lets time pass.
@@ -308,7 +311,8 @@ impl Relay {
         }
         run.ledger.handle_count(now, run.core.participants());
         if let Some(number) = run.pulse.due(now, now_ms) {
-            let heartbeat = run.heartbeat((&self.id, number), &self.address, &self.url, now_ms, site);
+            let heartbeat =
+                run.heartbeat((&self.id, number), &self.address, &self.url, now_ms, site);
             outcome.beat = Some((number, pulse::request(&heartbeat, &self.keys)));
         }
         if is_over {
@@ -390,18 +394,18 @@ impl Run {
     /// Goes on towards its end; whether that has come.
     fn advance_leaving(&mut self, now: Instant) -> bool {
         match self.leaving {
-            Some(Leaving::Told { before, until, ends_at })
-                if now >= until || self.pulse.accepted > before =>
-            {
+            Some(Leaving::Told {
+                before,
+                until,
+                ends_at,
+            }) if now >= until || self.pulse.accepted > before => {
                 let until = now + LATE;
                 self.leaving = Some(Leaving::Late { until, ends_at });
             }
             Some(Leaving::Late { until, ends_at }) if now >= until => {
                 self.leaving = Some(Leaving::Drains { ends_at });
             }
-            Some(Leaving::Drains { ends_at })
-                if now >= ends_at || self.core.sessions() == 0 =>
-            {
+            Some(Leaving::Drains { ends_at }) if now >= ends_at || self.core.sessions() == 0 => {
                 let until = self.pulse.say_farewell(now);
                 self.leaving = Some(Leaving::Farewell(until));
             }
@@ -426,4 +430,3 @@ impl Leaving {
         }
     }
 }
-

@@ -29,12 +29,14 @@ const SPLIT_MAX: Duration = Duration::from_secs(4);
 /// A sanction that is done is in force within this: a post that is not answered (2 s), a heartbeat
 /// (2 s) and its way.
 const SANCTION_MAX: Duration = Duration::from_secs(6);
+/// A kick is on its way for no longer.
+const KICK_MAX: Duration = Duration::from_secs(3);
 /// No datagram is longer on its way.
 const IN_FLIGHT: Duration = Duration::from_millis(250);
 /// For so long after its shard was not to be relied on, a room may move.
 const EXCUSE_MAX: Duration = Duration::from_secs(15);
-/// By how much the edge's clock is set forth when it has forgotten every shard: the time for which a
-/// shard is known, milliseconds.
+/// By how much the edge's clock is set forth when it has forgotten every shard, milliseconds: the
+/// time for which a shard is known.
 const FORGOTTEN_MS: i64 = edge::directory::SHARD_TTL_MS as i64 - 20_000;
 /// A drain is over when everybody was asked, and has stayed for others who move (20 s at most).
 const DRAIN_MAX: Duration = Duration::from_secs(DRAIN_OVER.as_secs() + 23);
@@ -98,6 +100,8 @@ pub(super) struct Watch {
     heard_at: BTreeMap<(usize, usize), Instant>,
     apart_since: BTreeMap<(usize, usize), Instant>,
     homes: BTreeMap<usize, (u64, ShardId)>,
+    /// When each room moved last.
+    moved_at: BTreeMap<usize, Instant>,
     /// How many heartbeats of each shard the edge had taken when it forgot all.
     forgotten: Vec<u64>,
     /// When a shard was last not to be relied on.
@@ -124,6 +128,7 @@ impl Watch {
             heard_at: BTreeMap::new(),
             apart_since: BTreeMap::new(),
             homes: BTreeMap::new(),
+            moved_at: BTreeMap::new(),
             forgotten: Vec::new(),
             excused_at: BTreeMap::new(),
             draining_since: BTreeMap::new(),
@@ -154,7 +159,9 @@ impl Watch {
             let excused_at = self.excused_at.get(&n);
             excused_at.is_none_or(|at| now.saturating_duration_since(*at) > WELL)
         };
-        let has_another = others.into_iter().any(|(n, relay)| relay.takes_rooms() && is_ready(n));
+        let has_another = others
+            .into_iter()
+            .any(|(n, relay)| relay.takes_rooms() && is_ready(n));
         if was_well && has_another && !view.is_troubled {
             let carried = view.players.iter().filter(|player| {
                 let since = player.state_since.max(player.calm_since);
@@ -183,17 +190,23 @@ impl Watch {
         let (now, speaker) = (view.now, heard.speaker);
         self.heard += 1;
         let Some(who) = view.players.get(speaker) else {
-            return Err(format!("player {listener} heard somebody who does not exist"));
+            return Err(format!(
+                "player {listener} heard somebody who does not exist"
+            ));
         };
         if listener == speaker || view.players[listener].room != who.room {
             return Err(format!("player {listener} heard himself or another room"));
         }
         self.check_name(view, listener, heard)?;
         if self.is_muted(view, speaker) {
-            return Err(format!("player {listener} heard player {speaker}, who is muted"));
+            return Err(format!(
+                "player {listener} heard player {speaker}, who is muted"
+            ));
         }
         if self.is_out(view, speaker, IN_FLIGHT) {
-            return Err(format!("player {listener} heard player {speaker}, who is banned"));
+            return Err(format!(
+                "player {listener} heard player {speaker}, who is banned"
+            ));
         }
         self.heard_at.insert((listener, speaker), now);
         Ok(())
@@ -211,7 +224,9 @@ impl Watch {
         let since = since.max(listener.calm_since).max(listener.state_since);
         let is_calm = listener.weather == Weather::Calm;
         if is_calm && now.saturating_duration_since(since) > TOLD_MAX {
-            return Err(format!("player {to} hears {speaker}, and is told that it is {name}"));
+            return Err(format!(
+                "player {to} hears {speaker}, and is told that it is {name}"
+            ));
         }
         Ok(())
     }
@@ -223,7 +238,9 @@ impl Watch {
     }
 
     fn is_muted(&self, view: &View<'_>, player: usize) -> bool {
-        let last = view.orders.last_of(player, &[Sanction::Mute, Sanction::Unmute]);
+        let last = view
+            .orders
+            .last_of(player, &[Sanction::Mute, Sanction::Unmute]);
         last.is_some_and(|(kind, order)| {
             kind == Sanction::Mute && self.is_in_force(view.now, order.done_at, IN_FLIGHT)
         })
@@ -231,7 +248,9 @@ impl Watch {
 
     /// Whether a player may not be in his room for good.
     fn is_out(&self, view: &View<'_>, player: usize, more: Duration) -> bool {
-        let last = view.orders.last_of(player, &[Sanction::Ban, Sanction::Revoke]);
+        let last = view
+            .orders
+            .last_of(player, &[Sanction::Ban, Sanction::Revoke]);
         last.is_some_and(|(_, order)| self.is_in_force(view.now, order.done_at, more))
     }
 
@@ -261,8 +280,13 @@ impl Watch {
             let place = (player.is_connected(), is_on(view, player));
             if self.places.insert(player.n, place) != Some(place) {
                 let (n, (is_connected, shard)) = (player.n, place);
-                let state = if is_connected { "connected" } else { "not connected" };
-                self.notes.push(format!("player {n} is {state}, on shard {shard:?}"));
+                let state = if is_connected {
+                    "connected"
+                } else {
+                    "not connected"
+                };
+                self.notes
+                    .push(format!("player {n} is {state}, on shard {shard:?}"));
             }
             self.check_connected(view, player)?;
             self.check_out(view, player)?;
@@ -289,7 +313,9 @@ impl Watch {
             self.worst.lost_ms = self.worst.lost_ms.max(waited.as_millis() as u64);
             if waited > LOST_MAX {
                 let waited_ms = waited.as_millis();
-                return Err(format!("player {n} is lost: not connected for {waited_ms} ms"));
+                return Err(format!(
+                    "player {n} is lost: not connected for {waited_ms} ms"
+                ));
             }
         }
         Ok(())
@@ -311,10 +337,17 @@ impl Watch {
             }
         }
         let kicked = view.orders.last_of(n, &[Sanction::Kick]);
+        // It is written down nowhere: a room that moves while it is on its way leaves it behind.
+        let moved_at = self.moved_at.get(&player.room).copied();
+        let has_moved = |since: Instant| moved_at.is_some_and(|at| at + KICK_MAX > since);
         if let Some((_, order)) = kicked
+            && !has_moved(order.asked_at)
             && self.is_in_force(view.now, order.done_at, Duration::ZERO)
             && believes
-            && player.admitted.last().is_some_and(|(last, _)| *last < order.asked_at)
+            && player
+                .admitted
+                .last()
+                .is_some_and(|(last, _)| *last < order.asked_at)
         {
             return Err(format!("player {n} is in his room, although he was kicked"));
         }
@@ -381,7 +414,9 @@ impl Watch {
         listener: &Player,
         speaker: &Player,
     ) -> Result<(), String> {
-        let muted = view.orders.last_of(speaker.n, &[Sanction::Mute, Sanction::Unmute]);
+        let muted = view
+            .orders
+            .last_of(speaker.n, &[Sanction::Mute, Sanction::Unmute]);
         let unmuted_at = match muted {
             Some((Sanction::Unmute, order)) if order.done_at.is_some() => order.done_at,
             Some(_) => return Ok(()),
@@ -391,7 +426,9 @@ impl Watch {
             return Ok(());
         };
         let calm_since = listener.calm_since.max(speaker.calm_since).max(talks_since);
-        let since = calm_since.max(self.disturbed_at).max(unmuted_at.unwrap_or(talks_since));
+        let since = calm_since
+            .max(self.disturbed_at)
+            .max(unmuted_at.unwrap_or(talks_since));
         let heard_at = self.heard_at.get(&(listener.n, speaker.n)).copied();
         let is_recent = |at: Instant| view.now.saturating_duration_since(at) < RECENT;
         let waited = view.now.saturating_duration_since(since);
@@ -416,7 +453,9 @@ impl Watch {
             let (epoch, shard) = (home.epoch, home.shard);
             let before = self.homes.insert(room, (epoch, shard.clone()));
             if before.as_ref().is_none_or(|(known, _)| *known != epoch) {
-                self.notes.push(format!("room {room} is on {shard}, epoch {epoch}"));
+                self.notes
+                    .push(format!("room {room} is on {shard}, epoch {epoch}"));
+                self.moved_at.insert(room, view.now);
             }
             let Some((_, left)) = before.filter(|(known, left)| *known < epoch && *left != shard)
             else {
@@ -426,7 +465,9 @@ impl Watch {
             let excused_at = n.and_then(|n| self.excused_at.get(&n));
             let age = excused_at.map(|at| view.now.saturating_duration_since(*at));
             if age.is_none_or(|age| age > EXCUSE_MAX) {
-                return Err(format!("room {room} moved from {left} to {shard} without cause"));
+                return Err(format!(
+                    "room {room} moved from {left} to {shard} without cause"
+                ));
             }
         }
         Ok(())
@@ -435,7 +476,10 @@ impl Watch {
     /// A drain comes to its end where there is another shard.
     fn check_drains(&mut self, view: &View<'_>) -> Result<(), String> {
         for (n, relay) in view.relays.iter().enumerate() {
-            let run = relay.run.as_ref().filter(|run| run.is_draining && !relay.is_frozen);
+            let run = relay
+                .run
+                .as_ref()
+                .filter(|run| run.is_draining && !relay.is_frozen);
             let Some(run) = run.filter(|run| run.core.sessions() > 0) else {
                 self.draining_since.remove(&n);
                 continue;
@@ -444,11 +488,16 @@ impl Watch {
             self.drained_until = self.drained_until.max(began_at + DRAIN_OVER);
             let calm_since = view.players.iter().map(|player| player.calm_since);
             let calm_since = calm_since.max().unwrap_or(began_at);
-            let is_calm = view.players.iter().all(|player| player.weather == Weather::Calm);
+            let is_calm = view
+                .players
+                .iter()
+                .all(|player| player.weather == Weather::Calm);
             let since = began_at.max(self.disturbed_at).max(calm_since);
             if is_calm && view.now.saturating_duration_since(since) > DRAIN_MAX {
                 let sessions = run.core.sessions();
-                return Err(format!("shard {n} drains and still has {sessions} sessions"));
+                return Err(format!(
+                    "shard {n} drains and still has {sessions} sessions"
+                ));
             }
         }
         Ok(())

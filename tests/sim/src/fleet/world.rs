@@ -81,7 +81,11 @@ fn certificate(n: usize) -> DtlsCert {
     static ALL: OnceLock<Vec<DtlsCert>> = OnceLock::new();
     let all = ALL.get_or_init(|| {
         let provider = from_feature_flags().dtls_provider;
-        let make = |_| provider.generate_certificate().expect("the provider makes certificates");
+        let make = |_| {
+            provider
+                .generate_certificate()
+                .expect("the provider makes certificates")
+        };
         (0..CERTIFICATES).map(make).collect()
     });
     all[n % CERTIFICATES].clone()
@@ -198,7 +202,9 @@ impl World {
             Transition::Edge(false) => self.drop_edge(),
             Transition::StepRelay { shard, ms } => self.relays[shard].ahead_ms += ms,
             Transition::StepEdge { ms } => {
-                self.air.edge_ahead_ms.set(self.air.edge_ahead_ms.get() + ms);
+                self.air
+                    .edge_ahead_ms
+                    .set(self.air.edge_ahead_ms.get() + ms);
             }
             Transition::Sanction(kind, n) => {
                 let act = Act::Sanction(kind, n, self.players[n].room);
@@ -246,7 +252,8 @@ impl World {
 
     /// Ends every fault, so that all must come right.
     pub(super) fn calm_all(&mut self, reach: &Reach) -> Result<(), String> {
-        self.agenda.retain(|_, event| !matches!(event, Event::Later(_)));
+        self.agenda
+            .retain(|_, event| !matches!(event, Event::Later(_)));
         self.apply(Transition::Store(StoreWeather::Fine))?;
         self.apply(Transition::Edge(true))?;
         for n in 0..self.relays.len() {
@@ -281,9 +288,10 @@ impl World {
 
     /// When something happens next, on the grid.
     fn next_at(&self) -> Option<Instant> {
-        let players = self.players.iter().flat_map(|player| {
-            [player.next_at(self.now), player.up.next_at()]
-        });
+        let players = self
+            .players
+            .iter()
+            .flat_map(|player| [player.next_at(self.now), player.up.next_at()]);
         let relays = self.relays.iter().filter_map(Relay::next_at);
         let agenda = self.agenda.keys().next().map(|(at, _)| *at);
         let others = [self.edge.next_at(), self.orders.next_at(), agenda];
@@ -298,7 +306,11 @@ impl World {
         let now = self.now;
         self.air.advance_to(now);
         self.carry_datagrams();
-        while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= now) {
+        while let Some(entry) = self
+            .agenda
+            .first_entry()
+            .filter(|entry| entry.key().0 <= now)
+        {
             let event = entry.remove();
             self.handle(event)?;
         }
@@ -388,26 +400,23 @@ impl World {
             Event::Asked(asker, request) if self.edge.is_up => {
                 self.edge.handle(now, asker, request);
             }
-            Event::Asked(asker, _) => self.later(Duration::from_millis(2), Event::Replied(asker, None, 0)),
+            Event::Asked(asker, _) => {
+                self.later(Duration::from_millis(2), Event::Replied(asker, None, 0))
+            }
             Event::Replied(asker, response, date_ms) => {
                 return self.handle_reply(asker, response, date_ms);
             }
             Event::Posted(n, post) => {
-                let (number, mut post) = (post.number, post);
-                if self.sabotage == Sabotage::DeafRelays {
-                    // It says that it has it, and does nothing.
-                    post.sealed.clear();
-                }
-                let is_deaf = self.sabotage == Sabotage::DeafRelays;
-                let answer = self.relays[n].handle_post(now, post);
-                let deaf = || {
-                    Ok(RelayReply {
-                        status: 202,
-                        body: Vec::new(),
-                    })
+                let number = post.number;
+                let taken = || RelayReply {
+                    status: 202,
+                    body: Vec::new(),
+                };
+                let answer = match self.sabotage {
+                    Sabotage::DeafRelays => Some(Ok(taken())),
+                    _ => self.relays[n].handle_post(now, post),
                 };
                 if let Some(answer) = answer {
-                    let answer = if is_deaf { deaf() } else { answer };
                     let after = self.air.draw_ms(2, 20);
                     self.later(after, Event::Answered(number, answer));
                 }
@@ -441,7 +450,8 @@ impl World {
             Asker::Player(n, id, asked_at) => {
                 let player = &mut self.players[n];
                 let is_lost = self.sabotage == Sabotage::DeafPlayers && player.admitted.len() == 1;
-                if player.weather != Weather::Blackout && player.asleep_until.is_none() && !is_lost {
+                if player.weather != Weather::Blackout && player.asleep_until.is_none() && !is_lost
+                {
                     player.handle_reply(now, (id, asked_at), response.as_ref());
                 }
             }
@@ -478,7 +488,10 @@ impl World {
     /// once.
     fn post(&mut self, post: Post) {
         let after = self.air.draw_ms(2, 20);
-        let to = self.relays.iter().position(|relay| post.url.starts_with(&relay.url));
+        let to = self
+            .relays
+            .iter()
+            .position(|relay| post.url.starts_with(&relay.url));
         let event = match to {
             Some(n) if self.relays[n].id == post.shard => Event::Posted(n, post),
             _ => Event::Answered(post.number, Err(Unreachable)),
@@ -549,7 +562,9 @@ impl World {
             };
             let (sessions, rooms) = (run.core.sessions(), run.core.rooms());
             if sessions + rooms > 0 {
-                return Err(format!("shard {n} has {sessions} sessions in {rooms} rooms left"));
+                return Err(format!(
+                    "shard {n} has {sessions} sessions in {rooms} rooms left"
+                ));
             }
             let checked = run.ledger.check(run.core.stats().datagrams_out);
             checked.map_err(|what| format!("shard {n}: {what}"))?;

@@ -189,7 +189,8 @@ impl Run {
         for moved in &reply.moved {
             let room = sfu::RoomKey(moved.room.0);
             let epoch = moved.epoch as u8;
-            self.core.handle_command(now, Command::Moved { room, epoch });
+            self.core
+                .handle_command(now, Command::Moved { room, epoch });
         }
         self.pulse.taken = match &reply.commands {
             Some(sealed) => self.carry_out(now, keys, sealed, waits.sent_at_ms),

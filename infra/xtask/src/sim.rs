@@ -18,6 +18,14 @@ pub(crate) struct Flags {
     /// The first one
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     from: u64,
+
+    /// The whole service instead of one shard
+    #[arg(long)]
+    fleet: bool,
+
+    /// With everything that the service is to withstand, and not only what it does today
+    #[arg(long, requires = "fleet")]
+    aim: bool,
 }
 
 /// Searches `--seeds` seeds from `--from` on; fails when one of them breaks an invariant.
@@ -27,5 +35,7 @@ pub(crate) fn run(workspace: &Workspace, flags: &Flags) -> Result<()> {
     let mut search = Command::new(workspace.binary("sim"));
     search.args(["--seeds", &flags.seeds.to_string()]);
     search.args(["--from", &flags.from.to_string()]);
+    search.args(flags.fleet.then_some("--fleet"));
+    search.args(flags.aim.then_some("--aim"));
     process::run(&mut search)
 }

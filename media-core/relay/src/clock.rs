@@ -34,7 +34,7 @@ pub(crate) fn unix_ms() -> u64 {
 /// the monotonic clock, so that nothing happens when somebody sets the machine's wall clock, and
 /// follows what the edge says.
 #[derive(Debug)]
-pub(crate) struct EdgeClock {
+pub struct EdgeClock {
     base: Instant,
     /// At `base`, Unix milliseconds.
     unix_ms: AtomicU64,
@@ -47,7 +47,7 @@ const LEFT_ALONE_MS: u64 = 1_000;
 
 impl EdgeClock {
     /// By the machine's wall clock, until the edge says more.
-    pub(crate) fn new(now: Instant, unix_ms: u64) -> Self {
+    pub fn new(now: Instant, unix_ms: u64) -> Self {
         Self {
             base: now,
             unix_ms: AtomicU64::new(unix_ms),
@@ -55,12 +55,12 @@ impl EdgeClock {
     }
 
     /// Unix milliseconds at a moment.
-    pub(crate) fn unix_ms(&self, now: Instant) -> u64 {
+    pub fn unix_ms(&self, now: Instant) -> u64 {
         self.unix_ms.load(Ordering::Relaxed) + millis(now.saturating_duration_since(self.base))
     }
 
     /// The edge's clock said `edge_ms` some time between two moments. True when ours was set.
-    pub(crate) fn follow(&self, between: (Instant, Instant), edge_ms: u64) -> bool {
+    pub fn follow(&self, between: (Instant, Instant), edge_ms: u64) -> bool {
         let (sent_ms, replied_ms) = (self.unix_ms(between.0), self.unix_ms(between.1));
         let fits = sent_ms.saturating_sub(LEFT_ALONE_MS)..=replied_ms + LEFT_ALONE_MS;
         if fits.contains(&edge_ms) {

@@ -18,7 +18,7 @@ const NEWS_WITHIN_MS: u32 = 4_000;
 
 /// What the edge wants of a shard.
 #[derive(Debug)]
-pub(crate) enum Wish {
+pub enum Wish {
     /// That the core does something.
     Do(Command),
     /// That it says something.
@@ -37,7 +37,7 @@ fn push(to: Audience, message: String, author: Option<PushAuthor>) -> Push {
 }
 
 /// What a message of the edge wants, of a shard of `region`.
-pub(crate) fn wish(message: ControlMessage, region: &RegionName) -> Wish {
+pub fn wish(message: ControlMessage, region: &RegionName) -> Wish {
     let at_ms = message.at_ms;
     Wish::Do(match message.command {
         ControlCommand::End {

@@ -38,8 +38,12 @@ mod usage;
 
 pub use arguments::{Arguments, Command, CommandLine, KEY_VARIABLE, KeyArguments, configure};
 pub use check::check;
+pub use clock::EdgeClock;
+pub use command::{Wish, wish};
 pub use config::{Config, EdgeUrl, Settings, StartError};
 pub use enrolment::TOKEN_VARIABLE;
 pub use protocol::{Profile, SealedProtocol};
+pub use question::Question;
+pub use replay::{Refusal, ReplayGuard};
 pub use running::{LINES_MAX, Running, Starting, start};
 pub use usage::journal;

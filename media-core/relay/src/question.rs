@@ -13,7 +13,7 @@ use crate::protocol::{Profile, SealedProtocol, entry};
 
 /// Who is in a room, from a number on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Question {
+pub struct Question {
     pub(crate) room: sfu::RoomKey,
     /// Those with a number above this one.
     pub(crate) after: u32,
@@ -42,9 +42,18 @@ impl Question {
         if asker.is_closed() {
             return;
         }
-        let present = core.present(now, self.room, self.after, MAX_ROOM_PLAYERS + 1);
         // Who hung up meanwhile needs none.
-        let _ = asker.send(present.map(Seen::from).collect());
+        let _ = asker.send(self.seen(core, now).collect());
+    }
+
+    /// The answer of a core that its owner drives, as it is sent.
+    pub fn look(self, core: &Sfu<SealedProtocol>, now: Instant) -> Vec<RoomPlayer> {
+        self.seen(core, now).map(RoomPlayer::from).collect()
+    }
+
+    fn seen(self, core: &Sfu<SealedProtocol>, now: Instant) -> impl Iterator<Item = Seen> {
+        let present = core.present(now, self.room, self.after, MAX_ROOM_PLAYERS + 1);
+        present.map(Seen::from)
     }
 }
 

@@ -12,7 +12,7 @@ const NONCES_MAX: usize = 128 * 1024;
 
 /// Why a control message is refused although it is genuine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// Its time differs too much from ours.
     Stale,
     /// Its nonce was used before.
@@ -23,19 +23,17 @@ pub(crate) enum Refusal {
 
 /// Nonces of the messages that could still be played again.
 #[derive(Debug, Default)]
-pub(crate) struct ReplayGuard {
+pub struct ReplayGuard {
     /// Nonce, and the Unix millisecond after which its message is stale anyway.
     seen: HashMap<SessionId, u64>,
 }
 
 impl ReplayGuard {
-    /// Lets a message of `at_ms` with `nonce` pass once.
-    pub(crate) fn check(
-        &mut self,
-        at_ms: u64,
-        nonce: SessionId,
-        now_ms: u64,
-    ) -> Result<(), Refusal> {
+    /// Lets a message of `at_ms` with `nonce` pass once; all times are Unix milliseconds.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn check(&mut self, at_ms: u64, nonce: SessionId, now_ms: u64) -> Result<(), Refusal> {
         if at_ms.abs_diff(now_ms) > MAX_CLOCK_SKEW_MS {
             return Err(Refusal::Stale);
         }

@@ -47,6 +47,12 @@ impl<T: PartialEq, V: Copy> Orders<T, V> {
         true
     }
 
+    /// What was ordered, and when, oldest first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&T, V, u64)> {
+        let all = self.all.iter();
+        all.map(|order| (&order.of, order.says, order.at_ms))
+    }
+
     /// What was ordered since `issued_at_ms`.
     pub(crate) fn since(&self, issued_at_ms: u64) -> impl Iterator<Item = (&T, V)> {
         let newer = self.all.iter().filter(move |one| one.at_ms >= issued_at_ms);

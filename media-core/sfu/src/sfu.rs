@@ -187,6 +187,11 @@ pub struct Sfu<P: Protocol> {
     ended: Ended,
     /// Players who were removed from rooms a moment ago.
     kicks: Orders<(RoomKey, PlayerKey), ()>,
+    /// Who was silenced in which room a moment ago, and until when, or not any more: the room may
+    /// not be here yet, or go before somebody comes with a ticket from before.
+    mutes: Orders<(RoomKey, PlayerKey), Option<Instant>>,
+    /// The same of who blocks whom, and whether he does.
+    blocks: Orders<(RoomKey, (PlayerKey, PlayerKey)), bool>,
     /// Who was removed from the whole shard a moment ago.
     revoked: Orders<PlayerKey, ()>,
     /// Rooms that moved away a moment ago, and their epochs since.
@@ -237,6 +242,8 @@ impl<P: Protocol> Sfu<P> {
             by_room: HashMap::with_hasher(state),
             ended: Ended::default(),
             kicks: Orders::new(MAX_KICKS),
+            mutes: Orders::new(MAX_KICKS),
+            blocks: Orders::new(MAX_KICKS),
             revoked: Orders::new(MAX_KICKS),
             moved: Orders::new(MAX_MOVED),
             pushes: Pushes::default(),

@@ -9,6 +9,7 @@ mod chance;
 pub mod client;
 mod dtls;
 mod egress;
+pub mod fleet;
 mod hostile;
 mod model;
 mod network;

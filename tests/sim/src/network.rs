@@ -34,16 +34,16 @@ impl AsRef<[u8]> for Datagram {
     }
 }
 
-/// One direction.
-pub(crate) struct Link {
-    netem: Netem<Datagram>,
+/// One direction, of datagrams with what is to be known of each.
+pub(crate) struct Link<D = Datagram> {
+    netem: Netem<D>,
     /// One datagram in so many overtakes another. The same for the link's life: the network
     /// emulator numbers what is under way by it, and after a change what was sent before would
     /// wait behind everything that is sent later.
     reorder_gap: Option<u32>,
 }
 
-impl Link {
+impl<D: AsRef<[u8]> + Clone> Link<D> {
     pub(crate) fn new(weather: Weather, chance: &mut Chance) -> Self {
         let (config, reorder_gap) = draw(weather, chance);
         Self {
@@ -70,7 +70,7 @@ impl Link {
         self.set_config(config);
     }
 
-    pub(crate) fn send(&mut self, now: Instant, datagram: Datagram) {
+    pub(crate) fn send(&mut self, now: Instant, datagram: D) {
         self.netem.handle_input(Input::Packet(now, datagram));
     }
 
@@ -80,7 +80,7 @@ impl Link {
     }
 
     /// The datagrams that have arrived at `now`.
-    pub(crate) fn arrived(&mut self, now: Instant) -> Vec<Datagram> {
+    pub(crate) fn arrived(&mut self, now: Instant) -> Vec<D> {
         if self.next_at().is_none_or(|at| at > now) {
             return Vec::new();
         }

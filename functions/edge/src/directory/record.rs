@@ -109,11 +109,12 @@ impl StoredShard {
     }
 
     /// Whether rooms may have moved away before this heartbeat, whose participants are with the
-    /// shard still: nobody had heard of it for a while, or it did not answer.
+    /// shard still: nobody had heard of it for a while, or it did not answer. Or it is another run
+    /// of it, to which somebody may be sent who asked just before the room moved away.
     pub(super) fn was_away(&self, now_ms: u64, heartbeat: &Heartbeat) -> bool {
         let away_ms = now_ms.abs_diff(self.record.seen_at_ms);
         let is_same = self.record.heartbeat.boot == heartbeat.boot;
-        is_same && (away_ms > AWAY_MS || self.record.silent_at_ms.is_some())
+        !is_same || away_ms > AWAY_MS || self.record.silent_at_ms.is_some()
     }
 
     /// What is known of what the shard may say that sent `heartbeat`; none where it is to be looked

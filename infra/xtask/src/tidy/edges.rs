@@ -122,9 +122,21 @@ const ROWS: &[Row] = &[
     // It foretells as the costs are foretold, by the same calendar.
     row("scaling", &["finops", "wire"]),
     row("xtask", &["edge", "finops", "scaling", "wire"]),
+    // The whole service on one clock: what functions, relays and clients are made of.
     row(
         "sim",
-        &["bench-report", "client", "quality", "relay", "sfu", "wire"],
+        &[
+            "bench-report",
+            "client",
+            "edge",
+            "fleet",
+            "quality",
+            "relay",
+            "safety",
+            "sfu",
+            "signalling",
+            "wire",
+        ],
     ),
     row(
         "fuzz",

@@ -265,7 +265,13 @@ impl<P: Protocol> Sfu<P> {
             return index;
         }
         let settings = self.config.room_settings();
-        let room = Room::new(self.now, key, settings, self.period());
+        let mut room = Room::new(self.now, key, settings, self.period());
+        for (&(_, player), until, at_ms) in self.mutes.all().filter(|order| order.0.0 == key) {
+            room.mute(self.now, player, until, at_ms);
+        }
+        for (&(_, players), blocked, at_ms) in self.blocks.all().filter(|order| order.0.0 == key) {
+            room.block(self.now, players, blocked, at_ms);
+        }
         let alarm = self.timers.new_alarm();
         let index = self.rooms.insert(Kept { room, alarm });
         let other = self.by_room.insert(key, index);

@@ -78,6 +78,7 @@ impl<P: Protocol> Sfu<P> {
         at_ms: u64,
     ) {
         let until = until_ms.map(|until_ms| self.instant_at(until_ms));
+        self.mutes.note((room, player), until, at_ms);
         if let Some(&index) = self.by_room.get(&room) {
             self.rooms[index].room.mute(self.now, player, until, at_ms);
             self.after_room(index);
@@ -92,6 +93,7 @@ impl<P: Protocol> Sfu<P> {
         blocked: bool,
         at_ms: u64,
     ) {
+        self.blocks.note((room, players), blocked, at_ms);
         if let Some(&index) = self.by_room.get(&room) {
             let room = &mut self.rooms[index].room;
             room.block(self.now, players, blocked, at_ms);

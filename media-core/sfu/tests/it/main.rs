@@ -25,6 +25,8 @@ mod clients_come_and_go;
 mod forwarding_allocates_nothing;
 #[path = "one-speaker-has-a-rate.rs"]
 mod one_speaker_has_a_rate;
+#[path = "orders-outlive-their-room.rs"]
+mod orders_outlive_their_room;
 #[path = "pushed-messages-arrive.rs"]
 mod pushed_messages_arrive;
 #[path = "quality-is-told.rs"]

@@ -82,7 +82,7 @@ enum Rule {
 const FLEET: &str = "fleet";
 
 /// Every partition that functions have, by what it begins with.
-const RULES: [(&str, Rule); 22] = [
+const RULES: [(&str, Rule); 23] = [
     ("chat#", Rule::Channel),
     ("chat-audit#", Rule::Channel),
     ("chat-floor#", Rule::Channel),
@@ -104,6 +104,7 @@ const RULES: [(&str, Rule); 22] = [
     ("regions", Rule::Everywhere),
     ("relay#", Rule::Fleet),
     ("shard#", Rule::Shards),
+    ("usage#", Rule::Name),
     // What tests of stores write.
     ("conformance-", Rule::Name),
 ];

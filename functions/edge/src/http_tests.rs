@@ -287,7 +287,11 @@ fn a_handler_sees_only_whom_its_route_lets_in() {
     of_set::<wire::routes::ChatRoute>(roles, &mut count);
     of_set::<wire::routes::MatchmakingRoute>(roles, &mut count);
     of_set::<wire::routes::SafetyRoute>(roles, &mut count);
-    assert_eq!(count, ROUTES.len() - 2, "all but heartbeat and enrolment");
+    assert_eq!(
+        count,
+        ROUTES.len() - 3,
+        "all but heartbeat, usage, enrolment"
+    );
 }
 
 #[test]

@@ -219,12 +219,13 @@ fn a_relay_that_comes_back_is_told_which_rooms_moved_for_as_long_as_one_may_move
     }
     // It stood still for a while, and nobody asked for it.
     assert_eq!(told(back + 20_000, 10), moved(&[("a", 2)]));
-    // One that has nobody is told nothing that it would have to find out.
+    // Another run has nobody; but somebody may come who was sent to it a moment before.
     let restarted = Heartbeat {
         boot: BootId([2; 8]),
         ..heartbeat("a", 1)
     };
-    assert_eq!(region.beat(back + 40_000, &restarted).unwrap().moved, []);
+    let orders = region.beat(back + 21_000, &restarted).unwrap();
+    assert_eq!(orders.moved, moved(&[("a", 2)]));
 }
 
 #[test]
@@ -271,18 +272,39 @@ fn a_relay_with_many_rooms_is_told_of_all_of_them() {
 }
 
 #[test]
-fn a_relay_that_drains_has_asked_its_participants_itself() {
+fn a_relay_whose_drain_is_taken_back_is_told_who_has_gone_and_one_that_ends_is_not() {
     let region = Region::with_rooms();
-    let draining = Heartbeat {
-        state: ShardState::Draining,
-        ..heartbeat("a", 2)
+    let shard = "a".parse().unwrap();
+    let drain = |at, draining| {
+        let set = directory::set_draining(&Patience, &region.store, at, &shard, draining);
+        block_on(set).unwrap();
     };
-    region.beat(NOW + 1_000, &draining).unwrap();
+    drain(NOW + 1_000, true);
     let unasked = Asked::new(Some("a"), Answer::Silent);
-    assert_eq!(region.shard_of(NOW + 5_000, "a", &unasked), "b");
+    assert_eq!(region.shard_of(NOW + 1_500, "a", &unasked), "b");
     assert_eq!(unasked.times.get(), 0);
-    let again = region.beat(NOW + 30_000, &heartbeat("a", 3)).unwrap();
-    assert_eq!(again.moved, []);
+    assert!(
+        region
+            .beat(NOW + 2_000, &heartbeat("a", 2))
+            .unwrap()
+            .draining
+    );
+    drain(NOW + 3_000, false);
+    // It goes on: whoever it has not asked yet is to follow those who have gone.
+    let orders = region.beat(NOW + 4_000, &heartbeat("a", 3)).unwrap();
+    assert_eq!((orders.draining, orders.moved), (false, moved(&[("a", 2)])));
+    let stopping = Heartbeat {
+        state: ShardState::Stopping,
+        ..heartbeat("a", 4)
+    };
+    region.beat(NOW + 5_000, &stopping).unwrap();
+    assert_eq!(region.shard_of(NOW + 6_000, "c", &unasked), "b");
+    let orders = region.beat(NOW + 30_000, &heartbeat("a", 5)).unwrap();
+    assert_eq!(
+        orders.moved,
+        moved(&[("a", 2)]),
+        "nobody of the other is left"
+    );
 }
 
 #[test]

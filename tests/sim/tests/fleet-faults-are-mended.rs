@@ -139,3 +139,18 @@ fn an_edge_whose_clock_is_set_forth_moves_no_healthy_room() {
     };
     holds(&script);
 }
+
+/// A drain that was taken back left those where they were who had not been asked yet; the others
+/// had moved, with the room's home.
+#[test]
+fn a_drain_that_is_taken_back_splits_no_room() {
+    holds(&Script {
+        shards: 2,
+        players: 4,
+        happens: &[
+            (8_000, Transition::Drain(0, true)),
+            (14_000, Transition::Drain(0, false)),
+        ],
+        until_ms: 60_000,
+    });
+}

@@ -30,22 +30,6 @@ fn finds(script: &Script<'_>, what: &str) {
     assert!(!seeds.is_empty(), "nobody finds `{what}`, but {found:?}");
 }
 
-/// A drain that is taken back leaves those where they are who were not asked yet; the others have
-/// moved, with the room's home.
-#[test]
-fn a_drain_that_is_taken_back_splits_rooms() {
-    let script = Script {
-        shards: 2,
-        players: 4,
-        happens: &[
-            (8_000, Transition::Drain(0, true)),
-            (14_000, Transition::Drain(0, false)),
-        ],
-        until_ms: 60_000,
-    };
-    finds(&script, "is split");
-}
-
 /// What an edge orders whose clock was set back counts as older than who came before: a ban that
 /// is done leaves the player where he is.
 #[test]

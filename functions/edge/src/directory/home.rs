@@ -245,14 +245,14 @@ enum Stays {
 struct Left {
     /// None when it has been forgotten.
     record: Option<Box<ShardRecord>>,
-    /// It said itself that it goes, or that the room is not there.
-    by_its_word: bool,
+    /// It ends, or nobody of the room is there.
+    is_empty: bool,
 }
 
 impl Left {
     /// Whether participants may be there still, when it is heard of again.
     fn may_come_back(&self) -> bool {
-        !self.by_its_word
+        !self.is_empty
     }
 
     /// How many the room may bring along: as the shard said last of a large one, else the mean.
@@ -282,12 +282,7 @@ async fn stays<H: Timer, S: Store>(
     StoredHome { home, bucket }: &StoredHome,
     evidence: &impl Evidence,
 ) -> Result<Stays, Refusal> {
-    let not = |record, by_its_word| {
-        Ok(Stays::Not(Left {
-            record,
-            by_its_word,
-        }))
-    };
+    let not = |record, is_empty| Ok(Stays::Not(Left { record, is_empty }));
     let found = find(store, now_ms, &home.region, &home.shard, *bucket).await?;
     let Some(found) = found else {
         return not(None, false);
@@ -300,7 +295,10 @@ async fn stays<H: Timer, S: Store>(
     let record = Box::new(found.held.value.record);
     match there {
         None => return Ok(Stays::AskAgain),
-        Some(false) => return not(Some(record), leaving),
+        Some(false) => {
+            let is_ending = record.heartbeat.state == ShardState::Stopping;
+            return not(Some(record), is_ending);
+        }
         Some(true) => {}
     }
     match refused(&record, &home.room) {

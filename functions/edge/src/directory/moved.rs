@@ -16,7 +16,7 @@ use crate::store::{Key, Store, StoreError};
 const MOVED_TTL_MS: u64 = 60 * 60 * 1000;
 /// How long a shard that is back is told: whoever looked for it a moment before may move a room a
 /// moment after.
-const TOLD_FOR_MS: u64 = 10_000;
+pub(super) const TOLD_FOR_MS: u64 = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct StoredMove {

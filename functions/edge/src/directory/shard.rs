@@ -419,6 +419,10 @@ pub async fn set_draining<H: Entropy + Timer, S: Store>(
         let mut found = found.ok_or_else(unknown)?;
         if found.held.value.record.draining != draining {
             found.held.value.record.draining = draining;
+            if !draining {
+                // Those whom it had not asked yet follow those who have gone.
+                found.held.value.told_moves_until_ms = now_ms + moved::TOLD_FOR_MS;
+            }
             if unless_lost(rewrite(store, now_ms, &found).await)?.is_none() {
                 return Ok(None);
             }

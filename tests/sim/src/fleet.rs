@@ -1,6 +1,6 @@
 //! The whole service on one virtual clock: shards with the relay's core and protocol, the functions
-//! signalling, fleet and safety over a store that fails, networks, and players with the client's own
-//! schedule. One seed makes one run, and repeats it.
+//! signalling, fleet and safety over a store that fails, networks, and players with the client's
+//! own schedule. One seed makes one run, and repeats it.
 
 mod air;
 mod edge;

@@ -27,6 +27,10 @@ const TOLD_MAX: Duration = Duration::from_secs(3);
 const RECENT: Duration = Duration::from_secs(2);
 /// Two who are connected know of each other within this: a heartbeat, and a move.
 const SPLIT_MAX: Duration = Duration::from_secs(4);
+/// The same where one has not been connected for long: he goes on at the pace of his schedule.
+const SPLIT_UNSTABLE_MAX: Duration = Duration::from_millis(9_500);
+/// Who is connected for so long does not.
+const STABLE: Duration = Duration::from_secs(12);
 /// A sanction that is done is in force within this: a post that is not answered (2 s), a heartbeat
 /// (2 s) and its way.
 const SANCTION_MAX: Duration = Duration::from_secs(6);
@@ -394,9 +398,27 @@ impl Watch {
         let stands_since = one.state_since.max(other.state_since);
         let since = apart_since.max(calm_since).max(stands_since);
         let since = since.max(self.disturbed_at).max(self.drained_until);
+        // Who comes to a shard that drains is asked in his turn.
+        let drains = |n: usize| {
+            view.relays[n]
+                .run
+                .as_ref()
+                .is_some_and(|run| run.is_draining)
+        };
+        let is_drained = |player: &Player| is_on(view, player).is_some_and(drains);
+        let since = match is_drained(one) || is_drained(other) {
+            true => since.max(stands_since + DRAIN_OVER),
+            false => since,
+        };
+        let is_stable = now.saturating_duration_since(stands_since) > STABLE;
+        let most = if is_stable {
+            SPLIT_MAX
+        } else {
+            SPLIT_UNSTABLE_MAX
+        };
         let apart = now.saturating_duration_since(since);
         self.worst.split_ms = self.worst.split_ms.max(apart.as_millis() as u64);
-        if apart > SPLIT_MAX {
+        if apart > most {
             let on = [one, other].map(|player| is_on(view, player));
             let apart_ms = apart.as_millis();
             return Err(format!(

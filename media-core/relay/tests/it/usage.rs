@@ -127,10 +127,13 @@ impl Relay {
     async fn pair(&self) -> (Client, Client) {
         let mut a = Client::join(1, &self.heartbeat).await;
         let mut b = Client::join(2, &self.heartbeat).await;
-        (a.until_welcome().await, b.until_welcome().await);
-        (a.talk(true), b.talk(true));
+        a.until_welcome().await;
+        b.until_welcome().await;
+        a.talk(true);
+        b.talk(true);
         let voice = |noticed: &Noticed| matches!(noticed, Noticed::Voice { .. }).then_some(());
-        (a.until(voice).await, b.until(voice).await);
+        a.until(voice).await;
+        b.until(voice).await;
         (a, b)
     }
 
@@ -188,7 +191,10 @@ async fn records_are_what_the_core_counted_after_relays_were_killed() {
                 "{told:?} of {counted:?} were told"
             );
         }
-        (0..3).for_each(|n| (all[n] += told[n], of_all[n] += counted[n]).1);
+        for n in 0..3 {
+            all[n] += told[n];
+            of_all[n] += counted[n];
+        }
     }
     println!(
         "{kills} kills, {} records: {:.1} of {:.1} participant-seconds, {:.1} of {:.1} \

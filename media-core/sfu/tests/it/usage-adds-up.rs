@@ -147,7 +147,8 @@ proptest! {
 #[test]
 fn a_minute_is_told_when_it_is_over_and_is_the_one_that_it_was_in() {
     let mut world = world(Duration::from_secs(60));
-    (world.start(0), world.start(2));
+    world.start(0);
+    world.start(2);
     world.run_until("both are there", |world| {
         [0, 2].iter().all(|n| world.clients[*n].is_welcome())
     });

@@ -978,6 +978,9 @@ fn records(golden: &mut Golden) {
         log_bytes: 0,
     };
     golden.check("invocation-record", &invocation);
+}
+
+fn usage(golden: &mut Golden) {
     let usage = UsageRecord {
         kind: UsageKind::Usage,
         form: USAGE_FORM,
@@ -1048,6 +1051,7 @@ fn every_message_is_as_its_file_says() {
     match_messages(&mut golden);
     sealed_messages(&mut golden);
     records(&mut golden);
+    usage(&mut golden);
     golden.finish();
 }
 

@@ -36,6 +36,7 @@ impl Rig {
             secrets: vec!["fleet_secret".to_owned(), "token_keys".to_owned()],
             settings: vec!["region".to_owned(), "policy".to_owned()],
             outbound: None,
+            objects: Vec::new(),
             memory_mb: 128,
             timeout_s: 6,
         };

@@ -191,7 +191,10 @@ async fn records_are_what_the_core_counted_after_relays_were_killed() {
                 "{told:?} of {counted:?} were told"
             );
         }
-        (0..3).for_each(|n| (all[n] += told[n], of_all[n] += counted[n]).1);
+        for n in 0..3 {
+            all[n] += told[n];
+            of_all[n] += counted[n];
+        }
     }
     println!(
         "{kills} kills, {} records: {:.1} of {:.1} participant-seconds, {:.1} of {:.1} \

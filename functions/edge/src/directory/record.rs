@@ -73,12 +73,18 @@ const MAX_OVER: usize = (OVER_KEPT_MS / 2_000) as usize;
 stored!(shard: StoredShard);
 
 impl StoredShard {
-    /// Which of two heartbeats is the later one: by what their run counted, whatever clocks say.
-    pub(super) fn order(&self, heartbeat: &Heartbeat) -> Order {
+    /// Which of two heartbeats is the later one: by what their run counted, whatever clocks say. A
+    /// run that lives is not ended by one with keys of an earlier epoch, which somebody else may
+    /// have.
+    pub(super) fn order(&self, now_ms: u64, heartbeat: &Heartbeat) -> Order {
         let known = &self.record.heartbeat;
         if known.boot != heartbeat.boot {
             let is_over = self.over.iter().any(|run| run.boot == heartbeat.boot);
-            return if is_over { Order::Over } else { Order::Later };
+            let is_earlier = heartbeat.epoch < known.epoch && is_live(&self.record, now_ms);
+            return match is_over || is_earlier {
+                true => Order::Over,
+                false => Order::Later,
+            };
         }
         let counts = known.sequence > 0 || heartbeat.sequence > 0;
         let is_later = match counts {

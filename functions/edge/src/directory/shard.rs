@@ -116,7 +116,7 @@ async fn try_record<H: Entropy + Timer, S: Store>(
         ended: Vec::new(),
         moved: Vec::new(),
     };
-    match old.map(|old| old.order(heartbeat)) {
+    match old.map(|old| old.order(now_ms, heartbeat)) {
         None | Some(Order::Later) => {}
         Some(Order::NotLater) => return Ok(Some((orders, false))),
         Some(Order::Over) => return Err(is_over()),

@@ -22,6 +22,9 @@ const MAX_TAG_BYTES: usize = 16;
 /// Time over which the participants of a room that has moved are asked to follow.
 const FOLLOWS_WITHIN: Duration = Duration::from_millis(500);
 
+/// A client says something each second.
+const SILENT_AFTER: Duration = Duration::from_millis(1_500);
+
 /// Whether one epoch of a home is before another, of which the low 8 bits are known: of two that
 /// are not 128 moves apart.
 pub(super) fn is_before(epoch: u8, other: u8) -> bool {
@@ -36,7 +39,26 @@ impl<P: Protocol> Sfu<P> {
         debug_assert!(link.member().is_none(), "in the room once");
         let member = self.rooms[room].room.enter(self.now, index, &link.entry);
         link.phase = Phase::Live { member };
+        let epoch = link.home_epoch;
         self.after_room(room);
+        self.end_left_behind(room, epoch);
+    }
+
+    /// A room that had moved away is back: whoever came before it went, and was not heard of since,
+    /// has followed it and says goodbye to nobody. While this shard stood still it took his last
+    /// words, so he is known by his silence alone.
+    fn end_left_behind(&mut self, room: usize, epoch: u8) {
+        let key = self.rooms[room].room.key;
+        if !self.moved.since(0).any(|(known, _)| *known == key) {
+            return;
+        }
+        for index in self.link_indices() {
+            let link = &self.links[index];
+            let is_of_before = link.room == room && is_before(link.home_epoch, epoch);
+            if is_of_before && self.now >= link.last_heard + SILENT_AFTER {
+                self.end(index, EndReason::Timeout);
+            }
+        }
     }
 
     /// A hello came.

@@ -100,3 +100,26 @@ fn a_publisher_who_cannot_be_asked_is_ended() {
     world.run_ms(2_500);
     assert_eq!(world.sfu.sessions(), 0);
 }
+
+#[test]
+fn who_has_followed_the_room_is_not_there_when_it_comes_back() {
+    let mut world = World::new(&[want("room", 1), want("room", 1), want("room", 3)]);
+    world.start(0);
+    world.start(1);
+    world.run_until("both are in", |w| {
+        w.clients[..2].iter().all(Client::is_welcome)
+    });
+    world.command(moved("room", 2));
+    // One has gone without a word that arrived; the other takes his time.
+    world.clients[1].online = false;
+    world.run_ms(1_600);
+    assert_eq!(world.sfu.participants(), 2);
+    world.start(2);
+    world.run_until("let in", |w| w.clients[2].is_welcome());
+    assert_eq!(world.sfu.participants(), 2, "he and the slow one");
+    let ended = RelayMessage::Ended {
+        reason: EndReason::Timeout,
+    };
+    world.run_ms(500);
+    assert!(!world.clients[0].messages.contains(&ended));
+}

@@ -28,9 +28,6 @@ pub struct Reach {
 impl Reach {
     /// What holds today.
     pub const TODAY: Self = Self {
-        // Those who were not asked follow, but in bad weather later than within the four seconds
-        // (seed 15: 4.2 s).
-        undrains: false,
         // An edge that has forgotten a shard does not keep for it what it is to be told.
         edge_forth_max_ms: 30_000,
         // What is ordered then counts as older than who came before.

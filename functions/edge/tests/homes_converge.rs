@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use edge::directory::{self, Hearsay, Joinable, Orders, Placement};
+use edge::directory::{self, Hearsay, Joinable, Placement};
 use edge::homes::{HomeRegions, HomedStore};
 use edge::store::{Condition, Key, Put, Store};
 use edge::testing::host::any_terms;
@@ -58,16 +58,6 @@ fn beat(store: &MemoryStore, now: u64, heartbeat: &Heartbeat) {
         &Patience, store, now, heartbeat, &any_terms,
     ))
     .unwrap();
-}
-
-/// What a shard is told to which nothing else has to be said.
-fn orders(draining: bool) -> Orders {
-    Orders {
-        draining,
-        pending: Vec::new(),
-        ended: Vec::new(),
-        moved: Vec::new(),
-    }
 }
 
 fn home_of(store: &impl Store, now: u64, room: &str) -> Result<Placement, ProblemKind> {

@@ -75,10 +75,18 @@ impl Objects {
         let region = region.ok_or_else(|| missing("the region (AWS_REGION)"))?;
         let credentials = config.credentials_provider();
         let credentials = credentials.ok_or_else(|| missing("a source of credentials"))?;
-        let url = match config.endpoint_url() {
-            // What stands in for S3 has no names of buckets in its own.
-            Some(url) => format!("{}/{bucket}/", url.trim_end_matches('/')),
-            None => endpoint(&region, bucket),
+        // What stands in for S3 has no names of buckets in its own. A path of the endpoint would
+        // go before that of the request.
+        let (origin, url) = match config.endpoint_url() {
+            Some(url) => {
+                let origin = url.trim_end_matches('/').to_owned();
+                let url = format!("{origin}/{bucket}/");
+                (origin, url)
+            }
+            None => {
+                let url = endpoint(&region, bucket);
+                (url.trim_end_matches('/').to_owned(), url)
+            }
         };
         let limits = config.timeout_config().cloned();
         let sleep = config.sleep_impl();
@@ -86,7 +94,7 @@ impl Objects {
             .service_name(SERVICE)
             .operation_name("PutObject")
             .behavior_version(BehaviorVersion::latest())
-            .endpoint_url(&url)
+            .endpoint_url(&origin)
             // It is signed by then.
             .no_auth()
             .standard_retry(&RetryConfig::standard())

@@ -12,10 +12,11 @@ use crate::workspace::Workspace;
 use crate::{install, process};
 
 /// The targets; tests/fuzz has one harness for each.
-const TARGETS: [&str; 8] = [
+const TARGETS: [&str; 9] = [
     "control",
     "enrolment",
     "datagrams",
+    "journal",
     "messages",
     "offer",
     "requests",

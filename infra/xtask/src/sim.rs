@@ -23,7 +23,7 @@ pub(crate) struct Flags {
     #[arg(long)]
     fleet: bool,
 
-    /// With everything that the service is to withstand, and not only what it does today
+    /// With all that the service is to withstand, and not what it does today
     #[arg(long, requires = "fleet")]
     aim: bool,
 }

@@ -14,7 +14,7 @@ use crate::demand;
 use crate::game::{CAPACITY, Function, Game, MODERATOR, REGION, shard};
 
 /// The kinds of partitions, by their names with what varies in capitals.
-pub const KINDS: [&str; 24] = [
+pub const KINDS: [&str; 25] = [
     "chat#CHANNEL",
     "chat-audit#CHANNEL",
     "chat-floor#CHANNEL",
@@ -38,6 +38,7 @@ pub const KINDS: [&str; 24] = [
     "regions",
     "relay#RELAY",
     "shard#SHARD",
+    "shard#SHARD#moved",
     "usage#SHARD",
 ];
 

@@ -409,6 +409,12 @@ fn rare_rows() -> Vec<Row> {
             vec![source(Enrol, 1.0, "enrolment")],
         ),
         row(
+            "shard#SHARD#moved",
+            "one a shard that was silent",
+            "any: read for ten seconds by a shard that is back, not measured",
+            Vec::new(),
+        ),
+        row(
             "usage#SHARD",
             thousands(shards()),
             "any: one batch in minutes, not measured",

@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
-use wire::record::VoiceMode;
+use wire::record::{ListenerQuality, VoiceMode};
 use wire::usage::{MINUTE_MS, RoomUsage};
 use wire::{BootId, RegionName, ShardId};
 
@@ -216,7 +216,10 @@ fn room_usage(record: &sfu::UsageRecord, cpu: Duration, rest: &mut Rest) -> Room
         bytes_out: usage.bytes_out,
         mixed_frames: usage.mixed_frames,
         cpu_us: units(&mut rest.cpu, cpu, MICROSECOND),
-        quality: None,
+        quality: (usage.reports > 0).then_some(ListenerQuality {
+            reports: usage.reports,
+            rating_sum: usage.rating_sum,
+        }),
     }
 }
 
@@ -296,6 +299,8 @@ mod tests {
             packets_out: 75,
             bytes_out: 9_000,
             mixed_frames: 0,
+            reports: 2,
+            rating_sum: 1_700,
         };
         let record = sfu::UsageRecord {
             sequence: 3,
@@ -318,7 +323,8 @@ mod tests {
             r#"{"kind":"usage","form":2,"minute_ms":60000,"shard":"dev-0","#.to_owned()
                 + r#""boot":"0505050505050505","seq":3,"room":"abababababababab","#
                 + r#""region":"eu","participant_ms":90000,"talk_ms":1500,"packets_in":75,"#
-                + r#""bytes_in":8000,"packets_out":75,"bytes_out":9000,"cpu_us":660}"#
+                + r#""bytes_in":8000,"packets_out":75,"bytes_out":9000,"cpu_us":660,"#
+                + r#""quality":{"reports":2,"rating_sum":1700}}"#
         );
         books.note(&record, &usage, Duration::ZERO);
         books.note(&record, &usage, Duration::ZERO);

@@ -533,6 +533,12 @@ impl<F> Room<F> {
         now >= self.gathered.ends()
     }
 
+    /// Counts a listener who hears this well, R of the E-model.
+    pub(crate) fn note_rating(&mut self, rating: u8, stats: &mut Stats) {
+        self.gathered.usage().note_rating(rating);
+        stats.usage.note_rating(rating);
+    }
+
     fn end_spurts(&mut self, now: Instant) {
         let speaking = self.settings.speaking;
         let before = self.talkers.len();

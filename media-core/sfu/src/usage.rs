@@ -22,6 +22,10 @@ pub struct Usage {
     pub bytes_out: u64,
     /// Frames that were mixed for listeners.
     pub mixed_frames: u64,
+    /// Times that it was measured how well a listener hears.
+    pub reports: u64,
+    /// The transmission rating of each, R of the E-model (ITU-T G.107), in tenths, together.
+    pub rating_sum: u64,
 }
 
 /// What a room used in one minute, or in a part of it. All records of a shard together are what
@@ -42,6 +46,12 @@ impl Usage {
     /// Whether there is nothing in it.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Counts a listener who hears this well, R of the E-model.
+    pub(crate) fn note_rating(&mut self, rating: u8) {
+        self.reports += 1;
+        self.rating_sum += 10 * u64::from(rating);
     }
 
     /// Counts a datagram of voice of `bytes` that came.
@@ -66,5 +76,7 @@ impl AddAssign for Usage {
         self.packets_out += more.packets_out;
         self.bytes_out += more.bytes_out;
         self.mixed_frames += more.mixed_frames;
+        self.reports += more.reports;
+        self.rating_sum += more.rating_sum;
     }
 }

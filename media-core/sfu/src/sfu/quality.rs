@@ -40,6 +40,9 @@ impl<P: Protocol> Sfu<P> {
             return;
         };
         self.stats.quality.observe(&quality);
+        if let Some(down) = quality.down {
+            room.note_rating(down.rating, &mut self.stats);
+        }
         // Of the way of which too little is new, the last still holds.
         let last = link.quality.unwrap_or_default();
         let quality = Quality {
@@ -55,8 +58,8 @@ impl<P: Protocol> Sfu<P> {
         }
     }
 
-    /// How well those in a room are heard and hear who have been long enough in it to tell: what a
-    /// record of usage takes its figures from. Looks at every session: not for each wake-up.
+    /// How well those in a room are heard and hear who have been long enough in it to tell. Looks at
+    /// every session: not for each wake-up.
     pub fn qualities(&self, room: RoomKey) -> impl Iterator<Item = Quality> + '_ {
         let room = self.by_room.get(&room).copied();
         let links = self.links.iter().map(|(_, link)| link);

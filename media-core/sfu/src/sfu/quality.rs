@@ -58,8 +58,8 @@ impl<P: Protocol> Sfu<P> {
         }
     }
 
-    /// How well those in a room are heard and hear who have been long enough in it to tell. Looks at
-    /// every session: not for each wake-up.
+    /// How well those in a room are heard and hear who have been long enough in it to tell. Looks
+    /// at every session: not for each wake-up.
     pub fn qualities(&self, room: RoomKey) -> impl Iterator<Item = Quality> + '_ {
         let room = self.by_room.get(&room).copied();
         let links = self.links.iter().map(|(_, link)| link);

@@ -6,38 +6,20 @@
 use std::cell::{Cell, RefCell};
 
 use edge::directory::{self, Answer, Evidence, Hearsay, Orders};
-use edge::testing::host::any_terms;
+use edge::testing::host::{any_heartbeat, any_terms};
 use edge::testing::schedule::block_on;
 use edge::testing::{MemoryStore, Patience};
-use wire::fleet::{Candidate, Heartbeat, Home, LargeRoom, Load, MovedRoom, ShardState, Transport};
+use wire::fleet::{Heartbeat, Home, LargeRoom, Load, MovedRoom, ShardState};
 use wire::limits::{MAX_CLOCK_SKEW_MS, MAX_MOVED_ROOMS};
 use wire::problem::ProblemKind;
-use wire::ticket::TICKET_VERSION;
 use wire::{BootId, RegionName, RoomKey, RoomName, ShardId};
 
 const NOW: u64 = 1_700_000_000_000;
 
 fn heartbeat(shard: &str, sequence: u64) -> Heartbeat {
     Heartbeat {
-        shard: shard.parse().unwrap(),
-        region: region(),
-        boot: BootId([1; 8]),
-        epoch: 0,
-        sent_at_ms: NOW,
         sequence,
-        state: ShardState::Open,
-        candidates: vec![Candidate {
-            transport: Transport::Udp,
-            address: "192.0.2.1:7410".parse().unwrap(),
-        }],
-        fingerprint: "sha-256 AB".into(),
-        control_url: "http://192.0.2.1:7411".into(),
-        ticket_version: TICKET_VERSION,
-        load: Load::default(),
-        capacity: 100,
-        large: Vec::new(),
-        refused: Vec::new(),
-        taken: Vec::new(),
+        ..any_heartbeat(shard.parse().unwrap(), region(), NOW)
     }
 }
 

@@ -8,16 +8,13 @@ use std::collections::BTreeSet;
 use edge::directory::{self, Hearsay, Joinable, Placement};
 use edge::homes::{HomeRegions, HomedStore};
 use edge::store::{Condition, Key, Put, Store};
-use edge::testing::host::any_terms;
+use edge::testing::host::{any_heartbeat, any_terms};
 use edge::testing::schedule::{Chance, block_on, interleave};
 use edge::testing::{FaultyStore, MemoryStore, Patience, Replicas};
 use edge::{Metered, Refusal};
-use wire::fleet::{
-    Candidate, Evacuation, Heartbeat, Load, RefusedRoom, ShardRecord, ShardState, Transport,
-};
+use wire::fleet::{Evacuation, Heartbeat, Load, RefusedRoom, ShardRecord, ShardState};
 use wire::problem::ProblemKind;
-use wire::ticket::TICKET_VERSION;
-use wire::{BootId, RegionName, RoomKey, RoomName};
+use wire::{RegionName, RoomKey, RoomName};
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -30,27 +27,7 @@ fn room() -> RoomName {
 }
 
 fn heartbeat(shard: &str, sent_at_ms: u64) -> Heartbeat {
-    Heartbeat {
-        shard: shard.parse().unwrap(),
-        region: region("eu-1"),
-        boot: BootId([1; 8]),
-        epoch: 0,
-        sent_at_ms,
-        sequence: 0,
-        state: ShardState::Open,
-        candidates: vec![Candidate {
-            transport: Transport::Udp,
-            address: "192.0.2.1:7410".parse().unwrap(),
-        }],
-        fingerprint: "sha-256 AB".into(),
-        control_url: "http://192.0.2.1:7411".into(),
-        ticket_version: TICKET_VERSION,
-        load: Load::default(),
-        capacity: 100,
-        large: Vec::new(),
-        refused: Vec::new(),
-        taken: Vec::new(),
-    }
+    any_heartbeat(shard.parse().unwrap(), region("eu-1"), sent_at_ms)
 }
 
 fn beat(store: &MemoryStore, now: u64, heartbeat: &Heartbeat) {

@@ -15,14 +15,13 @@ use edge::ports::{Clock, Entropy, RelayLink, Timer, Unreachable};
 use edge::relays::Secrets;
 use edge::sanctions::{self, Sanction, Sanctions};
 use edge::store::Key;
-use edge::testing::host::any_terms;
+use edge::testing::host::{any_heartbeat, any_terms};
 use edge::testing::schedule::{Chance, block_on, interleave, yield_now};
 use edge::testing::{FaultyStore, MemoryStore};
 use wire::control::{ControlCommand, ControlMessage, open_pending, seal_pending};
-use wire::fleet::{Candidate, Heartbeat, Load, ShardState, Transport};
+use wire::fleet::Heartbeat;
 use wire::keys::{ControlSecret, FleetSecret, PlayerSecret, Purpose, ShardKeys};
 use wire::limits::TICKET_LIFETIME_S;
-use wire::ticket::TICKET_VERSION;
 use wire::{BootId, PlayerId, PlayerKey, RoomName, SessionId, ShardId};
 
 const BEGIN_MS: u64 = 1_700_000_000_000;
@@ -278,26 +277,11 @@ impl World {
     /// What a relay says of itself; none when it is dead.
     fn heartbeat(&self, shard: usize) -> Option<Heartbeat> {
         let relay = &self.relays()[shard];
+        let (shard, region) = (SHARDS[shard].parse().unwrap(), "eu-1".parse().unwrap());
         relay.lives.then(|| Heartbeat {
-            shard: SHARDS[shard].parse().unwrap(),
-            region: "eu-1".parse().unwrap(),
             boot: relay.boot(),
-            epoch: 0,
-            sent_at_ms: self.now_ms(),
-            sequence: 0,
-            state: ShardState::Open,
-            candidates: vec![Candidate {
-                transport: Transport::Udp,
-                address: "192.0.2.1:7410".parse().unwrap(),
-            }],
-            fingerprint: "sha-256 AB".into(),
-            control_url: "http://192.0.2.1:7411".into(),
-            ticket_version: TICKET_VERSION,
-            load: Load::default(),
-            capacity: 100,
-            large: Vec::new(),
-            refused: Vec::new(),
             taken: relay.taken.clone(),
+            ..any_heartbeat(shard, region, self.now_ms())
         })
     }
 

@@ -9,14 +9,13 @@ use edge::Metered;
 use edge::directory::{self, GROWS_AFTER_MS, Hearsay, MAX_BUCKET_SHARDS, MAX_DRAWN, Placement};
 use edge::ports::{Entropy, Timer};
 use edge::store::{Condition, Key, Put, Store};
-use edge::testing::host::any_terms;
+use edge::testing::host::{any_heartbeat, any_terms};
 use edge::testing::schedule::{Chance, block_on, interleave, yield_now};
 use edge::testing::{FaultyStore, MemoryStore};
 use serde_json::Value;
-use wire::fleet::{Candidate, Heartbeat, Load, ShardState, Transport};
+use wire::fleet::{Heartbeat, Load, ShardState};
 use wire::problem::ProblemKind;
-use wire::ticket::TICKET_VERSION;
-use wire::{BootId, Hall, RegionName, ShardId};
+use wire::{Hall, RegionName, ShardId};
 
 const NOW: u64 = 1_700_000_000_000;
 const LARGE: usize = 400;
@@ -45,27 +44,7 @@ fn name(number: usize) -> ShardId {
 }
 
 fn heartbeat(shard: usize, sent_at_ms: u64) -> Heartbeat {
-    Heartbeat {
-        shard: name(shard),
-        region: region(),
-        boot: BootId([1; 8]),
-        epoch: 0,
-        sent_at_ms,
-        sequence: 0,
-        state: ShardState::Open,
-        candidates: vec![Candidate {
-            transport: Transport::Udp,
-            address: "192.0.2.1:7410".parse().unwrap(),
-        }],
-        fingerprint: "sha-256 AB".into(),
-        control_url: "http://192.0.2.1:7411".into(),
-        ticket_version: TICKET_VERSION,
-        load: Load::default(),
-        capacity: 100,
-        large: Vec::new(),
-        refused: Vec::new(),
-        taken: Vec::new(),
-    }
+    any_heartbeat(name(shard), region(), sent_at_ms)
 }
 
 struct Region {

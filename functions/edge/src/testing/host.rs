@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use wire::ShardId;
 use wire::claims::{Claims, Profile, Role};
-use wire::fleet::Heartbeat;
+use wire::fleet::{Candidate, Heartbeat, Load, ShardState, Transport};
 use wire::keys::FleetSecret;
+use wire::ticket::TICKET_VERSION;
+use wire::{BootId, RegionName, ShardId};
 
 use super::memory::listed;
 use super::schedule::{block_on, yield_now};
@@ -27,6 +29,31 @@ use crate::token::SigningKey;
 pub const NOW_MS: u64 = 1_700_000_000_000;
 /// The fleet secret, as its variable has it.
 pub const SECRET: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
+
+/// A heartbeat of a shard that takes sessions and has none.
+pub fn any_heartbeat(shard: ShardId, region: RegionName, sent_at_ms: u64) -> Heartbeat {
+    Heartbeat {
+        shard,
+        region,
+        boot: BootId([1; 8]),
+        epoch: 0,
+        sent_at_ms,
+        sequence: 0,
+        state: ShardState::Open,
+        candidates: vec![Candidate {
+            transport: Transport::Udp,
+            address: SocketAddr::from(([192, 0, 2, 1], 7410)),
+        }],
+        fingerprint: "sha-256 AB".into(),
+        control_url: "http://192.0.2.1:7411".into(),
+        ticket_version: TICKET_VERSION,
+        load: Load::default(),
+        capacity: 100,
+        large: Vec::new(),
+        refused: Vec::new(),
+        taken: Vec::new(),
+    }
+}
 
 /// What the ports of every function are made of. Whatever dereferences to it has them, so a crate's
 /// tests wrap it and put beside it what they say of their function.

@@ -31,11 +31,3 @@ pub struct Way {
     /// The mean opinion score that belongs to it, hundredths: 100 to 450.
     pub mos_centi: u16,
 }
-
-impl Quality {
-    /// The worse of both ways, as the rating R; none while nothing is known.
-    pub fn rating(&self) -> Option<u8> {
-        let ways = [self.up, self.down].into_iter().flatten();
-        ways.map(|way| way.rating).min()
-    }
-}

@@ -16,6 +16,7 @@ use rtc_srtp::crypto::RTCCryptoProvider;
 use rtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 
 use super::reception::Reception;
+use super::reports::{RECEIVER_REPORT, SENDER_REPORT};
 use super::srtp::MasterKey;
 use crate::rtp::Opened;
 
@@ -27,9 +28,6 @@ const REPLAY_WINDOW: u16 = 64;
 /// Furthest step ahead. SRTP tells a packet ahead from an old one by half of the 16-bit numbers,
 /// counted from the packet before, which may itself have been a late one.
 const MAX_AHEAD: i64 = (1 << 15) - 2 * REPLAY_WINDOW as i64;
-/// Packet types of reports (RFC 3550).
-const SENDER_REPORT: u8 = 200;
-const RECEIVER_REPORT: u8 = 201;
 
 /// The incoming half of a session's SRTP.
 pub(crate) struct Inbound {

@@ -1,13 +1,8 @@
 //! Asking a client without SCTP whether it is where a check says: the time of a sender report has
 //! bits that nobody can guess, and a receiver tells back the middle of it (RFC 3550 section 6.4).
 
-/// Packet types of reports.
-const SENDER_REPORT: u8 = 200;
-const RECEIVER_REPORT: u8 = 201;
-/// Header and SSRC; what a sender says of itself; a block of a report.
-const HEADER_BYTES: usize = 8;
-const SENDER_BYTES: usize = 20;
-const BLOCK_BYTES: usize = 24;
+use super::reports::{BLOCK_BYTES, block_count, blocks_at};
+
 /// Where a block has the time of the last sender report.
 const TIME_AT: usize = 16;
 
@@ -23,13 +18,8 @@ pub(super) fn told(report: &[u8], source: u32) -> Option<u32> {
     let [first, kind, ..] = report else {
         return None;
     };
-    let blocks_at = match *kind {
-        SENDER_REPORT => HEADER_BYTES + SENDER_BYTES,
-        RECEIVER_REPORT => HEADER_BYTES,
-        _ => return None,
-    };
-    let blocks = report.get(blocks_at..)?.chunks_exact(BLOCK_BYTES);
-    let mut blocks = blocks.take(usize::from(first & 0x1f));
+    let blocks = report.get(blocks_at(*kind)?..)?.chunks_exact(BLOCK_BYTES);
+    let mut blocks = blocks.take(block_count(*first));
     let block = blocks.find(|block| block.starts_with(&source.to_be_bytes()))?;
     let time = block[TIME_AT..].first_chunk()?;
     Some(u32::from_be_bytes(*time)).filter(|time| *time != 0)
@@ -44,13 +34,14 @@ pub(super) fn is_answer(nonce: u64, told: u32) -> bool {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::reports::{RECEIVER_REPORT, SENDER_REPORT};
     use super::*;
 
     /// A report about source 7 in its second block.
     fn report(kind: u8, told: u32) -> Vec<u8> {
         let mut report = vec![0x82, kind, 0, 0, 0, 0, 0, 1];
         if kind == SENDER_REPORT {
-            report.extend([0; SENDER_BYTES]);
+            report.extend([0; 20]);
         }
         for (source, time) in [(6_u32, 99_u32), (7, told)] {
             report.extend(source.to_be_bytes());

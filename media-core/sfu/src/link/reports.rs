@@ -7,14 +7,14 @@ use crate::rtp::ReportBlock;
 use crate::stats::ReportFlaw;
 
 /// Packet types of reports.
-const SENDER_REPORT: u8 = 200;
-const RECEIVER_REPORT: u8 = 201;
+pub(super) const SENDER_REPORT: u8 = 200;
+pub(super) const RECEIVER_REPORT: u8 = 201;
 /// Of each packet of a compound; with the SSRC of who reports; what a sender says of itself; a
 /// block of a report.
 const HEADER_BYTES: usize = 4;
 const SSRC_BYTES: usize = 4;
 const SENDER_BYTES: usize = 20;
-const BLOCK_BYTES: usize = 24;
+pub(super) const BLOCK_BYTES: usize = 24;
 /// Blocks of one datagram that are looked at: twice the slots that there can be.
 const MAX_BLOCKS: usize = 32;
 
@@ -62,14 +62,25 @@ fn next_packet(compound: &[u8]) -> Option<(&[u8], &[u8])> {
     };
     let words = usize::from(u16::from_be_bytes([high, low]));
     let (packet, rest) = compound.split_at_checked(HEADER_BYTES + 4 * words)?;
-    let before = match kind {
-        SENDER_REPORT => HEADER_BYTES + SSRC_BYTES + SENDER_BYTES,
-        RECEIVER_REPORT => HEADER_BYTES + SSRC_BYTES,
-        _ => return Some((&[], rest)),
+    let Some(blocks_at) = blocks_at(kind) else {
+        return Some((&[], rest));
     };
-    let count = usize::from(first & 0x1f);
-    let blocks = packet.get(before..before + BLOCK_BYTES * count)?;
+    let blocks = packet.get(blocks_at..blocks_at + BLOCK_BYTES * block_count(first))?;
     Some((blocks, rest))
+}
+
+/// Where the blocks of a packet of this type begin; none when it is no report.
+pub(super) fn blocks_at(kind: u8) -> Option<usize> {
+    match kind {
+        SENDER_REPORT => Some(HEADER_BYTES + SSRC_BYTES + SENDER_BYTES),
+        RECEIVER_REPORT => Some(HEADER_BYTES + SSRC_BYTES),
+        _ => None,
+    }
+}
+
+/// How many blocks a report says to have, by its first byte.
+pub(super) fn block_count(first: u8) -> usize {
+    usize::from(first & 0x1f)
 }
 
 fn read(block: &[u8; BLOCK_BYTES]) -> ReportBlock {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::Room;
-
 use crate::rtp::ReportBlock;
 use crate::stats::ReportFlaw;
 use crate::ways::Quality;

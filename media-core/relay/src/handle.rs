@@ -155,6 +155,14 @@ impl ShardHandle {
         }
     }
 
+    /// The edge's Unix time at a moment.
+    pub(crate) fn wall_clock(&self, now: Instant) -> sfu::WallClock {
+        sfu::WallClock {
+            at: now,
+            unix_ms: self.time.unix_ms(now),
+        }
+    }
+
     /// Has the shard carry out a command of the edge.
     pub(crate) fn command(&self, command: sfu::Command) -> Result<(), NotTaken> {
         self.order(Order::Command(command))

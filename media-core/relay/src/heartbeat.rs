@@ -298,16 +298,8 @@ impl Pulse {
     }
 
     async fn exchange(&self, body: Bytes, sent_at: Instant) -> Result<HeartbeatReply, Failure> {
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(self.edge.heartbeat(&self.shard.id))
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(
-                header::AUTHORIZATION,
-                sign_heartbeat(&self.identity.keys, &body),
-            )
-            .body(Full::new(body))
-            .expect("the edge's address was checked at the start");
+        let url = self.edge.heartbeat(&self.shard.id);
+        let request = signed(url, &self.identity.keys, body);
         let reply = self.client.request(request).await.map_err(|error| {
             if is_of_tls(&error) {
                 Failure::Tls
@@ -396,6 +388,17 @@ fn is_of_tls(error: &(dyn Error + 'static)) -> bool {
         };
     }
     false
+}
+
+/// A request to the edge with a body of JSON, signed with the keys of the shard that it is of.
+pub(crate) fn signed(url: String, keys: &ShardKeys, body: Bytes) -> Request<Full<Bytes>> {
+    Request::builder()
+        .method(Method::POST)
+        .uri(url)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::AUTHORIZATION, sign_heartbeat(keys, &body))
+        .body(Full::new(body))
+        .expect("the edge's address was checked at the start")
 }
 
 /// The name of the problem in a refusal; `unknown` when it is none of ours. Only names are logged,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use sfu::{Command, Event, Meter, Sfu, Transport, WallClock, Work};
+use sfu::{Command, Event, Meter, Sfu, Transport, Work};
 use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
 use udp::{Poller, RecvBatch, SendBatch, SendStats, Socket, thread_cpu_time};
 use wire::fleet::{LARGE_ROOM, LargeRoom, RefusedRoom};
@@ -177,10 +177,7 @@ impl ShardLoop {
         let connections_max = config
             .max_sessions
             .saturating_mul(CONNECTIONS_PER_SESSION_MAX);
-        let clock = WallClock {
-            at: now,
-            unix_ms: parts.handle.time.unix_ms(now),
-        };
+        let clock = parts.handle.wall_clock(now);
         let core = Sfu::new(config, parts.protocol, clock, parts.seed, now);
         Ok(Self {
             lanes,
@@ -364,10 +361,7 @@ impl ShardLoop {
         if now >= self.clock_at {
             self.clock_at = now + CLOCK_INTERVAL;
             self.streams.sweep(&mut self.core, now);
-            let clock = WallClock {
-                at: now,
-                unix_ms: self.handle.time.unix_ms(now),
-            };
+            let clock = self.handle.wall_clock(now);
             self.core.handle_command(now, Command::SetWallClock(clock));
         }
     }

@@ -10,7 +10,7 @@ pub(crate) mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -100,11 +100,7 @@ impl Books {
             }
             Outlet::Journal(entries) => {
                 let shard = self.number;
-                let sent = entries.try_send(Entry { shard, usage });
-                !matches!(
-                    sent,
-                    Err(TrySendError::Full(_) | TrySendError::Disconnected(_))
-                )
+                entries.try_send(Entry { shard, usage }).is_ok()
             }
         };
         if !is_taken {

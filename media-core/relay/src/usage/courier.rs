@@ -2,18 +2,18 @@
 //! signed batches, until the edge has them. A batch that is brought again is the same batch, which
 //! the edge knows; so nothing is lost and nothing counts twice, whenever this process ends.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http::StatusCode;
+use http_body_util::{BodyExt, Limited};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, timeout};
 use wire::BootId;
 use wire::ShardId;
-use wire::fleet::sign_heartbeat;
 use wire::keys::ShardKeys;
 use wire::limits::MAX_BODY_BYTES;
 use wire::problem::ProblemKind;
@@ -23,7 +23,7 @@ use super::files::{Closed, Folder};
 use super::journal::{self, Head, Journal};
 use super::stats::Stats;
 use crate::config::EdgeUrl;
-use crate::heartbeat::{EdgeClient, INTERVAL, REPLY_MAX, RETRY_MIN, problem_name};
+use crate::heartbeat::{EdgeClient, INTERVAL, REPLY_MAX, RETRY_MIN, problem_name, signed};
 
 /// What the edge says of a batch that it will never take.
 const FINAL: [ProblemKind; 3] = [
@@ -109,34 +109,26 @@ impl Courier {
     /// Brings every file of our shards, the oldest of each first; why the edge did not take one.
     async fn bring_all(&self) -> Option<NotTaken> {
         let mut failure = None;
+        // What is closed from here on is told as news.
+        let closed = self.folder.closed().unwrap_or_default();
+        let mut bytes: u64 = closed.iter().map(|file| file.bytes).sum();
+        self.stats.waiting_bytes.store(bytes, Ordering::Relaxed);
         for signer in &self.signers {
-            // Between two of them the folder may have changed.
-            while let Some(file) = self.next(signer) {
-                if let Brought::Not(why) = self.bring(signer, &file).await {
+            let is_of = |file: &&Closed| file.is_of(&signer.shard);
+            let mut files: Vec<&Closed> = closed.iter().filter(is_of).collect();
+            // Those of earlier runs before those of this one.
+            files.sort_by_key(|file| file.is_of_run(signer.boot));
+            for file in files {
+                if let Brought::Not(why) = self.bring(signer, file).await {
                     Stats::add(&self.stats.failed, 1);
                     failure = Some(why);
                     break;
                 }
+                bytes -= file.bytes;
+                self.stats.waiting_bytes.store(bytes, Ordering::Relaxed);
             }
         }
         failure
-    }
-
-    /// The file of a shard that goes first: those of earlier runs before those of this one.
-    fn next(&self, signer: &Signer) -> Option<Closed> {
-        let closed = self.folder.closed().unwrap_or_default();
-        let mut bytes = 0;
-        let mut first: Option<(bool, Closed)> = None;
-        for file in closed {
-            bytes += file.bytes;
-            let is_ours = file.is_of_run(signer.boot);
-            let is_first = first.as_ref().is_none_or(|(ours, _)| *ours && !is_ours);
-            if file.is_of(&signer.shard) && is_first {
-                first = Some((is_ours, file));
-            }
-        }
-        self.stats.waiting_bytes.store(bytes, Ordering::Relaxed);
-        first.map(|(_, file)| file)
     }
 
     async fn bring(&self, signer: &Signer, file: &Closed) -> Brought {
@@ -144,6 +136,8 @@ impl Courier {
             Ok(Some(journal)) if journal.head.shard == signer.shard => journal,
             // Ended before its first line was whole, or none of ours.
             Ok(_) => return self.drop_file(file, 1),
+            // Dropped meanwhile, since too much waits.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Brought::All,
             Err(_) => return Brought::Not(NotTaken::Silent),
         };
         let Journal {
@@ -194,13 +188,7 @@ impl Courier {
         let body: Bytes = serde_json::to_vec(&batch)
             .expect("a batch has string keys only")
             .into();
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(self.edge.usage(&signer.shard))
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::AUTHORIZATION, sign_heartbeat(&signer.keys, &body))
-            .body(Full::new(body))
-            .expect("the edge's address was checked at the start");
+        let request = signed(self.edge.usage(&signer.shard), &signer.keys, body);
         let exchange = async {
             let reply = self.client.request(request).await.ok()?;
             let status = reply.status();

@@ -17,6 +17,7 @@ pub mod permissions;
 mod record;
 mod relays;
 mod run;
+mod signed;
 mod tables;
 mod variables;
 

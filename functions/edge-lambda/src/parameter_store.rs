@@ -1,27 +1,24 @@
-//! The one call of Parameter Store that is made: `GetParameters`. It is put together from the parts
-//! of AWS's own clients, which bring connections, repetitions, time limits and signatures: the
-//! whole client has thousands of calls and takes longer to build than wasmtime (decision 18).
+//! The one call of Parameter Store that is made: `GetParameters`.
 
 use std::fmt;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
-use aws_smithy_runtime::client::orchestrator::operation::Operation;
-use aws_smithy_runtime::client::retries::classifiers::{
-    HttpStatusCodeClassifier, TransientErrorClassifier,
-};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
-use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::retry::RetryConfig;
+use aws_config::{Region, SdkConfig};
+use aws_sigv4::http_request::SigningSettings;
+use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
+use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-/// As in `Credential=../ssm/aws4_request`.
-const SERVICE: &str = "ssm";
-const TARGET: &str = "AmazonSSM.GetParameters";
+use crate::signed::{self, Failure, Names, SignedCall};
+
+const NAMES: Names = Names {
+    service: "ssm",
+    call: "GetParameters",
+};
+const HEADERS: [(&str, &str); 2] = [
+    ("content-type", "application/x-amz-json-1.1"),
+    ("x-amz-target", "AmazonSSM.GetParameters"),
+];
 
 /// What [`ParameterStore::parameters`] fails with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,15 +39,6 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// A request that is signed already. Its headers are a credential, so they are not shown.
-struct Signed(http::Request<String>);
-
-impl fmt::Debug for Signed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(TARGET)
-    }
-}
-
 /// Names and values. The values are secrets.
 pub(crate) struct Values(pub(crate) Vec<(String, String)>);
 
@@ -62,11 +50,8 @@ impl fmt::Debug for Values {
 
 /// A client of Parameter Store.
 pub(crate) struct ParameterStore {
-    operation: Operation<Signed, Values, Fault>,
-    credentials: SharedCredentialsProvider,
-    region: Region,
+    call: SignedCall<Values, Fault>,
     url: String,
-    config: SdkConfig,
 }
 
 #[derive(Deserialize)]
@@ -94,93 +79,30 @@ impl ParameterStore {
     /// # Errors
     /// A sentence that says which of them is missing.
     pub(crate) fn new(config: SdkConfig) -> Result<Self, String> {
-        let missing = |what: &str| format!("{what} of AWS is not set");
-        let region = config.region().cloned();
-        let region = region.ok_or_else(|| missing("the region (AWS_REGION)"))?;
-        let credentials = config.credentials_provider();
-        let credentials = credentials.ok_or_else(|| missing("a source of credentials"))?;
+        let region = signed::region(&config)?;
         let url = config
             .endpoint_url()
             .map_or_else(|| endpoint(&region), str::to_owned);
-        let limits = config.timeout_config().cloned();
-        let sleep = config.sleep_impl();
-        let operation = Operation::builder()
-            .service_name(SERVICE)
-            .operation_name("GetParameters")
-            .behavior_version(BehaviorVersion::latest())
-            .endpoint_url(&url)
-            // It is signed by then.
-            .no_auth()
-            .standard_retry(&RetryConfig::standard())
-            .retry_classifier(TransientErrorClassifier::<Fault>::new())
-            .retry_classifier(HttpStatusCodeClassifier::default())
-            .timeout_config(limits.ok_or_else(|| missing("a time limit"))?)
-            .sleep_impl(sleep.ok_or_else(|| missing("a timer"))?)
-            .serializer(|Signed(request)| Ok(HttpRequest::try_from(request.map(SdkBody::from))?))
-            .deserializer(read)
-            .build();
-        Ok(Self {
-            operation,
-            credentials,
-            region,
-            url,
-            config,
-        })
+        let call = SignedCall::new(config, (NAMES, SigningSettings::default()), &url, read)?;
+        Ok(Self { call, url })
     }
 
     /// Those of `names` that exist, decrypted; 10 names at most.
     pub(crate) async fn parameters(&self, names: &[String]) -> Result<Values, Fault> {
         let body = json!({ "Names": names, "WithDecryption": true }).to_string();
-        let request = self.signed(body).await?;
-        self.operation
-            .invoke(request)
-            .await
-            .map_err(|error| match error {
-                SdkError::ServiceError(refused) => refused.into_err(),
-                _ => Fault::Unavailable("no answer".to_owned()),
-            })
-    }
-
-    async fn signed(&self, body: String) -> Result<Signed, Fault> {
-        let credentials = self.credentials.provide_credentials().await;
-        let credentials =
-            credentials.map_err(|_| Fault::Unavailable("no credentials".to_owned()))?;
-        let time = self.config.time_source().unwrap_or_default().now();
-        let identity = credentials.into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(self.region.as_ref())
-            .name(SERVICE)
-            .time(time)
-            .settings(SigningSettings::default())
-            .build()
-            .expect("everything is given")
-            .into();
-        let mut request = http::Request::post(&self.url)
-            .header("content-type", "application/x-amz-json-1.1")
-            .header("x-amz-target", TARGET)
-            .body(body)
-            .map_err(|_| Fault::Refused("the endpoint is no URL".to_owned()))?;
-        let headers = request.headers().iter();
-        let signable = SignableRequest::new(
-            "POST",
-            &self.url,
-            headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))),
-            SignableBody::Bytes(request.body().as_bytes()),
-        );
-        let signature = signable.and_then(|signable| sign(signable, &parameters));
-        let signature = signature.map_err(|_| Fault::Refused("it cannot be signed".to_owned()))?;
-        let (instructions, _) = signature.into_parts();
-        instructions.apply_to_request_http1x(&mut request);
-        Ok(Signed(request))
+        let at = (Method::POST, self.url.as_str());
+        let invoked = self.call.invoke(at, &HEADERS, body.into_bytes()).await;
+        invoked.map_err(|failure| match failure {
+            Failure::Refused(fault) => fault,
+            Failure::NoCredentials | Failure::NoAnswer => Fault::Unavailable(failure.to_string()),
+            Failure::NoUrl | Failure::Unsignable => Fault::Refused(failure.to_string()),
+        })
     }
 }
 
 /// Where Parameter Store is in a region.
 fn endpoint(region: &Region) -> String {
-    let region = region.as_ref();
-    let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
-    format!("https://ssm.{region}.amazonaws.com{suffix}/")
+    signed::endpoint(NAMES.service, region)
 }
 
 fn read(response: &HttpResponse) -> Result<Values, OrchestratorError<Fault>> {
@@ -216,9 +138,6 @@ mod tests {
     fn no_secret_is_shown() {
         let values = Values(vec![("a".to_owned(), "hush".to_owned())]);
         assert!(!format!("{values:?}").contains("hush"));
-        let request = http::Request::post("/").header("authorization", "hush");
-        let signed = Signed(request.body("hush".to_owned()).unwrap());
-        assert!(!format!("{signed:?}").contains("hush"));
     }
 
     #[test]

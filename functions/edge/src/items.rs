@@ -148,11 +148,6 @@ impl<T: Stored> Held<T> {
     }
 }
 
-/// Whether a field is as it would be if it were not there: for `skip_serializing_if`.
-pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
 /// Reads one item.
 ///
 /// # Errors

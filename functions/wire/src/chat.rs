@@ -8,6 +8,7 @@ use crate::claims::Platform;
 use crate::hall::Hall;
 use crate::ids::{AttachmentId, BadId, ChannelName, MessageKey, PhraseId, PlayerId, RoomName};
 pub use crate::ids::{DIRECT_ROOM, WORLD_ROOM};
+use crate::json::is_default;
 
 /// Longest text that any policy may allow, in characters (Unicode scalar values).
 pub const MAX_TEXT_CHARS: usize = 2_000;
@@ -565,7 +566,7 @@ pub enum ChatEvent {
         seq: u64,
         /// How long those who are told so may take in all, milliseconds: each asks at a moment of
         /// that time that he draws by lot. Earlier releases ask at once.
-        #[serde(default, skip_serializing_if = "is_zero")]
+        #[serde(default, skip_serializing_if = "is_default")]
         within_ms: u32,
     },
     /// A message of this number was written that the reader may not read, by a block or by
@@ -577,10 +578,6 @@ pub enum ChatEvent {
     /// A kind that this version does not know; ignored.
     #[serde(other)]
     Unknown,
-}
-
-fn is_zero(value: &u32) -> bool {
-    *value == 0
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::ids::{BadId, BootId, RegionName, RoomKey, RoomName, SessionId, ShardId};
+use crate::json::is_default;
 use crate::keys::HeartbeatKey;
 
 /// Scheme of the `authorization` header of a heartbeat: `Shard BASE64URL(HMAC-SHA-256(body))`.
@@ -32,7 +33,7 @@ pub struct Heartbeat {
     /// How many this run has sent, this one included: of two of a run the greater is the later,
     /// whatever the clocks say. 0 from relays that do not count, of which the later `sent_at_ms`
     /// is the later.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub sequence: u64,
     /// Whether it takes sessions.
     pub state: ShardState,
@@ -85,10 +86,6 @@ pub struct MovedRoom {
     pub room: RoomKey,
     /// Epoch of the home that it moved to: whoever came for an earlier one is to follow.
     pub epoch: u64,
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// What relays read that do not say it.

@@ -25,6 +25,11 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
     Ok(value)
 }
 
+/// Whether a field is as it would be if it were not there: for `skip_serializing_if`.
+pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// A part of the reading (deserializer, visitor, access, seed), and all that it passes on to.
 struct Strict<T>(T);
 

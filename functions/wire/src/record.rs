@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BootId, InvocationId, RoomKey, ShardId};
+use crate::json::is_default;
 
 /// The form of the records that this code writes. Form 1 had neither this number nor an id, region,
 /// build, cold start, billed time, memory or calls of the store, and longer names.
@@ -27,7 +28,7 @@ pub struct FunctionShare {
     /// the route (`relay-silent`).
     pub outcome: String,
     /// Requests to the store: each is a call of DynamoDB, whatever it reads or writes.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub store_calls: u32,
     /// Items read from the store.
     pub store_reads: u32,
@@ -76,37 +77,37 @@ pub struct InvocationRecord {
     #[serde(default = "ok", skip_serializing_if = "is_ok")]
     pub outcome: String,
     /// Whether a process was started for it.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub cold: bool,
     /// From the whole request to the reply's last byte handed over, microseconds.
     pub duration_us: u64,
     /// What Lambda bills where it is not the duration rounded up, milliseconds: after a cold start,
     /// with what the process saw of its own start. Else 0.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub billed_ms: u64,
     /// Memory that is paid for by the time of the invocation, MB; 0 where none is.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub memory_mb: u32,
     /// Wasm fuel used; 0 where there is none.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub fuel: u64,
     /// Largest linear memory, or resident set on Lambda, bytes.
     #[serde(
         rename = "peak_bytes",
         alias = "peak_memory_bytes",
         default,
-        skip_serializing_if = "is_nothing"
+        skip_serializing_if = "is_default"
     )]
     pub peak_memory_bytes: u64,
     /// As in [`FunctionShare`]; 0 when the function did not say.
-    #[serde(rename = "calls", default, skip_serializing_if = "is_nothing")]
+    #[serde(rename = "calls", default, skip_serializing_if = "is_default")]
     pub store_calls: u32,
     /// As in [`FunctionShare`].
     #[serde(
         rename = "reads",
         alias = "store_reads",
         default,
-        skip_serializing_if = "is_nothing"
+        skip_serializing_if = "is_default"
     )]
     pub store_reads: u32,
     /// As in [`FunctionShare`].
@@ -114,7 +115,7 @@ pub struct InvocationRecord {
         rename = "writes",
         alias = "store_writes",
         default,
-        skip_serializing_if = "is_nothing"
+        skip_serializing_if = "is_default"
     )]
     pub store_writes: u32,
     /// As in [`FunctionShare`]; 0 when the function did not say.
@@ -122,7 +123,7 @@ pub struct InvocationRecord {
         rename = "read_units",
         alias = "store_read_units",
         default,
-        skip_serializing_if = "is_nothing"
+        skip_serializing_if = "is_default"
     )]
     pub store_read_units: u32,
     /// As in [`FunctionShare`]; 0 when the function did not say.
@@ -130,17 +131,17 @@ pub struct InvocationRecord {
         rename = "write_units",
         alias = "store_write_units",
         default,
-        skip_serializing_if = "is_nothing"
+        skip_serializing_if = "is_default"
     )]
     pub store_write_units: u32,
     /// Request body, bytes.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub bytes_in: u64,
     /// Reply body, bytes.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub bytes_out: u64,
     /// What the function logged besides this record, bytes.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub log_bytes: u64,
 }
 
@@ -158,10 +159,6 @@ fn first_form() -> u32 {
 
 fn is_first(form: &u32) -> bool {
     *form == first_form()
-}
-
-pub(crate) fn is_nothing<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 /// Tag of [`InvocationRecord`].
@@ -189,7 +186,7 @@ pub struct UsageRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<BootId>,
     /// Which record of the run it is, from 1; 0 in form 1.
-    #[serde(rename = "seq", default, skip_serializing_if = "is_nothing")]
+    #[serde(rename = "seq", default, skip_serializing_if = "is_default")]
     pub sequence: u64,
     /// The room, as relays know it.
     pub room: RoomKey,
@@ -197,27 +194,27 @@ pub struct UsageRecord {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub region: String,
     /// How listeners got what they heard.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub mode: VoiceMode,
     /// Participants times the time that each was there, milliseconds.
     pub participant_ms: u64,
     /// Voice received, by the clocks of those who spoke, milliseconds.
     pub talk_ms: u64,
     /// Datagrams of voice received.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub packets_in: u64,
     /// Bytes of their UDP payloads.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub bytes_in: u64,
     /// Datagrams sent to participants.
     pub packets_out: u64,
     /// Bytes of their UDP payloads.
     pub bytes_out: u64,
     /// Frames that were mixed for listeners.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub mixed_frames: u64,
     /// The room's share of the shard's CPU time, by datagrams, microseconds.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub cpu_us: u64,
     /// How well listeners heard; none where nobody said.
     #[serde(default, skip_serializing_if = "Option::is_none")]

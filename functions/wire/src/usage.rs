@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::ids::{BootId, RegionName, RoomKey, ShardId};
-use crate::record::{ListenerQuality, USAGE_FORM, UsageKind, UsageRecord, VoiceMode, is_nothing};
+use crate::json::is_default;
+use crate::record::{ListenerQuality, USAGE_FORM, UsageKind, UsageRecord, VoiceMode};
 
 /// Length of a minute, to which records belong, in milliseconds.
 pub const MINUTE_MS: u64 = 60_000;
@@ -42,31 +43,31 @@ pub struct RoomUsage {
     /// The room, as relays know it.
     pub room: RoomKey,
     /// How listeners got what they heard.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub mode: VoiceMode,
     /// As in [`UsageRecord`], and so are those that follow.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub participant_ms: u64,
     /// Voice received, milliseconds.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub talk_ms: u64,
     /// Datagrams of voice received.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub packets_in: u64,
     /// Bytes of them.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub bytes_in: u64,
     /// Datagrams sent to participants.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub packets_out: u64,
     /// Bytes of them.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub bytes_out: u64,
     /// Frames mixed for listeners.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub mixed_frames: u64,
     /// The room's share of the shard's CPU time, microseconds.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub cpu_us: u64,
     /// How well listeners heard; none where nobody said.
     #[serde(default, skip_serializing_if = "Option::is_none")]

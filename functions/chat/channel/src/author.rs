@@ -6,13 +6,14 @@ use std::borrow::Cow;
 use edge::Refusal;
 use edge::blocks::player_partition;
 use edge::gcra::Gcra;
-use edge::items::{self, Held, is_default};
+use edge::items::{self, Held};
 use edge::policy::Rights;
 use edge::store::{Key, Store, StoreError};
 use edge::stored;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wire::chat::ChannelSettings;
+use wire::json::is_default;
 use wire::problem::ProblemKind;
 use wire::{MessageKey, PlayerId};
 

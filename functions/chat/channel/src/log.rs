@@ -3,11 +3,12 @@
 
 use edge::Refusal;
 use edge::change::{unless_lost, until_done};
-use edge::items::{self, Held, Over, is_default};
+use edge::items::{self, Held, Over};
 use edge::ports::{Clock, Entropy, Timer};
 use edge::store::{Direction, Item, Key, Query, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use wire::chat::{ChannelSettings, Message};
+use wire::json::is_default;
 
 /// Highest number of a message: what 16 digits hold, and JavaScript counts exactly up to.
 pub const MAX_SEQ: u64 = (1 << 53) - 1;

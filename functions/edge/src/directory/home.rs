@@ -369,7 +369,7 @@ pub(crate) struct StoredHome {
     home: Home,
     /// The bucket in which its shard was ([`super::bucket`]). A release from before buckets writes
     /// none, and reads what it knows.
-    #[serde(rename = "b", default, skip_serializing_if = "items::is_default")]
+    #[serde(rename = "b", default, skip_serializing_if = "wire::json::is_default")]
     bucket: u32,
 }
 

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 use wire::control::PendingCommand;
 use wire::fleet::{Heartbeat, ShardRecord, ShardState};
+use wire::json::is_default;
 use wire::limits::{MAX_CLOCK_SKEW_MS, SHARD_LIVE_S};
 use wire::{BootId, ShardId};
 
 use super::terms::Terms;
-use crate::items::is_default;
 use crate::stored;
 
 /// How long a shard is remembered after its last heartbeat, in milliseconds.

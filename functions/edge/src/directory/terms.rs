@@ -10,11 +10,11 @@
 
 use serde::{Deserialize, Serialize};
 use wire::fleet::Heartbeat;
+use wire::json::is_default;
 use wire::problem::ProblemKind;
 use wire::{RegionName, ShardId};
 
 use crate::Refusal;
-use crate::items::is_default;
 
 /// What a shard may say of itself; none of a part is anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

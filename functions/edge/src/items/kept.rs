@@ -101,7 +101,7 @@ mod tests {
     #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
     struct Team {
         name: String,
-        #[serde(default, skip_serializing_if = "is_zero")]
+        #[serde(default, skip_serializing_if = "wire::json::is_default")]
         rank: u32,
     }
 
@@ -110,10 +110,6 @@ mod tests {
         teams: Vec<Team>,
         #[serde(default)]
         by_name: BTreeMap<String, Team>,
-    }
-
-    fn is_zero(rank: &u32) -> bool {
-        *rank == 0
     }
 
     impl Stored for Known {

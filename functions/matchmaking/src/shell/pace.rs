@@ -5,9 +5,9 @@
 //! reads and writes anyway.
 
 use edge::gcra::Gcra;
-use edge::items::is_default;
 use serde::{Deserialize, Serialize};
 use wire::MatchId;
+use wire::json::is_default;
 
 /// How many tickets a player has.
 const TICKETS: Gcra = Gcra {

@@ -34,7 +34,7 @@ pub(super) struct StoredPlayer {
     pub(super) ended: Vec<String>,
     #[serde(default, rename = "r", skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) ratings: BTreeMap<QueueName, Rated>,
-    #[serde(default, rename = "p", skip_serializing_if = "items::is_default")]
+    #[serde(default, rename = "p", skip_serializing_if = "wire::json::is_default")]
     pub(super) pace: Pace,
     /// Matches whose results are in the ratings.
     #[serde(default, rename = "m", skip_serializing_if = "Vec::is_empty")]
